@@ -1,0 +1,79 @@
+//! Files and folders that appear whole or not at all.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use fs_err as fs;
+
+/// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over it.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Fills a folder atomically: `fill` writes into a temporary folder beside `path`, which is then flushed and renamed to it.
+/// Where `path` exists by then (another process was faster), the existing one stays.
+pub fn create_folder_atomic<E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    let folder = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
+    fill(folder.path())?;
+    for entry in fs::read_dir(folder.path())? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::File::open(entry.path())?.sync_all()?;
+        }
+    }
+    match fs::rename(folder.path(), path) {
+        Ok(()) => {
+            let _ = folder.keep();
+        }
+        Err(_) if path.is_dir() => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(sync_folder(parent)?)
+}
+
+/// Flushes a folder's list of names, without which a rename may be lost with the power.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_fill_leaves_nothing() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let target = root.path().join("whole");
+        let failed = create_folder_atomic(&target, |folder| {
+            fs::write(folder.join("half"), b"x")?;
+            Err(io::Error::other("stopped"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_dir(root.path())?.count(), 0);
+        create_folder_atomic(&target, |folder| fs::write(folder.join("file"), b"x"))?;
+        assert_eq!(fs::read(target.join("file"))?, b"x");
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let path = root.path().join("deep/file");
+        write_atomic(&path, b"one")?;
+        write_atomic(&path, b"two")?;
+        assert_eq!(fs::read(&path)?, b"two");
+        assert_eq!(fs::read_dir(root.path().join("deep"))?.count(), 1);
+        Ok(())
+    }
+}

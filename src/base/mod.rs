@@ -1,0 +1,7 @@
+//! Foundations without knowledge of pipelines or models: digests, seeds, files, folders, wheels.
+
+pub mod digest;
+pub mod seed;
+pub mod files;
+pub mod home;
+pub mod report;

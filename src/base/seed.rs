@@ -1,0 +1,35 @@
+//! Random streams that depend on what they are for and on nothing else.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// Returns the random stream for one purpose: `names` say for what (stage, purpose, ...), `index` says for which
+/// example or step. Two streams with any difference in seed, names or index are independent; the same ones are equal
+/// on every machine, whatever the order in which threads ask for them.
+pub fn stream(seed: u64, names: &[&str], index: u64) -> ChaCha8Rng {
+    let mut hasher = blake3::Hasher::new_derive_key("pipe random stream v1");
+    hasher.update(&seed.to_le_bytes());
+    for name in names {
+        // The length keeps ["ab", "c"] apart from ["a", "bc"].
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+    }
+    hasher.update(&index.to_le_bytes());
+    ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    #[test]
+    fn every_part_of_the_address_matters() {
+        let first = |seed, names: &[&str], index| stream(seed, names, index).next_u64();
+        let base = first(1, &["ab", "c"], 0);
+        assert_eq!(base, first(1, &["ab", "c"], 0));
+        assert_ne!(base, first(2, &["ab", "c"], 0));
+        assert_ne!(base, first(1, &["a", "bc"], 0));
+        assert_ne!(base, first(1, &["ab", "c"], 1));
+    }
+}

@@ -1,0 +1,58 @@
+//! Where computation happens.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Where computation happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU by its number.
+    Cuda(u32),
+    /// A GPU where one can be used, else the CPU.
+    Auto,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            Device::Cuda(number) => write!(f, "cuda:{number}"),
+            Device::Auto => f.write_str("auto"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Device, String> {
+        match text {
+            "cpu" => Ok(Device::Cpu),
+            "auto" => Ok(Device::Auto),
+            "cuda" => Ok(Device::Cuda(0)),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(Device::Cuda)
+                .ok_or_else(|| {
+                    format!("`{text}` is not a device; expected `cpu`, `cuda`, `cuda:N` or `auto`")
+                }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for device in [Device::Cpu, Device::Cuda(0), Device::Cuda(3), Device::Auto] {
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
+        assert!("gpu".parse::<Device>().is_err());
+        assert!("cuda:x".parse::<Device>().is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! Training on ONNX Runtime: graphs, gradients, kernels and the backends that run them. Knows no tables and no texts.
+
+pub mod device;
+pub mod runtime;
+
+pub use device::Device;
+pub use runtime::{Runtime, RuntimeError, RuntimeIdentity};

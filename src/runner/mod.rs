@@ -1,0 +1,1 @@
+//! Runs plans: scheduling, caching, events and run folders.

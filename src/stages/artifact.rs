@@ -1,0 +1,125 @@
+//! What stages give each other, and how it lies on the disk.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::stage::{Kind, StageError};
+use crate::model::Pretrained;
+use crate::table::{Curves, DataSet};
+
+/// The output of a stage.
+#[derive(Debug)]
+pub enum Artifact {
+    Data(DataSet),
+    Model(TrainedModel),
+    Scores(Evaluation),
+}
+
+impl Artifact {
+    /// Returns what kind of output this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Artifact::Data(_) => Kind::Data,
+            Artifact::Model(_) => Kind::Model,
+            Artifact::Scores(_) => Kind::Scores,
+        }
+    }
+
+    /// Writes the artifact's files into an existing, empty folder.
+    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
+        match self {
+            Artifact::Data(data) => Ok(data.write(folder)?),
+            Artifact::Model(model) => model.write(folder),
+            Artifact::Scores(scores) => scores.write(folder),
+        }
+    }
+
+    /// Reads an artifact that [`Artifact::write`] wrote.
+    pub fn read(kind: Kind, folder: &Path) -> Result<Artifact, StageError> {
+        Ok(match kind {
+            Kind::Data => Artifact::Data(DataSet::read(folder)?),
+            Kind::Model => Artifact::Model(TrainedModel::read(folder)?),
+            Kind::Scores => Artifact::Scores(Evaluation::read(folder)?),
+        })
+    }
+}
+
+/// One of the three parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    Train,
+    Dev,
+    Test,
+}
+
+/// A fine-tuned model: a Hugging Face folder with what `pipe` adds to it.
+///
+/// On the disk: the Hugging Face folder itself (config.json with `id2label`, model.safetensors, tokenizer files),
+/// `model.onnx` for inference, `training.json` (the other fields here) and `curves.parquet`.
+#[derive(Debug)]
+pub struct TrainedModel {
+    /// The weights with their configuration and tokenizer.
+    pub pretrained: Pretrained,
+    /// The class names in the order of the logits.
+    pub labels: Vec<String>,
+    /// The longest input in tokens; longer texts are truncated.
+    pub max_length: usize,
+    /// What training took.
+    pub summary: TrainingSummary,
+    /// Loss, learning rate and dev metrics by step.
+    pub curves: Curves,
+}
+
+/// What training took and where it ran; these go into the results table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSummary {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Seconds of training, all attempts together.
+    pub seconds: f64,
+    /// `session` or `training_api`.
+    pub backend: String,
+    /// Such as `cpu` or `cuda:0`.
+    pub device: String,
+    /// Trained and all parameters.
+    pub trainable_parameters: u64,
+    pub parameters: u64,
+    /// The share of train texts that were longer than `max_length` tokens.
+    pub truncated_share: f64,
+    /// The epoch (from 1) whose weights were kept, where a best checkpoint was asked for.
+    pub best_epoch: Option<u32>,
+}
+
+/// Predictions of one model on one split, with every metric.
+///
+/// On the disk: `predictions.parquet` and `evaluation.json` (the other fields here).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    pub split: Split,
+    /// The class names in the order of the probabilities.
+    pub labels: Vec<String>,
+    /// One row per example, in the split's order.
+    pub predictions: Vec<Prediction>,
+    /// Every metric by name: `accuracy`, `macro_f1`, ..., and per class `f1/<label>`.
+    pub metrics: IndexMap<String, f64>,
+    /// Rows: true class; columns: predicted class.
+    pub confusion: Vec<Vec<u64>>,
+    /// What the model's training took.
+    pub training: TrainingSummary,
+}
+
+/// The prediction for one example.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    pub id: String,
+    pub text: String,
+    /// Indices into the labels.
+    pub label: usize,
+    pub prediction: usize,
+    /// The probability of every class, in the order of the labels.
+    pub probabilities: Vec<f32>,
+}

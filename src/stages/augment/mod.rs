@@ -1,0 +1,5 @@
+//! The stage `augment`: adds generated texts to train.
+
+pub mod stage;
+
+pub use stage::Augment;

@@ -1,0 +1,216 @@
+//! The contract between a stage and whoever runs it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::artifact::{Artifact, TrainedModel};
+use crate::base::digest::Digest;
+use crate::base::report::Report;
+use crate::engine::{Device, Runtime};
+use crate::table::DataSet;
+
+/// A piece of work with named inputs and one output.
+///
+/// A stage has no caching, timing or seeding of its own, and writes nothing but its own scratch folder: the runner does that.
+pub trait Stage {
+    /// Names the code that computes the output; raised whenever the same configuration would give another output.
+    fn code_version(&self) -> u32;
+
+    /// Lists the inputs: the fields that hold another stage's id. They are the edges of the graph.
+    fn inputs(&self) -> Vec<Port<'_>>;
+
+    /// Checks what can be known before anything runs, from the configuration and from what is known of the inputs
+    /// (in the order of [`Stage::inputs`]). Does no input or output. Returns every problem that it finds.
+    fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>>;
+
+    /// Lists what the output depends on besides the configuration and the inputs: files, with their digests.
+    /// `folder` is what relative paths start from. A missing file is an error here, before anything runs.
+    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+        let _ = folder;
+        Ok(Vec::new())
+    }
+
+    /// Says whether the run's seed can change the output.
+    fn uses_seed(&self) -> bool;
+
+    /// Says whether ONNX Runtime, the device and the number of threads can change the output.
+    fn uses_runtime(&self) -> bool;
+
+    /// Does the work.
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError>;
+}
+
+/// What a running stage gets from whoever runs it.
+pub trait Ctx: Report {
+    /// The stage's id.
+    fn stage(&self) -> &str;
+    /// The seed of this run; streams come from [`crate::base::seed::stream`] with the stage's id as first name.
+    fn seed(&self) -> u64;
+    /// The folder that relative paths of the pipeline file start from.
+    fn folder(&self) -> &Path;
+    /// A folder for the state of unfinished work, kept between attempts at the same work and removed after success.
+    fn scratch(&self) -> &Path;
+    /// The device that was asked for.
+    fn device(&self) -> Device;
+    /// The number of threads that the engine may use.
+    fn threads(&self) -> usize;
+    /// ONNX Runtime, found, installed if need be, and loaded at the first call.
+    fn runtime(&self) -> Result<&Runtime, StageError>;
+    /// Says whether the user has asked to stop; long work asks between steps and returns [`Interrupted`].
+    fn interrupted(&self) -> bool;
+}
+
+/// Any error of a stage: its message, its `help` (the way out, shown as `hint:`) and its causes.
+pub type StageError = Box<dyn miette::Diagnostic + Send + Sync + 'static>;
+
+/// The work was stopped by the user.
+#[derive(Clone, Copy, Debug, thiserror::Error, miette::Diagnostic)]
+#[error("interrupted")]
+#[diagnostic(help("the same command goes on where this one stopped"))]
+pub struct Interrupted;
+
+/// A problem in a stage's configuration that needs no run to be seen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error("{message}")]
+pub struct CheckError {
+    /// Where in the stage's configuration, as dotted keys below the kind: `split.test`. Empty for the whole stage.
+    pub field: String,
+    /// What is wrong, with what was expected.
+    pub message: String,
+    /// The way out.
+    #[help]
+    pub hint: Option<String>,
+}
+
+impl CheckError {
+    /// Returns a problem without a hint.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> CheckError {
+        CheckError { field: field.into(), message: message.into(), hint: None }
+    }
+
+    /// Adds the way out.
+    pub fn hint(mut self, hint: impl Into<String>) -> CheckError {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The id of a stage, as the pipeline file names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct StageId(pub String);
+
+impl fmt::Display for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A field of a stage that holds another stage's id.
+#[derive(Clone, Debug)]
+pub struct Port<'a> {
+    /// The field's dotted key, such as `data`.
+    pub field: &'static str,
+    /// The stage that it names.
+    pub stage: &'a StageId,
+    /// What that stage has to give.
+    pub expects: Kind,
+}
+
+/// What a stage gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A data set with splits.
+    Data,
+    /// A trained model.
+    Model,
+    /// Predictions and metrics on one split.
+    Scores,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Data => "a data set",
+            Kind::Model => "a trained model",
+            Kind::Scores => "scores",
+        })
+    }
+}
+
+/// What is known of a stage's output before anything runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    Data(DataFact),
+    Model,
+    Scores,
+}
+
+impl Fact {
+    /// Returns what kind of output this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Fact::Data(_) => Kind::Data,
+            Fact::Model => Kind::Model,
+            Fact::Scores => Kind::Scores,
+        }
+    }
+}
+
+/// What is known of a data set before anything runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFact {
+    /// Whether there is a dev split.
+    pub has_dev: bool,
+    /// Whether there is a test split.
+    pub has_test: bool,
+    /// Whether train holds generated rows.
+    pub augmented: bool,
+}
+
+/// Something outside the pipeline file that an output depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// What it is, for people: the path or name as the file gives it.
+    pub name: String,
+    /// The digest of its content.
+    pub digest: Digest,
+}
+
+/// The outputs of the stages that a stage names, by field.
+#[derive(Clone, Default)]
+pub struct Inputs(BTreeMap<&'static str, Arc<Artifact>>);
+
+impl Inputs {
+    /// Adds the artifact for a field.
+    pub fn insert(&mut self, field: &'static str, artifact: Arc<Artifact>) {
+        self.0.insert(field, artifact);
+    }
+
+    /// Returns the data set of a field. The plan was checked, so a missing one is a mistake in the stage's own code.
+    pub fn data(&self, field: &str) -> &DataSet {
+        match self.0.get(field).map(Arc::as_ref) {
+            Some(Artifact::Data(data)) => data,
+            _ => unreachable!("the checked plan gives `{field}` a data set"),
+        }
+    }
+
+    /// Returns the trained model of a field; see [`Inputs::data`].
+    pub fn model(&self, field: &str) -> &TrainedModel {
+        match self.0.get(field).map(Arc::as_ref) {
+            Some(Artifact::Model(model)) => model,
+            _ => unreachable!("the checked plan gives `{field}` a model"),
+        }
+    }
+}
+
+/// Returns `path` as it stands in a pipeline file, made absolute against the file's folder.
+pub fn resolve(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path)
+}
