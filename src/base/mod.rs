@@ -5,3 +5,4 @@ pub mod seed;
 pub mod files;
 pub mod home;
 pub mod report;
+pub mod clock;

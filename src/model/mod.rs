@@ -2,5 +2,10 @@
 
 pub mod pretrained;
 pub mod resolve;
+pub mod head;
+pub mod names;
+pub mod encoder;
 
+pub use encoder::{Network, NetworkOptions};
+pub use head::Head;
 pub use pretrained::{Architecture, Config, ModelError, Pretrained, Weights};

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Head;
 use crate::stages::stage::StageId;
 
 /// Fine-tunes a pretrained encoder on the train split, with a classification head on top.
@@ -64,19 +65,6 @@ pub struct Model {
     /// What the classification head reads.
     #[serde(default)]
     pub head: Head,
-}
-
-/// What the classification head reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Head {
-    /// The architecture's own head, as `transformers` builds it: BERT's pooler over the first token, RoBERTa's and DistilBERT's dense layer.
-    #[default]
-    Auto,
-    /// A linear layer over the mean of the token states, padding left out.
-    Mean,
-    /// A linear layer over the first token's state.
-    Cls,
 }
 
 /// The optimizer.

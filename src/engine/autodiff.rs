@@ -1,0 +1,70 @@
+//! Reverse-mode differentiation of graphs.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::fact::Dim;
+use super::graph::{Graph, Source, Var};
+use super::op::{GradError, OpNode};
+
+/// Adds the gradients of a scalar to the graph: for each of `wrt` the tensor that is ∂loss/∂it, `None` where the loss does not
+/// depend on it. Nothing is computed for tensors that no member of `wrt` feeds into.
+pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var>>, GradError> {
+    // The tensors through which some member of `wrt` reaches the loss.
+    let mut affected: HashSet<Var> = wrt.iter().copied().collect();
+    for node in &g.nodes {
+        if node.inputs.iter().flatten().any(|input| affected.contains(input)) {
+            affected.extend(&node.outputs);
+        }
+    }
+    let mut gradients: BTreeMap<Var, Var> = BTreeMap::new();
+    let one = g.scalar(1.0);
+    gradients.insert(loss, one);
+    for index in (0..g.nodes.len()).rev() {
+        let node = &g.nodes[index];
+        let dy: Vec<Option<Var>> = node.outputs.iter().map(|output| gradients.get(output).copied()).collect();
+        if dy.iter().all(Option::is_none) || !node.inputs.iter().flatten().any(|input| affected.contains(input)) {
+            continue;
+        }
+        let op_node = OpNode { inputs: node.inputs.clone(), outputs: node.outputs.clone() };
+        // An operator needs the graph to add its gradient to, so it leaves its place in it for that time.
+        let op = std::mem::replace(&mut g.nodes[index].op, Box::new(super::op::layout::Shape));
+        let partial = op.grad(g, &op_node, &dy);
+        g.nodes[index].op = op;
+        for (input, gradient) in op_node.inputs.iter().zip(partial?) {
+            let (Some(input), Some(gradient)) = (*input, gradient) else { continue };
+            if !affected.contains(&input) || matches!(g.values[input.0 as usize].source, Source::Constant(_)) {
+                continue;
+            }
+            let gradient = sum_to_shape(g, gradient, input)?;
+            let sum = match gradients.get(&input) {
+                Some(&earlier) => g.add(earlier, gradient)?,
+                None => gradient,
+            };
+            gradients.insert(input, sum);
+        }
+    }
+    Ok(wrt.iter().map(|var| gradients.get(var).copied()).collect())
+}
+
+/// Sums a gradient over the axes along which `target` was broadcast.
+fn sum_to_shape(g: &mut Graph, gradient: Var, target: Var) -> Result<Var, GradError> {
+    let (from, to) = (g.fact(gradient).shape.clone(), g.fact(target).shape.clone());
+    let extra = from.len().saturating_sub(to.len());
+    let axes: Vec<i64> = (0..from.len())
+        .filter(|&axis| axis < extra || (to[axis - extra] == Dim::Fixed(1) && from[axis] != Dim::Fixed(1)))
+        .map(|axis| axis as i64)
+        .collect();
+    if axes.is_empty() {
+        return Ok(gradient);
+    }
+    // A bias: the rows of a matrix, summed.
+    if from.len() == 2 && to.len() == 1 && axes == [0] {
+        return Ok(g.column_sum(gradient)?);
+    }
+    let sum = g.reduce_sum(gradient, &axes, true)?;
+    if extra == 0 {
+        return Ok(sum);
+    }
+    let leading: Vec<usize> = (0..extra).collect();
+    Ok(g.squeeze(sum, &leading)?)
+}

@@ -1,0 +1,140 @@
+//! Tensors that stay where they are, and sessions bound to them.
+
+use std::collections::BTreeMap;
+
+use ndarray::ArrayD;
+use ort::memory::Allocator;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::session::{IoBinding, Session};
+use ort::value::{DynValue, Tensor};
+
+use super::kernel::register;
+use super::runtime::Runtime;
+use super::session::EngineError;
+
+/// Model parameters in ONNX Runtime's memory; sessions that are bound to them see every change.
+pub struct Parameters(BTreeMap<String, Tensor<f32>>);
+
+impl Parameters {
+    /// Copies weights into new tensors.
+    pub fn new<'a>(weights: impl IntoIterator<Item = (&'a str, &'a ArrayD<f32>)>) -> Result<Parameters, EngineError> {
+        let mut tensors = BTreeMap::new();
+        for (name, array) in weights {
+            let mut tensor = new_tensor(array.shape())?;
+            copy_in(&mut tensor, array);
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(Parameters(tensors))
+    }
+
+    /// Returns a parameter.
+    pub fn get(&self, name: &str) -> Result<&Tensor<f32>, EngineError> {
+        self.0.get(name).ok_or_else(|| EngineError::MissingParameter(name.to_owned()))
+    }
+
+    /// Returns a parameter to be written to.
+    pub fn get_mut(&mut self, name: &str) -> Result<&mut Tensor<f32>, EngineError> {
+        self.0.get_mut(name).ok_or_else(|| EngineError::MissingParameter(name.to_owned()))
+    }
+
+    /// Overwrites a parameter.
+    pub fn set(&mut self, name: &str, array: &ArrayD<f32>) -> Result<(), EngineError> {
+        copy_in(self.get_mut(name)?, array);
+        Ok(())
+    }
+
+    /// Returns a copy of a parameter.
+    pub fn copy(&self, name: &str) -> Result<ArrayD<f32>, EngineError> {
+        Ok(copy_out(self.get(name)?))
+    }
+
+    /// Lists the names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// Returns a tensor in ONNX Runtime's memory, of arbitrary content.
+pub(super) fn new_tensor(shape: &[usize]) -> Result<Tensor<f32>, EngineError> {
+    Ok(Tensor::new(&Allocator::default(), shape.iter().map(|&size| size as i64).collect::<Vec<_>>())?)
+}
+
+/// Returns a tensor of zeros.
+pub(super) fn zeros(shape: &[usize]) -> Result<Tensor<f32>, EngineError> {
+    let mut tensor = new_tensor(shape)?;
+    tensor.extract_tensor_mut().1.fill(0.0);
+    Ok(tensor)
+}
+
+/// Copies an array into a tensor of the same size.
+pub(super) fn copy_in(tensor: &mut Tensor<f32>, array: &ArrayD<f32>) {
+    for (place, value) in tensor.extract_tensor_mut().1.iter_mut().zip(array) {
+        *place = *value;
+    }
+}
+
+/// Returns a tensor's content.
+pub(super) fn copy_out(tensor: &Tensor<f32>) -> ArrayD<f32> {
+    tensor.extract_array().to_owned()
+}
+
+/// A tensor that is given anew at each run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Feed {
+    F32(Vec<usize>, Vec<f32>),
+    I64(Vec<usize>, Vec<i64>),
+}
+
+impl Feed {
+    pub(super) fn into_value(self) -> Result<DynValue, EngineError> {
+        Ok(match self {
+            Feed::F32(shape, data) => Tensor::from_array((shape, data))?.into_dyn(),
+            Feed::I64(shape, data) => Tensor::from_array((shape, data))?.into_dyn(),
+        })
+    }
+}
+
+/// Opens a session over a model that we wrote.
+pub(super) fn open(runtime: &Runtime, model: &[u8]) -> Result<Session, EngineError> {
+    let builder = Session::builder(&runtime.environment)?;
+    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from)?;
+    // Shapes change from batch to batch, so a pattern of allocations planned ahead would be of no use.
+    let builder = builder.with_memory_pattern(false).map_err(ort::Error::from)?;
+    let builder = builder.with_deterministic_compute(true).map_err(ort::Error::from)?;
+    let builder = match std::env::var_os("PIPE_PROFILE") { Some(path) => builder.with_profiling(path).map_err(ort::Error::from)?, None => builder };
+    let mut builder = builder.with_operators(register::domain()?).map_err(ort::Error::from)?;
+    Ok(builder.commit_from_memory(model)?)
+}
+
+/// A session with its binding.
+pub(super) struct Bound {
+    session: Session,
+    pub binding: IoBinding,
+}
+
+impl Bound {
+    pub fn new(session: Session) -> Result<Bound, EngineError> {
+        let binding = session.create_binding()?;
+        Ok(Bound { session, binding })
+    }
+
+    /// Returns whether the session's graph has an input of this name.
+    pub fn has_input(&self, name: &str) -> bool {
+        self.session.inputs().iter().any(|input| input.name() == name)
+    }
+
+    /// Binds what changes from run to run; names that the graph does not have are left out.
+    pub fn feed(&mut self, feeds: impl IntoIterator<Item = (String, Feed)>) -> Result<(), EngineError> {
+        for (name, feed) in feeds {
+            if self.has_input(&name) {
+                self.binding.bind_input(name, &feed.into_value()?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the session; bound outputs hold the results.
+    pub fn run(&mut self) -> Result<ort::session::SessionOutputs<'_>, EngineError> {
+        Ok(self.session.run_binding(&self.binding)?)
+    }
+}

@@ -1,0 +1,68 @@
+//! Work split over ONNX Runtime's threads.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use ort::operator::ComputeContext;
+
+/// Runs `work` for every part of 0..parts on the session's threads.
+pub fn for_each(ctx: &ComputeContext, parts: usize, work: impl Fn(usize) + Sync + Send) -> ort::Result<()> {
+    match parts {
+        0 => Ok(()),
+        1 => {
+            work(0);
+            Ok(())
+        }
+        // As many batches as parts, so that a thread that is late takes fewer of them.
+        _ => ctx.par_for(parts, parts, work),
+    }
+}
+
+/// Returns the range of part `part` when `n` things are cut into pieces of `size`.
+pub fn range(part: usize, size: usize, n: usize) -> Range<usize> {
+    part * size..((part + 1) * size).min(n)
+}
+
+/// A mutable slice whose disjoint ranges are written by several threads.
+pub struct Shared<'a, T> {
+    start: *mut T,
+    len: usize,
+    _owner: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: `Shared` gives out ranges only through `range`, whose callers keep them disjoint between threads.
+unsafe impl<T: Send> Sync for Shared<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Shared<'_, T> {}
+
+impl<'a, T> Shared<'a, T> {
+    /// Takes a slice to be shared.
+    pub fn new(slice: &'a mut [T]) -> Shared<'a, T> {
+        Shared { start: slice.as_mut_ptr(), len: slice.len(), _owner: PhantomData }
+    }
+
+    /// Returns a range of the slice.
+    ///
+    /// # Safety
+    /// No two ranges that overlap may be alive at the same time.
+    #[expect(clippy::mut_from_ref, reason = "that is what the type is for; callers keep the ranges disjoint")]
+    pub unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: in bounds by the assertion, disjoint by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start) }
+    }
+}
+
+/// Lends a scratch buffer of `len` elements, whose content is arbitrary, that stays with the thread.
+pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        if scratch.len() < len {
+            scratch.resize(len, 0.0);
+        }
+        work(&mut scratch[..len])
+    })
+}

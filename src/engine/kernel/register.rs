@@ -1,0 +1,399 @@
+//! The kernels as ONNX Runtime's custom operators.
+
+use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput};
+use ort::value::{TensorElementType, ValueRef, ValueRefMut};
+
+use super::parallel::{Shared, for_each, range};
+use super::random::MaskKey;
+use super::{DOMAIN, adamw, attention, dropout, gelu, norm, sums};
+
+/// Returns the domain with all our operators, for one session.
+pub fn domain() -> ort::Result<OperatorDomain> {
+    let mut domain = OperatorDomain::new(DOMAIN)?;
+    for custom in [
+        Custom { name: "Attention", inputs: "fffi?i", outputs: 2, kernel: attention_kernel },
+        Custom { name: "AttentionGrad", inputs: "fffff?i", outputs: 3, kernel: attention_grad_kernel },
+        Custom { name: "BiasGelu", inputs: "ff", outputs: 2, kernel: gelu_kernel },
+        Custom { name: "BiasGeluGrad", inputs: "ff", outputs: 2, kernel: gelu_grad_kernel },
+        Custom { name: "AddNorm", inputs: "f?f?fff?i", outputs: 3, kernel: norm_kernel },
+        Custom { name: "AddNormGrad", inputs: "ffff?i", outputs: 5, kernel: norm_grad_kernel },
+        Custom { name: "Dropout", inputs: "fi", outputs: 1, kernel: dropout_kernel },
+        Custom { name: "ColumnSum", inputs: "f", outputs: 1, kernel: column_sum_kernel },
+        Custom { name: "GatherGrad", inputs: "fif", outputs: 1, kernel: gather_grad_kernel },
+        Custom { name: "AdamW", inputs: "ffffff", outputs: 3, kernel: adamw_kernel },
+        Custom { name: "SumSquares", inputs: "f", outputs: 1, kernel: sum_squares_kernel },
+    ] {
+        domain = domain.add(custom)?;
+    }
+    Ok(domain)
+}
+
+/// One operator, described by data.
+struct Custom {
+    name: &'static str,
+    /// A letter for each input: `f` f32, `i` i64, after `?` where it may be left out.
+    inputs: &'static str,
+    /// All outputs are f32.
+    outputs: usize,
+    kernel: fn(&KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>,
+}
+
+impl Operator for Custom {
+    type Kernel<'attr> = BoxedKernel<'attr>;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        let mut optional = false;
+        self.inputs.chars().filter_map(move |letter| {
+            let element = match letter {
+                'f' => TensorElementType::Float32,
+                'i' => TensorElementType::Int64,
+                _ => {
+                    optional = true;
+                    return None;
+                }
+            };
+            let input = if optional { OperatorInput::optional(element) } else { OperatorInput::required(element) };
+            optional = false;
+            Some(input)
+        })
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        (0..self.outputs).map(|_| OperatorOutput::required(TensorElementType::Float32))
+    }
+
+    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {
+        (self.kernel)(context)
+    }
+}
+
+fn missing(what: &str) -> ort::Error {
+    ort::Error::new(format!("`{what}` is missing"))
+}
+
+fn float(context: &KernelContext<'_>, name: &str) -> ort::Result<f32> {
+    context.get::<f32>(name).ok_or_else(|| missing(name))
+}
+
+fn int(context: &KernelContext<'_>, name: &str) -> ort::Result<i64> {
+    context.get::<i64>(name).ok_or_else(|| missing(name))
+}
+
+/// The attributes of a place of dropout.
+#[derive(Clone, Copy)]
+struct Site {
+    rate: f32,
+    site: u32,
+}
+
+impl Site {
+    fn read(context: &KernelContext<'_>) -> ort::Result<Site> {
+        Ok(Site { rate: float(context, "rate")?, site: int(context, "site")? as u32 })
+    }
+
+    /// Returns the mask key where there is dropout.
+    fn key(self, input: Option<&ValueRef<'_>>) -> ort::Result<Option<MaskKey>> {
+        match input {
+            Some(value) if self.rate > 0.0 => {
+                let step_key = ints(value)?.1.first().copied().ok_or_else(|| missing("dropout key"))?;
+                Ok(Some(MaskKey::new(step_key, self.site, self.rate)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn optional<'c>(ctx: &'c ComputeContext, index: usize) -> ort::Result<Option<ValueRef<'c>>> {
+    if index < ctx.num_inputs()? { ctx.input(index) } else { Ok(None) }
+}
+
+fn given<'c>(ctx: &'c ComputeContext, index: usize) -> ort::Result<ValueRef<'c>> {
+    ctx.input(index)?.ok_or_else(|| missing("input"))
+}
+
+fn made<'c>(ctx: &'c ComputeContext, index: usize, shape: &[usize]) -> ort::Result<ValueRefMut<'c>> {
+    let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+    ctx.output(index, shape)?.ok_or_else(|| missing("output"))
+}
+
+fn floats<'v>(value: &'v ValueRef<'_>) -> ort::Result<(Vec<usize>, &'v [f32])> {
+    let (shape, data) = value.try_extract_tensor::<f32>()?;
+    Ok((shape.iter().map(|&size| size as usize).collect(), data))
+}
+
+fn ints<'v>(value: &'v ValueRef<'_>) -> ort::Result<(Vec<usize>, &'v [i64])> {
+    let (shape, data) = value.try_extract_tensor::<i64>()?;
+    Ok((shape.iter().map(|&size| size as usize).collect(), data))
+}
+
+fn floats_mut<'v>(value: &'v mut ValueRefMut<'_>) -> ort::Result<&'v mut [f32]> {
+    Ok(value.try_extract_tensor_mut::<f32>()?.1)
+}
+
+fn kernel(compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'static) -> BoxedKernel<'static> {
+    Box::new(compute)
+}
+
+fn attention_sizes(queries: &[usize], keys: &[usize], batch: usize, heads: usize) -> ort::Result<attention::Sizes> {
+    let hidden = queries[1];
+    if heads == 0 || batch == 0 || hidden % heads != 0 || queries[0] % batch != 0 || keys[0] % batch != 0 {
+        return Err(ort::Error::new(format!("attention of {heads} heads over {queries:?} and {keys:?} in {batch} texts")));
+    }
+    Ok(attention::Sizes { hidden, heads, queries: queries[0] / batch, keys: keys[0] / batch })
+}
+
+fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let (site, heads) = (Site::read(context)?, int(context, "heads")? as usize);
+    Ok(kernel(move |ctx| {
+        let (q, k, v, mask) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
+        let key = site.key(optional(ctx, 4)?.as_ref())?;
+        let ((q_shape, q), (k_shape, k), (_, v), (mask_shape, mask)) = (floats(&q)?, floats(&k)?, floats(&v)?, ints(&mask)?);
+        let sizes = attention_sizes(&q_shape, &k_shape, mask_shape[0], heads)?;
+        let mut context = made(ctx, 0, &q_shape)?;
+        let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.queries, sizes.keys])?;
+        let (context, probabilities) = (Shared::new(floats_mut(&mut context)?), Shared::new(floats_mut(&mut probabilities)?));
+        let count = sizes.queries * sizes.keys;
+        for_each(ctx, mask_shape[0] * heads, |part| {
+            let text = part / heads;
+            // SAFETY: each part has its own probabilities.
+            let own = unsafe { probabilities.range(part * count..(part + 1) * count) };
+            attention::forward(sizes, part, q, k, v, &mask[text * sizes.keys..(text + 1) * sizes.keys], key, &context, own);
+        })
+    }))
+}
+
+fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let (site, heads) = (Site::read(context)?, int(context, "heads")? as usize);
+    Ok(kernel(move |ctx| {
+        let (q, k, v, p, dy) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
+        let key = site.key(optional(ctx, 5)?.as_ref())?;
+        let ((q_shape, q), (k_shape, k), (_, v), (p_shape, p), (_, dy)) = (floats(&q)?, floats(&k)?, floats(&v)?, floats(&p)?, floats(&dy)?);
+        let sizes = attention_sizes(&q_shape, &k_shape, p_shape[0], heads)?;
+        let (mut dq, mut dk, mut dv) = (made(ctx, 0, &q_shape)?, made(ctx, 1, &k_shape)?, made(ctx, 2, &k_shape)?);
+        let (dq, dk, dv) = (Shared::new(floats_mut(&mut dq)?), Shared::new(floats_mut(&mut dk)?), Shared::new(floats_mut(&mut dv)?));
+        let count = sizes.queries * sizes.keys;
+        for_each(ctx, p_shape[0] * heads, |part| {
+            attention::backward(sizes, part, q, k, v, &p[part * count..(part + 1) * count], dy, key, [&dq, &dk, &dv]);
+        })
+    }))
+}
+
+fn gelu_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let tanh = int(context, "tanh")? != 0;
+    Ok(kernel(move |ctx| {
+        let (x, bias) = (given(ctx, 0)?, given(ctx, 1)?);
+        let ((shape, x), (_, bias)) = (floats(&x)?, floats(&bias)?);
+        let (mut y, mut slope) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?);
+        let (y, slope) = (Shared::new(floats_mut(&mut y)?), Shared::new(floats_mut(&mut slope)?));
+        for_each(ctx, shape[0].div_ceil(gelu::ROWS), |part| {
+            let rows = range(part, gelu::ROWS, shape[0]);
+            let here = rows.start * shape[1]..rows.end * shape[1];
+            // SAFETY: parts are disjoint ranges of rows.
+            let (y, slope) = unsafe { (y.range(here.clone()), slope.range(here.clone())) };
+            gelu::forward(&x[here], bias, tanh, y, slope);
+        })
+    }))
+}
+
+fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    Ok(kernel(|ctx| {
+        let (dy, slope) = (given(ctx, 0)?, given(ctx, 1)?);
+        let ((shape, dy), (_, slope)) = (floats(&dy)?, floats(&slope)?);
+        let (mut dx, mut db) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape[1..])?);
+        let (dx, db) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut db)?));
+        for_each(ctx, shape[1].div_ceil(gelu::COLUMNS), |part| gelu::backward(dy, slope, shape[1], part, &dx, &db))
+    }))
+}
+
+fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let (site, epsilon) = (Site::read(context)?, float(context, "epsilon")?);
+    Ok(kernel(move |ctx| {
+        let (x, bias, residual, gamma, beta) = (given(ctx, 0)?, optional(ctx, 1)?, optional(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
+        let key = site.key(optional(ctx, 5)?.as_ref())?;
+        let ((shape, x), (_, gamma), (_, beta)) = (floats(&x)?, floats(&gamma)?, floats(&beta)?);
+        let bias = bias.as_ref().map(floats).transpose()?.map(|(_, bias)| bias);
+        let residual = residual.as_ref().map(floats).transpose()?.map(|(_, residual)| residual);
+        let (mut y, mut normed, mut inverse) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape[..1])?);
+        let (y, normed, inverse) = (Shared::new(floats_mut(&mut y)?), Shared::new(floats_mut(&mut normed)?), Shared::new(floats_mut(&mut inverse)?));
+        for_each(ctx, shape[0].div_ceil(norm::ROWS), |part| {
+            let rows = range(part, norm::ROWS, shape[0]);
+            let here = rows.start * shape[1]..rows.end * shape[1];
+            let args = norm::Forward { bias, gamma, beta, epsilon, key, first_row: rows.start };
+            // SAFETY: parts are disjoint ranges of rows.
+            let (y, normed, inverse) = unsafe { (y.range(here.clone()), normed.range(here.clone()), inverse.range(rows)) };
+            norm::forward(&args, &x[here.clone()], residual.map(|residual| &residual[here]), y, normed, inverse);
+        })
+    }))
+}
+
+fn norm_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let site = Site::read(context)?;
+    Ok(kernel(move |ctx| {
+        let (dy, normed, inverse, gamma) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
+        let key = site.key(optional(ctx, 4)?.as_ref())?;
+        let ((shape, dy), (_, normed), (_, inverse), (_, gamma)) = (floats(&dy)?, floats(&normed)?, floats(&inverse)?, floats(&gamma)?);
+        let width = shape[1];
+        let (mut dx, mut d_residual) = (made(ctx, 0, &shape)?, made(ctx, 2, &shape)?);
+        let (dx, d_residual) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut d_residual)?));
+        let parts = shape[0].div_ceil(norm::ROWS);
+        let mut partial = vec![0.0; parts * 3 * width];
+        {
+            let partial = Shared::new(&mut partial);
+            for_each(ctx, parts, |part| {
+                let rows = range(part, norm::ROWS, shape[0]);
+                let here = rows.start * width..rows.end * width;
+                // SAFETY: parts are disjoint ranges of rows, and each has its own sums.
+                let (dx, d_residual, sums) =
+                    unsafe { (dx.range(here.clone()), d_residual.range(here.clone()), partial.range(part * 3 * width..(part + 1) * 3 * width)) };
+                norm::backward(&dy[here.clone()], &normed[here], &inverse[rows.clone()], gamma, key, rows.start, dx, d_residual, sums);
+            })?;
+        }
+        // The parts' sums, added in the order of the parts.
+        for (index, output) in [1, 3, 4].into_iter().enumerate() {
+            let mut total = made(ctx, output, &[width])?;
+            let total = floats_mut(&mut total)?;
+            total.fill(0.0);
+            for part in partial.chunks_exact(3 * width) {
+                for (total, value) in total.iter_mut().zip(&part[index * width..(index + 1) * width]) {
+                    *total += value;
+                }
+            }
+        }
+        Ok(())
+    }))
+}
+
+fn dropout_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let site = Site::read(context)?;
+    Ok(kernel(move |ctx| {
+        let x = given(ctx, 0)?;
+        let key = site.key(optional(ctx, 1)?.as_ref())?;
+        let (shape, x) = floats(&x)?;
+        let mut y = made(ctx, 0, &shape)?;
+        let y = Shared::new(floats_mut(&mut y)?);
+        for_each(ctx, x.len().div_ceil(dropout::PART), |part| {
+            let here = range(part, dropout::PART, x.len());
+            // SAFETY: parts are disjoint.
+            let y = unsafe { y.range(here.clone()) };
+            match key {
+                Some(key) => dropout::apply(&x[here.clone()], key, here.start, y),
+                None => y.copy_from_slice(&x[here]),
+            }
+        })
+    }))
+}
+
+fn column_sum_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    Ok(kernel(|ctx| {
+        let x = given(ctx, 0)?;
+        let (shape, x) = floats(&x)?;
+        let mut y = made(ctx, 0, &shape[1..])?;
+        let y = Shared::new(floats_mut(&mut y)?);
+        for_each(ctx, shape[1].div_ceil(sums::COLUMNS), |part| {
+            let columns = range(part, sums::COLUMNS, shape[1]);
+            // SAFETY: parts are disjoint ranges of columns.
+            sums::columns(x, shape[1], columns.clone(), unsafe { y.range(columns) });
+        })
+    }))
+}
+
+fn gather_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    Ok(kernel(|ctx| {
+        let (table, rows, dy) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?);
+        let ((shape, _), (_, rows), (_, dy)) = (floats(&table)?, ints(&rows)?, floats(&dy)?);
+        let mut gradient = made(ctx, 0, &shape)?;
+        let gradient = Shared::new(floats_mut(&mut gradient)?);
+        for_each(ctx, shape[1].div_ceil(sums::COLUMNS), |part| {
+            sums::scatter(rows, dy, shape[1], range(part, sums::COLUMNS, shape[1]), shape[0], &gradient);
+        })
+    }))
+}
+
+fn sum_squares_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    Ok(kernel(|ctx| {
+        let x = given(ctx, 0)?;
+        let (_, x) = floats(&x)?;
+        let parts = x.len().div_ceil(sums::SQUARES);
+        let mut partial = vec![0.0f64; parts];
+        {
+            let partial = Shared::new(&mut partial);
+            for_each(ctx, parts, |part| {
+                // SAFETY: each part has its own sum.
+                let own = unsafe { partial.range(part..part + 1) };
+                own[0] = sums::squares(&x[range(part, sums::SQUARES, x.len())]);
+            })?;
+        }
+        let mut y = made(ctx, 0, &[1])?;
+        floats_mut(&mut y)?[0] = partial.iter().sum::<f64>() as f32;
+        Ok(())
+    }))
+}
+
+fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let (beta1, beta2, epsilon) = (float(context, "beta1")?, float(context, "beta2")?, float(context, "epsilon")?);
+    let (weight_decay, rate_factor) = (float(context, "weight_decay")?, float(context, "rate_factor")?);
+    Ok(kernel(move |ctx| {
+        let (p, g, m, v) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
+        let (scale, scalars) = (given(ctx, 4)?, given(ctx, 5)?);
+        let ((_, scale), (_, scalars)) = (floats(&scale)?, floats(&scalars)?);
+        let &[learning_rate, correction1, root_correction2] = scalars else {
+            return Err(ort::Error::new("the optimizer's scalars are not three"));
+        };
+        let step = adamw::Step {
+            learning_rate: learning_rate * rate_factor,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            correction1,
+            root_correction2,
+            scale: scale[0],
+        };
+        let ((shape, old_p), (_, gradient), (_, old_m), (_, old_v)) = (floats(&p)?, floats(&g)?, floats(&m)?, floats(&v)?);
+        let len = old_p.len();
+        if gradient.len() != len || old_m.len() != len || old_v.len() != len {
+            return Err(ort::Error::new("parameter, gradient and moments differ in size"));
+        }
+        let old = [old_p.as_ptr(), old_m.as_ptr(), old_v.as_ptr()].map(Old);
+        let (mut new_p, mut new_m, mut new_v) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
+        let new = [floats_mut(&mut new_p)?, floats_mut(&mut new_m)?, floats_mut(&mut new_v)?].map(Shared::new);
+        for_each(ctx, len.div_ceil(adamw::PART), |part| {
+            let here = range(part, adamw::PART, len);
+            // SAFETY: all tensors have `len` elements, parts are disjoint, and an output either is its input's own buffer, as the
+            // session binds it, or one that ONNX Runtime has just allocated.
+            let [p, m, v] = std::array::from_fn(|index| unsafe { old[index].carry_over(&new[index], here.clone()) });
+            adamw::update(&step, &gradient[here], p, m, v);
+        })
+    }))
+}
+
+/// The place of a tensor that an update replaces.
+#[derive(Clone, Copy)]
+struct Old(*const f32);
+
+// SAFETY: it is only read from, by `carry_over`.
+unsafe impl Sync for Old {}
+// SAFETY: as above.
+unsafe impl Send for Old {}
+
+impl Old {
+    /// Returns a range of the new tensor, holding the old one's values.
+    ///
+    /// # Safety
+    /// The old tensor must be as large as the new one, and be either the same memory or apart from it; ranges must be disjoint between threads.
+    unsafe fn carry_over<'a>(self, new: &'a Shared<'_, f32>, range: std::ops::Range<usize>) -> &'a mut [f32] {
+        // SAFETY: by the caller's promise.
+        unsafe {
+            let target = new.range(range.clone());
+            let source = self.0.add(range.start);
+            if !std::ptr::eq(source, target.as_ptr()) {
+                std::ptr::copy_nonoverlapping(source, target.as_mut_ptr(), target.len());
+            }
+            target
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Writing graphs as ONNX models. The messages are the part of onnx.proto that we write; field numbers are the standard's.
+
+use std::collections::{HashMap, HashSet};
+
+use prost::Message;
+
+use super::fact::{Dim, TensorFact};
+use super::graph::{Constant, Graph, Source, Var};
+use super::kernel;
+
+/// The IR version that we write; ONNX Runtime 1.19 and later read it.
+const IR_VERSION: i64 = 9;
+/// The version of the standard operator set that we write; it has `Gelu`.
+const OPSET: i64 = 20;
+
+/// A value of an operator's attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttributeValue {
+    Int(i64),
+    Float(f32),
+    Text(&'static str),
+    Ints(Vec<i64>),
+}
+
+/// Writes a graph as an ONNX model. Parameters become inputs, named as they are.
+pub fn write(graph: &Graph) -> Vec<u8> {
+    write_with(graph, |_| None)
+}
+
+/// Writes a graph as an ONNX model; the parameters for which `weights` has a value are stored in it as initializers.
+pub fn write_with<'a>(graph: &Graph, weights: impl Fn(&str) -> Option<(&'a [usize], &'a [f32])>) -> Vec<u8> {
+    let needed = needed(graph);
+    // A node writes an output under its final name; where that is taken or no node gives the tensor, a copy is added below.
+    let mut final_names: HashMap<Var, &str> = HashMap::new();
+    for (output, var) in &graph.outputs {
+        if matches!(graph.values[var.0 as usize].source, Source::Node(_)) {
+            final_names.entry(*var).or_insert(output);
+        }
+    }
+    let name = |var: Var| match &graph.values[var.0 as usize].source {
+        Source::Input(name) | Source::Parameter(name) => name.clone(),
+        Source::Constant(_) => format!("c{}", var.0),
+        Source::Node(_) => final_names.get(&var).map_or_else(|| format!("v{}", var.0), ToString::to_string),
+    };
+    let mut model = GraphProto { name: "pipe".into(), ..GraphProto::default() };
+    for (index, value) in graph.values.iter().enumerate() {
+        let var = Var(index as u32);
+        if !needed.contains(&var) {
+            continue;
+        }
+        match &value.source {
+            Source::Constant(constant) => model.initializer.push(tensor(name(var), constant)),
+            Source::Parameter(parameter) => match weights(parameter) {
+                Some((shape, data)) => model.initializer.push(float_tensor(parameter.clone(), shape, data)),
+                None => model.input.push(value_info(parameter.clone(), &value.fact)),
+            },
+            Source::Input(input) => model.input.push(value_info(input.clone(), &value.fact)),
+            Source::Node(_) => {}
+        }
+    }
+    let mut own_domain = false;
+    for (index, node) in graph.nodes.iter().enumerate() {
+        if !node.outputs.iter().any(|output| needed.contains(output)) {
+            continue;
+        }
+        let mut inputs: Vec<String> = node.inputs.iter().map(|input| input.map(name).unwrap_or_default()).collect();
+        for (position, constant) in node.op.constants().iter().enumerate() {
+            let constant_name = format!("k{index}_{position}");
+            model.initializer.push(tensor(constant_name.clone(), constant));
+            inputs.push(constant_name);
+        }
+        while inputs.last().is_some_and(String::is_empty) {
+            inputs.pop();
+        }
+        let domain = node.op.domain();
+        own_domain |= domain == kernel::DOMAIN;
+        model.node.push(NodeProto {
+            input: inputs,
+            output: node
+                .outputs
+                .iter()
+                .map(|&output| if needed.contains(&output) || domain == kernel::DOMAIN { name(output) } else { String::new() })
+                .collect(),
+            name: format!("n{index}"),
+            op_type: node.op.name().to_owned(),
+            attribute: node.op.attributes().into_iter().map(attribute).collect(),
+            domain: domain.to_owned(),
+        });
+    }
+    for (output_name, var) in &graph.outputs {
+        if final_names.get(var) != Some(&output_name.as_str()) {
+            model.node.push(NodeProto {
+                input: vec![name(*var)],
+                output: vec![output_name.clone()],
+                name: format!("output_{output_name}"),
+                op_type: "Identity".into(),
+                ..NodeProto::default()
+            });
+        }
+        model.output.push(value_info(output_name.clone(), graph.fact(*var)));
+    }
+    let mut opset_import = vec![OperatorSetIdProto { domain: String::new(), version: OPSET }];
+    if own_domain {
+        opset_import.push(OperatorSetIdProto { domain: kernel::DOMAIN.into(), version: 1 });
+    }
+    ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "pipe".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(model),
+        opset_import,
+    }
+    .encode_to_vec()
+}
+
+/// Returns the tensors that the outputs depend on.
+fn needed(graph: &Graph) -> HashSet<Var> {
+    let mut needed: HashSet<Var> = graph.outputs.iter().map(|(_, var)| *var).collect();
+    for node in graph.nodes.iter().rev() {
+        if node.outputs.iter().any(|output| needed.contains(output)) {
+            needed.extend(node.inputs.iter().flatten());
+        }
+    }
+    needed
+}
+
+fn tensor(name: String, constant: &Constant) -> TensorProto {
+    match constant {
+        Constant::F32(shape, data) => float_tensor(name, shape, data),
+        Constant::I64(shape, data) => TensorProto {
+            dims: shape.iter().map(|&size| size as i64).collect(),
+            data_type: 7,
+            name,
+            raw_data: data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        },
+    }
+}
+
+fn float_tensor(name: String, shape: &[usize], data: &[f32]) -> TensorProto {
+    TensorProto {
+        dims: shape.iter().map(|&size| size as i64).collect(),
+        data_type: 1,
+        name,
+        raw_data: data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    }
+}
+
+fn value_info(name: String, fact: &TensorFact) -> ValueInfoProto {
+    let dim = fact
+        .shape
+        .iter()
+        .map(|dim| DimensionProto {
+            value: Some(match dim {
+                Dim::Fixed(size) => DimensionValue::DimValue(*size as i64),
+                Dim::Named(name) => DimensionValue::DimParam((*name).to_owned()),
+                Dim::Unknown => return DimensionProto { value: None },
+            }),
+        })
+        .collect();
+    let tensor = TensorTypeProto { elem_type: fact.dtype.onnx(), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name, r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+}
+
+fn attribute((name, value): (&'static str, AttributeValue)) -> AttributeProto {
+    let mut proto = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
+    match value {
+        AttributeValue::Float(value) => (proto.f, proto.r#type) = (value, 1),
+        AttributeValue::Int(value) => (proto.i, proto.r#type) = (value, 2),
+        AttributeValue::Text(value) => (proto.s, proto.r#type) = (value.as_bytes().to_vec(), 3),
+        AttributeValue::Ints(value) => (proto.ints, proto.r#type) = (value, 7),
+    }
+    proto
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ModelProto {
+    #[prost(int64, tag = "1")]
+    ir_version: i64,
+    #[prost(string, tag = "2")]
+    producer_name: String,
+    #[prost(string, tag = "3")]
+    producer_version: String,
+    #[prost(message, optional, tag = "7")]
+    graph: Option<GraphProto>,
+    #[prost(message, repeated, tag = "8")]
+    opset_import: Vec<OperatorSetIdProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OperatorSetIdProto {
+    #[prost(string, tag = "1")]
+    domain: String,
+    #[prost(int64, tag = "2")]
+    version: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct GraphProto {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<NodeProto>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "5")]
+    initializer: Vec<TensorProto>,
+    #[prost(message, repeated, tag = "11")]
+    input: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "12")]
+    output: Vec<ValueInfoProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NodeProto {
+    #[prost(string, repeated, tag = "1")]
+    input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    output: Vec<String>,
+    #[prost(string, tag = "3")]
+    name: String,
+    #[prost(string, tag = "4")]
+    op_type: String,
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<AttributeProto>,
+    #[prost(string, tag = "7")]
+    domain: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct AttributeProto {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(float, tag = "2")]
+    f: f32,
+    #[prost(int64, tag = "3")]
+    i: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    s: Vec<u8>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    ints: Vec<i64>,
+    #[prost(int32, tag = "20")]
+    r#type: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorProto {
+    #[prost(int64, repeated, packed = "false", tag = "1")]
+    dims: Vec<i64>,
+    #[prost(int32, tag = "2")]
+    data_type: i32,
+    #[prost(string, tag = "8")]
+    name: String,
+    #[prost(bytes = "vec", tag = "9")]
+    raw_data: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ValueInfoProto {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(message, optional, tag = "2")]
+    r#type: Option<TypeProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TypeProto {
+    #[prost(message, optional, tag = "1")]
+    tensor_type: Option<TensorTypeProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorTypeProto {
+    #[prost(int32, tag = "1")]
+    elem_type: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<TensorShapeProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorShapeProto {
+    #[prost(message, repeated, tag = "1")]
+    dim: Vec<DimensionProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct DimensionProto {
+    #[prost(oneof = "DimensionValue", tags = "1, 2")]
+    value: Option<DimensionValue>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum DimensionValue {
+    #[prost(int64, tag = "1")]
+    DimValue(i64),
+    #[prost(string, tag = "2")]
+    DimParam(String),
+}

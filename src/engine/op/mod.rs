@@ -1,0 +1,27 @@
+//! The operators of graphs: for each its shape rule, how ONNX writes it, its gradient and its test samples.
+
+pub mod contract;
+pub mod arithmetic;
+pub mod pointwise;
+pub mod activation;
+pub mod softmax;
+pub mod product;
+pub mod layout;
+pub mod reduce;
+pub mod slice;
+pub mod gather;
+pub mod normalize;
+pub mod logic;
+pub mod fused;
+#[cfg(test)]
+mod tests;
+
+pub use contract::{GradError, Op, OpNode};
+
+/// The operators that graphs may hold. Each has samples in the one test that walks them all.
+pub const LISTED: &[&str] = &[
+    "Add", "Sub", "Mul", "Div", "Sqrt", "Exp", "Log", "Neg", "Tanh", "Erf", "Relu", "Reciprocal", "Gelu", "Softmax", "LogSoftmax", "MatMul",
+    "Gemm", "Transpose", "Reshape", "Expand", "Cast", "Shape", "ReduceSum", "ReduceMean", "ReduceSumSquare", "Slice", "Concat", "Pad", "Gather",
+    "ScatterND", "ConstantOfShape", "LayerNormalization", "Where", "Equal", "Not", "CumSum", "Min", "Max", "Attention", "AttentionGrad", "BiasGelu",
+    "BiasGeluGrad", "AddNorm", "AddNormGrad", "Dropout", "ColumnSum", "GatherGrad", "AdamW", "SumSquares",
+];

@@ -1,0 +1,174 @@
+//! The optimizer as a graph of its own: parameters, gradients and state in, new parameters and state out.
+
+use super::fact::{Dim, ShapeError, TensorFact};
+use super::graph::{Constant, Graph, Kernels, Var};
+use super::op::fused::{AdamW, SumSquares};
+use super::op::reduce::{Reduce, Reduction};
+
+/// The rule of the update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Algorithm {
+    /// AdamW (Loshchilov & Hutter 2019) with bias correction, in PyTorch's order of operations.
+    AdamW { beta1: f64, beta2: f64, epsilon: f64 },
+    /// SGD with momentum, PyTorch's form: b ← μb + g + λθ, θ ← θ − ηb.
+    Sgd { momentum: f64 },
+}
+
+/// What one parameter's group says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Group {
+    pub weight_decay: f32,
+    /// What the learning rate is multiplied with.
+    pub rate_factor: f32,
+}
+
+/// An optimizer over a list of parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerConfig {
+    pub algorithm: Algorithm,
+    /// The largest global L2 norm of the gradients.
+    pub gradient_clip: Option<f32>,
+    /// One for each parameter.
+    pub groups: Vec<Group>,
+}
+
+impl OptimizerConfig {
+    /// Returns how many state tensors each parameter has.
+    pub fn states(&self) -> usize {
+        match self.algorithm {
+            Algorithm::AdamW { .. } => 2,
+            Algorithm::Sgd { .. } => 1,
+        }
+    }
+
+    /// Returns the scalars of step `step` (from 1), which the graph takes as the input `scalars` `[3]`.
+    pub fn scalars(&self, learning_rate: f64, step: u64) -> [f32; 3] {
+        match self.algorithm {
+            Algorithm::AdamW { beta1, beta2, .. } => {
+                let power = |beta: f64| beta.powf(step as f64);
+                [learning_rate as f32, (1.0 - power(beta1)) as f32, (1.0 - power(beta2)).sqrt() as f32]
+            }
+            Algorithm::Sgd { .. } => [learning_rate as f32, 1.0, 1.0],
+        }
+    }
+
+    /// Returns what a step multiplies a parameter with that has never had a gradient: its decay, in the very arithmetic of the update.
+    pub fn idle_decay(&self, group: Group, learning_rate: f64) -> f32 {
+        1.0 - (learning_rate as f32 * group.rate_factor) * group.weight_decay
+    }
+
+    /// Builds the graph for parameters of these shapes.
+    ///
+    /// Inputs: `parameter.i`, `gradient.i`, `state.i.j` and `scalars`; outputs: `new_parameter.i`, `new_state.i.j` and `gradient_norm` `[1]`, the
+    /// global L2 norm before clipping. Each tensor is read by nothing but its own update, so that an output may be bound to its input's buffer.
+    pub fn graph(&self, shapes: &[Vec<usize>], kernels: Kernels) -> Result<Graph, ShapeError> {
+        let mut g = Graph::new(kernels);
+        let fact = |shape: &[usize]| TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
+        let gradients: Vec<Var> = shapes.iter().enumerate().map(|(i, shape)| g.input(&format!("gradient.{i}"), fact(shape))).collect();
+        let scalars = g.input("scalars", TensorFact::f32(vec![Dim::Fixed(3)]));
+        let norm = global_norm(&mut g, &gradients)?;
+        g.output("gradient_norm", norm);
+        let one = g.constant(Constant::F32(vec![1], vec![1.0]));
+        let scale = match self.gradient_clip {
+            None => one,
+            Some(clip) => {
+                // PyTorch's clip_grad_norm_: min(1, clip/(norm + 1e-6)).
+                let (clip, small) = (g.constant(Constant::F32(vec![1], vec![clip])), g.constant(Constant::F32(vec![1], vec![1e-6])));
+                let raised = g.add(norm, small)?;
+                let share = g.div(clip, raised)?;
+                g.min(share, one)?
+            }
+        };
+        for (i, shape) in shapes.iter().enumerate() {
+            let parameter = g.input(&format!("parameter.{i}"), fact(shape));
+            let states: Vec<Var> = (0..self.states()).map(|j| g.input(&format!("state.{i}.{j}"), fact(shape))).collect();
+            let outputs = self.update(&mut g, self.groups[i], parameter, gradients[i], &states, scale, scalars)?;
+            g.output(&format!("new_parameter.{i}"), outputs[0]);
+            for (j, state) in outputs[1..].iter().enumerate() {
+                g.output(&format!("new_state.{i}.{j}"), *state);
+            }
+        }
+        Ok(g)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the arguments are the update's operands")]
+    fn update(
+        &self,
+        g: &mut Graph,
+        group: Group,
+        parameter: Var,
+        gradient: Var,
+        states: &[Var],
+        scale: Var,
+        scalars: Var,
+    ) -> Result<Vec<Var>, ShapeError> {
+        if let (Algorithm::AdamW { beta1, beta2, epsilon }, Kernels::Fused) = (self.algorithm, g.kernels()) {
+            let op = AdamW {
+                beta1: beta1 as f32,
+                beta2: beta2 as f32,
+                epsilon: epsilon as f32,
+                weight_decay: group.weight_decay,
+                rate_factor: group.rate_factor,
+            };
+            return g.apply(op, &[parameter, gradient, states[0], states[1], scale, scalars]);
+        }
+        let gradient = g.mul(gradient, scale)?;
+        let base_rate = g.slice(scalars, 0, 0, 1)?;
+        let factor = g.scalar(group.rate_factor);
+        let rate = g.mul(base_rate, factor)?;
+        let weight_decay = g.scalar(group.weight_decay);
+        match self.algorithm {
+            Algorithm::AdamW { beta1, beta2, epsilon } => {
+                let correction1 = g.slice(scalars, 0, 1, 2)?;
+                let root_correction2 = g.slice(scalars, 0, 2, 3)?;
+                let one = g.scalar(1.0);
+                let loss_of_weight = g.mul(rate, weight_decay)?;
+                let decay = g.sub(one, loss_of_weight)?;
+                let step_size = g.div(rate, correction1)?;
+                let (rise1, keep2) = (g.scalar(1.0 - beta1 as f32), g.scalar(beta2 as f32));
+                let (rise2, epsilon) = (g.scalar(1.0 - beta2 as f32), g.scalar(epsilon as f32));
+                let away = g.sub(gradient, states[0])?;
+                let away = g.mul(away, rise1)?;
+                let first = g.add(states[0], away)?;
+                let kept = g.mul(states[1], keep2)?;
+                let squared = g.mul(gradient, gradient)?;
+                let new = g.mul(squared, rise2)?;
+                let second = g.add(kept, new)?;
+                let root = g.sqrt(second)?;
+                let root = g.div(root, root_correction2)?;
+                let denominator = g.add(root, epsilon)?;
+                let direction = g.div(first, denominator)?;
+                let step = g.mul(direction, step_size)?;
+                let decayed = g.mul(parameter, decay)?;
+                Ok(vec![g.sub(decayed, step)?, first, second])
+            }
+            Algorithm::Sgd { momentum } => {
+                // The parameter is read twice here; the copy keeps the update from writing over what the penalty still reads.
+                let penalty = g.mul(parameter, weight_decay)?;
+                let gradient = g.add(gradient, penalty)?;
+                let momentum = g.scalar(momentum as f32);
+                let kept = g.mul(states[0], momentum)?;
+                let buffer = g.add(kept, gradient)?;
+                let step = g.mul(buffer, rate)?;
+                Ok(vec![g.sub(parameter, step)?, buffer])
+            }
+        }
+    }
+}
+
+/// Returns the L2 norm over all gradients, `[1]`.
+fn global_norm(g: &mut Graph, gradients: &[Var]) -> Result<Var, ShapeError> {
+    let mut squares = Vec::new();
+    for &gradient in gradients {
+        squares.push(match g.kernels() {
+            Kernels::Fused => g.apply1(SumSquares, &[gradient])?,
+            Kernels::Standard => {
+                let sum = g.apply1(Reduce { kind: Reduction::SumSquare, axes: Vec::new(), keep_dims: false }, &[gradient])?;
+                g.reshape(sum, &[1])?
+            }
+        });
+    }
+    let joined = g.concat(&squares, 0)?;
+    let sum = g.reduce_sum(joined, &[0], true)?;
+    g.sqrt(sum)
+}
