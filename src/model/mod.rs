@@ -5,6 +5,9 @@ pub mod resolve;
 pub mod head;
 pub mod names;
 pub mod encoder;
+pub mod compact;
+pub mod freeze;
+pub mod init;
 
 pub use encoder::{Network, NetworkOptions};
 pub use head::Head;

@@ -7,6 +7,7 @@ pub mod load;
 pub mod augment;
 pub mod train;
 pub mod evaluate;
+pub mod predict;
 
 pub use artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel, TrainingSummary};
 pub use config::StageConfig;

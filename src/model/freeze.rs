@@ -1,0 +1,75 @@
+//! Which parameters are trained.
+
+use super::names;
+use super::pretrained::Config;
+
+/// What stays as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frozen {
+    Nothing,
+    /// Everything below the head.
+    Encoder,
+    /// Everything but the head and this many top layers.
+    AllButTopLayers(usize),
+    /// Names that match a pattern; `*` stands for any text.
+    Names(Vec<String>),
+}
+
+impl Frozen {
+    /// Returns whether a parameter (named relative to the encoder) is trained.
+    pub fn trains(&self, config: &Config, name: &str) -> bool {
+        match self {
+            Frozen::Nothing => true,
+            Frozen::Encoder => is_head(name),
+            Frozen::AllButTopLayers(count) => {
+                let first = config.layers.saturating_sub(*count);
+                is_head(name)
+                    || (first..config.layers).any(|index| name.starts_with(&names::layer_prefix(config.architecture, index)))
+            }
+            Frozen::Names(patterns) => !patterns.iter().any(|pattern| matches(pattern, name)),
+        }
+    }
+}
+
+/// Returns whether a parameter belongs to the head. BERT's pooler does: it comes after the layers and only the head reads it.
+pub fn is_head(name: &str) -> bool {
+    name.starts_with("classifier") || name.starts_with("pre_classifier") || name.starts_with("pooler")
+}
+
+/// Returns whether weight decay spares a parameter: biases and norms.
+pub fn is_spared_from_decay(name: &str) -> bool {
+    name.ends_with(".bias") || name.contains("LayerNorm") || name.contains("layer_norm")
+}
+
+/// Returns whether a pattern, in which `*` stands for any text, matches a whole name.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        assert!(matches("embeddings.*", "embeddings.LayerNorm.weight"));
+        assert!(matches("*.bias", "pooler.dense.bias"));
+        assert!(matches("encoder.*.self.*.weight", "encoder.layer.0.attention.self.query.weight"));
+        assert!(matches("pooler.dense.bias", "pooler.dense.bias"));
+        assert!(!matches("pooler", "pooler.dense.bias"));
+        assert!(!matches("*.weight", "pooler.dense.bias"));
+        assert!(!matches("a*a", "a"));
+        assert!(matches("*", ""));
+    }
+}

@@ -1,0 +1,53 @@
+//! New weights for what a pretrained folder does not hold: the classification head.
+
+use ndarray::ArrayD;
+use rand::Rng;
+
+use super::pretrained::{Config, Weights};
+use crate::base::seed::stream;
+use crate::engine::{Dim, Graph};
+
+/// Adds every parameter of `graph` that `weights` lacks: weights normal with the configuration's deviation, biases 0, as `transformers` does.
+/// Each has its own random stream, so that one more parameter changes no other. Returns the names that were added.
+pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) -> Vec<String> {
+    let mut added = Vec::new();
+    for (name, var) in graph.parameters() {
+        let shape: Vec<usize> =
+            graph.fact(var).shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 }).collect();
+        if weights.get(name).is_some_and(|present| present.shape() == shape) {
+            continue;
+        }
+        let mut random = stream(seed, &["train", "initial weights", name], 0);
+        let array = if name.ends_with(".bias") {
+            ArrayD::zeros(shape)
+        } else {
+            ArrayD::from_shape_simple_fn(shape, || normal(&mut random) * config.initializer_range)
+        };
+        weights.insert(name.to_owned(), array);
+        added.push(name.to_owned());
+    }
+    added
+}
+
+/// Returns a standard normal number (Box & Muller 1958).
+fn normal(random: &mut impl Rng) -> f32 {
+    let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    let (radius, angle) = (unit(random.next_u64()), unit(random.next_u64()));
+    ((-2.0 * radius.ln()).sqrt() * (2.0 * std::f64::consts::PI * angle).cos()) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_standard_normal() {
+        let mut random = stream(1, &["test"], 0);
+        let n = 100_000;
+        let values: Vec<f64> = (0..n).map(|_| f64::from(normal(&mut random))).collect();
+        let mean = values.iter().sum::<f64>() / f64::from(n);
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / f64::from(n);
+        let beyond_two = values.iter().filter(|value| value.abs() > 2.0).count() as f64 / f64::from(n);
+        assert!(mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02 && (beyond_two - 0.0455).abs() < 0.003, "{mean} {variance} {beyond_two}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Predicting texts with a network whose parameters are bound.
+
+use ndarray::Array2;
+
+use super::stage::{Ctx, Interrupted, StageError};
+use crate::base::report::Progress;
+use crate::engine::binding::{Feed, Parameters};
+use crate::engine::{Inference, Kernels, Runtime};
+use crate::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
+use crate::text::{TokenizedText, Tokenizer, batch};
+
+/// Texts per batch of a prediction.
+const BATCH: usize = 32;
+
+/// Predicts tokenized texts.
+pub struct Predictor {
+    inference: Inference,
+    config: Config,
+    labels: usize,
+}
+
+impl Predictor {
+    /// Opens a session over parameters; it sees their changes. `word_rows` is the height of the bound word table.
+    pub fn new(
+        runtime: &Runtime,
+        config: &Config,
+        head: Head,
+        labels: usize,
+        word_rows: usize,
+        parameters: &Parameters,
+    ) -> Result<Predictor, StageError> {
+        let options = NetworkOptions { kernels: Kernels::Fused, training: false, word_rows, positions_in_graph: false };
+        let mut network = Network::new(config, head, labels, options).map_err(crate::engine::EngineError::from)?;
+        network.graph.output("logits", network.logits);
+        let inference = Inference::new(runtime, &network.graph, parameters)?;
+        Ok(Predictor { inference, config: config.clone(), labels })
+    }
+
+    /// Returns the logits `[N, K]` of texts, in their order.
+    pub fn logits(&mut self, ctx: &dyn Ctx, texts: &[TokenizedText], activity: &str) -> Result<Array2<f32>, StageError> {
+        let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
+        let mut logits = Array2::zeros((texts.len(), self.labels));
+        let mut done = 0;
+        for indices in batch::in_order_by_length(&lengths, BATCH) {
+            if ctx.interrupted() {
+                return Err(Box::new(Interrupted));
+            }
+            let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
+            let found = self.inference.run(feeds(&self.config, &members))?;
+            for (row, &index) in indices.iter().enumerate() {
+                logits.row_mut(index).assign(&found.index_axis(ndarray::Axis(0), row));
+            }
+            done += indices.len() as u64;
+            ctx.progress(&Progress { activity, done, total: Some(texts.len() as u64), unit: "texts", detail: "" });
+        }
+        Ok(logits)
+    }
+}
+
+/// Returns the inputs of a network for one batch: token ids, mask and positions, `[B, L]`.
+pub fn feeds(config: &Config, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
+    let batch = batch::pad(texts, config.padding_id as u32);
+    let shape = vec![batch.size, batch.length];
+    let first = if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
+    // Padding of RoBERTa stands at the padding id's own position; elsewhere its place is never seen.
+    let positions = (0..batch.size * batch.length)
+        .map(|index| if batch.mask[index] == 0 { first.max(1) - 1 } else { first + (index % batch.length) as i64 })
+        .collect();
+    vec![
+        ("input_ids".to_owned(), Feed::I64(shape.clone(), batch.ids)),
+        ("attention_mask".to_owned(), Feed::I64(shape.clone(), batch.mask)),
+        ("position_ids".to_owned(), Feed::I64(shape, positions)),
+    ]
+}
+
+/// Tokenizes texts with a model's tokenizer, cut to what the model's position table holds.
+pub fn tokenize(pretrained: &Pretrained, texts: &[&str], max_length: usize) -> Result<Vec<TokenizedText>, StageError> {
+    let tokenizer = Tokenizer::from_json(pretrained.files.get("tokenizer.json").map_or(&[], Vec::as_slice))?;
+    let offset = if pretrained.config.architecture == Architecture::Roberta { pretrained.config.padding_id + 1 } else { 0 };
+    let longest = pretrained.config.positions.saturating_sub(offset).min(max_length);
+    Ok(tokenizer.encode(texts, longest)?)
+}
+
+/// Returns the softmax of each row of logits.
+pub fn probabilities(logits: &Array2<f32>) -> Vec<Vec<f32>> {
+    logits
+        .rows()
+        .into_iter()
+        .map(|row| {
+            let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let powers: Vec<f64> = row.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            powers.into_iter().map(|power| (power / sum) as f32).collect()
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! The targets of the cross-entropy, which carry class weights, label smoothing and the division by the batch.
+
+use super::config::{ClassWeights, Loss};
+use crate::table::DataSet;
+
+/// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train example counts 0 when balanced.
+pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
+    let classes = data.labels.len();
+    match &loss.class_weights {
+        None => vec![1.0; classes],
+        Some(ClassWeights::Given(weights)) => data.labels.iter().map(|label| weights.get(label).copied().unwrap_or(1.0)).collect(),
+        Some(ClassWeights::Balanced) => {
+            let mut counts = vec![0usize; classes];
+            for example in &data.train {
+                counts[example.label] += 1;
+            }
+            counts
+                .into_iter()
+                .map(|count| if count == 0 { 0.0 } else { data.train.len() as f32 / (classes * count) as f32 })
+                .collect()
+        }
+    }
+}
+
+/// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is PyTorch's `CrossEntropyLoss(weight, label_smoothing)` with
+/// mean reduction, divided by `parts` (the batches of one step).
+pub fn targets(labels: &[usize], weights: &[f32], smoothing: f32, parts: usize) -> Vec<f32> {
+    let classes = weights.len();
+    let total: f32 = labels.iter().map(|&label| weights[label]).sum();
+    let scale = if total > 0.0 { 1.0 / (total * parts as f32) } else { 0.0 };
+    let mut targets = Vec::with_capacity(labels.len() * classes);
+    for &label in labels {
+        for (class, weight) in weights.iter().enumerate() {
+            let own = if class == label { (1.0 - smoothing) * weight } else { 0.0 };
+            targets.push((own + smoothing / classes as f32 * weight) * scale);
+        }
+    }
+    targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// −Σ targets·log softmax(logits) for logits [[1, 2, 0.5], [0, -1, 3]], labels [2, 0], against
+    /// torch 2.15 `CrossEntropyLoss(weight=[1, 2, 0.5], label_smoothing=0.1)`.
+    #[test]
+    fn is_pytorchs_weighted_smoothed_mean() {
+        let logits = [[1.0f64, 2.0, 0.5], [0.0, -1.0, 3.0]];
+        let loss = |weights: &[f32], smoothing: f32| {
+            let targets = targets(&[2, 0], weights, smoothing, 1);
+            let mut loss = 0.0;
+            for (row, logits) in logits.iter().enumerate() {
+                let normalizer = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+                for (class, logit) in logits.iter().enumerate() {
+                    loss -= f64::from(targets[row * 3 + class]) * (logit - normalizer);
+                }
+            }
+            loss
+        };
+        for (weights, smoothing, expected) in RECORDED {
+            assert!((loss(&weights, smoothing) - expected).abs() < 1e-6, "{weights:?} {smoothing}: {} {expected}", loss(&weights, smoothing));
+        }
+    }
+
+    const RECORDED: [([f32; 3], f32, f64); 3] = [
+        ([1.0, 1.0, 1.0], 0.0, 2.515_126_343_9),
+        ([1.0, 1.0, 1.0], 0.1, 2.448_459_677_3),
+        ([1.0, 2.0, 0.5], 0.1, 2.753_416_186_5),
+    ];
+}
