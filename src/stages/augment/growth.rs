@@ -26,7 +26,8 @@ pub(super) struct Growth<'a> {
 
 impl<'a> Growth<'a> {
     pub fn of(data: &'a DataSet, seed: u64) -> Growth<'a> {
-        let texts = |examples: &[Example]| examples.iter().map(|e| normalise(&e.text)).collect::<HashSet<_>>();
+        let texts =
+            |examples: &[Example]| examples.iter().map(|e| normalise(&e.text)).collect::<HashSet<_>>();
         Growth {
             seed,
             originals: data.train.iter().filter(|example| example.method.is_none()).collect(),
@@ -61,7 +62,13 @@ impl<'a> Growth<'a> {
     }
 
     /// Makes so many copies of each original and returns those that are new, by original and copy.
-    pub fn grow(&mut self, name: &'static str, settings: &str, copies: usize, generator: &dyn Generator) -> Vec<Example> {
+    pub fn grow(
+        &mut self,
+        name: &'static str,
+        settings: &str,
+        copies: usize,
+        generator: &dyn Generator,
+    ) -> Vec<Example> {
         // A second entry of the same method numbers its copies on, so that no id and no random stream comes twice.
         let numbered = self.numbered.entry(name).or_default();
         let numbers = *numbered + 1..=*numbered + copies;
@@ -152,7 +159,9 @@ mod tests {
         assert_eq!(made.len() + growth.repeats(), 10);
         let distinct: HashSet<&str> = made.iter().map(|example| example.text.as_str()).collect();
         assert_eq!(distinct.len(), made.len());
-        assert!(made.iter().all(|e| e.parents == ["row-1"] && e.label == 1 && e.method.as_deref() == Some("{}")));
+        assert!(
+            made.iter().all(|e| e.parents == ["row-1"] && e.label == 1 && e.method.as_deref() == Some("{}"))
+        );
         assert_eq!(made[0].id, "row-1+append-1");
     }
 

@@ -50,8 +50,11 @@ impl Method for RandomInsertion {
         let mut errors = self.synonyms.check();
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             errors.push(
-                CheckError::new("rate", format!("`rate` is {}; expected a share above 0 and at most 1", self.rate))
-                    .hint("0.1 inserts one word into each text of up to 19 words, two from 20 on"),
+                CheckError::new(
+                    "rate",
+                    format!("`rate` is {}; expected a share above 0 and at most 1", self.rate),
+                )
+                .hint("0.1 inserts one word into each text of up to 19 words, two from 20 on"),
             );
         }
         if self.copies == 0 {
@@ -122,7 +125,8 @@ mod tests {
         let entry = |word: &str, synonyms: &[&str]| {
             (word.to_owned(), synonyms.iter().map(|s| (*s).to_owned()).collect())
         };
-        let entries = [entry("card", &["cards", "ticket"]), entry("große", &["kleine"]), entry("the", &["a"])];
+        let entries =
+            [entry("card", &["cards", "ticket"]), entry("große", &["kleine"]), entry("the", &["a"])];
         Inserter { rate, thesaurus: Thesaurus::from(entries) }
     }
 
@@ -143,7 +147,8 @@ mod tests {
 
     #[test]
     fn the_number_of_insertions_is_the_papers() {
-        let table = [(0.1, 1, 1), (0.1, 9, 1), (0.1, 19, 1), (0.1, 20, 2), (0.3, 10, 3), (1.0, 7, 7), (0.05, 39, 1)];
+        let table =
+            [(0.1, 1, 1), (0.1, 9, 1), (0.1, 19, 1), (0.1, 20, 2), (0.3, 10, 3), (1.0, 7, 7), (0.05, 39, 1)];
         for (rate, words, expected) in table {
             assert_eq!(insertions(rate, words), expected, "{rate} {words}");
         }
@@ -158,7 +163,8 @@ mod tests {
 
     #[test]
     fn every_place_and_every_synonym_comes_up() {
-        let texts: BTreeSet<String> = (0..200).filter_map(|seed| made(0.1, "the Card, broke", seed)).collect();
+        let texts: BTreeSet<String> =
+            (0..200).filter_map(|seed| made(0.1, "the Card, broke", seed)).collect();
         let expected = ["cards", "ticket"].into_iter().flat_map(|word| {
             [
                 format!("{word} the Card, broke"),

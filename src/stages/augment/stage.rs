@@ -86,13 +86,16 @@ impl Stage for Augment {
         }
         ctx.note(&format!("{} texts made from {}", made.len(), growth.originals().len()));
         if growth.leaks() > 0 {
-            ctx.note(&format!("dropped {} made texts that dev or test has", growth.leaks()));
+            ctx.note(&format!("made texts dropped because dev or test has them: {}", growth.leaks()));
         }
         if growth.repeats() > 0 {
-            ctx.note(&format!("dropped {} made texts that train has already", growth.repeats()));
+            ctx.note(&format!("made texts dropped because train has them: {}", growth.repeats()));
         }
         if growth.unchanged() > 0 {
-            ctx.warn(&format!("{} texts could not be made: a method found nothing to change", growth.unchanged()));
+            ctx.warn(&format!(
+                "texts that could not be made, because the method found nothing to change: {}",
+                growth.unchanged()
+            ));
         }
         let mut data = original.clone();
         data.train.extend(made);
@@ -107,7 +110,8 @@ mod tests {
 
     fn check(methods: &str) -> Result<Fact, Vec<CheckError>> {
         let json = format!(r#"{{"data": "data", "methods": {methods}}}"#);
-        let augment: Augment = serde_json::from_str(&json).map_err(|e| vec![CheckError::new("", e.to_string())])?;
+        let augment: Augment =
+            serde_json::from_str(&json).map_err(|e| vec![CheckError::new("", e.to_string())])?;
         augment.check(&[Fact::Data(DataFact { has_dev: true, has_test: false, augmented: false })])
     }
 

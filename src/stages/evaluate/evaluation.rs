@@ -33,7 +33,11 @@ impl Evaluation {
     ) -> Evaluation {
         let rows: Vec<Row<'_>> = predictions
             .iter()
-            .map(|row| Row { label: row.label, prediction: row.prediction, probabilities: &row.probabilities })
+            .map(|row| Row {
+                label: row.label,
+                prediction: row.prediction,
+                probabilities: &row.probabilities,
+            })
             .collect();
         let metrics = metrics::all(&labels, &rows);
         let confusion = Confusion::of(labels.len(), &rows).matrix();
@@ -85,8 +89,10 @@ mod tests {
             prediction: usize::from(p > 0.5),
             probabilities: vec![1.0 - p, p],
         };
-        let rows = vec![prediction("test-1", 0, 0.1), prediction("test-2", 1, 0.7), prediction("test-3", 0, 0.9)];
-        let training = TrainingSummary { steps: 12, seconds: 1.5, device: "cpu".into(), ..Default::default() };
+        let rows =
+            vec![prediction("test-1", 0, 0.1), prediction("test-2", 1, 0.7), prediction("test-3", 0, 0.9)];
+        let training =
+            TrainingSummary { steps: 12, seconds: 1.5, device: "cpu".into(), ..Default::default() };
         Evaluation::new(Split::Test, vec!["no".into(), "yes".into()], rows, training)
     }
 
@@ -103,7 +109,8 @@ mod tests {
         evaluation().write(folder.path())?;
         assert_eq!(Evaluation::read(folder.path())?, evaluation());
         fs_err::write(folder.path().join(FILE), "{").map_err(TableError::from)?;
-        let message = Evaluation::read(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
+        let message =
+            Evaluation::read(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(message.contains("evaluation.json` is damaged"), "{message}");
         Ok(())
     }

@@ -60,7 +60,8 @@ impl Default for EmbeddingSynonyms {
 
 impl EmbeddingSynonyms {
     pub(super) fn check(&self) -> Vec<CheckError> {
-        let zero = CheckError::new("synonyms.embeddings.neighbours", "`neighbours` is 0; expected at least 1");
+        let zero =
+            CheckError::new("synonyms.embeddings.neighbours", "`neighbours` is 0; expected at least 1");
         if self.neighbours == 0 { vec![zero] } else { Vec::new() }
     }
 
@@ -95,19 +96,26 @@ impl EmbeddingSynonyms {
 /// Returns the words of a tokenizer's vocabulary, each with its row, by their lower case: of several spellings the lower-case
 /// one, else the first. Pieces of words, special tokens and everything that is not at least two letters are left out.
 fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, (String, usize)>, String> {
-    let tokenizer: Value = serde_json::from_slice(tokenizer).map_err(|error| format!("{TOKENIZER}: {error}"))?;
+    let tokenizer: Value =
+        serde_json::from_slice(tokenizer).map_err(|error| format!("{TOKENIZER}: {error}"))?;
     let model = &tokenizer["model"];
     let entries = model["vocab"].as_object().ok_or_else(|| {
         format!("its tokenizer is of type {}, expected `WordPiece` or `BPE`", model["type"])
     })?;
     // Byte-level pairs write the space before a word as `Ġ` and letters outside ASCII as other letters.
     let by_bytes = entries.keys().any(|token| token.len() > 'Ġ'.len_utf8() && token.starts_with('Ġ'));
-    let special: BTreeSet<&str> =
-        tokenizer["added_tokens"].as_array().into_iter().flatten().filter_map(|t| t["content"].as_str()).collect();
+    let special: BTreeSet<&str> = tokenizer["added_tokens"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|t| t["content"].as_str())
+        .collect();
     let mut words: BTreeMap<String, (String, usize)> = BTreeMap::new();
     for (token, id) in entries {
         let word = if by_bytes { token.strip_prefix('Ġ') } else { Some(token.as_str()) };
-        let Some((word, row)) = word.zip(id.as_u64().and_then(|id| usize::try_from(id).ok())) else { continue };
+        let Some((word, row)) = word.zip(id.as_u64().and_then(|id| usize::try_from(id).ok())) else {
+            continue;
+        };
         let letters = |c: char| if by_bytes { c.is_ascii_alphabetic() } else { c.is_alphabetic() };
         if special.contains(token.as_str()) || word.chars().nth(1).is_none() || !word.chars().all(letters) {
             continue;
