@@ -5,6 +5,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::error::TableError;
+use super::guard::guarded;
 
 /// Returns the bytes of a Parquet file: the same frame gives the same bytes.
 pub(super) fn parquet_bytes(file: &Path, frame: &mut DataFrame) -> Result<Vec<u8>, TableError> {
@@ -22,7 +23,18 @@ pub(super) fn write_parquet(file: &Path, frame: &mut DataFrame) -> Result<(), Ta
 /// Reads a Parquet file that `pipe` wrote.
 pub(super) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
     let bytes = fs_err::read(file)?;
-    ParquetReader::new(std::io::Cursor::new(bytes)).finish().map_err(|error| damaged(file, error))
+    parse_parquet(&bytes, None).map_err(|error| damaged(file, error))
+}
+
+/// Reads the bytes of a Parquet file, all columns or those that are named.
+pub(super) fn parse_parquet(bytes: &[u8], columns: Option<Vec<String>>) -> PolarsResult<DataFrame> {
+    let frame = guarded(|| ParquetReader::new(std::io::Cursor::new(bytes)).with_columns(columns).finish())?;
+    match frame.columns().iter().find(|column| column.len() != frame.height()) {
+        Some(column) => Err(PolarsError::ShapeMismatch(
+            format!("column `{}` has {} of {} rows", column.name(), column.len(), frame.height()).into(),
+        )),
+        None => Ok(frame),
+    }
 }
 
 /// Builds a frame from columns of equal length.

@@ -12,6 +12,7 @@ pub mod tag;
 pub mod format;
 pub mod error;
 mod frame;
+mod guard;
 
 pub use curves::Curves;
 pub use dataset::{DataSet, Example};

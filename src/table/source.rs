@@ -6,6 +6,7 @@ use std::path::Path;
 use polars::prelude::*;
 use serde_json::Value;
 
+use super::guard::guarded;
 use super::source_error::SourceError;
 
 /// A labelled text as it stands in a user's table.
@@ -116,18 +117,12 @@ fn parquet(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
         hint: None,
     };
     let bytes = fs_err::read(file)?;
-    let found: Vec<String> = ParquetReader::new(Cursor::new(bytes.as_slice()))
-        .schema()
-        .map_err(malformed)?
-        .iter_names()
-        .map(ToString::to_string)
-        .collect();
+    let schema = guarded(|| ParquetReader::new(Cursor::new(bytes.as_slice())).schema()).map_err(malformed)?;
+    let found: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
     find_columns(file, &found, names)?;
     // Other columns may have types that this build does not read.
-    let frame = ParquetReader::new(Cursor::new(bytes.as_slice()))
-        .with_columns(Some(names.map(str::to_owned).to_vec()))
-        .finish()
-        .map_err(malformed)?;
+    let wanted = Some(names.map(str::to_owned).to_vec());
+    let frame = super::frame::parse_parquet(&bytes, wanted).map_err(malformed)?;
     cells(file, &frame, names)
 }
 
@@ -245,6 +240,7 @@ fn first_line(error: &PolarsError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::error::Error;
 
     type Outcome = Result<(), Box<dyn Error>>;
@@ -351,5 +347,39 @@ mod tests {
         ends(message("a.csv", b"text,label\n\xe9t\xe9,x\n"), "line 2 is not UTF-8");
         ends(message("a.xlsx", b""), "ending `xlsx`; expected");
         ends(message("a", b""), "ending none; expected");
+    }
+
+    #[test]
+    fn a_damaged_parquet_file_never_panics() -> Outcome {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("a.parquet");
+        let columns =
+            vec![Column::new("text".into(), ["a", "b", "c"]), Column::new("label".into(), ["x", "y", "x"])];
+        super::super::frame::write_parquet(&file, &mut DataFrame::new(3, columns)?)?;
+        let whole = fs_err::read(&file)?;
+        for place in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 0xff;
+            fs_err::write(&file, &bytes)?;
+            // A changed letter of a text is still a table; what counts is that reading comes back.
+            let _ = read(&file, "text", "label");
+        }
+        for length in (0..whole.len()).step_by(7) {
+            fs_err::write(&file, &whole[..length])?;
+            assert!(read(&file, "text", "label").is_err(), "cut at {length}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in "(text|label|,|\t|\"|\n|\r|\\{|\\}|:|a|\0|é|1){0,60}", header: bool) {
+            let header = if header { "text,label\n" } else { "" };
+            for name in ["a.csv", "a.tsv", "a.jsonl"] {
+                if let Ok(rows) = rows(name, format!("{header}{bytes}").as_bytes()) {
+                    prop_assert!(rows.iter().all(|(text, label)| !text.trim().is_empty() && !label.is_empty()));
+                }
+            }
+        }
     }
 }
