@@ -1,5 +1,6 @@
 //! What stages give each other, and how it lies on the disk.
 
+use std::fmt;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::stage::{Kind, StageError};
 use crate::model::Pretrained;
 use crate::table::{Curves, DataSet};
+
+pub use crate::table::Prediction;
 
 /// The output of a stage.
 #[derive(Debug)]
@@ -56,6 +59,16 @@ pub enum Split {
     Test,
 }
 
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Train => "train",
+            Split::Dev => "dev",
+            Split::Test => "test",
+        })
+    }
+}
+
 /// A fine-tuned model: a Hugging Face folder with what `pipe` adds to it.
 ///
 /// On the disk: the Hugging Face folder itself (config.json with `id2label`, model.safetensors, tokenizer files),
@@ -96,7 +109,8 @@ pub struct TrainingSummary {
 
 /// Predictions of one model on one split, with every metric.
 ///
-/// On the disk: `predictions.parquet` and `evaluation.json` (the other fields here).
+/// On the disk: `predictions.parquet` and `evaluation.json` (the other fields here; metrics and confusion are there for other
+/// programs and are computed again from the predictions when it is read, so that they are the same to the last bit).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     pub split: Split,
@@ -110,16 +124,4 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
     /// What the model's training took.
     pub training: TrainingSummary,
-}
-
-/// The prediction for one example.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    pub id: String,
-    pub text: String,
-    /// Indices into the labels.
-    pub label: usize,
-    pub prediction: usize,
-    /// The probability of every class, in the order of the labels.
-    pub probabilities: Vec<f32>,
 }

@@ -8,6 +8,9 @@ pub mod augment;
 pub mod train;
 pub mod evaluate;
 pub mod predict;
+mod trained_model;
+#[cfg(test)]
+pub(crate) mod test_ctx;
 
 pub use artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel, TrainingSummary};
 pub use config::StageConfig;

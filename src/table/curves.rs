@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use super::dataset::TableError;
+use polars::prelude::*;
+
+use super::error::TableError;
+use super::frame::{self, Columns};
+use super::tag::Tag;
+use crate::base::files::write_atomic;
 
 /// Learning curves: one row per optimizer step, dev metrics on the rows that end an epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,14 +30,116 @@ pub struct CurvePoint {
     pub dev_macro_f1: Option<f64>,
 }
 
+const FILE: &str = "curves.parquet";
+
 impl Curves {
     /// Writes `curves.parquet` into `folder`.
-    pub fn write(&self, _folder: &Path) -> Result<(), TableError> {
-        unimplemented!()
+    pub fn write(&self, folder: &Path) -> Result<(), TableError> {
+        let file = folder.join(FILE);
+        let points: Vec<&CurvePoint> = self.0.iter().collect();
+        frame::write_parquet(&file, &mut frame::frame(&file, points.len(), columns(&points))?)
     }
 
     /// Reads what [`Curves::write`] wrote.
-    pub fn read(_folder: &Path) -> Result<Curves, TableError> {
-        unimplemented!()
+    pub fn read(folder: &Path) -> Result<Curves, TableError> {
+        let file = folder.join(FILE);
+        let table = frame::read_parquet(&file)?;
+        let columns = Columns { file: &file, frame: &table };
+        let steps = columns.full_integers("step")?;
+        let epochs = columns.full_integers("epoch")?;
+        let losses = columns.full_numbers("loss")?;
+        let rates = columns.full_numbers("learning_rate")?;
+        let norms = columns.numbers("gradient_norm")?;
+        let dev_losses = columns.numbers("dev_loss")?;
+        let dev_accuracies = columns.numbers("dev_accuracy")?;
+        let dev_macro_f1s = columns.numbers("dev_macro_f1")?;
+        (0..table.height())
+            .map(|row| {
+                Ok(CurvePoint {
+                    step: steps[row],
+                    epoch: u32::try_from(epochs[row]).map_err(|error| frame::damaged(&file, error))?,
+                    loss: losses[row],
+                    learning_rate: rates[row],
+                    gradient_norm: norms[row],
+                    dev_loss: dev_losses[row],
+                    dev_accuracy: dev_accuracies[row],
+                    dev_macro_f1: dev_macro_f1s[row],
+                })
+            })
+            .collect::<Result<Vec<CurvePoint>, TableError>>()
+            .map(Curves)
+    }
+}
+
+/// Writes a run's `curves.parquet` into `folder`, whole or not at all: the curves of every trained model, each row with its
+/// `stage`, `trial` and `seed`.
+pub fn write_run(folder: &Path, blocks: &[(Tag, &Curves)]) -> Result<(), TableError> {
+    let file = folder.join(FILE);
+    let points: Vec<&CurvePoint> = blocks.iter().flat_map(|(_, curves)| &curves.0).collect();
+    let mut all = super::tag::columns(blocks.iter().map(|(tag, curves)| (tag, curves.0.len())));
+    all.extend(columns(&points));
+    let bytes = frame::parquet_bytes(&file, &mut frame::frame(&file, points.len(), all)?)?;
+    Ok(write_atomic(&file, &bytes)?)
+}
+
+fn columns(points: &[&CurvePoint]) -> Vec<Column> {
+    let numbers = |name: &str, of: fn(&CurvePoint) -> Option<f64>| {
+        Column::new(name.into(), points.iter().map(|point| of(point)).collect::<Vec<Option<f64>>>())
+    };
+    let counts = |name: &str, of: fn(&CurvePoint) -> u64| {
+        Column::new(name.into(), points.iter().map(|point| of(point)).collect::<Vec<u64>>())
+    };
+    vec![
+        counts("step", |point| point.step),
+        counts("epoch", |point| point.epoch.into()),
+        numbers("loss", |point| Some(point.loss)),
+        numbers("learning_rate", |point| Some(point.learning_rate)),
+        numbers("gradient_norm", |point| point.gradient_norm),
+        numbers("dev_loss", |point| point.dev_loss),
+        numbers("dev_accuracy", |point| point.dev_accuracy),
+        numbers("dev_macro_f1", |point| point.dev_macro_f1),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curves() -> Curves {
+        let plain =
+            CurvePoint { step: 1, epoch: 1, loss: 0.1 + 0.2, learning_rate: 5e-5, ..Default::default() };
+        let end = CurvePoint {
+            step: 2,
+            gradient_norm: Some(1.5),
+            dev_loss: Some(0.25),
+            dev_accuracy: Some(2.0 / 3.0),
+            dev_macro_f1: Some(0.0),
+            ..plain
+        };
+        Curves(vec![plain, end])
+    }
+
+    #[test]
+    fn read_back_what_was_written() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        for curves in [curves(), Curves::default()] {
+            curves.write(folder.path())?;
+            assert_eq!(Curves::read(folder.path())?, curves);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_run_says_where_each_row_comes_from() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        let tag = |stage: &str, seed| Tag { stage: stage.into(), trial: None, seed };
+        write_run(folder.path(), &[(tag("tuned", 1), &curves()), (tag("plain", 2), &curves())])?;
+        let file = folder.path().join(FILE);
+        let table = frame::read_parquet(&file)?;
+        let columns = Columns { file: &file, frame: &table };
+        assert_eq!(columns.full_strings("stage")?, ["tuned", "tuned", "plain", "plain"]);
+        assert_eq!(columns.full_integers("seed")?, [1, 1, 2, 2]);
+        assert_eq!(columns.full_integers("step")?, [1, 2, 1, 2]);
+        Ok(())
     }
 }

@@ -1,7 +1,22 @@
-//! Data sets and result tables, through polars.
+//! Data sets, predictions, metrics and result tables, through polars.
 
 pub mod dataset;
+pub mod source;
+pub mod source_error;
+pub mod normal;
+pub mod predictions;
+pub mod metrics;
 pub mod curves;
+pub mod results;
+pub mod tag;
+pub mod format;
+pub mod error;
+mod frame;
+mod guard;
 
 pub use curves::Curves;
-pub use dataset::{DataSet, Example, TableError};
+pub use dataset::{DataSet, Example};
+pub use error::TableError;
+pub use predictions::Prediction;
+pub use results::{ResultRow, ResultTable};
+pub use tag::Tag;

@@ -1,0 +1,13 @@
+//! What goes wrong with the tables that `pipe` writes itself.
+
+/// A table that cannot be written or read back.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum TableError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("cannot write `{file}`: {reason}")]
+    Unwritable { file: String, reason: String },
+    #[error("`{file}` is damaged: {reason}")]
+    #[diagnostic(help("remove the folder that holds it; what it held is computed again when it is needed"))]
+    Damaged { file: String, reason: String },
+}

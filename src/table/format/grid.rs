@@ -1,0 +1,139 @@
+//! The table for people before it is laid out.
+
+use indexmap::IndexMap;
+
+use super::options::{FormatError, Options, sort_value};
+use crate::table::results::{ResultRow, ResultTable, display_param};
+
+/// Cells as text, with a summary row under each group of several seeds.
+pub(super) struct Grid {
+    pub headers: Vec<String>,
+    /// Whether a column holds numbers and goes to the right.
+    pub numeric: Vec<bool>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// The rows that differ in nothing but the seed, and what comes out of it.
+struct Group<'a> {
+    rows: Vec<&'a ResultRow>,
+}
+
+/// Returns the table that people see: groups of rows that differ only by seed, sorted and cut as asked.
+pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, FormatError> {
+    options.check_sort(table)?;
+    let metrics = options.shown_metrics(table, &["accuracy", "macro_f1"])?;
+    let mut groups = groups(table);
+    if let Some(column) = &options.sort_by {
+        groups.sort_by(|a, b| sort_value(&a.rows, column).order(&sort_value(&b.rows, column)));
+    }
+    groups.truncate(options.top.unwrap_or(usize::MAX));
+
+    let differs = |of: &dyn Fn(&ResultRow) -> Option<String>| {
+        table.rows.windows(2).any(|pair| of(&pair[0]) != of(&pair[1]))
+    };
+    let with_run = differs(&|row| Some(row.run.clone()));
+    let with_trial = table.rows.iter().any(|row| row.trial.is_some());
+    let params: Vec<String> = table
+        .param_names()
+        .into_iter()
+        .filter(|name| differs(&|row| row.params.get(name).map(ToString::to_string)))
+        .collect();
+    let summarised = groups.iter().any(|group| group.rows.len() > 1);
+
+    let mut headers = Vec::new();
+    let mut numeric = Vec::new();
+    let mut column = |name: &str, is_numeric: bool| {
+        headers.push(name.to_owned());
+        numeric.push(is_numeric);
+    };
+    if with_run {
+        column("run", false);
+    }
+    column("stage", false);
+    if with_trial {
+        column("trial", true);
+    }
+    params.iter().for_each(|name| column(name, true));
+    column(if summarised { "seed (mean ± sd, n−1)" } else { "seed" }, true);
+    column("split", false);
+    column("n", true);
+    metrics.iter().for_each(|name| column(name, true));
+    column("steps", true);
+    column("seconds", true);
+
+    let precision = options.precision.unwrap_or(4);
+    let mut rows = Vec::new();
+    for group in &groups {
+        let Some(first) = group.rows.first() else { continue };
+        let cells = |seed: String, metric: &dyn Fn(&str) -> String, steps: String, seconds: String| {
+            let mut cells = Vec::new();
+            if with_run {
+                cells.push(first.run.clone());
+            }
+            cells.push(first.stage.clone());
+            if with_trial {
+                cells.push(first.trial.map(|trial| trial.to_string()).unwrap_or_default());
+            }
+            cells.extend(params.iter().map(|p| first.params.get(p).map(display_param).unwrap_or_default()));
+            cells.extend([seed, first.split.clone(), first.n.to_string()]);
+            cells.extend(metrics.iter().map(|name| metric(name)));
+            cells.extend([steps, seconds]);
+            cells
+        };
+        for row in &group.rows {
+            let metric = |name: &str| match row.metrics.get(name) {
+                Some(value) => format!("{value:.precision$}"),
+                None => String::new(),
+            };
+            rows.push(cells(row.seed.to_string(), &metric, row.steps.to_string(), seconds(row.seconds)));
+        }
+        if group.rows.len() > 1 {
+            let metric = |name: &str| {
+                let values: Vec<f64> =
+                    group.rows.iter().filter_map(|row| row.metrics.get(name).copied()).collect();
+                match mean_and_deviation(&values) {
+                    // A metric that some seeds lack has no mean over the seeds that the row speaks of.
+                    Some((mean, deviation)) if values.len() == group.rows.len() => {
+                        format!("{mean:.precision$} ± {deviation:.precision$}")
+                    }
+                    _ => String::new(),
+                }
+            };
+            let count = group.rows.len() as f64;
+            let steps = group.rows.iter().map(|row| row.steps as f64).sum::<f64>() / count;
+            let time = group.rows.iter().map(|row| row.seconds).sum::<f64>() / count;
+            let title = format!("mean ± sd ({} seeds)", group.rows.len());
+            rows.push(cells(title, &metric, format!("{steps:.0}"), seconds(time)));
+        }
+    }
+    Ok(Grid { headers, numeric, rows })
+}
+
+/// Returns the mean and the sample standard deviation (n − 1) of at least two values.
+pub(super) fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
+    if values.len() < 2 {
+        return None;
+    }
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((mean, (squares / (count - 1.0)).sqrt()))
+}
+
+fn groups(table: &ResultTable) -> Vec<Group<'_>> {
+    let mut groups: IndexMap<String, Group<'_>> = IndexMap::new();
+    for row in &table.rows {
+        let params: Vec<(&String, String)> = row.params.iter().map(|(k, v)| (k, v.to_string())).collect();
+        let key = format!("{:?}", (&row.run, &row.pipeline, &row.stage, row.trial, &row.split, params));
+        groups.entry(key).or_insert_with(|| Group { rows: Vec::new() }).rows.push(row);
+    }
+    let mut groups: Vec<Group<'_>> = groups.into_values().collect();
+    for group in &mut groups {
+        group.rows.sort_by_key(|row| row.seed);
+    }
+    groups
+}
+
+fn seconds(value: f64) -> String {
+    format!("{value:.1}")
+}

@@ -1,0 +1,12 @@
+//! Result tables as text: for the terminal, Markdown, CSV and JSON. Pure functions; nothing is printed here.
+
+pub mod options;
+pub mod people;
+pub mod machine;
+pub mod classes;
+mod grid;
+
+pub use classes::{confusion, per_class};
+pub use machine::{csv, json};
+pub use options::{FormatError, Options};
+pub use people::{markdown, terminal};

@@ -1,0 +1,176 @@
+//! Result tables for people: the terminal and Markdown.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::grid::{Grid, grid};
+use super::options::{FormatError, Options};
+use crate::table::results::ResultTable;
+
+/// Returns the table for a terminal of `width` columns, or as wide as it needs to be. Rows that differ only by seed stand
+/// together, with their mean and sample deviation below them.
+pub fn terminal(table: &ResultTable, options: &Options, width: Option<u16>) -> Result<String, FormatError> {
+    Ok(layout(&grid(table, options)?, width))
+}
+
+/// Returns the same table as Markdown, for a README or an issue.
+pub fn markdown(table: &ResultTable, options: &Options) -> Result<String, FormatError> {
+    let grid = grid(table, options)?;
+    let line = |cells: &[String]| {
+        let cells: Vec<String> =
+            cells.iter().map(|cell| cell.replace('|', "\\|").replace(['\n', '\r'], " ")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule: Vec<String> = grid.numeric.iter().map(|&n| if n { "--:" } else { ":--" }.to_owned()).collect();
+    let mut text = line(&grid.headers);
+    text.push_str(&line(&rule));
+    grid.rows.iter().for_each(|cells| text.push_str(&line(cells)));
+    Ok(text)
+}
+
+/// Lays a grid out with lines around it.
+pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).force_no_tty();
+    match width {
+        Some(width) => {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        }
+        None => {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+    }
+    table.set_header(&grid.headers);
+    grid.rows.iter().for_each(|cells| {
+        table.add_row(cells);
+    });
+    for (index, _) in grid.numeric.iter().enumerate().filter(|(_, numeric)| **numeric) {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    format!("{table}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::format::machine::{csv, json};
+    use crate::table::results::ResultRow;
+    use indexmap::IndexMap;
+    use serde_json::Value;
+
+    fn row(rate: f64, seed: u64, accuracy: f64) -> ResultRow {
+        ResultRow {
+            run: "r1".into(),
+            pipeline: "support".into(),
+            stage: "score".into(),
+            seed,
+            split: "test".into(),
+            n: 30,
+            params: IndexMap::from([
+                ("shots".to_owned(), Value::from(8)),
+                ("learning_rate".to_owned(), Value::from(rate)),
+            ]),
+            metrics: IndexMap::from([
+                ("accuracy".to_owned(), accuracy),
+                ("macro_f1".to_owned(), accuracy / 2.0),
+                ("nll".to_owned(), 1.0 - accuracy),
+            ]),
+            steps: 40,
+            seconds: 1.26,
+            backend: "session".into(),
+            device: "cpu".into(),
+            ..ResultRow::default()
+        }
+    }
+
+    fn table() -> ResultTable {
+        ResultTable {
+            rows: vec![row(1e-5, 14, 0.5), row(1e-5, 13, 0.7), row(5e-5, 13, 0.8), row(5e-5, 14, 0.9)],
+        }
+    }
+
+    #[test]
+    fn people_see_groups_with_mean_and_sample_deviation() -> Result<(), FormatError> {
+        let options = Options { sort_by: Some("accuracy".into()), ..Options::default() };
+        insta::assert_snapshot!(markdown(&table(), &options)?, @r"
+        | stage | learning_rate | seed (mean ± sd, n−1) | split | n | accuracy | macro_f1 | steps | seconds |
+        | :-- | --: | --: | :-- | --: | --: | --: | --: | --: |
+        | score | 5e-5 | 13 | test | 30 | 0.8000 | 0.4000 | 40 | 1.3 |
+        | score | 5e-5 | 14 | test | 30 | 0.9000 | 0.4500 | 40 | 1.3 |
+        | score | 5e-5 | mean ± sd (2 seeds) | test | 30 | 0.8500 ± 0.0707 | 0.4250 ± 0.0354 | 40 | 1.3 |
+        | score | 1e-5 | 13 | test | 30 | 0.7000 | 0.3500 | 40 | 1.3 |
+        | score | 1e-5 | 14 | test | 30 | 0.5000 | 0.2500 | 40 | 1.3 |
+        | score | 1e-5 | mean ± sd (2 seeds) | test | 30 | 0.6000 ± 0.1414 | 0.3000 ± 0.0707 | 40 | 1.3 |
+        ");
+        Ok(())
+    }
+
+    #[test]
+    fn a_loss_is_sorted_with_the_least_first_and_top_counts_groups() -> Result<(), FormatError> {
+        let options = Options {
+            sort_by: Some("nll".into()),
+            top: Some(1),
+            metrics: vec!["nll".into()],
+            precision: Some(2),
+        };
+        let text = markdown(&table(), &options)?;
+        assert!(text.contains("| 0.15 ± 0.07 |") && !text.contains("1e-5"), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_single_row_has_no_summary_and_no_shared_parameter() -> Result<(), FormatError> {
+        let one = ResultTable { rows: vec![row(1e-5, 13, 0.5)] };
+        insta::assert_snapshot!(terminal(&one, &Options::default(), None)?, @r"
+        ┌───────┬──────┬───────┬────┬──────────┬──────────┬───────┬─────────┐
+        │ stage ┆ seed ┆ split ┆  n ┆ accuracy ┆ macro_f1 ┆ steps ┆ seconds │
+        ╞═══════╪══════╪═══════╪════╪══════════╪══════════╪═══════╪═════════╡
+        │ score ┆   13 ┆ test  ┆ 30 ┆   0.5000 ┆   0.2500 ┆    40 ┆     1.3 │
+        └───────┴──────┴───────┴────┴──────────┴──────────┴───────┴─────────┘
+        ");
+        Ok(())
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_narrow_terminal() -> Result<(), FormatError> {
+        let text = terminal(&table(), &Options::default(), Some(60))?;
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_metric_or_column_is_named_with_its_neighbour() {
+        let options = Options { metrics: vec!["macrof1".into()], ..Options::default() };
+        let message = markdown(&table(), &options).map_err(|error| format!("{error:?}"));
+        assert!(matches!(&message, Err(text) if text.contains("did you mean `macro_f1`?")), "{message:?}");
+        let options = Options { sort_by: Some("zzz".into()), ..Options::default() };
+        assert!(terminal(&table(), &options, None).is_err() && json(&table(), &options).is_err());
+    }
+
+    #[test]
+    fn markdown_escapes_what_would_break_its_cells() -> Result<(), FormatError> {
+        let mut broken = table();
+        broken.rows[0].stage = "a|b".into();
+        assert!(markdown(&broken, &Options::default())?.contains("a\\|b"));
+        Ok(())
+    }
+
+    #[test]
+    fn programs_get_plain_rows_with_full_precision() -> Result<(), FormatError> {
+        let options = Options { sort_by: Some("accuracy".into()), top: Some(2), ..Options::default() };
+        let rows: Vec<Value> = serde_json::from_str(&json(&table(), &options)?).unwrap_or_default();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[0]["metrics"]["accuracy"], Value::from(0.9));
+        assert_eq!(rows[0]["params"]["learning_rate"], Value::from(5e-5));
+        assert_eq!(rows[0]["trial"], Value::Null);
+        let csv = csv(&table(), &Options { metrics: vec!["nll".into()], ..options })?;
+        assert_eq!(csv.lines().count(), 3);
+        assert!(
+            csv.starts_with(
+                "run,pipeline,stage,trial,seed,split,n,param.shots,param.learning_rate,nll,steps"
+            )
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Predictions by example.
+
+use std::path::Path;
+
+use indexmap::IndexSet;
+use polars::prelude::*;
+
+use super::error::TableError;
+use super::frame::{self, Columns};
+use super::tag::Tag;
+use crate::base::files::write_atomic;
+
+/// The prediction for one example.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    pub id: String,
+    pub text: String,
+    /// Indices into the labels.
+    pub label: usize,
+    pub prediction: usize,
+    /// The probability of every class, in the order of the labels.
+    pub probabilities: Vec<f32>,
+}
+
+const FILE: &str = "predictions.parquet";
+
+/// Writes `predictions.parquet` into `folder`: `id`, `text`, `label` and `prediction` by name, and a column `p/<label>` per class.
+pub fn write(folder: &Path, labels: &[String], predictions: &[Prediction]) -> Result<(), TableError> {
+    let file = folder.join(FILE);
+    let columns = columns(&[(labels, predictions)]);
+    frame::write_parquet(&file, &mut frame::frame(&file, predictions.len(), columns)?)
+}
+
+/// Reads what [`write`] wrote for the same labels.
+pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableError> {
+    let file = folder.join(FILE);
+    let table = frame::read_parquet(&file)?;
+    let columns = Columns { file: &file, frame: &table };
+    let index = |name: &String| {
+        labels
+            .iter()
+            .position(|label| label == name)
+            .ok_or_else(|| frame::damaged(&file, format!("`{name}` is none of its classes")))
+    };
+    let ids = columns.full_strings("id")?;
+    let texts = columns.full_strings("text")?;
+    let trues = columns.full_strings("label")?;
+    let guesses = columns.full_strings("prediction")?;
+    let probabilities: Vec<Vec<f32>> =
+        labels.iter().map(|label| columns.full_floats(&format!("p/{label}"))).collect::<Result<_, _>>()?;
+    (0..table.height())
+        .map(|row| {
+            Ok(Prediction {
+                id: ids[row].clone(),
+                text: texts[row].clone(),
+                label: index(&trues[row])?,
+                prediction: index(&guesses[row])?,
+                probabilities: probabilities.iter().map(|column| column[row]).collect(),
+            })
+        })
+        .collect()
+}
+
+/// Writes a run's `predictions.parquet` into `folder`, whole or not at all: the predictions of every evaluate stage, each row
+/// with its `stage`, `trial` and `seed`. A class that an evaluation does not know leaves its `p/<label>` empty there.
+pub fn write_run(folder: &Path, blocks: &[(Tag, &[String], &[Prediction])]) -> Result<(), TableError> {
+    let file = folder.join(FILE);
+    let mut all = super::tag::columns(blocks.iter().map(|(tag, _, rows)| (tag, rows.len())));
+    let parts: Vec<(&[String], &[Prediction])> =
+        blocks.iter().map(|(_, labels, rows)| (*labels, *rows)).collect();
+    all.extend(columns(&parts));
+    let height = parts.iter().map(|(_, rows)| rows.len()).sum();
+    let bytes = frame::parquet_bytes(&file, &mut frame::frame(&file, height, all)?)?;
+    Ok(write_atomic(&file, &bytes)?)
+}
+
+fn columns(parts: &[(&[String], &[Prediction])]) -> Vec<Column> {
+    let rows = || parts.iter().flat_map(|(labels, rows)| rows.iter().map(move |row| (*labels, row)));
+    let name = |labels: &[String], index: usize| labels.get(index).cloned();
+    let mut columns = vec![
+        Column::new("id".into(), rows().map(|(_, row)| row.id.as_str()).collect::<Vec<&str>>()),
+        Column::new("text".into(), rows().map(|(_, row)| row.text.as_str()).collect::<Vec<&str>>()),
+        Column::new(
+            "label".into(),
+            rows().map(|(l, row)| name(l, row.label)).collect::<Vec<Option<String>>>(),
+        ),
+        Column::new(
+            "prediction".into(),
+            rows().map(|(l, row)| name(l, row.prediction)).collect::<Vec<Option<String>>>(),
+        ),
+    ];
+    let classes: IndexSet<&String> = parts.iter().flat_map(|(labels, _)| labels.iter()).collect();
+    for class in classes {
+        let mut values: Vec<Option<f32>> = Vec::new();
+        for (labels, predictions) in parts {
+            let index = labels.iter().position(|label| label == class);
+            values.extend(
+                predictions.iter().map(|row| index.and_then(|index| row.probabilities.get(index).copied())),
+            );
+        }
+        columns.push(Column::new(format!("p/{class}").into(), values));
+    }
+    columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prediction(id: &str, label: usize, probabilities: [f32; 2]) -> Prediction {
+        Prediction {
+            id: id.into(),
+            text: format!("text \"{id}\"\n😀"),
+            label,
+            prediction: usize::from(probabilities[1] > probabilities[0]),
+            probabilities: probabilities.to_vec(),
+        }
+    }
+
+    #[test]
+    fn read_back_bit_for_bit() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        let labels = ["a".to_owned(), "b c".to_owned()];
+        let rows =
+            [prediction("row-1", 0, [0.1, 0.9]), prediction("row-2", 1, [1.0 / 3.0, f32::MIN_POSITIVE])];
+        write(folder.path(), &labels, &rows)?;
+        assert_eq!(read(folder.path(), &labels)?, rows);
+        assert!(read(folder.path(), &["a".to_owned()]).is_err(), "a class that the reader does not know");
+        Ok(())
+    }
+
+    #[test]
+    fn a_run_may_hold_different_classes() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        let (first, second) = (["a".to_owned(), "b".to_owned()], ["b".to_owned(), "c".to_owned()]);
+        let rows = [prediction("row-1", 0, [0.25, 0.75])];
+        let tag = |stage: &str| Tag { stage: stage.into(), trial: Some(3), seed: 13 };
+        write_run(folder.path(), &[(tag("one"), &first, &rows), (tag("two"), &second, &rows)])?;
+        let file = folder.path().join(FILE);
+        let table = frame::read_parquet(&file)?;
+        let columns = Columns { file: &file, frame: &table };
+        assert_eq!(columns.full_strings("label")?, ["a", "b"]);
+        assert_eq!(columns.full_strings("prediction")?, ["b", "c"]);
+        assert_eq!(columns.integers("trial")?, [Some(3), Some(3)]);
+        assert!(columns.full_floats("p/a").is_err() && columns.full_floats("p/b").is_ok());
+        Ok(())
+    }
+}
