@@ -1,7 +1,7 @@
 //! From a [`Spec`] to a checked plan: missing stages, cycles, wrong kinds and every stage's own checks.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::path::Path;
 
 use indexmap::IndexSet;
@@ -80,6 +80,9 @@ impl Plan {
     }
 }
 
+/// Hints that compare with every stage; in a file with more problems, time would go into what nobody reads.
+const MAX_HINTS: usize = 50;
+
 /// The checks of one pipeline. Stages are known by their position in the file; edges go from an input to its user.
 struct Check<'a> {
     spec: &'a Spec,
@@ -130,10 +133,12 @@ impl<'a> Check<'a> {
                     || (port.stage.0.is_empty() && self.unsound.contains(id)))
                 {
                     let others = self.spec.stages.keys().filter(|other| *other != id).map(|other| other.0.as_str());
-                    problems.push(
-                        self.problem(stage, port.field, format!("unknown stage `{}`", port.stage))
-                            .suggest(&port.stage.0, "the other stages are", others),
-                    );
+                    let problem = self.problem(stage, port.field, format!("unknown stage `{}`", port.stage));
+                    problems.push(if problems.len() < MAX_HINTS {
+                        problem.suggest(&port.stage.0, "the other stages are", others)
+                    } else {
+                        problem
+                    });
                 }
             }
         }
@@ -146,6 +151,11 @@ impl<'a> Check<'a> {
         groups.iter_mut().for_each(|group| group.sort());
         groups.sort();
         for group in groups {
+            if let [stage] = group.as_slice()
+                && self.graph.find_edge(*stage, *stage).is_none()
+            {
+                continue;
+            }
             let Some(cycle) = group.first().and_then(|first| self.cycle(*first, &group.iter().copied().collect()))
             else {
                 continue;
@@ -165,7 +175,7 @@ impl<'a> Check<'a> {
 
     /// Finds the shortest way from a stage through what it needs back to itself.
     fn cycle(&self, start: NodeIndex, group: &BTreeSet<NodeIndex>) -> Option<Vec<NodeIndex>> {
-        let mut came_from = vec![None; self.graph.node_count()];
+        let mut came_from = BTreeMap::new();
         let mut queue = VecDeque::from([start]);
         while let Some(node) = queue.pop_front() {
             // Edges come newest first; the file's order makes the message the same for the same file.
@@ -177,14 +187,14 @@ impl<'a> Check<'a> {
                     let mut at = node;
                     while at != start {
                         back.push(at);
-                        at = came_from[at.index()]?;
+                        at = *came_from.get(&at)?;
                     }
                     back.push(start);
                     back.reverse();
                     return Some(back);
                 }
-                if group.contains(&input) && came_from[input.index()].is_none() {
-                    came_from[input.index()] = Some(node);
+                if group.contains(&input) && !came_from.contains_key(&input) {
+                    came_from.insert(input, node);
                     queue.push_back(input);
                 }
             }
@@ -227,7 +237,8 @@ impl<'a> Check<'a> {
                 Some(fact) => {
                     let message =
                         format!("expected {}, found {} from the stage `{}`", port.expects, fact.kind(), port.stage);
-                    problems.push(self.problem(stage, port.field, message).maybe_hint(self.giving(port.expects, facts)));
+                    let hint = (self.problems.len() < MAX_HINTS).then(|| self.giving(port.expects, facts)).flatten();
+                    problems.push(self.problem(stage, port.field, message).maybe_hint(hint));
                 }
                 None => {}
             }

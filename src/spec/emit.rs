@@ -31,7 +31,7 @@ impl Emitter {
         for (id, config) in stages {
             self.text += &format!("  {}:", quote(&id.0, false));
             // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has those of an `f64`.
-            let json = serde_json::to_string(config).unwrap_or_default();
+            let json: String = serde_json::to_string(config).unwrap_or_default().chars().map(escaped).collect();
             match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
                 Some(node) => self.text += &below(&node, 4),
                 None => self.text += &format!(" {json}\n"),
@@ -112,14 +112,19 @@ fn quote(text: &str, escape: bool) -> String {
             '\\' => quoted += "\\\\",
             '\n' => quoted += "\\n",
             '\t' => quoted += "\\t",
-            // What YAML does not count as printable, and what breaks lines.
-            '\0'..='\x1f' | '\x7f'..='\u{a0}' => quoted += &format!("\\x{:02x}", u32::from(c)),
-            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                quoted += &format!("\\u{:04x}", u32::from(c));
-            }
-            _ => quoted.push(c),
+            _ => quoted += &escaped(c),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// Writes what YAML does not count as printable, and what may break lines, as an escape of both YAML and JSON.
+fn escaped(c: char) -> String {
+    match c {
+        '\0'..='\x1f' | '\x7f'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+            format!("\\u{:04x}", u32::from(c))
+        }
+        _ => c.to_string(),
+    }
 }

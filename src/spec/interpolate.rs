@@ -3,8 +3,10 @@
 //! A value that is nothing but one interpolation becomes what it names, with its type; within a text, the text is put in.
 //! `${env:NAME:-default}` falls back where the variable is unset or empty, and `$${` is a `${` that means itself.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::env::VarError;
+use std::rc::Rc;
 
 use super::node::{Form, Map, Node, Scalar, Value, clip};
 use super::parse::{Budget, MAX_DEPTH, too_deep};
@@ -25,7 +27,7 @@ pub fn interpolate(
     budget: &mut Budget,
     problems: &mut Vec<Problem>,
 ) {
-    let raw = root.get("params").map(|entry| entry.node.clone());
+    let raw = root.get("params").map(|entry| Rc::new(entry.node.clone()));
     let mut work =
         Interpolation { raw, sources, environment, budget, problems, done: HashMap::new(), chain: Vec::new() };
     for entry in root.values_mut() {
@@ -35,15 +37,28 @@ pub fn interpolate(
 
 struct Interpolation<'a> {
     /// `params` before interpolation.
-    raw: Option<Node>,
+    raw: Option<Rc<Node>>,
     sources: &'a Sources,
     environment: Environment<'a>,
     budget: &'a mut Budget,
     problems: &'a mut Vec<Problem>,
     /// Parameters by dotted key, resolved; `None` after a problem.
-    done: HashMap<String, Option<Node>>,
+    done: HashMap<String, Option<Rc<Found>>>,
     /// The parameters that are being resolved, each because the one before names it.
     chain: Vec<String>,
+}
+
+/// What a reference names. Measured once: it may be large and be named often.
+struct Found {
+    node: Node,
+    weight: usize,
+    depth: usize,
+}
+
+impl Found {
+    fn new(node: Node) -> Rc<Found> {
+        Rc::new(Found { weight: node.weight(), depth: node.depth(), node })
+    }
 }
 
 /// A piece of a text with interpolations.
@@ -79,27 +94,29 @@ impl Interpolation<'_> {
             Ok(pieces) => pieces,
             Err(rest) => {
                 return self.problem(
-                    Problem::at(self.within(span, rest), "`${` without its `}`").hint("a `${` that means itself is written `$${`"),
+                    Problem::at(self.within(span, rest), "`${` without its `}`")
+                        .hint("a `${` that means itself is written `$${`"),
                 );
             }
         };
         if let [Piece::Reference(reference)] = pieces.as_slice() {
-            let node = self.reference(reference, span)?;
-            if depth + node.depth() > MAX_DEPTH {
+            let found = self.reference(reference, span)?;
+            if depth + found.depth > MAX_DEPTH {
                 return self.problem(too_deep(span));
             }
-            return Some((node.value, Some(node.from.unwrap_or(node.span)).filter(|from| *from != span)));
+            let from = found.node.from.unwrap_or(found.node.span);
+            return Some((found.node.value.clone(), Some(from).filter(|from| *from != span)));
         }
         let mut text = String::new();
         for piece in pieces {
             match piece {
                 Piece::Text(piece) => text.push_str(piece),
                 Piece::Reference(reference) => {
-                    let node = self.reference(reference, span)?;
-                    let Value::Scalar(scalar) = &node.value else {
-                        let place = self.within(span, &format!("${{{reference}}}"));
-                        let message = format!("`{reference}` is {}, which cannot be part of a text", node.describe());
-                        return self.problem(Problem::at(place, message));
+                    let found = self.reference(reference, span)?;
+                    let Value::Scalar(scalar) = &found.node.value else {
+                        let what = found.node.describe();
+                        let message = format!("`{}` is {what}, which cannot be part of a text", clip(reference));
+                        return self.problem(Problem::at(self.place(span, reference), message));
                     };
                     text.push_str(&scalar.text);
                 }
@@ -109,14 +126,14 @@ impl Interpolation<'_> {
     }
 
     /// Returns what a reference names.
-    fn reference(&mut self, reference: &str, span: Span) -> Option<Node> {
-        let place = self.within(span, &format!("${{{reference}}}"));
-        let node = if let Some(variable) = reference.strip_prefix("env:") {
-            self.variable(variable, place)?
+    fn reference(&mut self, reference: &str, span: Span) -> Option<Rc<Found>> {
+        let found = if let Some(variable) = reference.strip_prefix("env:") {
+            Found::new(self.variable(variable, reference, span)?)
         } else if let Some(key) = reference.strip_prefix("params.") {
-            self.parameter(key, place)?
+            self.parameter(key, reference, span)?
         } else {
-            let similar = self.raw.as_ref().and_then(|raw| suggest::nearest(reference, names(raw)));
+            let raw = self.raw.clone().filter(|_| self.hints_are_read());
+            let similar = raw.as_ref().and_then(|raw| suggest::nearest(reference, names(raw)));
             let hint = match similar {
                 Some(name) => format!("did you mean `${{params.{name}}}`?"),
                 None => "a `${` that means itself is written `$${`".to_owned(),
@@ -125,82 +142,95 @@ impl Interpolation<'_> {
                 "unknown interpolation `${{{}}}`; expected `${{params.NAME}}` or `${{env:NAME}}`",
                 clip(reference)
             );
-            return self.problem(Problem::at(place, message).hint(hint));
+            return self.problem(Problem::at(self.place(span, reference), message).hint(hint));
         };
-        if !self.budget.take(node.weight()) {
-            return self.problem(Problem::at(place, "the file grows too large once its interpolations are filled in"));
+        if !self.budget.take(found.weight) {
+            return self.problem(Problem::at(span, "the file grows too large once its interpolations are filled in"));
         }
-        Some(node)
+        Some(found)
     }
 
-    fn variable(&mut self, variable: &str, place: Span) -> Option<Node> {
+    fn variable(&mut self, variable: &str, reference: &str, span: Span) -> Option<Node> {
         let (name, default) = match variable.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (variable, None),
         };
         if name.is_empty() || name.contains(['=', '\0']) {
-            return self.problem(Problem::at(place, format!("`{}` is not the name of an environment variable", clip(name))));
+            let message = format!("`{}` is not the name of an environment variable", clip(name));
+            return self.problem(Problem::at(self.place(span, reference), message));
         }
         let text = match ((self.environment)(name), default) {
             (Ok(text), Some(default)) if text.is_empty() => default.to_owned(),
             (Ok(text), _) => text,
             (Err(VarError::NotPresent), Some(default)) => default.to_owned(),
             (Err(VarError::NotPresent), None) => {
+                let message = format!("the environment variable `{}` is not set", clip(name));
                 return self.problem(
-                    Problem::at(place, format!("the environment variable `{name}` is not set"))
-                        .hint(format!("set it, or give a default: `${{env:{name}:-default}}`")),
+                    Problem::at(self.place(span, reference), message)
+                        .hint(format!("set it, or give a default: `${{env:{}:-default}}`", clip(name))),
                 );
             }
             (Err(VarError::NotUnicode(_)), _) => {
-                return self.problem(Problem::at(place, format!("the environment variable `{name}` is not UTF-8")));
+                let message = format!("the environment variable `{}` is not UTF-8", clip(name));
+                return self.problem(Problem::at(self.place(span, reference), message));
             }
         };
-        Some(Node::scalar(place, text, Form::Loose))
+        Some(Node::scalar(span, text, Form::Loose))
     }
 
-    fn parameter(&mut self, key: &str, place: Span) -> Option<Node> {
+    fn parameter(&mut self, key: &str, reference: &str, span: Span) -> Option<Rc<Found>> {
         if let Some(start) = self.chain.iter().position(|other| other == key) {
             let mut round: Vec<&str> = self.chain[start..].iter().map(String::as_str).collect();
             round.push(key);
             let message = format!("the parameters name one another in a circle: {}", round.join(" -> "));
-            return self.problem(Problem::at(place, message).hint("give one of them a value of its own"));
+            let problem = Problem::at(self.place(span, reference), message);
+            return self.problem(problem.hint("give one of them a value of its own"));
         }
         if let Some(done) = self.done.get(key) {
             return done.clone();
         }
         if self.chain.len() >= MAX_CHAIN {
-            return self.problem(Problem::at(place, format!("more than {MAX_CHAIN} parameters name one another")));
+            let message = format!("more than {MAX_CHAIN} parameters name one another");
+            return self.problem(Problem::at(self.place(span, reference), message));
         }
         self.chain.push(key.to_owned());
-        let resolved = self.resolve(key, place);
+        let resolved = self.resolve(key, reference, span).map(Found::new);
         self.chain.pop();
         self.done.insert(key.to_owned(), resolved.clone());
         resolved
     }
 
     /// Finds a parameter and resolves what is in it.
-    fn resolve(&mut self, key: &str, place: Span) -> Option<Node> {
-        let mut node = match self.raw.as_ref() {
-            Some(raw) => raw.clone(),
-            None => return self.problem(Problem::at(place, format!("unknown parameter `{key}`; the file has no `params`"))),
+    fn resolve(&mut self, key: &str, reference: &str, span: Span) -> Option<Node> {
+        let Some(raw) = self.raw.clone() else {
+            let message = format!("unknown parameter `{}`; the file has no `params`", clip(key));
+            return self.problem(Problem::at(self.place(span, reference), message));
         };
+        let mut node = Cow::Borrowed(raw.as_ref());
         for name in key.split('.') {
             if matches!(&node.value, Value::Scalar(scalar) if scalar.text.contains("${")) {
-                self.node(&mut node, 1);
+                self.node(node.to_mut(), 1);
             }
-            let next = match &mut node.value {
-                Value::Map(map) => map.swap_remove(name),
-                Value::Broken => return None,
-                _ => None,
-            };
-            node = match next {
-                Some(entry) => entry.node,
-                None => {
-                    let hint = suggest::hint(name, "there are", names(&node));
-                    return self.problem(Problem::at(place, format!("unknown parameter `{}`", clip(key))).maybe_hint(hint));
+            if matches!(node.value, Value::Broken) {
+                return None;
+            }
+            let next = match &mut node {
+                Cow::Borrowed(node) => {
+                    node.as_map().and_then(|map| map.get(name)).map(|entry| Cow::Borrowed(&entry.node))
                 }
+                Cow::Owned(Node { value: Value::Map(map), .. }) => {
+                    map.swap_remove(name).map(|entry| Cow::Owned(entry.node))
+                }
+                Cow::Owned(_) => None,
             };
+            let Some(next) = next else {
+                let hint = if self.hints_are_read() { suggest::hint(name, "there are", names(&node)) } else { None };
+                let message = format!("unknown parameter `{}`", clip(key));
+                return self.problem(Problem::at(self.place(span, reference), message).maybe_hint(hint));
+            };
+            node = next;
         }
+        let mut node = node.into_owned();
         self.node(&mut node, 1);
         (!matches!(node.value, Value::Broken)).then_some(node)
     }
@@ -210,10 +240,23 @@ impl Interpolation<'_> {
         None
     }
 
-    /// Returns where `part` stands within a scalar, where it stands there as it is (a folded or escaped scalar has other text).
+    /// Says whether another hint that compares with every parameter is worth its time.
+    fn hints_are_read(&self) -> bool {
+        const MAX_HINTS: usize = 50;
+        self.problems.len() < MAX_HINTS
+    }
+
+    /// Returns where a reference stands within a scalar.
+    fn place(&self, span: Span, reference: &str) -> Span {
+        self.within(span, &format!("${{{reference}}}"))
+    }
+
+    /// Returns where `part` stands within a scalar, if it stands there as it is (a folded or escaped scalar has other text).
     fn within(&self, span: Span, part: &str) -> Span {
         match self.sources.slice(span).find(part) {
-            Some(at) if !part.is_empty() => Span { start: span.start + at, end: span.start + at + part.len(), ..span },
+            Some(at) if !part.is_empty() => {
+                Span { start: span.start + at, end: span.start + at + part.len(), ..span }
+            }
             _ => span,
         }
     }

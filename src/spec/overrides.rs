@@ -62,6 +62,8 @@ impl Override {
         }
         if steps.len() + value.depth() > MAX_DEPTH {
             problems.push(too_deep(value_span));
+        } else if let Some((_, empty)) = steps.iter().find(|(name, _)| name.is_empty()) {
+            problems.push(Problem::at(*empty, "the key has an empty part").hint("write it as `stages.tuned.train.epochs`"));
         } else if let Err(problem) = check_start(root, &steps).and_then(|()| set(root, &steps, value)) {
             problems.push(problem);
         }
@@ -89,9 +91,6 @@ fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
 /// Sets a value below a map; missing maps on the way are made. The steps are as few as [`MAX_DEPTH`] allows.
 fn set(map: &mut Map, steps: &[(&str, Span)], value: Node) -> Result<(), Problem> {
     let Some(((name, span), rest)) = steps.split_first() else { return Ok(()) };
-    if name.is_empty() {
-        return Err(Problem::at(*span, "the key has an empty part").hint("write it as `stages.tuned.train.epochs`"));
-    }
     if rest.is_empty() {
         // An existing key keeps its position: the order of stages is the file's.
         map.insert((*name).to_owned(), Entry { key: *span, node: value });

@@ -255,6 +255,15 @@ impl Builder<'_> {
         let message = message.trim_end_matches('.');
         let line_start = self.text[..self.text.floor_char_boundary(start)].rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].lines().next().unwrap_or("");
+        let open = self.stack.last().filter(|frame| self.text[frame.span.start - self.offset..].starts_with(['{', '[']));
+        let unclosed = matches!(
+            error.kind(),
+            ErrorKind::UnexpectedEofFlowSequence
+                | ErrorKind::UnexpectedEofFlowMapping
+                | ErrorKind::ExpectedFlowMappingSeparator
+                | ErrorKind::ExpectedFlowSequenceSeparator
+                | ErrorKind::UnclosedFlowCollection { .. }
+        );
         let hint = match error.kind() {
             ErrorKind::TabNotAllowed
             | ErrorKind::TabInBlockIndentation
@@ -265,7 +274,11 @@ impl Builder<'_> {
             ErrorKind::SimpleKeyExpected => Some("a key needs a colon and a space after it: `key: value`"),
             _ => None,
         };
-        Problem::at(span, format!("broken YAML: {message}")).maybe_hint(hint.map(str::to_owned))
+        let problem = Problem::at(span, format!("broken YAML: {message}")).maybe_hint(hint.map(str::to_owned));
+        match open {
+            Some(frame) if unclosed => problem.note("the bracket was opened at", Span { end: frame.span.start + 1, ..frame.span }),
+            _ => problem,
+        }
     }
 
     /// Makes a span that lies on character boundaries of the text, whatever the parser says.
@@ -278,7 +291,7 @@ impl Builder<'_> {
 
 fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
     /// In bytes. YAML reads at most 1024 characters as a key, escapes included, and `Spec::resolved` must read back.
-    const MAX_LENGTH: usize = 200;
+    const MAX_LENGTH: usize = 160;
     match node.value {
         Value::Scalar(scalar) if scalar.text.len() > MAX_LENGTH => {
             let message = format!("a key of {} bytes; expected at most {MAX_LENGTH}", scalar.text.len());
@@ -286,9 +299,9 @@ fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
         }
         Value::Scalar(scalar) if scalar.text == "<<" && scalar.form == Form::Plain => (Key::Merge, None),
         Value::Scalar(scalar) => match map.get(&scalar.text) {
-            Some(_) => {
+            Some(first) => {
                 let message = format!("the key `{}` stands here twice", super::node::clip(&scalar.text));
-                (Key::Dropped, Some(Problem::at(node.span, message).hint("leave one of the two out")))
+                (Key::Dropped, Some(Problem::at(node.span, message).note("the first is at", first.key).hint("leave one of the two out")))
             }
             None => (Key::Named(scalar.text, node.span), None),
         },

@@ -12,19 +12,25 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Where; `None` for the file as a whole.
     pub(super) span: Option<Span>,
-    /// Where the value was written, if an interpolation brought it to `span`.
-    pub(super) from: Option<Span>,
+    /// Another place that belongs to it, after what it is: "the first is at".
+    pub(super) note: Option<(&'static str, Span)>,
 }
 
 impl Problem {
     /// Returns a problem at a place.
     pub(super) fn at(span: Span, message: impl Into<String>) -> Problem {
-        Problem { message: message.into(), hint: None, span: Some(span), from: None }
+        Problem { message: message.into(), hint: None, span: Some(span), note: None }
     }
 
     /// Returns a problem of the file as a whole.
     pub(super) fn of_file(message: impl Into<String>) -> Problem {
-        Problem { message: message.into(), hint: None, span: None, from: None }
+        Problem { message: message.into(), hint: None, span: None, note: None }
+    }
+
+    /// Adds another place after what it is.
+    pub(super) fn note(mut self, what: &'static str, span: Span) -> Problem {
+        self.note = Some((what, span));
+        self
     }
 
     /// Adds the way out.

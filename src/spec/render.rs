@@ -28,8 +28,8 @@ fn one(sources: &Sources, problem: &Problem, width: usize, paint: Paint) -> Stri
     if let Some(span) = problem.span {
         text += &excerpt(sources, span, width, paint);
     }
-    if let Some(from) = problem.from {
-        let note = format!("the value comes from {}", sources.place(from));
+    if let Some((what, place)) = problem.note {
+        let note = format!("{what} {}", sources.place(place));
         text += &wrapped(&paint.bold("note:"), "note:", &note, width);
     }
     if let Some(hint) = &problem.hint {

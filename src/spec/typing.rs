@@ -199,12 +199,15 @@ impl State {
                 place.span
             }
         };
-        let from = place.from.filter(|_| fault.missing.is_none());
-        self.problems.borrow_mut().push(Problem { message: fault.message, hint: fault.hint, span: Some(span), from });
+        let mut problem = Problem::at(span, fault.message).maybe_hint(fault.hint);
+        if let (Some(from), None) = (place.from, fault.missing) {
+            problem = problem.note("the value comes from", from);
+        }
+        self.problems.borrow_mut().push(problem);
         true
     }
 
-    /// Notes a key that a map may not have; `true` where it should be passed over.
+    /// Notes a key that a map may not have.
     fn unknown(&self, map: usize, key: &str, entry: &Entry, known: &'static [&'static str], hint: Option<String>) {
         let meant = suggest::nearest(key, known.iter().copied());
         let address = std::ptr::from_ref(&entry.node) as usize;
