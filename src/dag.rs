@@ -70,7 +70,8 @@ impl Plan {
         }
         let mut moved_to = vec![0; last + 1];
         let mut steps = Vec::new();
-        for (index, step) in self.steps.iter().take(last + 1).enumerate().filter(|(index, _)| needed[*index]) {
+        for (index, step) in self.steps.iter().take(last + 1).enumerate().filter(|(index, _)| needed[*index])
+        {
             moved_to[index] = steps.len();
             let mut step = step.clone();
             step.inputs.iter_mut().for_each(|input| input.step = moved_to[input.step]);
@@ -132,7 +133,8 @@ impl<'a> Check<'a> {
                 } else if !(self.unsound.contains(port.stage)
                     || (port.stage.0.is_empty() && self.unsound.contains(id)))
                 {
-                    let others = self.spec.stages.keys().filter(|other| *other != id).map(|other| other.0.as_str());
+                    let others =
+                        self.spec.stages.keys().filter(|other| *other != id).map(|other| other.0.as_str());
                     let problem = self.problem(stage, port.field, format!("unknown stage `{}`", port.stage));
                     problems.push(if problems.len() < MAX_HINTS {
                         problem.suggest(&port.stage.0, "the other stages are", others)
@@ -156,7 +158,8 @@ impl<'a> Check<'a> {
             {
                 continue;
             }
-            let Some(cycle) = group.first().and_then(|first| self.cycle(*first, &group.iter().copied().collect()))
+            let Some(cycle) =
+                group.first().and_then(|first| self.cycle(*first, &group.iter().copied().collect()))
             else {
                 continue;
             };
@@ -179,7 +182,8 @@ impl<'a> Check<'a> {
         let mut queue = VecDeque::from([start]);
         while let Some(node) = queue.pop_front() {
             // Edges come newest first; the file's order makes the message the same for the same file.
-            let mut inputs: Vec<NodeIndex> = self.graph.neighbors_directed(node, Direction::Incoming).collect();
+            let mut inputs: Vec<NodeIndex> =
+                self.graph.neighbors_directed(node, Direction::Incoming).collect();
             inputs.sort();
             for input in inputs {
                 if input == start {
@@ -235,9 +239,14 @@ impl<'a> Check<'a> {
             match input {
                 Some(fact) if fact.kind() == port.expects => inputs.push(fact.clone()),
                 Some(fact) => {
-                    let message =
-                        format!("expected {}, found {} from the stage `{}`", port.expects, fact.kind(), port.stage);
-                    let hint = (self.problems.len() < MAX_HINTS).then(|| self.giving(port.expects, facts)).flatten();
+                    let message = format!(
+                        "expected {}, found {} from the stage `{}`",
+                        port.expects,
+                        fact.kind(),
+                        port.stage
+                    );
+                    let hint =
+                        (self.problems.len() < MAX_HINTS).then(|| self.giving(port.expects, facts)).flatten();
                     problems.push(self.problem(stage, port.field, message).maybe_hint(hint));
                 }
                 None => {}

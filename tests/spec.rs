@@ -73,7 +73,10 @@ fn train<'a>(spec: &'a Spec, id: &str) -> &'a pipe::stages::train::Train {
 #[test]
 fn a_sound_file_is_read() {
     let (spec, plan) = open(SOUND).expect("the file is sound");
-    assert_eq!((spec.name.as_str(), spec.seed, spec.stages.len(), plan.steps.len()), ("support-intents", 13, 3, 3));
+    assert_eq!(
+        (spec.name.as_str(), spec.seed, spec.stages.len(), plan.steps.len()),
+        ("support-intents", 13, 3, 3)
+    );
     let params: Vec<String> = spec.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(params, ["shots=8", "learning_rate=0.00005", "nested.warmup=0.1"]);
     let json = serde_json::to_value(train(&spec, "tuned")).expect("a stage is JSON");
@@ -86,7 +89,8 @@ fn a_sound_file_is_read() {
 #[test]
 fn defaults_are_filled_in() {
     let text = "version: 1\nstages: { data: { load: { path: x.csv } } }\n";
-    let draft = Draft::parse(Path::new("dir/my exp.v2.yaml"), text.to_owned(), &[]).expect("the file is sound");
+    let draft =
+        Draft::parse(Path::new("dir/my exp.v2.yaml"), text.to_owned(), &[]).expect("the file is sound");
     let spec = draft.finish(Vec::new()).expect("the file is sound");
     assert_eq!((spec.name.as_str(), spec.seed, spec.folder.as_path()), ("my-exp.v2", 13, Path::new("dir")));
 }
@@ -94,7 +98,8 @@ fn defaults_are_filled_in() {
 #[test]
 fn kinds_may_stand_alone() {
     let kind = |line: &str| {
-        let (spec, _) = open(&with_train(&format!("      {line}\n"))).unwrap_or_else(|error| panic!("{error}"));
+        let (spec, _) =
+            open(&with_train(&format!("      {line}\n"))).unwrap_or_else(|error| panic!("{error}"));
         let train = serde_json::to_value(train(&spec, "tuned")).expect("a stage is JSON");
         train[line.split_once(':').expect("the line has a key").0].to_string()
     };
@@ -253,7 +258,8 @@ fn files_that_cannot_be_read() {
         let error = dag::open(&folder.path().join(name), &[]).err().expect("the file cannot be read");
         error.render(1000, false).replace(&folder.path().display().to_string(), "DIR")
     };
-    let write = |name: &str, bytes: &[u8]| fs_err::write(folder.path().join(name), bytes).expect("a file is written");
+    let write =
+        |name: &str, bytes: &[u8]| fs_err::write(folder.path().join(name), bytes).expect("a file is written");
     write("binary.yaml", b"version: 1\n\x00\x01\x02");
     write("latin.yaml", b"version: 1\nname: caf\xe9\n");
     write("utf16.yaml", b"\xff\xfev\0e\0r\0");
@@ -697,7 +703,8 @@ fn interpolations() {
        |                    ^^^^^^^^^^^
     hint: a `${` that means itself is written `$${`
     "#);
-    let (spec, _) = open(&with_train("      epochs: ${env:PIPE_TEST_UNSET:-7}\n")).expect("the file is sound");
+    let (spec, _) =
+        open(&with_train("      epochs: ${env:PIPE_TEST_UNSET:-7}\n")).expect("the file is sound");
     assert_eq!(train(&spec, "tuned").epochs, 7);
 }
 
@@ -713,7 +720,8 @@ fn overrides_change_anything() {
         "name=2024",
         "stages.again={evaluate: {model: tuned, data: data, split: train}}",
     ];
-    let draft = Draft::parse(Path::new("exp.yaml"), SOUND.to_owned(), &overrides(&set)).expect("the tree is sound");
+    let draft =
+        Draft::parse(Path::new("exp.yaml"), SOUND.to_owned(), &overrides(&set)).expect("the tree is sound");
     let spec = draft.finish(Vec::new()).unwrap_or_else(|error| panic!("{}", error.render(100, false)));
     let json = serde_json::to_value(train(&spec, "tuned")).expect("a stage is JSON");
     assert_eq!(json["optimizer"]["adamw"]["learning_rate"], 1e-3);
@@ -801,8 +809,12 @@ fn overrides_that_are_wrong() {
 
 #[test]
 fn long_lines_are_cropped_and_hints_wrapped() {
-    let text = with_train(&format!("      loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ {} }} }}, label_smothing: 1 }}\n", "label: 1.0, another_label_of_some_length: 1.0, yet_another: 1"));
-    let error = Draft::parse(Path::new("exp.yaml"), text, &[]).expect("the tree is sound").finish(Vec::new()).err();
+    let text = with_train(&format!(
+        "      loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ {} }} }}, label_smothing: 1 }}\n",
+        "label: 1.0, another_label_of_some_length: 1.0, yet_another: 1"
+    ));
+    let error =
+        Draft::parse(Path::new("exp.yaml"), text, &[]).expect("the tree is sound").finish(Vec::new()).err();
     assert_snapshot!(error.expect("there is a problem").render(60, false), @r#"
     error: unknown key `label_smothing`
      --> exp.yaml:8:130
@@ -815,7 +827,11 @@ fn long_lines_are_cropped_and_hints_wrapped() {
 
 #[test]
 fn colours_are_only_for_terminals() {
-    let error = Draft::parse(Path::new("exp.yaml"), "seed: x".to_owned(), &[]).expect("a tree").finish(Vec::new()).err().expect("problems");
+    let error = Draft::parse(Path::new("exp.yaml"), "seed: x".to_owned(), &[])
+        .expect("a tree")
+        .finish(Vec::new())
+        .err()
+        .expect("problems");
     assert!(!error.render(80, false).contains('\x1b'));
     assert!(error.render(80, true).contains("\x1b[1;31merror:\x1b[0m"));
     assert_eq!(error.to_string(), "`exp.yaml` has 3 problems");
@@ -895,7 +911,8 @@ fn resolved_is_complete() {
 fn plans_keep_the_order_of_the_file() {
     let text = "version: 1\nstages:\n  s: { evaluate: { model: t, data: d } }\n  z: { load: { path: z } }\n  t: { train: { data: d, model: { pretrained: m } } }\n  d: { load: { path: d } }\n  a: { load: { path: a } }\n";
     let (_, plan) = open(text).expect("the file is sound");
-    let ids = |plan: &dag::Plan| plan.steps.iter().map(|step| step.id.0.clone()).collect::<Vec<_>>().join(" ");
+    let ids =
+        |plan: &dag::Plan| plan.steps.iter().map(|step| step.id.0.clone()).collect::<Vec<_>>().join(" ");
     assert_eq!(ids(&plan), "z d t s a");
     let cut = plan.until(&StageId("t".to_owned())).expect("there is such a stage");
     assert_eq!(ids(&cut), "d t");
@@ -958,10 +975,12 @@ fn a_thousand_stages_take_no_time() {
 #[test]
 fn a_long_chain_overflows_nothing() {
     let mut text = "version: 1\nstages:\n  s0: { load: { path: x.csv } }\n".to_owned();
-    (1..20_000).for_each(|i| text += &format!("  s{i}: {{ evaluate: {{ model: s{0}, data: s{0} }} }}\n", i - 1));
+    (1..20_000)
+        .for_each(|i| text += &format!("  s{i}: {{ evaluate: {{ model: s{0}, data: s{0} }} }}\n", i - 1));
     // The first one is what a model is asked of.
     assert!(messages(&text).contains("expected a trained model, found a data set"));
-    let circle = text.replace("s0: { load: { path: x.csv } }", "s0: { evaluate: { model: s19999, data: s19999 } }");
+    let circle =
+        text.replace("s0: { load: { path: x.csv } }", "s0: { evaluate: { model: s19999, data: s19999 } }");
     assert!(messages(&circle).contains("in a circle: s0 -> s19999 -> s19998 -> "));
 }
 
@@ -970,7 +989,9 @@ fn many_problems_take_no_time() {
     let mut text = "version: 1\nparams:\n".to_owned();
     (0..5_000).for_each(|i| text += &format!("  some_parameter_{i}: ${{params.some_pramaeter_{i}}}\n"));
     text += "stages:\n";
-    (0..5_000).for_each(|i| text += &format!("  stage_{i}: {{ evaluate: {{ model: stgae_{i}, data: 5, dta: 7 }} }}\n"));
+    (0..5_000).for_each(|i| {
+        text += &format!("  stage_{i}: {{ evaluate: {{ model: stgae_{i}, data: 5, dta: 7 }} }}\n")
+    });
     let wide: String = (0..50_000).map(|i| format!("${{params.some_parameter_{i}}}")).collect();
     text += &format!("  wide: {{ load: {{ path: \"{wide}\" }} }}\n");
     #[expect(clippy::disallowed_methods, reason = "the time is what is tested")]
@@ -981,7 +1002,8 @@ fn many_problems_take_no_time() {
 
 #[test]
 fn the_schema_is_current() {
-    let committed = fs_err::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/pipeline.schema.json"));
+    let committed =
+        fs_err::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/pipeline.schema.json"));
     let current = pipe::spec::schema();
     assert!(
         committed.is_ok_and(|committed| committed == current),
@@ -996,8 +1018,36 @@ fn awkward_text() -> impl Strategy<Value = String> {
         "\\PC{0,12}",
         proptest::collection::vec(any::<char>(), 0..8).prop_map(|chars| chars.into_iter().collect()),
         prop::sample::select(vec![
-            "null", "~", "true", "no", "1e-5", "0x1f", "- a", "a: b", "# c", "${params.a}", "$${x}", "$$${x}", "${", "a\nb", "\u{feff}", " x ",
-            "---", "...", "&a", "*a", "!t", "|", ">", "%", "@", "`", "\u{85}", "\u{2028}", "\u{7f}", "\u{fffe}",
+            "null",
+            "~",
+            "true",
+            "no",
+            "1e-5",
+            "0x1f",
+            "- a",
+            "a: b",
+            "# c",
+            "${params.a}",
+            "$${x}",
+            "$$${x}",
+            "${",
+            "a\nb",
+            "\u{feff}",
+            " x ",
+            "---",
+            "...",
+            "&a",
+            "*a",
+            "!t",
+            "|",
+            ">",
+            "%",
+            "@",
+            "`",
+            "\u{85}",
+            "\u{2028}",
+            "\u{7f}",
+            "\u{fffe}",
         ])
         .prop_map(str::to_owned),
     ]

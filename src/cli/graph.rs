@@ -31,8 +31,11 @@ fn text(plan: &Plan) -> String {
     let kinds = widest(|step| step.config.kind_name());
     let mut text = String::new();
     for step in &plan.steps {
-        let inputs: Vec<String> =
-            step.inputs.iter().map(|input| format!("{}: {}", input.field, plan.steps[input.step].id)).collect();
+        let inputs: Vec<String> = step
+            .inputs
+            .iter()
+            .map(|input| format!("{}: {}", input.field, plan.steps[input.step].id))
+            .collect();
         let line = format!("{:ids$}  {:kinds$}  {}", step.id.0, step.config.kind_name(), inputs.join(", "));
         text += line.trim_end();
         text.push('\n');
@@ -46,7 +49,8 @@ fn dot(plan: &Plan) -> String {
         text += &format!("  \"{0}\" [label=\"{0}\\n{1}\"];\n", step.id, step.config.kind_name());
     }
     for (step, input) in edges(plan) {
-        text += &format!("  \"{}\" -> \"{}\" [label=\"{}\"];\n", plan.steps[input.step].id, step.id, input.field);
+        text +=
+            &format!("  \"{}\" -> \"{}\" [label=\"{}\"];\n", plan.steps[input.step].id, step.id, input.field);
     }
     text + "}\n"
 }

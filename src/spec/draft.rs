@@ -93,7 +93,9 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         io::ErrorKind::NotFound => {
             Problem::of_file(format!("there is no file `{shown}`")).maybe_hint(similar_file(path))
         }
-        io::ErrorKind::IsADirectory => Problem::of_file(format!("`{shown}` is a folder; expected a pipeline file")),
+        io::ErrorKind::IsADirectory => {
+            Problem::of_file(format!("`{shown}` is a folder; expected a pipeline file"))
+        }
         io::ErrorKind::PermissionDenied => Problem::of_file(format!("no permission to read `{shown}`")),
         kind => Problem::of_file(format!("cannot read `{shown}`: {kind}")),
     };
@@ -101,10 +103,14 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     let file = fs::File::open(path).map_err(|error| unreadable(&error))?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Problem::of_file(format!("`{shown}` is larger than {} MiB; expected a pipeline file", MAX_BYTES >> 20)));
+        return Err(Problem::of_file(format!(
+            "`{shown}` is larger than {} MiB; expected a pipeline file",
+            MAX_BYTES >> 20
+        )));
     }
     let not_text = |what: String| {
-        Problem::of_file(format!("`{shown}` is not a text in UTF-8: {what}")).hint("a pipeline is a YAML file; save it as UTF-8")
+        Problem::of_file(format!("`{shown}` is not a text in UTF-8: {what}"))
+            .hint("a pipeline is a YAML file; save it as UTF-8")
     };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(not_text("it starts like UTF-16".to_owned()));
@@ -153,7 +159,10 @@ fn read_tree(
         _ => {
             if problems.is_empty() {
                 let message = format!("`{}` is empty", sources.path().display());
-                problems.push(Problem::of_file(message).hint("a pipeline starts with `version: 1` and lists its `stages`"));
+                problems.push(
+                    Problem::of_file(message)
+                        .hint("a pipeline starts with `version: 1` and lists its `stages`"),
+                );
             }
             return None;
         }
@@ -170,7 +179,9 @@ fn read_spec(sources: Arc<Sources>, tree: Map, mut problems: Vec<Problem>) -> Dr
     for (key, entry) in &tree {
         if !KEYS.contains(&key.as_str()) {
             let hint = suggest::hint(key, "a pipeline file has", KEYS);
-            problems.push(Problem::at(entry.key, format!("unknown key `{}`", super::node::clip(key))).maybe_hint(hint));
+            problems.push(
+                Problem::at(entry.key, format!("unknown key `{}`", super::node::clip(key))).maybe_hint(hint),
+            );
         }
     }
     read_version(&tree, &mut problems);
@@ -181,7 +192,10 @@ fn read_spec(sources: Arc<Sources>, tree: Map, mut problems: Vec<Problem>) -> Dr
     let name = read_name(&path, &tree, &mut problems);
     let params = read_params(&tree, &mut problems);
     let (stages, unsound) = read_stages(&tree, &mut problems);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), Path::to_owned);
     let source = sources.text(Span::default()).to_owned();
     let spec = Spec { path, folder, name, seed, params, stages, source, sources, tree: Arc::new(tree) };
     Draft { spec, unsound, problems }
@@ -189,7 +203,9 @@ fn read_spec(sources: Arc<Sources>, tree: Map, mut problems: Vec<Problem>) -> Dr
 
 fn read_version(tree: &Map, problems: &mut Vec<Problem>) {
     let Some(entry) = tree.get("version") else {
-        problems.push(Problem::at(start_of(tree), "missing key `version`").hint(format!("add `version: {VERSION}`")));
+        problems.push(
+            Problem::at(start_of(tree), "missing key `version`").hint(format!("add `version: {VERSION}`")),
+        );
         return;
     };
     let read = typed::<u64>(&entry.node, entry.key, problems);
@@ -213,7 +229,10 @@ fn read_name(path: &Path, tree: &Map, problems: &mut Vec<Problem>) -> String {
         if read.sound
             && let Err(why) = check_name(&name, true)
         {
-            problems.push(Problem::at(entry.node.span, format!("`{}` is not a name: {why}", super::node::clip(&name))));
+            problems.push(Problem::at(
+                entry.node.span,
+                format!("`{}` is not a name: {why}", super::node::clip(&name)),
+            ));
         }
         return name;
     }
@@ -267,7 +286,10 @@ fn read_params(tree: &Map, problems: &mut Vec<Problem>) -> IndexMap<String, Json
 fn flatten(map: &Map, prefix: &str, params: &mut IndexMap<String, Json>, problems: &mut Vec<Problem>) {
     for (key, entry) in map {
         if let Err(why) = check_name(key, false) {
-            problems.push(Problem::at(entry.key, format!("`{}` is not a parameter's name: {why}", super::node::clip(key))));
+            problems.push(Problem::at(
+                entry.key,
+                format!("`{}` is not a parameter's name: {why}", super::node::clip(key)),
+            ));
         }
         let key = format!("{prefix}{key}");
         match &entry.node.value {
@@ -280,19 +302,31 @@ fn flatten(map: &Map, prefix: &str, params: &mut IndexMap<String, Json>, problem
     }
 }
 
-fn read_stages(tree: &Map, problems: &mut Vec<Problem>) -> (IndexMap<StageId, StageConfig>, IndexSet<StageId>) {
+fn read_stages(
+    tree: &Map,
+    problems: &mut Vec<Problem>,
+) -> (IndexMap<StageId, StageConfig>, IndexSet<StageId>) {
     let mut stages = IndexMap::new();
     let mut unsound = IndexSet::new();
-    let none = |span: Span| Problem::at(span, "a pipeline needs at least one stage").hint("a stage is an id and a kind: `data: { load: { path: texts.csv } }`");
+    let none = |span: Span| {
+        Problem::at(span, "a pipeline needs at least one stage")
+            .hint("a stage is an id and a kind: `data: { load: { path: texts.csv } }`")
+    };
     match tree.get("stages") {
-        None => problems.push(Problem::at(start_of(tree), "missing key `stages`").hint("list the stages of the pipeline below `stages:`")),
+        None => problems.push(
+            Problem::at(start_of(tree), "missing key `stages`")
+                .hint("list the stages of the pipeline below `stages:`"),
+        ),
         Some(Entry { key, node }) => match &node.value {
             Value::Broken => {}
             Value::Map(map) if map.is_empty() => problems.push(none(*key)),
             Value::Map(map) => {
                 for (id, entry) in map {
                     if let Err(why) = check_name(id, false) {
-                        problems.push(Problem::at(entry.key, format!("`{}` is not a stage's id: {why}", super::node::clip(id))));
+                        problems.push(Problem::at(
+                            entry.key,
+                            format!("`{}` is not a stage's id: {why}", super::node::clip(id)),
+                        ));
                     }
                     let id = StageId(id.clone());
                     let read = typed::<StageConfig>(&entry.node, entry.key, problems);
@@ -305,7 +339,8 @@ fn read_stages(tree: &Map, problems: &mut Vec<Problem>) -> (IndexMap<StageId, St
                 }
             }
             _ if node.is_null() => problems.push(none(*key)),
-            _ => problems.push(Problem::at(node.span, format!("expected a map of stages, found {}", node.describe()))),
+            _ => problems
+                .push(Problem::at(node.span, format!("expected a map of stages, found {}", node.describe()))),
         },
     }
     (stages, unsound)

@@ -31,7 +31,8 @@ impl Emitter {
         for (id, config) in stages {
             self.text += &format!("  {}:", quote(&id.0, false));
             // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has those of an `f64`.
-            let json: String = serde_json::to_string(config).unwrap_or_default().chars().map(escaped).collect();
+            let json: String =
+                serde_json::to_string(config).unwrap_or_default().chars().map(escaped).collect();
             match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
                 Some(node) => self.text += &below(&node, 4),
                 None => self.text += &format!(" {json}\n"),
@@ -122,7 +123,13 @@ fn quote(text: &str, escape: bool) -> String {
 /// Writes what YAML does not count as printable, and what may break lines, as an escape of both YAML and JSON.
 fn escaped(c: char) -> String {
     match c {
-        '\0'..='\x1f' | '\x7f'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+        '\0'..='\x1f'
+        | '\x7f'..='\u{a0}'
+        | '\u{2028}'
+        | '\u{2029}'
+        | '\u{feff}'
+        | '\u{fffe}'
+        | '\u{ffff}' => {
             format!("\\u{:04x}", u32::from(c))
         }
         _ => c.to_string(),

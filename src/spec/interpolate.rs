@@ -28,8 +28,15 @@ pub fn interpolate(
     problems: &mut Vec<Problem>,
 ) {
     let raw = root.get("params").map(|entry| Rc::new(entry.node.clone()));
-    let mut work =
-        Interpolation { raw, sources, environment, budget, problems, done: HashMap::new(), chain: Vec::new() };
+    let mut work = Interpolation {
+        raw,
+        sources,
+        environment,
+        budget,
+        problems,
+        done: HashMap::new(),
+        chain: Vec::new(),
+    };
     for entry in root.values_mut() {
         work.node(&mut entry.node, 1);
     }
@@ -115,7 +122,8 @@ impl Interpolation<'_> {
                     let found = self.reference(reference, span)?;
                     let Value::Scalar(scalar) = &found.node.value else {
                         let what = found.node.describe();
-                        let message = format!("`{}` is {what}, which cannot be part of a text", clip(reference));
+                        let message =
+                            format!("`{}` is {what}, which cannot be part of a text", clip(reference));
                         return self.problem(Problem::at(self.place(span, reference), message));
                     };
                     text.push_str(&scalar.text);
@@ -145,7 +153,10 @@ impl Interpolation<'_> {
             return self.problem(Problem::at(self.place(span, reference), message).hint(hint));
         };
         if !self.budget.take(found.weight) {
-            return self.problem(Problem::at(span, "the file grows too large once its interpolations are filled in"));
+            return self.problem(Problem::at(
+                span,
+                "the file grows too large once its interpolations are filled in",
+            ));
         }
         Some(found)
     }
@@ -224,7 +235,8 @@ impl Interpolation<'_> {
                 Cow::Owned(_) => None,
             };
             let Some(next) = next else {
-                let hint = if self.hints_are_read() { suggest::hint(name, "there are", names(&node)) } else { None };
+                let hint =
+                    if self.hints_are_read() { suggest::hint(name, "there are", names(&node)) } else { None };
                 let message = format!("unknown parameter `{}`", clip(key));
                 return self.problem(Problem::at(self.place(span, reference), message).maybe_hint(hint));
             };
@@ -350,9 +362,15 @@ mod tests {
             bomb += &format!("  p{i}: \"{}\"\n", format!("${{params.p{}}}", i - 1).repeat(9));
         }
         let problems = resolve(&bomb).1;
-        assert_eq!(problems.first().map(String::as_str), Some("the file grows too large once its interpolations are filled in"));
+        assert_eq!(
+            problems.first().map(String::as_str),
+            Some("the file grows too large once its interpolations are filled in")
+        );
         let mut chain = "params:\n  p0: 1\n".to_owned();
         (1..10_000).rev().for_each(|i| chain += &format!("  p{i}: ${{params.p{}}}\n", i - 1));
-        assert_eq!(resolve(&chain).1.first().map(String::as_str), Some("more than 32 parameters name one another"));
+        assert_eq!(
+            resolve(&chain).1.first().map(String::as_str),
+            Some("more than 32 parameters name one another")
+        );
     }
 }

@@ -4,7 +4,7 @@
 //! change the tree, [`typing`] makes stages of it. A step goes on after a problem where it can, so that all problems
 //! of a file are shown at once; nothing is typed twice and nothing is complained of twice.
 
-pub mod spec;
+pub mod pipeline;
 pub mod load;
 pub mod draft;
 pub mod error;
@@ -16,6 +16,7 @@ mod node;
 mod parse;
 mod interpolate;
 mod typing;
+mod fault;
 mod dummy;
 mod render;
 mod emit;
@@ -25,6 +26,6 @@ pub use draft::Draft;
 pub use error::{Location, SpecError};
 pub use load::load;
 pub use overrides::Override;
+pub use pipeline::Spec;
 pub use problem::Problem;
 pub use schema::schema;
-pub use spec::Spec;

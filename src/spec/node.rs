@@ -167,8 +167,7 @@ impl Scalar {
 /// Shortens a text for a message, on one line.
 pub fn clip(text: &str) -> String {
     const SHOWN: usize = 60;
-    let mut short: String =
-        text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(SHOWN).is_some() {
         short.push('…');
     }

@@ -38,7 +38,13 @@ impl fmt::Display for Override {
 
 impl Override {
     /// Sets the value in the tree; `origin` is the number of the override's text.
-    pub(super) fn apply(&self, root: &mut Map, origin: usize, budget: &mut Budget, problems: &mut Vec<Problem>) {
+    pub(super) fn apply(
+        &self,
+        root: &mut Map,
+        origin: usize,
+        budget: &mut Budget,
+        problems: &mut Vec<Problem>,
+    ) {
         let span = |start: usize, end: usize| Span { origin, start, end };
         let before = problems.len();
         let offset = self.key.len() + 1;
@@ -63,7 +69,10 @@ impl Override {
         if steps.len() + value.depth() > MAX_DEPTH {
             problems.push(too_deep(value_span));
         } else if let Some((_, empty)) = steps.iter().find(|(name, _)| name.is_empty()) {
-            problems.push(Problem::at(*empty, "the key has an empty part").hint("write it as `stages.tuned.train.epochs`"));
+            problems.push(
+                Problem::at(*empty, "the key has an empty part")
+                    .hint("write it as `stages.tuned.train.epochs`"),
+            );
         } else if let Err(problem) = check_start(root, &steps).and_then(|()| set(root, &steps, value)) {
             problems.push(problem);
         }
@@ -74,16 +83,22 @@ impl Override {
 fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
     let Some((top, span)) = steps.first() else { return Ok(()) };
     if !draft::KEYS.contains(top) {
-        return Err(Problem::at(*span, format!("unknown key `{top}`"))
-            .maybe_hint(suggest::hint(top, "a pipeline file has", draft::KEYS)));
+        return Err(Problem::at(*span, format!("unknown key `{top}`")).maybe_hint(suggest::hint(
+            top,
+            "a pipeline file has",
+            draft::KEYS,
+        )));
     }
     if *top == "stages"
         && let [_, (stage, span), _, ..] = steps
         && let Some(stages) = root.get("stages").and_then(|entry| entry.node.as_map())
         && !stages.contains_key(*stage)
     {
-        return Err(Problem::at(*span, format!("unknown stage `{stage}`"))
-            .maybe_hint(suggest::hint(stage, "the file has", stages.keys().map(String::as_str))));
+        return Err(Problem::at(*span, format!("unknown stage `{stage}`")).maybe_hint(suggest::hint(
+            stage,
+            "the file has",
+            stages.keys().map(String::as_str),
+        )));
     }
     Ok(())
 }
@@ -102,7 +117,12 @@ fn set(map: &mut Map, steps: &[(&str, Span)], value: Node) -> Result<(), Problem
 }
 
 /// Sets a value below the node that `path` names.
-fn set_below(node: &mut Node, path: (&str, Span), steps: &[(&str, Span)], value: Node) -> Result<(), Problem> {
+fn set_below(
+    node: &mut Node,
+    path: (&str, Span),
+    steps: &[(&str, Span)],
+    value: Node,
+) -> Result<(), Problem> {
     if node.is_null() {
         node.value = Value::Map(Map::new());
     }
@@ -118,10 +138,15 @@ fn set_below(node: &mut Node, path: (&str, Span), steps: &[(&str, Span)], value:
             let last = items.len().checked_sub(1);
             match next.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
                 Some(item) => set_below(item, (*next, *next_span), rest, value),
-                None => Err(Problem::at(*next_span, match last {
-                    None => format!("`{name}` is an empty list, so it has no item `{next}`"),
-                    Some(last) => format!("`{name}` is a list with the items 0 to {last}, found `{next}`"),
-                })),
+                None => Err(Problem::at(
+                    *next_span,
+                    match last {
+                        None => format!("`{name}` is an empty list, so it has no item `{next}`"),
+                        Some(last) => {
+                            format!("`{name}` is a list with the items 0 to {last}, found `{next}`")
+                        }
+                    },
+                )),
             }
         }
         Value::Scalar(_) | Value::Broken => {

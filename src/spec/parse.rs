@@ -44,7 +44,16 @@ pub fn parse(
     // The builder counts lists and maps together; these limits only keep the parser's own state small.
     options.flow_nesting_limit = MAX_DEPTH + 1;
     options.block_nesting_limit = MAX_DEPTH + 1;
-    let mut builder = Builder { text, origin, offset, budget, problems, stack: Vec::new(), anchors: HashMap::new(), root: None };
+    let mut builder = Builder {
+        text,
+        origin,
+        offset,
+        budget,
+        problems,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+    };
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
             Ok((event, span)) => builder.event(event, span.byte_range().unwrap_or(0..0)),
@@ -145,7 +154,14 @@ impl Builder<'_> {
         }
     }
 
-    fn open(&mut self, anchor: usize, tag: Option<&Tag>, kind: &str, span: Span, open: Open) -> Result<(), Problem> {
+    fn open(
+        &mut self,
+        anchor: usize,
+        tag: Option<&Tag>,
+        kind: &str,
+        span: Span,
+        open: Open,
+    ) -> Result<(), Problem> {
         if self.stack.len() >= MAX_DEPTH {
             return Err(too_deep(span));
         }
@@ -234,7 +250,9 @@ impl Builder<'_> {
 
     fn unknown_tag(&mut self, tag: &Tag, span: Span) {
         let tag = super::node::clip(&format!("{}{}", tag.handle(), tag.suffix()));
-        self.problems.push(Problem::at(span, format!("the tag `{tag}` has no meaning in a pipeline")).hint("leave it out"));
+        self.problems.push(
+            Problem::at(span, format!("the tag `{tag}` has no meaning in a pipeline")).hint("leave it out"),
+        );
     }
 
     fn spend(&mut self, weight: usize, span: Span) -> Result<(), Problem> {
@@ -255,7 +273,10 @@ impl Builder<'_> {
         let message = message.trim_end_matches('.');
         let line_start = self.text[..self.text.floor_char_boundary(start)].rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].lines().next().unwrap_or("");
-        let open = self.stack.last().filter(|frame| self.text[frame.span.start - self.offset..].starts_with(['{', '[']));
+        let open = self
+            .stack
+            .last()
+            .filter(|frame| self.text[frame.span.start - self.offset..].starts_with(['{', '[']));
         let unclosed = matches!(
             error.kind(),
             ErrorKind::UnexpectedEofFlowSequence
@@ -270,13 +291,18 @@ impl Builder<'_> {
             | ErrorKind::TabInIndentation
             | ErrorKind::TabAtBlockScalarStart => Some("indent with spaces"),
             ErrorKind::UnknownAnchor => Some("an alias `*name` repeats what `&name` marks further up"),
-            _ if line.contains("${") => Some("within `{ }` and `[ ]` an interpolation needs quotes: `\"${params.NAME}\"`"),
+            _ if line.contains("${") => {
+                Some("within `{ }` and `[ ]` an interpolation needs quotes: `\"${params.NAME}\"`")
+            }
             ErrorKind::SimpleKeyExpected => Some("a key needs a colon and a space after it: `key: value`"),
             _ => None,
         };
-        let problem = Problem::at(span, format!("broken YAML: {message}")).maybe_hint(hint.map(str::to_owned));
+        let problem =
+            Problem::at(span, format!("broken YAML: {message}")).maybe_hint(hint.map(str::to_owned));
         match open {
-            Some(frame) if unclosed => problem.note("the bracket was opened at", Span { end: frame.span.start + 1, ..frame.span }),
+            Some(frame) if unclosed => {
+                problem.note("the bracket was opened at", Span { end: frame.span.start + 1, ..frame.span })
+            }
             _ => problem,
         }
     }
@@ -301,7 +327,14 @@ fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
         Value::Scalar(scalar) => match map.get(&scalar.text) {
             Some(first) => {
                 let message = format!("the key `{}` stands here twice", super::node::clip(&scalar.text));
-                (Key::Dropped, Some(Problem::at(node.span, message).note("the first is at", first.key).hint("leave one of the two out")))
+                (
+                    Key::Dropped,
+                    Some(
+                        Problem::at(node.span, message)
+                            .note("the first is at", first.key)
+                            .hint("leave one of the two out"),
+                    ),
+                )
             }
             None => (Key::Named(scalar.text, node.span), None),
         },
@@ -330,7 +363,8 @@ mod tests {
     fn merges_and_aliases() {
         let (value, problems) = read("a: &a { x: 1, y: 2 }\nb: { <<: *a, y: 3 }\nc: *a\n");
         assert_eq!(problems, [""; 0]);
-        let expected = serde_json::json!({ "a": { "x": 1, "y": 2 }, "b": { "y": 3, "x": 1 }, "c": { "x": 1, "y": 2 } });
+        let expected =
+            serde_json::json!({ "a": { "x": 1, "y": 2 }, "b": { "y": 3, "x": 1 }, "c": { "x": 1, "y": 2 } });
         assert_eq!(value, Some(expected));
     }
 

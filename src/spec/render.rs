@@ -43,7 +43,11 @@ fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String 
     let whole = sources.text(span);
     let location = sources.location(span);
     let (place, number, prefix) = if span.origin == 0 {
-        (format!("{}:{}:{}", sources.path().display(), location.line, location.column), location.line.to_string(), "")
+        (
+            format!("{}:{}:{}", sources.path().display(), location.line, location.column),
+            location.line.to_string(),
+            "",
+        )
     } else {
         ("the command line".to_owned(), String::new(), "--set ")
     };

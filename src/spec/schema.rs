@@ -25,7 +25,10 @@ pub fn schema() -> String {
 /// A pipeline of `pipe`: stages that load, augment, train and evaluate.
 #[derive(JsonSchema)]
 #[schemars(title = "pipe pipeline", deny_unknown_fields)]
-#[expect(dead_code, reason = "only its schema is used: the file is typed stage by stage, so that all problems are found")]
+#[expect(
+    dead_code,
+    reason = "only its schema is used: the file is typed stage by stage, so that all problems are found"
+)]
 struct Pipeline {
     /// The version of the file format.
     #[schemars(extend("const" = 1))]
@@ -97,14 +100,15 @@ fn name_kinds(object: &mut Map<String, Value>, definitions: &Value) {
     let mut named = Vec::new();
     for kind in kinds.iter() {
         let Some(properties) = kind.get("properties").and_then(Value::as_object) else { continue };
-        let Some((name, content)) = properties.iter().next().filter(|_| properties.len() == 1) else { continue };
+        let Some((name, content)) = properties.iter().next().filter(|_| properties.len() == 1) else {
+            continue;
+        };
         let target = content
             .get("$ref")
             .and_then(Value::as_str)
             .and_then(|reference| definitions.get(reference.strip_prefix("#/$defs/")?));
-        let all_default = target.is_some_and(|target| {
-            target.get("properties").is_some() && target.get("required").is_none()
-        });
+        let all_default = target
+            .is_some_and(|target| target.get("properties").is_some() && target.get("required").is_none());
         if all_default {
             let mut alone = json!({ "type": "string", "const": name });
             if let (Some(description), Some(alone)) = (kind.get("description"), alone.as_object_mut()) {
@@ -173,7 +177,8 @@ mod tests {
     #[test]
     fn knows_the_keys_of_the_reader_and_no_others() -> Result<(), serde_json::Error> {
         let schema: Value = serde_json::from_str(&schema())?;
-        let keys: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        let keys: Vec<&str> =
+            schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, draft::KEYS);
         let mut closed = 0;
         walk(&schema, &mut |object| {

@@ -13,7 +13,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let allowed = (length / 3).max(1);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= allowed + 2 && candidate.len() <= 4 * MAX_CHARS)
+        .filter(|candidate| {
+            candidate.len().abs_diff(name.len()) <= allowed + 2 && candidate.len() <= 4 * MAX_CHARS
+        })
         .map(|candidate| {
             (strsim::damerau_levenshtein(&name, &candidate.to_lowercase().replace('-', "_")), candidate)
         })
@@ -24,7 +26,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Returns the hint "did you mean", or else the list of what there is.
-pub fn hint<'a>(name: &str, what: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+pub fn hint<'a>(
+    name: &str,
+    what: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
     if let Some(candidate) = nearest(name, candidates.clone()) {
         return Some(format!("did you mean `{candidate}`?"));
     }

@@ -9,11 +9,11 @@ use std::fmt;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
 use super::dummy::Dummy;
+use super::fault::{Fault, Place, one_of};
 use super::node::{Entry, Form, Map, Node, Resolved, Value, clip};
 use super::source::Span;
 use super::{Problem, suggest};
@@ -34,7 +34,7 @@ pub fn typed<'a, T: Deserialize<'a>>(node: &'a Node, key: Span, problems: &mut V
     let mut value = None;
     for _ in 0..MAX_ATTEMPTS {
         let root = Reader { node, key, state: &state, mode: Mode::Value };
-        match T::deserialize(root).map_err(|fault| fault.at(root)) {
+        match T::deserialize(root).map_err(|fault| fault.at(root.place())) {
             Ok(read) => {
                 value = Some(read);
                 break;
@@ -50,112 +50,6 @@ pub fn typed<'a, T: Deserialize<'a>>(node: &'a Node, key: Span, problems: &mut V
     let sound = value.is_some() && noted.is_empty() && !*state.dummies.borrow();
     problems.extend(noted);
     Typed { value, sound }
-}
-
-/// Why a value could not be read.
-#[derive(Debug)]
-pub struct Fault {
-    message: String,
-    hint: Option<String>,
-    /// The field that is missing, if that is it.
-    missing: Option<&'static str>,
-    place: Option<Place>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// The node's address; nodes do not move while they are read.
-    address: usize,
-    span: Span,
-    key: Span,
-    from: Option<Span>,
-}
-
-impl Fault {
-    pub fn new(message: impl Into<String>) -> Fault {
-        Fault { message: message.into(), hint: None, missing: None, place: None }
-    }
-
-    fn expected(expected: impl fmt::Display, found: impl fmt::Display) -> Fault {
-        Fault::new(format!("expected {expected}, found {found}"))
-    }
-
-    fn hint(mut self, hint: Option<String>) -> Fault {
-        self.hint = hint;
-        self
-    }
-
-    /// Says where, unless something further down has said it.
-    fn at(mut self, reader: Reader<'_, '_>) -> Fault {
-        self.place.get_or_insert(Place {
-            address: reader.address(),
-            span: reader.node.span,
-            key: reader.key,
-            from: reader.node.from,
-        });
-        self
-    }
-}
-
-impl std::error::Error for Fault {}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl de::Error for Fault {
-    fn custom<T: fmt::Display>(message: T) -> Fault {
-        Fault::new(message.to_string())
-    }
-
-    fn missing_field(field: &'static str) -> Fault {
-        Fault { missing: Some(field), ..Fault::new(format!("missing key `{field}`")) }
-    }
-
-    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Fault {
-        Fault::expected(expected, describe(unexpected))
-    }
-
-    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Fault {
-        Fault::expected(expected, describe(unexpected))
-    }
-
-    fn invalid_length(length: usize, expected: &dyn Expected) -> Fault {
-        Fault::expected(expected, format_args!("{length} items"))
-    }
-
-    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Fault {
-        unknown_kind(variant, expected)
-    }
-}
-
-fn describe(unexpected: Unexpected<'_>) -> String {
-    match unexpected {
-        Unexpected::Str(text) => format!("the text `{}`", clip(text)),
-        Unexpected::Unsigned(number) => format!("the number {number}"),
-        Unexpected::Signed(number) => format!("the number {number}"),
-        Unexpected::Float(number) => format!("the number {number}"),
-        Unexpected::Bool(value) => format!("`{value}`"),
-        Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
-        Unexpected::Seq => "a list".to_owned(),
-        Unexpected::Map => "a map".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn unknown_kind(name: &str, known: &[&str]) -> Fault {
-    let message = format!("unknown `{}`; expected {}", clip(name), one_of(known));
-    let near = suggest::nearest(name, known.iter().copied());
-    Fault::new(message).hint(near.map(|near| format!("did you mean `{near}`?")))
-}
-
-fn one_of(names: &[&str]) -> String {
-    match names {
-        [name] => format!("`{name}`"),
-        _ => format!("one of {}", suggest::list(names)),
-    }
 }
 
 /// What is known after earlier attempts.
@@ -208,7 +102,14 @@ impl State {
     }
 
     /// Notes a key that a map may not have.
-    fn unknown(&self, map: usize, key: &str, entry: &Entry, known: &'static [&'static str], hint: Option<String>) {
+    fn unknown(
+        &self,
+        map: usize,
+        key: &str,
+        entry: &Entry,
+        known: &'static [&'static str],
+        hint: Option<String>,
+    ) {
         let meant = suggest::nearest(key, known.iter().copied());
         let address = std::ptr::from_ref(&entry.node) as usize;
         if self.unknown.borrow_mut().insert(address, meant).is_some() {
@@ -253,6 +154,10 @@ impl<'a, 's> Reader<'a, 's> {
         std::ptr::from_ref(self.node) as usize
     }
 
+    fn place(self) -> Place {
+        Place { address: self.address(), span: self.node.span, key: self.key, from: self.node.from }
+    }
+
     fn child(self, node: &'a Node, key: Span) -> Reader<'a, 's> {
         Reader { node, key, state: self.state, mode: Mode::Value }
     }
@@ -295,7 +200,9 @@ impl<'a, 's> Reader<'a, 's> {
         let value = match self.resolved() {
             Some(Resolved::Integer(value)) => value,
             // 2^53: beyond it a float no longer says which whole number is meant.
-            Some(Resolved::Float(value)) if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 => {
+            Some(Resolved::Float(value))
+                if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 =>
+            {
                 value as i128
             }
             _ => return Err(self.mismatch("a whole number").hint(self.unquote())),
@@ -361,7 +268,7 @@ impl<'a, 's> Reader<'a, 's> {
                     Resolved::Text(name) if known.contains(&name) => {
                         Ok(Variant { name, content: Reader { mode: Mode::Bare, ..self } })
                     }
-                    Resolved::Text(name) => Err(unknown_kind(name, known)),
+                    Resolved::Text(name) => Err(Fault::unknown_kind(name, known)),
                     _ => Err(self.mismatch(one_of(known))),
                 };
             }
@@ -370,13 +277,8 @@ impl<'a, 's> Reader<'a, 's> {
         let mut kinds = map.iter().filter(|(key, _)| known.contains(&key.as_str()));
         let variant = match (kinds.next(), kinds.next()) {
             (Some((first, _)), Some((second, entry))) => {
-                let at = Reader { key: entry.key, ..self };
-                let mut fault = Fault::new(format!("`{first}` and `{second}` stand together; expected only one of them"))
-                    .at(at);
-                if let Some(place) = &mut fault.place {
-                    place.span = entry.key;
-                }
-                return Err(fault);
+                let message = format!("`{first}` and `{second}` stand together; expected only one of them");
+                return Err(Fault::new(message).at(Place { span: entry.key, ..self.place() }));
             }
             (Some((name, entry)), None) => Variant {
                 name,
@@ -384,15 +286,14 @@ impl<'a, 's> Reader<'a, 's> {
             },
             (None, _) => match map.first() {
                 Some((name, entry)) if map.len() == 1 => {
-                    let mut fault = unknown_kind(name, known).at(self);
-                    if let Some(place) = &mut fault.place {
-                        place.span = entry.key;
-                    }
-                    return Err(fault);
+                    return Err(
+                        Fault::unknown_kind(name, known).at(Place { span: entry.key, ..self.place() })
+                    );
                 }
                 Some(_) => {
                     let keys: Vec<&str> = map.keys().map(String::as_str).collect();
-                    let fault = Fault::expected(one_of(known), format_args!("the keys {}", suggest::list(&keys)));
+                    let fault =
+                        Fault::expected(one_of(known), format_args!("the keys {}", suggest::list(&keys)));
                     let hint = map.iter().find_map(|(key, _)| suggest::nearest(key, known.iter().copied()));
                     return Err(fault.hint(hint.map(|near| format!("did you mean `{near}`?"))));
                 }
@@ -406,7 +307,11 @@ impl<'a, 's> Reader<'a, 's> {
         Ok(variant)
     }
 
-    fn read_struct<V: Visitor<'a>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
+    fn read_struct<V: Visitor<'a>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
         let map = self.entries()?;
         let mut entries = Vec::new();
         for (key, entry) in map.into_iter().flatten() {
@@ -433,7 +338,7 @@ macro_rules! integers {
             }
             self.integer(<$type>::MIN as i128, <$type>::MAX as u128)
                 .and_then(|value| visitor.$visit(value as $type))
-                .map_err(|fault| fault.at(self))
+                .map_err(|fault| fault.at(self.place()))
         }
     )*};
 }
@@ -447,7 +352,7 @@ macro_rules! methods {
             }
             let ($reader, $visitor) = (self, visitor);
             let read = || -> Result<V::Value, Fault> { $body };
-            read().map_err(|fault| fault.at(self))
+            read().map_err(|fault| fault.at(self.place()))
         }
     )*};
 }
@@ -567,7 +472,7 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
         let Some((key, entry)) = self.entries.next() else { return Ok(None) };
         self.value = entry;
         seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some).map_err(|fault: Fault| match entry {
-            Some(entry) => fault.at(self.of.child(&entry.node, entry.key)),
+            Some(entry) => fault.at(self.of.child(&entry.node, entry.key).place()),
             None => fault,
         })
     }
@@ -576,7 +481,7 @@ impl<'a> MapAccess<'a> for Entries<'a, '_> {
         match self.value.take() {
             Some(entry) => {
                 let child = self.of.child(&entry.node, entry.key);
-                seed.deserialize(child).map_err(|fault| fault.at(child))
+                seed.deserialize(child).map_err(|fault| fault.at(child.place()))
             }
             None => seed.deserialize(self.of.state.dummy()),
         }
@@ -594,7 +499,7 @@ impl<'a> SeqAccess<'a> for Items<'a, '_> {
     fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some(item) = self.items.next() else { return Ok(None) };
         let child = self.of.child(item, item.span);
-        seed.deserialize(child).map(Some).map_err(|fault| fault.at(child))
+        seed.deserialize(child).map(Some).map_err(|fault| fault.at(child.place()))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -612,7 +517,9 @@ impl<'a, 's> EnumAccess<'a> for Variant<'a, 's> {
     type Variant = Variant<'a, 's>;
 
     fn variant_seed<V: DeserializeSeed<'a>>(self, seed: V) -> Result<(V::Value, Self), Fault> {
-        let name = seed.deserialize(BorrowedStrDeserializer::new(self.name)).map_err(|fault: Fault| fault.at(self.content))?;
+        let name = seed
+            .deserialize(BorrowedStrDeserializer::new(self.name))
+            .map_err(|fault: Fault| fault.at(self.content.place()))?;
         Ok((name, self))
     }
 }
@@ -632,16 +539,19 @@ impl<'a> VariantAccess<'a> for Variant<'a, '_> {
         }
         Err(Fault::new(format!("`{name}` has no settings, found {}", content.node.describe()))
             .hint(Some(format!("write `{name}` alone")))
-            .at(content))
+            .at(content.place()))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'a>>(self, seed: T) -> Result<T::Value, Fault> {
         let Variant { name, content } = self;
         seed.deserialize(content).map_err(|mut fault| {
-            if content.mode == Mode::Bare && fault.missing.is_none() && fault.place.is_none_or(|place| place.address == content.address()) {
+            if content.mode == Mode::Bare
+                && fault.missing.is_none()
+                && fault.place.as_ref().is_none_or(|place| place.address == content.address())
+            {
                 fault.hint = Some(format!("write `{name}: VALUE`"));
             }
-            fault.at(content)
+            fault.at(content.place())
         })
     }
 

@@ -82,7 +82,9 @@ impl Spec {
                     (node, span) = (&entry.node, entry.key);
                 }
                 Value::List(items) => {
-                    let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get(index)) else { break };
+                    let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get(index)) else {
+                        break;
+                    };
                     (node, span) = (item, item.span);
                 }
                 Value::Scalar(_) | Value::Broken => break,
