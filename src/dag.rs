@@ -170,7 +170,7 @@ impl<'a> Check<'a> {
                 .find_edge(input, user)
                 .and_then(|edge| self.graph.edge_weight(edge))
                 .map_or("", |port| self.ports[user.index()][*port].field);
-            let message = format!("the stages need one another in a circle: {}", names.join(" -> "));
+            let message = format!("the stages need one another in a circle: {}", shortened(&names));
             let hint = "each `->` means \"needs\"; let one of them use a stage outside the circle";
             self.problems.push(self.problem(user.index(), field, message).hint(hint));
         }
@@ -302,5 +302,18 @@ impl<'a> Check<'a> {
             steps.push(Step { id: id.clone(), config: config.clone(), inputs, fact });
         }
         Plan { steps }
+    }
+}
+
+/// Writes a circle; of a long one only the ends.
+fn shortened(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    match names {
+        [first @ .., _, _] if names.len() > SHOWN => {
+            let (first, last) = (&first[..SHOWN - 3], &names[names.len() - 2..]);
+            let hidden = names.len() - first.len() - last.len();
+            format!("{} -> ({hidden} more) -> {}", first.join(" -> "), last.join(" -> "))
+        }
+        _ => names.join(" -> "),
     }
 }
