@@ -56,11 +56,11 @@ fn open(text: &str) -> Result<(Spec, dag::Plan), String> {
 
 /// Returns the messages of a file that must not be sound.
 fn messages(text: &str) -> String {
-    open(text).err().expect("the test's file has problems")
+    open(text).expect_err("the test's file has problems")
 }
 
 fn messages_with(text: &str, set: &[&str]) -> String {
-    open_with(text, set).err().expect("the test's file has problems")
+    open_with(text, set).expect_err("the test's file has problems")
 }
 
 fn train<'a>(spec: &'a Spec, id: &str) -> &'a pipe::stages::train::Train {
@@ -255,7 +255,7 @@ fn files_that_are_no_pipelines() {
 fn files_that_cannot_be_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let show = |name: &str| {
-        let error = dag::open(&folder.path().join(name), &[]).err().expect("the file cannot be read");
+        let error = dag::open(&folder.path().join(name), &[]).expect_err("the file cannot be read");
         error.render(1000, false).replace(&folder.path().display().to_string(), "DIR")
     };
     let write =
@@ -830,8 +830,7 @@ fn colours_are_only_for_terminals() {
     let error = Draft::parse(Path::new("exp.yaml"), "seed: x".to_owned(), &[])
         .expect("a tree")
         .finish(Vec::new())
-        .err()
-        .expect("problems");
+        .expect_err("problems");
     assert!(!error.render(80, false).contains('\x1b'));
     assert!(error.render(80, true).contains("\x1b[1;31merror:\x1b[0m"));
     assert_eq!(error.to_string(), "`exp.yaml` has 3 problems");
