@@ -194,6 +194,18 @@ impl Cache {
         }
     }
 
+    /// Removes an entry: out of sight at once, then file by file. The caller holds the key's lock.
+    pub fn remove(&self, key: &Digest) -> io::Result<()> {
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(());
+        }
+        let doomed = self.cache().join(format!("{TEMPORARY}removed-{key}"));
+        remove_if_there(&doomed)?;
+        fs::rename(&folder, &doomed)?;
+        fs::remove_dir_all(&doomed)
+    }
+
     /// Waits for the right to compute a key. Returns `None` where `stop` says so while waiting.
     pub fn lock(&self, key: &Digest, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> io::Result<Option<KeyLock>> {
         self.mark_folder()?;

@@ -9,7 +9,7 @@ use super::cache::{Cache, Lookup};
 use super::job::Job;
 use super::key::KeyMaterial;
 use super::ledger::Ledger;
-use super::tasks::{Task, Tasks};
+use super::tasks::Task;
 use crate::base::digest::Digest;
 
 /// Why a task would run, or not.
@@ -99,30 +99,18 @@ impl fmt::Display for Change {
     }
 }
 
-/// Returns why a task would run, or not. `seed` is the one that the user asks about.
-pub fn explain(
-    cache: &Cache,
-    ledger: &Ledger,
-    jobs: &[Job<'_>],
-    tasks: &Tasks,
-    task: &Task,
-    seed: u64,
-    force: bool,
-) -> Reason {
-    if force {
-        return Reason::Forced;
-    }
+/// Returns why a job would run for a seed whose task is `task`, or not.
+pub fn explain(cache: &Cache, ledger: &Ledger, jobs: &[Job<'_>], job: &Job<'_>, task: &Task, seed: u64) -> Reason {
     let lookup = cache.find(&task.key);
     if matches!(lookup, Lookup::Hit(_)) {
         return Reason::Cached;
     }
-    let job = &jobs[task.job];
     match (ledger.last(&job.id, seed), lookup) {
         (Some(last), Lookup::Damaged(reason)) if last.key() == task.key => Reason::Damaged(reason),
         (Some(last), _) if last.key() == task.key => Reason::Gone,
         (Some(last), _) => Reason::Changed(changes(last, &task.material, |field| {
-            let index = job.inputs.iter().position(|input| input.field == field)?;
-            Some(jobs[tasks.all[task.inputs[index]].job].id.clone())
+            let input = job.inputs.iter().find(|input| input.field == field)?;
+            Some(jobs[input.step].id.clone())
         })),
         (None, Lookup::Damaged(reason)) => Reason::Damaged(reason),
         (None, _) if ledger.knows(&job.id) => Reason::FirstRunOfSeed(seed),
