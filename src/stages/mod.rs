@@ -7,6 +7,8 @@ pub mod load;
 pub mod augment;
 pub mod train;
 pub mod evaluate;
+#[cfg(test)]
+pub(crate) mod test_ctx;
 
 pub use artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel, TrainingSummary};
 pub use config::StageConfig;

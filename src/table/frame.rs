@@ -60,6 +60,21 @@ impl<'a> Columns<'a> {
         self.full(name, self.strings(name)?)
     }
 
+    /// Returns a column of lists of strings; a gap counts as an empty list.
+    pub fn string_lists(&self, name: &str) -> Result<Vec<Vec<String>>, TableError> {
+        let bad = |error: PolarsError| damaged(self.file, error);
+        let column = self.column(name)?.list().map_err(bad)?;
+        (0..column.len())
+            .map(|row| match column.get_as_series(row) {
+                None => Ok(Vec::new()),
+                Some(list) => {
+                    let list = list.str().map_err(bad)?;
+                    Ok((0..list.len()).filter_map(|item| list.get(item).map(str::to_owned)).collect())
+                }
+            })
+            .collect()
+    }
+
     /// Returns a column of whole numbers.
     pub fn integers(&self, name: &str) -> Result<Vec<Option<u64>>, TableError> {
         let column = self.column(name)?.u64().map_err(|error| damaged(self.file, error))?;

@@ -9,10 +9,7 @@ use crate::table::results::ResultTable;
 /// Returns the table for a terminal of `width` columns, or as wide as it needs to be. Rows that differ only by seed stand
 /// together, with their mean and sample deviation below them.
 pub fn terminal(table: &ResultTable, options: &Options, width: Option<u16>) -> Result<String, FormatError> {
-    let grid = grid(table, options)?;
-    let mut text = layout(&grid, presets::UTF8_FULL_CONDENSED, width);
-    text.push('\n');
-    Ok(text)
+    Ok(layout(&grid(table, options)?, width))
 }
 
 /// Returns the same table as Markdown, for a README or an issue.
@@ -33,7 +30,7 @@ pub fn markdown(table: &ResultTable, options: &Options) -> Result<String, Format
 /// Lays a grid out with lines around it.
 pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).force_no_tty();
+    table.load_style(presets::UTF8_FULL_CONDENSED).force_no_tty();
     match width {
         Some(width) => {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);

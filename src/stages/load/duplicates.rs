@@ -1,0 +1,100 @@
+//! Finding texts that stand more than once.
+
+use std::collections::HashMap;
+
+use super::config::Duplicates;
+use super::error::LoadError;
+use crate::table::normal::normalise;
+use crate::table::source::SourceRow;
+
+/// The most pairs that an error shows.
+const SHOWN: usize = 5;
+
+/// A file's rows and what it is called: the split's name, or `row` where there is no split yet.
+pub(super) struct Part {
+    pub name: &'static str,
+    pub rows: Vec<SourceRow>,
+}
+
+/// How many rows were found to be copies and were dropped or kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub dropped: usize,
+    /// Copies in another part than the first of the text, or anywhere where there is no split yet.
+    pub leaking: usize,
+    /// Copies in the same part, which are no leak.
+    pub harmless: usize,
+    /// Copies with another label than the first.
+    pub contradicting: usize,
+}
+
+/// Finds equal texts and does with them what is asked. The parts' order says which of them keeps its text.
+pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadError> {
+    let unsplit = parts.len() == 1;
+    let mut found = Found::default();
+    // The map is only asked for single keys; its order reaches nothing.
+    let mut first: HashMap<String, (usize, usize)> = HashMap::new();
+    let mut copies: Vec<((usize, usize), (usize, usize))> = Vec::new();
+    for (part, rows) in parts.iter().map(|part| &part.rows).enumerate() {
+        for (index, row) in rows.iter().enumerate() {
+            match first.entry(normalise(&row.text)) {
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert((part, index));
+                }
+                std::collections::hash_map::Entry::Occupied(entry) => copies.push((*entry.get(), (part, index))),
+            }
+        }
+    }
+    let leaks = |a: (usize, usize), b: (usize, usize)| unsplit || a.0 != b.0;
+    for &(a, b) in &copies {
+        if leaks(a, b) {
+            found.leaking += 1;
+        } else {
+            found.harmless += 1;
+        }
+        found.contradicting += usize::from(parts[a.0].rows[a.1].label != parts[b.0].rows[b.1].label);
+    }
+    match how {
+        Duplicates::Error if found.leaking > 0 => {
+            let shown: Vec<String> = copies
+                .iter()
+                .filter(|(a, b)| leaks(*a, *b))
+                .take(SHOWN)
+                .map(|&(a, b)| {
+                    let (one, two) = (&parts[a.0], &parts[b.0]);
+                    format!(
+                        "  {} {} and {} {}: {:?}",
+                        one.name,
+                        one.rows[a.1].row,
+                        two.name,
+                        two.rows[b.1].row,
+                        short(&one.rows[a.1].text)
+                    )
+                })
+                .collect();
+            return Err(LoadError::Duplicates { count: found.leaking, shown: shown.join("\n") });
+        }
+        Duplicates::Drop => {
+            for (part, rows) in parts.iter_mut().map(|part| &mut part.rows).enumerate() {
+                let gone: std::collections::BTreeSet<usize> =
+                    copies.iter().filter(|(_, copy)| copy.0 == part).map(|(_, copy)| copy.1).collect();
+                let mut index = 0;
+                rows.retain(|_| {
+                    index += 1;
+                    !gone.contains(&(index - 1))
+                });
+            }
+            found.dropped = copies.len();
+        }
+        Duplicates::Error | Duplicates::Allow => {}
+    }
+    Ok(found)
+}
+
+fn short(text: &str) -> String {
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

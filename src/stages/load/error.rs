@@ -1,0 +1,35 @@
+//! What goes wrong with a data set.
+
+use std::path::PathBuf;
+
+use crate::table::source_error::SourceError;
+
+/// A data set that cannot be used as asked.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum LoadError {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Source(#[from] SourceError),
+    #[error("there is no file `{path}`")]
+    #[diagnostic(help("paths start from the pipeline file's folder; `{}` was looked for", .full.display()))]
+    NoFile { path: String, full: PathBuf },
+    #[error("cannot read `{path}`")]
+    Unreadable { path: String, source: std::io::Error },
+    #[error("there is only one class, `{label}`; expected at least two")]
+    #[diagnostic(help("check that `label` names the right column"))]
+    OneClass { label: String },
+    #[error("class `{label}` has {found} rows in {split}; `{key}` asks for {asked}")]
+    #[diagnostic(help("ask for at most {found}, or make the other splits smaller"))]
+    TooFewRows { label: String, found: usize, split: &'static str, key: &'static str, asked: usize },
+    #[error("{split} has the label `{label}` (row {row}), which train lacks")]
+    #[diagnostic(help("train has {known}; a model cannot learn a class that it never sees"))]
+    UnknownLabel { split: &'static str, label: String, row: usize, known: String },
+    #[error("the {split} split would be empty: {asked} of {rows} rows, with one row of each class kept for train")]
+    #[diagnostic(help("ask for a larger `split.{split}`, or leave it out"))]
+    EmptySplit { split: &'static str, asked: f64, rows: usize },
+    #[error("{count} texts stand more than once:\n{shown}")]
+    #[diagnostic(help(
+        "a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all"
+    ))]
+    Duplicates { count: usize, shown: String },
+}

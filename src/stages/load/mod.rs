@@ -1,0 +1,12 @@
+//! The stage `load`: reads labelled texts and splits them.
+
+pub mod config;
+pub mod stage;
+pub mod error;
+mod duplicates;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Duplicates, Files, Load, SplitSizes};
+pub use error::LoadError;

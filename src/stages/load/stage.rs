@@ -1,0 +1,324 @@
+//! The work of `load`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::config::{Duplicates, Load, SplitSizes};
+use super::duplicates::{self, Found, Part};
+use super::error::LoadError;
+use super::split::{quotas, shuffled};
+use crate::base::digest::Digest;
+use crate::stages::artifact::Artifact;
+use crate::stages::stage::{
+    CheckError, Ctx, DataFact, External, Fact, Inputs, Port, Stage, StageError, resolve,
+};
+use crate::table::source::{self, SourceRow};
+use crate::table::{DataSet, Example};
+
+impl Stage for Load {
+    fn code_version(&self) -> u32 {
+        1
+    }
+
+    fn inputs(&self) -> Vec<Port<'_>> {
+        Vec::new()
+    }
+
+    fn check(&self, _inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
+        let mut errors = Vec::new();
+        match (&self.path, &self.files) {
+            (None, None) => errors.push(
+                CheckError::new("", "neither `path` nor `files` says what to read")
+                    .hint("give `path: FILE`, or `files: { train: …, test: … }` for data that is split already"),
+            ),
+            (Some(_), Some(_)) => errors.push(
+                CheckError::new("files", "both `path` and `files` are given; expected one of them")
+                    .hint("`path` with `split` for one file, `files` for data that is split already"),
+            ),
+            _ => {}
+        }
+        if self.files.is_some() && self.split.is_some() {
+            errors.push(
+                CheckError::new("split", "`files` are split already, and `split` would split them again")
+                    .hint("remove `split`, or give one `path` in place of `files`"),
+            );
+        }
+        if let Some(split) = &self.split {
+            errors.extend(check_split(split));
+        }
+        if self.text == self.label {
+            errors.push(CheckError::new("label", format!("`text` and `label` are both `{}`", self.text)));
+        }
+        for (key, shots) in [("shots", self.shots), ("dev_shots", self.dev_shots)] {
+            if shots == Some(0) {
+                errors.push(CheckError::new(key, format!("`{key}` is 0; expected at least 1")));
+            }
+        }
+        let (has_dev, has_test) = match (&self.files, &self.split) {
+            (Some(files), _) => (files.dev.is_some(), files.test.is_some()),
+            (None, Some(split)) => (split.dev > 0.0, split.test > 0.0),
+            (None, None) => (false, false),
+        };
+        if self.dev_shots.is_some() && !has_dev {
+            errors.push(
+                CheckError::new("dev_shots", "`dev_shots` draws from a dev split that is not there")
+                    .hint("give `split.dev` or `files.dev`, or remove `dev_shots`"),
+            );
+        }
+        if errors.is_empty() {
+            Ok(Fact::Data(DataFact { has_dev, has_test, augmented: false }))
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+        let mut externals = Vec::new();
+        for path in self.paths() {
+            let full = resolve(folder, path);
+            if !full.is_file() {
+                return Err(Box::new(LoadError::NoFile { path: path.to_owned(), full }));
+            }
+            let digest = Digest::of_file(&full)
+                .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+            externals.push(External { name: path.to_owned(), digest });
+        }
+        Ok(externals)
+    }
+
+    fn uses_seed(&self) -> bool {
+        self.shots.is_some() || self.dev_shots.is_some()
+    }
+
+    fn uses_runtime(&self) -> bool {
+        false
+    }
+
+    fn run(&self, ctx: &dyn Ctx, _inputs: &Inputs) -> Result<Artifact, StageError> {
+        let mut data = match &self.files {
+            Some(_) => self.read_files(ctx)?,
+            None => self.read_and_split(ctx)?,
+        };
+        draw(&mut data.train, &data.labels, self.shots, ("train", "shots"), ctx.seed())?;
+        draw(&mut data.dev, &data.labels, self.dev_shots, ("dev", "dev_shots"), ctx.seed())?;
+        for (split, examples) in [("dev", &data.dev), ("test", &data.test)] {
+            let seen: BTreeSet<usize> = examples.iter().map(|example| example.label).collect();
+            for (label, name) in data.labels.iter().enumerate() {
+                if !examples.is_empty() && !seen.contains(&label) {
+                    ctx.warn(&format!("{split} has no row of class `{name}`; its scores there mean nothing"));
+                }
+            }
+        }
+        ctx.note(&format!(
+            "{} train, {} dev and {} test texts of {} classes",
+            data.train.len(),
+            data.dev.len(),
+            data.test.len(),
+            data.labels.len()
+        ));
+        Ok(Artifact::Data(data))
+    }
+}
+
+impl Load {
+    fn paths(&self) -> Vec<&str> {
+        let files = self.files.iter().flat_map(|files| {
+            std::iter::once(files.train.as_str()).chain(files.dev.as_deref()).chain(files.test.as_deref())
+        });
+        self.path.as_deref().into_iter().chain(files).collect()
+    }
+
+    fn read(&self, ctx: &dyn Ctx, path: &str) -> Result<Vec<SourceRow>, LoadError> {
+        Ok(source::read(&resolve(ctx.folder(), path), &self.text, &self.label)?)
+    }
+
+    fn treat_duplicates(&self, ctx: &dyn Ctx, parts: &mut [Part]) -> Result<(), LoadError> {
+        let Found { dropped, leaking, harmless, contradicting } =
+            duplicates::treat(parts, self.duplicates)?;
+        if dropped > 0 {
+            ctx.note(&format!("dropped {dropped} texts that stand more than once"));
+        } else if leaking > 0 && self.duplicates == Duplicates::Allow {
+            ctx.warn(&format!("{leaking} texts stand more than once and may be in train and test"));
+        } else if harmless > 0 {
+            ctx.note(&format!("{harmless} texts stand more than once in the same file"));
+        }
+        if contradicting > 0 {
+            ctx.warn(&format!("{contradicting} texts stand more than once with different labels"));
+        }
+        Ok(())
+    }
+
+    fn read_files(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
+        let mut parts = Vec::new();
+        if let Some(files) = &self.files {
+            // Test first, so that it is train that loses a text that both have.
+            for (name, path) in
+                [("test", files.test.as_deref()), ("dev", files.dev.as_deref()), ("train", Some(&*files.train))]
+            {
+                let rows = path.map(|path| self.read(ctx, path)).transpose()?.unwrap_or_default();
+                parts.push(Part { name, rows });
+            }
+        }
+        self.treat_duplicates(ctx, &mut parts)?;
+        let of = |wanted: &str| {
+            parts.iter().filter(|part| part.name == wanted).flat_map(|part| &part.rows).collect::<Vec<_>>()
+        };
+        let labels = labels(&of("train"))?;
+        Ok(DataSet {
+            train: examples("train", &of("train"), &labels)?,
+            dev: examples("dev", &of("dev"), &labels)?,
+            test: examples("test", &of("test"), &labels)?,
+            labels,
+        })
+    }
+
+    fn read_and_split(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
+        let rows = self.path.iter().map(|path| self.read(ctx, path)).collect::<Result<Vec<_>, _>>()?.concat();
+        let mut parts = [Part { name: "row", rows }];
+        self.treat_duplicates(ctx, &mut parts)?;
+        let rows: Vec<&SourceRow> = parts.iter().flat_map(|part| &part.rows).collect();
+        let labels = labels(&rows)?;
+        let all = examples("row", &rows, &labels)?;
+        let sizes = self.split.clone().unwrap_or_default();
+        let mut split = vec![Split::Train; all.len()];
+        let by_class = by_class(&all, labels.len());
+        let counts: Vec<usize> = by_class.iter().map(Vec::len).collect();
+        let mut free: Vec<usize> = counts.iter().map(|count| count.saturating_sub(1)).collect();
+        let orders: Vec<Vec<usize>> = by_class
+            .iter()
+            .zip(&labels)
+            .map(|(rows, label)| shuffled(sizes.seed, "split", label, rows))
+            .collect();
+        let mut taken = vec![0; labels.len()];
+        for (to, name, asked) in [(Split::Test, "test", sizes.test), (Split::Dev, "dev", sizes.dev)] {
+            let quotas = quotas(&counts, &free, rows_of(asked, all.len()));
+            if asked > 0.0 && quotas.iter().sum::<usize>() == 0 {
+                return Err(LoadError::EmptySplit { split: name, asked, rows: all.len() });
+            }
+            for (class, quota) in quotas.into_iter().enumerate() {
+                for &row in orders[class].iter().skip(taken[class]).take(quota) {
+                    split[row] = to;
+                }
+                taken[class] += quota;
+                free[class] -= quota;
+            }
+        }
+        let mut data = DataSet { labels, ..DataSet::default() };
+        for (example, split) in all.into_iter().zip(split) {
+            match split {
+                Split::Train => data.train.push(example),
+                Split::Dev => data.dev.push(example),
+                Split::Test => data.test.push(example),
+            }
+        }
+        Ok(data)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Split {
+    Train,
+    Dev,
+    Test,
+}
+
+fn check_split(split: &SplitSizes) -> Vec<CheckError> {
+    let mut errors = Vec::new();
+    for (key, size) in [("test", split.test), ("dev", split.dev)] {
+        let sound = size.is_finite() && size >= 0.0 && (size < 1.0 || size.fract() == 0.0);
+        if !sound {
+            errors.push(
+                CheckError::new(format!("split.{key}"), format!("`{key}` is {size}; expected a share between 0 and 1"))
+                    .hint("0.3 is 30 % of the rows; a whole number from 1 on is a number of rows"),
+            );
+        } else if size == 1.0 {
+            errors.push(
+                CheckError::new(format!("split.{key}"), format!("`{key}` is 1, which leaves open whether all rows or one row"))
+                    .hint("give a share below 1, or a number of rows from 2 on"),
+            );
+        }
+    }
+    let shares: f64 = [split.test, split.dev].into_iter().filter(|size| *size < 1.0).sum();
+    if errors.is_empty() && shares >= 1.0 {
+        errors.push(
+            CheckError::new("split", format!("`test` and `dev` take {shares} of the rows; expected less than 1"))
+                .hint("the rest is train"),
+        );
+    }
+    errors
+}
+
+/// A share of the rows, or a number of them.
+fn rows_of(asked: f64, rows: usize) -> usize {
+    if asked < 1.0 { (asked * rows as f64).round() as usize } else { asked as usize }
+}
+
+/// The labels of train, sorted.
+fn labels(train: &[&SourceRow]) -> Result<Vec<String>, LoadError> {
+    let labels: BTreeSet<&str> = train.iter().map(|row| row.label.as_str()).collect();
+    let labels: Vec<String> = labels.into_iter().map(str::to_owned).collect();
+    match labels.as_slice() {
+        [label] => Err(LoadError::OneClass { label: label.clone() }),
+        _ => Ok(labels),
+    }
+}
+
+fn examples(split: &'static str, rows: &[&SourceRow], labels: &[String]) -> Result<Vec<Example>, LoadError> {
+    let index: BTreeMap<&str, usize> =
+        labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
+    rows.iter()
+        .map(|row| {
+            let label = *index.get(row.label.as_str()).ok_or_else(|| LoadError::UnknownLabel {
+                split,
+                label: row.label.clone(),
+                row: row.row,
+                known: shortened(labels),
+            })?;
+            Ok(Example {
+                id: format!("{split}-{}", row.row),
+                text: row.text.clone(),
+                label,
+                parents: Vec::new(),
+                method: None,
+            })
+        })
+        .collect()
+}
+
+fn shortened(labels: &[String]) -> String {
+    let shown: Vec<String> = labels.iter().take(20).map(|label| format!("`{label}`")).collect();
+    let more = labels.len().saturating_sub(20);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}
+
+fn by_class(examples: &[Example], classes: usize) -> Vec<Vec<usize>> {
+    let mut rows = vec![Vec::new(); classes];
+    for (row, example) in examples.iter().enumerate() {
+        rows[example.label].push(row);
+    }
+    rows
+}
+
+/// Keeps so many examples of each class, in their old order.
+fn draw(
+    examples: &mut Vec<Example>,
+    labels: &[String],
+    shots: Option<usize>,
+    (split, key): (&'static str, &'static str),
+    seed: u64,
+) -> Result<(), LoadError> {
+    let Some(asked) = shots else { return Ok(()) };
+    let mut kept = BTreeSet::new();
+    for (rows, label) in by_class(examples, labels.len()).iter().zip(labels) {
+        if rows.len() < asked {
+            return Err(LoadError::TooFewRows { label: label.clone(), found: rows.len(), split, key, asked });
+        }
+        kept.extend(shuffled(seed, key, label, rows).into_iter().take(asked));
+    }
+    let mut row = 0;
+    examples.retain(|_| {
+        row += 1;
+        kept.contains(&(row - 1))
+    });
+    Ok(())
+}

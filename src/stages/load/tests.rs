@@ -1,0 +1,185 @@
+//! Tests of `load` as a whole.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+
+use super::config::{Duplicates, Load};
+use crate::stages::artifact::Artifact;
+use crate::stages::stage::{CheckError, Fact, Inputs, Stage};
+use crate::stages::test_ctx::TestCtx;
+use crate::table::{DataSet, Example};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn config(json: &str) -> Result<Load, serde_json::Error> {
+    serde_json::from_str(json)
+}
+
+fn load(ctx: &TestCtx, json: &str) -> Result<DataSet, String> {
+    let load = config(json).map_err(|error| error.to_string())?;
+    match load.run(ctx, &Inputs::default()) {
+        Ok(Artifact::Data(data)) => Ok(data),
+        Ok(_) => Err("not a data set".into()),
+        Err(error) => {
+            let help = error.help().map(|help| format!(" / {help}"));
+            Err(format!("{error}{}", help.unwrap_or_default()))
+        }
+    }
+}
+
+/// A hundred texts: 50 of `a`, 30 of `b`, 20 of `c`.
+fn hundred() -> String {
+    let label = |row: usize| if row < 50 { "a" } else if row < 80 { "b" } else { "c" };
+    (0..100).fold("text,label\n".to_owned(), |csv, row| csv + &format!("text {row},{}\n", label(row)))
+}
+
+fn ids(examples: &[Example]) -> BTreeSet<&str> {
+    examples.iter().map(|example| example.id.as_str()).collect()
+}
+
+fn counts(data: &DataSet, examples: &[Example]) -> Vec<usize> {
+    (0..data.labels.len()).map(|label| examples.iter().filter(|e| e.label == label).count()).collect()
+}
+
+#[test]
+fn the_split_is_stratified_and_leaves_the_run_seed_alone() -> Outcome {
+    let (one, two) = (TestCtx::new(1)?, TestCtx::new(2)?);
+    let json = r#"{"path": "a.csv", "split": {"test": 0.3, "dev": 0.1}, "shots": 4}"#;
+    one.file("a.csv", &hundred())?;
+    two.file("a.csv", &hundred())?;
+    let (first, second) = (load(&one, json)?, load(&two, json)?);
+    assert_eq!(first.labels, ["a", "b", "c"]);
+    assert_eq!(counts(&first, &first.test), [15, 9, 6]);
+    assert_eq!(counts(&first, &first.dev), [5, 3, 2]);
+    assert_eq!(counts(&first, &first.train), [4, 4, 4]);
+    assert_eq!((&first.test, &first.dev), (&second.test, &second.dev));
+    assert_ne!(first.train, second.train);
+    assert_eq!(first, load(&one, json)?);
+    let whole = load(&one, r#"{"path": "a.csv", "split": {"test": 0.3, "dev": 0.1}}"#)?;
+    assert_eq!(counts(&whole, &whole.train), [30, 18, 12]);
+    assert!(ids(&first.train).is_subset(&ids(&whole.train)));
+    let all: BTreeSet<&str> = [&whole.train, &whole.dev, &whole.test].into_iter().flat_map(|s| ids(s)).collect();
+    assert_eq!(all.len(), 100);
+    let other = load(&one, r#"{"path": "a.csv", "split": {"test": 0.3, "dev": 0.1, "seed": 1}}"#)?;
+    assert_ne!(ids(&other.test), ids(&whole.test));
+    let example = &whole.test[0];
+    let row: usize = example.id.trim_start_matches("row-").parse()?;
+    assert_eq!(example.text, format!("text {}", row - 1));
+    assert!(one.said().contains("12 train, 10 dev and 30 test texts of 3 classes"));
+    Ok(())
+}
+
+#[test]
+fn more_shots_keep_the_fewer_ones() -> Outcome {
+    let ctx = TestCtx::new(7)?;
+    ctx.file("a.csv", &hundred())?;
+    let shots = |n: usize| load(&ctx, &format!(r#"{{"path": "a.csv", "split": {{"test": 20}}, "shots": {n}}}"#));
+    let (few, more) = (shots(4)?, shots(8)?);
+    assert!(ids(&few.train).is_subset(&ids(&more.train)));
+    assert_eq!((few.test.len(), few.dev.len()), (20, 0));
+    Ok(())
+}
+
+#[test]
+fn given_files_keep_their_splits() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("train.csv", "text,label\none,b\ntwo,a\none,b\n")?;
+    ctx.file("test.jsonl", "{\"text\": \"three\", \"label\": \"a\"}\n")?;
+    let json = r#"{"files": {"train": "train.csv", "test": "test.jsonl"}}"#;
+    let data = load(&ctx, json)?;
+    assert_eq!(data.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["train-1", "train-2", "train-3"]);
+    assert_eq!((data.test[0].id.as_str(), data.test[0].label, data.dev.len()), ("test-1", 0, 0));
+    assert!(ctx.said().contains("1 texts stand more than once in the same file"), "{}", ctx.said());
+    assert!(ctx.said().contains("test has no row of class `b`"), "{}", ctx.said());
+    ctx.file("test.jsonl", "{\"text\": \"three\", \"label\": \"c\"}\n")?;
+    let message = load(&ctx, json).err().unwrap_or_default();
+    assert!(message.starts_with("test has the label `c` (row 1), which train lacks / train has `a`, `b`"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("train.csv", "text,label\nWhere is  my card?,a\ntwo,b\n")?;
+    ctx.file("test.csv", "text,label\nfour,b\nwhere is my CARD?,a\n")?;
+    let files = r#"{"files": {"train": "train.csv", "test": "test.csv"}, "duplicates": "HOW"}"#;
+    let message = load(&ctx, &files.replace("HOW", "error")).err().unwrap_or_default();
+    assert!(message.contains("  test 2 and train 1: \"where is my CARD?\""), "{message}");
+    let dropped = load(&ctx, &files.replace("HOW", "drop")).err().unwrap_or_default();
+    assert!(dropped.contains("only one class, `b`"), "train lost its text, test kept it: {dropped}");
+    let allowed = load(&ctx, &files.replace("HOW", "allow"))?;
+    assert_eq!((allowed.train.len(), allowed.test.len()), (2, 2));
+    assert!(ctx.said().contains("1 texts stand more than once and may be in train and test"));
+
+    ctx.file("one.csv", "text,label\nx,a\ny,b\nX ,b\nz,a\n")?;
+    let message = load(&ctx, r#"{"path": "one.csv"}"#).err().unwrap_or_default();
+    assert!(message.starts_with("1 texts stand more than once:\n  row 1 and row 3: \"x\""), "{message}");
+    let kept = load(&ctx, r#"{"path": "one.csv", "duplicates": "drop"}"#)?;
+    assert_eq!(kept.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["row-1", "row-2", "row-4"]);
+    assert!(ctx.said().contains("1 texts stand more than once with different labels"));
+    Ok(())
+}
+
+#[test]
+fn what_is_not_there_is_named() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("a.csv", "text,label\none,a\ntwo,a\nthree,b\nfour,b\n")?;
+    let message = |json: &str| load(&ctx, json).err().unwrap_or_default();
+    let few = message(r#"{"path": "a.csv", "split": {"test": 0.5}, "shots": 2}"#);
+    assert!(few.starts_with("class `a` has 1 rows in train; `shots` asks for 2 / ask for at most 1"), "{few}");
+    let empty = message(r#"{"path": "a.csv", "split": {"dev": 0.1}}"#);
+    assert!(empty.starts_with("the dev split would be empty: 0.1 of 4 rows"), "{empty}");
+    ctx.file("one.csv", "text,label\none,a\ntwo,a\n")?;
+    assert!(message(r#"{"path": "one.csv"}"#).starts_with("there is only one class, `a`"));
+    assert!(message(r#"{"path": "a.csv", "label": "lable"}"#).contains("did you mean `label`?"));
+    let missing = config(r#"{"path": "b.csv"}"#)?.externals(ctx.folder.path());
+    assert!(missing.err().is_some_and(|error| error.to_string() == "there is no file `b.csv`"));
+    Ok(())
+}
+
+#[test]
+fn files_stand_in_the_externals_with_their_digests() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("a.csv", "one")?;
+    ctx.file("b.csv", "two")?;
+    let load = config(r#"{"files": {"train": "a.csv", "dev": "b.csv"}}"#)?;
+    let before = load.externals(ctx.folder.path()).map_err(|error| error.to_string())?;
+    assert_eq!(before.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["a.csv", "b.csv"]);
+    ctx.file("b.csv", "three")?;
+    let after = load.externals(ctx.folder.path()).map_err(|error| error.to_string())?;
+    assert!(before[0] == after[0] && before[1] != after[1]);
+    Ok(())
+}
+
+#[test]
+fn the_configuration_is_checked_before_anything_runs() -> Outcome {
+    let problems = |json: &str| -> Result<Vec<String>, serde_json::Error> {
+        let errors: Vec<CheckError> = config(json)?.check(&[]).err().unwrap_or_default();
+        Ok(errors.into_iter().map(|error| error.field).collect())
+    };
+    assert_eq!(problems(r#"{"path": "a.csv"}"#)?, Vec::<String>::new());
+    assert_eq!(problems("{}")?, [""]);
+    assert_eq!(problems(r#"{"path": "a", "files": {"train": "b"}, "split": {"test": 0.5}}"#)?, ["files", "split"]);
+    assert_eq!(problems(r#"{"path": "a", "split": {"test": -0.5, "dev": 1.5}, "shots": 0}"#)?, ["split.test", "split.dev", "shots"]);
+    assert_eq!(problems(r#"{"path": "a", "split": {"test": 1}}"#)?, ["split.test"]);
+    assert_eq!(problems(r#"{"path": "a", "split": {"test": 0.6, "dev": 0.4}}"#)?, ["split"]);
+    assert_eq!(problems(r#"{"path": "a", "dev_shots": 3, "text": "x", "label": "x"}"#)?, ["label", "dev_shots"]);
+    assert!(config(r#"{"path": "a", "shot": 3}"#).is_err());
+    Ok(())
+}
+
+#[test]
+fn what_is_known_beforehand_follows_the_configuration() -> Outcome {
+    let fact = |json: &str| -> Result<(bool, bool, bool), Box<dyn Error>> {
+        let load = config(json)?;
+        match load.check(&[]) {
+            Ok(Fact::Data(data)) => Ok((data.has_dev, data.has_test, load.uses_seed())),
+            other => Err(format!("{other:?}").into()),
+        }
+    };
+    assert_eq!(fact(r#"{"path": "a"}"#)?, (false, false, false));
+    assert_eq!(fact(r#"{"path": "a", "split": {"test": 0.2}, "shots": 8}"#)?, (false, true, true));
+    assert_eq!(fact(r#"{"files": {"train": "a", "dev": "b"}, "dev_shots": 1}"#)?, (true, false, true));
+    assert_eq!(config(r#"{"path": "a"}"#)?.duplicates, Duplicates::Error);
+    Ok(())
+}

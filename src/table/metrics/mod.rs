@@ -1,0 +1,19 @@
+//! Every metric over predictions, each in its own file with its definition.
+//!
+//! K is the number of declared classes, N the number of rows. A metric that is undefined for the rows is absent, never NaN.
+
+pub mod row;
+pub mod all;
+pub mod confusion;
+pub mod accuracy;
+pub mod f1;
+pub mod mcc;
+pub mod kappa;
+pub mod roc_auc;
+pub mod nll;
+pub mod brier;
+pub mod calibration;
+
+pub use all::all;
+pub use confusion::Confusion;
+pub use row::Row;
