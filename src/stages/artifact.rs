@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stage::{Kind, StageError};
 use crate::model::Pretrained;
+pub use crate::table::Prediction;
 use crate::table::{Curves, DataSet};
 
 /// The output of a stage.
@@ -110,16 +111,4 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
     /// What the model's training took.
     pub training: TrainingSummary,
-}
-
-/// The prediction for one example.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
-    pub id: String,
-    pub text: String,
-    /// Indices into the labels.
-    pub label: usize,
-    pub prediction: usize,
-    /// The probability of every class, in the order of the labels.
-    pub probabilities: Vec<f32>,
 }
