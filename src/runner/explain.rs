@@ -106,9 +106,9 @@ pub fn explain(cache: &Cache, ledger: &Ledger, jobs: &[Job<'_>], job: &Job<'_>, 
         return Reason::Cached;
     }
     match (ledger.last(&job.id, seed), lookup) {
-        (Some(last), Lookup::Damaged(reason)) if last.key() == task.key => Reason::Damaged(reason),
-        (Some(last), _) if last.key() == task.key => Reason::Gone,
-        (Some(last), _) => Reason::Changed(changes(last, &task.material, |field| {
+        (Some(last), Lookup::Damaged(reason)) if last.key == task.key => Reason::Damaged(reason),
+        (Some(last), _) if last.key == task.key => Reason::Gone,
+        (Some(last), _) => Reason::Changed(changes(&last.material, &task.material, |field| {
             let input = job.inputs.iter().find(|input| input.field == field)?;
             Some(jobs[input.step].id.clone())
         })),
@@ -119,7 +119,11 @@ pub fn explain(cache: &Cache, ledger: &Ledger, jobs: &[Job<'_>], job: &Job<'_>, 
 }
 
 /// Lists what differs between two materials.
-pub fn changes(old: &KeyMaterial, new: &KeyMaterial, stage: impl Fn(&str) -> Option<String>) -> Vec<Change> {
+///
+/// `old` comes from the disk, and `new` is compared as it would come back from there.
+fn changes(old: &KeyMaterial, new: &KeyMaterial, stage: impl Fn(&str) -> Option<String>) -> Vec<Change> {
+    let reread = new.reread();
+    let new = reread.as_ref().unwrap_or(new);
     let mut changes = Vec::new();
     if old.kind != new.kind {
         // The configurations of two kinds have nothing to compare.

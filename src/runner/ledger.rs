@@ -26,7 +26,14 @@ pub struct Ledger {
 struct Record {
     format: u32,
     pipeline: String,
-    stages: BTreeMap<String, BTreeMap<u64, KeyMaterial>>,
+    stages: BTreeMap<String, BTreeMap<u64, Last>>,
+}
+
+/// What a stage last was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Last {
+    pub key: Digest,
+    pub material: KeyMaterial,
 }
 
 impl Ledger {
@@ -43,7 +50,7 @@ impl Ledger {
     }
 
     /// Returns what a stage last was for a seed.
-    pub fn last(&self, stage: &str, seed: u64) -> Option<&KeyMaterial> {
+    pub fn last(&self, stage: &str, seed: u64) -> Option<&Last> {
         self.record.stages.get(stage)?.get(&seed)
     }
 
@@ -53,8 +60,9 @@ impl Ledger {
     }
 
     /// Keeps what a stage now is.
-    pub fn set(&mut self, stage: &str, seed: u64, material: &KeyMaterial) {
-        self.record.stages.entry(stage.to_owned()).or_default().insert(seed, material.clone());
+    pub fn set(&mut self, stage: &str, seed: u64, key: Digest, material: &KeyMaterial) {
+        let last = Last { key, material: material.clone() };
+        self.record.stages.entry(stage.to_owned()).or_default().insert(seed, last);
     }
 
     /// Writes the ledger.

@@ -21,6 +21,8 @@ pub mod pipeline_run;
 pub mod gc;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use error::{RunError, StageFailure};
 pub use interrupt::Interrupt;

@@ -275,9 +275,9 @@ impl Prepared<'_> {
         let mut ledger = Ledger::read(&self.project, &self.file);
         let mut changed = false;
         for (job, seed, task) in self.tasks.uses().filter(|(_, _, task)| done.contains(task)) {
-            let (id, material) = (&self.jobs[job].id, &self.tasks.all[task].material);
-            if ledger.last(id, seed) != Some(material) {
-                ledger.set(id, seed, material);
+            let (id, task) = (&self.jobs[job].id, &self.tasks.all[task]);
+            if ledger.last(id, seed).is_none_or(|last| last.key != task.key) {
+                ledger.set(id, seed, task.key, &task.material);
                 changed = true;
             }
         }

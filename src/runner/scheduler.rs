@@ -154,7 +154,9 @@ impl Scheduler<'_> {
     }
 
     fn perform(&self, task: &Task, state: &Mutex<State>) -> Outcome {
-        match self.attempt(task, state) {
+        // A mistake in one stage, or in a library below it, is an error of that stage and no end of the program.
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(task, state)));
+        match attempt.unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) }))) {
             Ok(outcome) => outcome,
             Err(_) if self.interrupt.is_asked() => {
                 self.observer.event(&Event::StageInterrupted { task: &task.label });
@@ -230,9 +232,7 @@ impl Scheduler<'_> {
             interrupt: self.interrupt,
             observer: self.observer,
         };
-        // A mistake in one stage, or in a library below it, is an error of that stage and no end of the program.
-        catch_unwind(AssertUnwindSafe(|| job.stage.run(&context, &inputs)))
-            .unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
+        job.stage.run(&context, &inputs)
     }
 
     /// Returns an input, from memory or from the cache's files.

@@ -36,13 +36,14 @@ pub struct Fake {
     pub name: &'static str,
     pub kind: Kind,
     pub uses_seed: bool,
+    pub uses_runtime: bool,
     pub act: Act,
     pub runs: Arc<AtomicUsize>,
 }
 
 impl Fake {
     pub fn data(name: &'static str) -> Fake {
-        Fake { name, kind: Kind::Data, uses_seed: false, act: Act::Work, runs: Arc::default() }
+        Fake { name, kind: Kind::Data, uses_seed: false, uses_runtime: false, act: Act::Work, runs: Arc::default() }
     }
 
     pub fn seeded(self) -> Fake {
@@ -85,7 +86,7 @@ impl Stage for Fake {
     }
 
     fn uses_runtime(&self) -> bool {
-        false
+        self.uses_runtime
     }
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
