@@ -1,13 +1,64 @@
 //! Everything that is wrong with a pipeline file, shown at once.
 
+use std::fmt;
+use std::sync::Arc;
+
+use super::source::Sources;
+use super::{Problem, render};
+
 /// A place in the pipeline file; both numbers count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
     pub line: usize,
+    /// In characters.
     pub column: usize,
 }
 
-/// Everything that is wrong with a pipeline file.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the pipeline file has problems")]
-pub struct SpecError;
+/// Everything that is wrong with a pipeline file, in the order of the file.
+#[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
+pub struct SpecError {
+    sources: Arc<Sources>,
+    problems: Vec<Problem>,
+}
+
+impl SpecError {
+    /// Returns the error of a file with at least one problem. Sorts by place and drops what is said twice.
+    pub(super) fn new(sources: Arc<Sources>, mut problems: Vec<Problem>) -> SpecError {
+        problems.sort_by_key(|problem| problem.span);
+        let mut unique: Vec<Problem> = Vec::with_capacity(problems.len());
+        for problem in problems {
+            let repeated = |other: &Problem| other.span == problem.span && other.message == problem.message;
+            // Those of one place stand together now.
+            if !unique.iter().rev().take_while(|other| other.span == problem.span).any(repeated) {
+                unique.push(problem);
+            }
+        }
+        SpecError { sources, problems: unique }
+    }
+
+    /// Returns the problems in the order of the file; those of the command line come last.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Returns where a problem is, if it is in the file.
+    pub fn location(&self, problem: &Problem) -> Option<Location> {
+        problem.span.filter(|span| span.origin == 0).map(|span| self.sources.location(span))
+    }
+
+    /// Writes all problems for people: each with file, line and column, the source line and a caret, then its `hint:`.
+    /// Source lines are cropped and texts wrapped to `width` columns; without `colour` it is plain text.
+    pub fn render(&self, width: usize, colour: bool) -> String {
+        render::problems(&self.sources, &self.problems, width, colour)
+    }
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.sources.path().display();
+        match self.problems.as_slice() {
+            [problem] => write!(f, "`{path}` has a problem: {}", problem.message),
+            problems => write!(f, "`{path}` has {} problems", problems.len()),
+        }
+    }
+}

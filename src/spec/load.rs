@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::{Override, Spec, SpecError};
+use super::{Draft, Override, Spec, SpecError};
 
 /// Reads a pipeline file; on failure returns every problem of the file, each with its place.
-pub fn load(_path: &Path, _overrides: &[Override]) -> Result<Spec, SpecError> {
-    unimplemented!()
+///
+/// Problems between stages (unknown inputs, cycles, ...) are not looked for: [`crate::dag::open`] does both at once.
+pub fn load(path: &Path, overrides: &[Override]) -> Result<Spec, SpecError> {
+    Draft::read(path, overrides)?.finish(Vec::new())
 }

@@ -1,12 +1,30 @@
 //! From a YAML file to a typed [`Spec`], with a place in the file for every value.
+//!
+//! The way of a file: [`parse`] makes a tree whose every node knows its place, [`overrides`] and [`interpolate`]
+//! change the tree, [`typing`] makes stages of it. A step goes on after a problem where it can, so that all problems
+//! of a file are shown at once; nothing is typed twice and nothing is complained of twice.
 
 pub mod spec;
-pub mod error;
-pub mod overrides;
 pub mod load;
+pub mod draft;
+pub mod error;
+pub mod problem;
+pub mod overrides;
 pub mod schema;
+mod source;
+mod node;
+mod parse;
+mod interpolate;
+mod typing;
+mod dummy;
+mod render;
+mod emit;
+mod suggest;
 
+pub use draft::Draft;
 pub use error::{Location, SpecError};
 pub use load::load;
 pub use overrides::Override;
+pub use problem::Problem;
+pub use schema::schema;
 pub use spec::Spec;

@@ -1,11 +1,17 @@
 //! Overrides from the command line: `-S a.b.c=value`.
 
+use std::fmt;
 use std::str::FromStr;
+
+use super::node::{Entry, Map, Node, Value};
+use super::parse::{Budget, MAX_DEPTH, parse, too_deep};
+use super::source::Span;
+use super::{Problem, draft, suggest};
 
 /// One `-S key=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// Dotted keys from the top of the file: `stages.tuned.train.epochs`.
+    /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number counts the items of a list from 0.
     pub key: String,
     /// The value as YAML.
     pub value: String,
@@ -20,6 +26,107 @@ impl FromStr for Override {
                 Ok(Override { key: key.to_owned(), value: value.to_owned() })
             }
             _ => Err(format!("expected `key=value`, found `{text}`")),
+        }
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key, self.value)
+    }
+}
+
+impl Override {
+    /// Sets the value in the tree; `origin` is the number of the override's text.
+    pub(super) fn apply(&self, root: &mut Map, origin: usize, budget: &mut Budget, problems: &mut Vec<Problem>) {
+        let span = |start: usize, end: usize| Span { origin, start, end };
+        let before = problems.len();
+        let offset = self.key.len() + 1;
+        let value_span = span(offset, offset + self.value.len());
+        let parsed = parse(&self.value, origin, offset, budget, problems);
+        if problems.len() > before {
+            return;
+        }
+        let mut value = parsed.unwrap_or_else(|| Node::scalar(value_span, "", super::node::Form::Plain));
+        if let Value::Scalar(scalar) = &mut value.value
+            && scalar.form == super::node::Form::Plain
+        {
+            // The shell takes quotes away, so `-S name=7` may mean the text.
+            scalar.form = super::node::Form::Loose;
+        }
+        let mut steps = Vec::new();
+        let mut start = 0;
+        for name in self.key.split('.') {
+            steps.push((name, span(start, start + name.len())));
+            start += name.len() + 1;
+        }
+        if steps.len() + value.depth() > MAX_DEPTH {
+            problems.push(too_deep(value_span));
+        } else if let Some((_, empty)) = steps.iter().find(|(name, _)| name.is_empty()) {
+            problems.push(Problem::at(*empty, "the key has an empty part").hint("write it as `stages.tuned.train.epochs`"));
+        } else if let Err(problem) = check_start(root, &steps).and_then(|()| set(root, &steps, value)) {
+            problems.push(problem);
+        }
+    }
+}
+
+/// Refuses what would only be found later and be harder to understand there: an unknown top key or stage.
+fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
+    let Some((top, span)) = steps.first() else { return Ok(()) };
+    if !draft::KEYS.contains(top) {
+        return Err(Problem::at(*span, format!("unknown key `{top}`"))
+            .maybe_hint(suggest::hint(top, "a pipeline file has", draft::KEYS)));
+    }
+    if *top == "stages"
+        && let [_, (stage, span), _, ..] = steps
+        && let Some(stages) = root.get("stages").and_then(|entry| entry.node.as_map())
+        && !stages.contains_key(*stage)
+    {
+        return Err(Problem::at(*span, format!("unknown stage `{stage}`"))
+            .maybe_hint(suggest::hint(stage, "the file has", stages.keys().map(String::as_str))));
+    }
+    Ok(())
+}
+
+/// Sets a value below a map; missing maps on the way are made. The steps are as few as [`MAX_DEPTH`] allows.
+fn set(map: &mut Map, steps: &[(&str, Span)], value: Node) -> Result<(), Problem> {
+    let Some(((name, span), rest)) = steps.split_first() else { return Ok(()) };
+    if rest.is_empty() {
+        // An existing key keeps its position: the order of stages is the file's.
+        map.insert((*name).to_owned(), Entry { key: *span, node: value });
+        return Ok(());
+    }
+    let new = || Entry { key: *span, node: Node::new(*span, Value::Map(Map::new())) };
+    let entry = map.entry((*name).to_owned()).or_insert_with(new);
+    set_below(&mut entry.node, (*name, *span), rest, value)
+}
+
+/// Sets a value below the node that `path` names.
+fn set_below(node: &mut Node, path: (&str, Span), steps: &[(&str, Span)], value: Node) -> Result<(), Problem> {
+    if node.is_null() {
+        node.value = Value::Map(Map::new());
+    }
+    let found = node.describe();
+    let Some(((next, next_span), rest)) = steps.split_first() else {
+        *node = value;
+        return Ok(());
+    };
+    let (name, span) = path;
+    match &mut node.value {
+        Value::Map(map) => set(map, steps, value),
+        Value::List(items) => {
+            let last = items.len().checked_sub(1);
+            match next.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                Some(item) => set_below(item, (*next, *next_span), rest, value),
+                None => Err(Problem::at(*next_span, match last {
+                    None => format!("`{name}` is an empty list, so it has no item `{next}`"),
+                    Some(last) => format!("`{name}` is a list with the items 0 to {last}, found `{next}`"),
+                })),
+            }
+        }
+        Value::Scalar(_) | Value::Broken => {
+            Err(Problem::at(span, format!("`{name}` is {found}, so it has no key `{next}`"))
+                .hint(format!("set `{name}` as a whole: `{name}={{ {next}: VALUE }}`")))
         }
     }
 }

@@ -1,9 +1,13 @@
 //! A pipeline as the program sees it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::node::{Form, Map, Value};
+use super::source::{Sources, Span};
+use super::{Location, Problem, draft, emit};
 use crate::stages::{StageConfig, StageId};
 
 /// A pipeline: the file, overridden, interpolated and typed.
@@ -20,16 +24,70 @@ pub struct Spec {
     pub stages: IndexMap<StageId, StageConfig>,
     /// The file as it was read.
     pub source: String,
+    pub(super) sources: Arc<Sources>,
+    /// The file's tree, overridden and interpolated.
+    pub(super) tree: Arc<Map>,
 }
 
 impl Spec {
-    /// Returns the place of a value by its dotted key from the top of the file (`stages.tuned.train.epochs`), or of the nearest key above it that the file has.
-    pub fn locate(&self, _key: &str) -> Option<super::Location> {
-        unimplemented!()
+    /// Returns the place of a value by its dotted key from the top of the file (`stages.tuned.train.epochs`), or of the
+    /// nearest key above it that the file has. What an override set has no place in the file; the key above it may have.
+    pub fn locate(&self, key: &str) -> Option<Location> {
+        let mut spans = self.spans(key);
+        spans.retain(|span| span.origin == 0);
+        spans.last().map(|span| self.sources.location(*span))
     }
 
-    /// Returns the resolved pipeline (overridden, interpolated, defaults filled in) as YAML that `load` reads back to the same spec.
+    /// Returns the resolved pipeline (overridden, interpolated, defaults filled in) as YAML that [`super::load`] reads
+    /// back to the same spec.
     pub fn resolved(&self) -> String {
-        unimplemented!()
+        let mut yaml = emit::Emitter::default();
+        yaml.value("version", &draft::VERSION.to_string(), Form::Plain);
+        yaml.value("name", &self.name, Form::Text);
+        yaml.value("seed", &self.seed.to_string(), Form::Plain);
+        if let Some(Value::Map(params)) = self.tree.get("params").map(|entry| &entry.node.value) {
+            yaml.tree("params", params);
+        }
+        yaml.stages(&self.stages);
+        yaml.finish()
+    }
+
+    /// Returns a problem at a dotted key, for the error that [`super::Draft::finish`] and [`Spec::error`] make.
+    pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        match self.spans(key).last() {
+            Some(span) => Problem::at(*span, message),
+            None => Problem::of_file(message),
+        }
+    }
+
+    /// Returns the error of these problems.
+    pub fn error(&self, problems: Vec<Problem>) -> super::SpecError {
+        super::SpecError::new(Arc::clone(&self.sources), problems)
+    }
+
+    /// Returns the places of the keys on the way to a dotted key, as far as they exist; the last is that of the value.
+    fn spans(&self, key: &str) -> Vec<Span> {
+        let mut spans = Vec::new();
+        let mut names = key.split('.');
+        let Some(mut entry) = names.next().and_then(|name| self.tree.get(name)) else { return spans };
+        let mut node = &entry.node;
+        let mut span = entry.key;
+        loop {
+            spans.push(if matches!(node.value, Value::Scalar(_)) { node.span } else { span });
+            let Some(name) = names.next() else { break };
+            match &node.value {
+                Value::Map(map) => {
+                    let Some(next) = map.get(name) else { break };
+                    entry = next;
+                    (node, span) = (&entry.node, entry.key);
+                }
+                Value::List(items) => {
+                    let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get(index)) else { break };
+                    (node, span) = (item, item.span);
+                }
+                Value::Scalar(_) | Value::Broken => break,
+            }
+        }
+        spans
     }
 }

@@ -1,0 +1,130 @@
+//! A spec as YAML.
+
+use indexmap::IndexMap;
+
+use super::node::{Form, Map, Node, Resolved, Scalar, Value};
+use super::parse::{Budget, parse};
+use crate::stages::{StageConfig, StageId};
+
+/// Writes YAML that reads back to the same values. Numbers are written as they stand; no text is left to look like one.
+#[derive(Debug, Default)]
+pub struct Emitter {
+    text: String,
+}
+
+impl Emitter {
+    /// Writes a scalar at the top.
+    pub fn value(&mut self, key: &str, text: &str, form: Form) {
+        self.text += &format!("{key}: {}\n", scalar(&Scalar { text: text.to_owned(), form }));
+    }
+
+    /// Writes a map at the top.
+    pub fn tree(&mut self, key: &str, map: &Map) {
+        self.text += key;
+        self.text.push(':');
+        self.text += &map_below(map, 2);
+    }
+
+    /// Writes the stages.
+    pub fn stages(&mut self, stages: &IndexMap<StageId, StageConfig>) {
+        self.text += "stages:\n";
+        for (id, config) in stages {
+            self.text += &format!("  {}:", quote(&id.0, false));
+            // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has those of an `f64`.
+            let json: String = serde_json::to_string(config).unwrap_or_default().chars().map(escaped).collect();
+            match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
+                Some(node) => self.text += &below(&node, 4),
+                None => self.text += &format!(" {json}\n"),
+            }
+        }
+    }
+
+    /// Returns what was written.
+    pub fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// Writes what stands after a key's colon, with the end of the line.
+fn below(node: &Node, indent: usize) -> String {
+    match &node.value {
+        Value::Scalar(value) => format!(" {}\n", scalar(value)),
+        Value::Map(map) => map_below(map, indent),
+        Value::List(items) => list_below(items, indent),
+        Value::Broken => " null\n".to_owned(),
+    }
+}
+
+fn map_below(map: &Map, indent: usize) -> String {
+    if map.is_empty() {
+        return " {}\n".to_owned();
+    }
+    let mut text = "\n".to_owned();
+    for (key, entry) in map {
+        text += &format!("{:indent$}{}:{}", "", quote(key, false), below(&entry.node, indent + 2));
+    }
+    text
+}
+
+fn list_below(items: &[Node], indent: usize) -> String {
+    let flat: Option<Vec<String>> = items
+        .iter()
+        .map(|item| match &item.value {
+            Value::Scalar(value) => Some(scalar(value)),
+            _ => None,
+        })
+        .collect();
+    if let Some(flat) = flat {
+        return format!(" [{}]\n", flat.join(", "));
+    }
+    let mut text = "\n".to_owned();
+    for item in items {
+        let below = below(item, indent + 2);
+        // A map or list starts on the dash's line.
+        let below = below.trim_start_matches(['\n', ' ']);
+        text += &format!("{:indent$}- {below}", "");
+    }
+    text
+}
+
+fn scalar(value: &Scalar) -> String {
+    match value.resolve() {
+        Resolved::Null => "null".to_owned(),
+        Resolved::Bool(value) => value.to_string(),
+        Resolved::Integer(_) | Resolved::Float(_) => value.text.clone(),
+        Resolved::Text(text) => quote(text, true),
+    }
+}
+
+/// Writes a text, with quotes where it would else be something other; `escape` keeps a `${` from being an interpolation.
+fn quote(text: &str, escape: bool) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
+        && matches!(Scalar { text: text.to_owned(), form: Form::Plain }.resolve(), Resolved::Text(_));
+    if plain {
+        return text.to_owned();
+    }
+    let text = if escape { text.replace("${", "$${") } else { text.to_owned() };
+    let mut quoted = "\"".to_owned();
+    for c in text.chars() {
+        match c {
+            '"' => quoted += "\\\"",
+            '\\' => quoted += "\\\\",
+            '\n' => quoted += "\\n",
+            '\t' => quoted += "\\t",
+            _ => quoted += &escaped(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Writes what YAML does not count as printable, and what may break lines, as an escape of both YAML and JSON.
+fn escaped(c: char) -> String {
+    match c {
+        '\0'..='\x1f' | '\x7f'..='\u{a0}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+            format!("\\u{:04x}", u32::from(c))
+        }
+        _ => c.to_string(),
+    }
+}
