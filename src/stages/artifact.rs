@@ -1,5 +1,6 @@
 //! What stages give each other, and how it lies on the disk.
 
+use std::fmt;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -10,6 +11,8 @@ use super::stage::{Kind, StageError};
 use crate::model::Pretrained;
 pub use crate::table::Prediction;
 use crate::table::{Curves, DataSet};
+
+pub use crate::table::Prediction;
 
 /// The output of a stage.
 #[derive(Debug)]
@@ -57,6 +60,16 @@ pub enum Split {
     Test,
 }
 
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Split::Train => "train",
+            Split::Dev => "dev",
+            Split::Test => "test",
+        })
+    }
+}
+
 /// A fine-tuned model: a Hugging Face folder with what `pipe` adds to it.
 ///
 /// On the disk: the Hugging Face folder itself (config.json with `id2label`, model.safetensors, tokenizer files),
@@ -97,7 +110,8 @@ pub struct TrainingSummary {
 
 /// Predictions of one model on one split, with every metric.
 ///
-/// On the disk: `predictions.parquet` and `evaluation.json` (the other fields here).
+/// On the disk: `predictions.parquet` and `evaluation.json` (the other fields here; metrics and confusion are there for other
+/// programs and are computed again from the predictions when it is read, so that they are the same to the last bit).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     pub split: Split,

@@ -7,6 +7,7 @@ pub mod load;
 pub mod augment;
 pub mod train;
 pub mod evaluate;
+mod trained_model;
 #[cfg(test)]
 pub(crate) mod test_ctx;
 

@@ -106,7 +106,8 @@ mod tests {
     use super::*;
 
     fn curves() -> Curves {
-        let plain = CurvePoint { step: 1, epoch: 1, loss: 0.1 + 0.2, learning_rate: 5e-5, ..Default::default() };
+        let plain =
+            CurvePoint { step: 1, epoch: 1, loss: 0.1 + 0.2, learning_rate: 5e-5, ..Default::default() };
         let end = CurvePoint {
             step: 2,
             gradient_norm: Some(1.5),

@@ -160,7 +160,10 @@ mod tests {
         data().write(folder.path())?;
         fs_err::write(folder.path().join(LABELS), "[\"no\"]")?;
         let message = DataSet::read(folder.path()).map_err(|error| error.to_string());
-        assert!(matches!(&message, Err(text) if text.contains("`yes` is none of its classes")), "{message:?}");
+        assert!(
+            matches!(&message, Err(text) if text.contains("`yes` is none of its classes")),
+            "{message:?}"
+        );
         Ok(())
     }
 }

@@ -66,7 +66,8 @@ pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableEr
 pub fn write_run(folder: &Path, blocks: &[(Tag, &[String], &[Prediction])]) -> Result<(), TableError> {
     let file = folder.join(FILE);
     let mut all = super::tag::columns(blocks.iter().map(|(tag, _, rows)| (tag, rows.len())));
-    let parts: Vec<(&[String], &[Prediction])> = blocks.iter().map(|(_, labels, rows)| (*labels, *rows)).collect();
+    let parts: Vec<(&[String], &[Prediction])> =
+        blocks.iter().map(|(_, labels, rows)| (*labels, *rows)).collect();
     all.extend(columns(&parts));
     let height = parts.iter().map(|(_, rows)| rows.len()).sum();
     let bytes = frame::parquet_bytes(&file, &mut frame::frame(&file, height, all)?)?;
@@ -79,7 +80,10 @@ fn columns(parts: &[(&[String], &[Prediction])]) -> Vec<Column> {
     let mut columns = vec![
         Column::new("id".into(), rows().map(|(_, row)| row.id.as_str()).collect::<Vec<&str>>()),
         Column::new("text".into(), rows().map(|(_, row)| row.text.as_str()).collect::<Vec<&str>>()),
-        Column::new("label".into(), rows().map(|(l, row)| name(l, row.label)).collect::<Vec<Option<String>>>()),
+        Column::new(
+            "label".into(),
+            rows().map(|(l, row)| name(l, row.label)).collect::<Vec<Option<String>>>(),
+        ),
         Column::new(
             "prediction".into(),
             rows().map(|(l, row)| name(l, row.prediction)).collect::<Vec<Option<String>>>(),
@@ -117,7 +121,8 @@ mod tests {
     fn read_back_bit_for_bit() -> Result<(), TableError> {
         let folder = tempfile::tempdir()?;
         let labels = ["a".to_owned(), "b c".to_owned()];
-        let rows = [prediction("row-1", 0, [0.1, 0.9]), prediction("row-2", 1, [1.0 / 3.0, f32::MIN_POSITIVE])];
+        let rows =
+            [prediction("row-1", 0, [0.1, 0.9]), prediction("row-2", 1, [1.0 / 3.0, f32::MIN_POSITIVE])];
         write(folder.path(), &labels, &rows)?;
         assert_eq!(read(folder.path(), &labels)?, rows);
         assert!(read(folder.path(), &["a".to_owned()]).is_err(), "a class that the reader does not know");

@@ -171,10 +171,14 @@ impl ResultTable {
     }
 }
 
-/// Returns a parameter as people read it: text without quotes, everything else as JSON.
+/// Returns a parameter as people read and write it: text without quotes, small and large numbers as `5e-5`, everything else as JSON.
 pub fn display_param(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => format!("{value:e}"),
+            _ => number.to_string(),
+        },
         other => other.to_string(),
     }
 }

@@ -99,7 +99,12 @@ fn delimited(
         .map_parse_options(|options| options.with_separator(separator))
         .into_reader_with_file_handle(Cursor::new(bytes))
         .finish()
-        .map_err(|error| malformed(first_line(&error), Some("a field that holds the separator, a quote or a newline stands in double quotes")))?;
+        .map_err(|error| {
+            malformed(
+                first_line(&error),
+                Some("a field that holds the separator, a quote or a newline stands in double quotes"),
+            )
+        })?;
     cells(file, &frame, names)
 }
 
@@ -286,7 +291,10 @@ mod tests {
     fn tsv_and_json_lines() -> Outcome {
         assert_eq!(rows("a.tsv", b"text\tlabel\na, b\t0\n")?, pairs(&[("a, b", "0")]));
         let content = "{\"text\": \"a\\nb\", \"label\": 1, \"x\": []}\n\n{\"label\": \"yes\", \"text\": \"c\"}\n{\"label\": true, \"text\": 5}";
-        assert_eq!(rows("a.jsonl", content.as_bytes())?, pairs(&[("a\nb", "1"), ("c", "yes"), ("5", "true")]));
+        assert_eq!(
+            rows("a.jsonl", content.as_bytes())?,
+            pairs(&[("a\nb", "1"), ("c", "yes"), ("5", "true")])
+        );
         Ok(())
     }
 
@@ -304,7 +312,10 @@ mod tests {
         let labels: Vec<String> = read(&file, "text", "label")?.into_iter().map(|row| row.label).collect();
         assert_eq!(labels, ["1", "0"]);
         let missing = read(&file, "body", "label").map_err(|error| error.to_string());
-        assert!(matches!(&missing, Err(text) if text.contains("no column `body`; it has `text`, `label`, `other`")), "{missing:?}");
+        assert!(
+            matches!(&missing, Err(text) if text.contains("no column `body`; it has `text`, `label`, `other`")),
+            "{missing:?}"
+        );
         fs_err::write(&file, b"PAR1 not really PAR1")?;
         assert!(matches!(read(&file, "text", "label"), Err(SourceError::Malformed { .. })));
         Ok(())
@@ -313,12 +324,24 @@ mod tests {
     #[test]
     fn every_error_names_the_row_or_the_column() {
         let ends = |text: String, part: &str| assert!(text.contains(part), "{text}");
-        ends(message("a.csv", b"txt,label\na,b\n"), "no column `text`; it has `txt`, `label` / did you mean `txt`?");
-        ends(message("a.jsonl", b"{\"Text\":\"a\",\"label\":1}\n"), "no column `text`; it has `Text`, `label` / did you mean `Text`?");
-        ends(message("a.csv", b"text,label\na,x\n  ,y\n,z\n"), "no text in row 2: `text` is empty / remove the row or fill it; there are 2 such rows");
+        ends(
+            message("a.csv", b"txt,label\na,b\n"),
+            "no column `text`; it has `txt`, `label` / did you mean `txt`?",
+        );
+        ends(
+            message("a.jsonl", b"{\"Text\":\"a\",\"label\":1}\n"),
+            "no column `text`; it has `Text`, `label` / did you mean `Text`?",
+        );
+        ends(
+            message("a.csv", b"text,label\na,x\n  ,y\n,z\n"),
+            "no text in row 2: `text` is empty / remove the row or fill it; there are 2 such rows",
+        );
         ends(message("a.csv", b"text,label\na,x\nb\n"), "no label in row 2");
         ends(message("a.csv", b"text,label\na,x\nb,\"\"\n"), "no label in row 2");
-        ends(message("a.jsonl", b"{\"text\":\"a\",\"label\":null}\n{\"text\":\"a\",\"label\":1}"), "no label in row 1");
+        ends(
+            message("a.jsonl", b"{\"text\":\"a\",\"label\":null}\n{\"text\":\"a\",\"label\":1}"),
+            "no label in row 1",
+        );
         ends(message("a.jsonl", b"{\"text\":\"a\",\"label\":1}\n{\"text\":\n"), "line 2: ");
         ends(message("a.jsonl", b"{\"text\":[],\"label\":1}\n"), "has a list in row 1 of `text`");
         ends(message("a.csv", b"text,label\n"), "has no rows");

@@ -41,7 +41,9 @@ pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadEr
                 std::collections::hash_map::Entry::Vacant(entry) => {
                     entry.insert((part, index));
                 }
-                std::collections::hash_map::Entry::Occupied(entry) => copies.push((*entry.get(), (part, index))),
+                std::collections::hash_map::Entry::Occupied(entry) => {
+                    copies.push((*entry.get(), (part, index)))
+                }
             }
         }
     }

@@ -18,16 +18,18 @@ pub enum LoadError {
     #[error("there is only one class, `{label}`; expected at least two")]
     #[diagnostic(help("check that `label` names the right column"))]
     OneClass { label: String },
-    #[error("class `{label}` has {found} rows in {split}; `{key}` asks for {asked}")]
+    #[error("`{key}` asks for {asked} rows of class `{label}`; {split} has {found}")]
     #[diagnostic(help("ask for at most {found}, or make the other splits smaller"))]
     TooFewRows { label: String, found: usize, split: &'static str, key: &'static str, asked: usize },
     #[error("{split} has the label `{label}` (row {row}), which train lacks")]
     #[diagnostic(help("train has {known}; a model cannot learn a class that it never sees"))]
     UnknownLabel { split: &'static str, label: String, row: usize, known: String },
-    #[error("the {split} split would be empty: {asked} of {rows} rows, with one row of each class kept for train")]
+    #[error(
+        "the {split} split would be empty: {asked} of {rows} rows, with one row of each class kept for train"
+    )]
     #[diagnostic(help("ask for a larger `split.{split}`, or leave it out"))]
     EmptySplit { split: &'static str, asked: f64, rows: usize },
-    #[error("{count} texts stand more than once:\n{shown}")]
+    #[error("duplicate texts: {count}, such as\n{shown}")]
     #[diagnostic(help(
         "a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all"
     ))]

@@ -27,10 +27,11 @@ impl Stage for Load {
     fn check(&self, _inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
         let mut errors = Vec::new();
         match (&self.path, &self.files) {
-            (None, None) => errors.push(
-                CheckError::new("", "neither `path` nor `files` says what to read")
-                    .hint("give `path: FILE`, or `files: { train: …, test: … }` for data that is split already"),
-            ),
+            (None, None) => {
+                errors.push(CheckError::new("", "neither `path` nor `files` says what to read").hint(
+                    "give `path: FILE`, or `files: { train: …, test: … }` for data that is split already",
+                ))
+            }
             (Some(_), Some(_)) => errors.push(
                 CheckError::new("files", "both `path` and `files` are given; expected one of them")
                     .hint("`path` with `split` for one file, `files` for data that is split already"),
@@ -133,17 +134,16 @@ impl Load {
     }
 
     fn treat_duplicates(&self, ctx: &dyn Ctx, parts: &mut [Part]) -> Result<(), LoadError> {
-        let Found { dropped, leaking, harmless, contradicting } =
-            duplicates::treat(parts, self.duplicates)?;
+        let Found { dropped, leaking, harmless, contradicting } = duplicates::treat(parts, self.duplicates)?;
         if dropped > 0 {
-            ctx.note(&format!("dropped {dropped} texts that stand more than once"));
+            ctx.note(&format!("duplicate texts dropped: {dropped}"));
         } else if leaking > 0 && self.duplicates == Duplicates::Allow {
-            ctx.warn(&format!("{leaking} texts stand more than once and may be in train and test"));
+            ctx.warn(&format!("duplicate texts kept, which may stand in train and test: {leaking}"));
         } else if harmless > 0 {
-            ctx.note(&format!("{harmless} texts stand more than once in the same file"));
+            ctx.note(&format!("duplicate texts within one file, kept: {harmless}"));
         }
         if contradicting > 0 {
-            ctx.warn(&format!("{contradicting} texts stand more than once with different labels"));
+            ctx.warn(&format!("duplicate texts with different labels: {contradicting}"));
         }
         Ok(())
     }
@@ -152,9 +152,11 @@ impl Load {
         let mut parts = Vec::new();
         if let Some(files) = &self.files {
             // Test first, so that it is train that loses a text that both have.
-            for (name, path) in
-                [("test", files.test.as_deref()), ("dev", files.dev.as_deref()), ("train", Some(&*files.train))]
-            {
+            for (name, path) in [
+                ("test", files.test.as_deref()),
+                ("dev", files.dev.as_deref()),
+                ("train", Some(&*files.train)),
+            ] {
                 let rows = path.map(|path| self.read(ctx, path)).transpose()?.unwrap_or_default();
                 parts.push(Part { name, rows });
             }
@@ -228,21 +230,30 @@ fn check_split(split: &SplitSizes) -> Vec<CheckError> {
         let sound = size.is_finite() && size >= 0.0 && (size < 1.0 || size.fract() == 0.0);
         if !sound {
             errors.push(
-                CheckError::new(format!("split.{key}"), format!("`{key}` is {size}; expected a share between 0 and 1"))
-                    .hint("0.3 is 30 % of the rows; a whole number from 1 on is a number of rows"),
+                CheckError::new(
+                    format!("split.{key}"),
+                    format!("`{key}` is {size}; expected a share between 0 and 1"),
+                )
+                .hint("0.3 is 30 % of the rows; a whole number from 1 on is a number of rows"),
             );
         } else if size == 1.0 {
             errors.push(
-                CheckError::new(format!("split.{key}"), format!("`{key}` is 1, which leaves open whether all rows or one row"))
-                    .hint("give a share below 1, or a number of rows from 2 on"),
+                CheckError::new(
+                    format!("split.{key}"),
+                    format!("`{key}` is 1, which leaves open whether all rows or one row"),
+                )
+                .hint("give a share below 1, or a number of rows from 2 on"),
             );
         }
     }
     let shares: f64 = [split.test, split.dev].into_iter().filter(|size| *size < 1.0).sum();
     if errors.is_empty() && shares >= 1.0 {
         errors.push(
-            CheckError::new("split", format!("`test` and `dev` take {shares} of the rows; expected less than 1"))
-                .hint("the rest is train"),
+            CheckError::new(
+                "split",
+                format!("`test` and `dev` take {shares} of the rows; expected less than 1"),
+            )
+            .hint("the rest is train"),
         );
     }
     errors

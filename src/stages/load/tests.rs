@@ -29,7 +29,15 @@ fn load(ctx: &TestCtx, json: &str) -> Result<DataSet, String> {
 
 /// A hundred texts: 50 of `a`, 30 of `b`, 20 of `c`.
 fn hundred() -> String {
-    let label = |row: usize| if row < 50 { "a" } else if row < 80 { "b" } else { "c" };
+    let label = |row: usize| {
+        if row < 50 {
+            "a"
+        } else if row < 80 {
+            "b"
+        } else {
+            "c"
+        }
+    };
     (0..100).fold("text,label\n".to_owned(), |csv, row| csv + &format!("text {row},{}\n", label(row)))
 }
 
@@ -58,7 +66,8 @@ fn the_split_is_stratified_and_leaves_the_run_seed_alone() -> Outcome {
     let whole = load(&one, r#"{"path": "a.csv", "split": {"test": 0.3, "dev": 0.1}}"#)?;
     assert_eq!(counts(&whole, &whole.train), [30, 18, 12]);
     assert!(ids(&first.train).is_subset(&ids(&whole.train)));
-    let all: BTreeSet<&str> = [&whole.train, &whole.dev, &whole.test].into_iter().flat_map(|s| ids(s)).collect();
+    let all: BTreeSet<&str> =
+        [&whole.train, &whole.dev, &whole.test].into_iter().flat_map(|s| ids(s)).collect();
     assert_eq!(all.len(), 100);
     let other = load(&one, r#"{"path": "a.csv", "split": {"test": 0.3, "dev": 0.1, "seed": 1}}"#)?;
     assert_ne!(ids(&other.test), ids(&whole.test));
@@ -73,7 +82,8 @@ fn the_split_is_stratified_and_leaves_the_run_seed_alone() -> Outcome {
 fn more_shots_keep_the_fewer_ones() -> Outcome {
     let ctx = TestCtx::new(7)?;
     ctx.file("a.csv", &hundred())?;
-    let shots = |n: usize| load(&ctx, &format!(r#"{{"path": "a.csv", "split": {{"test": 20}}, "shots": {n}}}"#));
+    let shots =
+        |n: usize| load(&ctx, &format!(r#"{{"path": "a.csv", "split": {{"test": 20}}, "shots": {n}}}"#));
     let (few, more) = (shots(4)?, shots(8)?);
     assert!(ids(&few.train).is_subset(&ids(&more.train)));
     assert_eq!((few.test.len(), few.dev.len()), (20, 0));
@@ -87,13 +97,19 @@ fn given_files_keep_their_splits() -> Outcome {
     ctx.file("test.jsonl", "{\"text\": \"three\", \"label\": \"a\"}\n")?;
     let json = r#"{"files": {"train": "train.csv", "test": "test.jsonl"}}"#;
     let data = load(&ctx, json)?;
-    assert_eq!(data.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["train-1", "train-2", "train-3"]);
+    assert_eq!(
+        data.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
+        ["train-1", "train-2", "train-3"]
+    );
     assert_eq!((data.test[0].id.as_str(), data.test[0].label, data.dev.len()), ("test-1", 0, 0));
-    assert!(ctx.said().contains("1 texts stand more than once in the same file"), "{}", ctx.said());
+    assert!(ctx.said().contains("duplicate texts within one file, kept: 1"), "{}", ctx.said());
     assert!(ctx.said().contains("test has no row of class `b`"), "{}", ctx.said());
     ctx.file("test.jsonl", "{\"text\": \"three\", \"label\": \"c\"}\n")?;
     let message = load(&ctx, json).err().unwrap_or_default();
-    assert!(message.starts_with("test has the label `c` (row 1), which train lacks / train has `a`, `b`"), "{message}");
+    assert!(
+        message.starts_with("test has the label `c` (row 1), which train lacks / train has `a`, `b`"),
+        "{message}"
+    );
     Ok(())
 }
 
@@ -109,14 +125,14 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
     assert!(dropped.contains("only one class, `b`"), "train lost its text, test kept it: {dropped}");
     let allowed = load(&ctx, &files.replace("HOW", "allow"))?;
     assert_eq!((allowed.train.len(), allowed.test.len()), (2, 2));
-    assert!(ctx.said().contains("1 texts stand more than once and may be in train and test"));
+    assert!(ctx.said().contains("duplicate texts kept, which may stand in train and test: 1"));
 
     ctx.file("one.csv", "text,label\nx,a\ny,b\nX ,b\nz,a\n")?;
     let message = load(&ctx, r#"{"path": "one.csv"}"#).err().unwrap_or_default();
-    assert!(message.starts_with("1 texts stand more than once:\n  row 1 and row 3: \"x\""), "{message}");
+    assert!(message.starts_with("duplicate texts: 1, such as\n  row 1 and row 3: \"x\""), "{message}");
     let kept = load(&ctx, r#"{"path": "one.csv", "duplicates": "drop"}"#)?;
     assert_eq!(kept.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["row-1", "row-2", "row-4"]);
-    assert!(ctx.said().contains("1 texts stand more than once with different labels"));
+    assert!(ctx.said().contains("duplicate texts with different labels: 1"));
     Ok(())
 }
 
@@ -126,7 +142,10 @@ fn what_is_not_there_is_named() -> Outcome {
     ctx.file("a.csv", "text,label\none,a\ntwo,a\nthree,b\nfour,b\n")?;
     let message = |json: &str| load(&ctx, json).err().unwrap_or_default();
     let few = message(r#"{"path": "a.csv", "split": {"test": 0.5}, "shots": 2}"#);
-    assert!(few.starts_with("class `a` has 1 rows in train; `shots` asks for 2 / ask for at most 1"), "{few}");
+    assert!(
+        few.starts_with("`shots` asks for 2 rows of class `a`; train has 1 / ask for at most 1"),
+        "{few}"
+    );
     let empty = message(r#"{"path": "a.csv", "split": {"dev": 0.1}}"#);
     assert!(empty.starts_with("the dev split would be empty: 0.1 of 4 rows"), "{empty}");
     ctx.file("one.csv", "text,label\none,a\ntwo,a\n")?;
@@ -159,11 +178,20 @@ fn the_configuration_is_checked_before_anything_runs() -> Outcome {
     };
     assert_eq!(problems(r#"{"path": "a.csv"}"#)?, Vec::<String>::new());
     assert_eq!(problems("{}")?, [""]);
-    assert_eq!(problems(r#"{"path": "a", "files": {"train": "b"}, "split": {"test": 0.5}}"#)?, ["files", "split"]);
-    assert_eq!(problems(r#"{"path": "a", "split": {"test": -0.5, "dev": 1.5}, "shots": 0}"#)?, ["split.test", "split.dev", "shots"]);
+    assert_eq!(
+        problems(r#"{"path": "a", "files": {"train": "b"}, "split": {"test": 0.5}}"#)?,
+        ["files", "split"]
+    );
+    assert_eq!(
+        problems(r#"{"path": "a", "split": {"test": -0.5, "dev": 1.5}, "shots": 0}"#)?,
+        ["split.test", "split.dev", "shots"]
+    );
     assert_eq!(problems(r#"{"path": "a", "split": {"test": 1}}"#)?, ["split.test"]);
     assert_eq!(problems(r#"{"path": "a", "split": {"test": 0.6, "dev": 0.4}}"#)?, ["split"]);
-    assert_eq!(problems(r#"{"path": "a", "dev_shots": 3, "text": "x", "label": "x"}"#)?, ["label", "dev_shots"]);
+    assert_eq!(
+        problems(r#"{"path": "a", "dev_shots": 3, "text": "x", "label": "x"}"#)?,
+        ["label", "dev_shots"]
+    );
     assert!(config(r#"{"path": "a", "shot": 3}"#).is_err());
     Ok(())
 }

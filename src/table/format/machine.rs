@@ -53,10 +53,8 @@ fn selected(table: &ResultTable, options: &Options) -> Result<ResultTable, Forma
     }
     rows.truncate(options.top.unwrap_or(usize::MAX));
     for row in &mut rows {
-        row.metrics = metrics
-            .iter()
-            .filter_map(|name| Some((name.clone(), *row.metrics.get(name)?)))
-            .collect();
+        row.metrics =
+            metrics.iter().filter_map(|name| Some((name.clone(), *row.metrics.get(name)?))).collect();
     }
     Ok(ResultTable { rows })
 }

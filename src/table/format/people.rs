@@ -166,9 +166,11 @@ mod tests {
         assert_eq!(rows[0]["trial"], Value::Null);
         let csv = csv(&table(), &Options { metrics: vec!["nll".into()], ..options })?;
         assert_eq!(csv.lines().count(), 3);
-        assert!(csv.starts_with(
-            "run,pipeline,stage,trial,seed,split,n,param.shots,param.learning_rate,nll,steps"
-        ));
+        assert!(
+            csv.starts_with(
+                "run,pipeline,stage,trial,seed,split,n,param.shots,param.learning_rate,nll,steps"
+            )
+        );
         Ok(())
     }
 }

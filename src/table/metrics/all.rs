@@ -56,7 +56,8 @@ mod tests {
     }
 
     fn rows<'a>(truth: &[usize], probabilities: &'a [Vec<f32>]) -> Vec<Row<'a>> {
-        let first_largest = |p: &[f32]| (0..p.len()).rev().max_by(|&a, &b| p[a].total_cmp(&p[b])).unwrap_or(0);
+        let first_largest =
+            |p: &[f32]| (0..p.len()).rev().max_by(|&a, &b| p[a].total_cmp(&p[b])).unwrap_or(0);
         truth
             .iter()
             .zip(probabilities)

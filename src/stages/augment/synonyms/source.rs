@@ -1,0 +1,48 @@
+//! The configuration of synonyms.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::embeddings::EmbeddingSynonyms;
+use super::thesaurus::Thesaurus;
+use crate::stages::stage::{CheckError, Ctx, External, StageError};
+
+/// Where synonyms come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Synonyms {
+    /// The words whose embeddings in a pretrained encoder are nearest.
+    Embeddings(EmbeddingSynonyms),
+}
+
+impl Default for Synonyms {
+    fn default() -> Synonyms {
+        Synonyms::Embeddings(EmbeddingSynonyms::default())
+    }
+}
+
+impl Synonyms {
+    /// Checks the settings; a field is named by its key below the method.
+    pub fn check(&self) -> Vec<CheckError> {
+        match self {
+            Synonyms::Embeddings(embeddings) => embeddings.check(),
+        }
+    }
+
+    /// Lists what the synonyms depend on.
+    pub fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+        match self {
+            Synonyms::Embeddings(embeddings) => embeddings.externals(folder),
+        }
+    }
+
+    /// Returns the synonyms of these words in lower case.
+    pub fn thesaurus(&self, ctx: &dyn Ctx, words: &BTreeSet<String>) -> Result<Thesaurus, StageError> {
+        match self {
+            Synonyms::Embeddings(embeddings) => embeddings.thesaurus(ctx, words),
+        }
+    }
+}

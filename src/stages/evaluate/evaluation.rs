@@ -1,0 +1,117 @@
+//! Evaluations: how they are computed and how they lie on the disk.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::stages::artifact::{Evaluation, Prediction, Split, TrainingSummary};
+use crate::stages::stage::StageError;
+use crate::table::metrics::{self, Confusion, Row};
+use crate::table::{TableError, predictions};
+
+const FILE: &str = "evaluation.json";
+
+/// What `evaluation.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    split: Split,
+    labels: Vec<String>,
+    n: usize,
+    metrics: IndexMap<String, f64>,
+    confusion: Vec<Vec<u64>>,
+    training: TrainingSummary,
+}
+
+impl Evaluation {
+    /// Computes every metric of predictions, whose labels and probabilities must be of the given classes.
+    pub fn new(
+        split: Split,
+        labels: Vec<String>,
+        predictions: Vec<Prediction>,
+        training: TrainingSummary,
+    ) -> Evaluation {
+        let rows: Vec<Row<'_>> = predictions
+            .iter()
+            .map(|row| Row {
+                label: row.label,
+                prediction: row.prediction,
+                probabilities: &row.probabilities,
+            })
+            .collect();
+        let metrics = metrics::all(&labels, &rows);
+        let confusion = Confusion::of(labels.len(), &rows).matrix();
+        Evaluation { split, labels, predictions, metrics, confusion, training }
+    }
+
+    /// Writes `predictions.parquet` and `evaluation.json` into `folder`.
+    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
+        predictions::write(folder, &self.labels, &self.predictions)?;
+        let file = folder.join(FILE);
+        let record = Record {
+            split: self.split,
+            labels: self.labels.clone(),
+            n: self.predictions.len(),
+            metrics: self.metrics.clone(),
+            confusion: self.confusion.clone(),
+            training: self.training.clone(),
+        };
+        let json = serde_json::to_vec_pretty(&record).map_err(|error| TableError::Unwritable {
+            file: file.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        fs_err::write(file, json).map_err(TableError::from)?;
+        Ok(())
+    }
+
+    /// Reads what [`Evaluation::write`] wrote.
+    pub fn read(folder: &Path) -> Result<Evaluation, StageError> {
+        let file = folder.join(FILE);
+        let bytes = fs_err::read(&file).map_err(TableError::from)?;
+        let record: Record = serde_json::from_slice(&bytes).map_err(|error| TableError::Damaged {
+            file: file.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let predictions = predictions::read(folder, &record.labels)?;
+        Ok(Evaluation::new(record.split, record.labels, predictions, record.training))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation() -> Evaluation {
+        let prediction = |id: &str, label, p: f32| Prediction {
+            id: id.into(),
+            text: format!("text {id}"),
+            label,
+            prediction: usize::from(p > 0.5),
+            probabilities: vec![1.0 - p, p],
+        };
+        let rows =
+            vec![prediction("test-1", 0, 0.1), prediction("test-2", 1, 0.7), prediction("test-3", 0, 0.9)];
+        let training =
+            TrainingSummary { steps: 12, seconds: 1.5, device: "cpu".into(), ..Default::default() };
+        Evaluation::new(Split::Test, vec!["no".into(), "yes".into()], rows, training)
+    }
+
+    #[test]
+    fn metrics_and_confusion_come_from_the_predictions() {
+        let evaluation = evaluation();
+        assert_eq!(evaluation.metrics["accuracy"], 2.0 / 3.0);
+        assert_eq!(evaluation.confusion, [[1, 1], [0, 1]]);
+    }
+
+    #[test]
+    fn reads_back_what_it_wrote_bit_for_bit() -> Result<(), StageError> {
+        let folder = tempfile::tempdir().map_err(TableError::from)?;
+        evaluation().write(folder.path())?;
+        assert_eq!(Evaluation::read(folder.path())?, evaluation());
+        fs_err::write(folder.path().join(FILE), "{").map_err(TableError::from)?;
+        let message =
+            Evaluation::read(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains("evaluation.json` is damaged"), "{message}");
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! The configuration and the work of `evaluate`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stages::artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel};
+use crate::stages::stage::{CheckError, Ctx, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
+use crate::table::{DataSet, Example};
+
+/// Predicts one split with a trained model and computes every metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluate {
+    /// The stage that gives the trained model.
+    pub model: StageId,
+    /// The stage that gives the data set.
+    pub data: StageId,
+    /// The split to predict.
+    #[serde(default = "default_split")]
+    pub split: Split,
+}
+
+/// A model and a data set that do not go together.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum EvaluateError {
+    #[error("the model's classes are {model}, the data's are {data}")]
+    #[diagnostic(help("evaluate on data with the classes that the model was trained on"))]
+    OtherClasses { model: String, data: String },
+    #[error("the {0} split is empty")]
+    EmptySplit(Split),
+    #[error("the model gives {found} for `{id}`; expected {expected} probabilities")]
+    #[diagnostic(help(
+        "weights that are not numbers give such output; look at the loss in the learning curve, and try a lower learning rate"
+    ))]
+    Unusable { id: String, found: String, expected: usize },
+}
+
+fn default_split() -> Split {
+    Split::Test
+}
+
+impl Stage for Evaluate {
+    fn code_version(&self) -> u32 {
+        1
+    }
+
+    fn inputs(&self) -> Vec<Port<'_>> {
+        vec![
+            Port { field: "model", stage: &self.model, expects: Kind::Model },
+            Port { field: "data", stage: &self.data, expects: Kind::Data },
+        ]
+    }
+
+    fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
+        // The plan reports an input of the wrong kind itself.
+        let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Scores) };
+        let missing = |split: &str, key: &str| {
+            CheckError::new("split", format!("`{}` has no {split} split", self.data))
+                .hint(format!("give the `load` stage `split.{key}` or `files.{key}`"))
+        };
+        match self.split {
+            Split::Dev if !data.has_dev => Err(vec![missing("dev", "dev")]),
+            Split::Test if !data.has_test => Err(vec![missing("test", "test")]),
+            Split::Train if data.augmented => Err(vec![
+                CheckError::new("split", format!("the train split of `{}` holds generated texts", self.data))
+                    .hint("evaluate the train split of the stage before augmentation"),
+            ]),
+            _ => Ok(Fact::Scores),
+        }
+    }
+
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
+    fn uses_runtime(&self) -> bool {
+        true
+    }
+
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+        let (model, data) = (inputs.model("model"), inputs.data("data"));
+        check_labels(model, data)?;
+        let examples = match self.split {
+            Split::Train => &data.train,
+            Split::Dev => &data.dev,
+            Split::Test => &data.test,
+        };
+        if examples.is_empty() {
+            return Err(Box::new(EvaluateError::EmptySplit(self.split)));
+        }
+        let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
+        let probabilities = predict(ctx, model, &texts)?;
+        let predictions = predictions(examples, probabilities, model.labels.len())?;
+        let evaluation =
+            Evaluation::new(self.split, model.labels.clone(), predictions, model.summary.clone());
+        for (class, label) in evaluation.labels.iter().enumerate() {
+            if evaluation.confusion.iter().all(|counts| counts[class] == 0) {
+                ctx.warn(&format!("class `{label}` is never predicted; its precision and F1 count as 0"));
+            }
+        }
+        Ok(Artifact::Scores(evaluation))
+    }
+}
+
+/// Returns the probabilities of every class for every text, `[N, K]`.
+fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Vec<f32>>, StageError> {
+    let _ = (ctx, model, texts);
+    unimplemented!("comes with the engine")
+}
+
+fn check_labels(model: &TrainedModel, data: &DataSet) -> Result<(), EvaluateError> {
+    let named = |labels: &[String]| {
+        let shown: Vec<String> = labels.iter().take(20).map(|label| format!("`{label}`")).collect();
+        match labels.len().saturating_sub(20) {
+            0 => shown.join(", "),
+            more => format!("{} and {more} more", shown.join(", ")),
+        }
+    };
+    if model.labels == data.labels {
+        return Ok(());
+    }
+    Err(EvaluateError::OtherClasses { model: named(&model.labels), data: named(&data.labels) })
+}
+
+fn predictions(
+    examples: &[Example],
+    probabilities: Vec<Vec<f32>>,
+    classes: usize,
+) -> Result<Vec<Prediction>, EvaluateError> {
+    let mut probabilities = probabilities.into_iter();
+    examples
+        .iter()
+        .map(|example| {
+            let unusable =
+                |found: String| EvaluateError::Unusable { id: example.id.clone(), found, expected: classes };
+            let row = probabilities.next().ok_or_else(|| unusable("nothing".into()))?;
+            if row.len() != classes {
+                return Err(unusable(format!("{} of them", row.len())));
+            }
+            if let Some(odd) = row.iter().find(|p| !(0.0..=1.0).contains(*p)) {
+                return Err(unusable(format!("the probability {odd}")));
+            }
+            Ok(Prediction {
+                id: example.id.clone(),
+                text: example.text.clone(),
+                label: example.label,
+                prediction: first_largest(&row),
+                probabilities: row,
+            })
+        })
+        .collect()
+}
+
+/// Of equal probabilities the first counts, as NumPy's `argmax` has it.
+fn first_largest(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, p) in row.iter().enumerate() {
+        if *p > row[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::stage::DataFact;
+
+    fn check(split: Split, has_dev: bool, has_test: bool, augmented: bool) -> Option<String> {
+        let stage = Evaluate { model: StageId("tuned".into()), data: StageId("data".into()), split };
+        let facts = [Fact::Model, Fact::Data(DataFact { has_dev, has_test, augmented })];
+        stage.check(&facts).err().map(|errors| errors[0].message.clone())
+    }
+
+    #[test]
+    fn the_split_must_be_there_and_real() {
+        assert_eq!(check(Split::Test, false, true, true), None);
+        assert_eq!(check(Split::Test, true, false, false).as_deref(), Some("`data` has no test split"));
+        assert_eq!(check(Split::Dev, false, true, false).as_deref(), Some("`data` has no dev split"));
+        assert_eq!(check(Split::Train, false, false, false), None);
+        let generated = check(Split::Train, true, true, true);
+        assert_eq!(generated.as_deref(), Some("the train split of `data` holds generated texts"));
+    }
+
+    #[test]
+    fn the_first_of_equal_probabilities_is_predicted() {
+        assert_eq!(first_largest(&[0.2, 0.4, 0.4]), 1);
+        assert_eq!(first_largest(&[0.5, 0.5]), 0);
+        assert_eq!(first_largest(&[0.0, 0.0, 1.0]), 2);
+    }
+
+    #[test]
+    fn output_that_is_no_probability_is_refused() {
+        let example =
+            Example { id: "row-1".into(), text: "a".into(), label: 0, parents: Vec::new(), method: None };
+        let examples = [example];
+        let message = |rows| predictions(&examples, rows, 2).err().map(|error| error.to_string());
+        assert_eq!(message(vec![vec![0.25, 0.75]]), None);
+        assert!(message(vec![vec![f32::NAN, 0.5]]).is_some_and(|text| text.contains("NaN for `row-1`")));
+        assert!(message(vec![vec![1.0]]).is_some() && message(vec![]).is_some());
+    }
+}
