@@ -19,7 +19,7 @@ mod typing;
 mod dummy;
 mod render;
 mod emit;
-mod suggest;
+pub mod suggest;
 
 pub use draft::Draft;
 pub use error::{Location, SpecError};

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::stage::{Kind, StageError};
 use crate::model::Pretrained;
-pub use crate::table::Prediction;
 use crate::table::{Curves, DataSet};
 
 pub use crate::table::Prediction;
