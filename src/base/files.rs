@@ -26,12 +26,7 @@ pub fn create_folder_atomic<E: From<io::Error>>(
     fs::create_dir_all(parent)?;
     let folder = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
     fill(folder.path())?;
-    for entry in fs::read_dir(folder.path())? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::File::open(entry.path())?.sync_all()?;
-        }
-    }
+    sync_tree(folder.path())?;
     match fs::rename(folder.path(), path) {
         Ok(()) => {
             let _ = folder.keep();
@@ -40,6 +35,20 @@ pub fn create_folder_atomic<E: From<io::Error>>(
         Err(error) => return Err(error.into()),
     }
     Ok(sync_folder(parent)?)
+}
+
+/// Flushes every file below a folder, and the folders themselves.
+fn sync_tree(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
+            fs::File::open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_folder(folder)
 }
 
 /// Flushes a folder's list of names, without which a rename may be lost with the power.

@@ -1,5 +1,6 @@
 //! Foundations without knowledge of pipelines or models: digests, seeds, files, folders, wheels.
 
+pub mod clock;
 pub mod digest;
 pub mod seed;
 pub mod files;

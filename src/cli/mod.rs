@@ -1,8 +1,77 @@
 //! The command line.
 
+pub mod args;
+pub mod exit;
+pub mod seeds;
+pub mod failure;
+pub mod printer;
+pub mod progress;
+pub mod tables;
+pub mod open;
+pub mod run;
+pub mod validate;
 pub mod graph;
+pub mod draw;
+pub mod show;
+pub mod list;
+pub mod why;
+pub mod verify;
+pub mod runtime;
+pub mod gc;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use exit::Exit;
+use failure::Failure;
+use printer::Printer;
 
 /// Runs the program with the process's arguments.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout and ends well; a closed pipe is nobody's mistake.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+        }
+    };
+    // The scheduler turns a panic into an error that names the stage; the default report would come on top of it.
+    std::panic::set_hook(Box::new(|_| {}));
+    let printer = Printer::new(cli.quiet, cli.verbose);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.command, &printer)));
+    match ended {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(failure)) => {
+            printer.failure(&failure);
+            failure.exit().into()
+        }
+        Err(payload) => {
+            let failure = Failure::internal(&*payload);
+            printer.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
+    match command {
+        Command::Run(args) => run::run(args, printer),
+        Command::Validate(args) => validate::validate(args, printer),
+        Command::Graph(args) => draw::draw(args, printer),
+        Command::Why(args) => why::why(args, printer),
+        Command::Show(args) => show::show(args, printer),
+        Command::Ls(args) => list::list(args, printer),
+        Command::Verify(args) => verify::verify(args, printer),
+        Command::Gc(args) => gc::gc(args, printer),
+        Command::Schema => printer.data(&crate::spec::schema::schema()),
+        Command::Runtime(args) => runtime::runtime(args, printer),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "pipe", &mut script);
+            printer.data(&String::from_utf8_lossy(&script))
+        }
+    }
 }

@@ -20,7 +20,7 @@ mod fault;
 mod dummy;
 mod render;
 mod emit;
-mod suggest;
+pub mod suggest;
 
 pub use draft::Draft;
 pub use error::{Location, SpecError};

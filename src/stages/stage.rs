@@ -17,7 +17,7 @@ use crate::table::DataSet;
 /// A piece of work with named inputs and one output.
 ///
 /// A stage has no caching, timing or seeding of its own, and writes nothing but its own scratch folder: the runner does that.
-pub trait Stage {
+pub trait Stage: Sync {
     /// Names the code that computes the output; raised whenever the same configuration would give another output.
     fn code_version(&self) -> u32;
 
@@ -47,9 +47,10 @@ pub trait Stage {
 
 /// What a running stage gets from whoever runs it.
 pub trait Ctx: Report {
-    /// The stage's id.
+    /// The stage's id, for messages.
     fn stage(&self) -> &str;
-    /// The seed of this run; streams come from [`crate::base::seed::stream`] with the stage's id as first name.
+    /// The seed of this run; streams come from [`crate::base::seed::stream`], named by their purpose and never by the stage's
+    /// id: the cache knows equal work by its configuration and inputs, whatever it is called.
     fn seed(&self) -> u64;
     /// The folder that relative paths of the pipeline file start from.
     fn folder(&self) -> &Path;

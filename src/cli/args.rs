@@ -1,0 +1,218 @@
+//! The arguments of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::graph::GraphFormat;
+use super::seeds::Seeds;
+use crate::engine::Device;
+use crate::spec::Override;
+
+/// Runs declarative experiments for fine-tuning pretrained language models on small samples.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pipe",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes:\n  0    all went well\n  1    a stage failed, or `verify` found damage\n  2    bad usage or a bad pipeline file; nothing ran\n  130  interrupted; the same command goes on where it stopped\n\nData goes to stdout, everything else to stderr. NO_COLOR turns colours off; PIPE_HOME moves the folder of downloads."
+)]
+pub struct Cli {
+    /// Say only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline and print its results
+    Run(RunArgs),
+    /// Check a pipeline file without running anything
+    Validate(FileArgs),
+    /// Print the graph of a pipeline
+    Graph(GraphArgs),
+    /// Say why a stage would run, or not
+    Why(WhyArgs),
+    /// Print the results of a run
+    Show(ShowArgs),
+    /// List the runs, newest first
+    Ls(LsArgs),
+    /// Digest the cached outputs of a run anew
+    Verify(VerifyArgs),
+    /// Remove cached outputs that no run uses
+    Gc(GcArgs),
+    /// Print the JSON Schema of the pipeline file
+    Schema,
+    /// Say which ONNX Runtime is used, or install one
+    Runtime(RuntimeArgs),
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+/// A pipeline file with overrides.
+#[derive(Args, Debug)]
+pub struct FileArgs {
+    /// The pipeline file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Override a value of the file, such as `-S stages.tuned.train.epochs=3`; may be repeated
+    #[arg(short = 'S', long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<Override>,
+}
+
+/// What besides the file is part of the cache keys.
+#[derive(Args, Debug)]
+pub struct KeyArgs {
+    /// Run once for each of these seeds: `0..4` (both ends included) or `13,21,42`; default: the file's seed
+    #[arg(long, value_name = "SEEDS")]
+    pub seeds: Option<Seeds>,
+    /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU where one can be used)
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: Device,
+    /// Threads per stage; part of the cache keys, since results depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// Run nothing; print what would run, and why
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Run every stage again, cached or not
+    #[arg(short, long)]
+    pub force: bool,
+    /// Run only this stage and what it needs
+    #[arg(long, value_name = "STAGE")]
+    pub until: Option<String>,
+    /// Run up to this many stages at a time; the results are the same for any number
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// After a failure, go on with all that does not depend on it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    #[command(flatten)]
+    pub table: TableArgs,
+}
+
+/// How a table of results is printed.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Table")]
+pub struct TableArgs {
+    /// Print the rows as JSON
+    #[arg(long, conflicts_with_all = ["csv", "md"])]
+    pub json: bool,
+    /// Print the rows as CSV
+    #[arg(long, conflicts_with = "md")]
+    pub csv: bool,
+    /// Print the table as Markdown
+    #[arg(long)]
+    pub md: bool,
+    /// Sort by a metric (best first), a parameter or a column
+    #[arg(long, value_name = "COLUMN")]
+    pub sort_by: Option<String>,
+    /// Print only the first N
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Show this metric; may be repeated
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Vec<String>,
+    /// Decimals of the numbers [default: 4 for people, exact for JSON and CSV]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=17))]
+    pub precision: Option<u8>,
+}
+
+#[derive(Args, Debug)]
+pub struct GraphArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: GraphFormat,
+}
+
+#[derive(Args, Debug)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// The stage
+    #[arg(value_name = "STAGE")]
+    pub stage: String,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// The run: its name, the beginning or the end of it, or its folder
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+    /// Print the confusion matrix of every evaluation too
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    pub confusion: bool,
+    #[command(flatten)]
+    pub table: TableArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct LsArgs {
+    /// Print the runs as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print only the newest N
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// The run: its name, the beginning or the end of it, or its folder
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub run: String,
+}
+
+#[derive(Args, Debug)]
+pub struct GcArgs {
+    /// Keep outputs that are younger than this
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub keep_days: u32,
+    /// Remove nothing; say what would be removed
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RuntimeArgs {
+    #[command(subcommand)]
+    pub action: Option<RuntimeAction>,
+    /// For which device: cpu, cuda, cuda:N or auto
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
+    pub device: Device,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum RuntimeAction {
+    /// Install the library now, in place of at the first run
+    Install,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,21 @@
+//! How the program ends.
+
+use std::process::ExitCode;
+
+/// The exit codes; `pipe --help` lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Success = 0,
+    /// A stage failed, or a check found damage.
+    Failed = 1,
+    /// Bad usage or a bad pipeline file; nothing ran.
+    Usage = 2,
+    /// Stopped by the user.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}

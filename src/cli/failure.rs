@@ -1,0 +1,160 @@
+//! Every error that ends a command, and the one place that puts it into words.
+
+use std::any::Any;
+use std::error::Error;
+
+use miette::Diagnostic;
+
+use super::exit::Exit;
+use crate::runner::{RunError, StageFailure};
+use crate::spec::SpecError;
+use crate::table::TableError;
+use crate::table::format::FormatError;
+
+/// An error that ends a command.
+#[derive(Debug)]
+pub enum Failure {
+    /// Problems of a pipeline file, which has its own way to show them.
+    Spec(Box<SpecError>),
+    /// Stages that failed.
+    Stages(Vec<StageFailure>),
+    /// Anything else.
+    Other { exit: Exit, error: Box<dyn Diagnostic + Send + Sync> },
+}
+
+impl Failure {
+    /// Returns a failure of usage: nothing ran.
+    pub fn usage(message: impl Into<String>, hint: Option<String>) -> Failure {
+        Failure::Other { exit: Exit::Usage, error: Box::new(Plain { message: message.into(), hint }) }
+    }
+
+    /// Returns a failure of the program's own.
+    pub fn internal(payload: &(dyn Any + Send)) -> Failure {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned());
+        let hint = Some("this is a mistake in `pipe`; please report it".to_owned());
+        Failure::Other { exit: Exit::Failed, error: Box::new(Plain { message: format!("internal error: {text}"), hint }) }
+    }
+
+    /// Turns a failure before anything ran into one of usage.
+    pub fn before_anything_ran(error: RunError) -> Failure {
+        match error {
+            error @ RunError::Stage(_) => Failure::Other { exit: Exit::Usage, error: Box::new(error) },
+            error => error.into(),
+        }
+    }
+
+    /// Returns the exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Spec(_) => Exit::Usage,
+            Failure::Stages(_) => Exit::Failed,
+            Failure::Other { exit, .. } => *exit,
+        }
+    }
+}
+
+/// A message with a way out.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("{message}")]
+struct Plain {
+    message: String,
+    #[help]
+    hint: Option<String>,
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Failure {
+        Failure::Spec(Box::new(error))
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Failure {
+        let exit = match error {
+            RunError::NoRun { .. } | RunError::ManyRuns { .. } => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Failure::Other { exit, error: Box::new(error) }
+    }
+}
+
+impl From<TableError> for Failure {
+    fn from(error: TableError) -> Failure {
+        RunError::from(error).into()
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        RunError::from(error).into()
+    }
+}
+
+impl From<FormatError> for Failure {
+    fn from(error: FormatError) -> Failure {
+        let exit = if matches!(error, FormatError::NoColumn { .. }) { Exit::Usage } else { Exit::Failed };
+        Failure::Other { exit, error: Box::new(error) }
+    }
+}
+
+/// One line of an error: what it is and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    Error(String),
+    Cause(String),
+    Hint(String),
+}
+
+/// Puts an error into words: its message, its causes, and the ways out along the chain.
+pub fn lines(error: &dyn Diagnostic) -> Vec<Line> {
+    let mut lines = vec![Line::Error(error.to_string())];
+    let mut hints: Vec<String> = error.help().map(|help| help.to_string()).into_iter().collect();
+    let mut last = error.to_string();
+    let mut cause = |text: String, lines: &mut Vec<Line>| {
+        // A message that already quotes its cause needs no repetition.
+        if !last.contains(&text) {
+            lines.push(Line::Cause(text.clone()));
+        }
+        last = text;
+    };
+    let mut current = error;
+    while let Some(inner) = current.diagnostic_source() {
+        cause(inner.to_string(), &mut lines);
+        hints.extend(inner.help().map(|help| help.to_string()));
+        current = inner;
+    }
+    let mut source: Option<&dyn Error> = current.source();
+    while let Some(inner) = source {
+        cause(inner.to_string(), &mut lines);
+        source = inner.source();
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    lines.extend(hints.into_iter().filter(|hint| seen.insert(hint.clone())).map(Line::Hint));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error, Diagnostic)]
+    #[error("cannot read the model")]
+    #[diagnostic(help("fetch it again"))]
+    struct Middle(#[source] std::io::Error);
+
+    #[test]
+    fn an_error_tells_its_causes_and_the_way_out() {
+        let middle = Middle(std::io::Error::other("the disk is gone"));
+        let failure = RunError::from(StageFailure { stage: "tuned".into(), error: Box::new(middle) });
+        assert_eq!(
+            lines(&failure),
+            [
+                Line::Error("stage `tuned` failed".into()),
+                Line::Cause("cannot read the model".into()),
+                Line::Cause("the disk is gone".into()),
+                Line::Hint("fetch it again".into()),
+            ]
+        );
+    }
+}

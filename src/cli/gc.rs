@@ -1,0 +1,43 @@
+//! `pipe gc`: removes cached outputs that no run uses.
+
+use super::args::GcArgs;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::printer::Printer;
+use crate::runner::{Project, gc as collector};
+
+/// Removes cached outputs that no run uses, and says what it freed.
+pub fn gc(args: &GcArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let freed = collector::collect(&Project::here()?, args.keep_days, args.dry_run)?;
+    let verb = if args.dry_run { "would remove" } else { "removed" };
+    for one in &freed {
+        printer.status(&format!("{verb} {} ({})", one.what, size(one.bytes)));
+    }
+    let bytes = freed.iter().map(|one| one.bytes).sum();
+    let verb = if args.dry_run { "would free" } else { "freed" };
+    printer.status(&format!("{verb} {}", size(bytes)));
+    Ok(Exit::Success)
+}
+
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_are_for_people() {
+        let sizes = [0, 999, 1000, 999_960, 2_500_000_000].map(super::size);
+        assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "1.0 MB", "2.5 GB"]);
+    }
+}

@@ -1,0 +1,66 @@
+//! From the arguments to a run whose keys are known.
+
+use super::args::{FileArgs, KeyArgs};
+use super::failure::Failure;
+use super::printer::Printer;
+use super::progress::Preparation;
+use crate::dag::{self, Plan};
+use crate::runner::{Pipeline, Prepared, Settings, jobs, prepare};
+use crate::spec::{Spec, suggest};
+use crate::stages::StageId;
+
+/// Reads and checks a pipeline file.
+pub fn file(args: &FileArgs) -> Result<(Spec, Plan), Failure> {
+    Ok(dag::open(&args.file, &args.set)?)
+}
+
+/// Returns the id of a stage of the plan.
+pub fn stage(plan: &Plan, name: &str) -> Result<StageId, Failure> {
+    let names = || plan.steps.iter().map(|step| step.id.0.as_str());
+    match plan.steps.iter().find(|step| step.id.0 == name) {
+        Some(step) => Ok(step.id.clone()),
+        None => {
+            let hint = suggest::hint(name, "the stages are", names().collect::<Vec<_>>());
+            Err(Failure::usage(format!("there is no stage `{name}`"), hint))
+        }
+    }
+}
+
+/// How a run goes, besides what is part of the keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner {
+    pub workers: usize,
+    pub keep_going: bool,
+    pub force: bool,
+    /// Whether a missing runtime is installed; commands that only look do not.
+    pub install: bool,
+}
+
+/// Computes the keys of a plan.
+pub fn keys<'a>(
+    spec: &Spec,
+    plan: &'a Plan,
+    args: &KeyArgs,
+    manner: Manner,
+    printer: &Printer,
+) -> Result<Prepared<'a>, Failure> {
+    let pipeline = Pipeline {
+        path: spec.path.clone(),
+        folder: spec.folder.clone(),
+        name: spec.name.clone(),
+        params: spec.params.clone(),
+        source: spec.source.clone(),
+        resolved: spec.resolved(),
+    };
+    let settings = Settings {
+        seeds: args.seeds.as_ref().map_or_else(|| vec![spec.seed], |seeds| seeds.0.clone()),
+        workers: manner.workers.max(1),
+        keep_going: manner.keep_going,
+        force: manner.force,
+        device: args.device,
+        threads: args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+        command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+    };
+    let preparation = Preparation::new(printer);
+    prepare(pipeline, jobs(plan)?, settings, manner.install, &preparation).map_err(Failure::before_anything_ran)
+}

@@ -1,0 +1,59 @@
+//! `pipe show`: prints the results of a run.
+
+use super::args::ShowArgs;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::printer::Printer;
+use super::tables;
+use crate::base::clock;
+use crate::runner::cache::Cache;
+use crate::runner::runs::{self, Run};
+use crate::runner::Project;
+use crate::stages::Evaluation;
+use crate::table::{ResultTable, format};
+
+/// Prints the results of a run.
+pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let project = Project::here()?;
+    let run = runs::find(&project, Some(&args.run))?;
+    let about = &run.provenance;
+    let time = clock::duration(about.seconds);
+    printer.status(&format!("run {}: {}, {time}, {}", about.run, run.status(), about.pipeline));
+    if let Some(error) = &about.error {
+        printer.warning(error);
+    }
+    if !run.folder.join("results.parquet").is_file() {
+        let hint = Some(format!("`pipe run {}` goes on where it stopped", about.pipeline));
+        return Err(Failure::usage(format!("run `{}` has no results: it is {}", about.run, run.status()), hint));
+    }
+    let table = ResultTable::read(&run.folder)?;
+    let mut text = tables::render(&table, &args.table, printer)?;
+    let precision = args.table.precision.map_or(4, usize::from);
+    for row in &table.rows {
+        let title = format!("\n{}, seed {}, {}\n", row.stage, row.seed, row.split);
+        if printer.is_verbose() && !args.table.is_for_programs() {
+            text.push_str(&title);
+            text.push_str(format::per_class(row, precision, printer.width()).trim_end());
+            text.push('\n');
+        }
+        if args.confusion {
+            let evaluation = evaluation(&project, &run, &row.stage, row.seed)?;
+            text.push_str(&title);
+            text.push_str("rows: true class; columns: predicted class\n");
+            text.push_str(format::confusion(&evaluation.labels, &evaluation.confusion, printer.width()).trim_end());
+            text.push('\n');
+        }
+    }
+    printer.data(&text)
+}
+
+/// Returns an evaluation of a run from the cache.
+fn evaluation(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<Evaluation, Failure> {
+    let record = run.provenance.stages.iter().find(|record| record.stage == stage && record.seed == seed);
+    let entry = record.and_then(|record| Cache::new(project).entry(&record.key));
+    let Some(entry) = entry else {
+        let hint = Some(format!("`pipe run {}` computes it again", run.provenance.pipeline));
+        return Err(Failure::usage(format!("the output of stage `{stage}` is no longer in the cache"), hint));
+    };
+    Evaluation::read(&entry.artifact()).map_err(|error| Failure::Other { exit: Exit::Failed, error })
+}

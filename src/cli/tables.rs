@@ -1,0 +1,48 @@
+//! Result tables on stdout, in the form asked for.
+
+use super::args::TableArgs;
+use super::failure::Failure;
+use super::printer::Printer;
+use crate::table::ResultTable;
+use crate::table::format::{self, Options};
+
+/// Returns the table in the form asked for.
+pub fn render(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<String, Failure> {
+    let options = Options {
+        metrics: args.metric.clone(),
+        sort_by: args.sort_by.clone(),
+        top: args.top,
+        precision: args.precision.map(usize::from),
+    };
+    let mut text = match args {
+        TableArgs { json: true, .. } => format::json(table, &options)?,
+        TableArgs { csv: true, .. } => format::csv(table, &options)?,
+        TableArgs { md: true, .. } => format::markdown(table, &options)?,
+        _ => format::terminal(table, &options, printer.width())?,
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+impl TableArgs {
+    /// Says whether a program will read the table, which gets one even without rows.
+    pub fn is_for_programs(&self) -> bool {
+        self.json || self.csv
+    }
+}
+
+/// Lays lines of cells out in columns two spaces apart; the last column is not padded.
+pub fn columns(lines: &[Vec<String>]) -> String {
+    let count = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}

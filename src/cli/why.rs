@@ -1,0 +1,79 @@
+//! `pipe why`: says why a stage would run, or not.
+
+use std::collections::BTreeSet;
+
+use super::args::WhyArgs;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::open::{self, Manner};
+use super::printer::Printer;
+use crate::runner::Prepared;
+use crate::runner::explain::{Change, Reason};
+use crate::spec::Spec;
+
+/// Says why a stage would run, or not, following changed inputs upstream.
+pub fn why(args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let (spec, plan) = open::file(&args.file)?;
+    let stage = open::stage(&plan, &args.stage)?;
+    let prepared = open::keys(&spec, &plan, &args.keys, Manner::default(), printer)?;
+    let mut text = String::new();
+    let mut told = BTreeSet::new();
+    if let Some(job) = prepared.jobs.iter().position(|job| job.id == stage.0) {
+        for &seed in &prepared.tasks.seeds {
+            explain(&prepared, &spec, job, seed, 0, &mut told, &mut text);
+        }
+    }
+    printer.data(&text)
+}
+
+/// Writes the reason of one stage for one seed, then those of its changed inputs, indented below it.
+fn explain(
+    prepared: &Prepared<'_>,
+    spec: &Spec,
+    job: usize,
+    seed: u64,
+    depth: usize,
+    told: &mut BTreeSet<usize>,
+    text: &mut String,
+) {
+    let Some(index) = prepared.tasks.index(job, seed) else { return };
+    if !told.insert(index) {
+        return;
+    }
+    let task = &prepared.tasks.all[index];
+    let indent = "  ".repeat(depth);
+    let label = &task.label;
+    let mut line = |content: String| {
+        text.push_str(&indent);
+        text.push_str(&content);
+        text.push('\n');
+    };
+    let id = &prepared.jobs[job].id;
+    let reason = prepared.reason(job, seed, index);
+    let key = task.key.short();
+    let changes = match reason {
+        Reason::Cached => return line(format!("`{label}` would not run: its output is cached (key {key})")),
+        Reason::Changed(changes) => changes,
+        other => return line(format!("`{label}` would run: {other} (key {key})")),
+    };
+    let before = prepared.ledger.last(id, seed).map_or("none".to_owned(), |last| last.key.short());
+    line(format!("`{label}` would run: its key changed from {before} to {key}"));
+    for change in &changes {
+        match change {
+            Change::Config { key, .. } => {
+                let kind = prepared.jobs[job].kind_name;
+                let place = spec.locate(&format!("stages.{id}.{kind}.{key}")).map_or(String::new(), |place| {
+                    format!(" ({}:{}:{})", spec.path.display(), place.line, place.column)
+                });
+                line(format!("  {change}{place}"));
+            }
+            _ => line(format!("  {change}")),
+        }
+    }
+    for change in &changes {
+        let Change::Input { field, .. } = change else { continue };
+        if let Some(input) = prepared.jobs[job].inputs.iter().find(|input| input.field == field) {
+            explain(prepared, spec, input.step, seed, depth + 1, told, text);
+        }
+    }
+}

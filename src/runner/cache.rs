@@ -1,0 +1,419 @@
+//! The content-addressed outputs of stages: `.pipe/cache/<key>/` with `artifact/…`, `key.json` and `done.json`.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::key::KeyMaterial;
+use super::lock::KeyLock;
+use super::project::Project;
+use crate::base::clock;
+use crate::base::digest::Digest;
+use crate::base::files::{create_folder_atomic, write_atomic};
+use crate::stages::StageError;
+
+/// The layout of the cache. It is part of every key, so that another layout never meets this one's entries.
+pub const FORMAT: u32 = 1;
+
+const ARTIFACT: &str = "artifact";
+const KEY: &str = "key.json";
+const DONE: &str = "done.json";
+const DAMAGED: &str = ".damaged-";
+const TEMPORARY: &str = ".tmp-";
+
+/// The outputs of stages by key, shared safely by any number of processes.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    state: PathBuf,
+}
+
+/// A finished output.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub key: Digest,
+    pub folder: PathBuf,
+    pub done: Done,
+}
+
+/// What `done.json` says of a finished output. It is written last, so an entry with it is whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    pub format: u32,
+    /// The stage that first computed it, and in which pipeline file (relative to the project's root).
+    pub stage: String,
+    pub pipeline: String,
+    pub seed: u64,
+    pub created: String,
+    /// How long the work took.
+    pub seconds: f64,
+    /// The artifact's files by relative path.
+    pub files: BTreeMap<String, FileRecord>,
+}
+
+/// A file of an artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileRecord {
+    pub size: u64,
+    pub digest: Digest,
+}
+
+/// What the cache has for a key.
+#[derive(Debug)]
+pub enum Lookup {
+    Hit(Entry),
+    Miss,
+    /// There is something that cannot be used, and why.
+    Damaged(String),
+}
+
+impl Entry {
+    /// Returns the folder that the artifact was written to.
+    pub fn artifact(&self) -> PathBuf {
+        self.folder.join(ARTIFACT)
+    }
+
+    /// Returns the size of the artifact's files together.
+    pub fn bytes(&self) -> u64 {
+        self.done.files.values().map(|file| file.size).sum()
+    }
+
+    /// Digests every file anew; returns what is wrong, a line per file.
+    pub fn verify(&self) -> io::Result<Vec<String>> {
+        let mut problems = Vec::new();
+        for (name, record) in &self.done.files {
+            let path = self.artifact().join(name);
+            if !path.is_file() {
+                problems.push(format!("`{}` is missing", path.display()));
+                continue;
+            }
+            let found = Digest::of_file(&path)?;
+            if found != record.digest {
+                problems.push(format!(
+                    "`{}` has digest {}, expected {}",
+                    path.display(),
+                    found.short(),
+                    record.digest.short()
+                ));
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Returns the material of the key.
+    pub fn material(&self) -> Option<KeyMaterial> {
+        serde_json::from_slice(&fs::read(self.folder.join(KEY)).ok()?).ok()
+    }
+
+    /// Checks names and sizes: cheap enough for every hit.
+    fn check(&self) -> Result<(), String> {
+        for (name, record) in &self.done.files {
+            match fs::metadata(self.artifact().join(name)) {
+                Ok(found) if found.len() == record.size => {}
+                Ok(found) => return Err(format!("`{name}` has {} bytes, expected {}", found.len(), record.size)),
+                Err(_) => return Err(format!("`{name}` is missing")),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cache {
+    /// Opens the cache of a project; nothing is written before the first output.
+    pub fn new(project: &Project) -> Cache {
+        Cache { state: project.state() }
+    }
+
+    /// Looks a key up, checking that the entry's files have their sizes.
+    pub fn find(&self, key: &Digest) -> Lookup {
+        let folder = self.folder(key);
+        if !folder.is_dir() {
+            return Lookup::Miss;
+        }
+        let done: Done = match fs::read(folder.join(DONE)).map(|bytes| serde_json::from_slice(&bytes)) {
+            Ok(Ok(done)) => done,
+            Ok(Err(error)) => return Lookup::Damaged(format!("`{DONE}` cannot be read: {error}")),
+            Err(_) => return Lookup::Damaged(format!("`{DONE}` is missing")),
+        };
+        if done.format != FORMAT {
+            return Lookup::Damaged(format!("it has format {}, expected {FORMAT}", done.format));
+        }
+        let entry = Entry { key: *key, folder, done };
+        match entry.check() {
+            Ok(()) => Lookup::Hit(entry),
+            Err(reason) => Lookup::Damaged(reason),
+        }
+    }
+
+    /// Returns the entry of a key where it is whole.
+    pub fn entry(&self, key: &Digest) -> Option<Entry> {
+        match self.find(key) {
+            Lookup::Hit(entry) => Some(entry),
+            Lookup::Miss | Lookup::Damaged(_) => None,
+        }
+    }
+
+    /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at all; the caller holds the key's lock.
+    pub fn store(
+        &self,
+        key: &Digest,
+        material: &KeyMaterial,
+        about: Done,
+        write: impl FnOnce(&Path) -> Result<(), StageError>,
+    ) -> Result<Entry, StageError> {
+        self.mark_folder().map_err(boxed)?;
+        let mut done = about;
+        create_folder_atomic::<Stored>(&self.folder(key), |folder| {
+            let artifact = folder.join(ARTIFACT);
+            fs::create_dir(&artifact)?;
+            write(&artifact)?;
+            done.files = records(&artifact)?;
+            write_atomic(&folder.join(KEY), &json(material)?)?;
+            write_atomic(&folder.join(DONE), &json(&done)?)?;
+            Ok(())
+        })
+        .map_err(|stored| stored.0)?;
+        Ok(Entry { key: *key, folder: self.folder(key), done })
+    }
+
+    /// Moves an entry out of the way, where `gc` finds it.
+    pub fn set_aside(&self, key: &Digest) -> io::Result<()> {
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(());
+        }
+        let mut number = 0;
+        loop {
+            let aside = self.cache().join(format!("{DAMAGED}{}-{number}", key.short()));
+            if !aside.exists() {
+                return fs::rename(&folder, aside);
+            }
+            number += 1;
+        }
+    }
+
+    /// Removes an entry: out of sight at once, then file by file. The caller holds the key's lock.
+    pub fn remove(&self, key: &Digest) -> io::Result<()> {
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(());
+        }
+        let doomed = self.cache().join(format!("{TEMPORARY}removed-{key}"));
+        remove_if_there(&doomed)?;
+        fs::rename(&folder, &doomed)?;
+        fs::remove_dir_all(&doomed)
+    }
+
+    /// Waits for the right to compute a key. Returns `None` where `stop` says so while waiting.
+    pub fn lock(&self, key: &Digest, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> io::Result<Option<KeyLock>> {
+        self.mark_folder()?;
+        KeyLock::acquire(&self.state.join("locks").join(key.to_string()), waiting, stop)
+    }
+
+    /// Returns the folder for unfinished work at a key, made if need be.
+    pub fn scratch(&self, key: &Digest) -> io::Result<PathBuf> {
+        let folder = self.work().join(key.to_string());
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Removes the unfinished work at a key.
+    pub fn clear_scratch(&self, key: &Digest) -> io::Result<()> {
+        remove_if_there(&self.work().join(key.to_string()))
+    }
+
+    /// Lists the keys that the cache has entries for, damaged ones included, sorted.
+    pub fn keys(&self) -> io::Result<Vec<Digest>> {
+        Ok(names(&self.cache())?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Lists what interrupted writers and damaged entries left behind in the cache.
+    pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
+        let left = |name: &String| name.starts_with(DAMAGED) || name.starts_with(TEMPORARY);
+        Ok(names(&self.cache())?.iter().filter(|name| left(name)).map(|name| self.cache().join(name)).collect())
+    }
+
+    /// Lists the folders of unfinished work, with their keys.
+    pub fn unfinished(&self) -> io::Result<Vec<(Digest, PathBuf)>> {
+        let found = names(&self.work())?;
+        Ok(found.iter().filter_map(|name| Some((name.parse().ok()?, self.work().join(name)))).collect())
+    }
+
+    /// Returns where the entry of a key lies, or would lie.
+    pub fn folder(&self, key: &Digest) -> PathBuf {
+        self.cache().join(key.to_string())
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.state.join("cache")
+    }
+
+    fn work(&self) -> PathBuf {
+        self.state.join("work")
+    }
+
+    /// Keeps the folder out of version control, whatever the project's own rules say.
+    fn mark_folder(&self) -> io::Result<()> {
+        let ignore = self.state.join(".gitignore");
+        if ignore.exists() { Ok(()) } else { write_atomic(&ignore, b"*\n") }
+    }
+}
+
+impl Done {
+    /// Describes an output that is about to be stored.
+    pub fn new(stage: &str, pipeline: &str, seed: u64, seconds: f64) -> Done {
+        Done {
+            format: FORMAT,
+            stage: stage.to_owned(),
+            pipeline: pipeline.to_owned(),
+            seed,
+            created: clock::text(clock::now_utc()),
+            seconds,
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// An error while storing: the stage's own or the disk's.
+struct Stored(StageError);
+
+impl From<io::Error> for Stored {
+    fn from(error: io::Error) -> Stored {
+        Stored(boxed(error))
+    }
+}
+
+impl From<StageError> for Stored {
+    fn from(error: StageError) -> Stored {
+        Stored(error)
+    }
+}
+
+/// Returns an I/O error as a stage's error.
+pub fn boxed(error: io::Error) -> StageError {
+    Box::new(super::error::RunError::Io(error))
+}
+
+/// Removes a folder, whether it is there or not.
+pub fn remove_if_there(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Lists the names in a folder, sorted; none where there is no such folder.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Digests every file below a folder.
+fn records(folder: &Path) -> io::Result<BTreeMap<String, FileRecord>> {
+    let mut records = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        for entry in fs::read_dir(&current)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            let record = FileRecord { size: fs::metadata(&path)?.len(), digest: Digest::of_file(&path)? };
+            records.insert(name, record);
+        }
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing::{Line, TestError};
+
+    fn cache() -> Result<(tempfile::TempDir, Cache, Digest, KeyMaterial), TestError> {
+        let folder = tempfile::tempdir()?;
+        let cache = Cache::new(&Project { root: folder.path().to_owned() });
+        let line = Line::new();
+        let material = line.tasks(&[1]).all.remove(0).material;
+        Ok((folder, cache, material.key(), material))
+    }
+
+    fn fill(folder: &Path) -> Result<(), StageError> {
+        fs::create_dir(folder.join("deep")).map_err(boxed)?;
+        fs::write(folder.join("deep/a.txt"), "one").map_err(boxed)?;
+        fs::write(folder.join("b.txt"), "two").map_err(boxed)
+    }
+
+    #[test]
+    fn an_entry_comes_back_with_its_material() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        assert!(matches!(cache.find(&key), Lookup::Miss));
+        let stored = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+        let found = cache.entry(&key).ok_or("a hit")?;
+        assert_eq!(found.done, stored.done);
+        assert_eq!(found.done.files.keys().collect::<Vec<_>>(), ["b.txt", "deep/a.txt"]);
+        assert_eq!(found.bytes(), 6);
+        assert_eq!(found.material(), Some(material));
+        assert_eq!(found.verify()?, Vec::<String>::new());
+        assert_eq!(cache.keys()?, [key]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_failed_write_leaves_no_entry() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        let failed = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
+            fs::write(folder.join("half"), "x").map_err(boxed)?;
+            Err(boxed(io::Error::other("no space left")))
+        });
+        assert!(failed.is_err());
+        assert!(matches!(cache.find(&key), Lookup::Miss));
+        assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
+        Ok(())
+    }
+
+    #[test]
+    fn damage_is_found_and_set_aside() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        let damage: [(&str, &dyn Fn(&Entry) -> io::Result<()>); 4] = [
+            ("`b.txt` has 1 bytes, expected 3", &|entry| fs::write(entry.artifact().join("b.txt"), "x")),
+            ("`deep/a.txt` is missing", &|entry| fs::remove_file(entry.artifact().join("deep/a.txt"))),
+            ("`done.json` is missing", &|entry| fs::remove_file(entry.folder.join(DONE))),
+            ("`done.json` cannot be read", &|entry| fs::write(entry.folder.join(DONE), "{")),
+        ];
+        for (expected, apply) in damage {
+            let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+            apply(&entry)?;
+            match cache.find(&key) {
+                Lookup::Damaged(reason) => assert!(reason.starts_with(expected), "{reason}"),
+                other => return Err(format!("{expected}: {other:?}").into()),
+            }
+            cache.set_aside(&key)?;
+            assert!(matches!(cache.find(&key), Lookup::Miss));
+        }
+        assert_eq!(cache.leftovers()?.len(), 4);
+        // A change that keeps the size is found by digests only.
+        let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+        fs::write(entry.artifact().join("b.txt"), "twp")?;
+        assert!(cache.entry(&key).is_some());
+        assert_eq!(entry.verify()?.len(), 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! What goes wrong while a plan runs.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use miette::Diagnostic;
+
+use crate::engine::RuntimeError;
+use crate::stages::StageError;
+use crate::table::TableError;
+
+/// A failure of the runner's own work, or of a stage.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum RunError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Stage(#[from] StageFailure),
+    #[error("cannot write the configuration of stage `{stage}` as JSON: {reason}")]
+    Config { stage: String, reason: String },
+    #[error("there is no run `{name}` in `{folder}`")]
+    NoRun {
+        name: String,
+        folder: String,
+        #[help]
+        hint: String,
+    },
+    #[error("`{name}` names {} runs: {}", found.len(), found.join(", "))]
+    #[diagnostic(help("give more of the name"))]
+    ManyRuns { name: String, found: Vec<String> },
+    #[error("`{file}` is damaged: {reason}")]
+    #[diagnostic(help("it was not written by this version of `pipe`, or not to its end"))]
+    Damaged { file: String, reason: String },
+}
+
+/// A stage that failed, with its own error behind it.
+#[derive(Debug)]
+pub struct StageFailure {
+    /// The stage, with its seed where there are several.
+    pub stage: String,
+    pub error: StageError,
+}
+
+impl fmt::Display for StageFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stage `{}` failed", self.stage)
+    }
+}
+
+impl Error for StageFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.error)
+    }
+}
+
+impl Diagnostic for StageFailure {
+    fn diagnostic_source(&self) -> Option<&dyn Diagnostic> {
+        Some(&*self.error)
+    }
+}

@@ -1,0 +1,89 @@
+//! Frees what no run needs any more.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use fs_err as fs;
+use jiff::{SignedDuration, Timestamp};
+
+use super::cache::{Cache, remove_if_there};
+use super::error::RunError;
+use super::project::Project;
+use super::runs;
+use crate::base::clock;
+use crate::base::digest::Digest;
+
+/// Something that was, or would be, removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freed {
+    /// For people: the stage and when it was computed, or what else it is.
+    pub what: String,
+    pub bytes: u64,
+}
+
+/// How long files that interrupted writers left behind are kept: longer than any writer lives between two writes.
+const LEFTOVER_HOURS: i64 = 24;
+
+/// Removes the outputs that no run in `runs/` uses and that are older than `keep_days`, unfinished work of that age, and
+/// what damage and interruptions left behind. With `dry_run`, only says what it would remove.
+pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<Freed>, RunError> {
+    let cache = Cache::new(project);
+    let used: BTreeSet<Digest> = runs::list(project)?
+        .iter()
+        .flat_map(|run| run.provenance.stages.iter().map(|stage| stage.key))
+        .collect();
+    let now = clock::now_utc();
+    let is_old = |moment: Timestamp, hours: i64| now.duration_since(moment) > SignedDuration::from_hours(hours);
+    let keep_hours = i64::from(keep_days) * 24;
+    let mut freed = Vec::new();
+    for key in cache.keys()?.into_iter().filter(|key| !used.contains(key)) {
+        let Some(entry) = cache.entry(&key) else { continue };
+        let created: Option<Timestamp> = entry.done.created.parse().ok();
+        if !created.is_some_and(|created| is_old(created, keep_hours)) {
+            continue;
+        }
+        // Whoever computes this very key now holds the lock; then it is not old after all.
+        let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
+        let what = format!("output of `{}` in `{}`, {}", entry.done.stage, entry.done.pipeline, entry.done.created);
+        freed.push(Freed { what, bytes: size(&entry.folder)? });
+        if !dry_run {
+            cache.remove(&key)?;
+        }
+    }
+    for (key, folder) in cache.unfinished()? {
+        if !modified(&folder).is_some_and(|moment| is_old(moment, keep_hours)) {
+            continue;
+        }
+        let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
+        freed.push(Freed { what: format!("unfinished work {}", key.short()), bytes: size(&folder)? });
+        if !dry_run {
+            remove_if_there(&folder)?;
+        }
+    }
+    for folder in cache.leftovers()? {
+        if !modified(&folder).is_some_and(|moment| is_old(moment, LEFTOVER_HOURS)) {
+            continue;
+        }
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        freed.push(Freed { what: format!("leftover `{name}`"), bytes: size(&folder)? });
+        if !dry_run {
+            remove_if_there(&folder)?;
+        }
+    }
+    Ok(freed)
+}
+
+fn modified(path: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(fs::metadata(path).ok()?.modified().ok()?).ok()
+}
+
+/// Returns the bytes of all files below a folder.
+fn size(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}

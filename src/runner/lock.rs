@@ -1,0 +1,70 @@
+//! The right to compute one key, held by one thread of one process at a time.
+
+use std::fs::TryLockError;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use fs_err as fs;
+
+/// A locked file; the system frees it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct KeyLock {
+    _file: fs::File,
+}
+
+impl KeyLock {
+    /// Takes the lock at once, or returns `None` where another holds it.
+    pub fn try_acquire(path: &Path) -> io::Result<Option<KeyLock>> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(KeyLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Takes the lock, calling `waiting` once where another holds it. Returns `None` where `stop` says so meanwhile.
+    pub fn acquire(path: &Path, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> io::Result<Option<KeyLock>> {
+        let mut waiting = Some(waiting);
+        loop {
+            if let Some(lock) = KeyLock::try_acquire(path)? {
+                return Ok(Some(lock));
+            }
+            if stop() {
+                return Ok(None);
+            }
+            if let Some(tell) = waiting.take() {
+                tell();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<fs::File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_waiting_can_stop() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("locks/key");
+        let held = KeyLock::acquire(&path, || {}, || false)?;
+        assert!(held.is_some());
+        assert!(KeyLock::try_acquire(&path)?.is_none());
+        let mut told = false;
+        let second = KeyLock::acquire(&path, || told = true, || true)?;
+        assert!(second.is_none() && !told);
+        drop(held);
+        assert!(KeyLock::try_acquire(&path)?.is_some());
+        Ok(())
+    }
+}

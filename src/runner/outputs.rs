@@ -1,0 +1,91 @@
+//! The tables of a run, gathered from the outputs of its stages.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::cache::Cache;
+use super::error::{RunError, StageFailure};
+use super::job::Job;
+use super::provenance::Best;
+use super::scheduler::Outcome;
+use super::tasks::Tasks;
+use crate::stages::{Evaluation, Kind, Split, StageError};
+use crate::table::tag::Tag;
+use crate::table::{Curves, ResultRow, ResultTable, curves, predictions};
+
+/// Writes `results.parquet`, `results.csv`, `predictions.parquet` and `curves.parquet` of everything that is done into a run's folder.
+pub(super) fn write(
+    folder: &Path,
+    run: &str,
+    pipeline: &str,
+    params: &IndexMap<String, Value>,
+    jobs: &[Job<'_>],
+    tasks: &Tasks,
+    outcomes: &[Outcome],
+    cache: &Cache,
+) -> Result<ResultTable, RunError> {
+    let mut evaluations: Vec<(Tag, Evaluation)> = Vec::new();
+    let mut all_curves: Vec<(Tag, Curves)> = Vec::new();
+    for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
+        let task = &tasks.all[task];
+        let tag = Tag { stage: jobs[job].id.clone(), trial: None, seed };
+        let Some(entry) = cache.entry(&task.key) else { continue };
+        let failed = |error: StageError| StageFailure { stage: task.label.clone(), error };
+        match jobs[job].output {
+            Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
+            Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),
+            Kind::Data => {}
+        }
+    }
+    let rows = evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, params, tag, evaluation)).collect();
+    let table = ResultTable { rows };
+    table.write(folder)?;
+    let blocks: Vec<_> =
+        evaluations.iter().map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice())).collect();
+    predictions::write_run(folder, &blocks)?;
+    let blocks: Vec<(Tag, &Curves)> = all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
+    curves::write_run(folder, &blocks)?;
+    Ok(table)
+}
+
+/// Returns the evaluate stage with the best mean of its main metric: macro F1 where there is one, else accuracy.
+pub(super) fn best(table: &ResultTable) -> Option<Best> {
+    let names = table.metric_names();
+    let metric = ["macro_f1", "accuracy"].into_iter().find(|name| names.contains(*name))?;
+    let mut values: IndexMap<(&str, &str), Vec<f64>> = IndexMap::new();
+    for row in &table.rows {
+        let found = row.metrics.get(metric).copied();
+        values.entry((&row.stage, &row.split)).or_default().extend(found.filter(|value| value.is_finite()));
+    }
+    values
+        .iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|((stage, _), values)| (*stage, values.iter().sum::<f64>() / values.len() as f64))
+        .reduce(|best, other| if other.1 > best.1 { other } else { best })
+        .map(|(stage, value)| Best { stage: stage.to_owned(), metric: metric.to_owned(), value })
+}
+
+fn row(run: &str, pipeline: &str, params: &IndexMap<String, Value>, tag: &Tag, evaluation: &Evaluation) -> ResultRow {
+    let split = match evaluation.split {
+        Split::Train => "train",
+        Split::Dev => "dev",
+        Split::Test => "test",
+    };
+    ResultRow {
+        run: run.to_owned(),
+        pipeline: pipeline.to_owned(),
+        stage: tag.stage.clone(),
+        trial: tag.trial,
+        seed: tag.seed,
+        split: split.to_owned(),
+        n: evaluation.predictions.len() as u64,
+        params: params.clone(),
+        metrics: evaluation.metrics.clone(),
+        steps: evaluation.training.steps,
+        seconds: evaluation.training.seconds,
+        backend: evaluation.training.backend.clone(),
+        device: evaluation.training.device.clone(),
+    }
+}

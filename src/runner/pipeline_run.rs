@@ -1,0 +1,341 @@
+//! One run of a pipeline, from checked plan to finished folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::cache::{Cache, Lookup};
+use super::error::{RunError, StageFailure};
+use super::explain::{Reason, explain};
+use super::interrupt::Interrupt;
+use super::job::Job;
+use super::key::RuntimeMaterial;
+use super::ledger::Ledger;
+use super::observer::{Both, Event, Observer};
+use super::outputs;
+use super::project::Project;
+use super::provenance::{FORMAT, Git, Machine, Provenance, RuntimeRecord, StageRecord, Status};
+use super::run_folder::{RunFolder, link_latest};
+use super::runs::{self, Run};
+use super::scheduler::{Outcome, Scheduler};
+use super::tasks::Tasks;
+use crate::base::clock::{self, Stopwatch};
+use crate::base::digest::Digest;
+use crate::base::report::Report;
+use crate::engine::{Device, Runtime};
+use crate::stages::External;
+use crate::table::ResultTable;
+
+/// What the runner needs of a pipeline besides its stages.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// The pipeline file.
+    pub path: PathBuf,
+    /// What relative paths in it start from.
+    pub folder: PathBuf,
+    pub name: String,
+    /// The parameters, for the `param.*` columns.
+    pub params: IndexMap<String, Value>,
+    /// The file as it was read, and with everything filled in.
+    pub source: String,
+    pub resolved: String,
+}
+
+/// How a run goes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The plan runs once for each.
+    pub seeds: Vec<u64>,
+    /// How many stages run at a time.
+    pub workers: usize,
+    /// Whether a failure stops only what depends on it.
+    pub keep_going: bool,
+    /// Whether cached outputs are computed again.
+    pub force: bool,
+    pub device: Device,
+    /// Threads of the engine per stage. Part of the keys, and so never derived from `workers`.
+    pub threads: usize,
+    /// The command line, for the record.
+    pub command: Vec<String>,
+}
+
+/// A run whose keys are known, before anything runs.
+pub struct Prepared<'a> {
+    pub project: Project,
+    pub cache: Cache,
+    pub jobs: Vec<Job<'a>>,
+    pub tasks: Tasks,
+    pub ledger: Ledger,
+    pipeline: Pipeline,
+    /// The pipeline file relative to the project's root.
+    file: String,
+    settings: Settings,
+    runtime: Option<RuntimeRecord>,
+    externals: Vec<Vec<External>>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The run's id and folder; those of the earlier run where there was nothing to do.
+    pub run: String,
+    pub folder: PathBuf,
+    pub status: Status,
+    /// Whether everything was cached and an earlier run already has these results.
+    pub nothing_to_do: bool,
+    pub computed: usize,
+    pub cached: usize,
+    pub failures: Vec<StageFailure>,
+    /// The labels of tasks that did not run because of the failures or the interruption.
+    pub not_run: Vec<String>,
+    pub table: ResultTable,
+}
+
+/// Computes every key: reads the files that stages depend on, and finds ONNX Runtime where a stage uses it. With
+/// `install`, a missing runtime is installed now, since its library is part of the keys.
+pub fn prepare<'a>(
+    pipeline: Pipeline,
+    jobs: Vec<Job<'a>>,
+    settings: Settings,
+    install: bool,
+    report: &dyn Report,
+) -> Result<Prepared<'a>, RunError> {
+    let project = Project::of_file(&pipeline.path)?;
+    let runtime = match jobs.iter().any(|job| job.stage.uses_runtime()) {
+        true => Some(runtime_record(settings.device, install, report)?),
+        false => None,
+    };
+    let material = runtime.as_ref().map(|runtime| RuntimeMaterial {
+        version: runtime.version.clone(),
+        library: runtime.digest,
+        device: settings.device.to_string(),
+        threads: settings.threads,
+    });
+    let externals = jobs
+        .iter()
+        .map(|job| {
+            let found = job.stage.externals(&pipeline.folder);
+            found.map_err(|error| StageFailure { stage: job.id.clone(), error })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let tasks = Tasks::new(&jobs, &settings.seeds, material.as_ref(), &externals);
+    let file = project.relative(&pipeline.path);
+    let ledger = Ledger::read(&project, &file);
+    let cache = Cache::new(&project);
+    Ok(Prepared { project, cache, jobs, tasks, ledger, pipeline, file, settings, runtime, externals })
+}
+
+impl Prepared<'_> {
+    /// Says of every task, in order, whether it would run and why.
+    pub fn reasons(&self) -> Vec<(&str, Reason)> {
+        let mut seen = BTreeSet::new();
+        let mut reasons = Vec::new();
+        for (job, seed, task) in self.tasks.uses() {
+            if seen.insert((job, task)) {
+                let label = match self.tasks.all[task].job == job {
+                    true => self.tasks.all[task].label.as_str(),
+                    // Equal work under another name.
+                    false => self.jobs[job].id.as_str(),
+                };
+                reasons.push((label, if self.settings.force { Reason::Forced } else { self.reason(job, seed, task) }));
+            }
+        }
+        reasons
+    }
+
+    /// Says why a task would run for a job and a seed, or not.
+    pub fn reason(&self, job: usize, seed: u64, task: usize) -> Reason {
+        explain(&self.cache, &self.ledger, &self.jobs, &self.jobs[job], &self.tasks.all[task], seed)
+    }
+
+    /// Runs what has to run and writes the run's folder.
+    pub fn execute(&self, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Finished, RunError> {
+        if let Some(earlier) = self.earlier_run()? {
+            return self.nothing_to_do(earlier, observer);
+        }
+        let stopwatch = Stopwatch::start();
+        let (source, resolved) = (&self.pipeline.source, &self.pipeline.resolved);
+        let folder = RunFolder::create(&self.project, &self.pipeline.name, source, resolved)?;
+        let mut provenance = self.provenance(&folder.id);
+        folder.write_provenance(&provenance)?;
+        let both = Both(observer, &folder);
+        both.event(&Event::RunStarted { run: &folder.id, tasks: self.tasks.all.len() });
+        let done = Mutex::new(Vec::new());
+        let outcomes = self
+            .scheduler(&both, interrupt)
+            .run(&|task| done.lock().unwrap_or_else(PoisonError::into_inner).push(task));
+        self.remember(&done.into_inner().unwrap_or_else(PoisonError::into_inner))?;
+        let table = outputs::write(
+            &folder.path,
+            &folder.id,
+            &self.pipeline.name,
+            &self.pipeline.params,
+            &self.jobs,
+            &self.tasks,
+            &outcomes,
+            &self.cache,
+        )?;
+        let status = match () {
+            _ if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) => Status::Failed,
+            _ if outcomes.iter().all(Outcome::is_done) => Status::Complete,
+            _ => Status::Interrupted,
+        };
+        provenance.status = status;
+        provenance.error = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Failed(failure) => Some(format!("{failure}: {}", failure.error)),
+            _ => None,
+        });
+        provenance.seconds = stopwatch.seconds();
+        provenance.finished = Some(clock::text(clock::now_utc()));
+        provenance.stages = self.records(&outcomes);
+        provenance.best = outputs::best(&table);
+        folder.write_provenance(&provenance)?;
+        link_latest(&self.project, &folder.id)?;
+        let seconds = provenance.seconds;
+        both.event(&Event::RunFinished { run: &folder.id, status: status.name(), seconds });
+        let count = |test: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
+        let (computed, cached) =
+            (count(|o| matches!(o, Outcome::Computed { .. })), count(|o| matches!(o, Outcome::Cached)));
+        let mut failures = Vec::new();
+        let mut not_run = Vec::new();
+        for (outcome, task) in outcomes.into_iter().zip(&self.tasks.all) {
+            match outcome {
+                Outcome::Failed(failure) => failures.push(failure),
+                Outcome::NotRun => not_run.push(task.label.clone()),
+                _ => {}
+            }
+        }
+        let (run, folder) = (folder.id.clone(), folder.path.clone());
+        Ok(Finished { run, folder, status, nothing_to_do: false, computed, cached, failures, not_run, table })
+    }
+
+    fn scheduler<'b>(&'b self, observer: &'b dyn Observer, interrupt: &'b Interrupt) -> Scheduler<'b> {
+        Scheduler {
+            jobs: &self.jobs,
+            tasks: &self.tasks,
+            cache: &self.cache,
+            folder: &self.pipeline.folder,
+            pipeline: &self.file,
+            device: self.settings.device,
+            threads: self.settings.threads,
+            workers: self.settings.workers,
+            keep_going: self.settings.keep_going,
+            force: self.settings.force,
+            interrupt,
+            observer,
+        }
+    }
+
+    /// Finds a complete run with exactly these results, where everything is cached.
+    fn earlier_run(&self) -> Result<Option<Run>, RunError> {
+        let all_cached = || self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)));
+        if self.settings.force || !all_cached() {
+            return Ok(None);
+        }
+        let uses = self.tasks.uses();
+        let ours: Vec<(&str, u64, Digest)> =
+            uses.map(|(job, seed, task)| (self.jobs[job].id.as_str(), seed, self.tasks.all[task].key)).collect();
+        let same = |run: &Run| {
+            let theirs = run.provenance.stages.iter().map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
+            run.provenance.status == Status::Complete
+                && run.provenance.name == self.pipeline.name
+                && run.provenance.pipeline == self.file
+                && theirs.eq(ours.iter().copied())
+                // Parameters that no stage uses are in no key, yet they are in the table.
+                && fs_err::read_to_string(run.folder.join("resolved.yaml")).is_ok_and(|text| text == self.pipeline.resolved)
+        };
+        Ok(runs::list(&self.project)?.into_iter().find(same))
+    }
+
+    fn nothing_to_do(&self, earlier: Run, observer: &dyn Observer) -> Result<Finished, RunError> {
+        for task in &self.tasks.all {
+            observer.event(&Event::StageCached { task: &task.label, key: &task.key.to_string() });
+        }
+        self.remember(&(0..self.tasks.all.len()).collect::<Vec<_>>())?;
+        let table = ResultTable::read(&earlier.folder)?;
+        link_latest(&self.project, &earlier.provenance.run)?;
+        Ok(Finished {
+            run: earlier.provenance.run,
+            folder: earlier.folder,
+            status: Status::Complete,
+            nothing_to_do: true,
+            computed: 0,
+            cached: self.tasks.all.len(),
+            failures: Vec::new(),
+            not_run: Vec::new(),
+            table,
+        })
+    }
+
+    /// Keeps what each stage now is, for later explanations. Read anew, since another run may have written meanwhile.
+    fn remember(&self, done: &[usize]) -> Result<(), RunError> {
+        let mut ledger = Ledger::read(&self.project, &self.file);
+        let mut changed = false;
+        for (job, seed, task) in self.tasks.uses().filter(|(_, _, task)| done.contains(task)) {
+            let (id, task) = (&self.jobs[job].id, &self.tasks.all[task]);
+            if ledger.last(id, seed).is_none_or(|last| last.key != task.key) {
+                ledger.set(id, seed, task.key, &task.material);
+                changed = true;
+            }
+        }
+        if changed {
+            ledger.write()?;
+        }
+        Ok(())
+    }
+
+    fn provenance(&self, id: &str) -> Provenance {
+        let data: BTreeMap<&str, &External> =
+            self.externals.iter().flatten().map(|external| (external.name.as_str(), external)).collect();
+        Provenance {
+            format: FORMAT,
+            run: id.to_owned(),
+            name: self.pipeline.name.clone(),
+            status: Status::Running,
+            error: None,
+            pipeline: self.file.clone(),
+            command: self.settings.command.clone(),
+            started: clock::text(clock::now_utc()),
+            finished: None,
+            seconds: 0.0,
+            seeds: self.settings.seeds.clone(),
+            device: self.settings.device.to_string(),
+            threads: self.settings.threads,
+            runtime: self.runtime.clone(),
+            machine: Machine::here(),
+            pipe_version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: Git::of(&self.project.root),
+            data: data.into_values().cloned().collect(),
+            stages: self.records(&[]),
+            best: None,
+        }
+    }
+
+    /// Describes every stage for every seed; without outcomes, as not run.
+    fn records(&self, outcomes: &[Outcome]) -> Vec<StageRecord> {
+        let record = |(job, seed, task): (usize, u64, usize)| {
+            let outcome = outcomes.get(task).unwrap_or(&Outcome::NotRun);
+            StageRecord {
+                stage: self.jobs[job].id.clone(),
+                seed,
+                key: self.tasks.all[task].key,
+                outcome: outcome.name().to_owned(),
+                seconds: if let Outcome::Computed { seconds } = outcome { Some(*seconds) } else { None },
+            }
+        };
+        self.tasks.uses().map(record).collect()
+    }
+}
+
+fn runtime_record(device: Device, install: bool, report: &dyn Report) -> Result<RuntimeRecord, RunError> {
+    let mut identity = Runtime::identify(device)?;
+    if identity.path.is_none() && install {
+        identity = Runtime::get(device, report)?.identity.clone();
+    }
+    let digest = identity.path.as_deref().map(Digest::of_file).transpose()?;
+    let path = identity.path.as_deref().map(Path::display).map(|path| path.to_string());
+    Ok(RuntimeRecord { version: identity.version, path, digest })
+}

@@ -1,0 +1,150 @@
+//! Where a run's numbers come from.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::digest::Digest;
+use crate::stages::External;
+
+/// What `provenance.json` says of a run: everything that another person needs to get the same numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The layout of this file.
+    pub format: u32,
+    pub run: String,
+    /// The pipeline's name.
+    pub name: String,
+    pub status: Status,
+    /// The first failure, in one line.
+    pub error: Option<String>,
+    /// The pipeline file, relative to the project's root.
+    pub pipeline: String,
+    pub command: Vec<String>,
+    pub started: String,
+    pub finished: Option<String>,
+    pub seconds: f64,
+    pub seeds: Vec<u64>,
+    pub device: String,
+    pub threads: usize,
+    pub runtime: Option<RuntimeRecord>,
+    pub machine: Machine,
+    /// The version of `pipe`.
+    pub pipe_version: String,
+    pub git: Option<Git>,
+    /// Files and models that the pipeline reads, with their digests.
+    pub data: Vec<External>,
+    pub stages: Vec<StageRecord>,
+    pub best: Option<Best>,
+}
+
+/// The layout of `provenance.json`.
+pub const FORMAT: u32 = 1;
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It goes on, or its process was killed: its lock tells which.
+    Running,
+    Complete,
+    Failed,
+    Interrupted,
+}
+
+impl Status {
+    /// Returns the name that people see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Complete => "complete",
+            Status::Failed => "failed",
+            Status::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// ONNX Runtime, where a stage uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeRecord {
+    pub version: String,
+    pub path: Option<String>,
+    pub digest: Option<Digest>,
+}
+
+/// One stage for one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    pub stage: String,
+    pub seed: u64,
+    pub key: Digest,
+    /// `cached`, `computed`, `failed`, `interrupted` or `not run`.
+    pub outcome: String,
+    /// Where it was computed in this run.
+    pub seconds: Option<f64>,
+}
+
+/// The best evaluate stage, by its mean over the seeds; for lists of runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    pub stage: String,
+    pub metric: String,
+    pub value: f64,
+}
+
+/// The computer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    pub os: String,
+    pub architecture: String,
+    pub cpu: Option<String>,
+    pub cores: usize,
+}
+
+/// The state of the repository that the pipeline file lies in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    pub commit: String,
+    /// Whether tracked files differ from the commit.
+    pub dirty: bool,
+}
+
+impl Machine {
+    /// Describes this computer.
+    pub fn here() -> Machine {
+        // Linux only; elsewhere the architecture has to do.
+        let cpu = fs_err::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+        Machine {
+            os: std::env::consts::OS.to_owned(),
+            architecture: std::env::consts::ARCH.to_owned(),
+            cpu,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+impl Git {
+    /// Describes the repository of a folder; `None` without one, or without git.
+    pub fn of(folder: &Path) -> Option<Git> {
+        let git = |arguments: &[&str]| {
+            // Without optional locks a look never disturbs a git command of the user.
+            let output = Command::new("git")
+                .env("GIT_OPTIONAL_LOCKS", "0")
+                .arg("-C")
+                .arg(folder)
+                .args(arguments)
+                .stdin(Stdio::null())
+                .stderr(Stdio::null())
+                .output()
+                .ok()?;
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        };
+        let commit = git(&["rev-parse", "HEAD"])?;
+        let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+        Some(Git { commit, dirty })
+    }
+}

@@ -1,0 +1,199 @@
+//! Stages that do what a test wants, and count.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::job::Job;
+use super::observer::{Event, Observer};
+use super::tasks::Tasks;
+use crate::dag::StepInput;
+use crate::stages::{
+    Artifact, CheckError, Ctx, DataFact, Evaluation, Fact, Inputs, Kind, Port, Split, Stage, StageError, TrainingSummary,
+};
+use crate::table::{DataSet, Example};
+
+/// Any error of a test.
+pub type TestError = Box<dyn std::error::Error>;
+
+/// What a fake stage does when it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Work,
+    Fail,
+    Panic,
+    /// Waits for the interruption, then gives up, leaving something in its scratch folder.
+    WaitForInterrupt,
+    /// Works for a moment, so that others can meet it.
+    Slow,
+}
+
+/// A stage that does what a test wants, and counts how often.
+#[derive(Clone, Debug)]
+pub struct Fake {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub uses_seed: bool,
+    pub uses_runtime: bool,
+    pub act: Act,
+    pub runs: Arc<AtomicUsize>,
+}
+
+impl Fake {
+    pub fn data(name: &'static str) -> Fake {
+        Fake { name, kind: Kind::Data, uses_seed: false, uses_runtime: false, act: Act::Work, runs: Arc::default() }
+    }
+
+    pub fn seeded(self) -> Fake {
+        Fake { uses_seed: true, ..self }
+    }
+
+    pub fn scores(self) -> Fake {
+        Fake { kind: Kind::Scores, ..self }
+    }
+
+    pub fn act(self, act: Act) -> Fake {
+        Fake { act, ..self }
+    }
+
+    pub fn runs(&self) -> usize {
+        self.runs.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the loss is not a number")]
+#[diagnostic(help("lower the learning rate"))]
+struct Failed;
+
+impl Stage for Fake {
+    fn code_version(&self) -> u32 {
+        1
+    }
+
+    fn inputs(&self) -> Vec<Port<'_>> {
+        Vec::new()
+    }
+
+    fn check(&self, _inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
+        Ok(Fact::Data(DataFact { has_dev: false, has_test: true, augmented: false }))
+    }
+
+    fn uses_seed(&self) -> bool {
+        self.uses_seed
+    }
+
+    fn uses_runtime(&self) -> bool {
+        self.uses_runtime
+    }
+
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let before = if self.name == "data" { String::new() } else { inputs.data("data").train[0].text.clone() };
+        match self.act {
+            Act::Work => {}
+            Act::Fail => return Err(Box::new(Failed)),
+            Act::Panic => panic!("a mistake"),
+            Act::Slow => std::thread::sleep(Duration::from_millis(100)),
+            Act::WaitForInterrupt => {
+                fs_err::write(ctx.scratch().join("epoch-1"), "state").map_err(super::cache::boxed)?;
+                while !ctx.interrupted() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                return Err(Box::new(crate::stages::stage::Interrupted));
+            }
+        }
+        let seed = if self.uses_seed { ctx.seed() } else { 0 };
+        let text = format!("{before}/{}:{seed}", self.name);
+        Ok(match self.kind {
+            Kind::Scores => {
+                let accuracy = (text.bytes().map(u64::from).sum::<u64>() % 100) as f64 / 100.0;
+                Artifact::Scores(Evaluation {
+                    split: Split::Test,
+                    labels: vec!["a".into(), "b".into()],
+                    predictions: Vec::new(),
+                    metrics: [("accuracy".to_owned(), accuracy), ("macro_f1".to_owned(), accuracy / 2.0)].into(),
+                    confusion: vec![vec![0, 0], vec![0, 0]],
+                    training: TrainingSummary::default(),
+                })
+            }
+            _ => {
+                let example = Example { id: "row-1".into(), text, label: 0, parents: Vec::new(), method: None };
+                Artifact::Data(DataSet { labels: vec!["a".into(), "b".into()], train: vec![example], ..DataSet::default() })
+            }
+        })
+    }
+}
+
+/// A line of fakes: data -> draw (uses the seed) -> score.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub stages: Vec<Fake>,
+    /// The configuration of `draw`.
+    pub rate: f64,
+}
+
+impl Line {
+    pub fn new() -> Line {
+        let stages = vec![Fake::data("data"), Fake::data("draw").seeded(), Fake::data("score").scores()];
+        Line { stages, rate: 0.5 }
+    }
+
+    pub fn act(mut self, stage: usize, act: Act) -> Line {
+        self.stages[stage].act = act;
+        self
+    }
+
+    pub fn jobs(&self) -> Vec<Job<'_>> {
+        let job = |(index, stage)| -> Job<'_> {
+            let stage: &Fake = stage;
+            let data = StepInput { field: "data", step: index_before(index) };
+            Job {
+                id: stage.name.to_owned(),
+                kind_name: if stage.kind == Kind::Scores { "evaluate" } else { "load" },
+                stage,
+                config: json!({"name": stage.name, "rate": if index == 1 { self.rate } else { 0.0 }, "data": "any"}),
+                inputs: if index == 0 { Vec::new() } else { vec![data] },
+                output: stage.kind,
+            }
+        };
+        self.stages.iter().enumerate().map(job).collect()
+    }
+
+    pub fn tasks(&self, seeds: &[u64]) -> Tasks {
+        let jobs = self.jobs();
+        Tasks::new(&jobs, seeds, None, &vec![Vec::new(); jobs.len()])
+    }
+
+    /// Returns how often each stage ran.
+    pub fn runs(&self) -> Vec<usize> {
+        self.stages.iter().map(Fake::runs).collect()
+    }
+}
+
+fn index_before(index: usize) -> usize {
+    index.saturating_sub(1)
+}
+
+/// Keeps every event as a line of JSON.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Vec<String>>);
+
+impl Recorder {
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn count(&self, part: &str) -> usize {
+        self.lines().iter().filter(|line| line.contains(part)).count()
+    }
+}
+
+impl Observer for Recorder {
+    fn event(&self, event: &Event<'_>) {
+        let line = serde_json::to_string(event).unwrap_or_default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
