@@ -6,4 +6,3 @@ pub mod seed;
 pub mod files;
 pub mod home;
 pub mod report;
-pub mod clock;

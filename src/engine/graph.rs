@@ -55,7 +55,7 @@ pub(super) enum Source {
     Parameter(String),
     Constant(Constant),
     /// An output of a node: its index and the output's.
-    Node(usize),
+    Node,
 }
 
 /// An operator applied to tensors.
@@ -158,8 +158,8 @@ impl Graph {
             let shapes: Vec<_> = facts.iter().map(|fact| fact.as_ref().map_or("-".to_owned(), ToString::to_string)).collect();
             ShapeError(format!("{name}({}): {}", shapes.join(", "), error.0))
         })?;
-        let index = self.nodes.len();
-        let outputs: Vec<Var> = outputs.into_iter().map(|fact| self.value(Source::Node(index), fact)).collect();
+        
+        let outputs: Vec<Var> = outputs.into_iter().map(|fact| self.value(Source::Node, fact)).collect();
         self.nodes.push(Node { op: Box::new(op), inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)
     }

@@ -27,20 +27,28 @@ pub fn write(graph: &Graph) -> Vec<u8> {
     write_with(graph, |_| None)
 }
 
-/// Writes a graph as an ONNX model; the parameters for which `weights` has a value are stored in it as initializers.
-pub fn write_with<'a>(graph: &Graph, weights: impl Fn(&str) -> Option<(&'a [usize], &'a [f32])>) -> Vec<u8> {
+/// Where a parameter's values lie: little-endian f32 in a file beside the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    pub file: String,
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// Writes a graph as an ONNX model; the parameters for which `weights` has a place become initializers that are read from there.
+pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> Vec<u8> {
     let needed = needed(graph);
     // A node writes an output under its final name; where that is taken or no node gives the tensor, a copy is added below.
     let mut final_names: HashMap<Var, &str> = HashMap::new();
     for (output, var) in &graph.outputs {
-        if matches!(graph.values[var.0 as usize].source, Source::Node(_)) {
+        if matches!(graph.values[var.0 as usize].source, Source::Node) {
             final_names.entry(*var).or_insert(output);
         }
     }
     let name = |var: Var| match &graph.values[var.0 as usize].source {
         Source::Input(name) | Source::Parameter(name) => name.clone(),
         Source::Constant(_) => format!("c{}", var.0),
-        Source::Node(_) => final_names.get(&var).map_or_else(|| format!("v{}", var.0), ToString::to_string),
+        Source::Node => final_names.get(&var).map_or_else(|| format!("v{}", var.0), ToString::to_string),
     };
     let mut model = GraphProto { name: "pipe".into(), ..GraphProto::default() };
     for (index, value) in graph.values.iter().enumerate() {
@@ -51,11 +59,11 @@ pub fn write_with<'a>(graph: &Graph, weights: impl Fn(&str) -> Option<(&'a [usiz
         match &value.source {
             Source::Constant(constant) => model.initializer.push(tensor(name(var), constant)),
             Source::Parameter(parameter) => match weights(parameter) {
-                Some((shape, data)) => model.initializer.push(float_tensor(parameter.clone(), shape, data)),
+                Some(place) => model.initializer.push(external_tensor(parameter.clone(), &value.fact, &place)),
                 None => model.input.push(value_info(parameter.clone(), &value.fact)),
             },
             Source::Input(input) => model.input.push(value_info(input.clone(), &value.fact)),
-            Source::Node(_) => {}
+            Source::Node => {}
         }
     }
     let mut own_domain = false;
@@ -132,6 +140,7 @@ fn tensor(name: String, constant: &Constant) -> TensorProto {
             data_type: 7,
             name,
             raw_data: data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            ..TensorProto::default()
         },
     }
 }
@@ -142,6 +151,23 @@ fn float_tensor(name: String, shape: &[usize], data: &[f32]) -> TensorProto {
         data_type: 1,
         name,
         raw_data: data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        ..TensorProto::default()
+    }
+}
+
+fn external_tensor(name: String, fact: &TensorFact, place: &External) -> TensorProto {
+    let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
+    TensorProto {
+        dims: fact.shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { 0 }).collect(),
+        data_type: fact.dtype.onnx(),
+        name,
+        raw_data: Vec::new(),
+        external_data: vec![
+            entry("location", place.file.clone()),
+            entry("offset", place.offset.to_string()),
+            entry("length", place.length.to_string()),
+        ],
+        data_location: 1,
     }
 }
 
@@ -250,6 +276,18 @@ struct TensorProto {
     name: String,
     #[prost(bytes = "vec", tag = "9")]
     raw_data: Vec<u8>,
+    #[prost(message, repeated, tag = "13")]
+    external_data: Vec<StringStringEntryProto>,
+    #[prost(int32, tag = "14")]
+    data_location: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StringStringEntryProto {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -8,6 +8,7 @@ pub mod encoder;
 pub mod compact;
 pub mod freeze;
 pub mod init;
+pub mod export;
 
 pub use encoder::{Network, NetworkOptions};
 pub use head::Head;

@@ -72,6 +72,8 @@ pub enum Activation {
 pub enum ModelError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error("the model cannot be written as ONNX: {0}")]
+    Graph(String),
 }
 
 impl Pretrained {

@@ -62,7 +62,7 @@ impl Ctx for StageContext<'_> {
     }
 
     fn runtime(&self) -> Result<&Runtime, StageError> {
-        Ok(Runtime::get(self.device, self)?)
+        Ok(Runtime::get(self.device, self.threads, self)?)
     }
 
     fn interrupted(&self) -> bool {

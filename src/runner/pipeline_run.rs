@@ -105,7 +105,7 @@ pub fn prepare<'a>(
 ) -> Result<Prepared<'a>, RunError> {
     let project = Project::of_file(&pipeline.path)?;
     let runtime = match jobs.iter().any(|job| job.stage.uses_runtime()) {
-        true => Some(runtime_record(settings.device, install, report)?),
+        true => Some(runtime_record(settings.device, settings.threads, install, report)?),
         false => None,
     };
     let material = runtime.as_ref().map(|runtime| RuntimeMaterial {
@@ -330,10 +330,10 @@ impl Prepared<'_> {
     }
 }
 
-fn runtime_record(device: Device, install: bool, report: &dyn Report) -> Result<RuntimeRecord, RunError> {
+fn runtime_record(device: Device, threads: usize, install: bool, report: &dyn Report) -> Result<RuntimeRecord, RunError> {
     let mut identity = Runtime::identify(device)?;
     if identity.path.is_none() && install {
-        identity = Runtime::get(device, report)?.identity.clone();
+        identity = Runtime::get(device, threads, report)?.identity.clone();
     }
     let digest = identity.path.as_deref().map(Digest::of_file).transpose()?;
     let path = identity.path.as_deref().map(Path::display).map(|path| path.to_string());

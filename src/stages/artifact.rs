@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::stage::{Kind, StageError};
-use crate::model::Pretrained;
+use crate::model::{Head, Pretrained};
 use crate::table::{Curves, DataSet};
 
 pub use crate::table::Prediction;
@@ -72,13 +72,15 @@ impl fmt::Display for Split {
 /// A fine-tuned model: a Hugging Face folder with what `pipe` adds to it.
 ///
 /// On the disk: the Hugging Face folder itself (config.json with `id2label`, model.safetensors, tokenizer files),
-/// `model.onnx` for inference, `training.json` (the other fields here) and `curves.parquet`.
+/// `model.onnx` for inference (its weights are those in model.safetensors), `training.json` (the other fields here) and `curves.parquet`.
 #[derive(Debug)]
 pub struct TrainedModel {
     /// The weights with their configuration and tokenizer.
     pub pretrained: Pretrained,
     /// The class names in the order of the logits.
     pub labels: Vec<String>,
+    /// What the classification head reads.
+    pub head: Head,
     /// The longest input in tokens; longer texts are truncated.
     pub max_length: usize,
     /// What training took.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::{TrainedModel, TrainingSummary};
 use super::stage::StageError;
-use crate::model::Pretrained;
+use crate::model::{Head, Pretrained, export};
 use crate::table::{Curves, TableError};
 
 const FILE: &str = "training.json";
@@ -15,16 +15,19 @@ const FILE: &str = "training.json";
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Record {
     labels: Vec<String>,
+    head: Head,
     max_length: usize,
     summary: TrainingSummary,
 }
 
 impl TrainedModel {
-    /// Writes the Hugging Face folder, `training.json` and `curves.parquet` into `folder`.
+    /// Writes the Hugging Face folder, `model.onnx`, `training.json` and `curves.parquet` into `folder`.
     pub fn write(&self, folder: &Path) -> Result<(), StageError> {
         self.pretrained.write(folder, &self.labels)?;
+        export::write(folder, &self.pretrained, self.head, self.labels.len())?;
         let record = Record {
             labels: self.labels.clone(),
+            head: self.head,
             max_length: self.max_length,
             summary: self.summary.clone(),
         };
@@ -34,9 +37,9 @@ impl TrainedModel {
 
     /// Reads what [`TrainedModel::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
-        let Record { labels, max_length, summary } = Record::read(folder)?;
+        let Record { labels, head, max_length, summary } = Record::read(folder)?;
         let pretrained = Pretrained::read(folder)?;
-        Ok(TrainedModel { pretrained, labels, max_length, summary, curves: Curves::read(folder)? })
+        Ok(TrainedModel { pretrained, labels, head, max_length, summary, curves: Curves::read(folder)? })
     }
 }
 
@@ -74,7 +77,7 @@ mod tests {
             best_epoch: Some(3),
             ..TrainingSummary::default()
         };
-        let record = Record { labels: vec!["a".into(), "b".into()], max_length: 128, summary };
+        let record = Record { labels: vec!["a".into(), "b".into()], head: Head::Mean, max_length: 128, summary };
         record.write(folder.path())?;
         assert_eq!(Record::read(folder.path())?, record);
         fs_err::write(folder.path().join(FILE), "{}")?;

@@ -3,8 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::binding::Parameters;
 use crate::stages::artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel};
+use crate::stages::predict::{Predictor, probabilities, tokenize};
 use crate::stages::stage::{CheckError, Ctx, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
+use crate::table::metrics::argmax;
 use crate::table::{DataSet, Example};
 
 /// Predicts one split with a trained model and computes every metric.
@@ -104,8 +107,12 @@ impl Stage for Evaluate {
 
 /// Returns the probabilities of every class for every text, `[N, K]`.
 fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Vec<f32>>, StageError> {
-    let _ = (ctx, model, texts);
-    unimplemented!("comes with the engine")
+    let tokens = tokenize(&model.pretrained, texts, model.max_length)?;
+    let config = &model.pretrained.config;
+    let parameters = Parameters::new(model.pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?;
+    let mut predictor =
+        Predictor::new(ctx.runtime()?, config, model.head, model.labels.len(), config.vocabulary, &parameters)?;
+    Ok(probabilities(&predictor.logits(ctx, &tokens, "evaluating")?))
 }
 
 fn check_labels(model: &TrainedModel, data: &DataSet) -> Result<(), EvaluateError> {
@@ -144,22 +151,11 @@ fn predictions(
                 id: example.id.clone(),
                 text: example.text.clone(),
                 label: example.label,
-                prediction: first_largest(&row),
+                prediction: argmax(&row),
                 probabilities: row,
             })
         })
         .collect()
-}
-
-/// Of equal probabilities the first counts, as NumPy's `argmax` has it.
-fn first_largest(row: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, p) in row.iter().enumerate() {
-        if *p > row[best] {
-            best = class;
-        }
-    }
-    best
 }
 
 #[cfg(test)]
@@ -181,13 +177,6 @@ mod tests {
         assert_eq!(check(Split::Train, false, false, false), None);
         let generated = check(Split::Train, true, true, true);
         assert_eq!(generated.as_deref(), Some("the train split of `data` holds generated texts"));
-    }
-
-    #[test]
-    fn the_first_of_equal_probabilities_is_predicted() {
-        assert_eq!(first_largest(&[0.2, 0.4, 0.4]), 1);
-        assert_eq!(first_largest(&[0.5, 0.5]), 0);
-        assert_eq!(first_largest(&[0.0, 0.0, 1.0]), 2);
     }
 
     #[test]

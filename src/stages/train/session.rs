@@ -36,6 +36,12 @@ pub struct NotFinite {
     pub learning_rate: f64,
 }
 
+/// The state of training could not be written.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the checkpoint cannot be written")]
+#[diagnostic(help("free some disk space; `pipe gc` removes cached results that no run uses"))]
+pub struct NotSaved(#[source] pub std::io::Error);
+
 /// What is trained on what.
 pub struct Job<'a> {
     pub train: &'a Train,
@@ -67,7 +73,7 @@ pub fn network(config: &Config, train: &Train, labels: usize, word_rows: usize, 
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.
-pub fn run(ctx: &dyn Ctx, runtime: &'static Runtime, job: &Job<'_>, mut weights: Weights) -> Result<Trained, StageError> {
+pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights) -> Result<Trained, StageError> {
     let labels = job.data.labels.len();
     // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no gradient and decay like the rest.
     let compact = CompactVocabulary::new(job.train_tokens.iter().chain(job.dev_tokens).flat_map(|text| text.ids.iter().copied()));
@@ -111,10 +117,8 @@ pub fn run(ctx: &dyn Ctx, runtime: &'static Runtime, job: &Job<'_>, mut weights:
     let mut best_weights = Tensors::new();
     let mut saved = match checkpoint::read(ctx.scratch()) {
         Some((saved, tensors)) => {
-            let mut state = tensors;
-            best_weights = state.split_off("best/").into_iter().collect();
-            let rest = best_weights.split_off("best0");
-            state.extend(rest);
+            let (best, state): (Tensors, Tensors) = tensors.into_iter().partition(|(name, _)| name.starts_with("best/"));
+            best_weights = best;
             trainer.visit_state(|name, values| {
                 if let Some(old) = state.get(name) {
                     values.copy_from_slice(old);
@@ -229,7 +233,7 @@ pub fn run(ctx: &dyn Ctx, runtime: &'static Runtime, job: &Job<'_>, mut weights:
             trainer.visit_state(|name, values| {
                 tensors.insert(name.to_owned(), values.to_vec());
             })?;
-            checkpoint::write(ctx.scratch(), &saved, &tensors)?;
+            checkpoint::write(ctx.scratch(), &saved, &tensors).map_err(NotSaved)?;
             last_saved = watch.seconds();
         }
     }
@@ -302,11 +306,16 @@ fn optimizer(optimizer: &Optimizer, gradient_clip: Option<f32>, trainable: &[Str
 
 fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
     let probabilities = probabilities(logits);
-    let truth: Vec<usize> = data.dev.iter().map(|example| example.label).collect();
-    let predicted: Vec<usize> = probabilities.iter().map(|row| metrics::argmax(row)).collect();
+    let rows: Vec<metrics::Row<'_>> = data
+        .dev
+        .iter()
+        .zip(&probabilities)
+        .map(|(example, row)| metrics::Row { label: example.label, prediction: metrics::argmax(row), probabilities: row })
+        .collect();
+    let confusion = metrics::Confusion::of(data.labels.len(), &rows);
     DevMetrics {
-        loss: metrics::nll(&truth, &probabilities),
-        accuracy: metrics::accuracy(&truth, &predicted),
-        macro_f1: metrics::macro_f1(data.labels.len(), &truth, &predicted),
+        loss: metrics::nll::nll(&rows),
+        accuracy: metrics::accuracy::accuracy(&confusion),
+        macro_f1: metrics::f1::macro_f1(&confusion),
     }
 }

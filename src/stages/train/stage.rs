@@ -1,8 +1,32 @@
 //! The work of `train`.
 
-use super::config::Train;
-use crate::stages::artifact::Artifact;
-use crate::stages::stage::{CheckError, Ctx, Fact, Inputs, Kind, Port, Stage, StageError};
+use std::path::Path;
+
+use super::config::{ClassWeights, Freeze, Train};
+use super::session::{self, Job};
+use super::check;
+use crate::engine::{Device, Kernels};
+use crate::model::{Pretrained, init, resolve};
+use crate::stages::artifact::{Artifact, TrainedModel, TrainingSummary};
+use crate::stages::predict::tokenize;
+use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
+use crate::table::DataSet;
+
+/// Data or a model that this training cannot be done with.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum TrainError {
+    #[error("`class_weights` names `{name}`, which is no label of the data; the labels are {labels}")]
+    UnknownClass { name: String, labels: String },
+    #[error("`freeze` leaves nothing to train")]
+    #[diagnostic(help("the head's parameters start with `classifier`; take the pattern that matches them away"))]
+    AllFrozen,
+    #[error("`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}")]
+    #[diagnostic(help("leave out `freeze` to train everything"))]
+    TooManyLayers { asked: usize, found: usize },
+    #[error("there is no training on `{0}` yet")]
+    #[diagnostic(help("use `--device cpu`"))]
+    Device(Device),
+}
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
@@ -13,8 +37,17 @@ impl Stage for Train {
         vec![Port { field: "data", stage: &self.data, expects: Kind::Data }]
     }
 
-    fn check(&self, _inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
-        Ok(Fact::Model)
+    fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
+        // The plan reports an input of the wrong kind itself.
+        let Some(Fact::Data(data)) = inputs.first() else { return Ok(Fact::Model) };
+        let problems = check::check(self, data);
+        if problems.is_empty() { Ok(Fact::Model) } else { Err(problems) }
+    }
+
+    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+        let name = self.model.pretrained.clone();
+        let digest = resolve::identity(&name, folder)?;
+        Ok(vec![External { name, digest }])
     }
 
     fn uses_seed(&self) -> bool {
@@ -25,7 +58,66 @@ impl Stage for Train {
         true
     }
 
-    fn run(&self, _ctx: &dyn Ctx, _inputs: &Inputs) -> Result<Artifact, StageError> {
-        unimplemented!("comes with the engine")
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+        let data = inputs.data("data");
+        self.check_labels(data)?;
+        if let device @ Device::Cuda(_) = ctx.device() {
+            return Err(Box::new(TrainError::Device(device)));
+        }
+        let folder = resolve::resolve(&self.model.pretrained, ctx.folder(), ctx)?;
+        let mut pretrained = Pretrained::read(&folder)?;
+        if let Some(Freeze::AllButTopLayers(asked)) = self.freeze
+            && asked > pretrained.config.layers
+        {
+            return Err(Box::new(TrainError::TooManyLayers { asked, found: pretrained.config.layers }));
+        }
+        if let Some(rate) = self.dropout {
+            let config = &mut pretrained.config;
+            (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (rate, rate, rate);
+        }
+        let texts = |examples: &[crate::table::Example]| examples.iter().map(|example| example.text.clone()).collect::<Vec<_>>();
+        let (train_texts, dev_texts) = (texts(&data.train), texts(&data.dev));
+        let encode = |texts: &[String]| tokenize(&pretrained, &texts.iter().map(String::as_str).collect::<Vec<_>>(), self.max_length);
+        let (train_tokens, dev_tokens) = (encode(&train_texts)?, encode(&dev_texts)?);
+        let truncated = train_tokens.iter().filter(|text| text.truncated).count();
+        let truncated_share = truncated as f64 / train_tokens.len().max(1) as f64;
+        if truncated > 0 {
+            ctx.note(&format!("{truncated} of {} train texts are cut to {} tokens", train_tokens.len(), self.max_length));
+        }
+        let whole = session::network(&pretrained.config, self, data.labels.len(), pretrained.config.vocabulary, Kernels::Standard)?.0;
+        let mut weights = std::mem::take(&mut pretrained.weights);
+        init::fill(&whole.graph, &pretrained.config, &mut weights, ctx.seed());
+        weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
+        let job = Job { train: self, config: &pretrained.config, data, train_tokens: &train_tokens, dev_tokens: &dev_tokens };
+        let trained = session::run(ctx, ctx.runtime()?, &job, weights)?;
+        let summary = TrainingSummary {
+            steps: trained.steps,
+            seconds: trained.seconds,
+            backend: "session".to_owned(),
+            device: Device::Cpu.to_string(),
+            trainable_parameters: trained.trainable_parameters,
+            parameters: trained.weights.values().map(|array| array.len() as u64).sum(),
+            truncated_share,
+            best_epoch: trained.best_epoch,
+        };
+        pretrained.weights = trained.weights;
+        Ok(Artifact::Model(TrainedModel {
+            pretrained,
+            labels: data.labels.clone(),
+            head: self.model.head,
+            max_length: self.max_length,
+            summary,
+            curves: trained.curves,
+        }))
+    }
+}
+
+impl Train {
+    fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
+        let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
+        match weights.keys().find(|name| !data.labels.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(TrainError::UnknownClass { name: name.clone(), labels: data.labels.join(", ") }),
+        }
     }
 }

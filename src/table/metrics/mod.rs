@@ -16,4 +16,4 @@ pub mod calibration;
 
 pub use all::all;
 pub use confusion::Confusion;
-pub use row::Row;
+pub use row::{Row, argmax};

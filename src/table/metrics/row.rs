@@ -10,3 +10,26 @@ pub struct Row<'a> {
     /// `[K]`, the probability of every class.
     pub probabilities: &'a [f32],
 }
+
+/// Returns the class of the largest probability; of equal ones the first, as NumPy's `argmax` has it.
+pub fn argmax(probabilities: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, p) in probabilities.iter().enumerate() {
+        if *p > probabilities[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equal_probabilities_is_predicted() {
+        assert_eq!(argmax(&[0.2, 0.4, 0.4]), 1);
+        assert_eq!(argmax(&[0.5, 0.5]), 0);
+        assert_eq!(argmax(&[0.0, 0.0, 1.0]), 2);
+    }
+}
