@@ -5,3 +5,6 @@ pub mod seed;
 pub mod files;
 pub mod home;
 pub mod report;
+pub mod lock;
+pub mod memo;
+pub mod wheel;
