@@ -6,3 +6,6 @@ pub mod seed;
 pub mod files;
 pub mod home;
 pub mod report;
+pub mod lock;
+pub mod memo;
+pub mod wheel;

@@ -1,6 +1,8 @@
 //! Training on ONNX Runtime: graphs, gradients, kernels and the backends that run them. Knows no tables and no texts.
 
 pub mod device;
+pub mod install;
+pub mod library;
 pub mod runtime;
 pub mod fact;
 pub mod graph;

@@ -1,10 +1,17 @@
 //! ONNX Runtime: finding, installing and loading the library.
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use ort::ep::ExecutionProvider;
 
 use super::device::Device;
+use super::install;
+use super::library;
+use crate::base::digest::Digest;
+use crate::base::memo;
 use crate::base::report::Report;
+use crate::base::wheel::WheelError;
 
 /// The loaded library; one per process.
 #[derive(Debug)]
@@ -14,6 +21,8 @@ pub struct Runtime {
     pub identity: RuntimeIdentity,
     /// Whether the library has the training API.
     pub has_training_api: bool,
+    /// Whether the library has the CUDA execution provider.
+    pub has_cuda: bool,
 }
 
 /// Which library is, or would be, used.
@@ -23,29 +32,217 @@ pub struct RuntimeIdentity {
     pub version: String,
     /// The library file; `None` where the first run would install it.
     pub path: Option<PathBuf>,
+    /// The library's content, where the user names it. Of our own installation the version says enough: its wheel is pinned.
+    pub digest: Option<Digest>,
 }
 
 /// A library that cannot be found, installed or loaded.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum RuntimeError {
-    #[error("{0}")]
-    Load(String),
+    #[error("`ORT_DYLIB_PATH` names `{}`, which does not exist", path.display())]
+    #[diagnostic(help("name the ONNX Runtime library file, or unset the variable and `pipe` installs one"))]
+    Missing { path: PathBuf },
+
+    #[error("`{}` is a folder; the ONNX Runtime library file in it was expected", path.display())]
+    #[diagnostic(help("add the file's name, such as `libonnxruntime.so`, to `ORT_DYLIB_PATH`"))]
+    Folder { path: PathBuf },
+
+    #[error("`{}` is not a shared library", path.display())]
+    #[diagnostic(help(
+        "set `ORT_DYLIB_PATH` to an ONNX Runtime library, or unset it and `pipe` installs one"
+    ))]
+    NotALibrary { path: PathBuf },
+
+    #[error("`{}` is a library for {found}; this machine is {expected}", path.display())]
+    #[diagnostic(help(
+        "set `ORT_DYLIB_PATH` to a library for {expected}, or unset it and `pipe` installs one"
+    ))]
+    WrongMachine { path: PathBuf, expected: String, found: String },
+
+    #[error("`{}` is truncated: at least {expected_bytes} bytes expected, {found_bytes} found", path.display())]
+    #[diagnostic(help(
+        "delete the file; `pipe` installs its own library again where `ORT_DYLIB_PATH` is unset"
+    ))]
+    Truncated { path: PathBuf, expected_bytes: u64, found_bytes: u64 },
+
+    #[error("`{}` is not ONNX Runtime: it has no `OrtGetApiBase`", path.display())]
+    #[diagnostic(help(
+        "set `ORT_DYLIB_PATH` to an ONNX Runtime library, or unset it and `pipe` installs one"
+    ))]
+    NotOnnxRuntime { path: PathBuf },
+
+    #[error("`{}` is ONNX Runtime {version}; {}.{} or later is needed", path.display(), library::OLDEST.0, library::OLDEST.1)]
+    #[diagnostic(help("unset `ORT_DYLIB_PATH` and `pipe` installs {}", install::VERSION))]
+    TooOld { path: PathBuf, version: String },
+
+    #[error("`{}` cannot be loaded: {detail}", path.display())]
+    #[diagnostic(help("a library that it needs may be missing: `ldd` (`otool -L` on macOS) lists them"))]
+    Load { path: PathBuf, detail: String },
+
+    #[error("ONNX Runtime {} could not be installed", install::VERSION)]
+    #[diagnostic(help(
+        "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; where Python has it, that is `onnxruntime/capi/libonnxruntime.so.*`",
+        library::OLDEST.0,
+        library::OLDEST.1
+    ))]
+    Install {
+        #[source]
+        #[diagnostic_source]
+        source: WheelError,
+    },
+
+    #[error("ONNX Runtime {} has no wheel that `pipe` knows for {system} {machine}", install::VERSION)]
+    #[diagnostic(help("install ONNX Runtime yourself and set `ORT_DYLIB_PATH` to its library"))]
+    UnknownPlatform { system: &'static str, machine: &'static str },
+
+    #[error("the device `{device}` was asked for, and {library} has no CUDA execution provider")]
+    #[diagnostic(help(
+        "set `ORT_DYLIB_PATH` to the library of a CUDA build (`onnxruntime/capi/libonnxruntime.so.*` of the wheel `onnxruntime-gpu`), or run with `--device cpu`"
+    ))]
+    NoCuda { device: Device, library: String },
+
+    #[error("ONNX Runtime cannot be started: {0}")]
+    Start(String),
+
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
+
+static LOADED: OnceLock<Runtime> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
 
 impl Runtime {
     /// Returns which library is used, or would be installed: cheap, and without loading one where its version is known otherwise.
-    pub fn identify(_device: Device) -> Result<RuntimeIdentity, RuntimeError> {
-        Err(RuntimeError::Load("later".into()))
+    pub fn identify(device: Device) -> Result<RuntimeIdentity, RuntimeError> {
+        if let Some(path) = named()? {
+            let version = library::version(&path)?;
+            let digest = Some(memo::digest_of(&path)?);
+            return Ok(RuntimeIdentity { version, path: Some(path), digest });
+        }
+        refuse_cuda(device, false, "the ONNX Runtime that `pipe` installs")?;
+        Ok(RuntimeIdentity {
+            version: install::VERSION.to_owned(),
+            path: install::installed()?,
+            digest: None,
+        })
     }
 
-    /// Returns the process's library, finding, installing and loading it at the first call.
-    pub fn get(_device: Device, _threads: usize, _report: &dyn Report) -> Result<&'static Runtime, RuntimeError> {
-        static R: OnceLock<Runtime> = OnceLock::new();
-        Ok(R.get_or_init(|| {
-            let path = std::env::var("ORT_DYLIB_PATH").unwrap();
-            let pool = ort::environment::GlobalThreadPoolOptions::default().with_intra_threads(_threads).unwrap();
-            let environment = ort::init_from(&path).unwrap().with_global_thread_pool(pool).build().unwrap();
-            Runtime { environment, identity: RuntimeIdentity { version: String::new(), path: None }, has_training_api: false }
-        }))
+    /// Returns the process's library, finding, installing and loading it at the first call. Its thread pool, which all
+    /// sessions share, has `threads` threads from then on; later calls do not change it.
+    pub fn get(
+        device: Device,
+        threads: usize,
+        report: &dyn Report,
+    ) -> Result<&'static Runtime, RuntimeError> {
+        let runtime = match LOADED.get() {
+            Some(runtime) => runtime,
+            None => {
+                let _guard = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+                match LOADED.get() {
+                    Some(runtime) => runtime,
+                    None => {
+                        let runtime = load(device, threads, report)?;
+                        LOADED.get_or_init(|| runtime)
+                    }
+                }
+            }
+        };
+        refuse_cuda(device, runtime.has_cuda, &runtime.identity.describe())?;
+        Ok(runtime)
+    }
+}
+
+impl RuntimeIdentity {
+    /// Returns what a cache key takes of the library: its version, and its content where the user names the file.
+    pub fn key(&self) -> String {
+        match self.digest {
+            Some(digest) => format!("{} {digest}", self.version),
+            None => self.version.clone(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match &self.path {
+            Some(path) => format!("`{}` (ONNX Runtime {})", path.display(), self.version),
+            None => format!("ONNX Runtime {}", self.version),
+        }
+    }
+}
+
+fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, RuntimeError> {
+    let mut identity = Runtime::identify(device)?;
+    let path = match identity.path.take() {
+        Some(path) => path,
+        None => install::install(report)?,
+    };
+    if identity.digest.is_none() {
+        // The identity of our own installation was taken from its folder's name.
+        library::version(&path)?;
+    }
+    let failed = |error: &dyn std::fmt::Display| RuntimeError::Start(error.to_string());
+    let builder = ort::init_from(&path)
+        .map_err(|error| RuntimeError::Load { path: path.clone(), detail: error.to_string() })?;
+    let pool = ort::environment::GlobalThreadPoolOptions::default()
+        .with_intra_threads(threads)
+        .map_err(|error| failed(&error))?;
+    let environment = builder.with_global_thread_pool(pool).build().map_err(|error| failed(&error))?;
+    let has_cuda = ort::ep::CUDA::is_available().unwrap_or(false);
+    let has_training_api = ort::training::training_api().is_ok();
+    identity.path = Some(path);
+    Ok(Runtime { environment, identity, has_training_api, has_cuda })
+}
+
+/// Returns the library that `ORT_DYLIB_PATH` names.
+fn named() -> Result<Option<PathBuf>, RuntimeError> {
+    let Some(value) = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    // Relative to where the user stands; the loader and `ort` would look elsewhere.
+    let path = std::path::absolute(Path::new(&value))?;
+    if path.exists() { Ok(Some(path)) } else { Err(RuntimeError::Missing { path }) }
+}
+
+fn refuse_cuda(device: Device, has_cuda: bool, library: &str) -> Result<(), RuntimeError> {
+    match device {
+        Device::Cuda(_) if !has_cuda => Err(RuntimeError::NoCuda { device, library: library.to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_leaves_the_path_out() {
+        let mut identity = RuntimeIdentity { version: "1.31.1".into(), path: None, digest: None };
+        let before = identity.key();
+        identity.path = Some("/somewhere".into());
+        assert_eq!(identity.key(), before);
+        identity.digest = Some(Digest::of(b"other"));
+        assert_ne!(identity.key(), before);
+    }
+
+    /// Uses the library that `ORT_DYLIB_PATH` names, else installs one as a first run would.
+    #[test]
+    fn the_library_is_found_loaded_and_known() -> Result<(), RuntimeError> {
+        let runtime = Runtime::get(Device::Cpu, 2, &crate::base::report::Silent)?;
+        assert!(runtime.identity.path.as_ref().is_some_and(|path| path.is_file()));
+        assert_eq!(Runtime::identify(Device::Cpu)?, runtime.identity);
+        assert!(std::ptr::eq(runtime, Runtime::get(Device::Auto, 1, &crate::base::report::Silent)?));
+        // The library's own account of itself names its version's branch or commit.
+        assert!(ort::info().starts_with("ORT Build Info"));
+        Ok(())
+    }
+
+    #[test]
+    fn cuda_is_refused_where_it_is_not() {
+        assert!(refuse_cuda(Device::Auto, false, "x").is_ok());
+        assert!(refuse_cuda(Device::Cuda(0), true, "x").is_ok());
+        let refused = refuse_cuda(Device::Cuda(1), false, "x").map_err(|error| error.to_string());
+        assert_eq!(
+            refused,
+            Err("the device `cuda:1` was asked for, and x has no CUDA execution provider".into())
+        );
     }
 }

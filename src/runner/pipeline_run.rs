@@ -335,7 +335,6 @@ fn runtime_record(device: Device, threads: usize, install: bool, report: &dyn Re
     if identity.path.is_none() && install {
         identity = Runtime::get(device, threads, report)?.identity.clone();
     }
-    let digest = identity.path.as_deref().map(Digest::of_file).transpose()?;
     let path = identity.path.as_deref().map(Path::display).map(|path| path.to_string());
-    Ok(RuntimeRecord { version: identity.version, path, digest })
+    Ok(RuntimeRecord { version: identity.version, path, digest: identity.digest })
 }

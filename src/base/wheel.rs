@@ -1,0 +1,376 @@
+//! Python packages (wheels) as carriers of files: fetched by the user's own `pip` or `uv`, opened as the zip archives that they are.
+
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use fs_err as fs;
+use sha2::{Digest as _, Sha256};
+
+use super::report::{Progress, Report};
+
+/// The Python for which wheels are chosen, so that the user's own Python plays no part.
+const PYTHON: &str = "3.12";
+
+/// Which wheel is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Wheel<'a> {
+    /// The package's name.
+    pub name: &'a str,
+    /// The version; `None` for the newest.
+    pub version: Option<&'a str>,
+    /// The SHA-256 of the file in hexadecimal digits, where it is pinned.
+    pub sha256: Option<&'a str>,
+    /// The platform tag, such as `manylinux_2_28_x86_64`; `None` for packages that run anywhere.
+    pub platform: Option<&'a str>,
+}
+
+/// A wheel that cannot be fetched or opened.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum WheelError {
+    #[error("`{requirement}` cannot be downloaded: neither `pip` nor `uv` was found")]
+    #[diagnostic(help("install Python with pip, or uv, and see that `python3 -m pip --version` answers"))]
+    NoInstaller { requirement: String },
+
+    #[error("`{requirement}` cannot be downloaded: the package index cannot be reached ({detail})")]
+    #[diagnostic(help("check the network, and the index that pip uses: `pip config list`, `PIP_INDEX_URL`"))]
+    Unreachable { requirement: String, detail: String },
+
+    #[error("the package index has no wheel `{requirement}` for this machine")]
+    #[diagnostic(help("check the name and the version: `pip index versions {name}`"))]
+    NotFound { requirement: String, name: String },
+
+    #[error("`{command}` could not download `{requirement}`: {detail}")]
+    Failed { requirement: String, command: String, detail: String },
+
+    #[error("`{file}` is not the file that was expected: SHA-256 `{expected}` expected, `{found}` found")]
+    #[diagnostic(help(
+        "the package index serves other content than the public one; ask whoever runs it, or point `PIP_INDEX_URL` elsewhere"
+    ))]
+    Sha256 { file: String, expected: String, found: String },
+
+    #[error("`{file}` cannot be read as a zip archive: {detail}")]
+    #[diagnostic(help("the download may be damaged; run `pip cache purge` and try again"))]
+    Archive { file: String, detail: String },
+
+    #[error("`{file}` has a member with the unsafe name `{member}`")]
+    UnsafeMember { file: String, member: String },
+
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Wheel<'_> {
+    /// Returns the wheel as pip writes it: `name==version`, or the name alone.
+    pub fn requirement(&self) -> String {
+        match self.version {
+            Some(version) => format!("{}=={version}", self.name),
+            None => self.name.to_owned(),
+        }
+    }
+}
+
+/// Downloads a wheel into `folder`, checks its digest where one is pinned, and returns its path.
+pub fn fetch(wheel: &Wheel<'_>, folder: &Path, report: &dyn Report) -> Result<PathBuf, WheelError> {
+    let requirement = wheel.requirement();
+    let installer =
+        installer().ok_or_else(|| WheelError::NoInstaller { requirement: requirement.clone() })?;
+    report.note(&format!("downloading `{requirement}` with `{}`", installer.join(" ")));
+
+    let target = folder.join("wheel");
+    let scratch = folder.join("scratch");
+    let log = folder.join("log");
+    fs::create_dir_all(&target)?;
+    fs::create_dir_all(&scratch)?;
+    let output = fs::File::create(&log)?;
+    let errors = output.try_clone()?;
+    let mut child = Command::new(&installer[0])
+        .args(&installer[1..])
+        .args(arguments(wheel, &target))
+        .envs(environment(&scratch))
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(output.into_parts().0))
+        .stderr(Stdio::from(errors.into_parts().0))
+        .spawn()?;
+
+    let activity = format!("downloading {requirement}");
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        let done = size_of(&scratch).max(size_of(&target));
+        report.progress(&Progress { activity: &activity, done, total: None, unit: "bytes", detail: "" });
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    if !status.success() {
+        let log = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        return Err(failure(wheel, &installer.join(" "), &log));
+    }
+
+    let found = fs::read_dir(&target)?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .ok_or_else(|| WheelError::NotFound { requirement, name: wheel.name.to_owned() })?;
+    if let Some(expected) = wheel.sha256 {
+        let digest = sha256_of(&found)?;
+        if !digest.eq_ignore_ascii_case(expected) {
+            return Err(WheelError::Sha256 {
+                file: file_name(&found),
+                expected: expected.to_owned(),
+                found: digest,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the names of a wheel's files, in the order of the archive.
+pub fn members(wheel: &Path) -> Result<Vec<String>, WheelError> {
+    let archive = open(wheel)?;
+    archive.file_names().map(|name| Ok(name.map_err(|error| broken(wheel, &error))?.into_owned())).collect()
+}
+
+/// Extracts the members for which `pick` gives a path, to that path under `folder`, and returns how many there were.
+pub fn extract(
+    wheel: &Path,
+    folder: &Path,
+    pick: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<usize, WheelError> {
+    let mut archive = open(wheel)?;
+    let mut count = 0;
+    for index in 0..archive.len() {
+        let mut member = archive.by_index(index).map_err(|error| broken(wheel, &error))?;
+        let name = member.name().map_err(|error| broken(wheel, &error))?.into_owned();
+        if name.ends_with('/') {
+            continue;
+        }
+        let Some(relative) = pick(&name) else { continue };
+        let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        if !plain || relative.as_os_str().is_empty() {
+            return Err(WheelError::UnsafeMember { file: file_name(wheel), member: name });
+        }
+        let path = folder.join(relative);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        // A symbolic link would be written as a file that holds its target, which leads nowhere.
+        let mut file = fs::File::create(&path)?;
+        io::copy(&mut member, &mut file).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+                WheelError::Archive { file: file_name(wheel), detail: format!("`{name}`: {error}") }
+            }
+            _ => WheelError::Io(error),
+        })?;
+        file.sync_all()?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Returns the SHA-256 of a file in hexadecimal digits, as package indexes give it.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn open(wheel: &Path) -> Result<zip::ZipArchive<io::BufReader<fs::File>>, WheelError> {
+    zip::ZipArchive::new(io::BufReader::new(fs::File::open(wheel)?)).map_err(|error| broken(wheel, &error))
+}
+
+fn broken(wheel: &Path, error: &dyn std::fmt::Display) -> WheelError {
+    WheelError::Archive { file: file_name(wheel), detail: error.to_string() }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns the command line of the first installer that answers. `uv` has no `download` of its own; it runs pip as a tool.
+fn installer() -> Option<Vec<&'static str>> {
+    let pips: [&[&str]; 5] =
+        [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"], &["py", "-m", "pip"]];
+    let answers = |command: &[&str]| {
+        Command::new(command[0])
+            .args(&command[1..])
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    pips.into_iter()
+        .find(|command| answers(command))
+        .map(<[&str]>::to_vec)
+        .or_else(|| answers(&["uv"]).then(|| vec!["uv", "tool", "run", "--quiet", "pip"]))
+}
+
+fn arguments(wheel: &Wheel<'_>, target: &Path) -> Vec<std::ffi::OsString> {
+    let mut arguments: Vec<std::ffi::OsString> =
+        ["download", "--no-deps", "--only-binary=:all:", "--progress-bar=off", "--python-version", PYTHON]
+            .map(Into::into)
+            .into();
+    if let Some(platform) = wheel.platform {
+        let abi = format!("cp{}", PYTHON.replace('.', ""));
+        arguments.extend(["--platform", platform, "--implementation", "cp", "--abi", &abi].map(Into::into));
+    }
+    arguments.extend(["--dest".into(), target.into(), wheel.requirement().into()]);
+    arguments
+}
+
+/// pip's settings for a run that asks nothing and says only what matters. Its temporary files go where their growth can be
+/// watched; a user's own settings of the network stay.
+fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
+    let mut variables: Vec<(&str, std::ffi::OsString)> = vec![
+        ("PIP_NO_INPUT", "1".into()),
+        ("PIP_DISABLE_PIP_VERSION_CHECK", "1".into()),
+        ("PIP_REQUIRE_VIRTUALENV", "0".into()),
+        ("PYTHONIOENCODING", "utf-8".into()),
+        ("TMPDIR", scratch.into()),
+        ("TEMP", scratch.into()),
+        ("TMP", scratch.into()),
+    ];
+    let unset = |name: &str| std::env::var_os(name).is_none();
+    if unset("PIP_RETRIES") {
+        variables.push(("PIP_RETRIES", "2".into()));
+    }
+    // Who uses uv alone has the index in uv's own variables.
+    if unset("PIP_INDEX_URL")
+        && let Some(index) = std::env::var_os("UV_DEFAULT_INDEX").or_else(|| std::env::var_os("UV_INDEX_URL"))
+    {
+        variables.push(("PIP_INDEX_URL", index));
+    }
+    variables
+}
+
+/// Reads out of pip's log what went wrong. The network comes first: pip ends a failed connection with `No matching distribution`, too.
+fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
+    const NETWORK: [&str; 12] = [
+        "NewConnectionError",
+        "ConnectionError",
+        "ConnectTimeout",
+        "ReadTimeout",
+        "Max retries exceeded",
+        "Temporary failure in name resolution",
+        "Name or service not known",
+        "Network is unreachable",
+        "Connection refused",
+        "ProxyError",
+        "SSLError",
+        "HTTPError",
+    ];
+    let requirement = wheel.requirement();
+    if log.contains("No space left on device") {
+        return WheelError::Io(io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!("no space is left on the device to download `{requirement}`"),
+        ));
+    }
+    if let Some(detail) = NETWORK.into_iter().find(|sign| log.contains(sign)) {
+        return WheelError::Unreachable { requirement, detail: detail.to_owned() };
+    }
+    if log.contains("No matching distribution found") {
+        return WheelError::NotFound { requirement, name: wheel.name.to_owned() };
+    }
+    let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
+    let detail = lines()
+        .rfind(|line| line.starts_with("ERROR"))
+        .or_else(|| lines().last())
+        .unwrap_or("it said nothing");
+    let detail = detail.trim_start_matches("ERROR:").trim().to_owned();
+    WheelError::Failed { requirement, command: command.to_owned(), detail }
+}
+
+/// Returns the bytes of all files under a folder; what vanishes meanwhile counts nothing.
+fn size_of(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let data = entry.metadata().ok()?;
+            Some(if data.is_dir() { size_of(&entry.path()) } else { data.len() })
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn archive(path: &Path, members: &[(&str, &[u8])]) -> io::Result<()> {
+        let mut writer = zip::ZipWriter::new(fs::File::create(path)?);
+        for (name, content) in members {
+            writer.start_file(*name, zip::write::SimpleFileOptions::default()).map_err(io::Error::other)?;
+            writer.write_all(content)?;
+        }
+        writer.finish().map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    #[test]
+    fn extracts_what_is_picked_and_nothing_outside_the_folder() -> Result<(), WheelError> {
+        let root = tempfile::tempdir()?;
+        let wheel = root.path().join("a.whl");
+        archive(&wheel, &[("pkg/model/config.json", b"{}"), ("pkg/__init__.py", b""), ("../evil", b"x")])?;
+        assert_eq!(members(&wheel)?.len(), 3);
+        let folder = root.path().join("out");
+        let count = extract(&wheel, &folder, |name| name.strip_prefix("pkg/model/").map(PathBuf::from))?;
+        assert_eq!(count, 1);
+        assert_eq!(fs::read(folder.join("config.json"))?, b"{}");
+        let evil = extract(&wheel, &folder, |name| Some(PathBuf::from(name)));
+        assert!(matches!(evil, Err(WheelError::UnsafeMember { member, .. }) if member == "../evil"));
+        assert!(!root.path().join("evil").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn says_what_a_damaged_archive_is() -> Result<(), WheelError> {
+        let root = tempfile::tempdir()?;
+        let wheel = root.path().join("a.whl");
+        fs::write(&wheel, b"not a zip archive")?;
+        assert!(matches!(members(&wheel), Err(WheelError::Archive { file, .. }) if file == "a.whl"));
+        // One flipped byte of the content must not pass.
+        archive(&wheel, &[("file", &[7; 1000])])?;
+        let mut bytes = fs::read(&wheel)?;
+        bytes[36] ^= 0xff;
+        fs::write(&wheel, bytes)?;
+        let result = extract(&wheel, &root.path().join("out"), |name| Some(PathBuf::from(name)));
+        assert!(matches!(result, Err(WheelError::Archive { .. })), "{result:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn sha256_is_that_of_the_standard() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let path = root.path().join("abc");
+        fs::write(&path, b"abc")?;
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(sha256_of(&path)?, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        Ok(())
+    }
+
+    #[test]
+    fn tells_a_closed_network_from_an_unknown_package() {
+        let wheel = Wheel { name: "x", version: Some("1"), sha256: None, platform: None };
+        let closed = "WARNING: Retrying after NewConnectionError('…: Network is unreachable')\n\
+                      ERROR: No matching distribution found for x==1\n";
+        assert!(matches!(failure(&wheel, "pip", closed), WheelError::Unreachable { .. }));
+        let unknown = "ERROR: Could not find a version\nERROR: No matching distribution found for x==1\n";
+        assert!(matches!(failure(&wheel, "pip", unknown), WheelError::NotFound { .. }));
+        let other = "Looking in indexes\nERROR: something else\n";
+        assert!(
+            matches!(failure(&wheel, "pip", other), WheelError::Failed { detail, .. } if detail == "something else")
+        );
+    }
+}
