@@ -1,6 +1,14 @@
 //! Pretrained encoders: where they come from, their folders, and their layers as engine graphs.
 
 pub mod pretrained;
+pub mod config;
+pub mod weights;
+pub mod reference;
 pub mod resolve;
+pub mod package;
+pub mod hub;
+pub mod error;
 
-pub use pretrained::{Architecture, Config, ModelError, Pretrained, Weights};
+pub use config::{Activation, Architecture, Config};
+pub use error::ModelError;
+pub use pretrained::{Pretrained, Weights};

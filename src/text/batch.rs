@@ -1,5 +1,8 @@
 //! Batches of like length, padded to the batch's longest.
 
+use rand::Rng;
+use rand::seq::SliceRandom;
+
 use super::tokenizer::TokenizedText;
 
 /// Token ids and mask of one batch, row-major `[B, L]`.
@@ -28,4 +31,90 @@ pub fn pad(texts: &[&TokenizedText], padding_id: u32) -> Batch {
         }
     }
     Batch { size, length, ids, mask }
+}
+
+/// How many batches are sorted together at most: more makes batches of liker length, fewer makes them more random.
+const SORTED_TOGETHER: usize = 50;
+
+/// Groups texts into batches of like length in random order, for one epoch of training; each index occurs exactly once.
+///
+/// All indices are shuffled; runs of a whole number of batches (50, or fewer, so that there are at least four runs) are sorted by
+/// length, cut into batches, and the batches are shuffled. Texts of one length stay in random order, so that which of them
+/// meet changes from epoch to epoch. This is the grouping of `transformers`' `group_by_length` with the order of batches made random.
+pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
+    let batch_size = batch_size.max(1);
+    let mut indices: Vec<usize> = (0..lengths.len()).collect();
+    indices.shuffle(rng);
+    let run = (lengths.len() / (4 * batch_size)).clamp(1, SORTED_TOGETHER) * batch_size;
+    let mut batches = Vec::with_capacity(lengths.len().div_ceil(batch_size));
+    for part in indices.chunks_mut(run) {
+        part.sort_by_key(|&index| lengths[index]);
+        batches.extend(part.chunks(batch_size).map(<[usize]>::to_vec));
+    }
+    batches.shuffle(rng);
+    batches
+}
+
+/// Groups texts into batches by ascending length, for evaluation; texts of one length stay in their order.
+pub fn in_order_by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+    let mut indices: Vec<usize> = (0..lengths.len()).collect();
+    indices.sort_by_key(|&index| lengths[index]);
+    indices.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seed::stream;
+    use proptest::prelude::*;
+
+    /// The cells of all batches, padding included.
+    fn cells(batches: &[Vec<usize>], lengths: &[usize]) -> usize {
+        batches.iter().map(|batch| batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap_or(0)).sum()
+    }
+
+    #[test]
+    fn pads_on_the_right_to_the_longest() {
+        let text = |ids: &[u32]| TokenizedText { ids: ids.to_vec(), truncated: false };
+        let batch = pad(&[&text(&[5, 6, 7]), &text(&[8])], 1);
+        assert_eq!(
+            batch,
+            Batch { size: 2, length: 3, ids: vec![5, 6, 7, 8, 1, 1], mask: vec![1, 1, 1, 1, 0, 0] }
+        );
+        assert_eq!(pad(&[], 0).length, 0);
+    }
+
+    #[test]
+    fn likeness_of_length_saves_cells_and_epochs_differ() {
+        let lengths: Vec<usize> = (0..400).map(|i| 3 + (i * 37) % 60).collect();
+        let first = by_length(&lengths, 16, &mut stream(1, &["epoch"], 0));
+        let second = by_length(&lengths, 16, &mut stream(1, &["epoch"], 1));
+        assert_ne!(first, second);
+        assert_eq!(first, by_length(&lengths, 16, &mut stream(1, &["epoch"], 0)));
+        let plain: Vec<Vec<usize>> = (0..400).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
+        assert!(cells(&first, &lengths) * 10 < cells(&plain, &lengths) * 8);
+        // The order of batches is not that of their lengths.
+        let longest: Vec<usize> =
+            first.iter().filter_map(|batch| batch.iter().map(|&i| lengths[i]).max()).collect();
+        assert!(!longest.is_sorted() && !longest.iter().rev().is_sorted());
+    }
+
+    #[test]
+    fn evaluation_has_the_fewest_cells() {
+        let lengths = [5, 1, 9, 1, 5];
+        assert_eq!(in_order_by_length(&lengths, 2), [vec![1, 3], vec![0, 4], vec![2]]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_occurs_once(lengths in prop::collection::vec(1_usize..50, 0..300), size in 1_usize..20, seed: u64) {
+            for batches in [by_length(&lengths, size, &mut stream(seed, &[], 0)), in_order_by_length(&lengths, size)] {
+                prop_assert_eq!(batches.len(), lengths.len().div_ceil(size));
+                prop_assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= size));
+                let mut all: Vec<usize> = batches.into_iter().flatten().collect();
+                all.sort_unstable();
+                prop_assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
+            }
+        }
+    }
 }
