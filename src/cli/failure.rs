@@ -39,7 +39,7 @@ impl Failure {
     /// Turns a failure before anything ran into one of usage.
     pub fn before_anything_ran(error: RunError) -> Failure {
         match error {
-            error @ RunError::Stage(_) => Failure::Other { exit: Exit::Usage, error: Box::new(error) },
+            error @ (RunError::Stage(_) | RunError::Config { .. }) => Failure::Other { exit: Exit::Usage, error: Box::new(error) },
             error => error.into(),
         }
     }
@@ -146,7 +146,11 @@ mod tests {
     #[test]
     fn an_error_tells_its_causes_and_the_way_out() {
         let middle = Middle(std::io::Error::other("the disk is gone"));
-        let failure = RunError::from(StageFailure { stage: "tuned".into(), error: Box::new(middle) });
+        let failure = RunError::from(StageFailure {
+            stage: "tuned".into(),
+            phase: crate::runner::Phase::During,
+            error: Box::new(middle),
+        });
         assert_eq!(
             lines(&failure),
             [

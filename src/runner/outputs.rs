@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::cache::Cache;
-use super::error::{RunError, StageFailure};
+use super::error::{Phase, RunError, StageFailure};
 use super::job::Job;
 use super::provenance::Best;
 use super::scheduler::Outcome;
@@ -32,7 +32,7 @@ pub(super) fn write(
         let task = &tasks.all[task];
         let tag = Tag { stage: jobs[job].id.clone(), trial: None, seed };
         let Some(entry) = cache.entry(&task.key) else { continue };
-        let failed = |error: StageError| StageFailure { stage: task.label.clone(), error };
+        let failed = |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
         match jobs[job].output {
             Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
             Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::cache::{Cache, Lookup};
-use super::error::{RunError, StageFailure};
+use super::error::{Phase, RunError, StageFailure};
 use super::explain::{Reason, explain};
 use super::interrupt::Interrupt;
 use super::job::Job;
@@ -118,7 +118,7 @@ pub fn prepare<'a>(
         .iter()
         .map(|job| {
             let found = job.stage.externals(&pipeline.folder);
-            found.map_err(|error| StageFailure { stage: job.id.clone(), error })
+            found.map_err(|error| StageFailure { stage: job.id.clone(), phase: Phase::Before, error })
         })
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = Tasks::new(&jobs, &settings.seeds, material.as_ref(), &externals);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cache::{Cache, Done, Entry, Lookup, boxed};
 use super::context::StageContext;
-use super::error::StageFailure;
+use super::error::{Phase, StageFailure};
 use super::interrupt::Interrupt;
 use super::job::Job;
 use super::observer::{Event, Observer};
@@ -164,7 +164,7 @@ impl Scheduler<'_> {
             }
             Err(error) => {
                 self.observer.event(&Event::StageFailed { task: &task.label, error: &error.to_string() });
-                Outcome::Failed(StageFailure { stage: task.label.clone(), error })
+                Outcome::Failed(StageFailure { stage: task.label.clone(), phase: Phase::During, error })
             }
         }
     }
