@@ -112,7 +112,9 @@ impl Entry {
         for (name, record) in &self.done.files {
             match fs::metadata(self.artifact().join(name)) {
                 Ok(found) if found.len() == record.size => {}
-                Ok(found) => return Err(format!("`{name}` has {} bytes, expected {}", found.len(), record.size)),
+                Ok(found) => {
+                    return Err(format!("`{name}` has {} bytes, expected {}", found.len(), record.size));
+                }
                 Err(_) => return Err(format!("`{name}` is missing")),
             }
         }
@@ -207,7 +209,12 @@ impl Cache {
     }
 
     /// Waits for the right to compute a key. Returns `None` where `stop` says so while waiting.
-    pub fn lock(&self, key: &Digest, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> io::Result<Option<KeyLock>> {
+    pub fn lock(
+        &self,
+        key: &Digest,
+        waiting: impl FnOnce(),
+        stop: impl Fn() -> bool,
+    ) -> io::Result<Option<KeyLock>> {
         self.mark_folder()?;
         KeyLock::acquire(&self.state.join("locks").join(key.to_string()), waiting, stop)
     }
@@ -232,7 +239,11 @@ impl Cache {
     /// Lists what interrupted writers and damaged entries left behind in the cache.
     pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         let left = |name: &String| name.starts_with(DAMAGED) || name.starts_with(TEMPORARY);
-        Ok(names(&self.cache())?.iter().filter(|name| left(name)).map(|name| self.cache().join(name)).collect())
+        Ok(names(&self.cache())?
+            .iter()
+            .filter(|name| left(name))
+            .map(|name| self.cache().join(name))
+            .collect())
     }
 
     /// Lists the folders of unfinished work, with their keys.

@@ -32,18 +32,22 @@ pub(super) fn write(
         let task = &tasks.all[task];
         let tag = Tag { stage: jobs[job].id.clone(), trial: None, seed };
         let Some(entry) = cache.entry(&task.key) else { continue };
-        let failed = |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
+        let failed =
+            |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
         match jobs[job].output {
             Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
             Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),
             Kind::Data => {}
         }
     }
-    let rows = evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, params, tag, evaluation)).collect();
+    let rows =
+        evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, params, tag, evaluation)).collect();
     let table = ResultTable { rows };
     table.write(folder)?;
-    let blocks: Vec<_> =
-        evaluations.iter().map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice())).collect();
+    let blocks: Vec<_> = evaluations
+        .iter()
+        .map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice()))
+        .collect();
     predictions::write_run(folder, &blocks)?;
     let blocks: Vec<(Tag, &Curves)> = all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
     curves::write_run(folder, &blocks)?;
@@ -67,7 +71,13 @@ pub(super) fn best(table: &ResultTable) -> Option<Best> {
         .map(|(stage, value)| Best { stage: stage.to_owned(), metric: metric.to_owned(), value })
 }
 
-fn row(run: &str, pipeline: &str, params: &IndexMap<String, Value>, tag: &Tag, evaluation: &Evaluation) -> ResultRow {
+fn row(
+    run: &str,
+    pipeline: &str,
+    params: &IndexMap<String, Value>,
+    tag: &Tag,
+    evaluation: &Evaluation,
+) -> ResultRow {
     let split = match evaluation.split {
         Split::Train => "train",
         Split::Dev => "dev",

@@ -140,7 +140,10 @@ impl Prepared<'_> {
                     // Equal work under another name.
                     false => self.jobs[job].id.as_str(),
                 };
-                reasons.push((label, if self.settings.force { Reason::Forced } else { self.reason(job, seed, task) }));
+                reasons.push((
+                    label,
+                    if self.settings.force { Reason::Forced } else { self.reason(job, seed, task) },
+                ));
             }
         }
         reasons
@@ -231,15 +234,18 @@ impl Prepared<'_> {
 
     /// Finds a complete run with exactly these results, where everything is cached.
     fn earlier_run(&self) -> Result<Option<Run>, RunError> {
-        let all_cached = || self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)));
+        let all_cached =
+            || self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)));
         if self.settings.force || !all_cached() {
             return Ok(None);
         }
         let uses = self.tasks.uses();
-        let ours: Vec<(&str, u64, Digest)> =
-            uses.map(|(job, seed, task)| (self.jobs[job].id.as_str(), seed, self.tasks.all[task].key)).collect();
+        let ours: Vec<(&str, u64, Digest)> = uses
+            .map(|(job, seed, task)| (self.jobs[job].id.as_str(), seed, self.tasks.all[task].key))
+            .collect();
         let same = |run: &Run| {
-            let theirs = run.provenance.stages.iter().map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
+            let theirs =
+                run.provenance.stages.iter().map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
             run.provenance.status == Status::Complete
                 && run.provenance.name == self.pipeline.name
                 && run.provenance.pipeline == self.file
