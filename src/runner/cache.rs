@@ -403,11 +403,12 @@ mod tests {
     #[test]
     fn damage_is_found_and_set_aside() -> Result<(), TestError> {
         let (_folder, cache, key, material) = cache()?;
-        let damage: [(&str, &dyn Fn(&Entry) -> io::Result<()>); 4] = [
-            ("`b.txt` has 1 bytes, expected 3", &|entry| fs::write(entry.artifact().join("b.txt"), "x")),
-            ("`deep/a.txt` is missing", &|entry| fs::remove_file(entry.artifact().join("deep/a.txt"))),
-            ("`done.json` is missing", &|entry| fs::remove_file(entry.folder.join(DONE))),
-            ("`done.json` cannot be read", &|entry| fs::write(entry.folder.join(DONE), "{")),
+        type Damage = fn(&Entry) -> io::Result<()>;
+        let damage: [(&str, Damage); 4] = [
+            ("`b.txt` has 1 bytes, expected 3", |entry| fs::write(entry.artifact().join("b.txt"), "x")),
+            ("`deep/a.txt` is missing", |entry| fs::remove_file(entry.artifact().join("deep/a.txt"))),
+            ("`done.json` is missing", |entry| fs::remove_file(entry.folder.join(DONE))),
+            ("`done.json` cannot be read", |entry| fs::write(entry.folder.join(DONE), "{")),
         ];
         for (expected, apply) in damage {
             let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;

@@ -15,7 +15,7 @@ use super::job::Job;
 use super::key::RuntimeMaterial;
 use super::ledger::Ledger;
 use super::observer::{Both, Event, Observer};
-use super::outputs;
+use super::outputs::{self, Outputs};
 use super::project::Project;
 use super::provenance::{FORMAT, Git, Machine, Provenance, RuntimeRecord, StageRecord, Status};
 use super::run_folder::{RunFolder, link_latest};
@@ -171,16 +171,15 @@ impl Prepared<'_> {
             .scheduler(&both, interrupt)
             .run(&|task| done.lock().unwrap_or_else(PoisonError::into_inner).push(task));
         self.remember(&done.into_inner().unwrap_or_else(PoisonError::into_inner))?;
-        let table = outputs::write(
-            &folder.path,
-            &folder.id,
-            &self.pipeline.name,
-            &self.pipeline.params,
-            &self.jobs,
-            &self.tasks,
-            &outcomes,
-            &self.cache,
-        )?;
+        let from = Outputs {
+            run: &folder.id,
+            pipeline: &self.pipeline,
+            jobs: &self.jobs,
+            tasks: &self.tasks,
+            outcomes: &outcomes,
+            cache: &self.cache,
+        };
+        let table = outputs::write(&folder.path, &from)?;
         let status = match () {
             _ if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) => Status::Failed,
             _ if outcomes.iter().all(Outcome::is_done) => Status::Complete,
