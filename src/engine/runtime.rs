@@ -186,6 +186,8 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
         .with_intra_threads(threads)
         .map_err(|error| failed(&error))?;
     let environment = builder.with_global_thread_pool(pool).build().map_err(|error| failed(&error))?;
+    // What it would log comes back as errors too, and the program's own messages say it once.
+    environment.set_log_level(ort::logging::LogLevel::Fatal);
     let has_cuda = ort::ep::CUDA::is_available().unwrap_or(false);
     let has_training_api = ort::training::training_api().is_ok();
     identity.path = Some(path);
