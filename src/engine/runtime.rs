@@ -238,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn a_failed_installation_shows_the_cause_and_both_ways_out() {
+        let source =
+            WheelError::Unreachable { requirement: "onnxruntime==1.31.1".into(), detail: "closed".into() };
+        let shown = format!("{:?}", miette::Report::new(RuntimeError::Install { source }));
+        // Lines are broken to the width of the terminal, anywhere.
+        let shown: String =
+            shown.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        for part in
+            ["could not be installed", "cannot be reached (closed)", "PIP_INDEX_URL", "ORT_DYLIB_PATH"]
+        {
+            assert!(shown.contains(part), "{part} is not in\n{shown}");
+        }
+    }
+
+    #[test]
     fn cuda_is_refused_where_it_is_not() {
         assert!(refuse_cuda(Device::Auto, false, "x").is_ok());
         assert!(refuse_cuda(Device::Cuda(0), true, "x").is_ok());

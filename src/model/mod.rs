@@ -1,6 +1,8 @@
 //! Pretrained encoders: where they come from, their folders, and their layers as engine graphs.
 
 pub mod pretrained;
+#[cfg(test)]
+mod pretrained_tests;
 pub mod config;
 pub mod weights;
 pub mod reference;

@@ -153,10 +153,8 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Ok(files)
 }
 
-/// Says whether a file of this name can be part of a model.
+/// Says whether a file of this name can be part of a model; one in a folder below never is.
 pub fn is_model_file(name: &str) -> bool {
-    name == "config.json"
-        || TOKENIZER_FILES.contains(&name)
-        || name.ends_with(".safetensors")
-        || name.ends_with(".safetensors.index.json")
+    let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+    name == "config.json" || TOKENIZER_FILES.contains(&name) || (weights && !name.contains('/'))
 }
