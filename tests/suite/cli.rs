@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use fs_err as fs;
 use pipe::table::{ResultRow, ResultTable};
@@ -250,8 +249,6 @@ fn an_interrupted_run_says_so_and_goes_on_later() -> Result<(), TestError> {
         assert!(list.contains(&format!("  {status}  ")), "{list}");
         drop(held);
         assert_eq!(bench.pipe(&["run", "x.yaml"])?.code, Some(0));
-        // Runs are ordered by the second.
-        std::thread::sleep(Duration::from_millis(1100));
     }
     Ok(())
 }
