@@ -334,7 +334,8 @@ fn sum_squares_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
 }
 
 fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
-    let (beta1, beta2, epsilon) = (float(context, "beta1")?, float(context, "beta2")?, float(context, "epsilon")?);
+    let (beta2, rise1, rise2) = (float(context, "beta2")?, float(context, "rise1")?, float(context, "rise2")?);
+    let epsilon = float(context, "epsilon")?;
     let (weight_decay, rate_factor) = (float(context, "weight_decay")?, float(context, "rate_factor")?);
     Ok(kernel(move |ctx| {
         let (p, g, m, v) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
@@ -345,8 +346,9 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
         };
         let step = adamw::Step {
             learning_rate: learning_rate * rate_factor,
-            beta1,
             beta2,
+            rise1,
+            rise2,
             epsilon,
             weight_decay,
             correction1,

@@ -8,7 +8,7 @@ use super::config::{PlateauMode, ReduceOnPlateau, ThresholdMode};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     pub learning_rate: f64,
-    /// `None` before the first finite value.
+    /// `None` before the first value that is better than the worst.
     best: Option<f64>,
     bad_epochs: u32,
     cooldown_left: u32,
@@ -46,7 +46,12 @@ impl Plateau {
     }
 
     fn is_better(&self, settings: &ReduceOnPlateau, value: f64) -> bool {
-        let Some(best) = self.best else { return !value.is_nan() };
+        // PyTorch starts from the worst value there is, so that a first loss of infinity is a bad epoch.
+        let worst = match settings.mode {
+            PlateauMode::Min => f64::INFINITY,
+            PlateauMode::Max => f64::NEG_INFINITY,
+        };
+        let best = self.best.unwrap_or(worst);
         match (settings.mode, settings.threshold_mode) {
             (PlateauMode::Min, ThresholdMode::Rel) => value < best * (1.0 - settings.threshold),
             (PlateauMode::Min, ThresholdMode::Abs) => value < best - settings.threshold,
