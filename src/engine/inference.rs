@@ -19,11 +19,7 @@ impl Inference {
     /// Opens a session whose parameters are those given; it sees their changes. The graph must have one output.
     pub fn new(runtime: &Runtime, graph: &Graph, parameters: &Parameters) -> Result<Inference, EngineError> {
         let mut bound = Bound::new(open(runtime, &onnx::write(graph))?)?;
-        for (name, _) in graph.parameters() {
-            if bound.has_input(name) {
-                bound.binding.bind_input(name, parameters.get(name)?)?;
-            }
-        }
+        bound.bind_parameters(graph, parameters)?;
         let output = graph.outputs.first().map(|(name, _)| name.clone()).ok_or(EngineError::NoOutput)?;
         bound.binding.bind_output_to_device(&output, &Allocator::default().memory_info())?;
         Ok(Inference { bound, output })

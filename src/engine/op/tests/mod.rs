@@ -1,7 +1,7 @@
 //! Every operator against its reference.
 
-mod harness;
-mod reference;
+pub mod harness;
+pub mod reference;
 mod standard;
 mod gradient_parts;
 mod composite;
