@@ -18,9 +18,9 @@ pub struct Inference {
 impl Inference {
     /// Opens a session whose parameters are those given; it sees their changes. The graph must have one output.
     pub fn new(runtime: &Runtime, graph: &Graph, parameters: &Parameters) -> Result<Inference, EngineError> {
+        let output = graph.outputs.first().map(|(name, _)| name.clone()).ok_or(EngineError::NoOutput)?;
         let mut bound = Bound::new(open(runtime, &onnx::write(graph))?)?;
         bound.bind_parameters(graph, parameters)?;
-        let output = graph.outputs.first().map(|(name, _)| name.clone()).ok_or(EngineError::NoOutput)?;
         bound.binding.bind_output_to_device(&output, &Allocator::default().memory_info())?;
         Ok(Inference { bound, output })
     }
