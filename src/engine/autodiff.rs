@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::fact::Dim;
+use super::fact::{Dim, ShapeError};
 use super::graph::{Graph, Source, Var};
 use super::op::{GradError, OpNode};
 
 /// Adds the gradients of a scalar to the graph: for each of `wrt` the tensor that is ∂loss/∂it, `None` where the loss does not
 /// depend on it. Nothing is computed for tensors that no member of `wrt` feeds into.
 pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var>>, GradError> {
+    if g.fact(loss).rank() != 0 {
+        return Err(GradError::Shape(ShapeError(format!("a scalar loss was expected, found shape {}", g.fact(loss)))));
+    }
     // The tensors through which some member of `wrt` reaches the loss.
     let mut affected: HashSet<Var> = wrt.iter().copied().collect();
     for node in &g.nodes {

@@ -8,6 +8,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{IoBinding, Session};
 use ort::value::{DynValue, Tensor};
 
+use super::graph::Graph;
 use super::kernel::register;
 use super::runtime::Runtime;
 use super::session::EngineError;
@@ -39,7 +40,10 @@ impl Parameters {
 
     /// Overwrites a parameter.
     pub fn set(&mut self, name: &str, array: &ArrayD<f32>) -> Result<(), EngineError> {
-        copy_in(self.get_mut(name)?, array);
+        let tensor = self.get_mut(name)?;
+        let expected = sizes(tensor);
+        same_shape(name, &expected, array.shape())?;
+        copy_in(tensor, array);
         Ok(())
     }
 
@@ -52,6 +56,18 @@ impl Parameters {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
+}
+
+fn same_shape(name: &str, expected: &[usize], found: &[usize]) -> Result<(), EngineError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(EngineError::ParameterShape { name: name.to_owned(), expected: expected.to_vec(), found: found.to_vec() })
+}
+
+/// Returns a tensor's sizes.
+fn sizes(tensor: &Tensor<f32>) -> Vec<usize> {
+    tensor.shape().iter().map(|&size| size as usize).collect()
 }
 
 /// Returns a tensor in ONNX Runtime's memory, of arbitrary content.
@@ -121,6 +137,16 @@ impl Bound {
     /// Returns whether the session's graph has an input of this name.
     pub fn has_input(&self, name: &str) -> bool {
         self.session.inputs().iter().any(|input| input.name() == name)
+    }
+
+    /// Binds the parameters that the session's graph, written from `graph`, has.
+    pub fn bind_parameters(&mut self, graph: &Graph, parameters: &Parameters) -> Result<(), EngineError> {
+        for (name, var) in graph.parameters().filter(|(name, _)| self.session.inputs().iter().any(|input| input.name() == *name)) {
+            let tensor = parameters.get(name)?;
+            same_shape(name, &graph.known_shape(var), &sizes(tensor))?;
+            self.binding.bind_input(name, tensor)?;
+        }
+        Ok(())
     }
 
     /// Binds what changes from run to run; names that the graph does not have are left out.

@@ -4,7 +4,7 @@ use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Kernels, Var};
 use super::op::activation::Gelu;
 use super::op::arithmetic::Arithmetic;
-use super::op::fused::{AddNorm, Attention, BiasGelu, ColumnSum, Dropout};
+use super::op::fused::{AddNorm, Attention, BiasGelu, ColumnSum, Dropout, check_heads};
 use super::op::gather::Gather;
 use super::op::layout::{Cast, Expand, Reshape, ReshapeTo, Shape, Transpose};
 use super::op::logic::{CumSum, Equal, Not, Where};
@@ -318,6 +318,7 @@ impl Graph {
     /// Lq is L, or 1 where `single_query` says that only the first token asks.
     pub fn attention(&mut self, qkv: [Var; 3], mask: Var, heads: usize, single_query: bool, at: DropoutAt) -> Built {
         let [q, k, v] = qkv;
+        check_heads(self.fact(q), self.fact(mask), heads)?;
         if self.kernels() == Kernels::Fused {
             let key = at.key();
             let rate = if key.is_some() { at.rate } else { 0.0 };

@@ -136,6 +136,11 @@ impl Graph {
         &self.values[var.0 as usize].fact
     }
 
+    /// Returns the sizes of a parameter, which are always known.
+    pub(super) fn known_shape(&self, parameter: Var) -> Vec<usize> {
+        self.fact(parameter).shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 }).collect()
+    }
+
     /// Applies an operator and returns its outputs.
     pub fn apply(&mut self, op: impl Op + 'static, inputs: &[Var]) -> Result<Vec<Var>, ShapeError> {
         let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();

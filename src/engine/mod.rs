@@ -15,6 +15,8 @@ pub mod optimizer;
 pub mod binding;
 pub mod inference;
 pub mod session;
+#[cfg(test)]
+mod tests;
 
 pub use autodiff::gradients;
 pub use device::Device;

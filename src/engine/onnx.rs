@@ -198,6 +198,13 @@ fn attribute((name, value): (&'static str, AttributeValue)) -> AttributeProto {
     proto
 }
 
+/// Lists the operators of a written model.
+#[cfg(test)]
+pub fn operators(model: &[u8]) -> Vec<String> {
+    let model = ModelProto::decode(model).expect("what was written can be read");
+    model.graph.into_iter().flat_map(|graph| graph.node).map(|node| node.op_type).collect()
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {
     #[prost(int64, tag = "1")]

@@ -104,8 +104,8 @@ impl OptimizerConfig {
     ) -> Result<Vec<Var>, ShapeError> {
         if let (Algorithm::AdamW { beta1, beta2, epsilon }, Kernels::Fused) = (self.algorithm, g.kernels()) {
             let op = AdamW {
-                beta1: beta1 as f32,
-                beta2: beta2 as f32,
+                beta1,
+                beta2,
                 epsilon: epsilon as f32,
                 weight_decay: group.weight_decay,
                 rate_factor: group.rate_factor,
@@ -125,8 +125,8 @@ impl OptimizerConfig {
                 let loss_of_weight = g.mul(rate, weight_decay)?;
                 let decay = g.sub(one, loss_of_weight)?;
                 let step_size = g.div(rate, correction1)?;
-                let (rise1, keep2) = (g.scalar(1.0 - beta1 as f32), g.scalar(beta2 as f32));
-                let (rise2, epsilon) = (g.scalar(1.0 - beta2 as f32), g.scalar(epsilon as f32));
+                let (rise1, keep2) = (g.scalar((1.0 - beta1) as f32), g.scalar(beta2 as f32));
+                let (rise2, epsilon) = (g.scalar((1.0 - beta2) as f32), g.scalar(epsilon as f32));
                 let away = g.sub(gradient, states[0])?;
                 let away = g.mul(away, rise1)?;
                 let first = g.add(states[0], away)?;

@@ -24,6 +24,8 @@ pub enum EngineError {
     Grad(#[from] GradError),
     #[error("parameter `{0}` is missing")]
     MissingParameter(String),
+    #[error("parameter `{name}` has shape {found:?}; {expected:?} was expected")]
+    ParameterShape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("the loss does not depend on parameter `{0}`")]
     #[diagnostic(help("freeze it, or leave it out of the patterns of what is trained"))]
     Unreached(String),
@@ -87,12 +89,8 @@ impl SessionTrainer {
             graph.output(&format!("gradient.{index}"), gradient.ok_or_else(|| EngineError::Unreached(name.clone()))?);
         }
         let mut gradient = Bound::new(open(runtime, &onnx::write(&graph))?)?;
-        for (name, _) in graph.parameters() {
-            if gradient.has_input(name) {
-                gradient.binding.bind_input(name, parameters.get(name)?)?;
-            }
-        }
-        let shapes: Vec<Vec<usize>> = vars.iter().map(|&var| known_shape(&graph, var)).collect();
+        gradient.bind_parameters(&graph, &parameters)?;
+        let shapes: Vec<Vec<usize>> = vars.iter().map(|&var| graph.known_shape(var)).collect();
         let mut sums = shapes.iter().map(|shape| new_tensor(shape)).collect::<Result<Vec<_>, _>>()?;
         let mut states = Vec::new();
         for shape in &shapes {
@@ -239,10 +237,6 @@ fn bind_outputs(bound: &mut Bound, name: &str, tensors: &mut [Tensor<f32>]) -> R
         bound.binding.bind_output(format!("{name}.{index}"), tensor)?;
     }
     Ok(())
-}
-
-fn known_shape(graph: &Graph, var: Var) -> Vec<usize> {
-    graph.fact(var).shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 }).collect()
 }
 
 /// Returns the sizes of a dropout mask, read off the step's own inputs.

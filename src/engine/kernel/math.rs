@@ -79,11 +79,11 @@ pub fn gelu_tanh(x: f32) -> (f32, f32) {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     /// erf in double precision by its series and continued fraction (Abramowitz & Stegun 7.1.6 and 7.1.14).
-    fn erf64(x: f64) -> f64 {
+    pub fn erf64(x: f64) -> f64 {
         if x.abs() < 2.5 {
             let (mut term, mut sum) = (x, x);
             for n in 1..200 {

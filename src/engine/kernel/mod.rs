@@ -15,6 +15,8 @@ pub mod dropout;
 pub mod sums;
 pub mod adamw;
 pub mod register;
+#[cfg(test)]
+mod tests;
 
 /// The ONNX domain of our operators.
 pub const DOMAIN: &str = "pipe";

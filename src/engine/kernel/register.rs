@@ -134,11 +134,17 @@ fn floats_mut<'v>(value: &'v mut ValueRefMut<'_>) -> ort::Result<&'v mut [f32]> 
     Ok(value.try_extract_tensor_mut::<f32>()?.1)
 }
 
+/// Refuses tensors that a kernel would read beyond their end.
+fn agree(operator: &str, holds: bool) -> ort::Result<()> {
+    if holds { Ok(()) } else { Err(ort::Error::new(format!("the sizes of the operands of `{operator}` do not go together"))) }
+}
+
 fn kernel(compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'static) -> BoxedKernel<'static> {
     Box::new(compute)
 }
 
 fn attention_sizes(queries: &[usize], keys: &[usize], batch: usize, heads: usize) -> ort::Result<attention::Sizes> {
+    agree("Attention", queries.len() == 2 && keys.len() == 2 && queries[1] == keys[1])?;
     let hidden = queries[1];
     if heads == 0 || batch == 0 || hidden % heads != 0 || queries[0] % batch != 0 || keys[0] % batch != 0 {
         return Err(ort::Error::new(format!("attention of {heads} heads over {queries:?} and {keys:?} in {batch} texts")));
@@ -153,6 +159,7 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
         let key = site.key(optional(ctx, 4)?.as_ref())?;
         let ((q_shape, q), (k_shape, k), (_, v), (mask_shape, mask)) = (floats(&q)?, floats(&k)?, floats(&v)?, ints(&mask)?);
         let sizes = attention_sizes(&q_shape, &k_shape, mask_shape[0], heads)?;
+        agree("Attention", v.len() == k.len() && mask.len() == mask_shape[0] * sizes.keys)?;
         let mut context = made(ctx, 0, &q_shape)?;
         let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.queries, sizes.keys])?;
         let (context, probabilities) = (Shared::new(floats_mut(&mut context)?), Shared::new(floats_mut(&mut probabilities)?));
@@ -173,6 +180,7 @@ fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel
         let key = site.key(optional(ctx, 5)?.as_ref())?;
         let ((q_shape, q), (k_shape, k), (_, v), (p_shape, p), (_, dy)) = (floats(&q)?, floats(&k)?, floats(&v)?, floats(&p)?, floats(&dy)?);
         let sizes = attention_sizes(&q_shape, &k_shape, p_shape[0], heads)?;
+        agree("AttentionGrad", v.len() == k.len() && dy.len() == q.len() && p.len() == p_shape[0] * heads * sizes.queries * sizes.keys)?;
         let (mut dq, mut dk, mut dv) = (made(ctx, 0, &q_shape)?, made(ctx, 1, &k_shape)?, made(ctx, 2, &k_shape)?);
         let (dq, dk, dv) = (Shared::new(floats_mut(&mut dq)?), Shared::new(floats_mut(&mut dk)?), Shared::new(floats_mut(&mut dv)?));
         let count = sizes.queries * sizes.keys;
@@ -187,6 +195,7 @@ fn gelu_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
     Ok(kernel(move |ctx| {
         let (x, bias) = (given(ctx, 0)?, given(ctx, 1)?);
         let ((shape, x), (_, bias)) = (floats(&x)?, floats(&bias)?);
+        agree("BiasGelu", shape.len() == 2 && bias.len() == shape[1])?;
         let (mut y, mut slope) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?);
         let (y, slope) = (Shared::new(floats_mut(&mut y)?), Shared::new(floats_mut(&mut slope)?));
         for_each(ctx, shape[0].div_ceil(gelu::ROWS), |part| {
@@ -203,6 +212,7 @@ fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> 
     Ok(kernel(|ctx| {
         let (dy, slope) = (given(ctx, 0)?, given(ctx, 1)?);
         let ((shape, dy), (_, slope)) = (floats(&dy)?, floats(&slope)?);
+        agree("BiasGeluGrad", shape.len() == 2 && slope.len() == dy.len())?;
         let (mut dx, mut db) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape[1..])?);
         let (dx, db) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut db)?));
         for_each(ctx, shape[1].div_ceil(gelu::COLUMNS), |part| gelu::backward(dy, slope, shape[1], part, &dx, &db))
@@ -217,6 +227,9 @@ fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
         let ((shape, x), (_, gamma), (_, beta)) = (floats(&x)?, floats(&gamma)?, floats(&beta)?);
         let bias = bias.as_ref().map(floats).transpose()?.map(|(_, bias)| bias);
         let residual = residual.as_ref().map(floats).transpose()?.map(|(_, residual)| residual);
+        let is_column = |vector: &[f32]| vector.len() == gamma.len();
+        agree("AddNorm", shape.len() == 2 && shape[1] == gamma.len() && is_column(beta) && bias.is_none_or(is_column))?;
+        agree("AddNorm", residual.is_none_or(|residual| residual.len() == x.len()))?;
         let (mut y, mut normed, mut inverse) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape[..1])?);
         let (y, normed, inverse) = (Shared::new(floats_mut(&mut y)?), Shared::new(floats_mut(&mut normed)?), Shared::new(floats_mut(&mut inverse)?));
         for_each(ctx, shape[0].div_ceil(norm::ROWS), |part| {
@@ -236,6 +249,7 @@ fn norm_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
         let (dy, normed, inverse, gamma) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
         let key = site.key(optional(ctx, 4)?.as_ref())?;
         let ((shape, dy), (_, normed), (_, inverse), (_, gamma)) = (floats(&dy)?, floats(&normed)?, floats(&inverse)?, floats(&gamma)?);
+        agree("AddNormGrad", shape.len() == 2 && shape[1] == gamma.len() && normed.len() == dy.len() && inverse.len() == shape[0])?;
         let width = shape[1];
         let (mut dx, mut d_residual) = (made(ctx, 0, &shape)?, made(ctx, 2, &shape)?);
         let (dx, d_residual) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut d_residual)?));
@@ -291,6 +305,7 @@ fn column_sum_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
     Ok(kernel(|ctx| {
         let x = given(ctx, 0)?;
         let (shape, x) = floats(&x)?;
+        agree("ColumnSum", shape.len() == 2)?;
         let mut y = made(ctx, 0, &shape[1..])?;
         let y = Shared::new(floats_mut(&mut y)?);
         for_each(ctx, shape[1].div_ceil(sums::COLUMNS), |part| {
@@ -305,6 +320,7 @@ fn gather_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
     Ok(kernel(|ctx| {
         let (table, rows, dy) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?);
         let ((shape, _), (_, rows), (_, dy)) = (floats(&table)?, ints(&rows)?, floats(&dy)?);
+        agree("GatherGrad", shape.len() == 2 && dy.len() == rows.len() * shape[1])?;
         let mut gradient = made(ctx, 0, &shape)?;
         let gradient = Shared::new(floats_mut(&mut gradient)?);
         for_each(ctx, shape[1].div_ceil(sums::COLUMNS), |part| {
@@ -334,7 +350,8 @@ fn sum_squares_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
 }
 
 fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
-    let (beta1, beta2, epsilon) = (float(context, "beta1")?, float(context, "beta2")?, float(context, "epsilon")?);
+    let (beta2, rise1, rise2) = (float(context, "beta2")?, float(context, "rise1")?, float(context, "rise2")?);
+    let epsilon = float(context, "epsilon")?;
     let (weight_decay, rate_factor) = (float(context, "weight_decay")?, float(context, "rate_factor")?);
     Ok(kernel(move |ctx| {
         let (p, g, m, v) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
@@ -345,8 +362,9 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
         };
         let step = adamw::Step {
             learning_rate: learning_rate * rate_factor,
-            beta1,
             beta2,
+            rise1,
+            rise2,
             epsilon,
             weight_decay,
             correction1,

@@ -52,10 +52,9 @@ pub fn scatter(rows: &[i64], dy: &[f32], n: usize, columns: Range<usize>, height
             unsafe { gradient.range(row * n + columns.start..row * n + columns.end) }.fill(0.0);
         }
         for (index, &row) in rows.iter().enumerate() {
-            let Ok(row) = usize::try_from(row) else { continue };
-            if row >= height {
-                continue;
-            }
+            // As in `Gather`, a negative number counts from the end.
+            let row = if row < 0 { row + height as i64 } else { row };
+            let Some(row) = usize::try_from(row).ok().filter(|row| *row < height) else { continue };
             // SAFETY: as above.
             let target = unsafe { gradient.range(row * n + columns.start..row * n + columns.end) };
             for (sum, value) in target.iter_mut().zip(&dy[index * n + columns.start..index * n + columns.end]) {

@@ -72,8 +72,8 @@ pub struct GatherGrad;
 /// Outputs: parameter, m, v.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
-    pub beta1: f32,
-    pub beta2: f32,
+    pub beta1: f64,
+    pub beta2: f64,
     pub epsilon: f32,
     pub weight_decay: f32,
     /// What the learning rate of this parameter's group is multiplied with.
@@ -96,8 +96,39 @@ fn dropout_attributes(rate: f32, site: u32) -> Vec<(&'static str, AttributeValue
     vec![("rate", AttributeValue::Float(rate)), ("site", AttributeValue::Int(i64::from(site)))]
 }
 
+/// Checks that rows go with rows; sizes that only a run knows are left to it.
+fn same_rows(x: &TensorFact, other: &TensorFact) -> Result<(), ShapeError> {
+    let differs = |(a, b): (&Dim, &Dim)| matches!((a, b), (Dim::Fixed(a), Dim::Fixed(b)) if a != b);
+    if x.rank() != other.rank() || x.shape.iter().zip(&other.shape).any(differs) {
+        return Err(ShapeError(format!("rows {x} and {other} differ")));
+    }
+    Ok(())
+}
+
 fn present(inputs: &[Option<TensorFact>], index: usize) -> Result<&TensorFact, ShapeError> {
     inputs.get(index).and_then(Option::as_ref).ok_or_else(|| ShapeError(format!("input {index} is missing")))
+}
+
+/// Checks that queries are rows of so many heads and that the mask is one for each text and token.
+pub fn check_heads(queries: &TensorFact, mask: &TensorFact, heads: usize) -> Result<(), ShapeError> {
+    if queries.rank() != 2 || mask.rank() != 2 {
+        return Err(ShapeError(format!("attention wants rows and a mask of rank 2, found {queries} and {mask}")));
+    }
+    match queries.shape[1] {
+        Dim::Fixed(hidden) if heads > 0 && hidden % heads == 0 => Ok(()),
+        _ => Err(ShapeError(format!("rows {queries} do not split into {heads} heads"))),
+    }
+}
+
+/// Checks that a vector has an element for each column of rows.
+fn check_columns(rows: &TensorFact, vectors: &[&TensorFact]) -> Result<(), ShapeError> {
+    if rows.rank() != 2 {
+        return Err(ShapeError(format!("rows of rank 2 were expected, found {rows}")));
+    }
+    match vectors.iter().find(|vector| vector.shape[..] != rows.shape[1..]) {
+        Some(vector) => Err(ShapeError(format!("a vector {vector} does not go with rows {rows}"))),
+        None => Ok(()),
+    }
 }
 
 impl Op for Attention {
@@ -115,6 +146,7 @@ impl Op for Attention {
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let (queries, mask) = (present(inputs, 0)?, present(inputs, 3)?);
+        check_heads(queries, mask, self.heads)?;
         let (batch, length) = (mask.shape[0].clone(), mask.shape[1].clone());
         let probabilities = vec![batch, Dim::Fixed(self.heads), Dim::Unknown, length];
         Ok(vec![queries.clone(), TensorFact::f32(probabilities)])
@@ -160,7 +192,8 @@ impl Op for BiasGelu {
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let [x, _] = required(inputs)?;
+        let [x, bias] = required(inputs)?;
+        check_columns(x, &[bias])?;
         Ok(vec![x.clone(), x.clone()])
     }
 
@@ -197,7 +230,12 @@ impl Op for AddNorm {
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let x = present(inputs, 0)?;
+        let (x, gamma, beta) = (present(inputs, 0)?, present(inputs, 3)?, present(inputs, 4)?);
+        let bias = inputs[1].as_ref().unwrap_or(gamma);
+        check_columns(x, &[bias, gamma, beta])?;
+        if let Some(residual) = &inputs[2] {
+            same_rows(x, residual)?;
+        }
         Ok(vec![x.clone(), x.clone(), TensorFact::f32(vec![x.shape[0].clone()])])
     }
 
@@ -289,8 +327,9 @@ impl Op for AdamW {
 
     fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         vec![
-            ("beta1", AttributeValue::Float(self.beta1)),
-            ("beta2", AttributeValue::Float(self.beta2)),
+            ("beta2", AttributeValue::Float(self.beta2 as f32)),
+            ("rise1", AttributeValue::Float((1.0 - self.beta1) as f32)),
+            ("rise2", AttributeValue::Float((1.0 - self.beta2) as f32)),
             ("epsilon", AttributeValue::Float(self.epsilon)),
             ("weight_decay", AttributeValue::Float(self.weight_decay)),
             ("rate_factor", AttributeValue::Float(self.rate_factor)),

@@ -14,7 +14,7 @@ pub mod normalize;
 pub mod logic;
 pub mod fused;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 pub use contract::{GradError, Op, OpNode};
 

@@ -21,8 +21,11 @@ impl Op for LayerNormalization {
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let [x, _, _] = required(inputs)?;
+        let [x, gamma, beta] = required(inputs)?;
         let axis = x.axis(-1)?;
+        if let Some(vector) = [gamma, beta].into_iter().find(|vector| vector.shape[..] != x.shape[axis..]) {
+            return Err(ShapeError(format!("a vector {vector} does not go with rows {x}")));
+        }
         let mut statistic = x.clone();
         statistic.shape[axis] = Dim::Fixed(1);
         Ok(vec![x.clone(), statistic.clone(), statistic])

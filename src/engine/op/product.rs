@@ -71,7 +71,9 @@ impl Op for Gemm {
         check_inner(&a.shape[inner_a], &b.shape[inner_b])?;
         let shape = vec![a.shape[rows].clone(), b.shape[columns].clone()];
         if let Some(Some(c)) = inputs.get(2) {
-            broadcast(&shape, &c.shape)?;
+            if c.rank() > 2 || broadcast(&shape, &c.shape)?.iter().zip(&shape).any(|(joined, own)| *own == Dim::Fixed(1) && joined != own) {
+                return Err(ShapeError(format!("{c} does not broadcast to the product's shape")));
+            }
         }
         Ok(vec![TensorFact::f32(shape)])
     }

@@ -86,6 +86,13 @@ impl Op for Reduce {
 
 impl Reduce {
     fn absolute_axes(&self, x: &TensorFact) -> Result<Vec<usize>, ShapeError> {
-        if self.axes.is_empty() { Ok((0..x.rank()).collect()) } else { self.axes.iter().map(|&axis| x.axis(axis)).collect() }
+        if self.axes.is_empty() {
+            return Ok((0..x.rank()).collect());
+        }
+        let mut axes = self.axes.iter().map(|&axis| x.axis(axis)).collect::<Result<Vec<_>, _>>()?;
+        // In ascending order, as putting them back one by one wants them.
+        axes.sort_unstable();
+        axes.dedup();
+        Ok(axes)
     }
 }

@@ -84,6 +84,12 @@ impl Op for Concat {
             if fact.rank() != first.rank() || fact.dtype != first.dtype {
                 return Err(ShapeError("the parts differ in rank or type".to_owned()));
             }
+            let differs = |other: usize| {
+                other != axis && matches!((&fact.shape[other], &first.shape[other]), (Dim::Fixed(a), Dim::Fixed(b)) if a != b)
+            };
+            if (0..first.rank()).any(differs) {
+                return Err(ShapeError(format!("parts {first} and {fact} differ beside axis {axis}")));
+            }
             total = match (total, &fact.shape[axis]) {
                 (Some(total), Dim::Fixed(size)) => Some(total + size),
                 _ => None,

@@ -8,7 +8,7 @@ use super::config::{PlateauMode, ReduceOnPlateau, ThresholdMode};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
     pub learning_rate: f64,
-    /// `None` before the first finite value.
+    /// `None` before the first value that is better than the worst.
     best: Option<f64>,
     bad_epochs: u32,
     cooldown_left: u32,
@@ -46,12 +46,73 @@ impl Plateau {
     }
 
     fn is_better(&self, settings: &ReduceOnPlateau, value: f64) -> bool {
-        let Some(best) = self.best else { return !value.is_nan() };
+        // PyTorch starts from the worst value there is, so that a first loss of infinity is a bad epoch.
+        let worst = match settings.mode {
+            PlateauMode::Min => f64::INFINITY,
+            PlateauMode::Max => f64::NEG_INFINITY,
+        };
+        let best = self.best.unwrap_or(worst);
         match (settings.mode, settings.threshold_mode) {
             (PlateauMode::Min, ThresholdMode::Rel) => value < best * (1.0 - settings.threshold),
             (PlateauMode::Min, ThresholdMode::Abs) => value < best - settings.threshold,
             (PlateauMode::Max, ThresholdMode::Rel) => value > best * (1.0 + settings.threshold),
             (PlateauMode::Max, ThresholdMode::Abs) => value > best + settings.threshold,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::stages::train::config::Monitor;
+
+    /// The learning rates that PyTorch's own class gave; tests/record_schedules.py recorded them.
+    const RECORDED: &str = include_str!("../../../tests/data/plateau.json");
+
+    fn number(value: &Value) -> f64 {
+        match value.as_str() {
+            Some(name) => name.parse().expect("`nan` or `inf`"),
+            None => value.as_f64().expect("a number"),
+        }
+    }
+
+    #[test]
+    fn learning_rates_are_pytorchs() {
+        let recorded: Value = serde_json::from_str(RECORDED).expect("recorded figures");
+        let cases = recorded["cases"].as_array().expect("cases");
+        assert!(cases.len() > 10);
+        for (index, case) in cases.iter().enumerate() {
+            let options = &case["options"];
+            let settings = ReduceOnPlateau {
+                monitor: Monitor::default(),
+                mode: if options["mode"] == "min" { PlateauMode::Min } else { PlateauMode::Max },
+                factor: number(&options["factor"]),
+                patience: number(&options["patience"]) as u32,
+                threshold: number(&options["threshold"]),
+                threshold_mode: if options["threshold_mode"] == "rel" { ThresholdMode::Rel } else { ThresholdMode::Abs },
+                cooldown: number(&options["cooldown"]) as u32,
+                min_learning_rate: number(&options["min_lr"]),
+                epsilon: number(&options["eps"]),
+            };
+            let mut plateau = Plateau::new(number(&case["learning_rate"]));
+            let (values, rates) = (case["values"].as_array().expect("values"), case["rates"].as_array().expect("rates"));
+            assert_eq!(values.len(), rates.len());
+            for (epoch, (value, expected)) in values.iter().zip(rates).enumerate() {
+                let before = plateau.learning_rate;
+                let reduced = plateau.step(&settings, number(value));
+                let expected = number(expected);
+                assert!(
+                    (plateau.learning_rate / expected - 1.0).abs() < 1e-12,
+                    "case {index} {options}, epoch {epoch}: expected {expected}, found {}",
+                    plateau.learning_rate
+                );
+                assert_eq!(reduced, plateau.learning_rate != before);
+                // What a checkpoint keeps is all that there is.
+                let kept = serde_json::to_string(&plateau).expect("a plateau can be written");
+                assert_eq!(serde_json::from_str::<Plateau>(&kept).expect("and read"), plateau);
+            }
         }
     }
 }

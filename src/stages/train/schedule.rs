@@ -30,3 +30,49 @@ pub fn factor(schedule: &Schedule, step: u64, total: u64) -> f64 {
         Schedule::Constant(_) | Schedule::None | Schedule::ReduceOnPlateau(_) => 1.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::stages::train::config::{Polynomial, Warmup};
+
+    /// The learning rates that the schedules of `transformers` gave; tests/record_schedules.py recorded them.
+    const RECORDED: &str = include_str!("../../../tests/data/schedules.json");
+
+    #[test]
+    fn learning_rates_are_those_of_transformers() {
+        let recorded: Value = serde_json::from_str(RECORDED).expect("recorded figures");
+        let cases = recorded["cases"].as_array().expect("cases");
+        assert!(cases.len() > 10);
+        for case in cases {
+            let number = |name: &str| case[name].as_f64().expect("a number");
+            let (rate, total) = (number("learning_rate"), number("steps") as u64);
+            let warmup = number("warmup_steps") / number("steps");
+            let schedule = match case["schedule"].as_str() {
+                Some("constant") => Schedule::Constant(Warmup { warmup }),
+                Some("linear") => Schedule::Linear(Warmup { warmup }),
+                Some("cosine") => Schedule::Cosine(Warmup { warmup }),
+                Some("polynomial") => Schedule::Polynomial(Polynomial { warmup, power: number("power"), end: number("end") }),
+                other => panic!("an unknown schedule {other:?}"),
+            };
+            let rates = case["rates"].as_array().expect("rates");
+            assert_eq!(rates.len() as u64, total);
+            for (step, expected) in rates.iter().enumerate() {
+                let (found, expected) = (rate * factor(&schedule, step as u64, total), expected.as_f64().expect("a rate"));
+                assert!(
+                    (found - expected).abs() <= 1e-12 * expected.abs().max(1e-3 * rate),
+                    "{schedule:?}, step {step} of {total}: expected {expected}, found {found}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_schedule_the_rate_stays() {
+        for step in 0..3 {
+            assert_eq!(factor(&Schedule::None, step, 3), 1.0);
+        }
+    }
+}

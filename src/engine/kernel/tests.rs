@@ -1,0 +1,132 @@
+//! A part's result does not depend on what is computed beside it, so the number of threads changes no bit.
+
+use super::parallel::{Shared, range};
+use super::random::MaskKey;
+use super::{adamw, attention, dropout, gelu, norm, sums};
+use crate::engine::op::tests::harness::Numbers;
+
+fn numbers(seed: u64, len: usize) -> Vec<f32> {
+    let mut numbers = Numbers::new(seed);
+    (0..len).map(|_| numbers.between(-1.5, 1.5) as f32).collect()
+}
+
+const ROWS: usize = 7;
+const WIDTH: usize = 37;
+
+/// Calls `work` for pieces of rows of several sizes and compares what each division gives.
+fn by_rows(mut work: impl FnMut(std::ops::Range<usize>, &mut Vec<f32>)) {
+    let results: Vec<Vec<f32>> = [ROWS, 1, 3]
+        .into_iter()
+        .map(|size| {
+            let mut result = Vec::new();
+            for part in 0..ROWS.div_ceil(size) {
+                work(range(part, size, ROWS), &mut result);
+            }
+            result
+        })
+        .collect();
+    assert_eq!(results[0], results[1]);
+    assert_eq!(results[0], results[2]);
+}
+
+#[test]
+fn rows_do_not_depend_on_their_neighbours() {
+    let (x, residual, vectors) = (numbers(1, ROWS * WIDTH), numbers(2, ROWS * WIDTH), numbers(3, 3 * WIDTH));
+    let (bias, gamma, beta) = (&vectors[..WIDTH], &vectors[WIDTH..2 * WIDTH], &vectors[2 * WIDTH..]);
+    let key = Some(MaskKey::new(5, 1, 0.3));
+    by_rows(|rows, result| {
+        let here = rows.start * WIDTH..rows.end * WIDTH;
+        let blank = vec![0.0; here.len()];
+        let (mut y, mut normed, mut inverse) = (blank.clone(), blank.clone(), vec![0.0; rows.len()]);
+        let args = norm::Forward { bias: Some(bias), gamma, beta, epsilon: 1e-5, key, first_row: rows.start };
+        norm::forward(&args, &x[here.clone()], Some(&residual[here.clone()]), &mut y, &mut normed, &mut inverse);
+        let (mut dx, mut d_residual, mut sums) = (blank.clone(), blank, vec![0.0; 3 * WIDTH]);
+        norm::backward(&residual[here], &normed, &inverse, gamma, key, rows.start, &mut dx, &mut d_residual, &mut sums);
+        for index in 0..rows.len() {
+            let here = index * WIDTH..(index + 1) * WIDTH;
+            for values in [&y[here.clone()], &normed[here.clone()], &inverse[index..=index], &dx[here.clone()], &d_residual[here]] {
+                result.extend_from_slice(values);
+            }
+        }
+    });
+    by_rows(|rows, result| {
+        let here = rows.start * WIDTH..rows.end * WIDTH;
+        let (mut y, mut slope) = (vec![0.0; here.len()], vec![0.0; here.len()]);
+        gelu::forward(&x[here.clone()], bias, false, &mut y, &mut slope);
+        let mut dropped = vec![0.0; here.len()];
+        dropout::apply(&x[here.clone()], MaskKey::new(5, 2, 0.5), here.start, &mut dropped);
+        for index in 0..here.len() {
+            result.extend([y[index], slope[index], dropped[index]]);
+        }
+    });
+    by_rows(|rows, result| {
+        let here = rows.start * WIDTH..rows.end * WIDTH;
+        let (mut p, mut m, mut v) = (x[here.clone()].to_vec(), residual[here.clone()].to_vec(), vec![0.5; here.len()]);
+        let step = adamw::Step {
+            learning_rate: 0.01,
+            beta2: 0.999,
+            rise1: 0.1,
+            rise2: 0.001,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            correction1: 0.3,
+            root_correction2: 0.05,
+            scale: 0.7,
+        };
+        adamw::update(&step, &residual[here], &mut p, &mut m, &mut v);
+        for index in 0..p.len() {
+            result.extend([p[index], m[index], v[index]]);
+        }
+    });
+}
+
+#[test]
+fn columns_do_not_depend_on_their_neighbours() {
+    let x = numbers(4, ROWS * WIDTH);
+    let mut whole = vec![0.0; WIDTH];
+    sums::columns(&x, WIDTH, 0..WIDTH, &mut whole);
+    for size in [1, 5, 16] {
+        for part in 0..WIDTH.div_ceil(size) {
+            let columns = range(part, size, WIDTH);
+            let mut own = vec![0.0; columns.len()];
+            sums::columns(&x, WIDTH, columns.clone(), &mut own);
+            assert_eq!(own, whole[columns]);
+        }
+    }
+    let rows = [2, 0, 2, -1, 1, 2, 0];
+    let scattered = |size: usize| {
+        let mut gradient = vec![f32::NAN; 4 * WIDTH];
+        let shared = Shared::new(&mut gradient);
+        for part in (0..WIDTH.div_ceil(size)).rev() {
+            sums::scatter(&rows, &x, WIDTH, range(part, size, WIDTH), 4, &shared);
+        }
+        gradient
+    };
+    assert_eq!(scattered(WIDTH), scattered(5));
+}
+
+/// The heads of a batch, in either order: each writes its own place and reads no other's.
+#[test]
+fn heads_do_not_depend_on_their_order() {
+    let sizes = attention::Sizes { hidden: 12, heads: 3, queries: 5, keys: 5 };
+    let (q, k, v, dy) = (numbers(5, 120), numbers(6, 120), numbers(7, 120), numbers(8, 120));
+    let mask = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
+    let key = Some(MaskKey::new(5, 3, 0.3));
+    let run = |parts: &[usize]| {
+        let mut buffers = [vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120]];
+        let mut probabilities = vec![f32::NAN; 6 * 25];
+        let [context, dq, dk, dv] = buffers.each_mut().map(|buffer| Shared::new(buffer));
+        for &part in parts {
+            let own = &mut probabilities[part * 25..(part + 1) * 25];
+            attention::forward(sizes, part, &q, &k, &v, &mask[part / 3 * 5..][..5], key, &context, own);
+        }
+        for &part in parts {
+            let own = &probabilities[part * 25..(part + 1) * 25];
+            attention::backward(sizes, part, &q, &k, &v, own, &dy, key, [&dq, &dk, &dv]);
+        }
+        (buffers, probabilities)
+    };
+    let forward = run(&[0, 1, 2, 3, 4, 5]);
+    assert!(forward.0.iter().flatten().all(|value| value.is_finite()), "every place is written");
+    assert_eq!(forward, run(&[5, 3, 1, 4, 2, 0]));
+}

@@ -1,1 +1,0 @@
-//! Every operator against its reference.
