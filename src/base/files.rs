@@ -9,7 +9,7 @@ use fs_err as fs;
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
+    let mut file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
@@ -24,7 +24,7 @@ pub fn create_folder_atomic<E: From<io::Error>>(
 ) -> Result<(), E> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
-    let folder = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
+    let folder = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o777).tempdir_in(parent)?;
     fill(folder.path())?;
     sync_tree(folder.path())?;
     match fs::rename(folder.path(), path) {
@@ -35,6 +35,21 @@ pub fn create_folder_atomic<E: From<io::Error>>(
         Err(error) => return Err(error.into()),
     }
     Ok(sync_folder(parent)?)
+}
+
+/// Gives what is made the rights that any other file gets (`mode` less the user's umask); temporary files are private otherwise.
+fn ordinary<'a, 'b, 'c>(
+    builder: &'a mut tempfile::Builder<'b, 'c>,
+    mode: u32,
+) -> &'a mut tempfile::Builder<'b, 'c> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
 }
 
 /// Flushes every file below a folder, and the folders themselves.
@@ -72,6 +87,22 @@ mod tests {
         assert_eq!(fs::read_dir(root.path())?.count(), 0);
         create_folder_atomic(&target, |folder| fs::write(folder.join("file"), b"x"))?;
         assert_eq!(fs::read(target.join("file"))?, b"x");
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_what_the_umask_lets_them() -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir()?;
+        let mode = |path: &Path| fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
+        let (file, folder) = (root.path().join("file"), root.path().join("folder"));
+        fs::write(root.path().join("plain"), b"x")?;
+        fs::create_dir(root.path().join("plain-folder"))?;
+        write_atomic(&file, b"x")?;
+        create_folder_atomic(&folder, |_| io::Result::Ok(()))?;
+        assert_eq!(mode(&file)?, mode(&root.path().join("plain"))?);
+        assert_eq!(mode(&folder)?, mode(&root.path().join("plain-folder"))?);
         Ok(())
     }
 

@@ -85,7 +85,7 @@ pub fn fetch(wheel: &Wheel<'_>, folder: &Path, report: &dyn Report) -> Result<Pa
     fs::create_dir_all(&scratch)?;
     let output = fs::File::create(&log)?;
     let errors = output.try_clone()?;
-    let mut child = Command::new(&installer[0])
+    let mut child = Command::new(installer[0])
         .args(&installer[1..])
         .args(arguments(wheel, &target))
         .envs(environment(&scratch))
@@ -255,19 +255,19 @@ fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
 
 /// Reads out of pip's log what went wrong. The network comes first: pip ends a failed connection with `No matching distribution`, too.
 fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
-    const NETWORK: [&str; 12] = [
-        "NewConnectionError",
-        "ConnectionError",
-        "ConnectTimeout",
-        "ReadTimeout",
-        "Max retries exceeded",
-        "Temporary failure in name resolution",
-        "Name or service not known",
-        "Network is unreachable",
-        "Connection refused",
-        "ProxyError",
-        "SSLError",
-        "HTTPError",
+    // The particular signs stand before the names of Python's exceptions.
+    const NETWORK: [(&str, &str); 11] = [
+        ("Temporary failure in name resolution", "its host's name cannot be resolved"),
+        ("Name or service not known", "its host's name is not known"),
+        ("nodename nor servname provided", "its host's name is not known"),
+        ("Network is unreachable", "the network is unreachable"),
+        ("Connection refused", "the connection was refused"),
+        ("timed out", "the connection timed out"),
+        ("ProxyError", "the proxy refused"),
+        ("SSLError", "the TLS connection failed"),
+        ("ConnectionError", "the connection failed"),
+        ("Max retries exceeded", "the connection failed"),
+        ("HTTP error", "it answered with an error"),
     ];
     let requirement = wheel.requirement();
     if log.contains("No space left on device") {
@@ -276,7 +276,7 @@ fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
             format!("no space is left on the device to download `{requirement}`"),
         ));
     }
-    if let Some(detail) = NETWORK.into_iter().find(|sign| log.contains(sign)) {
+    if let Some((_, detail)) = NETWORK.into_iter().find(|(sign, _)| log.contains(sign)) {
         return WheelError::Unreachable { requirement, detail: detail.to_owned() };
     }
     if log.contains("No matching distribution found") {
@@ -285,7 +285,7 @@ fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
     let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
     let detail = lines()
         .rfind(|line| line.starts_with("ERROR"))
-        .or_else(|| lines().last())
+        .or_else(|| lines().next_back())
         .unwrap_or("it said nothing");
     let detail = detail.trim_start_matches("ERROR:").trim().to_owned();
     WheelError::Failed { requirement, command: command.to_owned(), detail }

@@ -19,10 +19,10 @@ use crate::spec::Override;
 )]
 pub struct Cli {
     /// Say only warnings and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 900)]
     pub quiet: bool,
     /// Say more
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 901)]
     pub verbose: bool,
     #[command(subcommand)]
     pub command: Command,

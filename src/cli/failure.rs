@@ -31,15 +31,22 @@ impl Failure {
     /// Returns a failure of the program's own.
     pub fn internal(payload: &(dyn Any + Send)) -> Failure {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned());
+        let text = text
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic".to_owned());
         let hint = Some("this is a mistake in `pipe`; please report it".to_owned());
-        Failure::Other { exit: Exit::Failed, error: Box::new(Plain { message: format!("internal error: {text}"), hint }) }
+        Failure::Other {
+            exit: Exit::Failed,
+            error: Box::new(Plain { message: format!("internal error: {text}"), hint }),
+        }
     }
 
     /// Turns a failure before anything ran into one of usage.
     pub fn before_anything_ran(error: RunError) -> Failure {
         match error {
-            error @ RunError::Stage(_) => Failure::Other { exit: Exit::Usage, error: Box::new(error) },
+            error @ (RunError::Stage(_) | RunError::Config { .. }) => {
+                Failure::Other { exit: Exit::Usage, error: Box::new(error) }
+            }
             error => error.into(),
         }
     }
@@ -146,7 +153,11 @@ mod tests {
     #[test]
     fn an_error_tells_its_causes_and_the_way_out() {
         let middle = Middle(std::io::Error::other("the disk is gone"));
-        let failure = RunError::from(StageFailure { stage: "tuned".into(), error: Box::new(middle) });
+        let failure = RunError::from(StageFailure {
+            stage: "tuned".into(),
+            phase: crate::runner::Phase::During,
+            error: Box::new(middle),
+        });
         assert_eq!(
             lines(&failure),
             [

@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn seeds_are_written_as_they_are_read() {
         for text in ["7", "1,2", "0..4", "13,21,42", "4,3,2"] {
-            let read: super::super::seeds::Seeds = text.parse().unwrap_or(super::super::seeds::Seeds(Vec::new()));
+            let read: super::super::seeds::Seeds =
+                text.parse().unwrap_or(super::super::seeds::Seeds(Vec::new()));
             assert_eq!(seeds(&read.0), text);
         }
     }

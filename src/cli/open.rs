@@ -58,9 +58,12 @@ pub fn keys<'a>(
         keep_going: manner.keep_going,
         force: manner.force,
         device: args.device,
-        threads: args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+        threads: args
+            .threads
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
         command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
     };
     let preparation = Preparation::new(printer);
-    prepare(pipeline, jobs(plan)?, settings, manner.install, &preparation).map_err(Failure::before_anything_ran)
+    prepare(pipeline, jobs(plan)?, settings, manner.install, &preparation)
+        .map_err(Failure::before_anything_ran)
 }

@@ -57,7 +57,8 @@ impl Printer {
 
     /// Returns the columns that a table on stdout may use: `COLUMNS` if set, else the terminal's; `None` where there is no limit.
     pub fn width(&self) -> Option<u16> {
-        let given = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|&columns| columns > 0);
+        let given =
+            std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|&columns| columns > 0);
         given.or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0))
     }
 

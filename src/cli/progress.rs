@@ -57,7 +57,9 @@ impl Observer for RunProgress<'_> {
             Event::StageCached { task, .. } => self.printer.status(&format!("{task}: cached")),
             Event::StageStarted { task, .. } => {
                 if self.printer.is_live() {
-                    self.with_bar(task, |bar| bar.bar.enable_steady_tick(std::time::Duration::from_millis(100)));
+                    self.with_bar(task, |bar| {
+                        bar.bar.enable_steady_tick(std::time::Duration::from_millis(100))
+                    });
                 } else {
                     self.printer.status(&format!("{task}: started"));
                 }

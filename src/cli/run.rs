@@ -7,8 +7,8 @@ use super::open::{self, Manner};
 use super::printer::Printer;
 use super::progress::RunProgress;
 use super::tables;
-use crate::base::clock::Stopwatch;
 use crate::base::clock;
+use crate::base::clock::Stopwatch;
 use crate::runner::provenance::Status;
 use crate::runner::{Finished, Interrupt, Prepared};
 
@@ -63,7 +63,10 @@ fn tell(finished: &Finished, seconds: f64, printer: &Printer) {
     let time = clock::duration(seconds);
     match finished.status {
         _ if finished.nothing_to_do => {
-            printer.status(&format!("nothing to do: all {} stages cached, as in run {}", finished.cached, finished.run));
+            printer.status(&format!(
+                "nothing to do: all {} stages cached, as in run {}",
+                finished.cached, finished.run
+            ));
         }
         Status::Complete | Status::Running => printer.status(&format!(
             "run {} complete: {} computed, {} cached, in {time}",
@@ -77,7 +80,10 @@ fn tell(finished: &Finished, seconds: f64, printer: &Printer) {
             printer.status(&line);
         }
         Status::Interrupted => {
-            printer.status(&format!("run {} interrupted after {time}; the same command goes on from here", finished.run));
+            printer.status(&format!(
+                "run {} interrupted after {time}; the same command goes on from here",
+                finished.run
+            ));
         }
     }
 }
@@ -98,6 +104,7 @@ fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> {
             let _ = writeln!(std::io::stderr(), "stopping after the current step; once more to stop at once");
         });
     };
-    ctrlc::set_handler(handler).map_err(|error| Failure::usage(format!("cannot watch for Ctrl-C: {error}"), None))?;
+    ctrlc::set_handler(handler)
+        .map_err(|error| Failure::usage(format!("cannot watch for Ctrl-C: {error}"), None))?;
     Ok(interrupt)
 }

@@ -24,7 +24,8 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
     let preparation = Preparation::new(printer);
     let runtime = Runtime::get(args.device, 1, &preparation).map_err(RunError::from)?;
     drop(preparation);
-    let library = runtime.identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
+    let library =
+        runtime.identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
     let training = if runtime.has_training_api { "yes" } else { "no (training runs on sessions)" };
     printer.data(&tables::columns(&[
         vec!["version".into(), runtime.identity.version.clone()],

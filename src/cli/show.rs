@@ -6,9 +6,9 @@ use super::failure::Failure;
 use super::printer::Printer;
 use super::tables;
 use crate::base::clock;
+use crate::runner::Project;
 use crate::runner::cache::Cache;
 use crate::runner::runs::{self, Run};
-use crate::runner::Project;
 use crate::stages::Evaluation;
 use crate::table::{ResultTable, format};
 
@@ -24,7 +24,10 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
     if !run.folder.join("results.parquet").is_file() {
         let hint = Some(format!("`pipe run {}` goes on where it stopped", about.pipeline));
-        return Err(Failure::usage(format!("run `{}` has no results: it is {}", about.run, run.status()), hint));
+        return Err(Failure::usage(
+            format!("run `{}` has no results: it is {}", about.run, run.status()),
+            hint,
+        ));
     }
     let table = ResultTable::read(&run.folder)?;
     let mut text = tables::render(&table, &args.table, printer)?;
@@ -40,7 +43,9 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
             let evaluation = evaluation(&project, &run, &row.stage, row.seed)?;
             text.push_str(&title);
             text.push_str("rows: true class; columns: predicted class\n");
-            text.push_str(format::confusion(&evaluation.labels, &evaluation.confusion, printer.width()).trim_end());
+            text.push_str(
+                format::confusion(&evaluation.labels, &evaluation.confusion, printer.width()).trim_end(),
+            );
             text.push('\n');
         }
     }

@@ -17,7 +17,12 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let cache = Cache::new(&project);
     let (mut whole, mut damaged) = (0usize, 0usize);
     let mut seen = BTreeSet::new();
-    for record in run.provenance.stages.iter().filter(|record| ["cached", "computed"].contains(&record.outcome.as_str())) {
+    for record in run
+        .provenance
+        .stages
+        .iter()
+        .filter(|record| ["cached", "computed"].contains(&record.outcome.as_str()))
+    {
         if !seen.insert(record.key) {
             continue;
         }
@@ -35,7 +40,8 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
             problems.iter().for_each(|problem| printer.warning(&format!("{name}: {problem}")));
         }
     }
-    printer.status(&format!("run {}: {whole} outputs whole, {damaged} damaged or missing", run.provenance.run));
+    printer
+        .status(&format!("run {}: {whole} outputs whole, {damaged} damaged or missing", run.provenance.run));
     if damaged == 0 {
         return Ok(Exit::Success);
     }

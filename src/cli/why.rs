@@ -62,9 +62,10 @@ fn explain(
         match change {
             Change::Config { key, .. } => {
                 let kind = prepared.jobs[job].kind_name;
-                let place = spec.locate(&format!("stages.{id}.{kind}.{key}")).map_or(String::new(), |place| {
-                    format!(" ({}:{}:{})", spec.path.display(), place.line, place.column)
-                });
+                let place =
+                    spec.locate(&format!("stages.{id}.{kind}.{key}")).map_or(String::new(), |place| {
+                        format!(" ({}:{}:{})", spec.path.display(), place.line, place.column)
+                    });
                 line(format!("  {change}{place}"));
             }
             _ => line(format!("  {change}")),

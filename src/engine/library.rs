@@ -120,7 +120,7 @@ fn ask_version(path: &Path) -> Result<String, RuntimeError> {
     // SAFETY: loading runs the library's initialisers. Its header was checked, and it is the file that the user, or our own
     // installation with its pinned digest, names as ONNX Runtime.
     let library = unsafe { libloading::Library::new(path) }
-        .map_err(|error| RuntimeError::Load { path: path.to_owned(), detail: detail(&error) })?;
+        .map_err(|error| RuntimeError::Load { path: path.to_owned(), detail: detail(path, &error) })?;
     let missing = || RuntimeError::NotOnnxRuntime { path: path.to_owned() };
     // SAFETY: `OrtGetApiBase` has this signature in every ONNX Runtime since 1.0, and so has the version's getter behind it.
     let version = unsafe {
@@ -135,9 +135,10 @@ fn ask_version(path: &Path) -> Result<String, RuntimeError> {
     Ok(version)
 }
 
-/// The loader's own message stands in the error's source.
-fn detail(error: &libloading::Error) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+/// Returns the loader's own message, which stands in the error's source, without the path that it starts with.
+fn detail(path: &Path, error: &libloading::Error) -> String {
+    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

@@ -186,6 +186,8 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
         .with_intra_threads(threads)
         .map_err(|error| failed(&error))?;
     let environment = builder.with_global_thread_pool(pool).build().map_err(|error| failed(&error))?;
+    // What it would log comes back as errors too, and the program's own messages say it once.
+    environment.set_log_level(ort::logging::LogLevel::Fatal);
     let has_cuda = ort::ep::CUDA::is_available().unwrap_or(false);
     let has_training_api = ort::training::training_api().is_ok();
     identity.path = Some(path);
@@ -233,6 +235,21 @@ mod tests {
         // The library's own account of itself names its version's branch or commit.
         assert!(ort::info().starts_with("ORT Build Info"));
         Ok(())
+    }
+
+    #[test]
+    fn a_failed_installation_shows_the_cause_and_both_ways_out() {
+        let source =
+            WheelError::Unreachable { requirement: "onnxruntime==1.31.1".into(), detail: "closed".into() };
+        let shown = format!("{:?}", miette::Report::new(RuntimeError::Install { source }));
+        // Lines are broken to the width of the terminal, anywhere.
+        let shown: String =
+            shown.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        for part in
+            ["could not be installed", "cannot be reached (closed)", "PIP_INDEX_URL", "ORT_DYLIB_PATH"]
+        {
+            assert!(shown.contains(part), "{part} is not in\n{shown}");
+        }
     }
 
     #[test]

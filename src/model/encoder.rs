@@ -11,7 +11,7 @@ use crate::engine::{Graph, Kernels, Var};
 
 use super::head::Head;
 use super::names::{self, EMBEDDING_NORM, POSITION_EMBEDDINGS, TOKEN_TYPE_EMBEDDINGS, WORD_EMBEDDINGS};
-use super::pretrained::{Activation, Architecture, Config};
+use super::config::{Activation, Architecture, Config};
 
 /// What a network is built for.
 #[derive(Clone, Copy, Debug)]

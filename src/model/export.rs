@@ -7,7 +7,8 @@ use safetensors::SafeTensors;
 
 use super::encoder::{Network, NetworkOptions};
 use super::head::Head;
-use super::pretrained::{ModelError, Pretrained};
+use super::error::ModelError;
+use super::pretrained::Pretrained;
 use crate::engine::{Kernels, onnx};
 
 /// The name of the file.

@@ -1,7 +1,7 @@
 //! Which parameters are trained.
 
 use super::names;
-use super::pretrained::Config;
+use super::config::Config;
 
 /// What stays as it is.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,8 @@
 use ndarray::ArrayD;
 use rand::Rng;
 
-use super::pretrained::{Config, Weights};
+use super::config::Config;
+use super::pretrained::Weights;
 use crate::base::seed::stream;
 use crate::engine::{Dim, Graph};
 

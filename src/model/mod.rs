@@ -1,7 +1,15 @@
 //! Pretrained encoders: where they come from, their folders, and their layers as engine graphs.
 
 pub mod pretrained;
+#[cfg(test)]
+mod pretrained_tests;
+pub mod config;
+pub mod weights;
+pub mod reference;
 pub mod resolve;
+pub mod package;
+pub mod hub;
+pub mod error;
 pub mod head;
 pub mod names;
 pub mod encoder;
@@ -10,6 +18,8 @@ pub mod freeze;
 pub mod init;
 pub mod export;
 
+pub use config::{Activation, Architecture, Config};
 pub use encoder::{Network, NetworkOptions};
+pub use error::ModelError;
 pub use head::Head;
-pub use pretrained::{Architecture, Config, ModelError, Pretrained, Weights};
+pub use pretrained::{Pretrained, Weights};

@@ -1,6 +1,6 @@
 //! How the architectures name the parameters of one layer, relative to the encoder.
 
-use super::pretrained::Architecture;
+use super::config::Architecture;
 
 /// The modules of one encoder layer; each has a `.weight` and a `.bias`.
 #[derive(Clone, Debug, PartialEq, Eq)]

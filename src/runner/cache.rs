@@ -112,7 +112,9 @@ impl Entry {
         for (name, record) in &self.done.files {
             match fs::metadata(self.artifact().join(name)) {
                 Ok(found) if found.len() == record.size => {}
-                Ok(found) => return Err(format!("`{name}` has {} bytes, expected {}", found.len(), record.size)),
+                Ok(found) => {
+                    return Err(format!("`{name}` has {} bytes, expected {}", found.len(), record.size));
+                }
                 Err(_) => return Err(format!("`{name}` is missing")),
             }
         }
@@ -207,7 +209,12 @@ impl Cache {
     }
 
     /// Waits for the right to compute a key. Returns `None` where `stop` says so while waiting.
-    pub fn lock(&self, key: &Digest, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> io::Result<Option<KeyLock>> {
+    pub fn lock(
+        &self,
+        key: &Digest,
+        waiting: impl FnOnce(),
+        stop: impl Fn() -> bool,
+    ) -> io::Result<Option<KeyLock>> {
         self.mark_folder()?;
         KeyLock::acquire(&self.state.join("locks").join(key.to_string()), waiting, stop)
     }
@@ -232,7 +239,11 @@ impl Cache {
     /// Lists what interrupted writers and damaged entries left behind in the cache.
     pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         let left = |name: &String| name.starts_with(DAMAGED) || name.starts_with(TEMPORARY);
-        Ok(names(&self.cache())?.iter().filter(|name| left(name)).map(|name| self.cache().join(name)).collect())
+        Ok(names(&self.cache())?
+            .iter()
+            .filter(|name| left(name))
+            .map(|name| self.cache().join(name))
+            .collect())
     }
 
     /// Lists the folders of unfinished work, with their keys.
@@ -392,11 +403,12 @@ mod tests {
     #[test]
     fn damage_is_found_and_set_aside() -> Result<(), TestError> {
         let (_folder, cache, key, material) = cache()?;
-        let damage: [(&str, &dyn Fn(&Entry) -> io::Result<()>); 4] = [
-            ("`b.txt` has 1 bytes, expected 3", &|entry| fs::write(entry.artifact().join("b.txt"), "x")),
-            ("`deep/a.txt` is missing", &|entry| fs::remove_file(entry.artifact().join("deep/a.txt"))),
-            ("`done.json` is missing", &|entry| fs::remove_file(entry.folder.join(DONE))),
-            ("`done.json` cannot be read", &|entry| fs::write(entry.folder.join(DONE), "{")),
+        type Damage = fn(&Entry) -> io::Result<()>;
+        let damage: [(&str, Damage); 4] = [
+            ("`b.txt` has 1 bytes, expected 3", |entry| fs::write(entry.artifact().join("b.txt"), "x")),
+            ("`deep/a.txt` is missing", |entry| fs::remove_file(entry.artifact().join("deep/a.txt"))),
+            ("`done.json` is missing", |entry| fs::remove_file(entry.folder.join(DONE))),
+            ("`done.json` cannot be read", |entry| fs::write(entry.folder.join(DONE), "{")),
         ];
         for (expected, apply) in damage {
             let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;

@@ -46,12 +46,27 @@ pub enum RunError {
 pub struct StageFailure {
     /// The stage, with its seed where there are several.
     pub stage: String,
+    pub phase: Phase,
     pub error: StageError,
+}
+
+/// When a stage failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Before anything ran: a file that it needs is not there.
+    Before,
+    During,
+    /// Its output cannot be read back.
+    After,
 }
 
 impl fmt::Display for StageFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "stage `{}` failed", self.stage)
+        match self.phase {
+            Phase::Before => write!(f, "stage `{}` cannot run", self.stage),
+            Phase::During => write!(f, "stage `{}` failed", self.stage),
+            Phase::After => write!(f, "the output of stage `{}` cannot be read", self.stage),
+        }
     }
 }
 

@@ -34,18 +34,42 @@ pub enum Reason {
 /// A part of a key that differs from the last time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    Kind { old: String, new: String },
+    Kind {
+        old: String,
+        new: String,
+    },
     /// A new version of `pipe` computes the stage in another way.
-    Code { old: u32, new: u32 },
+    Code {
+        old: u32,
+        new: u32,
+    },
     /// A value of the configuration, by its dotted key below the kind; `None` where it was or is absent.
-    Config { key: String, old: Option<Value>, new: Option<Value> },
-    Seed { old: Option<u64>, new: Option<u64> },
+    Config {
+        key: String,
+        old: Option<Value>,
+        new: Option<Value>,
+    },
+    Seed {
+        old: Option<u64>,
+        new: Option<u64>,
+    },
     /// The engine: what of it, and its old and new value.
-    Runtime { what: &'static str, old: String, new: String },
+    Runtime {
+        what: &'static str,
+        old: String,
+        new: String,
+    },
     /// A file or a model behind the configuration.
-    External { name: String, old: Option<Digest>, new: Option<Digest> },
+    External {
+        name: String,
+        old: Option<Digest>,
+        new: Option<Digest>,
+    },
     /// An input, by field, and the stage that now gives it.
-    Input { field: String, stage: Option<String> },
+    Input {
+        field: String,
+        stage: Option<String>,
+    },
 }
 
 impl Reason {
@@ -93,14 +117,23 @@ impl fmt::Display for Change {
             Change::External { name, old: Some(_), new: Some(_) } => write!(f, "content of `{name}` changed"),
             Change::External { name, old: None, .. } => write!(f, "`{name}` is new"),
             Change::External { name, new: None, .. } => write!(f, "`{name}` is no longer used"),
-            Change::Input { field, stage: Some(stage) } => write!(f, "input `{field}` changed (stage `{stage}`)"),
+            Change::Input { field, stage: Some(stage) } => {
+                write!(f, "input `{field}` changed (stage `{stage}`)")
+            }
             Change::Input { field, stage: None } => write!(f, "input `{field}` is no longer there"),
         }
     }
 }
 
 /// Returns why a job would run for a seed whose task is `task`, or not.
-pub fn explain(cache: &Cache, ledger: &Ledger, jobs: &[Job<'_>], job: &Job<'_>, task: &Task, seed: u64) -> Reason {
+pub fn explain(
+    cache: &Cache,
+    ledger: &Ledger,
+    jobs: &[Job<'_>],
+    job: &Job<'_>,
+    task: &Task,
+    seed: u64,
+) -> Reason {
     let lookup = cache.find(&task.key);
     if matches!(lookup, Lookup::Hit(_)) {
         return Reason::Cached;
@@ -175,7 +208,10 @@ fn changes(old: &KeyMaterial, new: &KeyMaterial, stage: impl Fn(&str) -> Option<
     changes
 }
 
-fn union<'a, V>(old: &'a BTreeMap<String, V>, new: &'a BTreeMap<String, V>) -> impl Iterator<Item = &'a String> {
+fn union<'a, V>(
+    old: &'a BTreeMap<String, V>,
+    new: &'a BTreeMap<String, V>,
+) -> impl Iterator<Item = &'a String> {
     new.keys().chain(old.keys().filter(|key| !new.contains_key(*key)))
 }
 
@@ -184,9 +220,14 @@ fn leaves(value: &Value) -> BTreeMap<String, Value> {
     fn walk(value: &Value, path: String, found: &mut BTreeMap<String, Value>) {
         let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         match value {
-            Value::Object(map) if !map.is_empty() => map.iter().for_each(|(key, value)| walk(value, below(key), found)),
+            Value::Object(map) if !map.is_empty() => {
+                map.iter().for_each(|(key, value)| walk(value, below(key), found))
+            }
             Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
-                items.iter().enumerate().for_each(|(index, value)| walk(value, below(&index.to_string()), found));
+                items
+                    .iter()
+                    .enumerate()
+                    .for_each(|(index, value)| walk(value, below(&index.to_string()), found));
             }
             other => {
                 found.insert(path, other.clone());
@@ -212,7 +253,8 @@ mod tests {
     #[test]
     fn each_difference_is_named() {
         let mut old = Line::new().tasks(&[1]).all.remove(1).material;
-        old.config = json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}}});
+        old.config =
+            json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}}});
         let mut new = old.clone();
         new.config = json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 1e-5, "betas": [0.9, 0.99]}}, "x": {}});
         new.code_version += 1;

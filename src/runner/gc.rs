@@ -34,7 +34,8 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         .flat_map(|run| run.provenance.stages.iter().map(|stage| stage.key))
         .collect();
     let now = clock::now_utc();
-    let is_old = |moment: Timestamp, hours: i64| now.duration_since(moment) > SignedDuration::from_hours(hours);
+    let is_old =
+        |moment: Timestamp, hours: i64| now.duration_since(moment) > SignedDuration::from_hours(hours);
     let keep_hours = i64::from(keep_days) * 24;
     let mut freed = Vec::new();
     for key in cache.keys()?.into_iter().filter(|key| !used.contains(key)) {
@@ -45,7 +46,8 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         }
         // Whoever computes this very key now holds the lock; then it is not old after all.
         let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
-        let what = format!("output of `{}` in `{}`, {}", entry.done.stage, entry.done.pipeline, entry.done.created);
+        let what =
+            format!("output of `{}` in `{}`, {}", entry.done.stage, entry.done.pipeline, entry.done.created);
         freed.push(Freed { what, bytes: size(&entry.folder)? });
         if !dry_run {
             cache.remove(&key)?;

@@ -27,8 +27,10 @@ pub fn jobs(plan: &Plan) -> Result<Vec<Job<'_>>, RunError> {
         .iter()
         .map(|step| {
             let kind_name = step.config.kind_name();
-            let mut tagged = serde_json::to_value(&step.config)
-                .map_err(|error| RunError::Config { stage: step.id.to_string(), reason: error.to_string() })?;
+            let mut tagged = serde_json::to_value(&step.config).map_err(|error| RunError::Config {
+                stage: step.id.to_string(),
+                reason: error.to_string(),
+            })?;
             // The enum writes `{ "train": { … } }`.
             let config = tagged.get_mut(kind_name).map(Value::take).unwrap_or(tagged);
             Ok(Job {

@@ -43,9 +43,11 @@ impl Ledger {
         let name = format!("{}.json", Digest::of(pipeline.as_bytes()));
         let path = project.state().join("last").join(name);
         let read = || -> Option<Record> { serde_json::from_slice(&fs::read(&path).ok()?).ok() };
-        let record = read()
-            .filter(|record| record.format == FORMAT)
-            .unwrap_or_else(|| Record { format: FORMAT, pipeline: pipeline.to_owned(), stages: BTreeMap::new() });
+        let record = read().filter(|record| record.format == FORMAT).unwrap_or_else(|| Record {
+            format: FORMAT,
+            pipeline: pipeline.to_owned(),
+            stages: BTreeMap::new(),
+        });
         Ledger { path, record }
     }
 

@@ -25,7 +25,11 @@ impl KeyLock {
     }
 
     /// Takes the lock, calling `waiting` once where another holds it. Returns `None` where `stop` says so meanwhile.
-    pub fn acquire(path: &Path, waiting: impl FnOnce(), stop: impl Fn() -> bool) -> io::Result<Option<KeyLock>> {
+    pub fn acquire(
+        path: &Path,
+        waiting: impl FnOnce(),
+        stop: impl Fn() -> bool,
+    ) -> io::Result<Option<KeyLock>> {
         let mut waiting = Some(waiting);
         loop {
             if let Some(lock) = KeyLock::try_acquire(path)? {

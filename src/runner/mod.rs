@@ -24,7 +24,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use error::{RunError, StageFailure};
+pub use error::{Phase, RunError, StageFailure};
 pub use interrupt::Interrupt;
 pub use job::{Job, jobs};
 pub use observer::{Event, Observer};

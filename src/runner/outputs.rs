@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
-use serde_json::Value;
 
 use super::cache::Cache;
-use super::error::{RunError, StageFailure};
+use super::error::{Phase, RunError, StageFailure};
 use super::job::Job;
+use super::pipeline_run::Pipeline;
 use super::provenance::Best;
 use super::scheduler::Outcome;
 use super::tasks::Tasks;
@@ -15,35 +15,41 @@ use crate::stages::{Evaluation, Kind, Split, StageError};
 use crate::table::tag::Tag;
 use crate::table::{Curves, ResultRow, ResultTable, curves, predictions};
 
+/// Where the tables of a run come from.
+pub(super) struct Outputs<'a> {
+    /// The run's id.
+    pub run: &'a str,
+    pub pipeline: &'a Pipeline,
+    pub jobs: &'a [Job<'a>],
+    pub tasks: &'a Tasks,
+    pub outcomes: &'a [Outcome],
+    pub cache: &'a Cache,
+}
+
 /// Writes `results.parquet`, `results.csv`, `predictions.parquet` and `curves.parquet` of everything that is done into a run's folder.
-pub(super) fn write(
-    folder: &Path,
-    run: &str,
-    pipeline: &str,
-    params: &IndexMap<String, Value>,
-    jobs: &[Job<'_>],
-    tasks: &Tasks,
-    outcomes: &[Outcome],
-    cache: &Cache,
-) -> Result<ResultTable, RunError> {
+pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
+    let Outputs { run, pipeline, jobs, tasks, outcomes, cache } = *from;
     let mut evaluations: Vec<(Tag, Evaluation)> = Vec::new();
     let mut all_curves: Vec<(Tag, Curves)> = Vec::new();
     for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
         let task = &tasks.all[task];
         let tag = Tag { stage: jobs[job].id.clone(), trial: None, seed };
         let Some(entry) = cache.entry(&task.key) else { continue };
-        let failed = |error: StageError| StageFailure { stage: task.label.clone(), error };
+        let failed =
+            |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
         match jobs[job].output {
             Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
             Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),
             Kind::Data => {}
         }
     }
-    let rows = evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, params, tag, evaluation)).collect();
+    let rows = evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, tag, evaluation)).collect();
     let table = ResultTable { rows };
     table.write(folder)?;
-    let blocks: Vec<_> =
-        evaluations.iter().map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice())).collect();
+    let blocks: Vec<_> = evaluations
+        .iter()
+        .map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice()))
+        .collect();
     predictions::write_run(folder, &blocks)?;
     let blocks: Vec<(Tag, &Curves)> = all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
     curves::write_run(folder, &blocks)?;
@@ -67,7 +73,7 @@ pub(super) fn best(table: &ResultTable) -> Option<Best> {
         .map(|(stage, value)| Best { stage: stage.to_owned(), metric: metric.to_owned(), value })
 }
 
-fn row(run: &str, pipeline: &str, params: &IndexMap<String, Value>, tag: &Tag, evaluation: &Evaluation) -> ResultRow {
+fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Evaluation) -> ResultRow {
     let split = match evaluation.split {
         Split::Train => "train",
         Split::Dev => "dev",
@@ -75,13 +81,13 @@ fn row(run: &str, pipeline: &str, params: &IndexMap<String, Value>, tag: &Tag, e
     };
     ResultRow {
         run: run.to_owned(),
-        pipeline: pipeline.to_owned(),
+        pipeline: pipeline.name.clone(),
         stage: tag.stage.clone(),
         trial: tag.trial,
         seed: tag.seed,
         split: split.to_owned(),
         n: evaluation.predictions.len() as u64,
-        params: params.clone(),
+        params: pipeline.params.clone(),
         metrics: evaluation.metrics.clone(),
         steps: evaluation.training.steps,
         seconds: evaluation.training.seconds,

@@ -8,14 +8,14 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::cache::{Cache, Lookup};
-use super::error::{RunError, StageFailure};
+use super::error::{Phase, RunError, StageFailure};
 use super::explain::{Reason, explain};
 use super::interrupt::Interrupt;
 use super::job::Job;
 use super::key::RuntimeMaterial;
 use super::ledger::Ledger;
 use super::observer::{Both, Event, Observer};
-use super::outputs;
+use super::outputs::{self, Outputs};
 use super::project::Project;
 use super::provenance::{FORMAT, Git, Machine, Provenance, RuntimeRecord, StageRecord, Status};
 use super::run_folder::{RunFolder, link_latest};
@@ -118,7 +118,7 @@ pub fn prepare<'a>(
         .iter()
         .map(|job| {
             let found = job.stage.externals(&pipeline.folder);
-            found.map_err(|error| StageFailure { stage: job.id.clone(), error })
+            found.map_err(|error| StageFailure { stage: job.id.clone(), phase: Phase::Before, error })
         })
         .collect::<Result<Vec<_>, _>>()?;
     let tasks = Tasks::new(&jobs, &settings.seeds, material.as_ref(), &externals);
@@ -140,7 +140,10 @@ impl Prepared<'_> {
                     // Equal work under another name.
                     false => self.jobs[job].id.as_str(),
                 };
-                reasons.push((label, if self.settings.force { Reason::Forced } else { self.reason(job, seed, task) }));
+                reasons.push((
+                    label,
+                    if self.settings.force { Reason::Forced } else { self.reason(job, seed, task) },
+                ));
             }
         }
         reasons
@@ -168,16 +171,15 @@ impl Prepared<'_> {
             .scheduler(&both, interrupt)
             .run(&|task| done.lock().unwrap_or_else(PoisonError::into_inner).push(task));
         self.remember(&done.into_inner().unwrap_or_else(PoisonError::into_inner))?;
-        let table = outputs::write(
-            &folder.path,
-            &folder.id,
-            &self.pipeline.name,
-            &self.pipeline.params,
-            &self.jobs,
-            &self.tasks,
-            &outcomes,
-            &self.cache,
-        )?;
+        let from = Outputs {
+            run: &folder.id,
+            pipeline: &self.pipeline,
+            jobs: &self.jobs,
+            tasks: &self.tasks,
+            outcomes: &outcomes,
+            cache: &self.cache,
+        };
+        let table = outputs::write(&folder.path, &from)?;
         let status = match () {
             _ if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) => Status::Failed,
             _ if outcomes.iter().all(Outcome::is_done) => Status::Complete,
@@ -231,15 +233,18 @@ impl Prepared<'_> {
 
     /// Finds a complete run with exactly these results, where everything is cached.
     fn earlier_run(&self) -> Result<Option<Run>, RunError> {
-        let all_cached = || self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)));
+        let all_cached =
+            || self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)));
         if self.settings.force || !all_cached() {
             return Ok(None);
         }
         let uses = self.tasks.uses();
-        let ours: Vec<(&str, u64, Digest)> =
-            uses.map(|(job, seed, task)| (self.jobs[job].id.as_str(), seed, self.tasks.all[task].key)).collect();
+        let ours: Vec<(&str, u64, Digest)> = uses
+            .map(|(job, seed, task)| (self.jobs[job].id.as_str(), seed, self.tasks.all[task].key))
+            .collect();
         let same = |run: &Run| {
-            let theirs = run.provenance.stages.iter().map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
+            let theirs =
+                run.provenance.stages.iter().map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
             run.provenance.status == Status::Complete
                 && run.provenance.name == self.pipeline.name
                 && run.provenance.pipeline == self.file

@@ -21,8 +21,10 @@ impl Run {
     /// Reads a run's folder.
     pub fn open(folder: &Path) -> Result<Run, RunError> {
         let file = folder.join(PROVENANCE);
-        let provenance = serde_json::from_slice(&fs::read(&file)?)
-            .map_err(|error| RunError::Damaged { file: file.display().to_string(), reason: error.to_string() })?;
+        let provenance = serde_json::from_slice(&fs::read(&file)?).map_err(|error| RunError::Damaged {
+            file: file.display().to_string(),
+            reason: error.to_string(),
+        })?;
         Ok(Run { folder: folder.to_owned(), provenance })
     }
 
@@ -50,7 +52,9 @@ pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
             }
         }
     }
-    runs.sort_by(|a, b| (&b.provenance.started, &b.provenance.run).cmp(&(&a.provenance.started, &a.provenance.run)));
+    runs.sort_by(|a, b| {
+        (&b.provenance.started, &b.provenance.run).cmp(&(&a.provenance.started, &a.provenance.run))
+    });
     Ok(runs)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cache::{Cache, Done, Entry, Lookup, boxed};
 use super::context::StageContext;
-use super::error::StageFailure;
+use super::error::{Phase, StageFailure};
 use super::interrupt::Interrupt;
 use super::job::Job;
 use super::observer::{Event, Observer};
@@ -46,7 +46,9 @@ pub enum Outcome {
     /// It did not start: something that it needs failed, or the run stopped before.
     NotRun,
     Cached,
-    Computed { seconds: f64 },
+    Computed {
+        seconds: f64,
+    },
     Interrupted,
     Failed(StageFailure),
 }
@@ -156,7 +158,8 @@ impl Scheduler<'_> {
     fn perform(&self, task: &Task, state: &Mutex<State>) -> Outcome {
         // A mistake in one stage, or in a library below it, is an error of that stage and no end of the program.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(task, state)));
-        match attempt.unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) }))) {
+        match attempt.unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
+        {
             Ok(outcome) => outcome,
             Err(_) if self.interrupt.is_asked() => {
                 self.observer.event(&Event::StageInterrupted { task: &task.label });
@@ -164,7 +167,7 @@ impl Scheduler<'_> {
             }
             Err(error) => {
                 self.observer.event(&Event::StageFailed { task: &task.label, error: &error.to_string() });
-                Outcome::Failed(StageFailure { stage: task.label.clone(), error })
+                Outcome::Failed(StageFailure { stage: task.label.clone(), phase: Phase::During, error })
             }
         }
     }
@@ -288,7 +291,8 @@ struct Panicked {
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -46,7 +46,8 @@ impl Tasks {
             for (index, (job, externals)) in jobs.iter().zip(externals).enumerate() {
                 let inputs: Vec<usize> = job.inputs.iter().map(|input| of[&(input.step, seed)]).collect();
                 let keys = job.inputs.iter().zip(&inputs);
-                let keys = keys.map(|(input, &task): (_, &usize)| (input.field.to_owned(), all[task].key)).collect();
+                let keys =
+                    keys.map(|(input, &task): (_, &usize)| (input.field.to_owned(), all[task].key)).collect();
                 let material = KeyMaterial::new(job, keys, seed, runtime, externals);
                 let key = material.key();
                 let task = *known.entry(key).or_insert_with(|| {
@@ -56,7 +57,8 @@ impl Tasks {
                 of.insert((index, seed), task);
             }
         }
-        let first_tasks: Vec<usize> = (0..jobs.len()).filter_map(|job| of.get(&(job, *seeds.first()?)).copied()).collect();
+        let first_tasks: Vec<usize> =
+            (0..jobs.len()).filter_map(|job| of.get(&(job, *seeds.first()?)).copied()).collect();
         let varies: Vec<bool> = (0..jobs.len())
             .map(|job| seeds.iter().any(|&seed| of.get(&(job, seed)) != first_tasks.get(job)))
             .collect();
@@ -93,10 +95,7 @@ mod tests {
         let jobs = line.jobs();
         let tasks = Tasks::new(&jobs, &[1, 2], None, &vec![Vec::new(); jobs.len()]);
         let labels: Vec<&str> = tasks.all.iter().map(|task| task.label.as_str()).collect();
-        assert_eq!(
-            labels,
-            ["data", "draw (seed 1)", "score (seed 1)", "draw (seed 2)", "score (seed 2)"]
-        );
+        assert_eq!(labels, ["data", "draw (seed 1)", "score (seed 1)", "draw (seed 2)", "score (seed 2)"]);
         assert_eq!(tasks.index(0, 1), tasks.index(0, 2));
         assert_eq!(tasks.uses().count(), 6);
         let single = Tasks::new(&jobs, &[1], None, &vec![Vec::new(); jobs.len()]);

@@ -9,9 +9,11 @@ use serde_json::json;
 use super::job::Job;
 use super::observer::{Event, Observer};
 use super::tasks::Tasks;
+use crate::base::digest::Digest;
 use crate::dag::StepInput;
 use crate::stages::{
-    Artifact, CheckError, Ctx, DataFact, Evaluation, Fact, Inputs, Kind, Port, Split, Stage, StageError, TrainingSummary,
+    Artifact, CheckError, Ctx, DataFact, Evaluation, Fact, Inputs, Kind, Port, Prediction, Split, Stage,
+    StageError, TrainingSummary,
 };
 use crate::table::{DataSet, Example};
 
@@ -43,7 +45,14 @@ pub struct Fake {
 
 impl Fake {
     pub fn data(name: &'static str) -> Fake {
-        Fake { name, kind: Kind::Data, uses_seed: false, uses_runtime: false, act: Act::Work, runs: Arc::default() }
+        Fake {
+            name,
+            kind: Kind::Data,
+            uses_seed: false,
+            uses_runtime: false,
+            act: Act::Work,
+            runs: Arc::default(),
+        }
     }
 
     pub fn seeded(self) -> Fake {
@@ -91,7 +100,8 @@ impl Stage for Fake {
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
-        let before = if self.name == "data" { String::new() } else { inputs.data("data").train[0].text.clone() };
+        let before =
+            if self.name == "data" { String::new() } else { inputs.data("data").train[0].text.clone() };
         match self.act {
             Act::Work => {}
             Act::Fail => return Err(Box::new(Failed)),
@@ -109,19 +119,39 @@ impl Stage for Fake {
         let text = format!("{before}/{}:{seed}", self.name);
         Ok(match self.kind {
             Kind::Scores => {
-                let accuracy = (text.bytes().map(u64::from).sum::<u64>() % 100) as f64 / 100.0;
-                Artifact::Scores(Evaluation {
-                    split: Split::Test,
-                    labels: vec!["a".into(), "b".into()],
-                    predictions: Vec::new(),
-                    metrics: [("accuracy".to_owned(), accuracy), ("macro_f1".to_owned(), accuracy / 2.0)].into(),
-                    confusion: vec![vec![0, 0], vec![0, 0]],
-                    training: TrainingSummary::default(),
-                })
+                // Some right, some wrong, as the text of the input has it.
+                let predict = |(index, byte): (usize, u8)| {
+                    let share = f32::from(byte) / 255.0;
+                    Prediction {
+                        id: format!("row-{index}"),
+                        text: text.clone(),
+                        label: index % 2,
+                        prediction: usize::from(share > 0.5),
+                        probabilities: vec![1.0 - share, share],
+                    }
+                };
+                let rows = Digest::of(text.as_bytes()).to_string().into_bytes();
+                let rows = rows
+                    .into_iter()
+                    .enumerate()
+                    .map(|(index, byte)| (index, byte.wrapping_mul(37)))
+                    .map(predict)
+                    .collect();
+                Artifact::Scores(Evaluation::new(
+                    Split::Test,
+                    vec!["a".into(), "b".into()],
+                    rows,
+                    TrainingSummary::default(),
+                ))
             }
             _ => {
-                let example = Example { id: "row-1".into(), text, label: 0, parents: Vec::new(), method: None };
-                Artifact::Data(DataSet { labels: vec!["a".into(), "b".into()], train: vec![example], ..DataSet::default() })
+                let example =
+                    Example { id: "row-1".into(), text, label: 0, parents: Vec::new(), method: None };
+                Artifact::Data(DataSet {
+                    labels: vec!["a".into(), "b".into()],
+                    train: vec![example],
+                    ..DataSet::default()
+                })
             }
         })
     }

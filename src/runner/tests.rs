@@ -126,8 +126,12 @@ fn the_number_of_workers_changes_no_result() -> Result<(), TestError> {
         let mut table = finished.table;
         table.rows.iter_mut().for_each(|row| row.run.clear());
         let entries = bench.prepare(&line)?;
-        let digests: Vec<_> =
-            entries.tasks.all.iter().filter_map(|task| Some(entries.cache.entry(&task.key)?.done.files)).collect();
+        let digests: Vec<_> = entries
+            .tasks
+            .all
+            .iter()
+            .filter_map(|task| Some(entries.cache.entry(&task.key)?.done.files))
+            .collect();
         tables.push((table, digests));
     }
     assert_eq!(tables[0], tables[1]);
@@ -165,7 +169,8 @@ fn a_failure_blocks_only_what_depends_on_it() -> Result<(), TestError> {
     let outcomes: Vec<&str> = run_now.provenance.stages.iter().map(|stage| stage.outcome.as_str()).collect();
     assert_eq!(outcomes, ["computed", "failed", "not run", "computed"]);
     // What was done stays done.
-    let line = Line { stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(), ..line };
+    let line =
+        Line { stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(), ..line };
     assert_eq!(run(&line)?.status, Status::Complete);
     assert_eq!(line.runs(), [1, 2, 1, 1]);
     Ok(())
@@ -200,7 +205,7 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
         asking.ask()
     });
     let (finished, recorder) = bench.run_until(&line, &interrupt)?;
-    assert_eq!(stop.join().map_err(|_| "the thread")?, false);
+    assert!(!stop.join().map_err(|_| "the thread")?);
     assert_eq!((finished.status, line.runs()), (Status::Interrupted, vec![1, 1, 0]));
     assert!(finished.failures.is_empty());
     assert_eq!(recorder.count("stage_interrupted"), 1);
@@ -210,7 +215,8 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
     assert!(scratch.join("epoch-1").exists());
     assert_eq!(runs::find(&bench.project(), None)?.status(), "interrupted");
     // The next attempt goes on, and cleans up after itself.
-    let line = Line { stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(), ..line };
+    let line =
+        Line { stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(), ..line };
     assert_eq!(bench.run(&line)?.0.status, Status::Complete);
     assert!(!scratch.exists());
     Ok(())
@@ -220,7 +226,9 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
 fn two_runs_at_once_compute_each_key_once() -> Result<(), TestError> {
     let (bench, line) = (Bench::new()?, Line::new().act(0, Act::Slow).act(1, Act::Slow).act(2, Act::Slow));
     let tables = std::thread::scope(|scope| {
-        let go = || bench.run(&line).map(|(finished, _)| finished.table.rows.len()).map_err(|error| error.to_string());
+        let go = || {
+            bench.run(&line).map(|(finished, _)| finished.table.rows.len()).map_err(|error| error.to_string())
+        };
         let both = [scope.spawn(go), scope.spawn(go)];
         both.map(|thread| thread.join().unwrap_or_else(|_| Err("panicked".into())))
     });
@@ -308,7 +316,9 @@ fn a_run_folder_tells_everything() -> Result<(), TestError> {
     let events = fs::read_to_string(finished.folder.join("events.jsonl"))?;
     let kinds = events
         .lines()
-        .map(|line| Ok(serde_json::from_str::<serde_json::Value>(line)?["event"].as_str().unwrap_or("").to_owned()))
+        .map(|line| {
+            Ok(serde_json::from_str::<serde_json::Value>(line)?["event"].as_str().unwrap_or("").to_owned())
+        })
         .collect::<Result<Vec<String>, serde_json::Error>>()?;
     assert_eq!(kinds[0], "run_started");
     assert_eq!(kinds.iter().filter(|kind| *kind == "stage_finished").count(), 3);

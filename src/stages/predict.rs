@@ -12,6 +12,15 @@ use crate::text::{TokenizedText, Tokenizer, batch};
 /// Texts per batch of a prediction.
 const BATCH: usize = 32;
 
+/// A tokenizer that was made for another model.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("tokenizer.json has ids up to {largest}, and the model's word table has {vocabulary} rows")]
+#[diagnostic(help("the two files belong to different models; fetch the model's folder again"))]
+pub struct OtherTokenizer {
+    pub largest: u32,
+    pub vocabulary: usize,
+}
+
 /// Predicts tokenized texts.
 pub struct Predictor {
     inference: Inference,
@@ -76,6 +85,10 @@ pub fn feeds(config: &Config, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
 /// Tokenizes texts with a model's tokenizer, cut to what the model's position table holds.
 pub fn tokenize(pretrained: &Pretrained, texts: &[&str], max_length: usize) -> Result<Vec<TokenizedText>, StageError> {
     let tokenizer = Tokenizer::from_json(pretrained.files.get("tokenizer.json").map_or(&[], Vec::as_slice))?;
+    let (largest, vocabulary) = (tokenizer.largest_id(), pretrained.config.vocabulary);
+    if largest as usize >= vocabulary {
+        return Err(Box::new(OtherTokenizer { largest, vocabulary }));
+    }
     let offset = if pretrained.config.architecture == Architecture::Roberta { pretrained.config.padding_id + 1 } else { 0 };
     let longest = pretrained.config.positions.saturating_sub(offset).min(max_length);
     Ok(tokenizer.encode(texts, longest)?)

@@ -1,6 +1,7 @@
 //! Batches of like length, padded to the batch's longest.
 
 use rand::Rng;
+use rand::seq::SliceRandom;
 
 use super::tokenizer::TokenizedText;
 
@@ -32,85 +33,88 @@ pub fn pad(texts: &[&TokenizedText], padding_id: u32) -> Batch {
     Batch { size, length, ids, mask }
 }
 
-/// Batches that texts are sorted by length within, so that neighbours are of like length without batches being the same each epoch.
-const BATCHES_PER_CHUNK: usize = 50;
+/// How many batches are sorted together at most: more makes batches of liker length, fewer makes them more random.
+const SORTED_TOGETHER: usize = 50;
 
-/// Returns one epoch's batches of text numbers: every text once, texts of like length together, batches in random order.
+/// Groups texts into batches of like length in random order, for one epoch of training; each index occurs exactly once.
 ///
-/// The texts are shuffled, cut into chunks of fifty batches, sorted by length within a chunk, cut into batches, and the batches are
-/// shuffled. Only the batch with the longest texts of the last chunk may be smaller than `size`.
-pub fn by_length(lengths: &[usize], size: usize, random: &mut impl Rng) -> Vec<Vec<usize>> {
-    let size = size.max(1);
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    shuffle(&mut order, random);
-    let mut batches = Vec::new();
-    for chunk in order.chunks_mut(size * BATCHES_PER_CHUNK) {
-        // A stable sort: texts of equal length stay shuffled.
-        chunk.sort_by_key(|&index| lengths[index]);
-        batches.extend(chunk.chunks(size).map(<[usize]>::to_vec));
+/// All indices are shuffled; runs of a whole number of batches (50, or fewer, so that there are at least four runs) are sorted by
+/// length, cut into batches, and the batches are shuffled. Texts of one length stay in random order, so that which of them
+/// meet changes from epoch to epoch. This is the grouping of `transformers`' `group_by_length` with the order of batches made random.
+pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
+    let batch_size = batch_size.max(1);
+    let mut indices: Vec<usize> = (0..lengths.len()).collect();
+    indices.shuffle(rng);
+    let run = (lengths.len() / (4 * batch_size)).clamp(1, SORTED_TOGETHER) * batch_size;
+    let mut batches = Vec::with_capacity(lengths.len().div_ceil(batch_size));
+    for part in indices.chunks_mut(run) {
+        part.sort_by_key(|&index| lengths[index]);
+        batches.extend(part.chunks(batch_size).map(<[usize]>::to_vec));
     }
-    shuffle(&mut batches, random);
+    batches.shuffle(rng);
     batches
 }
 
-/// Returns batches of text numbers for prediction: every text once, by falling length, so that the largest need of memory comes first.
-pub fn in_order_by_length(lengths: &[usize], size: usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(lengths[index]));
-    order.chunks(size.max(1)).map(<[usize]>::to_vec).collect()
-}
-
-/// Shuffles in place (Fisher & Yates), every order equally likely up to a bias below 2⁻³² for the sizes that occur.
-fn shuffle<T>(items: &mut [T], random: &mut impl Rng) {
-    for last in (1..items.len()).rev() {
-        // The high half of a 128-bit product maps 64 random bits to 0..=last.
-        let other = ((u128::from(random.next_u64()) * (last as u128 + 1)) >> 64) as usize;
-        items.swap(last, other);
-    }
+/// Groups texts into batches by ascending length, for evaluation; texts of one length stay in their order.
+pub fn in_order_by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+    let mut indices: Vec<usize> = (0..lengths.len()).collect();
+    indices.sort_by_key(|&index| lengths[index]);
+    indices.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::seed::stream;
+    use proptest::prelude::*;
 
-    fn text(ids: &[u32]) -> TokenizedText {
-        TokenizedText { ids: ids.to_vec(), truncated: false }
+    /// The cells of all batches, padding included.
+    fn cells(batches: &[Vec<usize>], lengths: &[usize]) -> usize {
+        batches.iter().map(|batch| batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap_or(0)).sum()
     }
 
     #[test]
-    fn padding_is_hidden() {
+    fn pads_on_the_right_to_the_longest() {
+        let text = |ids: &[u32]| TokenizedText { ids: ids.to_vec(), truncated: false };
         let batch = pad(&[&text(&[5, 6, 7]), &text(&[8])], 1);
-        assert_eq!((batch.size, batch.length), (2, 3));
-        assert_eq!(batch.ids, [5, 6, 7, 8, 1, 1]);
-        assert_eq!(batch.mask, [1, 1, 1, 1, 0, 0]);
+        assert_eq!(
+            batch,
+            Batch { size: 2, length: 3, ids: vec![5, 6, 7, 8, 1, 1], mask: vec![1, 1, 1, 1, 0, 0] }
+        );
+        assert_eq!(pad(&[], 0).length, 0);
     }
 
     #[test]
-    fn every_text_comes_once_with_its_like() {
-        let lengths: Vec<usize> = (0..103).map(|index| index * 7 % 50).collect();
-        let epoch = |number| by_length(&lengths, 8, &mut stream(1, &["test"], number));
-        let first = epoch(1);
-        let mut all: Vec<usize> = first.concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..103).collect::<Vec<_>>());
-        assert_eq!(first.len(), 13);
-        let padding = |batches: &[Vec<usize>]| -> usize {
-            batches
-                .iter()
-                .map(|batch| {
-                    let longest = batch.iter().map(|&index| lengths[index]).max().unwrap_or(0);
-                    batch.iter().map(|&index| longest - lengths[index]).sum::<usize>()
-                })
-                .sum()
-        };
-        assert!(padding(&first) < 103 * 5, "{}", padding(&first));
-        assert_eq!(first, epoch(1));
-        assert_ne!(first, epoch(2));
+    fn likeness_of_length_saves_cells_and_epochs_differ() {
+        let lengths: Vec<usize> = (0..400).map(|i| 3 + (i * 37) % 60).collect();
+        let first = by_length(&lengths, 16, &mut stream(1, &["epoch"], 0));
+        let second = by_length(&lengths, 16, &mut stream(1, &["epoch"], 1));
+        assert_ne!(first, second);
+        assert_eq!(first, by_length(&lengths, 16, &mut stream(1, &["epoch"], 0)));
+        let plain: Vec<Vec<usize>> = (0..400).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
+        assert!(cells(&first, &lengths) * 10 < cells(&plain, &lengths) * 8);
+        // The order of batches is not that of their lengths.
+        let longest: Vec<usize> =
+            first.iter().filter_map(|batch| batch.iter().map(|&i| lengths[i]).max()).collect();
+        assert!(!longest.is_sorted() && !longest.iter().rev().is_sorted());
     }
 
     #[test]
-    fn predictions_start_with_the_longest() {
-        assert_eq!(in_order_by_length(&[3, 9, 3, 5], 3), [vec![1, 3, 0], vec![2]]);
+    fn evaluation_has_the_fewest_cells() {
+        let lengths = [5, 1, 9, 1, 5];
+        assert_eq!(in_order_by_length(&lengths, 2), [vec![1, 3], vec![0, 4], vec![2]]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_occurs_once(lengths in prop::collection::vec(1_usize..50, 0..300), size in 1_usize..20, seed: u64) {
+            for batches in [by_length(&lengths, size, &mut stream(seed, &[], 0)), in_order_by_length(&lengths, size)] {
+                prop_assert_eq!(batches.len(), lengths.len().div_ceil(size));
+                prop_assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= size));
+                let mut all: Vec<usize> = batches.into_iter().flatten().collect();
+                all.sort_unstable();
+                prop_assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
+            }
+        }
     }
 }

