@@ -117,7 +117,6 @@ pub(super) fn open(runtime: &Runtime, model: &[u8]) -> Result<Session, EngineErr
     // Shapes change from batch to batch, so a pattern of allocations planned ahead would be of no use.
     let builder = builder.with_memory_pattern(false).map_err(ort::Error::from)?;
     let builder = builder.with_deterministic_compute(true).map_err(ort::Error::from)?;
-    let builder = match std::env::var_os("PIPE_PROFILE") { Some(path) => builder.with_profiling(path).map_err(ort::Error::from)?, None => builder };
     let mut builder = builder.with_operators(register::domain()?).map_err(ort::Error::from)?;
     Ok(builder.commit_from_memory(model)?)
 }

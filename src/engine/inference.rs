@@ -21,14 +21,15 @@ impl Inference {
         let output = graph.outputs.first().map(|(name, _)| name.clone()).ok_or(EngineError::NoOutput)?;
         let mut bound = Bound::new(open(runtime, &onnx::write(graph))?)?;
         bound.bind_parameters(graph, parameters)?;
-        bound.binding.bind_output_to_device(&output, &Allocator::default().memory_info())?;
         Ok(Inference { bound, output })
     }
 
     /// Runs the graph and returns its output.
     pub fn run(&mut self, feeds: impl IntoIterator<Item = (String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
         self.bound.feed(feeds)?;
+        // Bound anew at each run: a later one would be held to the shape of the first.
         let output = self.output.clone();
+        self.bound.binding.bind_output_to_device(&output, &Allocator::default().memory_info())?;
         let outputs = self.bound.run()?;
         Ok(outputs[output.as_str()].try_extract_array::<f32>()?.to_owned())
     }
