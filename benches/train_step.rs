@@ -20,15 +20,22 @@ const STEPS_PER_ROUND: usize = 5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let value = |flag: &str| arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1)).cloned();
+    let value = |flag: &str| {
+        arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1)).cloned()
+    };
     let threads: usize = value("--threads").map_or(Ok(2), |text| text.parse())?;
     let rounds: usize = value("--rounds").map_or(Ok(5), |text| text.parse())?;
     let runtime = Runtime::get(Device::Cpu, threads, &Silent)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:>12} {:>10} {:>10} {:>7} {:>11} {:>11}", "batch x len", "pipe ms", "torch ms", "ratio", "pipe ex/s", "torch ex/s")?;
+    writeln!(
+        out,
+        "{:>12} {:>10} {:>10} {:>7} {:>11} {:>11}",
+        "batch x len", "pipe ms", "torch ms", "ratio", "pipe ex/s", "torch ex/s"
+    )?;
     for (batch, length) in SHAPES {
         let mut own = Own::new(runtime, batch, length)?;
-        let mut peer = value("--python").map(|python| Peer::new(&python, batch, length, threads)).transpose()?;
+        let mut peer =
+            value("--python").map(|python| Peer::new(&python, batch, length, threads)).transpose()?;
         own.steps(2)?;
         let (mut own_times, mut peer_times) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
@@ -39,7 +46,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let (a, b) = (median(own_times), median(peer_times));
         let rate = |milliseconds: f64| batch as f64 * 1000.0 / milliseconds;
-        writeln!(out, "{:>12} {a:>10.1} {b:>10.1} {:>7.2} {:>11.1} {:>11.1}", format!("{batch}x{length}"), b / a, rate(a), rate(b))?;
+        writeln!(
+            out,
+            "{:>12} {a:>10.1} {b:>10.1} {:>7.2} {:>11.1} {:>11.1}",
+            format!("{batch}x{length}"),
+            b / a,
+            rate(a),
+            rate(b)
+        )?;
     }
     Ok(())
 }
@@ -57,7 +71,11 @@ struct Own {
 }
 
 impl Own {
-    fn new(runtime: &'static Runtime, batch: usize, length: usize) -> Result<Own, Box<dyn std::error::Error>> {
+    fn new(
+        runtime: &'static Runtime,
+        batch: usize,
+        length: usize,
+    ) -> Result<Own, Box<dyn std::error::Error>> {
         let config = Config {
             architecture: Architecture::Bert,
             vocabulary: 30_522,
@@ -75,9 +93,16 @@ impl Own {
             padding_id: 0,
             initializer_range: 0.02,
         };
-        let options = NetworkOptions { kernels: Kernels::Fused, training: true, word_rows: VOCABULARY, positions_in_graph: false };
+        let options = NetworkOptions {
+            kernels: Kernels::Fused,
+            training: true,
+            word_rows: VOCABULARY,
+            positions_in_graph: false,
+        };
         let mut network = Network::new(&config, Head::Auto, 2, options)?;
-        let targets = network.graph.input("targets", pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]));
+        let targets = network
+            .graph
+            .input("targets", pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]));
         let loss = network.graph.cross_entropy(network.logits, targets)?;
         let mut seed = 1u32;
         let mut random = || {
@@ -86,10 +111,17 @@ impl Own {
         };
         let mut weights = std::collections::BTreeMap::new();
         for (name, var) in network.graph.parameters() {
-            let shape: Vec<usize> =
-                network.graph.fact(var).shape.iter().map(|dim| if let pipe::engine::Dim::Fixed(size) = dim { *size } else { 0 }).collect();
+            let shape: Vec<usize> = network
+                .graph
+                .fact(var)
+                .shape
+                .iter()
+                .map(|dim| if let pipe::engine::Dim::Fixed(size) = dim { *size } else { 0 })
+                .collect();
             let one = name.ends_with("LayerNorm.weight");
-            let array = ArrayD::from_shape_simple_fn(shape, || if one { 1.0 } else { (random() as f32 / 16_777_216.0 - 0.5) * 0.07 });
+            let array = ArrayD::from_shape_simple_fn(shape, || {
+                if one { 1.0 } else { (random() as f32 / 16_777_216.0 - 0.5) * 0.07 }
+            });
             weights.insert(name.to_owned(), array);
         }
         let names: Vec<String> = weights.keys().cloned().collect();
@@ -106,7 +138,10 @@ impl Own {
         let trainer = SessionTrainer::new(runtime, network.graph, loss, parameters, names, optimizer)?;
         let ids = (0..batch * length).map(|_| i64::from(random()) % VOCABULARY as i64).collect();
         let positions = (0..batch * length).map(|index| (index % length) as i64).collect();
-        let targets = (0..batch).flat_map(|_| if random() % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).map(|t| t / batch as f32).collect();
+        let targets = (0..batch)
+            .flat_map(|_| if random() % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] })
+            .map(|t| t / batch as f32)
+            .collect();
         let tokens = vec![batch, length];
         let feeds = vec![
             ("input_ids".to_owned(), Feed::I64(tokens.clone(), ids)),
@@ -142,12 +177,20 @@ impl Peer {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/train_step.py");
         let mut process = Command::new(python)
             .arg(script)
-            .args(["--batch", &batch.to_string(), "--length", &length.to_string(), "--threads", &threads.to_string()])
+            .args([
+                "--batch",
+                &batch.to_string(),
+                "--length",
+                &length.to_string(),
+                "--threads",
+                &threads.to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
         let input = process.stdin.take();
-        let output = process.stdout.take().map(BufReader::new).ok_or_else(|| std::io::Error::other("no output"))?;
+        let output =
+            process.stdout.take().map(BufReader::new).ok_or_else(|| std::io::Error::other("no output"))?;
         let mut peer = Peer { process, input, output };
         peer.steps(2)?;
         Ok(peer)

@@ -10,7 +10,10 @@ use super::op::{GradError, OpNode};
 /// depend on it. Nothing is computed for tensors that no member of `wrt` feeds into.
 pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var>>, GradError> {
     if g.fact(loss).rank() != 0 {
-        return Err(GradError::Shape(ShapeError(format!("a scalar loss was expected, found shape {}", g.fact(loss)))));
+        return Err(GradError::Shape(ShapeError(format!(
+            "a scalar loss was expected, found shape {}",
+            g.fact(loss)
+        ))));
     }
     // The tensors through which some member of `wrt` reaches the loss.
     let mut affected: HashSet<Var> = wrt.iter().copied().collect();
@@ -25,7 +28,9 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
     for index in (0..g.nodes.len()).rev() {
         let node = &g.nodes[index];
         let dy: Vec<Option<Var>> = node.outputs.iter().map(|output| gradients.get(output).copied()).collect();
-        if dy.iter().all(Option::is_none) || !node.inputs.iter().flatten().any(|input| affected.contains(input)) {
+        if dy.iter().all(Option::is_none)
+            || !node.inputs.iter().flatten().any(|input| affected.contains(input))
+        {
             continue;
         }
         let op_node = OpNode { inputs: node.inputs.clone(), outputs: node.outputs.clone() };
@@ -35,7 +40,8 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
         g.nodes[index].op = op;
         for (input, gradient) in op_node.inputs.iter().zip(partial?) {
             let (Some(input), Some(gradient)) = (*input, gradient) else { continue };
-            if !affected.contains(&input) || matches!(g.values[input.0 as usize].source, Source::Constant(_)) {
+            if !affected.contains(&input) || matches!(g.values[input.0 as usize].source, Source::Constant(_))
+            {
                 continue;
             }
             let gradient = sum_to_shape(g, gradient, input)?;

@@ -18,7 +18,9 @@ pub struct Parameters(BTreeMap<String, Tensor<f32>>);
 
 impl Parameters {
     /// Copies weights into new tensors.
-    pub fn new<'a>(weights: impl IntoIterator<Item = (&'a str, &'a ArrayD<f32>)>) -> Result<Parameters, EngineError> {
+    pub fn new<'a>(
+        weights: impl IntoIterator<Item = (&'a str, &'a ArrayD<f32>)>,
+    ) -> Result<Parameters, EngineError> {
         let mut tensors = BTreeMap::new();
         for (name, array) in weights {
             let mut tensor = new_tensor(array.shape())?;
@@ -62,7 +64,11 @@ fn same_shape(name: &str, expected: &[usize], found: &[usize]) -> Result<(), Eng
     if found == expected {
         return Ok(());
     }
-    Err(EngineError::ParameterShape { name: name.to_owned(), expected: expected.to_vec(), found: found.to_vec() })
+    Err(EngineError::ParameterShape {
+        name: name.to_owned(),
+        expected: expected.to_vec(),
+        found: found.to_vec(),
+    })
 }
 
 /// Returns a tensor's sizes.
@@ -140,7 +146,10 @@ impl Bound {
 
     /// Binds the parameters that the session's graph, written from `graph`, has.
     pub fn bind_parameters(&mut self, graph: &Graph, parameters: &Parameters) -> Result<(), EngineError> {
-        for (name, var) in graph.parameters().filter(|(name, _)| self.session.inputs().iter().any(|input| input.name() == *name)) {
+        for (name, var) in graph
+            .parameters()
+            .filter(|(name, _)| self.session.inputs().iter().any(|input| input.name() == *name))
+        {
             let tensor = parameters.get(name)?;
             same_shape(name, &graph.known_shape(var), &sizes(tensor))?;
             self.binding.bind_input(name, tensor)?;

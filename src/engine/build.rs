@@ -146,7 +146,13 @@ impl Graph {
         result.extend_from_slice(&self.fact(x).shape[1..]);
         let rest: Vec<i64> = self.fact(x).shape[1..]
             .iter()
-            .map(|dim| if let Dim::Fixed(size) = dim { Ok(*size as i64) } else { Err(ShapeError("the other axes must be known".to_owned())) })
+            .map(|dim| {
+                if let Dim::Fixed(size) = dim {
+                    Ok(*size as i64)
+                } else {
+                    Err(ShapeError("the other axes must be known".to_owned()))
+                }
+            })
             .collect::<Result<_, _>>()?;
         let shape = if rest.is_empty() {
             leading
@@ -170,7 +176,8 @@ impl Graph {
     /// Takes away axes of size 1.
     pub fn squeeze(&mut self, x: Var, axes: &[usize]) -> Built {
         let shape = &self.fact(x).shape;
-        let result = (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis].clone()).collect();
+        let result =
+            (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis].clone()).collect();
         self.rearrange(x, result)
     }
 
@@ -178,7 +185,8 @@ impl Graph {
     fn rearrange(&mut self, x: Var, result: Vec<Dim>) -> Built {
         let unknown = result.iter().filter(|dim| !matches!(dim, Dim::Fixed(_))).count();
         if unknown <= 1 {
-            let shape: Vec<i64> = result.iter().map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { -1 }).collect();
+            let shape: Vec<i64> =
+                result.iter().map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { -1 }).collect();
             let reshaped = self.reshape(x, &shape)?;
             // The name of the size is worth keeping.
             self.values[reshaped.0 as usize].fact.shape = result;
@@ -186,7 +194,8 @@ impl Graph {
         }
         let sizes = self.shape(x)?;
         let source = self.fact(x).shape.clone();
-        let mut from = source.iter().enumerate().filter(|(_, dim)| !matches!(dim, Dim::Fixed(1))).map(|(axis, _)| axis);
+        let mut from =
+            source.iter().enumerate().filter(|(_, dim)| !matches!(dim, Dim::Fixed(1))).map(|(axis, _)| axis);
         let mut parts = Vec::new();
         for dim in &result {
             if *dim == Dim::Fixed(1) {
@@ -295,7 +304,14 @@ impl Graph {
     }
 
     /// LayerNorm(residual + dropout(x + bias)) over rows `[T, H]`.
-    pub fn add_norm(&mut self, x: Var, bias: Option<Var>, residual: Option<Var>, norm: (Var, Var, f32), at: DropoutAt) -> Built {
+    pub fn add_norm(
+        &mut self,
+        x: Var,
+        bias: Option<Var>,
+        residual: Option<Var>,
+        norm: (Var, Var, f32),
+        at: DropoutAt,
+    ) -> Built {
         let (gamma, beta, epsilon) = norm;
         if self.kernels() == Kernels::Fused {
             let key = at.key();
@@ -316,7 +332,14 @@ impl Graph {
 
     /// Multi-head attention: queries `[B·Lq, H]`, keys and values `[B·L, H]`, mask `[B, L]` (i64, 0 hides) → `[B·Lq, H]`.
     /// Lq is L, or 1 where `single_query` says that only the first token asks.
-    pub fn attention(&mut self, qkv: [Var; 3], mask: Var, heads: usize, single_query: bool, at: DropoutAt) -> Built {
+    pub fn attention(
+        &mut self,
+        qkv: [Var; 3],
+        mask: Var,
+        heads: usize,
+        single_query: bool,
+        at: DropoutAt,
+    ) -> Built {
         let [q, k, v] = qkv;
         check_heads(self.fact(q), self.fact(mask), heads)?;
         if self.kernels() == Kernels::Fused {
@@ -330,7 +353,8 @@ impl Graph {
         };
         let width = hidden / heads;
         let mut by_head = |x: Var, single: bool| -> Built {
-            let rows = if single { self.reshape(x, &[-1, 1, hidden as i64])? } else { self.split_rows(x, mask)? };
+            let rows =
+                if single { self.reshape(x, &[-1, 1, hidden as i64])? } else { self.split_rows(x, mask)? };
             let heads = self.reshape(rows, &[0, 0, heads as i64, width as i64])?;
             self.transpose(heads, &[0, 2, 1, 3])
         };

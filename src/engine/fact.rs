@@ -107,7 +107,9 @@ pub fn broadcast(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, ShapeError> {
     (0..rank)
         .map(|axis| match (at(a, axis), at(b, axis)) {
             (Dim::Fixed(1), other) | (other, Dim::Fixed(1)) => Ok(other),
-            (Dim::Fixed(x), Dim::Fixed(y)) if x != y => Err(ShapeError(format!("sizes {x} and {y} do not broadcast"))),
+            (Dim::Fixed(x), Dim::Fixed(y)) if x != y => {
+                Err(ShapeError(format!("sizes {x} and {y} do not broadcast")))
+            }
             (known @ Dim::Fixed(_), _) | (_, known @ Dim::Fixed(_)) => Ok(known),
             (named @ Dim::Named(_), _) | (_, named @ Dim::Named(_)) => Ok(named),
             (Dim::Unknown, Dim::Unknown) => Ok(Dim::Unknown),
@@ -124,6 +126,9 @@ mod tests {
         let shape = |sizes: &[usize]| sizes.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
         assert_eq!(broadcast(&shape(&[2, 1, 3]), &shape(&[4, 1])), Ok(shape(&[2, 4, 3])));
         assert!(broadcast(&shape(&[2]), &shape(&[3])).is_err());
-        assert_eq!(broadcast(&[Dim::Named("B"), Dim::Fixed(1)], &shape(&[5])), Ok(vec![Dim::Named("B"), Dim::Fixed(5)]));
+        assert_eq!(
+            broadcast(&[Dim::Named("B"), Dim::Fixed(1)], &shape(&[5])),
+            Ok(vec![Dim::Named("B"), Dim::Fixed(5)])
+        );
     }
 }

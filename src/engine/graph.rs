@@ -138,7 +138,11 @@ impl Graph {
 
     /// Returns the sizes of a parameter, which are always known.
     pub(super) fn known_shape(&self, parameter: Var) -> Vec<usize> {
-        self.fact(parameter).shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 }).collect()
+        self.fact(parameter)
+            .shape
+            .iter()
+            .map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 })
+            .collect()
     }
 
     /// Applies an operator and returns its outputs.
@@ -153,17 +157,23 @@ impl Graph {
     }
 
     /// Applies an operator, of whose inputs some may be left out, and returns its outputs.
-    pub fn apply_optional(&mut self, op: impl Op + 'static, inputs: &[Option<Var>]) -> Result<Vec<Var>, ShapeError> {
+    pub fn apply_optional(
+        &mut self,
+        op: impl Op + 'static,
+        inputs: &[Option<Var>],
+    ) -> Result<Vec<Var>, ShapeError> {
         let name = op.name();
         if !op::LISTED.contains(&name) {
             return Err(ShapeError(format!("operator `{name}` is not listed, so no test covers it")));
         }
-        let facts: Vec<Option<TensorFact>> = inputs.iter().map(|input| input.map(|var| self.fact(var).clone())).collect();
+        let facts: Vec<Option<TensorFact>> =
+            inputs.iter().map(|input| input.map(|var| self.fact(var).clone())).collect();
         let outputs = op.infer(&facts).map_err(|error| {
-            let shapes: Vec<_> = facts.iter().map(|fact| fact.as_ref().map_or("-".to_owned(), ToString::to_string)).collect();
+            let shapes: Vec<_> =
+                facts.iter().map(|fact| fact.as_ref().map_or("-".to_owned(), ToString::to_string)).collect();
             ShapeError(format!("{name}({}): {}", shapes.join(", "), error.0))
         })?;
-        
+
         let outputs: Vec<Var> = outputs.into_iter().map(|fact| self.value(Source::Node, fact)).collect();
         self.nodes.push(Node { op: Box::new(op), inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)
@@ -200,7 +210,9 @@ impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for node in &self.nodes {
             let facts = |vars: &mut dyn Iterator<Item = Option<Var>>| {
-                vars.map(|var| var.map_or("-".to_owned(), |var| format!("%{}{}", var.0, self.fact(var)))).collect::<Vec<_>>().join(", ")
+                vars.map(|var| var.map_or("-".to_owned(), |var| format!("%{}{}", var.0, self.fact(var))))
+                    .collect::<Vec<_>>()
+                    .join(", ")
             };
             let outputs = facts(&mut node.outputs.iter().copied().map(Some));
             let inputs = facts(&mut node.inputs.iter().copied());

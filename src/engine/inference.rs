@@ -25,7 +25,10 @@ impl Inference {
     }
 
     /// Runs the graph and returns its output.
-    pub fn run(&mut self, feeds: impl IntoIterator<Item = (String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
+    pub fn run(
+        &mut self,
+        feeds: impl IntoIterator<Item = (String, Feed)>,
+    ) -> Result<ArrayD<f32>, EngineError> {
         self.bound.feed(feeds)?;
         // Bound anew at each run: a later one would be held to the shape of the first.
         let output = self.output.clone();

@@ -59,7 +59,9 @@ pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> 
         match &value.source {
             Source::Constant(constant) => model.initializer.push(tensor(name(var), constant)),
             Source::Parameter(parameter) => match weights(parameter) {
-                Some(place) => model.initializer.push(external_tensor(parameter.clone(), &value.fact, &place)),
+                Some(place) => {
+                    model.initializer.push(external_tensor(parameter.clone(), &value.fact, &place))
+                }
                 None => model.input.push(value_info(parameter.clone(), &value.fact)),
             },
             Source::Input(input) => model.input.push(value_info(input.clone(), &value.fact)),
@@ -71,7 +73,8 @@ pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> 
         if !node.outputs.iter().any(|output| needed.contains(output)) {
             continue;
         }
-        let mut inputs: Vec<String> = node.inputs.iter().map(|input| input.map(name).unwrap_or_default()).collect();
+        let mut inputs: Vec<String> =
+            node.inputs.iter().map(|input| input.map(name).unwrap_or_default()).collect();
         for (position, constant) in node.op.constants().iter().enumerate() {
             let constant_name = format!("k{index}_{position}");
             model.initializer.push(tensor(constant_name.clone(), constant));
@@ -87,7 +90,13 @@ pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> 
             output: node
                 .outputs
                 .iter()
-                .map(|&output| if needed.contains(&output) || domain == kernel::DOMAIN { name(output) } else { String::new() })
+                .map(|&output| {
+                    if needed.contains(&output) || domain == kernel::DOMAIN {
+                        name(output)
+                    } else {
+                        String::new()
+                    }
+                })
                 .collect(),
             name: format!("n{index}"),
             op_type: node.op.name().to_owned(),
@@ -158,7 +167,11 @@ fn float_tensor(name: String, shape: &[usize], data: &[f32]) -> TensorProto {
 fn external_tensor(name: String, fact: &TensorFact, place: &External) -> TensorProto {
     let entry = |key: &str, value: String| StringStringEntryProto { key: key.to_owned(), value };
     TensorProto {
-        dims: fact.shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { 0 }).collect(),
+        dims: fact
+            .shape
+            .iter()
+            .map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { 0 })
+            .collect(),
         data_type: fact.dtype.onnx(),
         name,
         raw_data: Vec::new(),

@@ -64,7 +64,11 @@ impl OptimizerConfig {
     pub fn graph(&self, shapes: &[Vec<usize>], kernels: Kernels) -> Result<Graph, ShapeError> {
         let mut g = Graph::new(kernels);
         let fact = |shape: &[usize]| TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
-        let gradients: Vec<Var> = shapes.iter().enumerate().map(|(i, shape)| g.input(&format!("gradient.{i}"), fact(shape))).collect();
+        let gradients: Vec<Var> = shapes
+            .iter()
+            .enumerate()
+            .map(|(i, shape)| g.input(&format!("gradient.{i}"), fact(shape)))
+            .collect();
         let scalars = g.input("scalars", TensorFact::f32(vec![Dim::Fixed(3)]));
         let norm = global_norm(&mut g, &gradients)?;
         g.output("gradient_norm", norm);
@@ -73,7 +77,10 @@ impl OptimizerConfig {
             None => one,
             Some(clip) => {
                 // PyTorch's clip_grad_norm_: min(1, clip/(norm + 1e-6)).
-                let (clip, small) = (g.constant(Constant::F32(vec![1], vec![clip])), g.constant(Constant::F32(vec![1], vec![1e-6])));
+                let (clip, small) = (
+                    g.constant(Constant::F32(vec![1], vec![clip])),
+                    g.constant(Constant::F32(vec![1], vec![1e-6])),
+                );
                 let raised = g.add(norm, small)?;
                 let share = g.div(clip, raised)?;
                 g.min(share, one)?
@@ -81,8 +88,10 @@ impl OptimizerConfig {
         };
         for (i, shape) in shapes.iter().enumerate() {
             let parameter = g.input(&format!("parameter.{i}"), fact(shape));
-            let states: Vec<Var> = (0..self.states()).map(|j| g.input(&format!("state.{i}.{j}"), fact(shape))).collect();
-            let outputs = self.update(&mut g, self.groups[i], parameter, gradients[i], &states, scale, scalars)?;
+            let states: Vec<Var> =
+                (0..self.states()).map(|j| g.input(&format!("state.{i}.{j}"), fact(shape))).collect();
+            let outputs =
+                self.update(&mut g, self.groups[i], parameter, gradients[i], &states, scale, scalars)?;
             g.output(&format!("new_parameter.{i}"), outputs[0]);
             for (j, state) in outputs[1..].iter().enumerate() {
                 g.output(&format!("new_state.{i}.{j}"), *state);
@@ -163,7 +172,10 @@ fn global_norm(g: &mut Graph, gradients: &[Var]) -> Result<Var, ShapeError> {
         squares.push(match g.kernels() {
             Kernels::Fused => g.apply1(SumSquares, &[gradient])?,
             Kernels::Standard => {
-                let sum = g.apply1(Reduce { kind: Reduction::SumSquare, axes: Vec::new(), keep_dims: false }, &[gradient])?;
+                let sum = g.apply1(
+                    Reduce { kind: Reduction::SumSquare, axes: Vec::new(), keep_dims: false },
+                    &[gradient],
+                )?;
                 g.reshape(sum, &[1])?
             }
         });

@@ -7,16 +7,18 @@ use super::binding::{Bound, Feed, Parameters, new_tensor, open, zeros};
 use super::fact::{Dim, ShapeError};
 use super::graph::{DropoutSite, Graph, Kernels, Var};
 use super::kernel::dropout;
+use super::onnx;
 use super::op::GradError;
 use super::optimizer::OptimizerConfig;
 use super::runtime::Runtime;
-use super::onnx;
 
 /// Something that the engine could not do.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum EngineError {
     #[error("ONNX Runtime: {0}")]
-    #[diagnostic(help("`pipe runtime` says which library is used; if memory ran out, try half the `batch_size` with twice the `accumulation`"))]
+    #[diagnostic(help(
+        "`pipe runtime` says which library is used; if memory ran out, try half the `batch_size` with twice the `accumulation`"
+    ))]
     Runtime(#[from] ort::Error),
     #[error("the model's graph cannot be built: {0}")]
     Shape(#[from] ShapeError),
@@ -79,14 +81,22 @@ impl SessionTrainer {
             let known: std::collections::BTreeMap<&str, Var> = graph.parameters().collect();
             trainable
                 .iter()
-                .map(|name| known.get(name.as_str()).copied().ok_or_else(|| EngineError::MissingParameter(name.clone())))
+                .map(|name| {
+                    known
+                        .get(name.as_str())
+                        .copied()
+                        .ok_or_else(|| EngineError::MissingParameter(name.clone()))
+                })
                 .collect::<Result<_, _>>()?
         };
         let found = gradients(&mut graph, loss, &vars)?;
         let loss = graph.reshape(loss, &[1])?;
         graph.output("loss", loss);
         for (index, (gradient, name)) in found.into_iter().zip(&trainable).enumerate() {
-            graph.output(&format!("gradient.{index}"), gradient.ok_or_else(|| EngineError::Unreached(name.clone()))?);
+            graph.output(
+                &format!("gradient.{index}"),
+                gradient.ok_or_else(|| EngineError::Unreached(name.clone()))?,
+            );
         }
         let mut gradient = Bound::new(open(runtime, &onnx::write(&graph))?)?;
         gradient.bind_parameters(&graph, &parameters)?;
@@ -133,7 +143,12 @@ impl SessionTrainer {
     }
 
     /// Computes the gradients of one part of a step and adds them to the step's. Returns the part's loss. `dropout_key` decides the masks.
-    pub fn accumulate(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>, dropout_key: i64) -> Result<f32, EngineError> {
+    pub fn accumulate(
+        &mut self,
+        runtime: &Runtime,
+        feeds: Vec<(String, Feed)>,
+        dropout_key: i64,
+    ) -> Result<f32, EngineError> {
         if self.parts_done == 1 {
             self.prepare_adder(runtime)?;
             bind_outputs(&mut self.gradient, "gradient", &mut self.parts)?;
@@ -160,7 +175,10 @@ impl SessionTrainer {
     /// Takes the optimizer step with the gradients that were accumulated.
     pub fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError> {
         self.steps += 1;
-        self.scalars.extract_tensor_mut().1.copy_from_slice(&self.optimizer.scalars(learning_rate, self.steps));
+        self.scalars
+            .extract_tensor_mut()
+            .1
+            .copy_from_slice(&self.optimizer.scalars(learning_rate, self.steps));
         self.update.run()?;
         if self.parts_done > 1 {
             bind_outputs(&mut self.gradient, "gradient", &mut self.sums)?;
@@ -215,7 +233,10 @@ impl SessionTrainer {
         for (index, sum) in self.sums.iter().enumerate() {
             let shape: Vec<usize> = sum.shape().iter().map(|&size| size as usize).collect();
             let fact = super::fact::TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
-            let (a, b) = (graph.input(&format!("sum.{index}"), fact.clone()), graph.input(&format!("part.{index}"), fact));
+            let (a, b) = (
+                graph.input(&format!("sum.{index}"), fact.clone()),
+                graph.input(&format!("part.{index}"), fact),
+            );
             let total = graph.add(a, b)?;
             graph.output(&format!("total.{index}"), total);
             shapes.push(shape);

@@ -9,9 +9,9 @@ use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::Constant;
 use crate::engine::{Graph, Kernels, Var};
 
+use super::config::{Activation, Architecture, Config};
 use super::head::Head;
 use super::names::{self, EMBEDDING_NORM, POSITION_EMBEDDINGS, TOKEN_TYPE_EMBEDDINGS, WORD_EMBEDDINGS};
-use super::config::{Activation, Architecture, Config};
 
 /// What a network is built for.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,12 @@ pub struct Network {
 
 impl Network {
     /// Builds an encoder with a head for `labels` classes.
-    pub fn new(config: &Config, head: Head, labels: usize, options: NetworkOptions) -> Result<Network, ShapeError> {
+    pub fn new(
+        config: &Config,
+        head: Head,
+        labels: usize,
+        options: NetworkOptions,
+    ) -> Result<Network, ShapeError> {
         let mut builder = Builder::new(config, options);
         let first_token_only = head != Head::Mean;
         let rows = builder.encoder(first_token_only)?;
@@ -95,7 +100,13 @@ impl<'a> Builder<'a> {
     }
 
     /// A linear layer without its bias, which is returned beside the result for the operator that follows to add.
-    fn linear_apart(&mut self, x: Var, module: &str, outputs: usize, inputs: usize) -> Result<(Var, Var), ShapeError> {
+    fn linear_apart(
+        &mut self,
+        x: Var,
+        module: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<(Var, Var), ShapeError> {
         let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
         Ok((self.g.linear(x, weight, None)?, bias))
     }
@@ -116,7 +127,11 @@ impl<'a> Builder<'a> {
         let positions = self.g.parameter(POSITION_EMBEDDINGS, &[self.config.positions, hidden]);
         let ids = self.g.reshape(self.ids, &[-1])?; // [T]
         let word_rows = self.g.gather(words, ids)?; // [T, H]
-        let position_ids = if self.options.positions_in_graph { self.positions()? } else { self.g.tokens_input("position_ids") };
+        let position_ids = if self.options.positions_in_graph {
+            self.positions()?
+        } else {
+            self.g.tokens_input("position_ids")
+        };
         let position_ids = self.g.reshape(position_ids, &[-1])?; // [T]
         let position_rows = self.g.gather(positions, position_ids)?; // [T, H]
         let mut sum = self.g.add(word_rows, position_rows)?;
@@ -171,7 +186,11 @@ impl<'a> Builder<'a> {
         let context = self.g.attention([q, k, v], self.mask, self.config.heads, first_token_only, at)?;
         let (attended, bias) = self.linear_apart(context, &names.attention_output, hidden, hidden)?;
         // DistilBERT has no dropout here.
-        let rate = if self.config.architecture == Architecture::DistilBert { 0.0 } else { self.config.hidden_dropout };
+        let rate = if self.config.architecture == Architecture::DistilBert {
+            0.0
+        } else {
+            self.config.hidden_dropout
+        };
         let at = self.dropout_at(rate);
         let norm = self.norm(&names.attention_norm);
         let attended = self.g.add_norm(attended, Some(bias), Some(asking), norm, at)?;

@@ -6,8 +6,8 @@ use fs_err as fs;
 use safetensors::SafeTensors;
 
 use super::encoder::{Network, NetworkOptions};
-use super::head::Head;
 use super::error::ModelError;
+use super::head::Head;
 use super::pretrained::Pretrained;
 use crate::engine::{Kernels, onnx};
 
@@ -20,12 +20,19 @@ const WEIGHTS: &str = "model.safetensors";
 /// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), output `logits` `[B, labels]`; operators of the ONNX standard only.
 pub fn write(folder: &Path, pretrained: &Pretrained, head: Head, labels: usize) -> Result<(), ModelError> {
     let config = &pretrained.config;
-    let options =
-        NetworkOptions { kernels: Kernels::Standard, training: false, word_rows: config.vocabulary, positions_in_graph: true };
-    let mut network = Network::new(config, head, labels, options).map_err(|error| ModelError::Graph(error.to_string()))?;
+    let options = NetworkOptions {
+        kernels: Kernels::Standard,
+        training: false,
+        word_rows: config.vocabulary,
+        positions_in_graph: true,
+    };
+    let mut network =
+        Network::new(config, head, labels, options).map_err(|error| ModelError::Graph(error.to_string()))?;
     network.graph.output("logits", network.logits);
     let file = fs::read(folder.join(WEIGHTS))?;
-    let broken = |error: safetensors::SafeTensorError| ModelError::Graph(format!("{WEIGHTS} does not read back: {error}"));
+    let broken = |error: safetensors::SafeTensorError| {
+        ModelError::Graph(format!("{WEIGHTS} does not read back: {error}"))
+    };
     let (header, _) = SafeTensors::read_metadata(&file).map_err(broken)?;
     // Eight bytes hold the header's length.
     let data_start = 8 + header as u64;
@@ -42,7 +49,10 @@ pub fn write(folder: &Path, pretrained: &Pretrained, head: Head, labels: usize) 
     let model = onnx::write_with(&network.graph, |parameter| {
         // The file's names are those of `transformers`, with the architecture's prefix.
         let (_, offset, length) = places.iter().find(|(name, _, _)| {
-            name == parameter || name.strip_suffix(parameter).is_some_and(|prefix| prefix.ends_with('.') && !prefix[..prefix.len() - 1].contains('.'))
+            name == parameter
+                || name
+                    .strip_suffix(parameter)
+                    .is_some_and(|prefix| prefix.ends_with('.') && !prefix[..prefix.len() - 1].contains('.'))
         })?;
         Some(onnx::External { file: WEIGHTS.to_owned(), offset: *offset, length: *length })
     });

@@ -1,7 +1,7 @@
 //! Which parameters are trained.
 
-use super::names;
 use super::config::Config;
+use super::names;
 
 /// What stays as it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,8 @@ impl Frozen {
             Frozen::AllButTopLayers(count) => {
                 let first = config.layers.saturating_sub(*count);
                 is_head(name)
-                    || (first..config.layers).any(|index| name.starts_with(&names::layer_prefix(config.architecture, index)))
+                    || (first..config.layers)
+                        .any(|index| name.starts_with(&names::layer_prefix(config.architecture, index)))
             }
             Frozen::Names(patterns) => !patterns.iter().any(|pattern| matches(pattern, name)),
         }

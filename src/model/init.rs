@@ -13,8 +13,12 @@ use crate::engine::{Dim, Graph};
 pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) -> Vec<String> {
     let mut added = Vec::new();
     for (name, var) in graph.parameters() {
-        let shape: Vec<usize> =
-            graph.fact(var).shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 }).collect();
+        let shape: Vec<usize> = graph
+            .fact(var)
+            .shape
+            .iter()
+            .map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 })
+            .collect();
         if weights.get(name).is_some_and(|present| present.shape() == shape) {
             continue;
         }
@@ -49,6 +53,9 @@ mod tests {
         let mean = values.iter().sum::<f64>() / f64::from(n);
         let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / f64::from(n);
         let beyond_two = values.iter().filter(|value| value.abs() > 2.0).count() as f64 / f64::from(n);
-        assert!(mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02 && (beyond_two - 0.0455).abs() < 0.003, "{mean} {variance} {beyond_two}");
+        assert!(
+            mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02 && (beyond_two - 0.0455).abs() < 0.003,
+            "{mean} {variance} {beyond_two}"
+        );
     }
 }

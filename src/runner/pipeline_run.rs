@@ -335,7 +335,12 @@ impl Prepared<'_> {
     }
 }
 
-fn runtime_record(device: Device, threads: usize, install: bool, report: &dyn Report) -> Result<RuntimeRecord, RunError> {
+fn runtime_record(
+    device: Device,
+    threads: usize,
+    install: bool,
+    report: &dyn Report,
+) -> Result<RuntimeRecord, RunError> {
     let mut identity = Runtime::identify(device)?;
     if identity.path.is_none() && install {
         identity = Runtime::get(device, threads, report)?.identity.clone();

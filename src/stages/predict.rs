@@ -38,15 +38,22 @@ impl Predictor {
         word_rows: usize,
         parameters: &Parameters,
     ) -> Result<Predictor, StageError> {
-        let options = NetworkOptions { kernels: Kernels::Fused, training: false, word_rows, positions_in_graph: false };
-        let mut network = Network::new(config, head, labels, options).map_err(crate::engine::EngineError::from)?;
+        let options =
+            NetworkOptions { kernels: Kernels::Fused, training: false, word_rows, positions_in_graph: false };
+        let mut network =
+            Network::new(config, head, labels, options).map_err(crate::engine::EngineError::from)?;
         network.graph.output("logits", network.logits);
         let inference = Inference::new(runtime, &network.graph, parameters)?;
         Ok(Predictor { inference, config: config.clone(), labels })
     }
 
     /// Returns the logits `[N, K]` of texts, in their order.
-    pub fn logits(&mut self, ctx: &dyn Ctx, texts: &[TokenizedText], activity: &str) -> Result<Array2<f32>, StageError> {
+    pub fn logits(
+        &mut self,
+        ctx: &dyn Ctx,
+        texts: &[TokenizedText],
+        activity: &str,
+    ) -> Result<Array2<f32>, StageError> {
         let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
         let mut logits = Array2::zeros((texts.len(), self.labels));
         let mut done = 0;
@@ -60,7 +67,13 @@ impl Predictor {
                 logits.row_mut(index).assign(&found.index_axis(ndarray::Axis(0), row));
             }
             done += indices.len() as u64;
-            ctx.progress(&Progress { activity, done, total: Some(texts.len() as u64), unit: "texts", detail: "" });
+            ctx.progress(&Progress {
+                activity,
+                done,
+                total: Some(texts.len() as u64),
+                unit: "texts",
+                detail: "",
+            });
         }
         Ok(logits)
     }
@@ -72,9 +85,12 @@ pub fn feeds(config: &Config, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
     let shape = vec![batch.size, batch.length];
     let first = if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
     // Padding of RoBERTa stands at the padding id's own position; elsewhere its place is never seen.
-    let positions = (0..batch.size * batch.length)
-        .map(|index| if batch.mask[index] == 0 { first.max(1) - 1 } else { first + (index % batch.length) as i64 })
-        .collect();
+    let positions =
+        (0..batch.size * batch.length)
+            .map(|index| {
+                if batch.mask[index] == 0 { first.max(1) - 1 } else { first + (index % batch.length) as i64 }
+            })
+            .collect();
     vec![
         ("input_ids".to_owned(), Feed::I64(shape.clone(), batch.ids)),
         ("attention_mask".to_owned(), Feed::I64(shape.clone(), batch.mask)),
@@ -83,13 +99,21 @@ pub fn feeds(config: &Config, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
 }
 
 /// Tokenizes texts with a model's tokenizer, cut to what the model's position table holds.
-pub fn tokenize(pretrained: &Pretrained, texts: &[&str], max_length: usize) -> Result<Vec<TokenizedText>, StageError> {
+pub fn tokenize(
+    pretrained: &Pretrained,
+    texts: &[&str],
+    max_length: usize,
+) -> Result<Vec<TokenizedText>, StageError> {
     let tokenizer = Tokenizer::from_json(pretrained.files.get("tokenizer.json").map_or(&[], Vec::as_slice))?;
     let (largest, vocabulary) = (tokenizer.largest_id(), pretrained.config.vocabulary);
     if largest as usize >= vocabulary {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
-    let offset = if pretrained.config.architecture == Architecture::Roberta { pretrained.config.padding_id + 1 } else { 0 };
+    let offset = if pretrained.config.architecture == Architecture::Roberta {
+        pretrained.config.padding_id + 1
+    } else {
+        0
+    };
     let longest = pretrained.config.positions.saturating_sub(offset).min(max_length);
     Ok(tokenizer.encode(texts, longest)?)
 }

@@ -77,7 +77,8 @@ mod tests {
             best_epoch: Some(3),
             ..TrainingSummary::default()
         };
-        let record = Record { labels: vec!["a".into(), "b".into()], head: Head::Mean, max_length: 128, summary };
+        let record =
+            Record { labels: vec!["a".into(), "b".into()], head: Head::Mean, max_length: 128, summary };
         record.write(folder.path())?;
         assert_eq!(Record::read(folder.path())?, record);
         fs_err::write(folder.path().join(FILE), "{}")?;

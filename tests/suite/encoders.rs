@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
-use pipe::engine::{Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Runtime, SessionTrainer, TensorFact};
+use pipe::engine::{
+    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Runtime, SessionTrainer, TensorFact,
+};
 use pipe::model::freeze::is_spared_from_decay;
 use pipe::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
 use pipe::stages::predict;
@@ -50,7 +52,11 @@ fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn 
     let flat = |rows: &[Vec<f64>]| rows.concat().into_iter().map(|value| value as i64).collect::<Vec<_>>();
     let positions = mask
         .iter()
-        .flat_map(|row| row.iter().enumerate().map(|(place, &seen)| if seen == 0.0 { (first - 1).max(0) } else { first + place as i64 }))
+        .flat_map(|row| {
+            row.iter()
+                .enumerate()
+                .map(|(place, &seen)| if seen == 0.0 { (first - 1).max(0) } else { first + place as i64 })
+        })
         .collect();
     Ok(vec![
         ("input_ids".to_owned(), Feed::I64(shape.clone(), flat(&ids))),
@@ -79,7 +85,10 @@ fn logits_are_those_of_transformers() -> Checked {
                 let wanted = rows(&expected["forward"]["logits"])?.concat();
                 assert_eq!(found.len(), wanted.len());
                 for (found, wanted) in found.iter().zip(&wanted) {
-                    assert!((f64::from(*found) - wanted).abs() < 1e-5, "{model} {kernels:?}: {found} {wanted}");
+                    assert!(
+                        (f64::from(*found) - wanted).abs() < 1e-5,
+                        "{model} {kernels:?}: {found} {wanted}"
+                    );
                 }
             }
         }
@@ -87,26 +96,40 @@ fn logits_are_those_of_transformers() -> Checked {
     Ok(())
 }
 
-fn trainer(pretrained: &Pretrained, kernels: Kernels, gradient_clip: Option<f32>) -> Result<SessionTrainer, Box<dyn Error>> {
+fn trainer(
+    pretrained: &Pretrained,
+    kernels: Kernels,
+    gradient_clip: Option<f32>,
+) -> Result<SessionTrainer, Box<dyn Error>> {
     let config = without_dropout(pretrained.config.clone());
-    let options = NetworkOptions { kernels, training: true, word_rows: config.vocabulary, positions_in_graph: false };
+    let options =
+        NetworkOptions { kernels, training: true, word_rows: config.vocabulary, positions_in_graph: false };
     let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
     let targets = network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]));
     let loss = network.graph.cross_entropy(network.logits, targets)?;
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let groups = names
         .iter()
-        .map(|name| Group { weight_decay: if is_spared_from_decay(name) { 0.0 } else { 0.01 }, rate_factor: 1.0 })
+        .map(|name| Group {
+            weight_decay: if is_spared_from_decay(name) { 0.0 } else { 0.01 },
+            rate_factor: 1.0,
+        })
         .collect();
     let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let optimizer = OptimizerConfig { algorithm, gradient_clip, groups };
     Ok(SessionTrainer::new(runtime()?, network.graph, loss, parameters(pretrained)?, names, optimizer)?)
 }
 
-fn with_targets(mut feeds: Vec<(String, Feed)>, labels: &Value) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
+fn with_targets(
+    mut feeds: Vec<(String, Feed)>,
+    labels: &Value,
+) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
     let labels: Vec<usize> = serde_json::from_value(labels.clone())?;
     let share = 1.0 / labels.len() as f32;
-    let values = labels.iter().flat_map(|&label| (0..LABELS).map(move |class| if class == label { share } else { 0.0 })).collect();
+    let values = labels
+        .iter()
+        .flat_map(|&label| (0..LABELS).map(move |class| if class == label { share } else { 0.0 }))
+        .collect();
     feeds.push(("targets".to_owned(), Feed::F32(vec![labels.len(), LABELS], values)));
     Ok(feeds)
 }
@@ -117,7 +140,11 @@ fn recorded_gradients(model: &str) -> Result<BTreeMap<String, ArrayD<f32>>, Box<
     let mut gradients = BTreeMap::new();
     for (name, view) in SafeTensors::deserialize(&file)?.tensors() {
         let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let name = ["bert.", "distilbert.", "roberta."].iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(&name).to_owned();
+        let name = ["bert.", "distilbert.", "roberta."]
+            .iter()
+            .find_map(|prefix| name.strip_prefix(prefix))
+            .unwrap_or(&name)
+            .to_owned();
         gradients.insert(name, ArrayD::from_shape_vec(view.shape().to_vec(), values)?);
     }
     Ok(gradients)
@@ -134,14 +161,19 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
             let feeds = with_targets(feeds(&pretrained.config, &step)?, &step["labels"])?;
             let loss = f64::from(trainer.accumulate(runtime()?, feeds, 0)?);
             let wanted_loss = step["loss"].as_f64().ok_or("no loss")?;
-            assert!((loss - wanted_loss).abs() < 1e-6, "{model} {kernels:?}: loss {loss}, PyTorch {wanted_loss}");
+            assert!(
+                (loss - wanted_loss).abs() < 1e-6,
+                "{model} {kernels:?}: loss {loss}, PyTorch {wanted_loss}"
+            );
             let names = trainer.trainable().to_vec();
             assert_eq!(names.len(), wanted.len(), "{model}");
             // The gradient of a key's bias is 0 but for rounding, so errors are measured against the largest gradient too.
             let largest = wanted.values().flatten().fold(0.0f32, |largest, value| largest.max(value.abs()));
             for (index, name) in names.iter().enumerate() {
                 let (found, wanted) = (trainer.gradient(index), &wanted[name]);
-                let norm = |array: &ArrayD<f32>| array.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+                let norm = |array: &ArrayD<f32>| {
+                    array.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+                };
                 let error = norm(&(&found - wanted)) / norm(wanted).max(1e-3 * f64::from(largest));
                 assert!(error < 1e-5, "{model} {kernels:?} {name}: relative error {error}");
             }

@@ -4,7 +4,7 @@
 use super::math::exp;
 use super::parallel::{Shared, with_scratch};
 use super::random::MaskKey;
-use super::simd::{vectorized, max_by, sum_by};
+use super::simd::{max_by, sum_by, vectorized};
 
 /// The sizes of one attention.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,14 @@ struct Rows<'a> {
 
 /// Gives each row of A·B, in blocks of [`BLOCK`] columns, to `store(row, first column, values)`. A is `[m, k]`, B is `[k, n]`.
 #[inline(always)]
-fn product(m: usize, n: usize, k: usize, a: Strided<'_>, b: Rows<'_>, mut store: impl FnMut(usize, usize, &[f32])) {
+fn product(
+    m: usize,
+    n: usize,
+    k: usize,
+    a: Strided<'_>,
+    b: Rows<'_>,
+    mut store: impl FnMut(usize, usize, &[f32]),
+) {
     let mut column = 0;
     while column < n {
         let width = BLOCK.min(n - column);

@@ -1,7 +1,7 @@
 //! LayerNorm of a sum of a residual and dropout of x + b, and its gradient.
 
 use super::random::MaskKey;
-use super::simd::{vectorized, sum_by};
+use super::simd::{sum_by, vectorized};
 
 /// Rows per part of both passes.
 pub const ROWS: usize = 32;

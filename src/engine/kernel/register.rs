@@ -1,6 +1,8 @@
 //! The kernels as ONNX Runtime's custom operators.
 
-use ort::operator::{BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput};
+use ort::operator::{
+    BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
+};
 use ort::value::{TensorElementType, ValueRef, ValueRefMut};
 
 use super::parallel::{Shared, for_each, range};
@@ -56,7 +58,8 @@ impl Operator for Custom {
                     return None;
                 }
             };
-            let input = if optional { OperatorInput::optional(element) } else { OperatorInput::required(element) };
+            let input =
+                if optional { OperatorInput::optional(element) } else { OperatorInput::required(element) };
             optional = false;
             Some(input)
         })
@@ -136,18 +139,29 @@ fn floats_mut<'v>(value: &'v mut ValueRefMut<'_>) -> ort::Result<&'v mut [f32]> 
 
 /// Refuses tensors that a kernel would read beyond their end.
 fn agree(operator: &str, holds: bool) -> ort::Result<()> {
-    if holds { Ok(()) } else { Err(ort::Error::new(format!("the sizes of the operands of `{operator}` do not go together"))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(ort::Error::new(format!("the sizes of the operands of `{operator}` do not go together")))
+    }
 }
 
 fn kernel(compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'static) -> BoxedKernel<'static> {
     Box::new(compute)
 }
 
-fn attention_sizes(queries: &[usize], keys: &[usize], batch: usize, heads: usize) -> ort::Result<attention::Sizes> {
+fn attention_sizes(
+    queries: &[usize],
+    keys: &[usize],
+    batch: usize,
+    heads: usize,
+) -> ort::Result<attention::Sizes> {
     agree("Attention", queries.len() == 2 && keys.len() == 2 && queries[1] == keys[1])?;
     let hidden = queries[1];
     if heads == 0 || batch == 0 || hidden % heads != 0 || queries[0] % batch != 0 || keys[0] % batch != 0 {
-        return Err(ort::Error::new(format!("attention of {heads} heads over {queries:?} and {keys:?} in {batch} texts")));
+        return Err(ort::Error::new(format!(
+            "attention of {heads} heads over {queries:?} and {keys:?} in {batch} texts"
+        )));
     }
     Ok(attention::Sizes { hidden, heads, queries: queries[0] / batch, keys: keys[0] / batch })
 }
@@ -157,18 +171,30 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
     Ok(kernel(move |ctx| {
         let (q, k, v, mask) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
         let key = site.key(optional(ctx, 4)?.as_ref())?;
-        let ((q_shape, q), (k_shape, k), (_, v), (mask_shape, mask)) = (floats(&q)?, floats(&k)?, floats(&v)?, ints(&mask)?);
+        let ((q_shape, q), (k_shape, k), (_, v), (mask_shape, mask)) =
+            (floats(&q)?, floats(&k)?, floats(&v)?, ints(&mask)?);
         let sizes = attention_sizes(&q_shape, &k_shape, mask_shape[0], heads)?;
         agree("Attention", v.len() == k.len() && mask.len() == mask_shape[0] * sizes.keys)?;
         let mut context = made(ctx, 0, &q_shape)?;
         let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.queries, sizes.keys])?;
-        let (context, probabilities) = (Shared::new(floats_mut(&mut context)?), Shared::new(floats_mut(&mut probabilities)?));
+        let (context, probabilities) =
+            (Shared::new(floats_mut(&mut context)?), Shared::new(floats_mut(&mut probabilities)?));
         let count = sizes.queries * sizes.keys;
         for_each(ctx, mask_shape[0] * heads, |part| {
             let text = part / heads;
             // SAFETY: each part has its own probabilities.
             let own = unsafe { probabilities.range(part * count..(part + 1) * count) };
-            attention::forward(sizes, part, q, k, v, &mask[text * sizes.keys..(text + 1) * sizes.keys], key, &context, own);
+            attention::forward(
+                sizes,
+                part,
+                q,
+                k,
+                v,
+                &mask[text * sizes.keys..(text + 1) * sizes.keys],
+                key,
+                &context,
+                own,
+            );
         })
     }))
 }
@@ -176,16 +202,38 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
 fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, heads) = (Site::read(context)?, int(context, "heads")? as usize);
     Ok(kernel(move |ctx| {
-        let (q, k, v, p, dy) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
+        let (q, k, v, p, dy) =
+            (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
         let key = site.key(optional(ctx, 5)?.as_ref())?;
-        let ((q_shape, q), (k_shape, k), (_, v), (p_shape, p), (_, dy)) = (floats(&q)?, floats(&k)?, floats(&v)?, floats(&p)?, floats(&dy)?);
+        let ((q_shape, q), (k_shape, k), (_, v), (p_shape, p), (_, dy)) =
+            (floats(&q)?, floats(&k)?, floats(&v)?, floats(&p)?, floats(&dy)?);
         let sizes = attention_sizes(&q_shape, &k_shape, p_shape[0], heads)?;
-        agree("AttentionGrad", v.len() == k.len() && dy.len() == q.len() && p.len() == p_shape[0] * heads * sizes.queries * sizes.keys)?;
-        let (mut dq, mut dk, mut dv) = (made(ctx, 0, &q_shape)?, made(ctx, 1, &k_shape)?, made(ctx, 2, &k_shape)?);
-        let (dq, dk, dv) = (Shared::new(floats_mut(&mut dq)?), Shared::new(floats_mut(&mut dk)?), Shared::new(floats_mut(&mut dv)?));
+        agree(
+            "AttentionGrad",
+            v.len() == k.len()
+                && dy.len() == q.len()
+                && p.len() == p_shape[0] * heads * sizes.queries * sizes.keys,
+        )?;
+        let (mut dq, mut dk, mut dv) =
+            (made(ctx, 0, &q_shape)?, made(ctx, 1, &k_shape)?, made(ctx, 2, &k_shape)?);
+        let (dq, dk, dv) = (
+            Shared::new(floats_mut(&mut dq)?),
+            Shared::new(floats_mut(&mut dk)?),
+            Shared::new(floats_mut(&mut dv)?),
+        );
         let count = sizes.queries * sizes.keys;
         for_each(ctx, p_shape[0] * heads, |part| {
-            attention::backward(sizes, part, q, k, v, &p[part * count..(part + 1) * count], dy, key, [&dq, &dk, &dv]);
+            attention::backward(
+                sizes,
+                part,
+                q,
+                k,
+                v,
+                &p[part * count..(part + 1) * count],
+                dy,
+                key,
+                [&dq, &dk, &dv],
+            );
         })
     }))
 }
@@ -215,30 +263,49 @@ fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> 
         agree("BiasGeluGrad", shape.len() == 2 && slope.len() == dy.len())?;
         let (mut dx, mut db) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape[1..])?);
         let (dx, db) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut db)?));
-        for_each(ctx, shape[1].div_ceil(gelu::COLUMNS), |part| gelu::backward(dy, slope, shape[1], part, &dx, &db))
+        for_each(ctx, shape[1].div_ceil(gelu::COLUMNS), |part| {
+            gelu::backward(dy, slope, shape[1], part, &dx, &db)
+        })
     }))
 }
 
 fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, epsilon) = (Site::read(context)?, float(context, "epsilon")?);
     Ok(kernel(move |ctx| {
-        let (x, bias, residual, gamma, beta) = (given(ctx, 0)?, optional(ctx, 1)?, optional(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
+        let (x, bias, residual, gamma, beta) =
+            (given(ctx, 0)?, optional(ctx, 1)?, optional(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
         let key = site.key(optional(ctx, 5)?.as_ref())?;
         let ((shape, x), (_, gamma), (_, beta)) = (floats(&x)?, floats(&gamma)?, floats(&beta)?);
         let bias = bias.as_ref().map(floats).transpose()?.map(|(_, bias)| bias);
         let residual = residual.as_ref().map(floats).transpose()?.map(|(_, residual)| residual);
         let is_column = |vector: &[f32]| vector.len() == gamma.len();
-        agree("AddNorm", shape.len() == 2 && shape[1] == gamma.len() && is_column(beta) && bias.is_none_or(is_column))?;
+        agree(
+            "AddNorm",
+            shape.len() == 2 && shape[1] == gamma.len() && is_column(beta) && bias.is_none_or(is_column),
+        )?;
         agree("AddNorm", residual.is_none_or(|residual| residual.len() == x.len()))?;
-        let (mut y, mut normed, mut inverse) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape[..1])?);
-        let (y, normed, inverse) = (Shared::new(floats_mut(&mut y)?), Shared::new(floats_mut(&mut normed)?), Shared::new(floats_mut(&mut inverse)?));
+        let (mut y, mut normed, mut inverse) =
+            (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape[..1])?);
+        let (y, normed, inverse) = (
+            Shared::new(floats_mut(&mut y)?),
+            Shared::new(floats_mut(&mut normed)?),
+            Shared::new(floats_mut(&mut inverse)?),
+        );
         for_each(ctx, shape[0].div_ceil(norm::ROWS), |part| {
             let rows = range(part, norm::ROWS, shape[0]);
             let here = rows.start * shape[1]..rows.end * shape[1];
             let args = norm::Forward { bias, gamma, beta, epsilon, key, first_row: rows.start };
             // SAFETY: parts are disjoint ranges of rows.
-            let (y, normed, inverse) = unsafe { (y.range(here.clone()), normed.range(here.clone()), inverse.range(rows)) };
-            norm::forward(&args, &x[here.clone()], residual.map(|residual| &residual[here]), y, normed, inverse);
+            let (y, normed, inverse) =
+                unsafe { (y.range(here.clone()), normed.range(here.clone()), inverse.range(rows)) };
+            norm::forward(
+                &args,
+                &x[here.clone()],
+                residual.map(|residual| &residual[here]),
+                y,
+                normed,
+                inverse,
+            );
         })
     }))
 }
@@ -248,8 +315,15 @@ fn norm_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
     Ok(kernel(move |ctx| {
         let (dy, normed, inverse, gamma) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
         let key = site.key(optional(ctx, 4)?.as_ref())?;
-        let ((shape, dy), (_, normed), (_, inverse), (_, gamma)) = (floats(&dy)?, floats(&normed)?, floats(&inverse)?, floats(&gamma)?);
-        agree("AddNormGrad", shape.len() == 2 && shape[1] == gamma.len() && normed.len() == dy.len() && inverse.len() == shape[0])?;
+        let ((shape, dy), (_, normed), (_, inverse), (_, gamma)) =
+            (floats(&dy)?, floats(&normed)?, floats(&inverse)?, floats(&gamma)?);
+        agree(
+            "AddNormGrad",
+            shape.len() == 2
+                && shape[1] == gamma.len()
+                && normed.len() == dy.len()
+                && inverse.len() == shape[0],
+        )?;
         let width = shape[1];
         let (mut dx, mut d_residual) = (made(ctx, 0, &shape)?, made(ctx, 2, &shape)?);
         let (dx, d_residual) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut d_residual)?));
@@ -261,9 +335,24 @@ fn norm_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
                 let rows = range(part, norm::ROWS, shape[0]);
                 let here = rows.start * width..rows.end * width;
                 // SAFETY: parts are disjoint ranges of rows, and each has its own sums.
-                let (dx, d_residual, sums) =
-                    unsafe { (dx.range(here.clone()), d_residual.range(here.clone()), partial.range(part * 3 * width..(part + 1) * 3 * width)) };
-                norm::backward(&dy[here.clone()], &normed[here], &inverse[rows.clone()], gamma, key, rows.start, dx, d_residual, sums);
+                let (dx, d_residual, sums) = unsafe {
+                    (
+                        dx.range(here.clone()),
+                        d_residual.range(here.clone()),
+                        partial.range(part * 3 * width..(part + 1) * 3 * width),
+                    )
+                };
+                norm::backward(
+                    &dy[here.clone()],
+                    &normed[here],
+                    &inverse[rows.clone()],
+                    gamma,
+                    key,
+                    rows.start,
+                    dx,
+                    d_residual,
+                    sums,
+                );
             })?;
         }
         // The parts' sums, added in the order of the parts.
@@ -350,7 +439,8 @@ fn sum_squares_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
 }
 
 fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
-    let (beta2, rise1, rise2) = (float(context, "beta2")?, float(context, "rise1")?, float(context, "rise2")?);
+    let (beta2, rise1, rise2) =
+        (float(context, "beta2")?, float(context, "rise1")?, float(context, "rise2")?);
     let epsilon = float(context, "epsilon")?;
     let (weight_decay, rate_factor) = (float(context, "weight_decay")?, float(context, "rate_factor")?);
     Ok(kernel(move |ctx| {
@@ -371,19 +461,23 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
             root_correction2,
             scale: scale[0],
         };
-        let ((shape, old_p), (_, gradient), (_, old_m), (_, old_v)) = (floats(&p)?, floats(&g)?, floats(&m)?, floats(&v)?);
+        let ((shape, old_p), (_, gradient), (_, old_m), (_, old_v)) =
+            (floats(&p)?, floats(&g)?, floats(&m)?, floats(&v)?);
         let len = old_p.len();
         if gradient.len() != len || old_m.len() != len || old_v.len() != len {
             return Err(ort::Error::new("parameter, gradient and moments differ in size"));
         }
         let old = [old_p.as_ptr(), old_m.as_ptr(), old_v.as_ptr()].map(Old);
-        let (mut new_p, mut new_m, mut new_v) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
-        let new = [floats_mut(&mut new_p)?, floats_mut(&mut new_m)?, floats_mut(&mut new_v)?].map(Shared::new);
+        let (mut new_p, mut new_m, mut new_v) =
+            (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
+        let new =
+            [floats_mut(&mut new_p)?, floats_mut(&mut new_m)?, floats_mut(&mut new_v)?].map(Shared::new);
         for_each(ctx, len.div_ceil(adamw::PART), |part| {
             let here = range(part, adamw::PART, len);
             // SAFETY: all tensors have `len` elements, parts are disjoint, and an output either is its input's own buffer, as the
             // session binds it, or one that ONNX Runtime has just allocated.
-            let [p, m, v] = std::array::from_fn(|index| unsafe { old[index].carry_over(&new[index], here.clone()) });
+            let [p, m, v] =
+                std::array::from_fn(|index| unsafe { old[index].carry_over(&new[index], here.clone()) });
             adamw::update(&step, &gradient[here], p, m, v);
         })
     }))

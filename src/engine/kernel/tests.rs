@@ -39,12 +39,35 @@ fn rows_do_not_depend_on_their_neighbours() {
         let blank = vec![0.0; here.len()];
         let (mut y, mut normed, mut inverse) = (blank.clone(), blank.clone(), vec![0.0; rows.len()]);
         let args = norm::Forward { bias: Some(bias), gamma, beta, epsilon: 1e-5, key, first_row: rows.start };
-        norm::forward(&args, &x[here.clone()], Some(&residual[here.clone()]), &mut y, &mut normed, &mut inverse);
+        norm::forward(
+            &args,
+            &x[here.clone()],
+            Some(&residual[here.clone()]),
+            &mut y,
+            &mut normed,
+            &mut inverse,
+        );
         let (mut dx, mut d_residual, mut sums) = (blank.clone(), blank, vec![0.0; 3 * WIDTH]);
-        norm::backward(&residual[here], &normed, &inverse, gamma, key, rows.start, &mut dx, &mut d_residual, &mut sums);
+        norm::backward(
+            &residual[here],
+            &normed,
+            &inverse,
+            gamma,
+            key,
+            rows.start,
+            &mut dx,
+            &mut d_residual,
+            &mut sums,
+        );
         for index in 0..rows.len() {
             let here = index * WIDTH..(index + 1) * WIDTH;
-            for values in [&y[here.clone()], &normed[here.clone()], &inverse[index..=index], &dx[here.clone()], &d_residual[here]] {
+            for values in [
+                &y[here.clone()],
+                &normed[here.clone()],
+                &inverse[index..=index],
+                &dx[here.clone()],
+                &d_residual[here],
+            ] {
                 result.extend_from_slice(values);
             }
         }
@@ -61,7 +84,8 @@ fn rows_do_not_depend_on_their_neighbours() {
     });
     by_rows(|rows, result| {
         let here = rows.start * WIDTH..rows.end * WIDTH;
-        let (mut p, mut m, mut v) = (x[here.clone()].to_vec(), residual[here.clone()].to_vec(), vec![0.5; here.len()]);
+        let (mut p, mut m, mut v) =
+            (x[here.clone()].to_vec(), residual[here.clone()].to_vec(), vec![0.5; here.len()]);
         let step = adamw::Step {
             learning_rate: 0.01,
             beta2: 0.999,
@@ -113,7 +137,8 @@ fn heads_do_not_depend_on_their_order() {
     let mask = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
     let key = Some(MaskKey::new(5, 3, 0.3));
     let run = |parts: &[usize]| {
-        let mut buffers = [vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120]];
+        let mut buffers =
+            [vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120]];
         let mut probabilities = vec![f32::NAN; 6 * 25];
         let [context, dq, dk, dv] = buffers.each_mut().map(|buffer| Shared::new(buffer));
         for &part in parts {

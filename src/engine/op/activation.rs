@@ -54,7 +54,10 @@ impl Op for Gelu {
             g.mul(sum, half)?
         } else {
             // Φ(x) + x·φ(x)
-            let (root_half, scale) = (g.scalar(std::f32::consts::FRAC_1_SQRT_2), g.scalar(0.5 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2));
+            let (root_half, scale) = (
+                g.scalar(std::f32::consts::FRAC_1_SQRT_2),
+                g.scalar(0.5 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2),
+            );
             let scaled = g.mul(x, root_half)?;
             let erf = g.erf(scaled)?;
             let raised = g.add(erf, one)?;

@@ -31,7 +31,12 @@ pub trait Op: fmt::Debug + Send + Sync {
 
     /// Adds the gradient: for each input the tensor that its gradient is, or `None` where there is none. The result may still be
     /// broadcast against the input; the driver sums it.
-    fn grad(&self, graph: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        graph: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let _ = (graph, node, dy);
         Err(GradError::NoGradient(self.name()))
     }

@@ -112,7 +112,9 @@ fn present(inputs: &[Option<TensorFact>], index: usize) -> Result<&TensorFact, S
 /// Checks that queries are rows of so many heads and that the mask is one for each text and token.
 pub fn check_heads(queries: &TensorFact, mask: &TensorFact, heads: usize) -> Result<(), ShapeError> {
     if queries.rank() != 2 || mask.rank() != 2 {
-        return Err(ShapeError(format!("attention wants rows and a mask of rank 2, found {queries} and {mask}")));
+        return Err(ShapeError(format!(
+            "attention wants rows and a mask of rank 2, found {queries} and {mask}"
+        )));
     }
     match queries.shape[1] {
         Dim::Fixed(hidden) if heads > 0 && hidden % heads == 0 => Ok(()),
@@ -155,7 +157,8 @@ impl Op for Attention {
     fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
         let mut gradients = vec![None; node.inputs.len()];
         let Some(dy) = dy[0] else { return Ok(gradients) };
-        let mut inputs = vec![node.inputs[0], node.inputs[1], node.inputs[2], Some(node.outputs[1]), Some(dy)];
+        let mut inputs =
+            vec![node.inputs[0], node.inputs[1], node.inputs[2], Some(node.outputs[1]), Some(dy)];
         inputs.extend(node.inputs.get(4));
         for (gradient, output) in gradients.iter_mut().zip(g.apply_optional(AttentionGrad(*self), &inputs)?) {
             *gradient = Some(output);

@@ -38,7 +38,9 @@ impl Op for Gather {
         let Some(dy) = dy[0] else { return Ok(vec![None, None]) };
         let (table, rows) = (node.input(0), node.input(1));
         if g.fact(table).rank() != 2 || g.fact(rows).rank() != 1 {
-            return Err(GradError::Shape(ShapeError("the gradient wants a table of rank 2 and row numbers of rank 1".to_owned())));
+            return Err(GradError::Shape(ShapeError(
+                "the gradient wants a table of rank 2 and row numbers of rank 1".to_owned(),
+            )));
         }
         let gradient = match g.kernels() {
             Kernels::Fused => g.apply1(GatherGrad, &[table, rows, dy])?,

@@ -103,15 +103,22 @@ impl Op for Reshape {
         let mut shape = Vec::new();
         for (axis, &size) in self.shape.iter().enumerate() {
             shape.push(match size {
-                0 => x.shape.get(axis).cloned().ok_or_else(|| ShapeError(format!("no axis {axis} to copy")))?,
+                0 => {
+                    x.shape.get(axis).cloned().ok_or_else(|| ShapeError(format!("no axis {axis} to copy")))?
+                }
                 -1 => Dim::Unknown,
                 size => Dim::Fixed(size as usize),
             });
         }
         let product = |shape: &[Dim]| {
-            shape.iter().try_fold(1, |product, dim| if let Dim::Fixed(size) = dim { Some(product * size) } else { None })
+            shape.iter().try_fold(
+                1,
+                |product, dim| if let Dim::Fixed(size) = dim { Some(product * size) } else { None },
+            )
         };
-        if let (Some(before), Some(unknown)) = (product(&x.shape), shape.iter().position(|dim| *dim == Dim::Unknown)) {
+        if let (Some(before), Some(unknown)) =
+            (product(&x.shape), shape.iter().position(|dim| *dim == Dim::Unknown))
+        {
             let rest: Vec<Dim> = shape.iter().filter(|dim| **dim != Dim::Unknown).cloned().collect();
             if let Some(rest) = product(&rest).filter(|rest| *rest > 0) {
                 shape[unknown] = Dim::Fixed(before / rest);

@@ -18,7 +18,9 @@ pub struct Gemm {
 
 fn check_inner(a: &Dim, b: &Dim) -> Result<(), ShapeError> {
     match (a, b) {
-        (Dim::Fixed(x), Dim::Fixed(y)) if x != y => Err(ShapeError(format!("inner sizes {x} and {y} differ"))),
+        (Dim::Fixed(x), Dim::Fixed(y)) if x != y => {
+            Err(ShapeError(format!("inner sizes {x} and {y} differ")))
+        }
         _ => Ok(()),
     }
 }
@@ -71,7 +73,12 @@ impl Op for Gemm {
         check_inner(&a.shape[inner_a], &b.shape[inner_b])?;
         let shape = vec![a.shape[rows].clone(), b.shape[columns].clone()];
         if let Some(Some(c)) = inputs.get(2) {
-            if c.rank() > 2 || broadcast(&shape, &c.shape)?.iter().zip(&shape).any(|(joined, own)| *own == Dim::Fixed(1) && joined != own) {
+            if c.rank() > 2
+                || broadcast(&shape, &c.shape)?
+                    .iter()
+                    .zip(&shape)
+                    .any(|(joined, own)| *own == Dim::Fixed(1) && joined != own)
+            {
                 return Err(ShapeError(format!("{c} does not broadcast to the product's shape")));
             }
         }
@@ -82,8 +89,16 @@ impl Op for Gemm {
         let (a, b) = (node.input(0), node.input(1));
         let Some(dy) = dy[0] else { return Ok(vec![None; node.inputs.len()]) };
         // op(A) = dY·op(B)ᵀ and op(B) = op(A)ᵀ·dY, each transposed back where op transposes.
-        let da = if self.transpose_a { g.gemm(b, dy, None, self.transpose_b, true)? } else { g.gemm(dy, b, None, false, !self.transpose_b)? };
-        let db = if self.transpose_b { g.gemm(dy, a, None, true, self.transpose_a)? } else { g.gemm(a, dy, None, !self.transpose_a, false)? };
+        let da = if self.transpose_a {
+            g.gemm(b, dy, None, self.transpose_b, true)?
+        } else {
+            g.gemm(dy, b, None, false, !self.transpose_b)?
+        };
+        let db = if self.transpose_b {
+            g.gemm(dy, a, None, true, self.transpose_a)?
+        } else {
+            g.gemm(a, dy, None, !self.transpose_a, false)?
+        };
         let mut gradients = vec![Some(da), Some(db)];
         if node.inputs.len() == 3 {
             gradients.push(Some(dy));

@@ -67,15 +67,22 @@ impl Op for Reduce {
         let size = g.shape(x)?;
         if !self.keep_dims {
             // Put the reduced axes back as 1, so that broadcasting meets the right ones.
-            let kept: Vec<i64> = (0..fact.rank()).map(|axis| if axes.contains(&axis) { 1 } else { -2 }).collect();
-            dy = if kept.iter().all(|&size| size == 1) { g.reshape(dy, &kept)? } else { g.unsqueeze(dy, &axes)? };
+            let kept: Vec<i64> =
+                (0..fact.rank()).map(|axis| if axes.contains(&axis) { 1 } else { -2 }).collect();
+            dy = if kept.iter().all(|&size| size == 1) {
+                g.reshape(dy, &kept)?
+            } else {
+                g.unsqueeze(dy, &axes)?
+            };
         }
         if self.kind == Reduction::Mean {
             let count = axes.iter().try_fold(1, |product, &axis| {
                 if let Dim::Fixed(size) = fact.shape[axis] { Some(product * size) } else { None }
             });
             let Some(count) = count else {
-                return Err(GradError::Shape(ShapeError("the mean over an axis of unknown size has no gradient here".to_owned())));
+                return Err(GradError::Shape(ShapeError(
+                    "the mean over an axis of unknown size has no gradient here".to_owned(),
+                )));
             };
             let share = g.scalar(1.0 / count as f32);
             dy = g.mul(dy, share)?;

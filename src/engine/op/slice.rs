@@ -85,7 +85,8 @@ impl Op for Concat {
                 return Err(ShapeError("the parts differ in rank or type".to_owned()));
             }
             let differs = |other: usize| {
-                other != axis && matches!((&fact.shape[other], &first.shape[other]), (Dim::Fixed(a), Dim::Fixed(b)) if a != b)
+                other != axis
+                    && matches!((&fact.shape[other], &first.shape[other]), (Dim::Fixed(a), Dim::Fixed(b)) if a != b)
             };
             if (0..first.rank()).any(differs) {
                 return Err(ShapeError(format!("parts {first} and {fact} differ beside axis {axis}")));
@@ -106,7 +107,9 @@ impl Op for Concat {
         let mut gradients = Vec::new();
         for &input in node.inputs.iter().flatten() {
             let Dim::Fixed(size) = g.fact(input).shape[self.axis] else {
-                return Err(GradError::Shape(ShapeError("the gradient of joining parts of unknown size".to_owned())));
+                return Err(GradError::Shape(ShapeError(
+                    "the gradient of joining parts of unknown size".to_owned(),
+                )));
             };
             gradients.push(Some(g.slice(dy, self.axis, start, start + size)?));
             start += size;

@@ -7,13 +7,24 @@ use ndarray::ArrayD;
 use crate::engine::binding::{Feed, Parameters};
 use crate::engine::build::DropoutAt;
 use crate::engine::op::tests::harness::{Numbers, runtime};
-use crate::engine::{Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, SessionTrainer, ShapeError, TensorFact, Var};
+use crate::engine::{
+    Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, SessionTrainer, ShapeError,
+    TensorFact, Var,
+};
 
 /// Examples of a whole batch.
 pub const EXAMPLES: usize = 6;
 /// The parameters from the input up, with their shapes.
-pub const PARAMETERS: [(&str, &[usize]); 8] =
-    [("w1", &[8, 5]), ("b1", &[8]), ("w2", &[8, 8]), ("b2", &[8]), ("gamma", &[8]), ("beta", &[8]), ("w3", &[3, 8]), ("b3", &[3])];
+pub const PARAMETERS: [(&str, &[usize]); 8] = [
+    ("w1", &[8, 5]),
+    ("b1", &[8]),
+    ("w2", &[8, 8]),
+    ("b2", &[8]),
+    ("gamma", &[8]),
+    ("beta", &[8]),
+    ("w3", &[3, 8]),
+    ("b3", &[3]),
+];
 
 /// Builds the network and returns it with its loss.
 pub fn network(kernels: Kernels, rate: f32) -> Result<(Graph, Var), ShapeError> {
@@ -25,7 +36,13 @@ pub fn network(kernels: Kernels, rate: f32) -> Result<(Graph, Var), ShapeError> 
     let hidden = g.linear(x, w1, None)?;
     let hidden = g.bias_gelu(hidden, b1, false)?;
     let inner = g.linear(hidden, w2, None)?;
-    let normed = g.add_norm(inner, Some(b2), Some(hidden), (gamma, beta, 1e-5), DropoutAt { rate, site: 1, key: Some(key) })?;
+    let normed = g.add_norm(
+        inner,
+        Some(b2),
+        Some(hidden),
+        (gamma, beta, 1e-5),
+        DropoutAt { rate, site: 1, key: Some(key) },
+    )?;
     let logits = g.linear(normed, w3, Some(b3))?;
     let loss = g.cross_entropy(logits, targets)?;
     Ok((g, loss))
@@ -33,18 +50,28 @@ pub fn network(kernels: Kernels, rate: f32) -> Result<(Graph, Var), ShapeError> 
 
 pub fn parameters() -> Result<Parameters, EngineError> {
     let mut numbers = Numbers::new(21);
-    let weights: Vec<ArrayD<f32>> = PARAMETERS.iter().map(|(_, shape)| numbers.real(shape).mapv(|value| value as f32)).collect();
+    let weights: Vec<ArrayD<f32>> =
+        PARAMETERS.iter().map(|(_, shape)| numbers.real(shape).mapv(|value| value as f32)).collect();
     Parameters::new(PARAMETERS.iter().map(|(name, _)| *name).zip(&weights))
 }
 
 pub fn optimizer(algorithm: Algorithm, parameters: usize) -> OptimizerConfig {
-    OptimizerConfig { algorithm, gradient_clip: Some(1.0), groups: vec![Group { weight_decay: 0.01, rate_factor: 1.0 }; parameters] }
+    OptimizerConfig {
+        algorithm,
+        gradient_clip: Some(1.0),
+        groups: vec![Group { weight_decay: 0.01, rate_factor: 1.0 }; parameters],
+    }
 }
 
 pub const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };
 pub const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
-pub fn trainer(kernels: Kernels, rate: f32, trainable: &[&str], algorithm: Algorithm) -> Result<SessionTrainer, EngineError> {
+pub fn trainer(
+    kernels: Kernels,
+    rate: f32,
+    trainable: &[&str],
+    algorithm: Algorithm,
+) -> Result<SessionTrainer, EngineError> {
     let (graph, loss) = network(kernels, rate)?;
     let names = trainable.iter().map(|name| (*name).to_owned()).collect();
     SessionTrainer::new(runtime(), graph, loss, parameters()?, names, optimizer(algorithm, trainable.len()))
@@ -60,7 +87,9 @@ pub fn feeds(examples: Range<usize>) -> Vec<(String, Feed)> {
     let mut numbers = Numbers::new(22);
     let x: Vec<f32> = (0..EXAMPLES * 5).map(|_| numbers.between(-1.0, 1.0) as f32).collect();
     let rows = examples.len();
-    let targets = examples.clone().flat_map(|example| (0..3).map(move |label| if example % 3 == label { 1.0 / EXAMPLES as f32 } else { 0.0 }));
+    let targets = examples.clone().flat_map(|example| {
+        (0..3).map(move |label| if example % 3 == label { 1.0 / EXAMPLES as f32 } else { 0.0 })
+    });
     vec![
         ("x".to_owned(), Feed::F32(vec![rows, 5], x[examples.start * 5..examples.end * 5].to_vec())),
         ("targets".to_owned(), Feed::F32(vec![rows, 3], targets.collect())),

@@ -18,7 +18,11 @@ fn shapes() -> Vec<Vec<usize>> {
 
 fn config(algorithm: Algorithm, gradient_clip: Option<f32>) -> OptimizerConfig {
     let group = |weight_decay, rate_factor| Group { weight_decay, rate_factor };
-    OptimizerConfig { algorithm, gradient_clip, groups: vec![group(0.01, 1.0), group(0.1, 0.5), group(0.0, 1.0), group(0.3, 2.0)] }
+    OptimizerConfig {
+        algorithm,
+        gradient_clip,
+        groups: vec![group(0.01, 1.0), group(0.1, 0.5), group(0.0, 1.0), group(0.3, 2.0)],
+    }
 }
 
 fn single(x: &Real) -> ArrayD<f32> {
@@ -53,8 +57,10 @@ impl Witness {
                 };
                 match config.algorithm {
                     Algorithm::AdamW { beta1, beta2, epsilon } => {
-                        let first = state(0, &|m| beta1 * m + (1.0 - beta1) * g) / (1.0 - beta1.powf(step as f64));
-                        let second = state(1, &|v| beta2 * v + (1.0 - beta2) * g * g) / (1.0 - beta2.powf(step as f64));
+                        let first =
+                            state(0, &|m| beta1 * m + (1.0 - beta1) * g) / (1.0 - beta1.powf(step as f64));
+                        let second = state(1, &|v| beta2 * v + (1.0 - beta2) * g * g)
+                            / (1.0 - beta2.powf(step as f64));
                         *p = *p * (1.0 - rate * decay) - rate * first / (second.sqrt() + epsilon);
                     }
                     Algorithm::Sgd { momentum } => {
@@ -71,10 +77,12 @@ impl Witness {
 fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> {
     let (shapes, mut numbers) = (shapes(), Numbers::new(11));
     let parameters: Vec<Real> = shapes.iter().map(|shape| numbers.real(shape)).collect();
-    let blank = || shapes.iter().map(|shape| vec![Real::zeros(IxDyn(shape)); config.states()]).collect::<Vec<_>>();
+    let blank =
+        || shapes.iter().map(|shape| vec![Real::zeros(IxDyn(shape)); config.states()]).collect::<Vec<_>>();
     let mut witness = Witness { parameters: parameters.clone(), states: blank() };
     let mut beside: Vec<ArrayD<f32>> = parameters.iter().map(single).collect();
-    let mut beside_states: Vec<Vec<ArrayD<f32>>> = blank().iter().map(|states| states.iter().map(single).collect()).collect();
+    let mut beside_states: Vec<Vec<ArrayD<f32>>> =
+        blank().iter().map(|states| states.iter().map(single).collect()).collect();
 
     let graph = config.graph(&shapes, kernels)?;
     let mut update = Bound::new(open(runtime(), &onnx::write(&graph))?)?;
@@ -106,13 +114,18 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
             copy_in(&mut own[i].1, &single(gradient));
             feeds.push((format!("gradient.{i}"), feed(&single(gradient))));
             feeds.push((format!("parameter.{i}"), feed(&beside[i])));
-            feeds.extend(beside_states[i].iter().enumerate().map(|(j, state)| (format!("state.{i}.{j}"), feed(state))));
+            feeds.extend(
+                beside_states[i].iter().enumerate().map(|(j, state)| (format!("state.{i}.{j}"), feed(state))),
+            );
         }
         update.run()?;
         let outputs = execute(&graph, feeds)?;
         let expected_norm = witness.step(config, &gradients, learning_rate, step);
         let found_norm = f64::from(norm.extract_tensor().1[0]);
-        assert!((found_norm / expected_norm - 1.0).abs() < 1e-6, "{config:?} {kernels:?}: norm {found_norm}, expected {expected_norm}");
+        assert!(
+            (found_norm / expected_norm - 1.0).abs() < 1e-6,
+            "{config:?} {kernels:?}: norm {found_norm}, expected {expected_norm}"
+        );
         for i in 0..shapes.len() {
             let what = format!("{config:?} {kernels:?}: step {step}, parameter {i}");
             beside[i] = outputs[&format!("new_parameter.{i}")].clone();
@@ -120,8 +133,13 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
             near(&beside[i], &witness.parameters[i], 2e-6).unwrap_or_else(|error| panic!("{what}: {error}"));
             for j in 0..config.states() {
                 beside_states[i][j] = outputs[&format!("new_state.{i}.{j}")].clone();
-                assert_eq!(copy_out(&own[i].2[j]), beside_states[i][j], "{what}: state {j} in place against beside");
-                near(&beside_states[i][j], &witness.states[i][j], 2e-6).unwrap_or_else(|error| panic!("{what}: state {j}: {error}"));
+                assert_eq!(
+                    copy_out(&own[i].2[j]),
+                    beside_states[i][j],
+                    "{what}: state {j} in place against beside"
+                );
+                near(&beside_states[i][j], &witness.states[i][j], 2e-6)
+                    .unwrap_or_else(|error| panic!("{what}: state {j}: {error}"));
             }
         }
     }
@@ -159,7 +177,11 @@ fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError>
         let outputs = execute(&graph, feeds)?;
         for (i, parameter) in parameters.iter().enumerate() {
             let decay = config.idle_decay(config.groups[i], 0.013);
-            assert_eq!(outputs[&format!("new_parameter.{i}")], parameter.mapv(|value| value * decay), "{kernels:?} {i}");
+            assert_eq!(
+                outputs[&format!("new_parameter.{i}")],
+                parameter.mapv(|value| value * decay),
+                "{kernels:?} {i}"
+            );
         }
     }
     Ok(())

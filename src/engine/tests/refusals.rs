@@ -21,7 +21,15 @@ fn a_parameter_that_the_loss_does_not_reach_is_named() -> Result<(), EngineError
     for kernels in BOTH {
         let (mut graph, loss) = network(kernels, 0.0)?;
         graph.parameter("idle", &[2]);
-        let error = SessionTrainer::new(runtime(), graph, loss, parameters()?, vec!["idle".into()], optimizer(ADAMW, 1)).err();
+        let error = SessionTrainer::new(
+            runtime(),
+            graph,
+            loss,
+            parameters()?,
+            vec!["idle".into()],
+            optimizer(ADAMW, 1),
+        )
+        .err();
         assert!(matches!(&error, Some(EngineError::Unreached(name)) if name == "idle"), "{error:?}");
     }
     Ok(())
@@ -30,10 +38,12 @@ fn a_parameter_that_the_loss_does_not_reach_is_named() -> Result<(), EngineError
 #[test]
 fn weights_that_are_missing_or_of_another_shape_are_errors() -> Result<(), EngineError> {
     for kernels in BOTH {
-        let zeros: Vec<ArrayD<f32>> = PARAMETERS.iter().map(|(_, shape)| ArrayD::zeros(IxDyn(shape))).collect();
+        let zeros: Vec<ArrayD<f32>> =
+            PARAMETERS.iter().map(|(_, shape)| ArrayD::zeros(IxDyn(shape))).collect();
         let (graph, loss) = network(kernels, 0.0)?;
         let some = Parameters::new(PARAMETERS.iter().map(|(name, _)| *name).zip(&zeros).skip(1))?;
-        let error = SessionTrainer::new(runtime(), graph, loss, some, vec!["w3".into()], optimizer(ADAMW, 1)).err();
+        let error =
+            SessionTrainer::new(runtime(), graph, loss, some, vec!["w3".into()], optimizer(ADAMW, 1)).err();
         assert!(matches!(&error, Some(EngineError::MissingParameter(name)) if name == "w1"), "{error:?}");
 
         // The bias of the first layer, one element short.
@@ -41,7 +51,8 @@ fn weights_that_are_missing_or_of_another_shape_are_errors() -> Result<(), Engin
         wrong[1] = ArrayD::zeros(IxDyn(&[7]));
         let (graph, loss) = network(kernels, 0.0)?;
         let wrong = Parameters::new(PARAMETERS.iter().map(|(name, _)| *name).zip(&wrong))?;
-        let error = SessionTrainer::new(runtime(), graph, loss, wrong, vec!["b1".into()], optimizer(ADAMW, 1)).err();
+        let error =
+            SessionTrainer::new(runtime(), graph, loss, wrong, vec!["b1".into()], optimizer(ADAMW, 1)).err();
         let Some(EngineError::ParameterShape { name, expected, found }) = error else { panic!("{error:?}") };
         assert_eq!((name.as_str(), expected, found), ("b1", vec![8], vec![7]));
     }
@@ -77,7 +88,8 @@ fn shapes_that_do_not_go_together_are_errors() {
     for kernels in BOTH {
         let mut g = Graph::new(kernels);
         let mut of = |shape: &[usize]| g.parameter(&format!("{shape:?}"), shape);
-        let (rows, wide, three, vector, scalar) = (of(&[4, 6]), of(&[4, 7]), of(&[2, 4, 6]), of(&[6]), of(&[]));
+        let (rows, wide, three, vector, scalar) =
+            (of(&[4, 6]), of(&[4, 7]), of(&[2, 4, 6]), of(&[6]), of(&[]));
         let mask = g.tokens_input("mask");
         let named = g.input("named", TensorFact::f32(vec![Dim::Fixed(4), Dim::Named("B")]));
         let none = DropoutAt::NONE;
@@ -125,12 +137,22 @@ fn rows_that_differ_at_run_time_are_errors() -> Result<(), EngineError> {
         g.output("y", attended);
         let gamma = ArrayD::ones(IxDyn(&[8]));
         let parameters = Parameters::new([("gamma", &gamma)])?;
-        for (x, residual, mask, good) in [(6, 6, [2, 3], true), (6, 5, [2, 3], false), (6, 6, [2, 4], false), (6, 6, [4, 2], false)] {
+        for (x, residual, mask, good) in
+            [(6, 6, [2, 3], true), (6, 5, [2, 3], false), (6, 6, [2, 4], false), (6, 6, [4, 2], false)]
+        {
             let rows = |count: usize| Feed::F32(vec![count, 8], vec![0.5; count * 8]);
             let mask = Feed::I64(mask.to_vec(), vec![1; mask.iter().product()]);
-            let feeds = [("x".to_owned(), rows(x)), ("residual".to_owned(), rows(residual)), ("mask".to_owned(), mask)];
+            let feeds = [
+                ("x".to_owned(), rows(x)),
+                ("residual".to_owned(), rows(residual)),
+                ("mask".to_owned(), mask),
+            ];
             let outcome = Inference::new(runtime(), &g, &parameters)?.run(feeds);
-            assert_eq!(outcome.is_ok(), good, "{kernels:?}: {x} rows, {residual} of the residual: {outcome:?}");
+            assert_eq!(
+                outcome.is_ok(),
+                good,
+                "{kernels:?}: {x} rows, {residual} of the residual: {outcome:?}"
+            );
         }
     }
     Ok(())

@@ -16,7 +16,8 @@ fn weights(trainer: &SessionTrainer) -> Result<BTreeMap<String, ArrayD<f32>>, En
 fn assert_near(found: &SessionTrainer, expected: &SessionTrainer, tolerance: f64) -> Result<(), EngineError> {
     let expected = weights(expected)?;
     for (name, found) in weights(found)? {
-        near(&found, &expected[&name].mapv(f64::from), tolerance).unwrap_or_else(|error| panic!("{name}: {error}"));
+        near(&found, &expected[&name].mapv(f64::from), tolerance)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     Ok(())
 }
@@ -26,7 +27,8 @@ fn assert_near(found: &SessionTrainer, expected: &SessionTrainer, tolerance: f64
 fn parts_of_a_step_add_up_to_the_whole() -> Result<(), EngineError> {
     let steps: [&[Range<usize>]; 5] = [&[0..4, 4..6], &[0..6], &[0..1, 1..3, 3..6], &[0..3, 3..6], &[0..6]];
     for kernels in [Kernels::Fused, Kernels::Standard] {
-        let (mut whole, mut parted) = (trainer(kernels, 0.0, &all(), SGD)?, trainer(kernels, 0.0, &all(), SGD)?);
+        let (mut whole, mut parted) =
+            (trainer(kernels, 0.0, &all(), SGD)?, trainer(kernels, 0.0, &all(), SGD)?);
         for parts in steps {
             whole.accumulate(runtime(), feeds(0..EXAMPLES), 1)?;
             for part in parts {
@@ -37,7 +39,11 @@ fn parts_of_a_step_add_up_to_the_whole() -> Result<(), EngineError> {
                     .unwrap_or_else(|error| panic!("{kernels:?}: gradient of {name} in {parts:?}: {error}"));
             }
             let (expected, found) = (whole.update(0.1)?, parted.update(0.1)?);
-            assert!((expected.loss - found.loss).abs() < 1e-5 && (expected.gradient_norm - found.gradient_norm).abs() < 1e-5, "{expected:?} {found:?}");
+            assert!(
+                (expected.loss - found.loss).abs() < 1e-5
+                    && (expected.gradient_norm - found.gradient_norm).abs() < 1e-5,
+                "{expected:?} {found:?}"
+            );
         }
         assert_near(&parted, &whole, 1e-5)?;
     }
@@ -46,7 +52,8 @@ fn parts_of_a_step_add_up_to_the_whole() -> Result<(), EngineError> {
 
 #[test]
 fn fused_and_standard_training_with_dropout_agree() -> Result<(), EngineError> {
-    let (mut fused, mut standard) = (trainer(Kernels::Fused, 0.3, &all(), SGD)?, trainer(Kernels::Standard, 0.3, &all(), SGD)?);
+    let (mut fused, mut standard) =
+        (trainer(Kernels::Fused, 0.3, &all(), SGD)?, trainer(Kernels::Standard, 0.3, &all(), SGD)?);
     let mut losses = Vec::new();
     for key in 0..4 {
         let expected = fused.accumulate(runtime(), feeds(0..EXAMPLES), key)?;
@@ -71,7 +78,8 @@ fn fused_and_standard_training_with_dropout_agree() -> Result<(), EngineError> {
 /// Returns the operators of the graph that is run when these parameters are trained, or of the forward graph for none.
 fn operators(kernels: Kernels, trainable: &[&str]) -> Result<Vec<String>, EngineError> {
     let (mut graph, loss) = network(kernels, 0.3)?;
-    let vars: Vec<_> = graph.parameters().filter(|(name, _)| trainable.contains(name)).map(|(_, var)| var).collect();
+    let vars: Vec<_> =
+        graph.parameters().filter(|(name, _)| trainable.contains(name)).map(|(_, var)| var).collect();
     graph.output("loss", loss);
     for (index, gradient) in gradients(&mut graph, loss, &vars)?.into_iter().enumerate() {
         graph.output(&format!("gradient.{index}"), gradient.expect("the loss depends on every parameter"));
@@ -81,17 +89,20 @@ fn operators(kernels: Kernels, trainable: &[&str]) -> Result<Vec<String>, Engine
 
 #[test]
 fn nothing_is_computed_below_the_lowest_trained_parameter() -> Result<(), EngineError> {
-    let count = |operators: &[String], name: &str| operators.iter().filter(|operator| *operator == name).count();
+    let count =
+        |operators: &[String], name: &str| operators.iter().filter(|operator| *operator == name).count();
     for kernels in [Kernels::Fused, Kernels::Standard] {
         let forward = operators(kernels, &[])?;
         let head = operators(kernels, &["w3", "b3"])?;
         let norm = operators(kernels, &["gamma", "w3", "b3"])?;
         let everything = operators(kernels, &all())?;
         // One product for the gradient of each weight, and one for that of each hidden state.
-        let products: Vec<usize> = [&forward, &head, &norm, &everything].iter().map(|operators| count(operators, "Gemm")).collect();
+        let products: Vec<usize> =
+            [&forward, &head, &norm, &everything].iter().map(|operators| count(operators, "Gemm")).collect();
         assert_eq!(products, [3, 4, 5, 8], "{kernels:?}");
         if kernels == Kernels::Fused {
-            let backward = [&head, &norm, &everything].map(|operators| (count(operators, "AddNormGrad"), count(operators, "BiasGeluGrad")));
+            let backward = [&head, &norm, &everything]
+                .map(|operators| (count(operators, "AddNormGrad"), count(operators, "BiasGeluGrad")));
             assert_eq!(backward, [(0, 0), (1, 0), (1, 1)]);
         }
         assert!(forward.len() < head.len() && head.len() < norm.len() && norm.len() < everything.len());
@@ -102,9 +113,13 @@ fn nothing_is_computed_below_the_lowest_trained_parameter() -> Result<(), Engine
 #[test]
 fn frozen_parameters_stay_and_the_loss_is_the_same() -> Result<(), EngineError> {
     for kernels in [Kernels::Fused, Kernels::Standard] {
-        let (mut full, mut head) = (trainer(kernels, 0.3, &all(), ADAMW)?, trainer(kernels, 0.3, &["w3", "b3"], ADAMW)?);
+        let (mut full, mut head) =
+            (trainer(kernels, 0.3, &all(), ADAMW)?, trainer(kernels, 0.3, &["w3", "b3"], ADAMW)?);
         let before = weights(&head)?;
-        assert_eq!(full.accumulate(runtime(), feeds(0..EXAMPLES), 5)?, head.accumulate(runtime(), feeds(0..EXAMPLES), 5)?);
+        assert_eq!(
+            full.accumulate(runtime(), feeds(0..EXAMPLES), 5)?,
+            head.accumulate(runtime(), feeds(0..EXAMPLES), 5)?
+        );
         assert_eq!(full.gradient(6), head.gradient(0));
         head.update(0.1)?;
         for (name, after) in weights(&head)? {

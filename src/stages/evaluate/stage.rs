@@ -109,9 +109,16 @@ impl Stage for Evaluate {
 fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Vec<f32>>, StageError> {
     let tokens = tokenize(&model.pretrained, texts, model.max_length)?;
     let config = &model.pretrained.config;
-    let parameters = Parameters::new(model.pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?;
-    let mut predictor =
-        Predictor::new(ctx.runtime()?, config, model.head, model.labels.len(), config.vocabulary, &parameters)?;
+    let parameters =
+        Parameters::new(model.pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?;
+    let mut predictor = Predictor::new(
+        ctx.runtime()?,
+        config,
+        model.head,
+        model.labels.len(),
+        config.vocabulary,
+        &parameters,
+    )?;
     Ok(probabilities(&predictor.logits(ctx, &tokens, "evaluating")?))
 }
 

@@ -10,7 +10,11 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     problems.at_least_one("batch_size", train.batch_size as u64);
     problems.at_least_one("accumulation", u64::from(train.accumulation));
     if train.max_length < 3 {
-        problems.add("max_length", format!("expected at least 3 tokens, found {}", train.max_length), "two of them are the special tokens around a text");
+        problems.add(
+            "max_length",
+            format!("expected at least 3 tokens, found {}", train.max_length),
+            "two of them are the special tokens around a text",
+        );
     }
     if let Some(rate) = train.dropout {
         problems.share("dropout", f64::from(rate), false);
@@ -24,14 +28,22 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if let Some(ClassWeights::Given(weights)) = &train.loss.class_weights {
         for (label, &weight) in weights {
             if !(weight.is_finite() && weight >= 0.0) {
-                problems.add(&format!("loss.class_weights.given.{label}"), format!("expected a weight of 0 or more, found {weight}"), "");
+                problems.add(
+                    &format!("loss.class_weights.given.{label}"),
+                    format!("expected a weight of 0 or more, found {weight}"),
+                    "",
+                );
             }
         }
     }
     if let Some(Freeze::Names(patterns)) = &train.freeze
         && patterns.is_empty()
     {
-        problems.add("freeze.names", "no pattern is given".to_owned(), "leave out `freeze` to train everything");
+        problems.add(
+            "freeze.names",
+            "no pattern is given".to_owned(),
+            "leave out `freeze` to train everything",
+        );
     }
     if train.early_stopping.is_some() {
         problems.wants_dev("early_stopping", data);
@@ -79,7 +91,11 @@ fn schedule(schedule: &Schedule, data: &DataFact, problems: &mut Problems) {
         }
         Schedule::ReduceOnPlateau(settings) => {
             if !(settings.factor > 0.0 && settings.factor < 1.0) {
-                problems.add("schedule.reduce_on_plateau.factor", format!("expected more than 0 and less than 1, found {}", settings.factor), "");
+                problems.add(
+                    "schedule.reduce_on_plateau.factor",
+                    format!("expected more than 0 and less than 1, found {}", settings.factor),
+                    "",
+                );
             }
             problems.not_negative("schedule.reduce_on_plateau.threshold", settings.threshold);
             problems.not_negative("schedule.reduce_on_plateau.min_learning_rate", settings.min_learning_rate);
@@ -118,7 +134,11 @@ impl Problems {
     }
 
     fn share(&mut self, field: &str, value: f64, one_allowed: bool) {
-        let (inside, upper) = if one_allowed { ((0.0..=1.0).contains(&value), "to 1") } else { ((0.0..1.0).contains(&value), "to below 1") };
+        let (inside, upper) = if one_allowed {
+            ((0.0..=1.0).contains(&value), "to 1")
+        } else {
+            ((0.0..1.0).contains(&value), "to below 1")
+        };
         if !inside {
             self.add(field, format!("expected a share from 0 {upper}, found {value}"), "");
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::plateau::Plateau;
@@ -41,17 +41,25 @@ const DIGEST: &str = "digest";
 
 /// Writes a checkpoint, which takes the place of the last one whole or not at all.
 pub fn write(folder: &Path, progress: &Progress, tensors: &Tensors) -> std::io::Result<()> {
-    let bytes: BTreeMap<&str, Vec<u8>> =
-        tensors.iter().map(|(name, values)| (name.as_str(), values.iter().flat_map(|value| value.to_le_bytes()).collect())).collect();
+    let bytes: BTreeMap<&str, Vec<u8>> = tensors
+        .iter()
+        .map(|(name, values)| (name.as_str(), values.iter().flat_map(|value| value.to_le_bytes()).collect()))
+        .collect();
     let views = bytes
         .iter()
-        .map(|(name, data)| Ok((*name, TensorView::new(Dtype::F32, vec![data.len() / 4], data).map_err(std::io::Error::other)?)))
+        .map(|(name, data)| {
+            Ok((
+                *name,
+                TensorView::new(Dtype::F32, vec![data.len() / 4], data).map_err(std::io::Error::other)?,
+            ))
+        })
         .collect::<std::io::Result<Vec<_>>>()?;
     let metadata = [
         (PROGRESS.to_owned(), serde_json::to_string(progress)?),
         (DIGEST.to_owned(), digest(bytes.values()).to_string()),
     ];
-    let file = safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(std::io::Error::other)?;
+    let file =
+        safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(std::io::Error::other)?;
     write_atomic(&path(folder), &file)
 }
 
@@ -67,7 +75,8 @@ pub fn read(folder: &Path) -> Option<(Progress, Tensors)> {
     if metadata.get(DIGEST)? != &digest(named.iter().map(|(_, view)| view.data())).to_string() {
         return None;
     }
-    let floats = |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let floats =
+        |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     Some((progress, named.into_iter().map(|(name, view)| (name, floats(view.data()))).collect()))
 }
 
@@ -95,10 +104,17 @@ mod tests {
             stopping: Watch::default(),
             best: Watch::default(),
             idle_decays: vec![0.1 + 0.2, 1.0 / 3.0],
-            curves: vec![CurvePoint { step: 1, epoch: 1, loss: 0.1 + 0.2, learning_rate: 1e-5, ..CurvePoint::default() }],
+            curves: vec![CurvePoint {
+                step: 1,
+                epoch: 1,
+                loss: 0.1 + 0.2,
+                learning_rate: 1e-5,
+                ..CurvePoint::default()
+            }],
             stopped: false,
         };
-        let tensors: Tensors = [("b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("a".to_owned(), vec![-0.0])].into();
+        let tensors: Tensors =
+            [("b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("a".to_owned(), vec![-0.0])].into();
         assert_eq!(read(folder.path()), None);
         write(folder.path(), &progress, &tensors)?;
         assert_eq!(read(folder.path()), Some((progress, tensors)));

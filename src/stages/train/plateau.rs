@@ -91,13 +91,18 @@ mod tests {
                 factor: number(&options["factor"]),
                 patience: number(&options["patience"]) as u32,
                 threshold: number(&options["threshold"]),
-                threshold_mode: if options["threshold_mode"] == "rel" { ThresholdMode::Rel } else { ThresholdMode::Abs },
+                threshold_mode: if options["threshold_mode"] == "rel" {
+                    ThresholdMode::Rel
+                } else {
+                    ThresholdMode::Abs
+                },
                 cooldown: number(&options["cooldown"]) as u32,
                 min_learning_rate: number(&options["min_lr"]),
                 epsilon: number(&options["eps"]),
             };
             let mut plateau = Plateau::new(number(&case["learning_rate"]));
-            let (values, rates) = (case["values"].as_array().expect("values"), case["rates"].as_array().expect("rates"));
+            let (values, rates) =
+                (case["values"].as_array().expect("values"), case["rates"].as_array().expect("rates"));
             assert_eq!(values.len(), rates.len());
             for (epoch, (value, expected)) in values.iter().zip(rates).enumerate() {
                 let before = plateau.learning_rate;

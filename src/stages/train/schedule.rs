@@ -8,7 +8,9 @@ use super::config::Schedule;
 /// factor of its own here; see [`super::plateau`].
 pub fn factor(schedule: &Schedule, step: u64, total: u64) -> f64 {
     let share = match schedule {
-        Schedule::Constant(settings) | Schedule::Linear(settings) | Schedule::Cosine(settings) => settings.warmup,
+        Schedule::Constant(settings) | Schedule::Linear(settings) | Schedule::Cosine(settings) => {
+            settings.warmup
+        }
         Schedule::Polynomial(settings) => settings.warmup,
         Schedule::None | Schedule::ReduceOnPlateau(_) => return 1.0,
     };
@@ -54,13 +56,16 @@ mod tests {
                 Some("constant") => Schedule::Constant(Warmup { warmup }),
                 Some("linear") => Schedule::Linear(Warmup { warmup }),
                 Some("cosine") => Schedule::Cosine(Warmup { warmup }),
-                Some("polynomial") => Schedule::Polynomial(Polynomial { warmup, power: number("power"), end: number("end") }),
+                Some("polynomial") => {
+                    Schedule::Polynomial(Polynomial { warmup, power: number("power"), end: number("end") })
+                }
                 other => panic!("an unknown schedule {other:?}"),
             };
             let rates = case["rates"].as_array().expect("rates");
             assert_eq!(rates.len() as u64, total);
             for (step, expected) in rates.iter().enumerate() {
-                let (found, expected) = (rate * factor(&schedule, step as u64, total), expected.as_f64().expect("a rate"));
+                let (found, expected) =
+                    (rate * factor(&schedule, step as u64, total), expected.as_f64().expect("a rate"));
                 assert!(
                     (found - expected).abs() <= 1e-12 * expected.abs().max(1e-3 * rate),
                     "{schedule:?}, step {step} of {total}: expected {expected}, found {found}"

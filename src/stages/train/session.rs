@@ -13,7 +13,9 @@ use crate::base::clock::Stopwatch;
 use crate::base::report::Progress;
 use crate::base::seed::stream;
 use crate::engine::binding::{Feed, Parameters};
-use crate::engine::{Algorithm, Dim, EngineError, Group, Kernels, OptimizerConfig, Runtime, SessionTrainer, TensorFact};
+use crate::engine::{
+    Algorithm, Dim, EngineError, Group, Kernels, OptimizerConfig, Runtime, SessionTrainer, TensorFact,
+};
 use crate::model::compact::CompactVocabulary;
 use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
 use crate::model::names::WORD_EMBEDDINGS;
@@ -29,7 +31,9 @@ const CHECKPOINT_SECONDS: f64 = 2.0;
 /// The loss became infinite or not a number.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("the loss is {loss} at step {step} with learning rate {learning_rate:e}")]
-#[diagnostic(help("try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`"))]
+#[diagnostic(help(
+    "try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`"
+))]
 pub struct NotFinite {
     pub loss: f32,
     pub step: u64,
@@ -63,7 +67,13 @@ pub struct Trained {
 }
 
 /// Builds the network for training, with the loss under the input `targets` `[B, K]`.
-pub fn network(config: &Config, train: &Train, labels: usize, word_rows: usize, kernels: Kernels) -> Result<(Network, crate::engine::Var), EngineError> {
+pub fn network(
+    config: &Config,
+    train: &Train,
+    labels: usize,
+    word_rows: usize,
+    kernels: Kernels,
+) -> Result<(Network, crate::engine::Var), EngineError> {
     let options = NetworkOptions { kernels, training: true, word_rows, positions_in_graph: false };
     let mut network = Network::new(config, train.model.head, labels, options)?;
     let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(labels)]);
@@ -73,12 +83,21 @@ pub fn network(config: &Config, train: &Train, labels: usize, word_rows: usize, 
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.
-pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights) -> Result<Trained, StageError> {
+pub fn run(
+    ctx: &dyn Ctx,
+    runtime: &Runtime,
+    job: &Job<'_>,
+    mut weights: Weights,
+) -> Result<Trained, StageError> {
     let labels = job.data.labels.len();
     // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no gradient and decay like the rest.
-    let compact = CompactVocabulary::new(job.train_tokens.iter().chain(job.dev_tokens).flat_map(|text| text.ids.iter().copied()));
+    let compact = CompactVocabulary::new(
+        job.train_tokens.iter().chain(job.dev_tokens).flat_map(|text| text.ids.iter().copied()),
+    );
     let remap = |texts: &[TokenizedText]| -> Vec<TokenizedText> {
-        let ids = |text: &TokenizedText| text.ids.iter().map(|&id| compact.compact(id).unwrap_or_default()).collect();
+        let ids = |text: &TokenizedText| {
+            text.ids.iter().map(|&id| compact.compact(id).unwrap_or_default()).collect()
+        };
         texts.iter().map(|text| TokenizedText { ids: ids(text), truncated: text.truncated }).collect()
     };
     let (train_tokens, dev_tokens) = (remap(job.train_tokens), remap(job.dev_tokens));
@@ -90,15 +109,25 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
         Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
     };
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let trainable: Vec<String> = names.iter().filter(|name| frozen.trains(job.config, name)).cloned().collect();
+    let trainable: Vec<String> =
+        names.iter().filter(|name| frozen.trains(job.config, name)).cloned().collect();
     let trains_words = trainable.iter().any(|name| name == WORD_EMBEDDINGS);
-    let whole_table = std::mem::take(weights.get_mut(WORD_EMBEDDINGS).ok_or_else(|| EngineError::MissingParameter(WORD_EMBEDDINGS.to_owned()))?);
+    let whole_table = std::mem::take(
+        weights
+            .get_mut(WORD_EMBEDDINGS)
+            .ok_or_else(|| EngineError::MissingParameter(WORD_EMBEDDINGS.to_owned()))?,
+    );
     weights.insert(WORD_EMBEDDINGS.to_owned(), compact.select(&whole_table));
-    let parameters = Parameters::new(names.iter().filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))))?;
+    let parameters = Parameters::new(
+        names.iter().filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))),
+    )?;
     let optimizer = optimizer(&job.train.optimizer, job.train.gradient_clip, &trainable);
-    let word_group = trainable.iter().position(|name| name == WORD_EMBEDDINGS).map(|index| optimizer.groups[index]);
+    let word_group =
+        trainable.iter().position(|name| name == WORD_EMBEDDINGS).map(|index| optimizer.groups[index]);
     let base_rate = base_rate(&job.train.optimizer);
-    let trained_count = |name: &str| if name == WORD_EMBEDDINGS { whole_table.len() } else { weights.get(name).map_or(0, ArrayD::len) };
+    let trained_count = |name: &str| {
+        if name == WORD_EMBEDDINGS { whole_table.len() } else { weights.get(name).map_or(0, ArrayD::len) }
+    };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
     let decays = optimizer.clone();
     let mut dev = if dev_tokens.is_empty() {
@@ -117,7 +146,8 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
     let mut best_weights = Tensors::new();
     let mut saved = match checkpoint::read(ctx.scratch()) {
         Some((saved, tensors)) => {
-            let (best, state): (Tensors, Tensors) = tensors.into_iter().partition(|(name, _)| name.starts_with("best/"));
+            let (best, state): (Tensors, Tensors) =
+                tensors.into_iter().partition(|(name, _)| name.starts_with("best/"));
             best_weights = best;
             trainer.visit_state(|name, values| {
                 if let Some(old) = state.get(name) {
@@ -158,8 +188,10 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
                 if ctx.interrupted() {
                     return Err(Box::new(Interrupted));
                 }
-                let members: Vec<&TokenizedText> = indices.iter().map(|&index| &train_tokens[index]).collect();
-                let labels_of: Vec<usize> = indices.iter().map(|&index| job.data.train[index].label).collect();
+                let members: Vec<&TokenizedText> =
+                    indices.iter().map(|&index| &train_tokens[index]).collect();
+                let labels_of: Vec<usize> =
+                    indices.iter().map(|&index| job.data.train[index].label).collect();
                 let mut feeds = feeds(job.config, &members);
                 let smoothing = job.train.loss.label_smoothing;
                 let values = targets::targets(&labels_of, &class_weights, smoothing, parts.len());
@@ -188,8 +220,15 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
                 gradient_norm: Some(f64::from(outcome.gradient_norm)),
                 ..CurvePoint::default()
             });
-            let detail = format!("epoch {epoch}/{} · loss {loss:.4} · lr {learning_rate:.1e}", job.train.epochs);
-            ctx.progress(&Progress { activity: "training", done: step, total: Some(total_steps), unit: "steps", detail: &detail });
+            let detail =
+                format!("epoch {epoch}/{} · loss {loss:.4} · lr {learning_rate:.1e}", job.train.epochs);
+            ctx.progress(&Progress {
+                activity: "training",
+                done: step,
+                total: Some(total_steps),
+                unit: "steps",
+                detail: &detail,
+            });
         }
         let metrics = match &mut dev {
             Some(predictor) => Some(dev_metrics(&predictor.logits(ctx, &dev_tokens, "dev")?, job.data)),
@@ -244,7 +283,10 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
         _ => saved.idle_decays.len(),
     };
     trainer.visit_state(|name, values| {
-        if let Some(best) = name.strip_prefix("parameter/").and_then(|parameter| best_weights.get(&format!("best/{parameter}"))) {
+        if let Some(best) = name
+            .strip_prefix("parameter/")
+            .and_then(|parameter| best_weights.get(&format!("best/{parameter}")))
+        {
             values.copy_from_slice(best);
         }
     })?;
@@ -291,7 +333,9 @@ fn optimizer(optimizer: &Optimizer, gradient_clip: Option<f32>, trainable: &[Str
             let algorithm = Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };
             (algorithm, s.weight_decay, s.decay_all, s.head_learning_rate)
         }
-        Optimizer::Sgd(s) => (Algorithm::Sgd { momentum: s.momentum }, s.weight_decay, s.decay_all, s.head_learning_rate),
+        Optimizer::Sgd(s) => {
+            (Algorithm::Sgd { momentum: s.momentum }, s.weight_decay, s.decay_all, s.head_learning_rate)
+        }
     };
     let head_factor = head_rate.map_or(1.0, |rate| rate / base_rate(optimizer)) as f32;
     let groups = trainable
@@ -310,7 +354,11 @@ fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
         .dev
         .iter()
         .zip(&probabilities)
-        .map(|(example, row)| metrics::Row { label: example.label, prediction: metrics::argmax(row), probabilities: row })
+        .map(|(example, row)| metrics::Row {
+            label: example.label,
+            prediction: metrics::argmax(row),
+            probabilities: row,
+        })
         .collect();
     let confusion = metrics::Confusion::of(data.labels.len(), &rows);
     DevMetrics {

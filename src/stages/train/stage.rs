@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::check;
 use super::config::{ClassWeights, Freeze, Train};
 use super::session::{self, Job};
-use super::check;
 use crate::engine::{Device, Kernels};
 use crate::model::{Pretrained, init, resolve};
 use crate::stages::artifact::{Artifact, TrainedModel, TrainingSummary};
@@ -18,7 +18,9 @@ pub enum TrainError {
     #[error("`class_weights` names `{name}`, which is no label of the data; the labels are {labels}")]
     UnknownClass { name: String, labels: String },
     #[error("`freeze` leaves nothing to train")]
-    #[diagnostic(help("the head's parameters start with `classifier`; take the pattern that matches them away"))]
+    #[diagnostic(help(
+        "the head's parameters start with `classifier`; take the pattern that matches them away"
+    ))]
     AllFrozen,
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
@@ -75,20 +77,41 @@ impl Stage for Train {
             let config = &mut pretrained.config;
             (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (rate, rate, rate);
         }
-        let texts = |examples: &[crate::table::Example]| examples.iter().map(|example| example.text.clone()).collect::<Vec<_>>();
+        let texts = |examples: &[crate::table::Example]| {
+            examples.iter().map(|example| example.text.clone()).collect::<Vec<_>>()
+        };
         let (train_texts, dev_texts) = (texts(&data.train), texts(&data.dev));
-        let encode = |texts: &[String]| tokenize(&pretrained, &texts.iter().map(String::as_str).collect::<Vec<_>>(), self.max_length);
+        let encode = |texts: &[String]| {
+            tokenize(&pretrained, &texts.iter().map(String::as_str).collect::<Vec<_>>(), self.max_length)
+        };
         let (train_tokens, dev_tokens) = (encode(&train_texts)?, encode(&dev_texts)?);
         let truncated = train_tokens.iter().filter(|text| text.truncated).count();
         let truncated_share = truncated as f64 / train_tokens.len().max(1) as f64;
         if truncated > 0 {
-            ctx.note(&format!("{truncated} of {} train texts are cut to {} tokens", train_tokens.len(), self.max_length));
+            ctx.note(&format!(
+                "{truncated} of {} train texts are cut to {} tokens",
+                train_tokens.len(),
+                self.max_length
+            ));
         }
-        let whole = session::network(&pretrained.config, self, data.labels.len(), pretrained.config.vocabulary, Kernels::Standard)?.0;
+        let whole = session::network(
+            &pretrained.config,
+            self,
+            data.labels.len(),
+            pretrained.config.vocabulary,
+            Kernels::Standard,
+        )?
+        .0;
         let mut weights = std::mem::take(&mut pretrained.weights);
         init::fill(&whole.graph, &pretrained.config, &mut weights, ctx.seed());
         weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
-        let job = Job { train: self, config: &pretrained.config, data, train_tokens: &train_tokens, dev_tokens: &dev_tokens };
+        let job = Job {
+            train: self,
+            config: &pretrained.config,
+            data,
+            train_tokens: &train_tokens,
+            dev_tokens: &dev_tokens,
+        };
         let trained = session::run(ctx, ctx.runtime()?, &job, weights)?;
         let summary = TrainingSummary {
             steps: trained.steps,
@@ -117,7 +140,9 @@ impl Train {
         let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
         match weights.keys().find(|name| !data.labels.contains(name)) {
             None => Ok(()),
-            Some(name) => Err(TrainError::UnknownClass { name: name.clone(), labels: data.labels.join(", ") }),
+            Some(name) => {
+                Err(TrainError::UnknownClass { name: name.clone(), labels: data.labels.join(", ") })
+            }
         }
     }
 }

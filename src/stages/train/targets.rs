@@ -8,7 +8,9 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
     let classes = data.labels.len();
     match &loss.class_weights {
         None => vec![1.0; classes],
-        Some(ClassWeights::Given(weights)) => data.labels.iter().map(|label| weights.get(label).copied().unwrap_or(1.0)).collect(),
+        Some(ClassWeights::Given(weights)) => {
+            data.labels.iter().map(|label| weights.get(label).copied().unwrap_or(1.0)).collect()
+        }
         Some(ClassWeights::Balanced) => {
             let mut counts = vec![0usize; classes];
             for example in &data.train {
@@ -16,7 +18,9 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
             }
             counts
                 .into_iter()
-                .map(|count| if count == 0 { 0.0 } else { data.train.len() as f32 / (classes * count) as f32 })
+                .map(
+                    |count| if count == 0 { 0.0 } else { data.train.len() as f32 / (classes * count) as f32 },
+                )
                 .collect()
         }
     }
@@ -59,7 +63,11 @@ mod tests {
             loss
         };
         for (weights, smoothing, expected) in RECORDED {
-            assert!((loss(&weights, smoothing) - expected).abs() < 1e-6, "{weights:?} {smoothing}: {} {expected}", loss(&weights, smoothing));
+            assert!(
+                (loss(&weights, smoothing) - expected).abs() < 1e-6,
+                "{weights:?} {smoothing}: {} {expected}",
+                loss(&weights, smoothing)
+            );
         }
     }
 

@@ -64,7 +64,9 @@ mod tests {
         let stops: Vec<bool> = losses
             .iter()
             .enumerate()
-            .map(|(epoch, &loss)| watch.stops(&settings, epoch as u32 + 1, &DevMetrics { loss, accuracy: 0.0, macro_f1: 0.0 }))
+            .map(|(epoch, &loss)| {
+                watch.stops(&settings, epoch as u32 + 1, &DevMetrics { loss, accuracy: 0.0, macro_f1: 0.0 })
+            })
             .collect();
         assert_eq!(stops, [false, false, false, true]);
         assert_eq!(watch.best_epoch, Some(2));

@@ -21,16 +21,31 @@ fn key() -> Input {
 
 fn attentions(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (batch, length, hidden, heads) in [(1, 1, 4, 1), (2, 5, 8, 2), (3, 17, 24, 2), (2, 19, 64, 2), (1, 33, 12, 3)] {
-        for (single, rate, named) in [(false, 0.0, true), (false, 0.3, true), (true, 0.0, true), (true, 0.3, true), (false, 0.3, false)] {
+    for (batch, length, hidden, heads) in
+        [(1, 1, 4, 1), (2, 5, 8, 2), (3, 17, 24, 2), (2, 19, 64, 2), (1, 33, 12, 3)]
+    {
+        for (single, rate, named) in [
+            (false, 0.0, true),
+            (false, 0.3, true),
+            (true, 0.0, true),
+            (true, 0.3, true),
+            (false, 0.3, false),
+        ] {
             let (queries, site) = (if single { 1 } else { length }, 7);
             // The texts get shorter one by one; each keeps its first token.
-            let mask: Vec<i64> = (0..batch * length).map(|i| i64::from(i % length == 0 || i % length + 2 * (i / length) < length)).collect();
-            let mut witness = Witness { batch, length, queries, hidden, heads, mask: mask.clone(), factors: Vec::new() };
+            let mask: Vec<i64> = (0..batch * length)
+                .map(|i| i64::from(i % length == 0 || i % length + 2 * (i / length) < length))
+                .collect();
+            let mut witness =
+                Witness { batch, length, queries, hidden, heads, mask: mask.clone(), factors: Vec::new() };
             if rate > 0.0 {
                 witness.factors = factors(site, rate, &[batch, heads, queries, length]).into_iter().collect();
             }
-            let (q, k, v) = (n.real(&[batch * queries, hidden]), n.real(&[batch * length, hidden]), n.real(&[batch * length, hidden]));
+            let (q, k, v) = (
+                n.real(&[batch * queries, hidden]),
+                n.real(&[batch * length, hidden]),
+                n.real(&[batch * length, hidden]),
+            );
             let mut inputs = [q, k, v].map(Input::real).to_vec();
             let mut mask = Input::ints(&[batch, length], &mask);
             if named {
@@ -43,7 +58,15 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
             samples.push(Sample::new(
                 "Attention",
                 inputs,
-                move |g, x| g.attention([x[0], x[1], x[2]], x[3], heads, single, DropoutAt { rate, site, key: Some(x[4]) }),
+                move |g, x| {
+                    g.attention(
+                        [x[0], x[1], x[2]],
+                        x[3],
+                        heads,
+                        single,
+                        DropoutAt { rate, site, key: Some(x[4]) },
+                    )
+                },
                 move |x| witness.forward(&x[0], &x[1], &x[2]).0,
             ));
         }
@@ -55,7 +78,10 @@ fn gelus(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
     for tanh in [false, true] {
         for shape in [[1, 1], [5, 17], [37, 150], [16, 128]] {
-            let inputs = vec![Input::real(n.in_range(&shape, -4.0, 4.0)).named(0, "T"), Input::real(n.real(&shape[1..]))];
+            let inputs = vec![
+                Input::real(n.in_range(&shape, -4.0, 4.0)).named(0, "T"),
+                Input::real(n.real(&shape[1..])),
+            ];
             samples.push(Sample::new(
                 "BiasGelu",
                 inputs,
@@ -70,11 +96,22 @@ fn gelus(n: &mut Numbers) -> Vec<Sample> {
 fn norms(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
     for [rows, width] in [[1, 8], [33, 17], [70, 40]] {
-        for (has_bias, has_residual, rate) in
-            [(false, false, 0.0), (true, false, 0.0), (false, true, 0.0), (true, true, 0.0), (true, true, 0.3), (false, false, 0.3), (true, false, 0.1)]
-        {
+        for (has_bias, has_residual, rate) in [
+            (false, false, 0.0),
+            (true, false, 0.0),
+            (false, true, 0.0),
+            (true, true, 0.0),
+            (true, true, 0.3),
+            (false, false, 0.3),
+            (true, false, 0.1),
+        ] {
             let (site, epsilon) = (5, 1e-3f32);
-            let mut inputs = vec![Input::real(n.real(&[rows, width])).named(0, "T"), Input::real(n.real(&[width])), Input::real(n.real(&[width])), key()];
+            let mut inputs = vec![
+                Input::real(n.real(&[rows, width])).named(0, "T"),
+                Input::real(n.real(&[width])),
+                Input::real(n.real(&[width])),
+                key(),
+            ];
             if has_bias {
                 inputs.push(Input::real(n.real(&[width])));
             }
@@ -88,7 +125,13 @@ fn norms(n: &mut Numbers) -> Vec<Sample> {
                 inputs,
                 move |g, x| {
                     let (bias, residual) = (has_bias.then(|| x[4]), has_residual.then(|| x[residual_place]));
-                    g.add_norm(x[0], bias, residual, (x[1], x[2], epsilon), DropoutAt { rate, site, key: Some(x[3]) })
+                    g.add_norm(
+                        x[0],
+                        bias,
+                        residual,
+                        (x[1], x[2], epsilon),
+                        DropoutAt { rate, site, key: Some(x[3]) },
+                    )
                 },
                 move |x| {
                     let mut sum = x[0].clone();

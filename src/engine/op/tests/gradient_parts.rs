@@ -14,13 +14,22 @@ use crate::engine::op::slice::Pad;
 pub fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(2);
     let n = &mut numbers;
-    let all = [scatters(n), sums(n), attention_gradients(n), gelu_gradients(n), norm_gradients(n), optimizer_steps(n)];
+    let all = [
+        scatters(n),
+        sums(n),
+        attention_gradients(n),
+        gelu_gradients(n),
+        norm_gradients(n),
+        optimizer_steps(n),
+    ];
     all.into_iter().flatten().map(Sample::without_gradient).collect()
 }
 
 fn scatters(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (height, width, rows) in [(7, 5, &[3, 0, 3, 6, 3, -1][..]), (1, 1, &[0]), (4, 300, &[2, 1, 2, -4]), (40, 130, &[39; 20])] {
+    for (height, width, rows) in
+        [(7, 5, &[3, 0, 3, 6, 3, -1][..]), (1, 1, &[0]), (4, 300, &[2, 1, 2, -4]), (40, 130, &[39; 20])]
+    {
         let added = move |base: &Real, dy: &Real| {
             let mut y = base.clone();
             for (index, &row) in rows.iter().enumerate() {
@@ -41,7 +50,12 @@ fn scatters(n: &mut Numbers) -> Vec<Sample> {
         ));
         let numbers = Input::ints(&[rows.len()], rows).named(0, "T");
         let sum = move |x: &[Real]| added(&Real::zeros(x[0].raw_dim()), &x[2]);
-        samples.push(Sample::new("GatherGrad", vec![table, numbers, dy.named(0, "T")], |g, x| g.apply1(GatherGrad, x), sum));
+        samples.push(Sample::new(
+            "GatherGrad",
+            vec![table, numbers, dy.named(0, "T")],
+            |g, x| g.apply1(GatherGrad, x),
+            sum,
+        ));
     }
     for shape in [&[3, 4][..], &[1]] {
         samples.push(Sample::new(
@@ -60,12 +74,16 @@ fn scatters(n: &mut Numbers) -> Vec<Sample> {
             vec![Input::real(n.real(shape))],
             move |g, x| {
                 let amounts = g.constant(Constant::ints(amounts));
-                g.apply1(Pad { result: result.iter().map(|&size| Dim::Fixed(size)).collect() }, &[x[0], amounts])
+                g.apply1(
+                    Pad { result: result.iter().map(|&size| Dim::Fixed(size)).collect() },
+                    &[x[0], amounts],
+                )
             },
             move |x| {
                 let mut y = Real::zeros(result);
                 for (index, &value) in x[0].indexed_iter() {
-                    let place: Vec<usize> = (0..shape.len()).map(|axis| index[axis] + amounts[axis] as usize).collect();
+                    let place: Vec<usize> =
+                        (0..shape.len()).map(|axis| index[axis] + amounts[axis] as usize).collect();
                     y[&place[..]] = value;
                 }
                 y
@@ -79,7 +97,12 @@ fn sums(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
     for shape in [[1, 1], [5, 300], [40, 17], [1, 128]] {
         let x = Input::real(n.real(&shape)).named(0, "T");
-        samples.push(Sample::new("ColumnSum", vec![x], |g, x| g.apply1(ColumnSum, x), |x| x[0].sum_axis(ndarray::Axis(0))));
+        samples.push(Sample::new(
+            "ColumnSum",
+            vec![x],
+            |g, x| g.apply1(ColumnSum, x),
+            |x| x[0].sum_axis(ndarray::Axis(0)),
+        ));
     }
     for shape in [&[][..], &[1], &[3, 17], &[70_001], &[2, 65_536]] {
         samples.push(Sample::new(
@@ -96,9 +119,18 @@ fn attention_gradients(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (queries, rate) in [(5, 0.0), (5, 0.3), (1, 0.3)] {
         let site = 4;
-        let mut witness = Witness { batch: 2, length: 5, queries, hidden: 12, heads: 3, mask: vec![1, 1, 1, 1, 1, 1, 1, 1, 0, 0], factors: Vec::new() };
+        let mut witness = Witness {
+            batch: 2,
+            length: 5,
+            queries,
+            hidden: 12,
+            heads: 3,
+            mask: vec![1, 1, 1, 1, 1, 1, 1, 1, 0, 0],
+            factors: Vec::new(),
+        };
         if rate > 0.0 {
-            witness.factors = dropout::mask(KEY, site, rate, 2 * 3 * queries * 5).into_iter().map(f64::from).collect();
+            witness.factors =
+                dropout::mask(KEY, site, rate, 2 * 3 * queries * 5).into_iter().map(f64::from).collect();
         }
         let (q, k, v) = (n.real(&[2 * queries, 12]), n.real(&[10, 12]), n.real(&[10, 12]));
         let probabilities = witness.forward(&q, &k, &v).1;
@@ -127,8 +159,14 @@ fn gelu_gradients(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
     for shape in [[1, 1], [5, 17], [37, 150]] {
         // A slope is any number to this operator; that it is GELU's is checked with `BiasGelu`.
-        let inputs = vec![Input::real(n.real(&shape)).named(0, "T"), Input::real(n.real(&shape)).named(0, "T")];
-        samples.push(Sample::new("BiasGeluGrad", inputs.clone(), |g, x| Ok(g.apply(BiasGeluGrad, x)?[0]), |x| &x[0] * &x[1]));
+        let inputs =
+            vec![Input::real(n.real(&shape)).named(0, "T"), Input::real(n.real(&shape)).named(0, "T")];
+        samples.push(Sample::new(
+            "BiasGeluGrad",
+            inputs.clone(),
+            |g, x| Ok(g.apply(BiasGeluGrad, x)?[0]),
+            |x| &x[0] * &x[1],
+        ));
         samples.push(Sample::new(
             "BiasGeluGrad",
             inputs,
@@ -148,11 +186,21 @@ fn norm_gradients(n: &mut Numbers) -> Vec<Sample> {
             rate => dropout::mask(KEY, site, rate as f32, rows * width).into_iter().map(f64::from).collect(),
         };
         let factors = shaped(&[rows, width], factors);
-        let operands = [n.real(&[rows, width]), n.real(&[width]), n.real(&[rows, width]), n.real(&[width]), n.real(&[width])];
+        let operands = [
+            n.real(&[rows, width]),
+            n.real(&[width]),
+            n.real(&[rows, width]),
+            n.real(&[width]),
+            n.real(&[width]),
+        ];
         let sum = &((&operands[0] + &operands[1]) * &factors) + &operands[2];
         let (hat, inverse) = normalized(&sum, f64::from(epsilon));
         let dy = n.real(&[rows, width]);
-        let inputs = [&[dy.clone(), hat, shaped(&[rows], inverse), operands[3].clone()].map(Input::real)[..], &[Input::ints(&[1], &[KEY])]].concat();
+        let inputs = [
+            &[dy.clone(), hat, shaped(&[rows], inverse), operands[3].clone()].map(Input::real)[..],
+            &[Input::ints(&[1], &[KEY])],
+        ]
+        .concat();
         for output in 0..5 {
             let (operands, factors, dy) = (operands.clone(), factors.clone(), dy.clone());
             samples.push(Sample::new(

@@ -111,8 +111,11 @@ pub struct Sample {
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shapes: Vec<String> =
-            self.inputs.iter().map(|input| TensorFact { dtype: input.dtype, shape: input.dims.clone() }.to_string()).collect();
+        let shapes: Vec<String> = self
+            .inputs
+            .iter()
+            .map(|input| TensorFact { dtype: input.dtype, shape: input.dims.clone() }.to_string())
+            .collect();
         write!(f, "{}({})", self.op, shapes.join(", "))
     }
 }
@@ -142,10 +145,12 @@ impl Sample {
         let mut names = BTreeSet::new();
         let mut forms = Vec::new();
         for kernels in [Kernels::Standard, Kernels::Fused] {
-            let (outputs, operators) = self.run(kernels, &weights).map_err(|error| format!("{kernels:?}: {error}"))?;
+            let (outputs, operators) =
+                self.run(kernels, &weights).map_err(|error| format!("{kernels:?}: {error}"))?;
             near(&outputs["y"], &expected, 1e-5).map_err(|error| format!("{kernels:?}: output: {error}"))?;
             if self.has_gradient {
-                self.check_gradients(&outputs, &values, &weights, &mut numbers).map_err(|error| format!("{kernels:?}: {error}"))?;
+                self.check_gradients(&outputs, &values, &weights, &mut numbers)
+                    .map_err(|error| format!("{kernels:?}: {error}"))?;
             } else {
                 self.check_refusal(kernels)?;
             }
@@ -153,9 +158,14 @@ impl Sample {
             forms.push(outputs);
         }
         for (name, standard) in &forms[0] {
-            near(&forms[1][name], &standard.mapv(f64::from), 1e-5).map_err(|error| format!("fused against standard: {name}: {error}"))?;
+            near(&forms[1][name], &standard.mapv(f64::from), 1e-5)
+                .map_err(|error| format!("fused against standard: {name}: {error}"))?;
         }
-        if names.contains(self.op) { Ok(()) } else { Err("no graph of the sample has the operator".to_owned()) }
+        if names.contains(self.op) {
+            Ok(())
+        } else {
+            Err("no graph of the sample has the operator".to_owned())
+        }
     }
 
     fn graph(&self, kernels: Kernels) -> Result<(Graph, Vec<Var>, Var), ShapeError> {
@@ -164,14 +174,20 @@ impl Sample {
             .inputs
             .iter()
             .enumerate()
-            .map(|(index, input)| g.input(&format!("x{index}"), TensorFact { dtype: input.dtype, shape: input.dims.clone() }))
+            .map(|(index, input)| {
+                g.input(&format!("x{index}"), TensorFact { dtype: input.dtype, shape: input.dims.clone() })
+            })
             .collect();
         let y = (self.build)(&mut g, &vars)?;
         Ok((g, vars, y))
     }
 
     /// Runs the graph with its gradients under the loss Σ y·weights; returns the outputs and the names of the operators.
-    fn run(&self, kernels: Kernels, weights: &Real) -> Result<(BTreeMap<String, ArrayD<f32>>, Vec<&'static str>), EngineError> {
+    fn run(
+        &self,
+        kernels: Kernels,
+        weights: &Real,
+    ) -> Result<(BTreeMap<String, ArrayD<f32>>, Vec<&'static str>), EngineError> {
         let (mut g, vars, y) = self.graph(kernels)?;
         let fact = g.fact(y).clone();
         let agrees = |(dim, &size): (&Dim, &usize)| !matches!(dim, Dim::Fixed(fixed) if *fixed != size);
@@ -183,16 +199,24 @@ impl Sample {
             let weights = g.input("weights", fact);
             let weighted = g.mul(y, weights)?;
             let loss = g.reduce_sum(weighted, &[], false)?;
-            let reals: Vec<(usize, Var)> =
-                vars.iter().copied().enumerate().filter(|(index, _)| self.inputs[*index].dtype == DType::F32).collect();
+            let reals: Vec<(usize, Var)> = vars
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|(index, _)| self.inputs[*index].dtype == DType::F32)
+                .collect();
             let wanted: Vec<Var> = reals.iter().map(|(_, var)| *var).collect();
             for ((index, _), gradient) in reals.iter().zip(gradients(&mut g, loss, &wanted)?) {
                 let gradient = gradient.ok_or_else(|| EngineError::Unreached(format!("x{index}")))?;
                 g.output(&format!("gradient.{index}"), gradient);
             }
         }
-        let mut feeds: Vec<(String, Feed)> =
-            self.inputs.iter().enumerate().map(|(index, input)| (format!("x{index}"), input.feed())).collect();
+        let mut feeds: Vec<(String, Feed)> = self
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(index, input)| (format!("x{index}"), input.feed()))
+            .collect();
         feeds.push(("weights".to_owned(), Input::real(weights.clone()).feed()));
         feeds.push(("dropout_key".to_owned(), Feed::I64(vec![1], vec![KEY])));
         for site in g.dropout_sites() {
@@ -207,7 +231,9 @@ impl Sample {
         let places = || self.inputs.iter().flat_map(|input| input.dims.iter().zip(input.values.shape()));
         match dim {
             Dim::Fixed(size) => *size,
-            named => *places().find(|(dim, _)| *dim == named).expect("a sample with dropout names its sizes").1,
+            named => {
+                *places().find(|(dim, _)| *dim == named).expect("a sample with dropout names its sizes").1
+            }
         }
     }
 
@@ -219,7 +245,9 @@ impl Sample {
         numbers: &mut Numbers,
     ) -> Result<(), String> {
         let loss = |values: &[Real]| (&(self.reference)(values) * weights).sum();
-        for (index, value) in values.iter().enumerate().filter(|(index, _)| self.inputs[*index].dtype == DType::F32) {
+        for (index, value) in
+            values.iter().enumerate().filter(|(index, _)| self.inputs[*index].dtype == DType::F32)
+        {
             let gradient = outputs[&format!("gradient.{index}")].mapv(f64::from);
             if gradient.shape() != value.shape() {
                 return Err(format!("the gradient of {:?} has shape {:?}", value.shape(), gradient.shape()));
@@ -235,7 +263,9 @@ impl Sample {
             let (found, expected) = ((&gradient * &direction).sum(), slope(&direction));
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             if !((found - expected).abs() <= 1e-4 * (norm + 1e-2)) {
-                return Err(format!("gradient {index} along a direction: expected {expected}, found {found} (norm {norm})"));
+                return Err(format!(
+                    "gradient {index} along a direction: expected {expected}, found {found} (norm {norm})"
+                ));
             }
             let largest = gradient.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
             for probe in 0..PROBED.min(value.len()) {
@@ -244,7 +274,9 @@ impl Sample {
                 direction.as_slice_mut().expect("fresh arrays are contiguous")[place] = 1.0;
                 let (found, expected) = ((&gradient * &direction).sum(), slope(&direction));
                 if !((found - expected).abs() <= 1e-4 * (largest + 1e-2)) {
-                    return Err(format!("gradient {index} at element {place}: expected {expected}, found {found} (largest {largest})"));
+                    return Err(format!(
+                        "gradient {index} at element {place}: expected {expected}, found {found} (largest {largest})"
+                    ));
                 }
             }
         }
@@ -272,7 +304,8 @@ impl Sample {
 
 /// Returns the library that the tests run on.
 pub fn runtime() -> &'static Runtime {
-    Runtime::get(Device::Cpu, 2, &Silent).expect("the tests want ONNX Runtime: set `ORT_DYLIB_PATH`, or let pip install it")
+    Runtime::get(Device::Cpu, 2, &Silent)
+        .expect("the tests want ONNX Runtime: set `ORT_DYLIB_PATH`, or let pip install it")
 }
 
 /// Writes a graph, opens it and runs it once; returns all its outputs.
@@ -283,7 +316,10 @@ pub fn execute(g: &Graph, feeds: Vec<(String, Feed)>) -> Result<BTreeMap<String,
     }
     bound.feed(feeds)?;
     let outputs = bound.run()?;
-    g.outputs.iter().map(|(name, _)| Ok((name.clone(), outputs[name.as_str()].try_extract_array::<f32>()?.to_owned()))).collect()
+    g.outputs
+        .iter()
+        .map(|(name, _)| Ok((name.clone(), outputs[name.as_str()].try_extract_array::<f32>()?.to_owned())))
+        .collect()
 }
 
 /// Compares element by element, relative to the expected array's largest element (but at least to a hundredth).

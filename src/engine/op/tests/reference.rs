@@ -9,7 +9,9 @@ pub type Real = ArrayD<f64>;
 /// Returns the shape that two shapes broadcast to.
 pub fn joint(a: &[usize], b: &[usize]) -> Vec<usize> {
     let rank = a.len().max(b.len());
-    let size = |shape: &[usize], axis: usize| if axis + shape.len() < rank { 1 } else { shape[axis + shape.len() - rank] };
+    let size = |shape: &[usize], axis: usize| {
+        if axis + shape.len() < rank { 1 } else { shape[axis + shape.len() - rank] }
+    };
     (0..rank).map(|axis| if size(a, axis) == 1 { size(b, axis) } else { size(a, axis) }).collect()
 }
 
@@ -60,7 +62,9 @@ pub fn matmul(a: &Real, b: &Real) -> Real {
     for text in 0..batch.iter().product() {
         for i in 0..m {
             for j in 0..n {
-                y.push((0..k).map(|inner| a[(text * m + i) * k + inner] * b[(text * k + inner) * n + j]).sum());
+                y.push(
+                    (0..k).map(|inner| a[(text * m + i) * k + inner] * b[(text * k + inner) * n + j]).sum(),
+                );
             }
         }
     }
@@ -115,11 +119,17 @@ impl Attention {
                     let place = |key: usize| (text * self.length + key) * self.hidden + head * width;
                     let visible = |key: usize| self.mask[text * self.length + key] != 0;
                     let scores: Vec<f64> = (0..self.length)
-                        .map(|key| (0..width).map(|i| q[start + i] * k[place(key) + i]).sum::<f64>() / (width as f64).sqrt())
+                        .map(|key| {
+                            (0..width).map(|i| q[start + i] * k[place(key) + i]).sum::<f64>()
+                                / (width as f64).sqrt()
+                        })
                         .collect();
-                    let highest = (0..self.length).filter(|&key| visible(key)).fold(f64::NEG_INFINITY, |top, key| top.max(scores[key]));
-                    let raised: Vec<f64> =
-                        (0..self.length).map(|key| if visible(key) { (scores[key] - highest).exp() } else { 0.0 }).collect();
+                    let highest = (0..self.length)
+                        .filter(|&key| visible(key))
+                        .fold(f64::NEG_INFINITY, |top, key| top.max(scores[key]));
+                    let raised: Vec<f64> = (0..self.length)
+                        .map(|key| if visible(key) { (scores[key] - highest).exp() } else { 0.0 })
+                        .collect();
                     let sum: f64 = raised.iter().sum();
                     for (key, raised) in raised.iter().enumerate() {
                         let factor = self.factors.get(probabilities.len()).copied().unwrap_or(1.0);
@@ -147,5 +157,8 @@ pub fn differences(x: &Real, dy: &Real, f: impl Fn(&Real) -> Real) -> Real {
         moved[place] += by;
         (&f(&shaped(x.shape(), moved)) * dy).sum()
     };
-    shaped(x.shape(), (0..values.len()).map(|place| (at(place, STEP) - at(place, -STEP)) / (2.0 * STEP)).collect())
+    shaped(
+        x.shape(),
+        (0..values.len()).map(|place| (at(place, STEP) - at(place, -STEP)) / (2.0 * STEP)).collect(),
+    )
 }

@@ -13,7 +13,10 @@ use crate::engine::op::reduce::{Reduce, Reduction};
 pub fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(1);
     let n = &mut numbers;
-    [elementwise(n), rows(n), products(n), layout(n), reductions(n), parts(n), choices(n)].into_iter().flatten().collect()
+    [elementwise(n), rows(n), products(n), layout(n), reductions(n), parts(n), choices(n)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 type Two = fn(f64, f64) -> f64;
@@ -42,8 +45,13 @@ fn elementwise(n: &mut Numbers) -> Vec<Sample> {
     ];
     for (name, op, f) in twos {
         let mut add = |inputs| {
-            let sample = Sample::new(name, inputs, move |g, x| g.apply1(op, x), move |x| binary(&x[0], &x[1], f));
-            samples.push(if matches!(op, Arithmetic::Min | Arithmetic::Max) { sample.without_gradient() } else { sample });
+            let sample =
+                Sample::new(name, inputs, move |g, x| g.apply1(op, x), move |x| binary(&x[0], &x[1], f));
+            samples.push(if matches!(op, Arithmetic::Min | Arithmetic::Max) {
+                sample.without_gradient()
+            } else {
+                sample
+            });
         };
         for (a, b) in shapes {
             add(vec![Input::real(n.real(a)), Input::real(n.off_zero(b))]);
@@ -66,13 +74,23 @@ fn elementwise(n: &mut Numbers) -> Vec<Sample> {
         for shape in shapes {
             let positive = matches!(op, Pointwise::Sqrt | Pointwise::Log);
             let x = if positive { n.in_range(shape, 0.3, 2.0) } else { n.off_zero(shape) };
-            samples.push(Sample::new(name, vec![Input::real(x)], move |g, x| g.apply1(op, x), move |x| x[0].mapv(f)));
+            samples.push(Sample::new(
+                name,
+                vec![Input::real(x)],
+                move |g, x| g.apply1(op, x),
+                move |x| x[0].mapv(f),
+            ));
         }
     }
     for tanh in [false, true] {
         for shape in [&[][..], &[5, 33], &[1, 1, 4]] {
             let x = Input::real(n.in_range(shape, -4.0, 4.0));
-            samples.push(Sample::new("Gelu", vec![x], move |g, x| g.gelu(x[0], tanh), move |x| x[0].mapv(|x| gelu(x, tanh))));
+            samples.push(Sample::new(
+                "Gelu",
+                vec![x],
+                move |g, x| g.gelu(x[0], tanh),
+                move |x| x[0].mapv(|x| gelu(x, tanh)),
+            ));
         }
     }
     samples
@@ -84,12 +102,18 @@ fn rows(n: &mut Numbers) -> Vec<Sample> {
         for scale in [1.0, 8.0] {
             let x = Input::real(n.in_range(shape, -scale, scale));
             samples.push(Sample::new("Softmax", vec![x.clone()], |g, x| g.softmax(x[0]), |x| softmax(&x[0])));
-            samples.push(Sample::new("LogSoftmax", vec![x], |g, x| g.log_softmax(x[0]), |x| softmax(&x[0]).mapv(f64::ln)));
+            samples.push(Sample::new(
+                "LogSoftmax",
+                vec![x],
+                |g, x| g.log_softmax(x[0]),
+                |x| softmax(&x[0]).mapv(f64::ln),
+            ));
         }
     }
     for shape in [&[3, 8][..], &[2, 3, 5], &[1, 33], &[4, 1], &[33, 17]] {
         let width = shape[shape.len() - 1];
-        let mut inputs = vec![Input::real(n.real(shape)), Input::real(n.real(&[width])), Input::real(n.real(&[width]))];
+        let mut inputs =
+            vec![Input::real(n.real(shape)), Input::real(n.real(&[width])), Input::real(n.real(&[width]))];
         if shape.len() == 2 {
             inputs[0] = inputs[0].clone().named(0, "T");
         }
@@ -118,9 +142,11 @@ fn products(n: &mut Numbers) -> Vec<Sample> {
         let inputs = vec![Input::real(n.real(a)), Input::real(n.real(b))];
         samples.push(Sample::new("MatMul", inputs, |g, x| g.matmul(x[0], x[1]), |x| matmul(&x[0], &x[1])));
     }
-    let named = vec![Input::real(n.real(&[3, 2, 4])).named(0, "B"), Input::real(n.real(&[3, 4, 2])).named(0, "B")];
+    let named =
+        vec![Input::real(n.real(&[3, 2, 4])).named(0, "B"), Input::real(n.real(&[3, 4, 2])).named(0, "B")];
     samples.push(Sample::new("MatMul", named, |g, x| g.matmul(x[0], x[1]), |x| matmul(&x[0], &x[1])));
-    let added: [Option<&[usize]>; 6] = [None, Some(&[5]), Some(&[3, 5]), Some(&[1, 5]), Some(&[3, 1]), Some(&[])];
+    let added: [Option<&[usize]>; 6] =
+        [None, Some(&[5]), Some(&[3, 5]), Some(&[1, 5]), Some(&[3, 1]), Some(&[])];
     for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
         for (index, shape) in added.iter().enumerate() {
             let mut a = Input::real(n.real(if transpose_a { &[4, 3] } else { &[3, 4] }));
@@ -146,7 +172,12 @@ fn products(n: &mut Numbers) -> Vec<Sample> {
 
 fn layout(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (shape, order) in [(&[2, 3, 4][..], &[2, 0, 1][..]), (&[2, 3, 4], &[0, 2, 1]), (&[5], &[0]), (&[2, 1, 3, 4], &[1, 3, 0, 2])] {
+    for (shape, order) in [
+        (&[2, 3, 4][..], &[2, 0, 1][..]),
+        (&[2, 3, 4], &[0, 2, 1]),
+        (&[5], &[0]),
+        (&[2, 1, 3, 4], &[1, 3, 0, 2]),
+    ] {
         samples.push(Sample::new(
             "Transpose",
             vec![Input::real(n.real(shape)).named(0, "B")],
@@ -154,17 +185,45 @@ fn layout(n: &mut Numbers) -> Vec<Sample> {
             move |x| shaped_like_transposed(&x[0], order),
         ));
     }
-    let reshapes: [(&[usize], &[i64], &[usize]); 5] =
-        [(&[3, 4], &[-1, 6], &[2, 6]), (&[3, 4], &[0, 2, -1], &[3, 2, 2]), (&[1], &[], &[]), (&[2, 3, 4], &[24], &[24]), (&[], &[1, 1], &[1, 1])];
+    let reshapes: [(&[usize], &[i64], &[usize]); 5] = [
+        (&[3, 4], &[-1, 6], &[2, 6]),
+        (&[3, 4], &[0, 2, -1], &[3, 2, 2]),
+        (&[1], &[], &[]),
+        (&[2, 3, 4], &[24], &[24]),
+        (&[], &[1, 1], &[1, 1]),
+    ];
     for (shape, target, result) in reshapes {
         let x = Input::real(n.real(shape));
-        samples.push(Sample::new("Reshape", vec![x], move |g, x| g.reshape(x[0], target), move |x| shaped(result, flat(&x[0]))));
+        samples.push(Sample::new(
+            "Reshape",
+            vec![x],
+            move |g, x| g.reshape(x[0], target),
+            move |x| shaped(result, flat(&x[0])),
+        ));
     }
-    let rows = vec![Input::real(n.real(&[6, 5])).named(0, "T"), Input::ints(&[2, 3], &[0; 6]).named(0, "B").named(1, "L")];
-    samples.push(Sample::new("Reshape", rows, |g, x| g.split_rows(x[0], x[1]), |x| shaped(&[2, 3, 5], flat(&x[0]))));
+    let rows = vec![
+        Input::real(n.real(&[6, 5])).named(0, "T"),
+        Input::ints(&[2, 3], &[0; 6]).named(0, "B").named(1, "L"),
+    ];
+    samples.push(Sample::new(
+        "Reshape",
+        rows,
+        |g, x| g.split_rows(x[0], x[1]),
+        |x| shaped(&[2, 3, 5], flat(&x[0])),
+    ));
     let texts = Input::real(n.real(&[2, 3, 1])).named(0, "B").named(1, "L");
-    samples.push(Sample::new("Reshape", vec![texts.clone()], |g, x| g.squeeze(x[0], &[2]), |x| shaped(&[2, 3], flat(&x[0]))));
-    samples.push(Sample::new("Reshape", vec![texts], |g, x| g.unsqueeze(x[0], &[1]), |x| shaped(&[2, 1, 3, 1], flat(&x[0]))));
+    samples.push(Sample::new(
+        "Reshape",
+        vec![texts.clone()],
+        |g, x| g.squeeze(x[0], &[2]),
+        |x| shaped(&[2, 3], flat(&x[0])),
+    ));
+    samples.push(Sample::new(
+        "Reshape",
+        vec![texts],
+        |g, x| g.unsqueeze(x[0], &[1]),
+        |x| shaped(&[2, 1, 3, 1], flat(&x[0])),
+    ));
     let expands: [(&[usize], &[usize]); 3] = [(&[3, 1], &[3, 4]), (&[4], &[2, 3, 4]), (&[], &[2, 2])];
     for (shape, result) in expands {
         samples.push(Sample::new(
@@ -179,7 +238,9 @@ fn layout(n: &mut Numbers) -> Vec<Sample> {
         ));
     }
     let ints = Input::ints(&[2, 3], &[-2, 0, 1, 7, 30_000, -5]);
-    samples.push(Sample::new("Cast", vec![ints], |g, x| g.cast(x[0], DType::F32), |x| x[0].clone()).without_gradient());
+    samples.push(
+        Sample::new("Cast", vec![ints], |g, x| g.cast(x[0], DType::F32), |x| x[0].clone()).without_gradient(),
+    );
     let floats = Input::real(n.in_range(&[7], -9.0, 9.0));
     let back = |g: &mut Graph, x: &[Var]| {
         let whole = g.cast(x[0], DType::I64)?;
@@ -191,8 +252,12 @@ fn layout(n: &mut Numbers) -> Vec<Sample> {
             let sizes = g.shape(x[0])?;
             g.cast(sizes, DType::F32)
         };
-        let reference = move |_: &[Real]| shaped(&[shape.len()], shape.iter().map(|&size| size as f64).collect());
-        samples.push(Sample::new("Shape", vec![Input::real(n.real(shape)).named(0, "B")], sizes, reference).without_gradient());
+        let reference =
+            move |_: &[Real]| shaped(&[shape.len()], shape.iter().map(|&size| size as f64).collect());
+        samples.push(
+            Sample::new("Shape", vec![Input::real(n.real(shape)).named(0, "B")], sizes, reference)
+                .without_gradient(),
+        );
     }
     samples
 }
@@ -214,23 +279,36 @@ fn reductions(n: &mut Numbers) -> Vec<Sample> {
         (&[2, 3, 4], &[2, 1]),
         (&[33, 17], &[0]),
     ];
-    for (kind, name) in [(Reduction::Sum, "ReduceSum"), (Reduction::Mean, "ReduceMean"), (Reduction::SumSquare, "ReduceSumSquare")] {
+    for (kind, name) in [
+        (Reduction::Sum, "ReduceSum"),
+        (Reduction::Mean, "ReduceMean"),
+        (Reduction::SumSquare, "ReduceSumSquare"),
+    ] {
         let mut add = |input: Input, rank: usize, axes: &'static [i64], keep_dims: bool| {
             let op = Reduce { kind, axes: axes.to_vec(), keep_dims };
-            let sample = Sample::new(name, vec![input], move |g, x| g.apply1(op.clone(), x), move |x| {
-                let reduced: Vec<usize> = (0..rank)
-                    .filter(|&axis| axes.is_empty() || axes.contains(&(axis as i64)) || axes.contains(&(axis as i64 - rank as i64)))
-                    .collect();
-                let count: usize = reduced.iter().map(|&axis| x[0].shape()[axis]).product();
-                let mut y = x[0].mapv(|x| if kind == Reduction::SumSquare { x * x } else { x });
-                for &axis in reduced.iter().rev() {
-                    y = y.sum_axis(Axis(axis));
-                    if keep_dims {
-                        y = y.insert_axis(Axis(axis));
+            let sample = Sample::new(
+                name,
+                vec![input],
+                move |g, x| g.apply1(op.clone(), x),
+                move |x| {
+                    let reduced: Vec<usize> = (0..rank)
+                        .filter(|&axis| {
+                            axes.is_empty()
+                                || axes.contains(&(axis as i64))
+                                || axes.contains(&(axis as i64 - rank as i64))
+                        })
+                        .collect();
+                    let count: usize = reduced.iter().map(|&axis| x[0].shape()[axis]).product();
+                    let mut y = x[0].mapv(|x| if kind == Reduction::SumSquare { x * x } else { x });
+                    for &axis in reduced.iter().rev() {
+                        y = y.sum_axis(Axis(axis));
+                        if keep_dims {
+                            y = y.insert_axis(Axis(axis));
+                        }
                     }
-                }
-                if kind == Reduction::Mean { y / count as f64 } else { y }
-            });
+                    if kind == Reduction::Mean { y / count as f64 } else { y }
+                },
+            );
             samples.push(if kind == Reduction::SumSquare { sample.without_gradient() } else { sample });
         };
         for keep_dims in [false, true] {
@@ -248,7 +326,13 @@ fn reductions(n: &mut Numbers) -> Vec<Sample> {
 
 fn parts(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (shape, axis, start, end) in [(&[5][..], 0, 1, 4), (&[3, 4], 0, 0, 1), (&[3, 4], 1, 3, 4), (&[2, 3, 4], 1, 0, 3), (&[2, 3, 4], 2, 1, 3)] {
+    for (shape, axis, start, end) in [
+        (&[5][..], 0, 1, 4),
+        (&[3, 4], 0, 0, 1),
+        (&[3, 4], 1, 3, 4),
+        (&[2, 3, 4], 1, 0, 3),
+        (&[2, 3, 4], 2, 1, 3),
+    ] {
         for named in [false, true] {
             let x = Input::real(n.real(shape));
             let x = if named { x.named(0, "B") } else { x };
@@ -260,7 +344,8 @@ fn parts(n: &mut Numbers) -> Vec<Sample> {
             ));
         }
     }
-    let joins: [(&[&[usize]], usize); 4] = [(&[&[2], &[3], &[1]], 0), (&[&[2, 3], &[2, 1]], 1), (&[&[1, 3], &[4, 3]], 0), (&[&[2, 2]], 1)];
+    let joins: [(&[&[usize]], usize); 4] =
+        [(&[&[2], &[3], &[1]], 0), (&[&[2, 3], &[2, 1]], 1), (&[&[1, 3], &[4, 3]], 0), (&[&[2, 2]], 1)];
     for (shapes, axis) in joins {
         samples.push(Sample::new(
             "Concat",
@@ -272,7 +357,12 @@ fn parts(n: &mut Numbers) -> Vec<Sample> {
             },
         ));
     }
-    let gathers: [(&[usize], &[i64]); 4] = [(&[7, 5], &[3, 0, 3, 6, 3, 0, 1]), (&[1, 4], &[0, 0]), (&[4, 300], &[2, 1, 2]), (&[5, 3], &[-1, 4, -5, 0])];
+    let gathers: [(&[usize], &[i64]); 4] = [
+        (&[7, 5], &[3, 0, 3, 6, 3, 0, 1]),
+        (&[1, 4], &[0, 0]),
+        (&[4, 300], &[2, 1, 2]),
+        (&[5, 3], &[-1, 4, -5, 0]),
+    ];
     for (table, rows) in gathers {
         let inputs = vec![Input::real(n.real(table)), Input::ints(&[rows.len()], rows).named(0, "T")];
         samples.push(Sample::new("Gather", inputs, |g, x| g.gather(x[0], x[1]), |x| gathered(&x[0], &x[1])));
@@ -284,14 +374,18 @@ fn gathered(table: &Real, rows: &Real) -> Real {
     let width = table.shape()[1];
     let height = table.shape()[0] as f64;
     let row = |row: f64| (if row < 0.0 { row + height } else { row }) as usize;
-    let values = rows.iter().flat_map(|&number| (0..width).map(move |column| table[[row(number), column]])).collect();
+    let values =
+        rows.iter().flat_map(|&number| (0..width).map(move |column| table[[row(number), column]])).collect();
     shaped(&[rows.len(), width], values)
 }
 
 fn choices(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    let cases: [(&[usize], &[i64], &[usize], &[usize]); 3] =
-        [(&[4], &[1, 0, 0, 1], &[4], &[4]), (&[3, 1], &[0, 1, 1], &[3, 4], &[4]), (&[2], &[1, 0], &[], &[3, 2])];
+    let cases: [(&[usize], &[i64], &[usize], &[usize]); 3] = [
+        (&[4], &[1, 0, 0, 1], &[4], &[4]),
+        (&[3, 1], &[0, 1, 1], &[3, 4], &[4]),
+        (&[2], &[1, 0], &[], &[3, 2]),
+    ];
     for (shape, marks, yes, no) in cases {
         let inputs = vec![Input::ints(shape, marks), Input::real(n.real(yes)), Input::real(n.real(no))];
         samples.push(Sample::new(
@@ -308,7 +402,10 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
             },
         ));
     }
-    for (a, left, b, right) in [(&[5][..], &[1, 2, 3, 4, 0][..], &[5][..], &[1, 0, 3, 9, 0][..]), (&[2, 1], &[4, 7], &[3], &[7, 4, 4])] {
+    for (a, left, b, right) in [
+        (&[5][..], &[1, 2, 3, 4, 0][..], &[5][..], &[1, 0, 3, 9, 0][..]),
+        (&[2, 1], &[4, 7], &[3], &[7, 4, 4]),
+    ] {
         let inputs = vec![Input::ints(a, left), Input::ints(b, right)];
         let same = |x: &[Real]| binary(&x[0], &x[1], |a, b| f64::from(u8::from(a == b)));
         let equal = |g: &mut Graph, x: &[Var]| {
@@ -321,7 +418,8 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
             g.cast(unequal, DType::F32)
         };
         samples.push(Sample::new("Equal", inputs.clone(), equal, same).without_gradient());
-        samples.push(Sample::new("Not", inputs, unequal, move |x| same(x).mapv(|x| 1.0 - x)).without_gradient());
+        samples
+            .push(Sample::new("Not", inputs, unequal, move |x| same(x).mapv(|x| 1.0 - x)).without_gradient());
     }
     for (shape, axis, absolute) in [(&[6][..], 0, 0), (&[3, 4], 1, 1), (&[3, 4], -1, 1), (&[2, 3, 2], 1, 1)] {
         let reference = move |x: &[Real]| {
@@ -330,7 +428,10 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
             y
         };
         let x = Input::real(n.real(shape)).named(0, "B");
-        samples.push(Sample::new("CumSum", vec![x], move |g, x| g.cumulative_sum(x[0], axis), reference).without_gradient());
+        samples.push(
+            Sample::new("CumSum", vec![x], move |g, x| g.cumulative_sum(x[0], axis), reference)
+                .without_gradient(),
+        );
     }
     samples
 }
