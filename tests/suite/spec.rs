@@ -864,6 +864,13 @@ fn resolved_is_complete() {
       data:
         load:
           path: x.csv
+          files: null
+          text: text
+          label: label
+          split: null
+          shots: null
+          dev_shots: null
+          duplicates: error
       tuned:
         train:
           data: data
@@ -908,7 +915,7 @@ fn resolved_is_complete() {
 
 #[test]
 fn plans_keep_the_order_of_the_file() {
-    let text = "version: 1\nstages:\n  s: { evaluate: { model: t, data: d } }\n  z: { load: { path: z } }\n  t: { train: { data: d, model: { pretrained: m } } }\n  d: { load: { path: d } }\n  a: { load: { path: a } }\n";
+    let text = "version: 1\nstages:\n  s: { evaluate: { model: t, data: d, split: train } }\n  z: { load: { path: z } }\n  t: { train: { data: d, model: { pretrained: m } } }\n  d: { load: { path: d } }\n  a: { load: { path: a } }\n";
     let (_, plan) = open(text).expect("the file is sound");
     let ids =
         |plan: &dag::Plan| plan.steps.iter().map(|step| step.id.0.clone()).collect::<Vec<_>>().join(" ");
