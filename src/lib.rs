@@ -3,7 +3,7 @@
 //! The modules below are in reading order, top of the house first. A module uses only those that stand
 //! below it: `cli`, `runner`, `dag`, `spec`, `stages`, `model`, `engine`, `base`. `text` and `table` stand
 //! beside `model`, are used by `stages`, `runner` and `cli`, and themselves use only `base`.
-//! `tests/tidy.rs` fails on an edge that goes up. ARCHITECTURE.md tells the rest.
+//! `tests/suite/tidy.rs` fails on an edge that goes up. ARCHITECTURE.md tells the rest.
 
 pub mod cli;
 pub mod runner;

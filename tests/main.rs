@@ -4,4 +4,5 @@ mod suite {
     mod cli;
     mod encoders;
     mod spec;
+    mod tidy;
 }
