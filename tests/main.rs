@@ -3,6 +3,8 @@
 mod suite {
     mod cli;
     mod encoders;
+    mod pipelines;
     mod spec;
     mod tidy;
+    mod training;
 }
