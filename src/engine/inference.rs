@@ -32,7 +32,7 @@ impl Inference {
         self.bound.feed(feeds)?;
         // Bound anew at each run: a later one would be held to the shape of the first.
         let output = self.output.clone();
-        self.bound.binding.bind_output_to_device(&output, &Allocator::default().memory_info())?;
+        self.bound.binding.bind_output_to_device(&output, Allocator::default().memory_info())?;
         let outputs = self.bound.run()?;
         Ok(outputs[output.as_str()].try_extract_array::<f32>()?.to_owned())
     }

@@ -10,6 +10,9 @@ use pipe::table::{ResultRow, ResultTable};
 
 type Checked<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
+/// The metrics by name, and the bytes of predictions, weights and curves.
+type Outcome = (Vec<(String, f64)>, Vec<Vec<u8>>);
+
 /// A project folder with a data set of two classes that words tell apart.
 struct Project(tempfile::TempDir);
 
@@ -78,7 +81,7 @@ impl Project {
     }
 
     /// What must be the same whenever the same pipeline ran: metrics, predictions, weights and curves, bit for bit.
-    fn outcome(&self) -> Checked<(Vec<(String, f64)>, Vec<Vec<u8>>)> {
+    fn outcome(&self) -> Checked<Outcome> {
         let metrics = self.results()?.into_iter().flat_map(|row| row.metrics).collect();
         let model = self.model()?;
         let files = [

@@ -153,6 +153,7 @@ pub fn backward(
 }
 
 vectorized! {
+#[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 fn forward_with(
     sizes: Sizes,
     part: usize,
@@ -198,6 +199,7 @@ fn forward_with(
     });
 }
 
+#[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 fn backward_with(
     sizes: Sizes,
     part: usize,

@@ -53,7 +53,7 @@ pub fn normal(x: f32) -> (f32, f32) {
     let q = q.mul_add(k, -0.608_131_9);
     let q = q.mul_add(k, 0.587_705_25);
     let q = q.mul_add(k, 0.057_080_027);
-    let q = q.mul_add(k, 0.251_747_79);
+    let q = q.mul_add(k, 0.251_747_8);
     let q = q.mul_add(k, -0.002_706_540_3);
     let tail = bell * q;
     (if x < 0.0 { tail } else { 1.0 - tail }, bell * 0.398_942_3)

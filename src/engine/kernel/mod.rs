@@ -4,6 +4,11 @@
 //! result is bitwise the same for any number of threads. Arithmetic is written so that the compiler turns it into vector
 //! instructions; [`simd::dispatch`] picks the widest that the processor has, and no width changes a result.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "one index over several slices is what becomes vector instructions"
+)]
+
 pub mod simd;
 pub mod random;
 pub mod math;

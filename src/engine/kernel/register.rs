@@ -158,7 +158,12 @@ fn attention_sizes(
 ) -> ort::Result<attention::Sizes> {
     agree("Attention", queries.len() == 2 && keys.len() == 2 && queries[1] == keys[1])?;
     let hidden = queries[1];
-    if heads == 0 || batch == 0 || hidden % heads != 0 || queries[0] % batch != 0 || keys[0] % batch != 0 {
+    if heads == 0
+        || batch == 0
+        || !hidden.is_multiple_of(heads)
+        || !queries[0].is_multiple_of(batch)
+        || !keys[0].is_multiple_of(batch)
+    {
         return Err(ort::Error::new(format!(
             "attention of {heads} heads over {queries:?} and {keys:?} in {batch} texts"
         )));
@@ -497,6 +502,7 @@ impl Old {
     ///
     /// # Safety
     /// The old tensor must be as large as the new one, and be either the same memory or apart from it; ranges must be disjoint between threads.
+    #[expect(clippy::mut_from_ref, reason = "as in `Shared::range`")]
     unsafe fn carry_over<'a>(self, new: &'a Shared<'_, f32>, range: std::ops::Range<usize>) -> &'a mut [f32] {
         // SAFETY: by the caller's promise.
         unsafe {

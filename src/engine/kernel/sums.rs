@@ -14,11 +14,9 @@ vectorized! {
 /// Computes a range of the columns of Σ over the rows of `[T, N]`, in the rows' order.
 pub fn columns(x: &[f32], n: usize, columns: Range<usize>, sums: &mut [f32]) {
     sums.fill(0.0);
-    {
-        for row in x.chunks_exact(n) {
-            for (sum, value) in sums.iter_mut().zip(&row[columns.clone()]) {
-                *sum += value;
-            }
+    for row in x.chunks_exact(n) {
+        for (sum, value) in sums.iter_mut().zip(&row[columns.clone()]) {
+            *sum += value;
         }
     }
 }
@@ -28,17 +26,15 @@ vectorized! {
 /// Returns Σx², in double precision over lanes of single squares, so that large tensors lose no digits.
 pub fn squares(x: &[f32]) -> f64 {
     const LANES: usize = 8;
-    {
-        let mut lanes = [0.0f64; LANES];
-        let (chunks, rest) = x.as_chunks::<LANES>();
-        for chunk in chunks {
-            for lane in 0..LANES {
-                let value = f64::from(chunk[lane]);
-                lanes[lane] += value * value;
-            }
+    let mut lanes = [0.0f64; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            let value = f64::from(chunk[lane]);
+            lanes[lane] += value * value;
         }
-        lanes.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
     }
+    lanes.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
 }
 }
 
@@ -46,20 +42,18 @@ vectorized! {
 /// Computes a range of the columns of the gradient of `Gather`: zeros, to which each row of dy is added in its order.
 /// Row numbers outside the table are left out; `Gather` itself has refused them before.
 pub fn scatter(rows: &[i64], dy: &[f32], n: usize, columns: Range<usize>, height: usize, gradient: &Shared<'_, f32>) {
-    {
-        for row in 0..height {
-            // SAFETY: parts are disjoint ranges of columns.
-            unsafe { gradient.range(row * n + columns.start..row * n + columns.end) }.fill(0.0);
-        }
-        for (index, &row) in rows.iter().enumerate() {
-            // As in `Gather`, a negative number counts from the end.
-            let row = if row < 0 { row + height as i64 } else { row };
-            let Some(row) = usize::try_from(row).ok().filter(|row| *row < height) else { continue };
-            // SAFETY: as above.
-            let target = unsafe { gradient.range(row * n + columns.start..row * n + columns.end) };
-            for (sum, value) in target.iter_mut().zip(&dy[index * n + columns.start..index * n + columns.end]) {
-                *sum += value;
-            }
+    for row in 0..height {
+        // SAFETY: parts are disjoint ranges of columns.
+        unsafe { gradient.range(row * n + columns.start..row * n + columns.end) }.fill(0.0);
+    }
+    for (index, &row) in rows.iter().enumerate() {
+        // As in `Gather`, a negative number counts from the end.
+        let row = if row < 0 { row + height as i64 } else { row };
+        let Some(row) = usize::try_from(row).ok().filter(|row| *row < height) else { continue };
+        // SAFETY: as above.
+        let target = unsafe { gradient.range(row * n + columns.start..row * n + columns.end) };
+        for (sum, value) in target.iter_mut().zip(&dy[index * n + columns.start..index * n + columns.end]) {
+            *sum += value;
         }
     }
 }

@@ -72,15 +72,14 @@ impl Op for Gemm {
         let (inner_b, columns) = if self.transpose_b { (1, 0) } else { (0, 1) };
         check_inner(&a.shape[inner_a], &b.shape[inner_b])?;
         let shape = vec![a.shape[rows].clone(), b.shape[columns].clone()];
-        if let Some(Some(c)) = inputs.get(2) {
-            if c.rank() > 2
+        if let Some(Some(c)) = inputs.get(2)
+            && (c.rank() > 2
                 || broadcast(&shape, &c.shape)?
                     .iter()
                     .zip(&shape)
-                    .any(|(joined, own)| *own == Dim::Fixed(1) && joined != own)
-            {
-                return Err(ShapeError(format!("{c} does not broadcast to the product's shape")));
-            }
+                    .any(|(joined, own)| *own == Dim::Fixed(1) && joined != own))
+        {
+            return Err(ShapeError(format!("{c} does not broadcast to the product's shape")));
         }
         Ok(vec![TensorFact::f32(shape)])
     }

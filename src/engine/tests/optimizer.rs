@@ -89,6 +89,7 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
     let (mut scalars, mut norm) = (new_tensor(&[3])?, new_tensor(&[1])?);
     update.binding.bind_input("scalars", &scalars)?;
     update.binding.bind_output("gradient_norm", &mut norm)?;
+    #[expect(clippy::type_complexity, reason = "parameter, gradient and states")]
     let mut own: Vec<(Tensor<f32>, Tensor<f32>, Vec<Tensor<f32>>)> = Vec::new();
     for (i, shape) in shapes.iter().enumerate() {
         let (mut parameter, gradient) = (new_tensor(shape)?, new_tensor(shape)?);

@@ -32,7 +32,7 @@ impl Numbers {
     }
 
     /// SplitMix64 (Steele et al. 2014).
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -41,7 +41,7 @@ impl Numbers {
     }
 
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
-        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        let unit = (self.bits() >> 11) as f64 / (1u64 << 53) as f64;
         f64::from((low + (high - low) * unit) as f32)
     }
 
@@ -57,7 +57,7 @@ impl Numbers {
     pub fn off_zero(&mut self, shape: &[usize]) -> Real {
         ArrayD::from_shape_simple_fn(IxDyn(shape), || {
             let size = self.between(0.3, 2.0);
-            if self.next().is_multiple_of(2) { size } else { -size }
+            if self.bits().is_multiple_of(2) { size } else { -size }
         })
     }
 }
@@ -182,6 +182,7 @@ impl Sample {
         Ok((g, vars, y))
     }
 
+    #[expect(clippy::type_complexity, reason = "two results, each said by the comment")]
     /// Runs the graph with its gradients under the loss Σ y·weights; returns the outputs and the names of the operators.
     fn run(
         &self,
@@ -262,18 +263,20 @@ impl Sample {
             let direction = numbers.real(value.shape());
             let (found, expected) = ((&gradient * &direction).sum(), slope(&direction));
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
-            if !((found - expected).abs() <= 1e-4 * (norm + 1e-2)) {
+            let close = (found - expected).abs() <= 1e-4 * (norm + 1e-2);
+            if !close {
                 return Err(format!(
                     "gradient {index} along a direction: expected {expected}, found {found} (norm {norm})"
                 ));
             }
             let largest = gradient.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
             for probe in 0..PROBED.min(value.len()) {
-                let place = if value.len() <= PROBED { probe } else { numbers.next() as usize % value.len() };
+                let place = if value.len() <= PROBED { probe } else { numbers.bits() as usize % value.len() };
                 let mut direction = Real::zeros(value.raw_dim());
                 direction.as_slice_mut().expect("fresh arrays are contiguous")[place] = 1.0;
                 let (found, expected) = ((&gradient * &direction).sum(), slope(&direction));
-                if !((found - expected).abs() <= 1e-4 * (largest + 1e-2)) {
+                let close = (found - expected).abs() <= 1e-4 * (largest + 1e-2);
+                if !close {
                     return Err(format!(
                         "gradient {index} at element {place}: expected {expected}, found {found} (largest {largest})"
                     ));
@@ -312,7 +315,7 @@ pub fn runtime() -> &'static Runtime {
 pub fn execute(g: &Graph, feeds: Vec<(String, Feed)>) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError> {
     let mut bound = Bound::new(open(runtime(), &onnx::write(g))?)?;
     for (name, _) in &g.outputs {
-        bound.binding.bind_output_to_device(name, &Allocator::default().memory_info())?;
+        bound.binding.bind_output_to_device(name, Allocator::default().memory_info())?;
     }
     bound.feed(feeds)?;
     let outputs = bound.run()?;
@@ -330,7 +333,8 @@ pub fn near(found: &ArrayD<f32>, expected: &Real, tolerance: f64) -> Result<(), 
     let largest = expected.iter().fold(0.01, |largest: f64, value| largest.max(value.abs()));
     for (place, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         // So written that a difference that is not a number fails.
-        if !((f64::from(found) - expected).abs() <= tolerance * largest) {
+        let close = (f64::from(found) - expected).abs() <= tolerance * largest;
+        if !close {
             return Err(format!("element {place}: expected {expected}, found {found} (largest {largest})"));
         }
     }

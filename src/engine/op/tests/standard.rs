@@ -381,6 +381,7 @@ fn gathered(table: &Real, rows: &Real) -> Real {
 
 fn choices(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
+    #[expect(clippy::type_complexity, reason = "a table of samples")]
     let cases: [(&[usize], &[i64], &[usize], &[usize]); 3] = [
         (&[4], &[1, 0, 0, 1], &[4], &[4]),
         (&[3, 1], &[0, 1, 1], &[3, 4], &[4]),
