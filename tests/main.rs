@@ -1,8 +1,13 @@
 //! All tests from the outside, in one binary: linking the tables' crate once takes long enough.
 
 mod suite {
+    mod project;
     mod cli;
     mod encoders;
     mod spec;
+    mod bad_input;
+    mod determinism;
+    mod interruption;
     mod tidy;
+    mod training;
 }
