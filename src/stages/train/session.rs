@@ -91,7 +91,6 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
     };
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let trainable: Vec<String> = names.iter().filter(|name| frozen.trains(job.config, name)).cloned().collect();
-    let trains_words = trainable.iter().any(|name| name == WORD_EMBEDDINGS);
     let whole_table = std::mem::take(weights.get_mut(WORD_EMBEDDINGS).ok_or_else(|| EngineError::MissingParameter(WORD_EMBEDDINGS.to_owned()))?);
     weights.insert(WORD_EMBEDDINGS.to_owned(), compact.select(&whole_table));
     let parameters = Parameters::new(names.iter().filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))))?;
@@ -100,7 +99,7 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
     let base_rate = base_rate(&job.train.optimizer);
     let trained_count = |name: &str| if name == WORD_EMBEDDINGS { whole_table.len() } else { weights.get(name).map_or(0, ArrayD::len) };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
-    let decays = optimizer.clone();
+    let idle = optimizer.clone();
     let mut dev = if dev_tokens.is_empty() {
         None
     } else {
@@ -135,7 +134,6 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
             plateau: Plateau::new(base_rate),
             stopping: Watch::default(),
             best: Watch::default(),
-            idle_decays: Vec::new(),
             curves: Vec::new(),
             stopped: false,
         },
@@ -173,9 +171,6 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
                 step_examples += indices.len();
             }
             let outcome = trainer.update(learning_rate)?;
-            if let Some(group) = word_group {
-                saved.idle_decays.push(decays.idle_decay(group, learning_rate));
-            }
             saved.steps = step;
             let loss = f64::from(outcome.loss);
             loss_sum += loss * step_examples as f64;
@@ -241,7 +236,7 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
     // The idle rows follow the epoch whose weights are kept.
     let kept_steps = match (best_weights.is_empty(), saved.best.best_epoch) {
         (false, Some(epoch)) => (steps_per_epoch * u64::from(epoch)) as usize,
-        _ => saved.idle_decays.len(),
+        _ => saved.curves.len(),
     };
     trainer.visit_state(|name, values| {
         if let Some(best) = name.strip_prefix("parameter/").and_then(|parameter| best_weights.get(&format!("best/{parameter}"))) {
@@ -254,11 +249,13 @@ pub fn run(ctx: &dyn Ctx, runtime: &Runtime, job: &Job<'_>, mut weights: Weights
         .map(|name| Ok((name.clone(), trainer.parameters().copy(name)?)))
         .collect::<Result<_, EngineError>>()?;
     weights.extend(trained);
-    let words = if trains_words {
-        let rows = trainer.parameters().copy(WORD_EMBEDDINGS)?;
-        compact.merge(&whole_table, &rows, saved.idle_decays.get(..kept_steps).unwrap_or(&saved.idle_decays))
-    } else {
-        whole_table
+    let words = match word_group {
+        Some(group) => {
+            let rows = trainer.parameters().copy(WORD_EMBEDDINGS)?;
+            let rates: Vec<f64> = saved.curves.iter().take(kept_steps).map(|point| point.learning_rate).collect();
+            compact.merge(&whole_table, &rows, |row| idle.step_idle(group, &rates, row))
+        }
+        None => whole_table,
     };
     weights.insert(WORD_EMBEDDINGS.to_owned(), words);
     Ok(Trained {
