@@ -82,6 +82,12 @@ pub fn feeds(config: &Config, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
     ]
 }
 
+/// Returns how many tokens a text may have: `max_length`, or what the model's position table holds if that is less.
+pub fn longest(config: &Config, max_length: usize) -> usize {
+    let offset = if config.architecture == Architecture::Roberta { config.padding_id + 1 } else { 0 };
+    config.positions.saturating_sub(offset).min(max_length)
+}
+
 /// Tokenizes texts with a model's tokenizer, cut to what the model's position table holds.
 pub fn tokenize(pretrained: &Pretrained, texts: &[&str], max_length: usize) -> Result<Vec<TokenizedText>, StageError> {
     let tokenizer = Tokenizer::from_json(pretrained.files.get("tokenizer.json").map_or(&[], Vec::as_slice))?;
@@ -89,9 +95,7 @@ pub fn tokenize(pretrained: &Pretrained, texts: &[&str], max_length: usize) -> R
     if largest as usize >= vocabulary {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
-    let offset = if pretrained.config.architecture == Architecture::Roberta { pretrained.config.padding_id + 1 } else { 0 };
-    let longest = pretrained.config.positions.saturating_sub(offset).min(max_length);
-    Ok(tokenizer.encode(texts, longest)?)
+    Ok(tokenizer.encode(texts, longest(&pretrained.config, max_length))?)
 }
 
 /// Returns the softmax of each row of logits.

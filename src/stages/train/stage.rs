@@ -8,7 +8,7 @@ use super::check;
 use crate::engine::{Device, Kernels};
 use crate::model::{Pretrained, init, resolve};
 use crate::stages::artifact::{Artifact, TrainedModel, TrainingSummary};
-use crate::stages::predict::tokenize;
+use crate::stages::predict::{longest, tokenize};
 use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
 use crate::table::DataSet;
 
@@ -82,7 +82,8 @@ impl Stage for Train {
         let truncated = train_tokens.iter().filter(|text| text.truncated).count();
         let truncated_share = truncated as f64 / train_tokens.len().max(1) as f64;
         if truncated > 0 {
-            ctx.note(&format!("{truncated} of {} train texts are cut to {} tokens", train_tokens.len(), self.max_length));
+            let longest = longest(&pretrained.config, self.max_length);
+            ctx.note(&format!("{truncated} of {} train texts are cut to {longest} tokens", train_tokens.len()));
         }
         let whole = session::network(&pretrained.config, self, data.labels.len(), pretrained.config.vocabulary, Kernels::Standard)?.0;
         let mut weights = std::mem::take(&mut pretrained.weights);
