@@ -332,6 +332,18 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
     Ok(())
 }
 
+/// The model's table has 32 positions, fewer than `max_length` allows.
+#[test]
+fn texts_are_cut_to_what_the_model_holds() -> Result<(), TestError> {
+    let project = Project::with(0, &pipeline(&[("tuned", "data", "epochs: 1", None)]))?;
+    let long = "good ".repeat(60);
+    project.write("texts.csv", &format!("text,label\n{long},a\nslow,b\nkind,a\nwrong,b\n"))?;
+    let said = project.run(&["-S", "stages.data.load.split=null", "--until", "tuned"])?;
+    assert!(said.told("tuned: 1 of 4 train texts are cut to 32 tokens"), "{}", said.err);
+    assert_eq!(training(&project, "tuned")?["summary"]["truncated_share"], 0.25);
+    Ok(())
+}
+
 /// Eight texts of each of twenty classes, three epochs: five of a hundred would be right by chance.
 #[test]
 fn a_real_encoder_learns_from_few_texts() -> Result<(), TestError> {
