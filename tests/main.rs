@@ -8,6 +8,7 @@ mod suite {
     mod bad_input;
     mod determinism;
     mod interruption;
+    mod shipped;
     mod tidy;
     mod training;
 }
