@@ -1,10 +1,14 @@
 //! All tests from the outside, in one binary: linking the tables' crate once takes long enough.
 
 mod suite {
+    mod project;
     mod cli;
     mod encoders;
-    mod pipelines;
     mod spec;
+    mod bad_input;
+    mod determinism;
+    mod interruption;
+    mod shipped;
     mod tidy;
     mod training;
 }

@@ -52,9 +52,30 @@ impl OptimizerConfig {
         }
     }
 
-    /// Returns what a step multiplies a parameter with that has never had a gradient: its decay, in the very arithmetic of the update.
-    pub fn idle_decay(&self, group: Group, learning_rate: f64) -> f32 {
-        1.0 - (learning_rate as f32 * group.rate_factor) * group.weight_decay
+    /// Takes values that have never had a gradient through steps with these learning rates, in the very arithmetic of the update, each
+    /// operation rounded by itself: AdamW multiplies them with its decay, SGD's penalty gathers momentum.
+    pub fn step_idle(&self, group: Group, learning_rates: &[f64], values: &mut [f32]) {
+        if group.weight_decay == 0.0 {
+            return;
+        }
+        let rates = learning_rates.iter().map(|&rate| rate as f32 * group.rate_factor);
+        match self.algorithm {
+            Algorithm::AdamW { .. } => {
+                for rate in rates {
+                    let decay = 1.0 - rate * group.weight_decay;
+                    values.iter_mut().for_each(|value| *value *= decay);
+                }
+            }
+            Algorithm::Sgd { momentum } => {
+                let mut buffers = vec![0.0; values.len()];
+                for rate in rates {
+                    for (value, buffer) in values.iter_mut().zip(&mut buffers) {
+                        *buffer = *buffer * momentum as f32 + *value * group.weight_decay;
+                        *value -= *buffer * rate;
+                    }
+                }
+            }
+        }
     }
 
     /// Builds the graph for parameters of these shapes.

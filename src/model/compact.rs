@@ -1,8 +1,8 @@
 //! Training on the rows of the word table that occur, with the numbers that training on all rows gives.
 //!
-//! A row whose token never occurs in training never has a gradient: its moments stay 0, and the optimizer does nothing but multiply it
-//! with the step's decay. So the rows that occur are trained as a table of their own, and the others get their decays at the end, in the
-//! same single-precision multiplications that the optimizer would have done.
+//! A row whose token never occurs in training never has a gradient: the optimizer does nothing but decay it. So the rows that occur are
+//! trained as a table of their own, and the others get their decay at the end, in the same single-precision operations that the optimizer
+//! would have done.
 
 use std::collections::BTreeSet;
 
@@ -43,22 +43,21 @@ impl CompactVocabulary {
         table.select(Axis(0), &rows)
     }
 
-    /// Returns the whole table after training: `rows` where tokens occur, elsewhere `table` multiplied with each step's decay.
-    pub fn merge(&self, table: &ArrayD<f32>, rows: &ArrayD<f32>, decays: &[f32]) -> ArrayD<f32> {
+    /// Returns the whole table after training: `rows` where tokens occur, elsewhere the rows of `table` after `step_idle`.
+    pub fn merge(
+        &self,
+        table: &ArrayD<f32>,
+        rows: &ArrayD<f32>,
+        step_idle: impl Fn(&mut [f32]),
+    ) -> ArrayD<f32> {
         let mut whole = table.clone();
-        let decays: Vec<f32> = decays.iter().copied().filter(|&decay| decay != 1.0).collect();
         let mut next = 0;
         for (id, mut row) in whole.axis_iter_mut(Axis(0)).enumerate() {
             if self.ids.get(next).is_some_and(|&occurring| occurring as usize == id) {
                 row.assign(&rows.index_axis(Axis(0), next));
                 next += 1;
             } else if let Some(row) = row.as_slice_mut() {
-                // Every element by itself, all steps in turn: the products must be rounded one by one.
-                for decay in &decays {
-                    for value in row.iter_mut() {
-                        *value *= decay;
-                    }
-                }
+                step_idle(row);
             }
         }
         whole
@@ -76,7 +75,8 @@ mod tests {
         assert_eq!((compact.len(), compact.compact(2), compact.compact(1)), (2, Some(1), None));
         let rows = compact.select(&table);
         assert_eq!(rows.as_slice(), Some([0.0, 1.0, 4.0, 5.0].as_slice()));
-        let merged = compact.merge(&table, &(rows + 10.0), &[0.5, 1.0, 0.5]);
+        let merged =
+            compact.merge(&table, &(rows + 10.0), |row| row.iter_mut().for_each(|value| *value *= 0.25));
         assert_eq!(merged.as_slice(), Some([10.0, 11.0, 0.5, 0.75, 14.0, 15.0, 1.5, 1.75].as_slice()));
         Ok(())
     }

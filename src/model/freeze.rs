@@ -1,6 +1,6 @@
 //! Which parameters are trained.
 
-use super::config::Config;
+use super::config::{Architecture, Config};
 use super::names;
 
 /// What stays as it is.
@@ -27,9 +27,26 @@ impl Frozen {
                     || (first..config.layers)
                         .any(|index| name.starts_with(&names::layer_prefix(config.architecture, index)))
             }
-            Frozen::Names(patterns) => !patterns.iter().any(|pattern| matches(pattern, name)),
+            Frozen::Names(patterns) => !patterns.iter().any(|pattern| names(config, pattern, name)),
         }
     }
+
+    /// Returns the patterns that match none of the names; such a pattern is a mistake, since it freezes nothing.
+    pub fn unmatched(&self, config: &Config, parameters: &[String]) -> Vec<String> {
+        let Frozen::Names(patterns) = self else { return Vec::new() };
+        let is_idle = |pattern: &&String| !parameters.iter().any(|name| names(config, pattern, name));
+        patterns.iter().filter(is_idle).cloned().collect()
+    }
+}
+
+/// Returns whether a pattern matches a parameter's name, with the prefix that the architecture's files have (`bert.`) or without.
+fn names(config: &Config, pattern: &str, name: &str) -> bool {
+    let prefix = match config.architecture {
+        Architecture::Bert => "bert.",
+        Architecture::DistilBert => "distilbert.",
+        Architecture::Roberta => "roberta.",
+    };
+    matches(pattern, name) || matches(pattern, &format!("{prefix}{name}"))
 }
 
 /// Returns whether a parameter belongs to the head. BERT's pooler does: it comes after the layers and only the head reads it.

@@ -47,6 +47,11 @@ pub fn resolve(name: &str, version: Option<&str>, report: &dyn Report) -> Result
     resolve_within(&pipe_home(), name, version, report)
 }
 
+/// Returns whether the program pins the package's content, so that it is known before any fetch.
+pub fn is_pinned(name: &str, version: Option<&str>) -> bool {
+    known(name, version).is_some()
+}
+
 /// Returns what identifies a package's model, without fetching it.
 pub fn identity(name: &str, version: Option<&str>) -> Result<Digest, ModelError> {
     identity_within(&pipe_home(), name, version)

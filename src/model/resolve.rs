@@ -23,18 +23,24 @@ pub fn resolve(reference: &str, base: &Path, report: &dyn Report) -> Result<Path
     }
 }
 
-/// Returns what identifies the content behind a reference without fetching anything: the digest of the folder's model files
-/// where it is here, else of the pinned reference itself.
+/// Returns what identifies the content behind a reference: the digest of the folder's model files where it is here, else of the
+/// pinned reference itself.
 ///
-/// For a package that `pipe` knows the digest is the same before and after the fetch. For others it changes with the fetch, so
-/// that a caller who is about to run something resolves first.
-pub fn identity(reference: &str, base: &Path) -> Result<Digest, ModelError> {
+/// For a package that `pipe` knows the digest is the same before and after a fetch. Others are fetched first where `fetch` is given, as
+/// it is by who is about to run something; without it nothing is fetched, and the digest changes once the content is here.
+pub fn identity(reference: &str, base: &Path, fetch: Option<&dyn Report>) -> Result<Digest, ModelError> {
     match Reference::parse(reference)? {
         Reference::Folder(path) => content(&base.join(path)),
-        Reference::Package { name, version } => package::identity(&name, version.as_deref()),
-        Reference::Hub { repository, revision } => match hub::snapshot(&repository, &revision) {
-            Some(folder) => content(&folder),
-            None => Ok(Digest::of(format!("hf {repository} {revision}").as_bytes())),
+        Reference::Package { name, version } => {
+            if let Some(report) = fetch.filter(|_| !package::is_pinned(&name, version.as_deref())) {
+                package::resolve(&name, version.as_deref(), report)?;
+            }
+            package::identity(&name, version.as_deref())
+        }
+        Reference::Hub { repository, revision } => match (hub::snapshot(&repository, &revision), fetch) {
+            (Some(folder), _) => content(&folder),
+            (None, Some(report)) => content(&hub::resolve(&repository, &revision, report)?),
+            (None, None) => Ok(Digest::of(format!("hf {repository} {revision}").as_bytes())),
         },
     }
 }
@@ -65,16 +71,16 @@ mod tests {
         fs::create_dir(&folder)?;
         fs::write(folder.join("config.json"), "{}")?;
         fs::write(folder.join("model.safetensors"), "weights")?;
-        let first = identity("model", root.path())?;
+        let first = identity("model", root.path(), None)?;
         fs::write(folder.join("README.md"), "words")?;
-        assert_eq!(identity("model", root.path())?, first);
+        assert_eq!(identity("model", root.path(), None)?, first);
         assert_eq!(resolve("model", root.path(), &Silent)?, folder);
         for (name, content) in [("config.json", "{ }"), ("model.safetensors", "Weights"), ("vocab.txt", "a")]
         {
             fs::write(folder.join(name), content)?;
-            assert_ne!(identity("model", root.path())?, first, "{name}");
+            assert_ne!(identity("model", root.path(), None)?, first, "{name}");
         }
-        assert!(matches!(identity("other", root.path()), Err(ModelError::NoFolder { .. })));
+        assert!(matches!(identity("other", root.path(), None), Err(ModelError::NoFolder { .. })));
         assert!(matches!(resolve("other", root.path(), &Silent), Err(ModelError::NoFolder { .. })));
         Ok(())
     }

@@ -117,7 +117,7 @@ pub fn prepare<'a>(
     let externals = jobs
         .iter()
         .map(|job| {
-            let found = job.stage.externals(&pipeline.folder);
+            let found = job.stage.externals(&pipeline.folder, install.then_some(report));
             found.map_err(|error| StageFailure { stage: job.id.clone(), phase: Phase::Before, error })
         })
         .collect::<Result<Vec<_>, _>>()?;

@@ -26,6 +26,7 @@ pub struct Predictor {
     inference: Inference,
     config: Config,
     labels: usize,
+    padding_id: u32,
 }
 
 impl Predictor {
@@ -44,7 +45,9 @@ impl Predictor {
             Network::new(config, head, labels, options).map_err(crate::engine::EngineError::from)?;
         network.graph.output("logits", network.logits);
         let inference = Inference::new(runtime, &network.graph, parameters)?;
-        Ok(Predictor { inference, config: config.clone(), labels })
+        // A table of fewer rows has ids of its own, of which any may stand under the mask.
+        let padding_id = if word_rows == config.vocabulary { config.padding_id as u32 } else { 0 };
+        Ok(Predictor { inference, config: config.clone(), labels, padding_id })
     }
 
     /// Returns the logits `[N, K]` of texts, in their order.
@@ -62,7 +65,7 @@ impl Predictor {
                 return Err(Box::new(Interrupted));
             }
             let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
-            let found = self.inference.run(feeds(&self.config, &members))?;
+            let found = self.inference.run(feeds(&self.config, self.padding_id, &members))?;
             for (row, &index) in indices.iter().enumerate() {
                 logits.row_mut(index).assign(&found.index_axis(ndarray::Axis(0), row));
             }
@@ -79,9 +82,10 @@ impl Predictor {
     }
 }
 
-/// Returns the inputs of a network for one batch: token ids, mask and positions, `[B, L]`.
-pub fn feeds(config: &Config, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
-    let batch = batch::pad(texts, config.padding_id as u32);
+/// Returns the inputs of a network for one batch: token ids, mask and positions, `[B, L]`. Padding is masked; `padding_id` only has to be a
+/// row of the bound word table.
+pub fn feeds(config: &Config, padding_id: u32, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
+    let batch = batch::pad(texts, padding_id);
     let shape = vec![batch.size, batch.length];
     let first = if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
     // Padding of RoBERTa stands at the padding id's own position; elsewhere its place is never seen.
@@ -98,6 +102,12 @@ pub fn feeds(config: &Config, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
     ]
 }
 
+/// Returns how many tokens a text may have: `max_length`, or what the model's position table holds if that is less.
+pub fn longest(config: &Config, max_length: usize) -> usize {
+    let offset = if config.architecture == Architecture::Roberta { config.padding_id + 1 } else { 0 };
+    config.positions.saturating_sub(offset).min(max_length)
+}
+
 /// Tokenizes texts with a model's tokenizer, cut to what the model's position table holds.
 pub fn tokenize(
     pretrained: &Pretrained,
@@ -109,13 +119,7 @@ pub fn tokenize(
     if largest as usize >= vocabulary {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
-    let offset = if pretrained.config.architecture == Architecture::Roberta {
-        pretrained.config.padding_id + 1
-    } else {
-        0
-    };
-    let longest = pretrained.config.positions.saturating_sub(offset).min(max_length);
-    Ok(tokenizer.encode(texts, longest)?)
+    Ok(tokenizer.encode(texts, longest(&pretrained.config, max_length))?)
 }
 
 /// Returns the softmax of each row of logits.

@@ -29,9 +29,10 @@ pub trait Stage: Sync {
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>>;
 
     /// Lists what the output depends on besides the configuration and the inputs: files, with their digests.
-    /// `folder` is what relative paths start from. A missing file is an error here, before anything runs.
-    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
-        let _ = folder;
+    /// `folder` is what relative paths start from. A missing file is an error here, before anything runs. Where `fetch` is given,
+    /// something is about to run, and what is not on this machine yet may be fetched to be known.
+    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+        let _ = (folder, fetch);
         Ok(Vec::new())
     }
 

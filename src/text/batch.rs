@@ -42,7 +42,7 @@ const SORTED_TOGETHER: usize = 50;
 /// length, cut into batches, and the batches are shuffled. Texts of one length stay in random order, so that which of them
 /// meet changes from epoch to epoch. This is the grouping of `transformers`' `group_by_length` with the order of batches made random.
 pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
-    let batch_size = batch_size.max(1);
+    let batch_size = batch_size.clamp(1, lengths.len().max(1));
     let mut indices: Vec<usize> = (0..lengths.len()).collect();
     indices.shuffle(rng);
     let run = (lengths.len() / (4 * batch_size)).clamp(1, SORTED_TOGETHER) * batch_size;

@@ -201,7 +201,7 @@ fn fifty_steps_follow_pytorchs_losses() -> Checked {
         let mut trainer = trainer(&pretrained, kernels, None)?;
         for (step, wanted) in wanted.iter().enumerate() {
             let batch = if step % 2 == 0 { 0..4 } else { 4..8 };
-            let feeds = predict::feeds(&pretrained.config, &tokens[batch.clone()]);
+            let feeds = predict::feeds(&pretrained.config, 0, &tokens[batch.clone()]);
             trainer.accumulate(runtime()?, with_targets(feeds, &Value::from(labels[batch].to_vec()))?, 0)?;
             let loss = f64::from(trainer.update(1e-3)?.loss);
             assert!((loss - wanted).abs() < 1e-4, "{kernels:?} step {step}: {loss}, PyTorch {wanted}");

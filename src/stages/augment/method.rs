@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rand_chacha::ChaCha8Rng;
 
+use crate::base::report::Report;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 use crate::table::Example;
 
@@ -16,8 +17,8 @@ pub trait Method {
     fn check(&self) -> Vec<CheckError>;
 
     /// Lists what the texts depend on besides the settings and train; see [`crate::stages::Stage::externals`].
-    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
-        let _ = folder;
+    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+        let _ = (folder, fetch);
         Ok(Vec::new())
     }
 

@@ -12,6 +12,7 @@ use super::method::{Generated, Generator, Method};
 use super::stop_words::is_stop_word;
 use super::synonyms::{Synonyms, Thesaurus};
 use super::words::Words;
+use crate::base::report::Report;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 use crate::table::Example;
 
@@ -66,8 +67,8 @@ impl Method for RandomInsertion {
         errors
     }
 
-    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
-        self.synonyms.externals(folder)
+    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+        self.synonyms.externals(folder, fetch)
     }
 
     fn fit(&self, ctx: &dyn Ctx, train: &[&Example]) -> Result<Box<dyn Generator>, StageError> {

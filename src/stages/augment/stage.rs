@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::config::Augment;
 use super::growth::Growth;
-use crate::base::report::Progress;
+use crate::base::report::{Progress, Report};
 use crate::stages::artifact::Artifact;
 use crate::stages::stage::{
     CheckError, Ctx, External, Fact, Inputs, Interrupted, Kind, Port, Stage, StageError,
@@ -47,10 +47,10 @@ impl Stage for Augment {
         })
     }
 
-    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         let mut externals = Vec::new();
         for config in &self.methods {
-            externals.extend(config.method().externals(folder)?);
+            externals.extend(config.method().externals(folder, fetch)?);
         }
         Ok(externals)
     }

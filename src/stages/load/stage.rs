@@ -8,6 +8,7 @@ use super::duplicates::{self, Found, Part};
 use super::error::LoadError;
 use super::split::{quotas, shuffled};
 use crate::base::digest::Digest;
+use crate::base::report::Report;
 use crate::stages::artifact::Artifact;
 use crate::stages::stage::{
     CheckError, Ctx, DataFact, External, Fact, Inputs, Port, Stage, StageError, resolve,
@@ -73,7 +74,7 @@ impl Stage for Load {
         }
     }
 
-    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+    fn externals(&self, folder: &Path, _fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         let mut externals = Vec::new();
         for path in self.paths() {
             let full = resolve(folder, path);

@@ -151,7 +151,7 @@ fn what_is_not_there_is_named() -> Outcome {
     ctx.file("one.csv", "text,label\none,a\ntwo,a\n")?;
     assert!(message(r#"{"path": "one.csv"}"#).starts_with("there is only one class, `a`"));
     assert!(message(r#"{"path": "a.csv", "label": "lable"}"#).contains("did you mean `label`?"));
-    let missing = config(r#"{"path": "b.csv"}"#)?.externals(ctx.folder.path());
+    let missing = config(r#"{"path": "b.csv"}"#)?.externals(ctx.folder.path(), None);
     assert!(missing.err().is_some_and(|error| error.to_string() == "there is no file `b.csv`"));
     Ok(())
 }
@@ -162,10 +162,10 @@ fn files_stand_in_the_externals_with_their_digests() -> Outcome {
     ctx.file("a.csv", "one")?;
     ctx.file("b.csv", "two")?;
     let load = config(r#"{"files": {"train": "a.csv", "dev": "b.csv"}}"#)?;
-    let before = load.externals(ctx.folder.path()).map_err(|error| error.to_string())?;
+    let before = load.externals(ctx.folder.path(), None).map_err(|error| error.to_string())?;
     assert_eq!(before.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["a.csv", "b.csv"]);
     ctx.file("b.csv", "three")?;
-    let after = load.externals(ctx.folder.path()).map_err(|error| error.to_string())?;
+    let after = load.externals(ctx.folder.path(), None).map_err(|error| error.to_string())?;
     assert!(before[0] == after[0] && before[1] != after[1]);
     Ok(())
 }

