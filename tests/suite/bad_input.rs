@@ -38,7 +38,12 @@ fn copy_model(project: &Project, name: &str) -> Result<(), TestError> {
 }
 
 /// Runs the pipeline with what is wrong and returns all that was said, the exit code below it.
-fn run(project: &Project, arguments: &[&str], variables: &[(&str, &str)], finished: usize) -> Result<String, TestError> {
+fn run(
+    project: &Project,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    finished: usize,
+) -> Result<String, TestError> {
     let arguments = [&["run", "x.yaml", "--threads", "1"], arguments].concat();
     let said = Said::new(project.command(&arguments).envs(variables.iter().copied()).output()?);
     assert_eq!(said.out, "", "no table is printed");
@@ -255,7 +260,10 @@ fn a_duplicate_across_splits() -> Result<(), TestError> {
 }
 
 /// Runs the sound pipeline with a model that was changed; the data stage is finished before it where the model is opened late.
-fn run_model(change: impl FnOnce(&Path) -> Result<(), TestError>, finished: usize) -> Result<String, TestError> {
+fn run_model(
+    change: impl FnOnce(&Path) -> Result<(), TestError>,
+    finished: usize,
+) -> Result<String, TestError> {
     let project = project()?;
     change(&project.path("model"))?;
     run(&project, &[], &[], finished)
@@ -354,8 +362,13 @@ fn a_loss_that_is_no_number() -> Result<(), TestError> {
 
 #[test]
 fn a_device_that_is_not_there() -> Result<(), TestError> {
-    if std::env::var_os("ORT_DYLIB_PATH").is_some_and(|path| Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists()) {
-        eprintln!("skipped: this ONNX Runtime has CUDA");
+    if std::env::var_os("ORT_DYLIB_PATH")
+        .is_some_and(|path| Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists())
+    {
+        #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
+        {
+            eprintln!("skipped: this ONNX Runtime has CUDA");
+        }
         return Ok(());
     }
     let said = run(&project()?, &["--device", "cuda"], &[], 0)?;
@@ -396,9 +409,15 @@ fn a_runtime_that_is_too_old() -> Result<(), TestError> {
          static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = { api, version };\n\
          const void *OrtGetApiBase(void) { return &base; }\n",
     )?;
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o", "old.so", "old.c"]).current_dir(project.folder()).status();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o", "old.so", "old.c"])
+        .current_dir(project.folder())
+        .status();
     if !built.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: there is no C compiler");
+        #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
+        {
+            eprintln!("skipped: there is no C compiler");
+        }
         return Ok(());
     }
     let old = project.path("old.so").display().to_string();

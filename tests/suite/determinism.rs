@@ -40,15 +40,16 @@ fn two_runs_agree_to_the_last_bit() -> Result<(), TestError> {
     one.run(&["-j1", "--seeds", "0..1"])?;
     two.run(&["-j2", "--seeds", "0..1"])?;
     let (first, second) = (one.outcome()?, two.outcome()?);
-    assert_eq!(first.0, second.0);
-    assert_eq!(first.0.len(), 4);
-    for (name, bytes) in &first.1 {
-        assert!(second.1.get(name) == Some(bytes), "{name} differs between -j1 and -j2");
-    }
+    first.assert_same(&second);
+    assert_eq!(first.rows.len(), 4);
     // The seeds themselves differ, so that equality above is not that of constants.
-    let losses: Vec<u64> = first.0.iter().filter_map(|row| row.metrics.get("nll")).map(|loss| loss.to_bits()).collect();
+    let losses: Vec<u64> =
+        first.rows.iter().filter_map(|row| row.metrics.get("nll")).map(|loss| loss.to_bits()).collect();
     assert_eq!(losses.len(), 4);
-    assert!(losses.iter().all(|loss| losses.iter().filter(|other| *other == loss).count() == 1), "{losses:?}");
+    assert!(
+        losses.iter().all(|loss| losses.iter().filter(|other| *other == loss).count() == 1),
+        "{losses:?}"
+    );
     Ok(())
 }
 
@@ -69,10 +70,7 @@ stages:
     one.run(&[])?;
     two.run(&[])?;
     let (first, second) = (one.outcome()?, two.outcome()?);
-    assert_eq!(first.0, second.0);
-    for (name, bytes) in &first.1 {
-        assert!(second.1.get(name) == Some(bytes), "{name} differs between two runs");
-    }
+    first.assert_same(&second);
     Ok(())
 }
 
@@ -90,13 +88,21 @@ fn only_what_changed_runs_again() -> Result<(), TestError> {
         assert!(second.told(&format!("{id}: cached")), "{}", second.err);
     }
     assert!(second.err.contains("nothing to do: all 6 stages cached, as in run "), "{}", second.err);
-    assert_eq!(before, project.outcome()?);
+    before.assert_same(&project.outcome()?);
     let why = project.pipe(&["why", "x.yaml", "plain", "--threads", "1", "-S", "params.rate=2e-3"])?;
-    assert!(why.out.ends_with("\n  config changed: `optimizer.adamw.learning_rate`: 0.001 -> 0.002 (x.yaml:12:44)\n"), "{}", why.out);
+    assert!(
+        why.out.ends_with(
+            "\n  config changed: `optimizer.adamw.learning_rate`: 0.001 -> 0.002 (x.yaml:12:44)\n"
+        ),
+        "{}",
+        why.out
+    );
     project.write("x.yaml", &pipeline().replace("learning_rate: 2e-3", "learning_rate: 5e-4"))?;
     let why = project.pipe(&["why", "x.yaml", "augmented", "--threads", "1"])?;
     assert!(
-        why.out.ends_with("\n  config changed: `optimizer.adamw.learning_rate`: 0.002 -> 0.0005 (x.yaml:20:44)\n"),
+        why.out.ends_with(
+            "\n  config changed: `optimizer.adamw.learning_rate`: 0.002 -> 0.0005 (x.yaml:20:44)\n"
+        ),
         "{}",
         why.out
     );
@@ -104,7 +110,13 @@ fn only_what_changed_runs_again() -> Result<(), TestError> {
     let started: Vec<&str> = third.err.lines().filter_map(|line| line.strip_suffix(": started")).collect();
     assert_eq!(started, ["augmented", "augmented_score"]);
     let after = project.outcome()?;
-    assert_eq!((&before.0[0], before.1.get("plain/model.safetensors")), (&after.0[0], after.1.get("plain/model.safetensors")));
-    assert_ne!(before.1.get("augmented/model.safetensors"), after.1.get("augmented/model.safetensors"));
+    assert_eq!(
+        (&before.rows[0], before.files.get("plain/model.safetensors")),
+        (&after.rows[0], after.files.get("plain/model.safetensors"))
+    );
+    assert_ne!(
+        before.files.get("augmented/model.safetensors"),
+        after.files.get("augmented/model.safetensors")
+    );
     Ok(())
 }

@@ -55,7 +55,8 @@ fn kill(mut child: Child) -> Result<Said, TestError> {
 
 /// Finds a file by its name.
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let entries: Vec<PathBuf> = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let entries: Vec<PathBuf> =
+        fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     let here = entries.iter().find(|path| path.file_name().is_some_and(|found| found == name)).cloned();
     here.or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
 }
@@ -93,12 +94,7 @@ fn killed_runs_end_as_an_undisturbed_one() -> Result<(), TestError> {
     let last = killed.run(&RUN[2..])?;
     assert!(goes_on(&last), "{}", last.err);
     calm.run(&RUN[2..])?;
-    let (expected, found) = (calm.outcome()?, killed.outcome()?);
-    assert_eq!(expected.0, found.0);
-    assert_eq!(expected.1.keys().collect::<Vec<_>>(), found.1.keys().collect::<Vec<_>>());
-    for (name, bytes) in &expected.1 {
-        assert!(found.1.get(name) == Some(bytes), "{name} differs from that of an undisturbed run");
-    }
+    calm.outcome()?.assert_same(&killed.outcome()?);
     // The kills are on record, nothing half-written counts, and nothing is left to be done.
     let runs = killed.pipe(&["ls"])?.out;
     assert!(runs.matches("  killed  ").count() >= 3, "{runs}");

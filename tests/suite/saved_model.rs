@@ -27,7 +27,9 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
         ("own", minilm.clone(), "auto"),
         ("mean", minilm, "mean"),
     ];
-    let mut pipeline = "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 }, shots: 6 } }\n".to_owned();
+    let mut pipeline =
+        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 }, shots: 6 } }\n"
+            .to_owned();
     for (name, model, head) in &models {
         pipeline += &format!(
             "  {name}: {{ train: {{ data: data, model: {{ pretrained: \"{model}\", head: {head} }}, epochs: 2, max_length: 24, dropout: 0.1, \
@@ -56,13 +58,15 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
         for reader in ["transformers", "onnxruntime"] {
             let rows: Vec<Vec<f64>> = serde_json::from_value(found[reader].clone())?;
             assert_eq!((rows.len(), rows.len()), (predictions.len(), 24), "{name}");
-            let pairs = predictions.iter().zip(&rows).flat_map(|(row, found)| row.probabilities.iter().zip(found));
+            let pairs =
+                predictions.iter().zip(&rows).flat_map(|(row, found)| row.probabilities.iter().zip(found));
             let largest = pairs.map(|(own, found)| (f64::from(*own) - found).abs()).fold(0.0, f64::max);
             assert!(largest < 1e-4, "{name}: {reader} differs by {largest:e}");
         }
         // Training has made a difference between texts, so that equality is not that of constants.
         let first: Vec<f32> = predictions.iter().map(|row| row.probabilities[0]).collect();
-        let spread = first.iter().copied().fold(f32::MIN, f32::max) - first.iter().copied().fold(f32::MAX, f32::min);
+        let spread =
+            first.iter().copied().fold(f32::MIN, f32::max) - first.iter().copied().fold(f32::MAX, f32::min);
         assert!(spread > 1e-3, "{name}: all texts get the same, {spread:e} apart");
     }
     Ok(())

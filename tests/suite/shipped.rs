@@ -129,7 +129,8 @@ fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
 /// The options in backquotes, such as `-n` and `--json`.
 fn inline_options(text: &str) -> Vec<String> {
     let first = |code: &str| code.split([' ', '=']).next().unwrap_or_default().to_owned();
-    let options: Vec<String> = text.split('`').skip(1).step_by(2).filter(|code| code.starts_with('-')).map(first).collect();
+    let options: Vec<String> =
+        text.split('`').skip(1).step_by(2).filter(|code| code.starts_with('-')).map(first).collect();
     assert!(options.len() >= 3, "{options:?}");
     options
 }

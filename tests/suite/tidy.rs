@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 /// The layers, top first. A module uses its own layer and those below.
-const LAYERS: [&str; 10] = ["cli", "runner", "dag", "spec", "stages", "model", "engine", "text", "table", "base"];
+const LAYERS: [&str; 10] =
+    ["cli", "runner", "dag", "spec", "stages", "model", "engine", "text", "table", "base"];
 
 /// Layers that stand beside the stairs: who may use them.
-const ASIDE: [(&str, &[&str]); 2] = [("text", &["stages", "runner", "cli"]), ("table", &["stages", "runner", "cli"])];
+const ASIDE: [(&str, &[&str]); 2] =
+    [("text", &["stages", "runner", "cli"]), ("table", &["stages", "runner", "cli"])];
 
 /// Where a crate may be named: prefixes of paths under src. A crate that is not listed may be named everywhere.
 const OWNERS: [(&str, &[&str]); 27] = [
@@ -140,7 +142,9 @@ fn root_modules(tokens: &[String], depth: usize) -> Vec<&str> {
     let mut i = 0;
     while i < tokens.len() {
         let mut next = i;
-        if tokens[i] == "crate" || (tokens[i] == "pipe" && tokens.get(i + 1).is_some_and(|token| token == "::")) {
+        if tokens[i] == "crate"
+            || (tokens[i] == "pipe" && tokens.get(i + 1).is_some_and(|token| token == "::"))
+        {
             next += 1;
         } else {
             let mut climbed = 0;
@@ -195,9 +199,12 @@ fn breaches(path: &str, source: &str) -> Vec<String> {
         let text = banned.concat();
         let exempt = |after: &[String]| {
             let after = &after[..after.len().min(5)];
-            EXEMPT.iter().any(|(file, what, next)| *file == path && *what == text && after.iter().any(|token| token == next))
+            EXEMPT.iter().any(|(file, what, next)| {
+                *file == path && *what == text && after.iter().any(|token| token == next)
+            })
         };
-        let mut places = (0..tokens.len()).filter(|&i| tokens[i..].iter().take(banned.len()).eq(banned.iter()));
+        let mut places =
+            (0..tokens.len()).filter(|&i| tokens[i..].iter().take(banned.len()).eq(banned.iter()));
         if places.any(|i| !exempt(&tokens[i + banned.len()..])) {
             breaches.push(format!("has `{text}`: {reason}"));
         }
@@ -217,7 +224,8 @@ fn breaches(path: &str, source: &str) -> Vec<String> {
     let Some(own) = LAYERS.iter().position(|name| *name == layer) else { return breaches };
     for other in root_modules(&tokens, module.split('/').count()) {
         let Some(place) = LAYERS.iter().position(|name| *name == other) else { continue };
-        let invited = ASIDE.iter().find(|(name, _)| *name == other).is_none_or(|(_, users)| users.contains(&layer));
+        let invited =
+            ASIDE.iter().find(|(name, _)| *name == other).is_none_or(|(_, users)| users.contains(&layer));
         let goes_out = ASIDE.iter().any(|(name, _)| *name == layer) && other != "base";
         if other != layer && (place < own || !invited || goes_out) {
             breaches.push(format!("`{layer}` uses `{other}`, which does not stand below it"));
@@ -276,18 +284,33 @@ fn every_kind_of_breach_is_found() {
     assert_eq!(breach("engine/op/mod.rs", "fn x() { crate::model::f() }"), up);
     assert_eq!(breach("engine/op/gather.rs", "use super::super::super::model::Config;"), up);
     assert_eq!(breach("engine/op/gather.rs", "use super::super::model::Config;"), "");
-    assert_eq!(breach("engine/op/mod.rs", "// crate::model::Config\nlet x = \"crate::model\"; let y = r#\"crate::model\"#;"), "");
+    assert_eq!(
+        breach(
+            "engine/op/mod.rs",
+            "// crate::model::Config\nlet x = \"crate::model\"; let y = r#\"crate::model\"#;"
+        ),
+        ""
+    );
     assert_eq!(breach("engine/op/mod.rs", "use crate::base::seed; let model = 1;"), "");
     assert_eq!(breach("engine/x.rs", "let c = '\"'; use crate::model::Config; let d = '\"';"), up);
-    assert_eq!(breach("text/x.rs", "use crate::table::Curves;"), "`text` uses `table`, which does not stand below it");
-    assert_eq!(breach("model/x.rs", "use crate::text::Batch;"), "`model` uses `text`, which does not stand below it");
+    assert_eq!(
+        breach("text/x.rs", "use crate::table::Curves;"),
+        "`text` uses `table`, which does not stand below it"
+    );
+    assert_eq!(
+        breach("model/x.rs", "use crate::text::Batch;"),
+        "`model` uses `text`, which does not stand below it"
+    );
     assert_eq!(breach("stages/x.rs", "use crate::text::Batch; use crate::table::Curves;"), "");
     assert_eq!(breach("cli/x.rs", "use polars::prelude::*;"), "uses `polars`, which belongs to table/");
     assert_eq!(breach("cli/x.rs", "use ort;"), "uses `ort`, which belongs to engine/");
     assert_eq!(breach("cli/x.rs", "use crate::base::report::Progress; let x = a.half::<u8>();"), "");
     assert_eq!(breach("cli/x.rs", "println!(\"x\");"), "has `println!`: only the printer writes to stdout");
     assert_eq!(breach("cli/x.rs", "let text = \"println!\";"), "");
-    assert_eq!(breach("cli/x.rs", "use std::fs::File;"), "has `std::fs`: fs-err names the path in its errors");
+    assert_eq!(
+        breach("cli/x.rs", "use std::fs::File;"),
+        "has `std::fs`: fs-err names the path in its errors"
+    );
     assert_eq!(breaches("cli/x.rs", "use x;\n").len(), 1);
     assert_eq!(breach("cli/x.rs", &"\n".repeat(MOST_LINES - 1)), "has 601 lines, expected at most 600");
 }

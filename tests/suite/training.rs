@@ -19,9 +19,13 @@ stages:
     .to_owned();
     for (name, data_stage, settings, split) in stages {
         let model = data("tiny-bert");
-        text += &format!("  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} }} }}\n");
+        text += &format!(
+            "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} }} }}\n"
+        );
         if let Some(split) = split {
-            text += &format!("  {name}_score: {{ evaluate: {{ model: {name}, data: {data_stage}, split: {split} }} }}\n");
+            text += &format!(
+                "  {name}_score: {{ evaluate: {{ model: {name}, data: {data_stage}, split: {split} }} }}\n"
+            );
         }
     }
     text
@@ -43,7 +47,11 @@ fn changed(project: &Project, stage: &str) -> Result<Vec<String>, TestError> {
     let (before, after) = (source()?, project.weights(stage)?);
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
     let bits = |values: &Vec<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    Ok(after.into_iter().filter(|(name, values)| bits(values) != bits(&before[name])).map(|(name, _)| name).collect())
+    Ok(after
+        .into_iter()
+        .filter(|(name, values)| bits(values) != bits(&before[name]))
+        .map(|(name, _)| name)
+        .collect())
 }
 
 /// The L2 norm of the difference between a trained model and its source.
@@ -83,7 +91,8 @@ fn what_is_frozen_stays_bit_for_bit() -> Result<(), TestError> {
     )?;
     let all: Vec<String> = source()?.into_keys().collect();
     let head = |name: &str| name.starts_with("classifier") || name.contains("pooler");
-    let expected = |trained: &dyn Fn(&str) -> bool| all.iter().filter(|name| trained(name)).cloned().collect::<Vec<_>>();
+    let expected =
+        |trained: &dyn Fn(&str) -> bool| all.iter().filter(|name| trained(name)).cloned().collect::<Vec<_>>();
     assert_eq!(changed(&project, "all")?, all);
     assert_eq!(changed(&project, "head")?, expected(&head));
     assert_eq!(changed(&project, "top")?, expected(&|name| head(name) || name.contains("encoder.layer.1.")));
@@ -217,22 +226,30 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
             (
                 "plateau",
                 "data",
-                &format!("{common}, schedule: {{ reduce_on_plateau: {{ monitor: dev_accuracy, mode: max, factor: 0.5, patience: 1 }} }}"),
+                &format!(
+                    "{common}, schedule: {{ reduce_on_plateau: {{ monitor: dev_accuracy, mode: max, factor: 0.5, patience: 1 }} }}"
+                ),
                 None,
             ),
             (
                 "train_plateau",
                 "data",
-                &format!("{common}, schedule: {{ reduce_on_plateau: {{ mode: max, factor: 0.5, patience: 0, threshold: 0.0 }} }}"),
+                &format!(
+                    "{common}, schedule: {{ reduce_on_plateau: {{ mode: max, factor: 0.5, patience: 0, threshold: 0.0 }} }}"
+                ),
                 None,
             ),
         ],
     )?;
-    let of_dev = |points: &[CurvePoint], of: fn(&CurvePoint) -> Option<f64>| -> Vec<f64> { points.iter().filter_map(of).collect() };
+    let of_dev = |points: &[CurvePoint], of: fn(&CurvePoint) -> Option<f64>| -> Vec<f64> {
+        points.iter().filter_map(of).collect()
+    };
     // The weights that are kept are those of the epoch with the least loss, which is not the last one.
     let losses = of_dev(&project.curves("best")?.0, |point| point.dev_loss);
     assert_eq!(losses.len(), 30);
-    let best = (0..30).reduce(|best, epoch| if losses[epoch] < losses[best] { epoch } else { best }).ok_or("none")?;
+    let best = (0..30)
+        .reduce(|best, epoch| if losses[epoch] < losses[best] { epoch } else { best })
+        .ok_or("none")?;
     assert!(best < 29, "{losses:?}");
     assert_eq!(training(&project, "best")?["summary"]["best_epoch"], best + 1);
     let nll = project.evaluation("best_score")?.metrics["nll"];
@@ -241,7 +258,11 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     let stopped = of_dev(&project.curves("stopped")?.0, |point| point.dev_loss);
     let mut bad = 0;
     let end = (1..30).find(|&epoch| {
-        bad = if losses[epoch] < losses[..epoch].iter().copied().fold(f64::INFINITY, f64::min) { 0 } else { bad + 1 };
+        bad = if losses[epoch] < losses[..epoch].iter().copied().fold(f64::INFINITY, f64::min) {
+            0
+        } else {
+            bad + 1
+        };
         bad == 2
     });
     assert_eq!(stopped.len(), end.ok_or("it never stops")? + 1, "{losses:?}");
@@ -256,7 +277,11 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
         let (mut rate, mut bad, mut best) = (1e-2, 0, f64::NEG_INFINITY);
         for epoch in 0..30 {
             let first = points.iter().find(|point| point.epoch == epoch + 1).ok_or("no epoch")?;
-            assert!((first.learning_rate - rate).abs() < 1e-12, "{stage}, epoch {}: {first:?}, expected {rate}", epoch + 1);
+            assert!(
+                (first.learning_rate - rate).abs() < 1e-12,
+                "{stage}, epoch {}: {first:?}, expected {rate}",
+                epoch + 1
+            );
             let value = watched[epoch as usize];
             // PyTorch's relative threshold: 1e-4 by default, 0 in the second stage.
             let threshold = if stage == "plateau" { 1e-4 } else { 0.0 };
@@ -280,18 +305,25 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
 /// Dev texts that hold the whole vocabulary put the whole word table into training, in place of the rows that occur: the dense path.
 #[test]
 fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestError> {
-    let vocabulary: Value = serde_json::from_slice(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
+    let vocabulary: Value =
+        serde_json::from_slice(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
     let words: Vec<&str> =
         vocabulary["model"]["vocab"].as_object().ok_or("no vocabulary")?.keys().map(String::as_str).collect();
     // A piece of a word needs a word before it; a text is cut at 32 tokens.
-    let spelled: Vec<String> = words.iter().map(|word| word.strip_prefix("##").map_or((*word).to_owned(), |rest| format!("q{rest}"))).collect();
+    let spelled: Vec<String> = words
+        .iter()
+        .map(|word| word.strip_prefix("##").map_or((*word).to_owned(), |rest| format!("q{rest}")))
+        .collect();
     let mut dev = "text,label\n".to_owned();
     for (index, words) in spelled.chunks(10).enumerate() {
         dev += &format!("\"{}\",{}\n", words.join(" "), ["negative", "neutral", "positive"][index % 3]);
     }
     let settings = [
         ("adamw", "optimizer: { adamw: { learning_rate: 1e-3, weight_decay: 0.05 } }, gradient_clip: null"),
-        ("scheduled", "optimizer: { adamw: { learning_rate: 1e-2, weight_decay: 0.1 } }, gradient_clip: 0.5, schedule: { linear: { warmup: 0.2 } }"),
+        (
+            "scheduled",
+            "optimizer: { adamw: { learning_rate: 1e-2, weight_decay: 0.1 } }, gradient_clip: 0.5, schedule: { linear: { warmup: 0.2 } }",
+        ),
         ("sgd", "optimizer: { sgd: { learning_rate: 1e-2, momentum: 0.9, weight_decay: 0.1 } }"),
     ];
     let mut pipeline = "version: 1\nstages:\n".to_owned();
@@ -308,10 +340,12 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
     project.write("dev.csv", &dev)?;
     project.run(&["--threads", "1"])?;
     // The dense path is what it says: every token of the vocabulary occurs; and the compact one leaves many out.
-    let tokenizer = pipe::text::Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
+    let tokenizer =
+        pipe::text::Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
     let occurring = |file: &str| -> Result<usize, TestError> {
         let rows = fs_err::read_to_string(project.path(file))?;
-        let texts: Vec<&str> = rows.lines().skip(1).filter_map(|row| Some(row.rsplit_once(',')?.0.trim_matches('"'))).collect();
+        let texts: Vec<&str> =
+            rows.lines().skip(1).filter_map(|row| Some(row.rsplit_once(',')?.0.trim_matches('"'))).collect();
         let mut ids: Vec<u32> = tokenizer.encode(&texts, 32)?.into_iter().flat_map(|text| text.ids).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -320,13 +354,21 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
     assert_eq!(occurring("dev.csv")?, words.len());
     assert!(occurring("texts.csv")? < 50);
     for (name, _) in settings {
-        let (compact, dense) = (project.weights(&format!("compact_{name}"))?, project.weights(&format!("dense_{name}"))?);
+        let (compact, dense) =
+            (project.weights(&format!("compact_{name}"))?, project.weights(&format!("dense_{name}"))?);
         let table = "bert.embeddings.word_embeddings.weight";
         assert_ne!(source()?[table], compact[table]);
         for (parameter, compact) in &compact {
-            let differing = compact.iter().zip(&dense[parameter]).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-            let largest = compact.iter().zip(&dense[parameter]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert_eq!(differing, 0, "{name}: {parameter} differs in {differing} of {} values, by {largest:e} at most", compact.len());
+            let differing =
+                compact.iter().zip(&dense[parameter]).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+            let largest =
+                compact.iter().zip(&dense[parameter]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert_eq!(
+                differing,
+                0,
+                "{name}: {parameter} differs in {differing} of {} values, by {largest:e} at most",
+                compact.len()
+            );
         }
     }
     Ok(())
