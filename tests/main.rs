@@ -8,6 +8,7 @@ mod suite {
     mod bad_input;
     mod determinism;
     mod interruption;
+    mod saved_model;
     mod shipped;
     mod tidy;
     mod training;

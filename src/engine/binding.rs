@@ -1,6 +1,7 @@
 //! Tensors that stay where they are, and sessions bound to them.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::ArrayD;
 use ort::memory::Allocator;
@@ -116,8 +117,12 @@ impl Feed {
     }
 }
 
+/// ONNX Runtime keeps one list of custom domains, and two sessions that enter theirs at the same time make it fail.
+static OPENING: Mutex<()> = Mutex::new(());
+
 /// Opens a session over a model that we wrote.
 pub(super) fn open(runtime: &Runtime, model: &[u8]) -> Result<Session, EngineError> {
+    let _turn = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let builder = Session::builder(&runtime.environment)?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from)?;
     // Shapes change from batch to batch, so a pattern of allocations planned ahead would be of no use.

@@ -40,14 +40,11 @@ fn two_runs_agree_to_the_last_bit() -> Result<(), TestError> {
     one.run(&["-j1", "--seeds", "0..1"])?;
     two.run(&["-j2", "--seeds", "0..1"])?;
     let (first, second) = (one.outcome()?, two.outcome()?);
-    assert_eq!(first.0, second.0);
-    assert_eq!(first.0.len(), 4);
-    for (name, bytes) in &first.1 {
-        assert!(second.1.get(name) == Some(bytes), "{name} differs between -j1 and -j2");
-    }
+    first.assert_same(&second);
+    assert_eq!(first.rows.len(), 4);
     // The seeds themselves differ, so that equality above is not that of constants.
     let losses: Vec<u64> =
-        first.0.iter().filter_map(|row| row.metrics.get("nll")).map(|loss| loss.to_bits()).collect();
+        first.rows.iter().filter_map(|row| row.metrics.get("nll")).map(|loss| loss.to_bits()).collect();
     assert_eq!(losses.len(), 4);
     assert!(
         losses.iter().all(|loss| losses.iter().filter(|other| *other == loss).count() == 1),
@@ -73,10 +70,7 @@ stages:
     one.run(&[])?;
     two.run(&[])?;
     let (first, second) = (one.outcome()?, two.outcome()?);
-    assert_eq!(first.0, second.0);
-    for (name, bytes) in &first.1 {
-        assert!(second.1.get(name) == Some(bytes), "{name} differs between two runs");
-    }
+    first.assert_same(&second);
     Ok(())
 }
 
@@ -94,7 +88,7 @@ fn only_what_changed_runs_again() -> Result<(), TestError> {
         assert!(second.told(&format!("{id}: cached")), "{}", second.err);
     }
     assert!(second.err.contains("nothing to do: all 6 stages cached, as in run "), "{}", second.err);
-    assert_eq!(before, project.outcome()?);
+    before.assert_same(&project.outcome()?);
     let why = project.pipe(&["why", "x.yaml", "plain", "--threads", "1", "-S", "params.rate=2e-3"])?;
     assert!(
         why.out.ends_with(
@@ -117,9 +111,12 @@ fn only_what_changed_runs_again() -> Result<(), TestError> {
     assert_eq!(started, ["augmented", "augmented_score"]);
     let after = project.outcome()?;
     assert_eq!(
-        (&before.0[0], before.1.get("plain/model.safetensors")),
-        (&after.0[0], after.1.get("plain/model.safetensors"))
+        (&before.rows[0], before.files.get("plain/model.safetensors")),
+        (&after.rows[0], after.files.get("plain/model.safetensors"))
     );
-    assert_ne!(before.1.get("augmented/model.safetensors"), after.1.get("augmented/model.safetensors"));
+    assert_ne!(
+        before.files.get("augmented/model.safetensors"),
+        after.files.get("augmented/model.safetensors")
+    );
     Ok(())
 }

@@ -23,6 +23,25 @@ pub struct Said {
     pub err: String,
 }
 
+/// Everything that has to be the same whenever a pipeline is run.
+#[derive(Debug, PartialEq)]
+pub struct Outcome {
+    pub rows: Vec<ResultRow>,
+    /// The run's predictions and curves, every data set and every trained model, by stage and file name.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Outcome {
+    /// Fails on the first thing that differs, naming it.
+    pub fn assert_same(&self, other: &Outcome) {
+        assert_eq!(self.rows, other.rows);
+        assert_eq!(self.files.keys().collect::<Vec<_>>(), other.files.keys().collect::<Vec<_>>());
+        for (name, bytes) in &self.files {
+            assert!(other.files.get(name) == Some(bytes), "{name} differs");
+        }
+    }
+}
+
 impl Project {
     /// Makes a project with a file `texts.csv` of labelled texts from the vocabulary of the tiny models.
     pub fn new(texts: usize) -> Result<Project, TestError> {
@@ -104,9 +123,8 @@ impl Project {
         Ok(rows.into_iter().map(|row| ResultRow { run: String::new(), seconds: 0.0, ..row }).collect())
     }
 
-    /// Everything that has to be the same whenever a pipeline is run: the table, and by file name the bytes of the run's
-    /// predictions and curves and of every trained model.
-    pub fn outcome(&self) -> Result<(Vec<ResultRow>, BTreeMap<String, Vec<u8>>), TestError> {
+    /// Reads the outcome of the last run.
+    pub fn outcome(&self) -> Result<Outcome, TestError> {
         let mut files = BTreeMap::new();
         for name in ["predictions.parquet", "curves.parquet"] {
             files.insert(name.to_owned(), fs::read(self.path("runs/latest").join(name))?);
@@ -121,7 +139,7 @@ impl Project {
                 }
             }
         }
-        Ok((self.results()?, files))
+        Ok(Outcome { rows: self.results()?, files })
     }
 }
 

@@ -217,7 +217,7 @@ fn the_loss_is_that_of_the_predictions() -> Result<(), TestError> {
 
 #[test]
 fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
-    let common = "epochs: 30, batch_size: 8, optimizer: { adamw: { learning_rate: 1e-2 } }";
+    let common = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 1e-2 } }";
     let project = run(
         80,
         &[
@@ -246,18 +246,18 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     };
     // The weights that are kept are those of the epoch with the least loss, which is not the last one.
     let losses = of_dev(&project.curves("best")?.0, |point| point.dev_loss);
-    assert_eq!(losses.len(), 30);
-    let best = (0..30)
+    assert_eq!(losses.len(), 26);
+    let best = (0..26)
         .reduce(|best, epoch| if losses[epoch] < losses[best] { epoch } else { best })
         .ok_or("none")?;
-    assert!(best < 29, "{losses:?}");
+    assert!(best < 25, "{losses:?}");
     assert_eq!(training(&project, "best")?["summary"]["best_epoch"], best + 1);
     let nll = project.evaluation("best_score")?.metrics["nll"];
     assert!((nll - losses[best]).abs() < 1e-6, "{nll}, expected {}", losses[best]);
     // Training ends with the second epoch in a row without a new least loss.
     let stopped = of_dev(&project.curves("stopped")?.0, |point| point.dev_loss);
     let mut bad = 0;
-    let end = (1..30).find(|&epoch| {
+    let end = (1..26).find(|&epoch| {
         bad = if losses[epoch] < losses[..epoch].iter().copied().fold(f64::INFINITY, f64::min) {
             0
         } else {
@@ -275,7 +275,7 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
             _ => epoch_means(&points, 56, 8),
         };
         let (mut rate, mut bad, mut best) = (1e-2, 0, f64::NEG_INFINITY);
-        for epoch in 0..30 {
+        for epoch in 0..26 {
             let first = points.iter().find(|point| point.epoch == epoch + 1).ok_or("no epoch")?;
             assert!(
                 (first.learning_rate - rate).abs() < 1e-12,

@@ -1,0 +1,65 @@
+"""Predicts texts with a saved model, once through `transformers` and once through ONNX Runtime, and prints the probabilities as JSON.
+
+python tests/saved_model_probabilities.py FOLDER < JSON   (needs torch, transformers, onnxruntime, safetensors)
+Reads {"texts": [...], "max_length": L, "head": "auto" | "mean" | "cls"} and prints {"transformers": [[...]], "onnxruntime": [[...]]}.
+Nothing is padded, so that a mistake in the mask shows; the ONNX model gets all texts in one padded batch as well, which has to agree.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy
+import onnxruntime
+import safetensors.torch
+import torch
+import transformers
+
+
+def main(folder):
+    transformers.utils.logging.disable_progress_bar()
+    asked = json.load(sys.stdin)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    # A position table may be shorter than the texts are allowed to be; RoBERTa's begins after the padding id.
+    config = transformers.AutoConfig.from_pretrained(folder)
+    offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    longest = min(asked["max_length"], config.max_position_embeddings - offset)
+    tokens = [tokenizer(text, truncation=True, max_length=longest)["input_ids"] for text in asked["texts"]]
+    own = asked["head"] == "auto"
+    kind = transformers.AutoModelForSequenceClassification if own else transformers.AutoModel
+    model, info = kind.from_pretrained(folder, output_loading_info=True)
+    missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
+    if missing or info.get("mismatched_keys"):
+        sys.exit(f"missing or mismatched: {missing} {info.get('mismatched_keys')}")
+    model.eval()
+    weights = safetensors.torch.load_file(pathlib.Path(folder) / "model.safetensors")
+    session = onnxruntime.InferenceSession(str(pathlib.Path(folder) / "model.onnx"), providers=["CPUExecutionProvider"])
+
+    def by_transformers(ids):
+        with torch.no_grad():
+            out = model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long))
+            if own:
+                return out.logits[0].numpy()
+            states = out.last_hidden_state[0]
+            read = states.mean(0) if asked["head"] == "mean" else states[0]
+            return (weights["classifier.weight"] @ read + weights["classifier.bias"]).numpy()
+
+    def by_onnxruntime(rows):
+        width = max(len(ids) for ids in rows)
+        ids = numpy.array([row + [config.pad_token_id] * (width - len(row)) for row in rows], dtype=numpy.int64)
+        mask = numpy.array([[1] * len(row) + [0] * (width - len(row)) for row in rows], dtype=numpy.int64)
+        return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+    found = {
+        "transformers": numpy.stack([by_transformers(ids) for ids in tokens]),
+        "onnxruntime": numpy.concatenate([by_onnxruntime([ids]) for ids in tokens]),
+    }
+    padded = by_onnxruntime(tokens)
+    if not numpy.allclose(padded, found["onnxruntime"], atol=1e-5):
+        sys.exit(f"padding changes the ONNX model's logits by {abs(padded - found['onnxruntime']).max()}")
+    softmax = lambda logits: torch.softmax(torch.from_numpy(logits).double(), -1).tolist()
+    print(json.dumps({name: softmax(logits) for name, logits in found.items()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
