@@ -9,19 +9,19 @@ macro_rules! vectorized {
         $(#[$meta])*
         $visibility fn $name($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
-            #[allow(clippy::too_many_arguments, reason = "as above")]
+            #[allow(clippy::too_many_arguments, reason = "the copies share one signature, whatever its length")]
             fn body($($argument: $type),*) $(-> $result)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
-                #[allow(clippy::too_many_arguments, reason = "as above")]
+                #[allow(clippy::too_many_arguments, reason = "the copies share one signature, whatever its length")]
                 fn avx2($($argument: $type),*) $(-> $result)? {
                     body($($argument),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512dq")]
-                #[allow(clippy::too_many_arguments, reason = "as above")]
+                #[allow(clippy::too_many_arguments, reason = "the copies share one signature, whatever its length")]
                 fn avx512($($argument: $type),*) $(-> $result)? {
                     body($($argument),*)
                 }
