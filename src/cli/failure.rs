@@ -44,7 +44,7 @@ impl Failure {
     /// Turns a failure before anything ran into one of usage.
     pub fn before_anything_ran(error: RunError) -> Failure {
         match error {
-            error @ (RunError::Stage(_) | RunError::Config { .. }) => {
+            error @ (RunError::Stage(_) | RunError::Config { .. } | RunError::Runtime(_)) => {
                 Failure::Other { exit: Exit::Usage, error: Box::new(error) }
             }
             error => error.into(),
@@ -113,6 +113,20 @@ pub enum Line {
     Hint(String),
 }
 
+impl Line {
+    fn text(&self) -> &str {
+        let (Line::Error(text) | Line::Cause(text) | Line::Hint(text)) = self;
+        text
+    }
+}
+
+/// Returns how the system says that a disk is full. Errors are wrapped by many hands on their way here, not all of which
+/// keep the system's number where it can be asked for; all keep its words.
+fn disk_full() -> String {
+    let number = if cfg!(windows) { 112 } else { 28 };
+    std::io::Error::from_raw_os_error(number).to_string()
+}
+
 /// Puts an error into words: its message, its causes, and the ways out along the chain.
 pub fn lines(error: &dyn Diagnostic) -> Vec<Line> {
     let mut lines = vec![Line::Error(error.to_string())];
@@ -136,6 +150,9 @@ pub fn lines(error: &dyn Diagnostic) -> Vec<Line> {
         cause(inner.to_string(), &mut lines);
         source = inner.source();
     }
+    if hints.is_empty() && lines.iter().any(|line| line.text().contains(&disk_full())) {
+        hints.push("free some space; `pipe gc` removes cached results that no run uses".to_owned());
+    }
     let mut seen = std::collections::BTreeSet::new();
     lines.extend(hints.into_iter().filter(|hint| seen.insert(hint.clone())).map(Line::Hint));
     lines
@@ -149,6 +166,19 @@ mod tests {
     #[error("cannot read the model")]
     #[diagnostic(help("fetch it again"))]
     struct Middle(#[source] std::io::Error);
+
+    #[test]
+    fn a_full_disk_has_a_way_out() {
+        let full = || std::io::Error::from_raw_os_error(if cfg!(windows) { 112 } else { 28 });
+        let wrapped = std::io::Error::other(format!("failed to write to file `a`: {}", full()));
+        for error in [full(), wrapped] {
+            let lines = lines(&RunError::from(error));
+            assert!(
+                matches!(lines.last(), Some(Line::Hint(hint)) if hint.starts_with("free some space")),
+                "{lines:?}"
+            );
+        }
+    }
 
     #[test]
     fn an_error_tells_its_causes_and_the_way_out() {

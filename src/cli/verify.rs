@@ -45,6 +45,9 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     if damaged == 0 {
         return Ok(Exit::Success);
     }
-    printer.status(&format!("  hint: `pipe run --force {}` computes them again", run.provenance.pipeline));
+    let file = project.root.join(&run.provenance.pipeline);
+    let here = std::path::absolute(".")?;
+    let file = file.strip_prefix(here).unwrap_or(&file).display();
+    printer.status(&format!("  hint: `pipe run --force {file}` computes them again"));
     Ok(Exit::Failed)
 }

@@ -157,7 +157,8 @@ impl Cache {
         }
     }
 
-    /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at all; the caller holds the key's lock.
+    /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at all, and one that was there before
+    /// stays until the new one is; the caller holds the key's lock.
     pub fn store(
         &self,
         key: &Digest,
@@ -174,7 +175,7 @@ impl Cache {
             done.files = records(&artifact)?;
             write_atomic(&folder.join(KEY), &json(material)?)?;
             write_atomic(&folder.join(DONE), &json(&done)?)?;
-            Ok(())
+            Ok(self.remove(key)?)
         })
         .map_err(|stored| stored.0)?;
         Ok(Entry { key: *key, folder: self.folder(key), done })
@@ -396,6 +397,21 @@ mod tests {
         });
         assert!(failed.is_err());
         assert!(matches!(cache.find(&key), Lookup::Miss));
+        assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
+        Ok(())
+    }
+
+    #[test]
+    fn a_new_output_takes_the_place_of_the_old_one() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        let about = || Done::new("data", "x.yaml", 1, 0.5);
+        cache.store(&key, &material, about(), fill)?;
+        let failed = cache.store(&key, &material, about(), |_| Err(boxed(io::Error::other("full"))));
+        assert!(failed.is_err() && cache.entry(&key).is_some_and(|entry| entry.bytes() == 6));
+        cache.store(&key, &material, about(), |folder| {
+            fs::write(folder.join("b.txt"), "other").map_err(boxed)
+        })?;
+        assert_eq!(cache.entry(&key).map(|entry| entry.bytes()), Some(5));
         assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
         Ok(())
     }

@@ -152,11 +152,7 @@ pub fn explain(
 }
 
 /// Lists what differs between two materials.
-///
-/// `old` comes from the disk, and `new` is compared as it would come back from there.
 fn changes(old: &KeyMaterial, new: &KeyMaterial, stage: impl Fn(&str) -> Option<String>) -> Vec<Change> {
-    let reread = new.reread();
-    let new = reread.as_ref().unwrap_or(new);
     let mut changes = Vec::new();
     if old.kind != new.kind {
         // The configurations of two kinds have nothing to compare.

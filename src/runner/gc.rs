@@ -7,7 +7,7 @@ use std::path::Path;
 use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
 
-use super::cache::{Cache, remove_if_there};
+use super::cache::{Cache, Entry, Lookup, remove_if_there};
 use super::error::RunError;
 use super::project::Project;
 use super::runs;
@@ -38,17 +38,26 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         |moment: Timestamp, hours: i64| now.duration_since(moment) > SignedDuration::from_hours(hours);
     let keep_hours = i64::from(keep_days) * 24;
     let mut freed = Vec::new();
-    for key in cache.keys()?.into_iter().filter(|key| !used.contains(key)) {
-        let Some(entry) = cache.entry(&key) else { continue };
-        let created: Option<Timestamp> = entry.done.created.parse().ok();
-        if !created.is_some_and(|created| is_old(created, keep_hours)) {
+    for key in cache.keys()? {
+        let folder = cache.folder(&key);
+        let (what, since, keep) = match cache.find(&key) {
+            Lookup::Hit(_) if used.contains(&key) => continue,
+            Lookup::Hit(Entry { done, .. }) => {
+                let what = format!("output of `{}` in `{}`, {}", done.stage, done.pipeline, done.created);
+                (what, done.created.parse().ok(), keep_hours)
+            }
+            // No run can use it, whether one has it in its list or not.
+            Lookup::Damaged(reason) => {
+                (format!("damaged output {}: {reason}", key.short()), modified(&folder), LEFTOVER_HOURS)
+            }
+            Lookup::Miss => continue,
+        };
+        if !since.is_some_and(|since: Timestamp| is_old(since, keep)) {
             continue;
         }
         // Whoever computes this very key now holds the lock; then it is not old after all.
         let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
-        let what =
-            format!("output of `{}` in `{}`, {}", entry.done.stage, entry.done.pipeline, entry.done.created);
-        freed.push(Freed { what, bytes: size(&entry.folder)? });
+        freed.push(Freed { what, bytes: size(&folder)? });
         if !dry_run {
             cache.remove(&key)?;
         }

@@ -83,14 +83,6 @@ impl KeyMaterial {
     }
 }
 
-impl KeyMaterial {
-    /// Returns the material as it comes back from the disk: a number may lose its last bit on the way, so that only what went
-    /// the same way can be compared with it.
-    pub fn reread(&self) -> Option<KeyMaterial> {
-        serde_json::from_slice(&serde_json::to_vec(self).ok()?).ok()
-    }
-}
-
 /// Returns the same value with all keys sorted.
 pub fn canonical(value: &Value) -> Value {
     match value {

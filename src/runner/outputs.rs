@@ -9,7 +9,7 @@ use super::error::{Phase, RunError, StageFailure};
 use super::job::Job;
 use super::pipeline_run::Pipeline;
 use super::provenance::Best;
-use super::scheduler::Outcome;
+use super::scheduler::{Outcome, Vanished};
 use super::tasks::Tasks;
 use crate::stages::{Evaluation, Kind, Split, StageError};
 use crate::table::tag::Tag;
@@ -34,9 +34,9 @@ pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, Ru
     for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
         let task = &tasks.all[task];
         let tag = Tag { stage: jobs[job].id.clone(), trial: None, seed };
-        let Some(entry) = cache.entry(&task.key) else { continue };
         let failed =
             |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
+        let entry = cache.entry(&task.key).ok_or_else(|| failed(Box::new(Vanished)))?;
         match jobs[job].output {
             Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
             Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),

@@ -156,8 +156,8 @@ impl Prepared<'_> {
 
     /// Runs what has to run and writes the run's folder.
     pub fn execute(&self, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Finished, RunError> {
-        if let Some(earlier) = self.earlier_run()? {
-            return self.nothing_to_do(earlier, observer);
+        if let Some((earlier, table)) = self.earlier_run()? {
+            return self.nothing_to_do(earlier, table, observer);
         }
         let stopwatch = Stopwatch::start();
         let (source, resolved) = (&self.pipeline.source, &self.pipeline.resolved);
@@ -232,7 +232,7 @@ impl Prepared<'_> {
     }
 
     /// Finds a complete run with exactly these results, where everything is cached.
-    fn earlier_run(&self) -> Result<Option<Run>, RunError> {
+    fn earlier_run(&self) -> Result<Option<(Run, ResultTable)>, RunError> {
         let all_cached =
             || self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)));
         if self.settings.force || !all_cached() {
@@ -242,25 +242,33 @@ impl Prepared<'_> {
         let ours: Vec<(&str, u64, Digest)> = uses
             .map(|(job, seed, task)| (self.jobs[job].id.as_str(), seed, self.tasks.all[task].key))
             .collect();
-        let same = |run: &Run| {
+        let same = |run: Run| {
             let theirs =
                 run.provenance.stages.iter().map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
-            run.provenance.status == Status::Complete
+            let found = run.provenance.status == Status::Complete
                 && run.provenance.name == self.pipeline.name
                 && run.provenance.pipeline == self.file
                 && theirs.eq(ours.iter().copied())
                 // Parameters that no stage uses are in no key, yet they are in the table.
-                && fs_err::read_to_string(run.folder.join("resolved.yaml")).is_ok_and(|text| text == self.pipeline.resolved)
+                && fs_err::read_to_string(run.folder.join("resolved.yaml"))
+                    .is_ok_and(|text| text == self.pipeline.resolved);
+            // One whose table is gone or damaged is none: its results come from the cache again.
+            let table = found.then(|| ResultTable::read(&run.folder).ok()).flatten()?;
+            Some((run, table))
         };
-        Ok(runs::list(&self.project)?.into_iter().find(same))
+        Ok(runs::list(&self.project)?.into_iter().find_map(same))
     }
 
-    fn nothing_to_do(&self, earlier: Run, observer: &dyn Observer) -> Result<Finished, RunError> {
+    fn nothing_to_do(
+        &self,
+        earlier: Run,
+        table: ResultTable,
+        observer: &dyn Observer,
+    ) -> Result<Finished, RunError> {
         for task in &self.tasks.all {
             observer.event(&Event::StageCached { task: &task.label, key: &task.key.to_string() });
         }
         self.remember(&(0..self.tasks.all.len()).collect::<Vec<_>>())?;
-        let table = ResultTable::read(&earlier.folder)?;
         link_latest(&self.project, &earlier.provenance.run)?;
         Ok(Finished {
             run: earlier.provenance.run,

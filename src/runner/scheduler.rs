@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::cache::{Cache, Done, Entry, Lookup, boxed};
+use super::cache::{Cache, Done, Lookup, boxed};
 use super::context::StageContext;
 use super::error::{Phase, StageFailure};
 use super::interrupt::Interrupt;
@@ -15,6 +15,7 @@ use super::observer::{Event, Observer};
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
 use crate::engine::Device;
+use crate::stages::stage::Interrupted;
 use crate::stages::{Artifact, Inputs, StageError};
 
 /// Runs the tasks of one run.
@@ -161,7 +162,12 @@ impl Scheduler<'_> {
         match attempt.unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
         {
             Ok(outcome) => outcome,
-            Err(_) if self.interrupt.is_asked() => {
+            Err(error) if self.interrupt.is_asked() => {
+                // What fails now is mostly cut off by the same signal, as a `pip` is; a failure of its own must not go unseen.
+                if error.to_string() != Interrupted.to_string() {
+                    let line = format!("while stopping: {error}");
+                    self.observer.event(&Event::Warning { task: &task.label, line: &line });
+                }
                 self.observer.event(&Event::StageInterrupted { task: &task.label });
                 Outcome::Interrupted
             }
@@ -204,9 +210,7 @@ impl Scheduler<'_> {
         let stopwatch = Stopwatch::start();
         let artifact = self.compute(task, state)?;
         let seconds = stopwatch.seconds();
-        if self.force {
-            self.cache.remove(&task.key).map_err(boxed)?;
-        }
+        self.check_externals(task)?;
         let about = Done::new(&self.jobs[task.job].id, self.pipeline, task.seed, seconds);
         self.cache.store(&task.key, &task.material, about, |folder| artifact.write(folder))?;
         self.cache.clear_scratch(&task.key).map_err(boxed)?;
@@ -238,20 +242,32 @@ impl Scheduler<'_> {
         job.stage.run(&context, &inputs)
     }
 
+    /// Makes sure that what the stage read from outside is still what its key was made of.
+    fn check_externals(&self, task: &Task) -> Result<(), StageError> {
+        let now = self.jobs[task.job].stage.externals(self.folder, None)?;
+        match task.material.externals.iter().find(|external| !now.contains(external)) {
+            Some(changed) => Err(Box::new(ExternalChanged { name: changed.name.clone() })),
+            None => Ok(()),
+        }
+    }
+
     /// Returns an input, from memory or from the cache's files.
     fn load(&self, index: usize, state: &Mutex<State>) -> Result<Arc<Artifact>, StageError> {
         if let Some(artifact) = &lock(state).loaded[index] {
             return Ok(artifact.clone());
         }
         let task = &self.tasks.all[index];
-        let unreadable = |error| -> StageError {
-            // The next attempt computes it anew.
-            let _ = self.cache.set_aside(&task.key);
-            Box::new(InputUnreadable { stage: task.label.clone(), error })
+        let unreadable = |damaged, error| -> StageError {
+            Box::new(InputUnreadable { stage: task.label.clone(), damaged, error })
         };
-        let entry: Option<Entry> = self.cache.entry(&task.key);
-        let entry = entry.ok_or_else(|| unreadable(Box::new(Vanished)))?;
-        let artifact = Artifact::read(self.jobs[task.job].output, &entry.artifact()).map_err(unreadable)?;
+        let entry = self.cache.entry(&task.key).ok_or_else(|| unreadable(true, Box::new(Vanished)))?;
+        let read = Artifact::read(self.jobs[task.job].output, &entry.artifact());
+        let artifact = read.map_err(|error| {
+            // Only what is not what was stored goes: a lack of memory or of rights says nothing about the files.
+            let damaged = entry.verify().is_ok_and(|problems| !problems.is_empty())
+                && self.cache.set_aside(&task.key).is_ok();
+            unreadable(damaged, error)
+        })?;
         let artifact = Arc::new(artifact);
         lock(state).loaded[index] = Some(artifact.clone());
         Ok(artifact)
@@ -263,12 +279,16 @@ impl Scheduler<'_> {
 #[error("cannot read the cached output of stage `{stage}`")]
 struct InputUnreadable {
     stage: String,
+    /// Whether its files are not what was stored; then they are out of the way.
+    damaged: bool,
     error: StageError,
 }
 
 impl miette::Diagnostic for InputUnreadable {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new("it was moved aside; run the same command again to compute it anew"))
+        self.damaged.then(|| -> Box<dyn std::fmt::Display> {
+            Box::new("it is damaged and out of the way; run the same command again to compute it anew")
+        })
     }
 
     fn diagnostic_source(&self) -> Option<&dyn miette::Diagnostic> {
@@ -279,7 +299,16 @@ impl miette::Diagnostic for InputUnreadable {
 /// An entry that was there is no longer.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("it is no longer in the cache")]
-struct Vanished;
+#[diagnostic(help("something removed it; run the same command again to compute it anew"))]
+pub(super) struct Vanished;
+
+/// A file changed between the moment when its digest was taken and the end of the stage that read it.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("`{name}` changed while the run was reading it")]
+#[diagnostic(help("nothing was stored for this stage; run the same command again"))]
+struct ExternalChanged {
+    name: String,
+}
 
 /// A stage panicked.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

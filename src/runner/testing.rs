@@ -1,5 +1,6 @@
 //! Stages that do what a test wants, and count.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,10 +11,11 @@ use super::job::Job;
 use super::observer::{Event, Observer};
 use super::tasks::Tasks;
 use crate::base::digest::Digest;
+use crate::base::report::Report;
 use crate::dag::StepInput;
 use crate::stages::{
-    Artifact, CheckError, Ctx, DataFact, Evaluation, Fact, Inputs, Kind, Port, Prediction, Split, Stage,
-    StageError, TrainingSummary,
+    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port, Prediction, Split,
+    Stage, StageError, TrainingSummary,
 };
 use crate::table::{DataSet, Example};
 
@@ -30,6 +32,8 @@ pub enum Act {
     WaitForInterrupt,
     /// Works for a moment, so that others can meet it.
     Slow,
+    /// Depends on a file that changes while it works.
+    Edited,
 }
 
 /// A stage that does what a test wants, and counts how often.
@@ -90,6 +94,11 @@ impl Stage for Fake {
         Ok(Fact::Data(DataFact { has_dev: false, has_test: true, augmented: false }))
     }
 
+    fn externals(&self, _folder: &Path, _fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+        let digest = Digest::of(self.runs().to_string().as_bytes());
+        Ok(if self.act == Act::Edited { vec![External { name: "a.csv".into(), digest }] } else { Vec::new() })
+    }
+
     fn uses_seed(&self) -> bool {
         self.uses_seed
     }
@@ -103,7 +112,7 @@ impl Stage for Fake {
         let before =
             if self.name == "data" { String::new() } else { inputs.data("data").train[0].text.clone() };
         match self.act {
-            Act::Work => {}
+            Act::Work | Act::Edited => {}
             Act::Fail => return Err(Box::new(Failed)),
             Act::Panic => panic!("a mistake"),
             Act::Slow => std::thread::sleep(Duration::from_millis(100)),

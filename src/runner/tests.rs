@@ -187,6 +187,26 @@ fn without_keep_going_nothing_starts_after_a_failure() -> Result<(), TestError> 
 }
 
 #[test]
+fn what_read_a_file_that_changed_meanwhile_is_not_kept() -> Result<(), TestError> {
+    let (bench, line) = (Bench::new()?, Line::new().act(0, Act::Edited));
+    let (finished, _) = bench.run(&line)?;
+    assert_eq!(finished.failures[0].error.to_string(), "`a.csv` changed while the run was reading it");
+    assert_eq!(bench.prepare(&line)?.cache.keys()?, []);
+    Ok(())
+}
+
+#[test]
+fn an_earlier_run_without_its_table_is_none() -> Result<(), TestError> {
+    let (bench, line) = (Bench::new()?, Line::new());
+    let (first, _) = bench.run(&line)?;
+    fs::remove_file(first.folder.join("results.parquet"))?;
+    let (second, _) = bench.run(&line)?;
+    assert!(!second.nothing_to_do && second.run != first.run);
+    assert_eq!((second.cached, second.table.rows.len()), (3, 1));
+    Ok(())
+}
+
+#[test]
 fn a_panic_is_an_error_of_its_stage() -> Result<(), TestError> {
     let (bench, line) = (Bench::new()?, Line::new().act(1, Act::Panic));
     let (finished, _) = bench.run(&line)?;
@@ -375,6 +395,22 @@ fn garbage_is_what_no_run_uses() -> Result<(), TestError> {
     assert!(would.iter().all(|freed| freed.bytes > 0));
     line.rate = 0.25;
     assert!(bench.run(&line)?.0.nothing_to_do);
+    Ok(())
+}
+
+#[test]
+fn damaged_outputs_are_garbage_in_time() -> Result<(), TestError> {
+    let (bench, line) = (Bench::new()?, Line::new());
+    bench.run(&line)?;
+    let cache = bench.prepare(&line)?.cache;
+    let folder = cache.folder(&cache.keys()?[0]);
+    fs::remove_file(folder.join("done.json"))?;
+    assert_eq!(gc::collect(&bench.project(), 0, false)?, []);
+    let then = std::time::SystemTime::now() - Duration::from_secs(25 * 3600);
+    fs::File::open(&folder)?.into_file().set_modified(then)?;
+    let freed = gc::collect(&bench.project(), 30, false)?;
+    assert!(freed.len() == 1 && freed[0].what.ends_with("`done.json` is missing"), "{freed:?}");
+    assert_eq!(cache.keys()?.len(), 2);
     Ok(())
 }
 
