@@ -1,16 +1,21 @@
 //! Files and folders that appear whole or not at all.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use fs_err as fs;
 
 /// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomic_with(path, |file| fs::write(file, bytes))
+}
+
+/// Writes a file atomically, as [`write_atomic`] does; `fill` writes to the temporary file that it is given.
+pub fn write_atomic_with(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    let file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(folder)?;
+    fill(file.path())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)

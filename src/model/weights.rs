@@ -1,12 +1,13 @@
 //! model.safetensors: decoding to single precision, and the names that files give their tensors.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use ndarray::{ArrayD, IxDyn};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
+use safetensors::tensor::{Dtype, SafeTensorError, TensorView, View};
 
 use super::config::Config;
 use super::error::ModelError;
@@ -107,24 +108,63 @@ pub fn read(folder: &Path, config: &Config) -> Result<Weights, ModelError> {
 /// Writes weights into `folder` as one file, each under the name that `rename` gives it.
 pub fn write(folder: &Path, weights: &Weights, rename: impl Fn(&str) -> String) -> Result<(), ModelError> {
     let path = folder.join(WHOLE);
-    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = weights
-        .iter()
-        .map(|(name, array)| {
-            let bytes = array.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (rename(name), array.shape().to_vec(), bytes)
-        })
-        .collect();
-    let failed =
-        |error: SafeTensorError| ModelError::Safetensors { path: path.clone(), detail: error.to_string() };
-    let views = bytes
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
+    let views: Vec<(String, Floats<'_>)> =
+        weights.iter().map(|(name, array)| (rename(name), Floats::of(array))).collect();
     // `transformers` refuses a file that does not say which framework's layout it has.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let file = safetensors::serialize(views, Some(metadata)).map_err(failed)?;
-    Ok(fs::write(&path, file)?)
+    write_file(&path, views, metadata).map_err(|error| match error {
+        SafeTensorError::IoError(error) => ModelError::Io(error),
+        other => ModelError::Safetensors { path, detail: other.to_string() },
+    })
+}
+
+/// Writes tensors into a safetensors file, one after another, so that only one at a time is in memory as bytes.
+pub fn write_file<'a>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (String, Floats<'a>)>,
+    metadata: HashMap<String, String>,
+) -> Result<(), SafeTensorError> {
+    safetensors::serialize_to_file(tensors, Some(metadata), path)
+}
+
+/// Numbers that are to be written as a tensor.
+pub struct Floats<'a> {
+    shape: Vec<usize>,
+    values: Cow<'a, [f32]>,
+}
+
+impl<'a> Floats<'a> {
+    /// Takes an array, in the standard order of its elements.
+    pub fn of(array: &'a ArrayD<f32>) -> Floats<'a> {
+        let values = match array.as_slice() {
+            Some(values) => Cow::Borrowed(values),
+            None => Cow::Owned(array.iter().copied().collect()),
+        };
+        Floats { shape: array.shape().to_vec(), values }
+    }
+
+    /// Takes numbers as a tensor of one axis.
+    pub fn flat(values: &'a [f32]) -> Floats<'a> {
+        Floats { shape: vec![values.len()], values: Cow::Borrowed(values) }
+    }
+}
+
+impl View for Floats<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(&*self.values)
+    }
 }
 
 /// Returns the distinct files that an index names, in the order of their names.

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{SafeTensorError, TensorView, View};
 use serde::{Deserialize, Serialize};
 
 use super::plateau::Plateau;
 use super::watch::Watch;
 use crate::base::digest::Digest;
-use crate::base::files::write_atomic;
+use crate::base::files::write_atomic_with;
+use crate::model::weights::{Floats, write_file};
 use crate::table::curves::CurvePoint;
 
 /// Everything but tensors that training goes on from: the state at the end of an epoch.
@@ -39,26 +40,17 @@ const DIGEST: &str = "digest";
 
 /// Writes a checkpoint, which takes the place of the last one whole or not at all.
 pub fn write(folder: &Path, progress: &Progress, tensors: &Tensors) -> std::io::Result<()> {
-    let bytes: BTreeMap<&str, Vec<u8>> = tensors
-        .iter()
-        .map(|(name, values)| (name.as_str(), values.iter().flat_map(|value| value.to_le_bytes()).collect()))
-        .collect();
-    let views = bytes
-        .iter()
-        .map(|(name, data)| {
-            Ok((
-                *name,
-                TensorView::new(Dtype::F32, vec![data.len() / 4], data).map_err(std::io::Error::other)?,
-            ))
-        })
-        .collect::<std::io::Result<Vec<_>>>()?;
+    let views = || tensors.iter().map(|(name, values)| (name.clone(), Floats::flat(values)));
     let metadata = [
         (PROGRESS.to_owned(), serde_json::to_string(progress)?),
-        (DIGEST.to_owned(), digest(bytes.values()).to_string()),
+        (DIGEST.to_owned(), digest(views().map(|(_, view)| view.data().into_owned())).to_string()),
     ];
-    let file =
-        safetensors::serialize(views, Some(metadata.into_iter().collect())).map_err(std::io::Error::other)?;
-    write_atomic(&path(folder), &file)
+    write_atomic_with(&path(folder), |file| {
+        write_file(file, views(), metadata.into_iter().collect()).map_err(|error| match error {
+            SafeTensorError::IoError(error) => error,
+            other => std::io::Error::other(other),
+        })
+    })
 }
 
 /// Reads the checkpoint, if there is a whole one.

@@ -28,6 +28,8 @@ use crate::text::{TokenizedText, batch};
 
 /// Checkpoints are written at the ends of epochs, at most this often in seconds: a shorter time of work is quicker done again than saved.
 const CHECKPOINT_SECONDS: f64 = 2.0;
+/// The work between two checkpoints takes at least this many times as long as writing one: large models on slow disks train on.
+const CHECKPOINT_SHARE: f64 = 10.0;
 
 /// The loss became infinite or not a number.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -198,7 +200,7 @@ pub fn run(
 
     let watch = Stopwatch::start();
     let seconds_before = saved.seconds;
-    let mut last_saved = 0.0;
+    let mut next_save = CHECKPOINT_SECONDS;
     while saved.epochs < job.train.epochs && !saved.stopped {
         let epoch = saved.epochs + 1;
         let mut random = stream(ctx.seed(), &["train", "batches"], u64::from(epoch));
@@ -292,13 +294,15 @@ pub fn run(
         }
         saved.epochs = epoch;
         saved.seconds = seconds_before + watch.seconds();
-        if watch.seconds() - last_saved >= CHECKPOINT_SECONDS && saved.epochs < job.train.epochs {
+        let now = watch.seconds();
+        if now >= next_save && saved.epochs < job.train.epochs {
             let mut tensors = best_weights.clone();
             trainer.visit_state(|name, values| {
                 tensors.insert(name.to_owned(), values.to_vec());
             })?;
             checkpoint::write(ctx.scratch(), &saved, &tensors).map_err(NotSaved)?;
-            last_saved = watch.seconds();
+            let saved_at = watch.seconds();
+            next_save = saved_at + CHECKPOINT_SECONDS.max((saved_at - now) * CHECKPOINT_SHARE);
         }
     }
 
