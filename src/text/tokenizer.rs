@@ -30,6 +30,10 @@ pub enum TextError {
     #[diagnostic(help("set `max_length` to {} or more", added + 1))]
     TooShort { max_length: usize, added: usize },
 
+    #[error("the text `{text}` gives no token")]
+    #[diagnostic(help("the tokenizer drops all of it; take the row out of the data"))]
+    NoToken { text: String },
+
     #[error("the text `{text}` cannot be tokenized: {detail}")]
     Text { text: String, detail: String },
 }
@@ -65,15 +69,17 @@ impl Tokenizer {
     }
 
     fn encode_one(&self, text: &str, room: usize) -> Result<TokenizedText, TextError> {
-        let failed = |error: tokenizers::Error| TextError::Text {
-            text: text.chars().take(40).collect(),
-            detail: error.to_string(),
-        };
+        let shortened = || text.chars().take(40).collect();
+        let failed =
+            |error: tokenizers::Error| TextError::Text { text: shortened(), detail: error.to_string() };
         let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         let truncated = encoding.len() > room;
         encoding.truncate(room, 0, TruncationDirection::Right);
         let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
-        Ok(TokenizedText { ids: encoding.get_ids().to_vec(), truncated })
+        match encoding.get_ids() {
+            [] => Err(TextError::NoToken { text: shortened() }),
+            ids => Ok(TokenizedText { ids: ids.to_vec(), truncated }),
+        }
     }
 }
 
@@ -125,6 +131,12 @@ mod tests {
         assert_eq!(tokenizer.encode(&["good food"], 3)?[0].ids.len(), 3);
         assert!(tokenizer.encode(&["good food"], 3)?[0].truncated);
         assert!(!tokenizer.encode(&["good"], 3)?[0].truncated);
+        // Without special tokens, a text may vanish.
+        let bare = br#"{"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
+            "model": {"type": "WordLevel", "vocab": {"good": 0}, "unk_token": "good"}}"#;
+        let bare = Tokenizer::from_json(bare)?;
+        assert_eq!(bare.encode(&["good"], 3)?[0].ids, [0]);
+        assert!(matches!(bare.encode(&[" "], 3), Err(TextError::NoToken { .. })));
         assert!(matches!(Tokenizer::from_json(b"{"), Err(TextError::Unreadable(_))));
         assert!(matches!(Tokenizer::from_json(b"{}"), Err(TextError::Unreadable(_))));
         Ok(())

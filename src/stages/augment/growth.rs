@@ -13,8 +13,8 @@ use crate::table::{DataSet, Example};
 pub(super) struct Growth<'a> {
     seed: u64,
     originals: Vec<&'a Example>,
-    /// How many copies each method has numbered so far.
-    numbered: BTreeMap<&'static str, usize>,
+    /// The last copy that each method has numbered so far, an earlier stage's included.
+    numbered: BTreeMap<String, usize>,
     // Texts are normalised. The sets are only asked for members; their order reaches nothing.
     held_out: HashSet<String>,
     train: HashSet<String>,
@@ -31,7 +31,7 @@ impl<'a> Growth<'a> {
         Growth {
             seed,
             originals: data.train.iter().filter(|example| example.method.is_none()).collect(),
-            numbered: BTreeMap::new(),
+            numbered: numbered(&data.train),
             held_out: texts(&data.dev).into_iter().chain(texts(&data.test)).collect(),
             train: texts(&data.train),
             ids: data.train.iter().map(|example| example.id.clone()).collect(),
@@ -69,8 +69,8 @@ impl<'a> Growth<'a> {
         copies: usize,
         generator: &dyn Generator,
     ) -> Vec<Example> {
-        // A second entry of the same method numbers its copies on, so that no id and no random stream comes twice.
-        let numbered = self.numbered.entry(name).or_default();
+        // A second entry of the same method, or a second stage, numbers its copies on: no id and no random stream comes twice.
+        let numbered = self.numbered.entry(name.to_owned()).or_default();
         let numbers = *numbered + 1..=*numbered + copies;
         *numbered += copies;
         let seed = self.seed;
@@ -83,7 +83,7 @@ impl<'a> Growth<'a> {
                 let mut random = stream(seed, &["augment", name, &original.id], copy as u64);
                 let generated = generator.generate(original, &mut random)?;
                 Some(Example {
-                    id: format!("{}+{name}-{copy}", original.id),
+                    id: format!("{}{MADE}{name}{COPY}{copy}", original.id),
                     text: generated.text,
                     label: original.label,
                     parents: std::iter::once(original.id.clone()).chain(generated.other_parents).collect(),
@@ -110,6 +110,25 @@ impl<'a> Growth<'a> {
         self.ids.insert(example.id.clone());
         self.train.insert(text)
     }
+}
+
+/// What stands in a made example's id between its original's id, the method and the number of the copy.
+const MADE: char = '+';
+const COPY: char = '-';
+
+/// Returns the last number that each method has given in a train set.
+fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
+    let mut last = BTreeMap::new();
+    for example in train.iter().filter(|example| example.method.is_some()) {
+        let made = example.id.rsplit_once(MADE).and_then(|(_, made)| made.rsplit_once(COPY));
+        let Some((name, copy)) = made.and_then(|(name, copy)| Some((name, copy.parse::<usize>().ok()?)))
+        else {
+            continue;
+        };
+        let last = last.entry(name.to_owned()).or_default();
+        *last = copy.max(*last);
+    }
+    last
 }
 
 #[cfg(test)]
@@ -200,9 +219,15 @@ mod tests {
     fn made_texts_are_no_originals_for_the_next_stage() {
         let mut data = data();
         let made = Growth::of(&data, 13).grow("append", "{}", 1, &Appender);
-        data.train.extend(made);
-        assert_eq!(Growth::of(&data, 13).originals().len(), 40);
+        data.train.extend(made.clone());
         let mut again = Growth::of(&data, 13);
-        assert!(again.grow("append", "{}", 1, &Appender).is_empty(), "the same texts are not made twice");
+        assert_eq!(again.originals().len(), 40);
+        // Two stages of one method make what one with both copies makes.
+        let more = again.grow("append", "{}", 1, &Appender);
+        data.train.truncate(40);
+        let both = Growth::of(&data, 13).grow("append", "{}", 2, &Appender);
+        assert!(!more.is_empty());
+        assert_eq!(more, both.into_iter().filter(|e| e.id.ends_with("-2")).collect::<Vec<_>>());
+        assert!(made.iter().all(|e| e.id.ends_with("-1")));
     }
 }

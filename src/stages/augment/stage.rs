@@ -12,7 +12,7 @@ use crate::stages::stage::{
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
-        1
+        2
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

@@ -44,7 +44,7 @@ fn default_split() -> Split {
 
 impl Stage for Evaluate {
     fn code_version(&self) -> u32 {
-        1
+        2
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

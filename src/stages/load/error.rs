@@ -29,6 +29,11 @@ pub enum LoadError {
     )]
     #[diagnostic(help("ask for a larger `split.{split}`, or leave it out"))]
     EmptySplit { split: &'static str, asked: f64, rows: usize },
+    #[error(
+        "`split.{split}` asks for {asked} rows, and {possible} can be given: every class keeps one for train"
+    )]
+    #[diagnostic(help("ask for fewer rows, or bring more"))]
+    SplitTooLarge { split: &'static str, asked: f64, possible: usize },
     #[error("duplicate texts: {count}, such as\n{shown}")]
     #[diagnostic(help(
         "a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all"

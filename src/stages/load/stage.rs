@@ -195,8 +195,17 @@ impl Load {
         let mut taken = vec![0; labels.len()];
         for (to, name, asked) in [(Split::Test, "test", sizes.test), (Split::Dev, "dev", sizes.dev)] {
             let quotas = quotas(&counts, &free, rows_of(asked, all.len()));
-            if asked > 0.0 && quotas.iter().sum::<usize>() == 0 {
+            let (given, wanted) = (quotas.iter().sum::<usize>(), rows_of(asked, all.len()));
+            if asked >= 1.0 && given < wanted {
+                return Err(LoadError::SplitTooLarge { split: name, asked, possible: given });
+            }
+            if asked > 0.0 && given == 0 {
                 return Err(LoadError::EmptySplit { split: name, asked, rows: all.len() });
+            }
+            if given < wanted {
+                ctx.warn(&format!(
+                    "{name} has {given} rows in place of {wanted}: every class keeps one for train"
+                ));
             }
             for (class, quota) in quotas.into_iter().enumerate() {
                 for &row in orders[class].iter().skip(taken[class]).take(quota) {

@@ -148,6 +148,10 @@ fn what_is_not_there_is_named() -> Outcome {
     );
     let empty = message(r#"{"path": "a.csv", "split": {"dev": 0.1}}"#);
     assert!(empty.starts_with("the dev split would be empty: 0.1 of 4 rows"), "{empty}");
+    let large = message(r#"{"path": "a.csv", "split": {"test": 3}}"#);
+    assert!(large.starts_with("`split.test` asks for 3 rows, and 2 can be given"), "{large}");
+    load(&ctx, r#"{"path": "a.csv", "split": {"test": 0.7}}"#)?;
+    assert!(ctx.said().contains("test has 2 rows in place of 3"), "{}", ctx.said());
     ctx.file("one.csv", "text,label\none,a\ntwo,a\n")?;
     assert!(message(r#"{"path": "one.csv"}"#).starts_with("there is only one class, `a`"));
     assert!(message(r#"{"path": "a.csv", "label": "lable"}"#).contains("did you mean `label`?"));

@@ -177,7 +177,7 @@ pub struct ReduceOnPlateau {
     /// What the learning rate is multiplied with.
     #[serde(default = "default_factor")]
     pub factor: f64,
-    /// Epochs without improvement that are borne.
+    /// Epochs without improvement that are borne: the rate falls after one more, as in PyTorch.
     #[serde(default = "default_patience")]
     pub patience: u32,
     /// The least change that counts as one.
@@ -273,7 +273,7 @@ pub struct EarlyStopping {
     /// The dev metric.
     #[serde(default)]
     pub metric: Metric,
-    /// Epochs without improvement that are borne.
+    /// Training stops after this many epochs without improvement.
     #[serde(default = "default_stopping_patience")]
     pub patience: u32,
     /// The least change that counts as improvement.

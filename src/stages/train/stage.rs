@@ -18,6 +18,9 @@ use crate::table::DataSet;
 pub enum TrainError {
     #[error("`class_weights` names `{name}`, which is no label of the data; the labels are {labels}")]
     UnknownClass { name: String, labels: String },
+    #[error("`class_weights` has no weight for the label `{name}`")]
+    #[diagnostic(help("give every label of the data a weight, 1 where it should count as it is"))]
+    MissingClass { name: String },
     #[error("`freeze` leaves nothing to train")]
     #[diagnostic(help(
         "the head's parameters start with `classifier`; take the pattern that matches them away"
@@ -38,7 +41,7 @@ pub enum TrainError {
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        1
+        2
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -144,11 +147,12 @@ impl Stage for Train {
 impl Train {
     fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
         let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
-        match weights.keys().find(|name| !data.labels.contains(name)) {
+        if let Some(name) = weights.keys().find(|name| !data.labels.contains(name)) {
+            return Err(TrainError::UnknownClass { name: name.clone(), labels: data.labels.join(", ") });
+        }
+        match data.labels.iter().find(|label| !weights.contains_key(*label)) {
+            Some(name) => Err(TrainError::MissingClass { name: name.clone() }),
             None => Ok(()),
-            Some(name) => {
-                Err(TrainError::UnknownClass { name: name.clone(), labels: data.labels.join(", ") })
-            }
         }
     }
 }
