@@ -10,6 +10,15 @@ use super::runtime::RuntimeError;
 /// The oldest ONNX Runtime that `pipe` runs on, as (major, minor).
 pub const OLDEST: (u32, u32) = (1, 19);
 
+/// The library beside ONNX Runtime's own that holds the CUDA execution provider.
+pub const CUDA_PROVIDER: &str = if cfg!(windows) {
+    "onnxruntime_providers_cuda.dll"
+} else if cfg!(target_os = "macos") {
+    "libonnxruntime_providers_cuda.dylib"
+} else {
+    "libonnxruntime_providers_cuda.so"
+};
+
 /// Checks that a file is a whole shared library for this machine, and returns the version of the ONNX Runtime in it.
 pub fn version(path: &Path) -> Result<String, RuntimeError> {
     check_file(path)?;

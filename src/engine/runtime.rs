@@ -117,7 +117,10 @@ impl Runtime {
         if let Some(path) = named()? {
             let version = library::version(&path)?;
             let digest = Some(memo::digest_of(&path)?);
-            return Ok(RuntimeIdentity { version, path: Some(path), digest });
+            let has_cuda = path.with_file_name(library::CUDA_PROVIDER).is_file();
+            let identity = RuntimeIdentity { version, path: Some(path), digest };
+            refuse_cuda(device, has_cuda, &identity.describe())?;
+            return Ok(identity);
         }
         refuse_cuda(device, false, "the ONNX Runtime that `pipe` installs")?;
         Ok(RuntimeIdentity {
