@@ -330,50 +330,85 @@ impl Graph {
         Ok(self.apply(LayerNormalization { epsilon }, &[x, gamma, beta])?[0])
     }
 
-    /// Multi-head attention: queries `[B·Lq, H]`, keys and values `[B·L, H]`, mask `[B, L]` (i64, 0 hides) → `[B·Lq, H]`.
-    /// Lq is L, or 1 where `single_query` says that only the first token asks.
-    pub fn attention(
-        &mut self,
-        qkv: [Var; 3],
-        mask: Var,
-        heads: usize,
-        single_query: bool,
-        at: DropoutAt,
-    ) -> Built {
-        let [q, k, v] = qkv;
-        check_heads(self.fact(q), self.fact(mask), heads)?;
+    /// Multi-head attention: queries, keys and values `[B·L, H]`, mask `[B, L]` (i64, 0 hides) → `[B·L, H]`.
+    pub fn attention(&mut self, qkv: [Var; 3], mask: Var, heads: usize, at: DropoutAt) -> Built {
+        let (hidden, width) = check_heads(self.fact(qkv[0]), self.fact(mask), heads)?;
         if self.kernels() == Kernels::Fused {
             let key = at.key();
             let rate = if key.is_some() { at.rate } else { 0.0 };
-            let inputs = [Some(q), Some(k), Some(v), Some(mask), key];
+            let inputs = [Some(qkv[0]), Some(qkv[1]), Some(qkv[2]), Some(mask), key];
             return Ok(self.apply_optional(Attention { heads, rate, site: at.site }, &inputs)?[0]);
         }
-        let Dim::Fixed(hidden) = self.fact(q).shape[1] else {
-            return Err(ShapeError("attention wants a known width".to_owned()));
-        };
-        let width = hidden / heads;
-        let mut by_head = |x: Var, single: bool| -> Built {
-            let rows =
-                if single { self.reshape(x, &[-1, 1, hidden as i64])? } else { self.split_rows(x, mask)? };
+        let mut by_head = |x: Var| -> Built {
+            let rows = self.split_rows(x, mask)?; // [B, L, H]
             let heads = self.reshape(rows, &[0, 0, heads as i64, width as i64])?;
-            self.transpose(heads, &[0, 2, 1, 3])
+            self.transpose(heads, &[0, 2, 1, 3]) // [B, heads, L, d]
         };
-        let (q, k, v) = (by_head(q, single_query)?, by_head(k, false)?, by_head(v, false)?);
+        let (q, k, v) = (by_head(qkv[0])?, by_head(qkv[1])?, by_head(qkv[2])?);
         let k_transposed = self.transpose_last(k)?;
-        let scores = self.matmul(q, k_transposed)?;
+        let scores = self.matmul(q, k_transposed)?; // [B, heads, L, L]
+        let probabilities = self.attention_probabilities(scores, width, mask, &[1, 2])?;
+        let probabilities = self.dropout(probabilities, at)?;
+        let context = self.matmul(probabilities, v)?;
+        let context = self.transpose(context, &[0, 2, 1, 3])?;
+        self.reshape(context, &[-1, hidden as i64])
+    }
+
+    /// Multi-head attention with one query a text: queries `[B, H]`, rows `[B·L, H]`, of which `key` and `value` (a weight `[H, H]` and a
+    /// bias `[H]` each) would make keys and values, mask `[B, L]` (i64, 0 hides) → `[B, H]`.
+    ///
+    /// The products are taken in another order than in [`Graph::attention`], q·(W·x + b) as (Wᵀ·q)·x + q·b and Σ p·(W·x + b) as
+    /// W·(Σ p·x) + b·Σ p, so that no weight is multiplied with every row.
+    pub fn attention_of_one(
+        &mut self,
+        q: Var,
+        rows: Var,
+        [key, value]: [(Var, Var); 2],
+        mask: Var,
+        heads: usize,
+        at: DropoutAt,
+    ) -> Built {
+        let (hidden, width) = check_heads(self.fact(q), self.fact(mask), heads)?;
+        let (heads, width_of_head) = (heads as i64, width as i64);
+        let x = self.split_rows(rows, mask)?; // [B, L, H]
+        let q = self.reshape(q, &[-1, heads, width_of_head])?;
+        let q = self.transpose(q, &[1, 0, 2])?; // [heads, B, d]
+        let weight = self.reshape(key.0, &[heads, width_of_head, hidden as i64])?;
+        let asked = self.matmul(q, weight)?; // [heads, B, H]
+        let asked = self.transpose(asked, &[1, 0, 2])?; // [B, heads, H]
+        let x_transposed = self.transpose_last(x)?;
+        let scores = self.matmul(asked, x_transposed)?; // [B, heads, L]
+        // The same for every key, and so without effect but on the bias's own (vanishing) gradient.
+        let bias = self.reshape(key.1, &[heads, width_of_head, 1])?;
+        let shift = self.matmul(q, bias)?; // [heads, B, 1]
+        let shift = self.transpose(shift, &[1, 0, 2])?;
+        let scores = self.add(scores, shift)?;
+        let probabilities = self.attention_probabilities(scores, width, mask, &[1])?;
+        let probabilities = self.dropout(probabilities, at)?; // [B, heads, L]
+        let seen = self.matmul(probabilities, x)?; // [B, heads, H]
+        let seen = self.transpose(seen, &[1, 0, 2])?; // [heads, B, H]
+        let weight = self.reshape(value.0, &[heads, width_of_head, hidden as i64])?;
+        let weight = self.transpose_last(weight)?;
+        let context = self.matmul(seen, weight)?; // [heads, B, d]
+        let context = self.transpose(context, &[1, 0, 2])?; // [B, heads, d]
+        let share = self.reduce_sum(probabilities, &[2], true)?; // [B, heads, 1]
+        let bias = self.reshape(value.1, &[1, heads, width_of_head])?;
+        let bias = self.mul(share, bias)?;
+        let context = self.add(context, bias)?;
+        self.reshape(context, &[-1, hidden as i64])
+    }
+
+    /// Softmax over the visible keys: scores before scaling `[B, ..., L]` and mask `[B, L]`, which gets new axes at `axes`.
+    fn attention_probabilities(&mut self, scores: Var, width: usize, mask: Var, axes: &[usize]) -> Built {
         let scale = self.scalar(1.0 / (width as f32).sqrt());
         let scores = self.mul(scores, scale)?;
         let hidden_key = self.constant(Constant::I64(vec![1], vec![0]));
         let hides = self.equal(mask, hidden_key)?;
         let (low, zero) = (self.scalar(f32::MIN), self.scalar(0.0));
         let additive = self.choose(hides, low, zero)?;
-        let additive = self.unsqueeze(additive, &[1, 2])?;
+        let additive = self.unsqueeze(additive, axes)?;
         let scores = self.add(scores, additive)?;
-        let probabilities = self.softmax(scores)?;
-        let probabilities = self.dropout(probabilities, at)?;
-        let context = self.matmul(probabilities, v)?;
-        let context = self.transpose(context, &[0, 2, 1, 3])?;
-        self.reshape(context, &[-1, hidden as i64])
+        self.softmax(scores)
     }
 
     /// The cross-entropy −Σ targets·log softmax(logits): logits and targets `[B, K]` → a scalar. The targets carry class weights,

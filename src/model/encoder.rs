@@ -2,7 +2,7 @@
 //!
 //! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `V` rows of the word table, `K` classes.
 //! Hidden states are rows `[T, H]` throughout. A head that reads only the first token needs only that token's row of the last layer, so
-//! that layer computes keys and values for all rows and everything else for `B` of them; the numbers are the same.
+//! that layer is computed for `B` of them, whose queries look at all rows; the numbers are the same but for rounding.
 
 use crate::engine::build::DropoutAt;
 use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
@@ -180,10 +180,17 @@ impl<'a> Builder<'a> {
         let names = names::layer(self.config.architecture, index);
         let asking = if first_token_only { self.first_tokens(x)? } else { x };
         let q = self.linear(asking, &names.query, hidden, hidden)?;
-        let k = self.linear(x, &names.key, hidden, hidden)?;
-        let v = self.linear(x, &names.value, hidden, hidden)?;
         let at = self.dropout_at(self.config.attention_dropout);
-        let context = self.g.attention([q, k, v], self.mask, self.config.heads, first_token_only, at)?;
+        let (mask, heads) = (self.mask, self.config.heads);
+        let context = if first_token_only {
+            let made = [&names.key, &names.value]
+                .map(|module| (self.weight(module, hidden, hidden), self.bias(module, hidden)));
+            self.g.attention_of_one(q, x, made, mask, heads, at)?
+        } else {
+            let k = self.linear(x, &names.key, hidden, hidden)?;
+            let v = self.linear(x, &names.value, hidden, hidden)?;
+            self.g.attention([q, k, v], mask, heads, at)?
+        };
         let (attended, bias) = self.linear_apart(context, &names.attention_output, hidden, hidden)?;
         // DistilBERT has no dropout here.
         let rate = if self.config.architecture == Architecture::DistilBert {

@@ -1,5 +1,6 @@
 //! Multi-head attention of one head of one text, and its gradient. The products are small, so they run here, on strided rows, and
 //! nothing is transposed or copied in memory but one head's keys or values.
+#![expect(unsafe_code, reason = "bounds checks in the innermost loop cost as much as its work")]
 
 use super::math::exp;
 use super::parallel::{Shared, with_scratch};
@@ -12,10 +13,8 @@ pub struct Sizes {
     /// H, the width of a row.
     pub hidden: usize,
     pub heads: usize,
-    /// Lq, the queries of a text.
-    pub queries: usize,
-    /// L, the keys of a text.
-    pub keys: usize,
+    /// L, the tokens of a text.
+    pub length: usize,
 }
 
 impl Sizes {
@@ -24,20 +23,20 @@ impl Sizes {
         self.hidden / self.heads
     }
 
-    fn padded_keys(self) -> usize {
-        self.keys.next_multiple_of(BLOCK)
+    fn padded_length(self) -> usize {
+        self.length.next_multiple_of(BLOCK)
     }
 
-    /// Where the rows of text `part / heads` start, in elements of `[B·rows, H]`, at the columns of head `part % heads`.
-    fn start(self, part: usize, rows: usize) -> usize {
-        part / self.heads * rows * self.hidden + part % self.heads * self.width()
+    /// Where the rows of text `part / heads` start, in elements of `[B·L, H]`, at the columns of head `part % heads`.
+    fn start(self, part: usize) -> usize {
+        part / self.heads * self.length * self.hidden + part % self.heads * self.width()
     }
 }
 
 /// The columns that a product computes at once.
 const BLOCK: usize = 16;
 /// The rows that a product computes at once.
-const ROWS: usize = 4;
+const ROWS: usize = 6;
 
 /// A matrix in a slice: element (i, j) at i·row + j·column.
 #[derive(Clone, Copy)]
@@ -72,30 +71,13 @@ fn product(
         let mut row = 0;
         while row < m {
             let rows = ROWS.min(m - row);
-            let mut sums = [[0.0f32; BLOCK]; ROWS];
             // Rows beyond the last are computed from the last and dropped: the inner loop stays without branches.
             let offsets: [usize; ROWS] = std::array::from_fn(|i| (row + i.min(rows - 1)) * a.row);
-            if width == BLOCK || b.padded {
-                for inner in 0..k {
-                    let start = inner * b.row + column;
-                    let values = &b.data[start..start + BLOCK];
-                    for i in 0..ROWS {
-                        let factor = a.data[offsets[i] + inner * a.column];
-                        for j in 0..BLOCK {
-                            sums[i][j] = factor.mul_add(values[j], sums[i][j]);
-                        }
-                    }
-                }
+            let sums = if width == BLOCK || b.padded {
+                whole_block(k, a, offsets, b, column)
             } else {
-                for inner in 0..k {
-                    for i in 0..ROWS {
-                        let factor = a.data[offsets[i] + inner * a.column];
-                        for j in 0..width {
-                            sums[i][j] = factor.mul_add(b.data[inner * b.row + column + j], sums[i][j]);
-                        }
-                    }
-                }
-            }
+                part_of_block(k, a, offsets, b, column, width)
+            };
             for (i, sums) in sums.iter().enumerate().take(rows) {
                 store(row + i, column, &sums[..width]);
             }
@@ -105,18 +87,70 @@ fn product(
     }
 }
 
+/// The sums of a block of [`BLOCK`] columns. They are a value of this function's own, so that they can stay in registers.
+#[inline(always)]
+fn whole_block(
+    k: usize,
+    a: Strided<'_>,
+    offsets: [usize; ROWS],
+    b: Rows<'_>,
+    column: usize,
+) -> [[f32; BLOCK]; ROWS] {
+    let mut sums = [[0.0f32; BLOCK]; ROWS];
+    if k == 0 {
+        return sums;
+    }
+    assert!((k - 1) * b.row + column + BLOCK <= b.data.len());
+    assert!(offsets.iter().all(|offset| offset + (k - 1) * a.column < a.data.len()));
+    for inner in 0..k {
+        let start = inner * b.row + column;
+        for i in 0..ROWS {
+            // SAFETY: `inner` is below `k`, and the assertions cover the last of its places.
+            let factor = unsafe { *a.data.get_unchecked(offsets[i] + inner * a.column) };
+            for j in 0..BLOCK {
+                // SAFETY: as above.
+                let value = unsafe { *b.data.get_unchecked(start + j) };
+                sums[i][j] = factor.mul_add(value, sums[i][j]);
+            }
+        }
+    }
+    sums
+}
+
+/// The sums of the last columns, fewer than a block.
+#[inline(always)]
+fn part_of_block(
+    k: usize,
+    a: Strided<'_>,
+    offsets: [usize; ROWS],
+    b: Rows<'_>,
+    column: usize,
+    width: usize,
+) -> [[f32; BLOCK]; ROWS] {
+    let mut sums = [[0.0f32; BLOCK]; ROWS];
+    for inner in 0..k {
+        for (sums, offset) in sums.iter_mut().zip(offsets) {
+            let factor = a.data[offset + inner * a.column];
+            for j in 0..width {
+                sums[j] = factor.mul_add(b.data[inner * b.row + column + j], sums[j]);
+            }
+        }
+    }
+    sums
+}
+
 /// Writes one head's rows `[L, d]` transposed, as `[d, padded L]` with zeros behind each row.
 #[inline(always)]
 fn transpose_head(source: &[f32], sizes: Sizes, target: &mut [f32]) {
-    let (width, padded) = (sizes.width(), sizes.padded_keys());
+    let (width, padded) = (sizes.width(), sizes.padded_length());
     for (column, target) in target.chunks_exact_mut(padded).enumerate().take(width) {
         for (row, value) in target.iter_mut().enumerate() {
-            *value = if row < sizes.keys { source[row * sizes.hidden + column] } else { 0.0 };
+            *value = if row < sizes.length { source[row * sizes.hidden + column] } else { 0.0 };
         }
     }
 }
 
-/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`; probabilities is the part's `[Lq, L]`.
+/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`; probabilities is the part's `[L, L]`.
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 pub fn forward(
     sizes: Sizes,
@@ -129,7 +163,7 @@ pub fn forward(
     context: &Shared<'_, f32>,
     probabilities: &mut [f32],
 ) {
-    with_scratch(sizes.width() * sizes.padded_keys() + sizes.queries * sizes.keys, |scratch| {
+    with_scratch(sizes.width() * sizes.padded_length() + sizes.length * sizes.length, |scratch| {
         forward_with(sizes, part, queries, keys, values, mask, key, context, probabilities, scratch);
     });
 }
@@ -147,7 +181,7 @@ pub fn backward(
     key: Option<MaskKey>,
     gradients: [&Shared<'_, f32>; 3],
 ) {
-    with_scratch(sizes.width() * sizes.padded_keys() + 2 * sizes.queries * sizes.keys, |scratch| {
+    with_scratch(sizes.width() * sizes.padded_length() + 2 * sizes.length * sizes.length, |scratch| {
         backward_with(sizes, part, queries, keys, values, probabilities, d_context, key, gradients, scratch);
     });
 }
@@ -166,15 +200,15 @@ fn forward_with(
     probabilities: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let (width, length, padded) = (sizes.width(), sizes.keys, sizes.padded_keys());
-    let (queries, keys, values) =
-        (&queries[sizes.start(part, sizes.queries)..], &keys[sizes.start(part, length)..], &values[sizes.start(part, length)..]);
+    let (width, length, padded) = (sizes.width(), sizes.length, sizes.padded_length());
+    let start = sizes.start(part);
+    let (queries, keys, values) = (&queries[start..], &keys[start..], &values[start..]);
     let scale = 1.0 / (width as f32).sqrt();
     let (keys_transposed, dropped) = scratch.split_at_mut(width * padded);
     transpose_head(keys, sizes, keys_transposed);
     let a = Strided { data: queries, row: sizes.hidden, column: 1 };
     let b = Rows { data: keys_transposed, row: padded, padded: true };
-    product(sizes.queries, length, width, a, b, |row, column, sums| {
+    product(length, length, width, a, b, |row, column, sums| {
         for (score, sum) in probabilities[row * length + column..].iter_mut().zip(sums) {
             *score = sum * scale;
         }
@@ -185,14 +219,13 @@ fn forward_with(
     let weights = match key {
         None => &*probabilities,
         Some(key) => {
-            drop_elements(key, part * sizes.queries * length, probabilities, dropped);
+            drop_elements(key, part * length * length, probabilities, dropped);
             &*dropped
         }
     };
     let a = Strided { data: weights, row: length, column: 1 };
     let b = Rows { data: values, row: sizes.hidden, padded: false };
-    let start = sizes.start(part, sizes.queries);
-    product(sizes.queries, width, length, a, b, |row, column, sums| {
+    product(length, width, length, a, b, |row, column, sums| {
         let first = start + row * sizes.hidden + column;
         // SAFETY: each part writes its own rows and columns.
         unsafe { context.range(first..first + sums.len()) }.copy_from_slice(sums);
@@ -212,19 +245,19 @@ fn backward_with(
     gradients: [&Shared<'_, f32>; 3],
     scratch: &mut [f32],
 ) {
-    let (width, length, padded) = (sizes.width(), sizes.keys, sizes.padded_keys());
-    let (query_start, key_start) = (sizes.start(part, sizes.queries), sizes.start(part, length));
-    let (queries, keys, values) = (&queries[query_start..], &keys[key_start..], &values[key_start..]);
-    let d_context = &d_context[query_start..];
+    let (width, length, padded) = (sizes.width(), sizes.length, sizes.padded_length());
+    let start = sizes.start(part);
+    let (queries, keys, values, d_context) =
+        (&queries[start..], &keys[start..], &values[start..], &d_context[start..]);
     let scale = 1.0 / (width as f32).sqrt();
-    let count = sizes.queries * length;
+    let count = length * length;
     let (values_transposed, rest) = scratch.split_at_mut(width * padded);
     let (dropped, d_scores) = rest.split_at_mut(count);
     match key {
         None => dropped.copy_from_slice(probabilities),
         Some(key) => drop_elements(key, part * count, probabilities, dropped),
     }
-    let write = |gradient: &Shared<'_, f32>, start: usize, row: usize, column: usize, sums: &[f32]| {
+    let write = |gradient: &Shared<'_, f32>, row: usize, column: usize, sums: &[f32]| {
         let first = start + row * sizes.hidden + column;
         // SAFETY: each part writes its own rows and columns.
         unsafe { gradient.range(first..first + sums.len()) }.copy_from_slice(sums);
@@ -232,12 +265,12 @@ fn backward_with(
     // dV = P̃ᵀ·dO
     let a = Strided { data: dropped, row: 1, column: length };
     let b = Rows { data: d_context, row: sizes.hidden, padded: false };
-    product(length, width, sizes.queries, a, b, |row, column, sums| write(gradients[2], key_start, row, column, sums));
+    product(length, width, length, a, b, |row, column, sums| write(gradients[2], row, column, sums));
     // dP̃ = dO·Vᵀ
     transpose_head(values, sizes, values_transposed);
     let a = Strided { data: d_context, row: sizes.hidden, column: 1 };
     let b = Rows { data: values_transposed, row: padded, padded: true };
-    product(sizes.queries, length, width, a, b, |row, column, sums| {
+    product(length, length, width, a, b, |row, column, sums| {
         d_scores[row * length + column..][..sums.len()].copy_from_slice(sums);
     });
     if let Some(key) = key {
@@ -256,10 +289,10 @@ fn backward_with(
     // dQ = dS·K, dK = dSᵀ·Q
     let a = Strided { data: d_scores, row: length, column: 1 };
     let b = Rows { data: keys, row: sizes.hidden, padded: false };
-    product(sizes.queries, width, length, a, b, |row, column, sums| write(gradients[0], query_start, row, column, sums));
+    product(length, width, length, a, b, |row, column, sums| write(gradients[0], row, column, sums));
     let a = Strided { data: d_scores, row: 1, column: length };
     let b = Rows { data: queries, row: sizes.hidden, padded: false };
-    product(length, width, sizes.queries, a, b, |row, column, sums| write(gradients[1], key_start, row, column, sums));
+    product(length, width, length, a, b, |row, column, sums| write(gradients[1], row, column, sums));
 }
 }
 

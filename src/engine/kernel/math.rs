@@ -9,7 +9,8 @@ pub fn exp(x: f32) -> f32 {
     // e^x = 2^n·e^r with n = round(x/ln 2); adding and subtracting 1.5·2²³ rounds.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-87.0, 88.4);
-    let n = clamped.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let rounded = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
     // ln 2 in two parts, of which the first times any n is exact.
     let r = n.mul_add(-0.693_359_4, clamped);
     let r = n.mul_add(2.121_944_4e-4, r);
@@ -20,7 +21,8 @@ pub fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 0.5);
     let p = p.mul_add(r, 1.0);
     let p = p.mul_add(r, 1.0);
-    let power = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    // The low bits of the rounded sum are n; a conversion to an integer would leave the vector lanes.
+    let power = f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { p * power }
 }
 

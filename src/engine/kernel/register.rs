@@ -150,25 +150,15 @@ fn kernel(compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'stat
     Box::new(compute)
 }
 
-fn attention_sizes(
-    queries: &[usize],
-    keys: &[usize],
-    batch: usize,
-    heads: usize,
-) -> ort::Result<attention::Sizes> {
-    agree("Attention", queries.len() == 2 && keys.len() == 2 && queries[1] == keys[1])?;
-    let hidden = queries[1];
-    if heads == 0
-        || batch == 0
-        || !hidden.is_multiple_of(heads)
-        || !queries[0].is_multiple_of(batch)
-        || !keys[0].is_multiple_of(batch)
-    {
-        return Err(ort::Error::new(format!(
-            "attention of {heads} heads over {queries:?} and {keys:?} in {batch} texts"
-        )));
+fn attention_sizes(rows: &[usize], batch: usize, heads: usize) -> ort::Result<attention::Sizes> {
+    match *rows {
+        [rows, hidden]
+            if heads > 0 && batch > 0 && hidden.is_multiple_of(heads) && rows.is_multiple_of(batch) =>
+        {
+            Ok(attention::Sizes { hidden, heads, length: rows / batch })
+        }
+        _ => Err(ort::Error::new(format!("attention of {heads} heads over {rows:?} in {batch} texts"))),
     }
-    Ok(attention::Sizes { hidden, heads, queries: queries[0] / batch, keys: keys[0] / batch })
 }
 
 fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
@@ -176,15 +166,16 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
     Ok(kernel(move |ctx| {
         let (q, k, v, mask) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
         let key = site.key(optional(ctx, 4)?.as_ref())?;
-        let ((q_shape, q), (k_shape, k), (_, v), (mask_shape, mask)) =
+        let ((q_shape, q), (k_shape, k), (v_shape, v), (mask_shape, mask)) =
             (floats(&q)?, floats(&k)?, floats(&v)?, ints(&mask)?);
-        let sizes = attention_sizes(&q_shape, &k_shape, mask_shape[0], heads)?;
-        agree("Attention", v.len() == k.len() && mask.len() == mask_shape[0] * sizes.keys)?;
+        let sizes = attention_sizes(&q_shape, mask_shape[0], heads)?;
+        let same = k_shape == q_shape && v_shape == q_shape;
+        agree("Attention", same && mask.len() == mask_shape[0] * sizes.length)?;
         let mut context = made(ctx, 0, &q_shape)?;
-        let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.queries, sizes.keys])?;
+        let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.length, sizes.length])?;
         let (context, probabilities) =
             (Shared::new(floats_mut(&mut context)?), Shared::new(floats_mut(&mut probabilities)?));
-        let count = sizes.queries * sizes.keys;
+        let count = sizes.length * sizes.length;
         for_each(ctx, mask_shape[0] * heads, |part| {
             let text = part / heads;
             // SAFETY: each part has its own probabilities.
@@ -195,7 +186,7 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
                 q,
                 k,
                 v,
-                &mask[text * sizes.keys..(text + 1) * sizes.keys],
+                &mask[text * sizes.length..(text + 1) * sizes.length],
                 key,
                 &context,
                 own,
@@ -210,23 +201,19 @@ fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel
         let (q, k, v, p, dy) =
             (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
         let key = site.key(optional(ctx, 5)?.as_ref())?;
-        let ((q_shape, q), (k_shape, k), (_, v), (p_shape, p), (_, dy)) =
+        let ((q_shape, q), (k_shape, k), (v_shape, v), (p_shape, p), (_, dy)) =
             (floats(&q)?, floats(&k)?, floats(&v)?, floats(&p)?, floats(&dy)?);
-        let sizes = attention_sizes(&q_shape, &k_shape, p_shape[0], heads)?;
-        agree(
-            "AttentionGrad",
-            v.len() == k.len()
-                && dy.len() == q.len()
-                && p.len() == p_shape[0] * heads * sizes.queries * sizes.keys,
-        )?;
+        let sizes = attention_sizes(&q_shape, p_shape[0], heads)?;
+        let same = k_shape == q_shape && v_shape == q_shape && dy.len() == q.len();
+        let count = sizes.length * sizes.length;
+        agree("AttentionGrad", same && p.len() == p_shape[0] * heads * count)?;
         let (mut dq, mut dk, mut dv) =
-            (made(ctx, 0, &q_shape)?, made(ctx, 1, &k_shape)?, made(ctx, 2, &k_shape)?);
+            (made(ctx, 0, &q_shape)?, made(ctx, 1, &q_shape)?, made(ctx, 2, &q_shape)?);
         let (dq, dk, dv) = (
             Shared::new(floats_mut(&mut dq)?),
             Shared::new(floats_mut(&mut dk)?),
             Shared::new(floats_mut(&mut dv)?),
         );
-        let count = sizes.queries * sizes.keys;
         for_each(ctx, p_shape[0] * heads, |part| {
             attention::backward(
                 sizes,

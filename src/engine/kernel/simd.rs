@@ -63,15 +63,16 @@ pub fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     for (lane, index) in (whole..n).enumerate() {
         lanes[lane] += f(index);
     }
-    fold(lanes)
+    fold(lanes, |a, b| a + b)
 }
 
+/// Joins the lanes, the upper half with the lower one each time.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
+fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
+            lanes[lane] = join(lanes[lane], lanes[lane + width]);
         }
         width /= 2;
     }
@@ -94,5 +95,5 @@ pub fn max_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
     for index in whole..n {
         lanes[0] = larger(lanes[0], f(index));
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, larger)
+    fold(lanes, larger)
 }

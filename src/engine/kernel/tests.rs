@@ -132,7 +132,7 @@ fn columns_do_not_depend_on_their_neighbours() {
 /// The heads of a batch, in either order: each writes its own place and reads no other's.
 #[test]
 fn heads_do_not_depend_on_their_order() {
-    let sizes = attention::Sizes { hidden: 12, heads: 3, queries: 5, keys: 5 };
+    let sizes = attention::Sizes { hidden: 12, heads: 3, length: 5 };
     let (q, k, v, dy) = (numbers(5, 120), numbers(6, 120), numbers(7, 120), numbers(8, 120));
     let mask = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
     let key = Some(MaskKey::new(5, 3, 0.3));

@@ -9,8 +9,8 @@ use crate::engine::onnx::AttributeValue;
 
 /// Multi-head scaled dot-product attention (Vaswani et al. 2017) with dropout on the probabilities.
 ///
-/// Inputs: queries `[B·Lq, H]`, keys and values `[B·L, H]`, mask `[B, L]` (i64, 0 hides a key), dropout key `[1]` (i64, where `rate` > 0).
-/// Outputs: context `[B·Lq, H]`, probabilities before dropout `[B, heads, Lq, L]`.
+/// Inputs: queries, keys and values `[B·L, H]`, mask `[B, L]` (i64, 0 hides a key), dropout key `[1]` (i64, where `rate` > 0).
+/// Outputs: context `[B·L, H]`, probabilities before dropout `[B, heads, L, L]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     pub heads: usize,
@@ -109,15 +109,19 @@ fn present(inputs: &[Option<TensorFact>], index: usize) -> Result<&TensorFact, S
     inputs.get(index).and_then(Option::as_ref).ok_or_else(|| ShapeError(format!("input {index} is missing")))
 }
 
-/// Checks that queries are rows of so many heads and that the mask is one for each text and token.
-pub fn check_heads(queries: &TensorFact, mask: &TensorFact, heads: usize) -> Result<(), ShapeError> {
+/// Checks that queries are rows of so many heads and that the mask is one for each text and token; returns the widths of a row and of a head.
+pub fn check_heads(
+    queries: &TensorFact,
+    mask: &TensorFact,
+    heads: usize,
+) -> Result<(usize, usize), ShapeError> {
     if queries.rank() != 2 || mask.rank() != 2 {
         return Err(ShapeError(format!(
             "attention wants rows and a mask of rank 2, found {queries} and {mask}"
         )));
     }
     match queries.shape[1] {
-        Dim::Fixed(hidden) if heads > 0 && hidden % heads == 0 => Ok(()),
+        Dim::Fixed(hidden) if heads > 0 && hidden % heads == 0 => Ok((hidden, hidden / heads)),
         _ => Err(ShapeError(format!("rows {queries} do not split into {heads} heads"))),
     }
 }
@@ -150,7 +154,7 @@ impl Op for Attention {
         let (queries, mask) = (present(inputs, 0)?, present(inputs, 3)?);
         check_heads(queries, mask, self.heads)?;
         let (batch, length) = (mask.shape[0].clone(), mask.shape[1].clone());
-        let probabilities = vec![batch, Dim::Fixed(self.heads), Dim::Unknown, length];
+        let probabilities = vec![batch, Dim::Fixed(self.heads), length.clone(), length];
         Ok(vec![queries.clone(), TensorFact::f32(probabilities)])
     }
 

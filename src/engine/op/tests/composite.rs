@@ -1,8 +1,9 @@
 //! Samples of the composites that have a fused and a standard form.
 
 use super::harness::{Input, KEY, Numbers, Sample};
-use super::reference::{Attention as Witness, Real, binary, gelu, layer_norm, shaped};
+use super::reference::{Attention as Witness, Real, binary, gelu, layer_norm, matmul, shaped};
 use crate::engine::build::DropoutAt;
+use crate::engine::graph::Constant;
 use crate::engine::kernel::dropout;
 
 pub fn samples() -> Vec<Sample> {
@@ -24,14 +25,8 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
     for (batch, length, hidden, heads) in
         [(1, 1, 4, 1), (2, 5, 8, 2), (3, 17, 24, 2), (2, 19, 64, 2), (1, 33, 12, 3)]
     {
-        for (single, rate, named) in [
-            (false, 0.0, true),
-            (false, 0.3, true),
-            (true, 0.0, true),
-            (true, 0.3, true),
-            (false, 0.3, false),
-        ] {
-            let (queries, site) = (if single { 1 } else { length }, 7);
+        for (rate, named) in [(0.0, true), (0.3, true), (0.3, false)] {
+            let (queries, site) = (length, 7);
             // The texts get shorter one by one; each keeps its first token.
             let mask: Vec<i64> = (0..batch * length)
                 .map(|i| i64::from(i % length == 0 || i % length + 2 * (i / length) < length))
@@ -41,17 +36,13 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
             if rate > 0.0 {
                 witness.factors = factors(site, rate, &[batch, heads, queries, length]).into_iter().collect();
             }
-            let (q, k, v) = (
-                n.real(&[batch * queries, hidden]),
-                n.real(&[batch * length, hidden]),
-                n.real(&[batch * length, hidden]),
-            );
-            let mut inputs = [q, k, v].map(Input::real).to_vec();
+            let one = attention_of_one(n, Witness { queries: 1, ..witness.clone() }, (rate, site), named);
+            samples.push(one);
+            let rows = [batch * length, hidden];
+            let mut inputs = [n.real(&rows), n.real(&rows), n.real(&rows)].map(Input::real).to_vec();
             let mut mask = Input::ints(&[batch, length], &mask);
             if named {
-                inputs[0] = inputs[0].clone().named(0, if single { "B" } else { "T" });
-                inputs[1] = inputs[1].clone().named(0, "T");
-                inputs[2] = inputs[2].clone().named(0, "T");
+                inputs = inputs.into_iter().map(|input| input.named(0, "T")).collect();
                 mask = mask.named(0, "B").named(1, "L");
             }
             inputs.extend([mask, key()]);
@@ -59,19 +50,48 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
                 "Attention",
                 inputs,
                 move |g, x| {
-                    g.attention(
-                        [x[0], x[1], x[2]],
-                        x[3],
-                        heads,
-                        single,
-                        DropoutAt { rate, site, key: Some(x[4]) },
-                    )
+                    let at = DropoutAt { rate, site, key: Some(x[4]) };
+                    g.attention([x[0], x[1], x[2]], x[3], heads, at)
                 },
                 move |x| witness.forward(&x[0], &x[1], &x[2]).0,
             ));
         }
     }
     samples
+}
+
+/// One query a text, the keys and values made of the rows by weights and biases.
+fn attention_of_one(n: &mut Numbers, mut witness: Witness, (rate, site): (f32, u32), named: bool) -> Sample {
+    let Witness { batch, length, hidden, heads, .. } = witness;
+    if rate > 0.0 {
+        witness.factors = factors(site, rate, &[batch, heads, length]).into_iter().collect();
+    }
+    let (square, vector) = ([hidden, hidden], [hidden]);
+    let mut inputs = [n.real(&[batch, hidden]), n.real(&[batch * length, hidden])].map(Input::real).to_vec();
+    let mut mask = Input::ints(&[batch, length], &witness.mask);
+    if named {
+        inputs = inputs.into_iter().zip(["B", "T"]).map(|(input, name)| input.named(0, name)).collect();
+        mask = mask.named(0, "B").named(1, "L");
+    }
+    inputs.extend([n.real(&square), n.real(&square), n.real(&vector)].map(Input::real));
+    inputs.extend([mask, key()]);
+    // The bias of the keys has no effect, and a gradient of rounding only; so it is no input here.
+    const KEY_BIAS: f32 = 0.25;
+    Sample::new(
+        "MatMul",
+        inputs,
+        move |g, x| {
+            let at = DropoutAt { rate, site, key: Some(x[6]) };
+            let bias = g.constant(Constant::F32(vec![hidden], vec![KEY_BIAS; hidden]));
+            g.attention_of_one(x[0], x[1], [(x[2], bias), (x[3], x[4])], x[5], heads, at)
+        },
+        move |x| {
+            let product = |weight: &Real| matmul(&x[1], &weight.t().to_owned());
+            let keys = product(&x[2]).mapv(|x| x + f64::from(KEY_BIAS));
+            let values = binary(&product(&x[3]), &x[4], |x, bias| x + bias);
+            witness.forward(&x[0], &keys, &values).0
+        },
+    )
 }
 
 fn gelus(n: &mut Numbers) -> Vec<Sample> {

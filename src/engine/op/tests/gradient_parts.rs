@@ -117,8 +117,8 @@ fn sums(n: &mut Numbers) -> Vec<Sample> {
 
 fn attention_gradients(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (queries, rate) in [(5, 0.0), (5, 0.3), (1, 0.3)] {
-        let site = 4;
+    for rate in [0.0, 0.3] {
+        let (queries, site) = (5, 4);
         let mut witness = Witness {
             batch: 2,
             length: 5,
