@@ -1,7 +1,9 @@
-//! Times whole training steps (loss, gradients, clipping, AdamW) of a MiniLM-sized BERT against PyTorch eager, in turn.
+//! Times whole training steps (loss, gradients, clipping, AdamW) of a MiniLM-sized BERT against PyTorch eager, in turn, and compares the
+//! most memory that both have had.
 //!
 //! `cargo bench --bench train_step -- [--python PYTHON] [--threads N] [--rounds N]`. Without `--python` (an interpreter with what
-//! benches/peers/requirements.txt names) only our own times are printed.
+//! benches/peers/requirements.txt names) only our own figures are printed. Each shape is measured in a pair of processes of its own; while one
+//! side works, the other waits for its input.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,49 +15,82 @@ use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{Algorithm, Device, Group, Kernels, OptimizerConfig, Runtime, SessionTrainer};
 use pipe::model::{Activation, Architecture, Config, Head, Network, NetworkOptions};
 
+type AnyError = Box<dyn std::error::Error>;
+
 /// Distinct tokens of a small data set; PyTorch trains the whole table of 30 522 rows.
 const VOCABULARY: usize = 600;
-const SHAPES: [(usize, usize); 3] = [(8, 32), (16, 64), (16, 128)];
+const SHAPES: [&str; 3] = ["8x32", "16x64", "16x128"];
 const STEPS_PER_ROUND: usize = 5;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |flag: &str| {
         arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1)).cloned()
     };
-    let threads: usize = value("--threads").map_or(Ok(2), |text| text.parse())?;
-    let rounds: usize = value("--rounds").map_or(Ok(5), |text| text.parse())?;
-    let runtime = Runtime::get(Device::Cpu, threads, &Silent)?;
-    let mut out = std::io::stdout().lock();
+    if let Some(shape) = value("--shape") {
+        let threads: usize = value("--threads").map_or(Ok(2), |text| text.parse())?;
+        let rounds: usize = value("--rounds").map_or(Ok(5), |text| text.parse())?;
+        return measure(&shape, threads, rounds, value("--python").as_deref());
+    }
     writeln!(
-        out,
-        "{:>12} {:>10} {:>10} {:>7} {:>11} {:>11}",
-        "batch x len", "pipe ms", "torch ms", "ratio", "pipe ex/s", "torch ex/s"
+        std::io::stdout(),
+        "{:>11} {:>9} {:>9} {:>6} {:>10} {:>10} {:>8} {:>8} {:>6}",
+        "batch x len",
+        "pipe ms",
+        "torch ms",
+        "ratio",
+        "pipe ex/s",
+        "torch ex/s",
+        "pipe MB",
+        "torch MB",
+        "share"
     )?;
-    for (batch, length) in SHAPES {
-        let mut own = Own::new(runtime, batch, length)?;
-        let mut peer =
-            value("--python").map(|python| Peer::new(&python, batch, length, threads)).transpose()?;
-        own.steps(2)?;
-        let (mut own_times, mut peer_times) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            own_times.extend(own.steps(STEPS_PER_ROUND)?);
-            if let Some(peer) = &mut peer {
-                peer_times.extend(peer.steps(STEPS_PER_ROUND)?);
-            }
+    for shape in SHAPES {
+        let status =
+            Command::new(std::env::current_exe()?).args(&arguments[1..]).args(["--shape", shape]).status()?;
+        if !status.success() {
+            return Err(format!("{shape}: {status}").into());
         }
-        let (a, b) = (median(own_times), median(peer_times));
-        let rate = |milliseconds: f64| batch as f64 * 1000.0 / milliseconds;
-        writeln!(
-            out,
-            "{:>12} {a:>10.1} {b:>10.1} {:>7.2} {:>11.1} {:>11.1}",
-            format!("{batch}x{length}"),
-            b / a,
-            rate(a),
-            rate(b)
-        )?;
     }
     Ok(())
+}
+
+/// Measures one shape and prints its line.
+fn measure(shape: &str, threads: usize, rounds: usize, python: Option<&str>) -> Result<(), AnyError> {
+    let (batch, length) = shape.split_once('x').ok_or("a shape is BATCHxLENGTH")?;
+    let (batch, length): (usize, usize) = (batch.parse()?, length.parse()?);
+    let runtime = Runtime::get(Device::Cpu, threads, &Silent)?;
+    let mut own = Own::new(runtime, batch, length)?;
+    let mut peer = python.map(|python| Peer::new(python, batch, length, threads)).transpose()?;
+    own.steps(3)?;
+    let (mut own_times, mut peer_times) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        own_times.extend(own.steps(STEPS_PER_ROUND)?);
+        if let Some(peer) = &mut peer {
+            peer_times.extend(peer.steps(STEPS_PER_ROUND)?);
+        }
+    }
+    let (a, b) = (median(own_times), median(peer_times));
+    let (own_peak, peer_peak) =
+        (peak_mb(), peer.as_mut().and_then(|peer| peer.peak_mb().ok()).unwrap_or(f64::NAN));
+    let rate = |milliseconds: f64| batch as f64 * 1000.0 / milliseconds;
+    writeln!(
+        std::io::stdout(),
+        "{shape:>11} {a:>9.1} {b:>9.1} {:>6.2} {:>10.1} {:>10.1} {own_peak:>8.0} {peer_peak:>8.0} {:>6.2}",
+        b / a,
+        rate(a),
+        rate(b),
+        own_peak / peer_peak
+    )?;
+    Ok(())
+}
+
+/// Returns the most resident memory that this process has had, in MiB; NaN where the system does not say.
+fn peak_mb() -> f64 {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())
+        .map_or(f64::NAN, |kib| kib / 1024.0)
 }
 
 fn median(mut times: Vec<f64>) -> f64 {
@@ -71,11 +106,7 @@ struct Own {
 }
 
 impl Own {
-    fn new(
-        runtime: &'static Runtime,
-        batch: usize,
-        length: usize,
-    ) -> Result<Own, Box<dyn std::error::Error>> {
+    fn new(runtime: &'static Runtime, batch: usize, length: usize) -> Result<Own, AnyError> {
         let config = Config {
             architecture: Architecture::Bert,
             vocabulary: 30_522,
@@ -152,7 +183,7 @@ impl Own {
         Ok(Own { runtime, trainer, feeds, step: 0 })
     }
 
-    fn steps(&mut self, count: usize) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
+    fn steps(&mut self, count: usize) -> Result<Vec<f64>, AnyError> {
         let mut times = Vec::new();
         for _ in 0..count {
             let watch = Stopwatch::start();
@@ -192,20 +223,39 @@ impl Peer {
         let output =
             process.stdout.take().map(BufReader::new).ok_or_else(|| std::io::Error::other("no output"))?;
         let mut peer = Peer { process, input, output };
-        peer.steps(2)?;
+        // What it says of itself, once it is warm.
+        peer.answer()?;
         Ok(peer)
     }
 
     fn steps(&mut self, count: usize) -> std::io::Result<Vec<f64>> {
+        let answer = self.ask(&format!("RUN {count}"))?;
+        let times: Vec<f64> = answer["step_ms"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_f64)
+            .collect();
+        if times.len() == count { Ok(times) } else { Err(std::io::Error::other(answer.to_string())) }
+    }
+
+    fn peak_mb(&mut self) -> std::io::Result<f64> {
+        let answer = self.ask("PEAK")?;
+        answer["peak_rss_mb"].as_f64().ok_or_else(|| std::io::Error::other(answer.to_string()))
+    }
+
+    fn ask(&mut self, command: &str) -> std::io::Result<serde_json::Value> {
         if let Some(input) = &mut self.input {
-            writeln!(input, "RUN {count}")?;
+            writeln!(input, "{command}")?;
             input.flush()?;
         }
+        self.answer()
+    }
+
+    fn answer(&mut self) -> std::io::Result<serde_json::Value> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        let value: serde_json::Value = serde_json::from_str(&line)?;
-        let times = value["step_ms"].as_array().cloned().unwrap_or_default();
-        Ok(times.iter().filter_map(serde_json::Value::as_f64).collect())
+        Ok(serde_json::from_str(&line)?)
     }
 }
 
