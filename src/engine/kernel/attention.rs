@@ -143,9 +143,18 @@ fn part_of_block(
 #[inline(always)]
 fn transpose_head(source: &[f32], sizes: Sizes, target: &mut [f32]) {
     let (width, padded) = (sizes.width(), sizes.padded_length());
-    for (column, target) in target.chunks_exact_mut(padded).enumerate().take(width) {
-        for (row, value) in target.iter_mut().enumerate() {
-            *value = if row < sizes.length { source[row * sizes.hidden + column] } else { 0.0 };
+    for first in (0..padded).step_by(BLOCK) {
+        // A block of rows at a time, so that what is written fills whole lines of the cache.
+        let rows: [&[f32]; BLOCK] = std::array::from_fn(|i| {
+            let start = (first + i).min(sizes.length - 1) * sizes.hidden;
+            &source[start..start + width]
+        });
+        let visible = (sizes.length - first.min(sizes.length)).min(BLOCK);
+        for column in 0..width {
+            let block: [f32; BLOCK] = std::array::from_fn(|i| rows[i][column]);
+            let target = &mut target[column * padded + first..][..BLOCK];
+            target.copy_from_slice(&block);
+            target[visible..].fill(0.0);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The kernels as ONNX Runtime's custom operators.
 
+use std::ops::Range;
+
 use ort::operator::{
     BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
 };
@@ -254,11 +256,44 @@ fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> 
         let ((shape, dy), (_, slope)) = (floats(&dy)?, floats(&slope)?);
         agree("BiasGeluGrad", shape.len() == 2 && slope.len() == dy.len())?;
         let (mut dx, mut db) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape[1..])?);
-        let (dx, db) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut db)?));
-        for_each(ctx, shape[1].div_ceil(gelu::COLUMNS), |part| {
-            gelu::backward(dy, slope, shape[1], part, &dx, &db)
-        })
+        let dx = Shared::new(floats_mut(&mut dx)?);
+        let sums = sum_parts(ctx, shape[0], gelu::ROWS, shape[1], |rows, sums| {
+            let here = rows.start * shape[1]..rows.end * shape[1];
+            // SAFETY: parts are disjoint ranges of rows.
+            let dx = unsafe { dx.range(here.clone()) };
+            gelu::backward(&dy[here.clone()], &slope[here], dx, sums);
+        })?;
+        floats_mut(&mut db)?.copy_from_slice(&sums);
+        Ok(())
     }))
+}
+
+/// Runs `work` for parts of `size` rows, each with `width` sums of its own, and returns the sums added in the order of the parts: the same
+/// for any number of threads. Parts are rows and not columns, because memory is read fastest from end to end.
+fn sum_parts(
+    ctx: &ComputeContext,
+    rows: usize,
+    size: usize,
+    width: usize,
+    work: impl Fn(Range<usize>, &mut [f32]) + Sync + Send,
+) -> ort::Result<Vec<f32>> {
+    let parts = rows.div_ceil(size);
+    let mut partial = vec![0.0; parts * width];
+    {
+        let partial = Shared::new(&mut partial);
+        for_each(ctx, parts, |part| {
+            // SAFETY: each part has its own sums.
+            let sums = unsafe { partial.range(part * width..(part + 1) * width) };
+            work(range(part, size, rows), sums);
+        })?;
+    }
+    let mut total = vec![0.0; width];
+    for part in partial.chunks_exact(width.max(1)) {
+        for (total, value) in total.iter_mut().zip(part) {
+            *total += value;
+        }
+    }
+    Ok(total)
 }
 
 fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
@@ -319,44 +354,25 @@ fn norm_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
         let width = shape[1];
         let (mut dx, mut d_residual) = (made(ctx, 0, &shape)?, made(ctx, 2, &shape)?);
         let (dx, d_residual) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut d_residual)?));
-        let parts = shape[0].div_ceil(norm::ROWS);
-        let mut partial = vec![0.0; parts * 3 * width];
-        {
-            let partial = Shared::new(&mut partial);
-            for_each(ctx, parts, |part| {
-                let rows = range(part, norm::ROWS, shape[0]);
-                let here = rows.start * width..rows.end * width;
-                // SAFETY: parts are disjoint ranges of rows, and each has its own sums.
-                let (dx, d_residual, sums) = unsafe {
-                    (
-                        dx.range(here.clone()),
-                        d_residual.range(here.clone()),
-                        partial.range(part * 3 * width..(part + 1) * 3 * width),
-                    )
-                };
-                norm::backward(
-                    &dy[here.clone()],
-                    &normed[here],
-                    &inverse[rows.clone()],
-                    gamma,
-                    key,
-                    rows.start,
-                    dx,
-                    d_residual,
-                    sums,
-                );
-            })?;
-        }
-        // The parts' sums, added in the order of the parts.
+        let sums = sum_parts(ctx, shape[0], norm::ROWS, 3 * width, |rows, sums| {
+            let here = rows.start * width..rows.end * width;
+            // SAFETY: parts are disjoint ranges of rows.
+            let (dx, d_residual) = unsafe { (dx.range(here.clone()), d_residual.range(here.clone())) };
+            norm::backward(
+                &dy[here.clone()],
+                &normed[here],
+                &inverse[rows.clone()],
+                gamma,
+                key,
+                rows.start,
+                dx,
+                d_residual,
+                sums,
+            );
+        })?;
         for (index, output) in [1, 3, 4].into_iter().enumerate() {
-            let mut total = made(ctx, output, &[width])?;
-            let total = floats_mut(&mut total)?;
-            total.fill(0.0);
-            for part in partial.chunks_exact(3 * width) {
-                for (total, value) in total.iter_mut().zip(&part[index * width..(index + 1) * width]) {
-                    *total += value;
-                }
-            }
+            floats_mut(&mut made(ctx, output, &[width])?)?
+                .copy_from_slice(&sums[index * width..(index + 1) * width]);
         }
         Ok(())
     }))
@@ -388,12 +404,11 @@ fn column_sum_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
         let (shape, x) = floats(&x)?;
         agree("ColumnSum", shape.len() == 2)?;
         let mut y = made(ctx, 0, &shape[1..])?;
-        let y = Shared::new(floats_mut(&mut y)?);
-        for_each(ctx, shape[1].div_ceil(sums::COLUMNS), |part| {
-            let columns = range(part, sums::COLUMNS, shape[1]);
-            // SAFETY: parts are disjoint ranges of columns.
-            sums::columns(x, shape[1], columns.clone(), unsafe { y.range(columns) });
-        })
+        let total = sum_parts(ctx, shape[0], sums::ROWS, shape[1], |rows, sums| {
+            sums::rows(&x[rows.start * shape[1]..rows.end * shape[1]], sums);
+        })?;
+        floats_mut(&mut y)?.copy_from_slice(&total);
+        Ok(())
     }))
 }
 

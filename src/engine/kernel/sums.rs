@@ -5,17 +5,19 @@ use std::ops::Range;
 use super::parallel::Shared;
 use super::simd::vectorized;
 
-/// Columns per part of a sum over rows.
+/// Rows per part of a sum over rows.
+pub const ROWS: usize = 32;
+/// Columns per part of a sum over gathered rows.
 pub const COLUMNS: usize = 128;
 /// Elements per part of a sum of squares.
 pub const SQUARES: usize = 65_536;
 
 vectorized! {
-/// Computes a range of the columns of Σ over the rows of `[T, N]`, in the rows' order.
-pub fn columns(x: &[f32], n: usize, columns: Range<usize>, sums: &mut [f32]) {
+/// Computes the sum of rows, in their order.
+pub fn rows(x: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
-    for row in x.chunks_exact(n) {
-        for (sum, value) in sums.iter_mut().zip(&row[columns.clone()]) {
+    for row in x.chunks_exact(sums.len()) {
+        for (sum, value) in sums.iter_mut().zip(row) {
             *sum += value;
         }
     }
