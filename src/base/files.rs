@@ -1,21 +1,16 @@
 //! Files and folders that appear whole or not at all.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use fs_err as fs;
 
 /// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_atomic_with(path, |file| fs::write(file, bytes))
-}
-
-/// Writes a file atomically, as [`write_atomic`] does; `fill` writes to the temporary file that it is given.
-pub fn write_atomic_with(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(folder)?;
-    fill(file.path())?;
+    let mut file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(folder)?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
@@ -27,11 +22,7 @@ pub fn create_folder_atomic<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)?;
-    let folder = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o777).tempdir_in(parent)?;
-    fill(folder.path())?;
-    sync_tree(folder.path())?;
+    let (parent, folder) = filled(path, fill)?;
     match fs::rename(folder.path(), path) {
         Ok(()) => {
             let _ = folder.keep();
@@ -40,6 +31,42 @@ pub fn create_folder_atomic<E: From<io::Error>>(
         Err(error) => return Err(error.into()),
     }
     Ok(sync_folder(parent)?)
+}
+
+/// Fills a folder as [`create_folder_atomic`] does, and puts it in the place of one that is there: the old one stays until the new
+/// one is whole and on the disk. The caller keeps others from doing the same at the same time.
+pub fn replace_folder_atomic<E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let (parent, folder) = filled(path, fill)?;
+    let aside = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
+    let old = aside.path().join("old");
+    let had_one = path.exists();
+    if had_one {
+        fs::rename(path, &old)?;
+    }
+    if let Err(error) = fs::rename(folder.path(), path) {
+        if had_one {
+            fs::rename(&old, path)?;
+        }
+        return Err(error.into());
+    }
+    let _ = folder.keep();
+    Ok(sync_folder(parent)?)
+}
+
+/// Fills a temporary folder beside `path` and flushes it; returns the folder of both, and it.
+fn filled<E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(&Path, tempfile::TempDir), E> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    let folder = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o777).tempdir_in(parent)?;
+    fill(folder.path())?;
+    sync_tree(folder.path())?;
+    Ok((parent, folder))
 }
 
 /// Gives what is made the rights that any other file gets (`mode` less the user's umask); temporary files are private otherwise.

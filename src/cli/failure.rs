@@ -6,6 +6,7 @@ use std::error::Error;
 use miette::Diagnostic;
 
 use super::exit::Exit;
+use crate::engine::RuntimeError;
 use crate::runner::{RunError, StageFailure};
 use crate::spec::SpecError;
 use crate::table::TableError;
@@ -44,6 +45,12 @@ impl Failure {
     /// Turns a failure before anything ran into one of usage.
     pub fn before_anything_ran(error: RunError) -> Failure {
         match error {
+            RunError::Runtime(
+                RuntimeError::Install { .. }
+                | RuntimeError::Load { .. }
+                | RuntimeError::Start(_)
+                | RuntimeError::Io(_),
+            ) => error.into(),
             error @ (RunError::Stage(_) | RunError::Config { .. } | RunError::Runtime(_)) => {
                 Failure::Other { exit: Exit::Usage, error: Box::new(error) }
             }

@@ -112,19 +112,17 @@ pub fn write(folder: &Path, weights: &Weights, rename: impl Fn(&str) -> String) 
         weights.iter().map(|(name, array)| (rename(name), Floats::of(array))).collect();
     // `transformers` refuses a file that does not say which framework's layout it has.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    write_file(&path, views, metadata).map_err(|error| match error {
-        SafeTensorError::IoError(error) => ModelError::Io(error),
-        other => ModelError::Safetensors { path, detail: other.to_string() },
-    })
+    let file = file_bytes(views, metadata)
+        .map_err(|error| ModelError::Safetensors { path: path.clone(), detail: error.to_string() })?;
+    Ok(fs::write(&path, file)?)
 }
 
-/// Writes tensors into a safetensors file, one after another, so that only one at a time is in memory as bytes.
-pub fn write_file<'a>(
-    path: &Path,
+/// Returns the content of a safetensors file. (The crate's own writer of files replaces what is there by a private one.)
+pub fn file_bytes<'a>(
     tensors: impl IntoIterator<Item = (String, Floats<'a>)>,
     metadata: HashMap<String, String>,
-) -> Result<(), SafeTensorError> {
-    safetensors::serialize_to_file(tensors, Some(metadata), path)
+) -> Result<Vec<u8>, SafeTensorError> {
+    safetensors::serialize(tensors, Some(metadata))
 }
 
 /// Numbers that are to be written as a tensor.

@@ -12,7 +12,7 @@ use super::lock::KeyLock;
 use super::project::Project;
 use crate::base::clock;
 use crate::base::digest::Digest;
-use crate::base::files::{create_folder_atomic, write_atomic};
+use crate::base::files::{replace_folder_atomic, write_atomic};
 use crate::stages::StageError;
 
 /// The layout of the cache. It is part of every key, so that another layout never meets this one's entries.
@@ -168,14 +168,14 @@ impl Cache {
     ) -> Result<Entry, StageError> {
         self.mark_folder().map_err(boxed)?;
         let mut done = about;
-        create_folder_atomic::<Stored>(&self.folder(key), |folder| {
+        replace_folder_atomic::<Stored>(&self.folder(key), |folder| {
             let artifact = folder.join(ARTIFACT);
             fs::create_dir(&artifact)?;
             write(&artifact)?;
             done.files = records(&artifact)?;
             write_atomic(&folder.join(KEY), &json(material)?)?;
             write_atomic(&folder.join(DONE), &json(&done)?)?;
-            Ok(self.remove(key)?)
+            Ok(())
         })
         .map_err(|stored| stored.0)?;
         Ok(Entry { key: *key, folder: self.folder(key), done })
@@ -251,6 +251,14 @@ impl Cache {
     pub fn unfinished(&self) -> io::Result<Vec<(Digest, PathBuf)>> {
         let found = names(&self.work())?;
         Ok(found.iter().filter_map(|name| Some((name.parse().ok()?, self.work().join(name)))).collect())
+    }
+
+    /// Says whether what is there for a key was never finished or lost its record: no run can use it.
+    pub fn is_ruined(&self, key: &Digest) -> bool {
+        let folder = self.folder(key);
+        // Only what is certain counts: a file that cannot be read just now is no reason to remove a result.
+        let lost = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        folder.is_dir() && fs::metadata(folder.join(DONE)).is_err_and(lost)
     }
 
     /// Returns where the entry of a key lies, or would lie.
@@ -413,6 +421,23 @@ mod tests {
         })?;
         assert_eq!(cache.entry(&key).map(|entry| entry.bytes()), Some(5));
         assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_an_output() -> Result<(), TestError> {
+        use std::os::unix::fs::PermissionsExt;
+        let (_folder, cache, key, material) = cache()?;
+        let plain = tempfile::tempdir()?;
+        fs::write(plain.path().join("file"), "x")?;
+        let mode = |path: &Path| fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
+        let weights = crate::model::Weights::from([("a".to_owned(), ndarray::ArrayD::zeros(vec![2]))]);
+        let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
+            crate::model::weights::write(folder, &weights, str::to_owned)
+                .map_err(|error| -> StageError { Box::new(error) })
+        })?;
+        assert_eq!(mode(&entry.artifact().join("model.safetensors"))?, mode(&plain.path().join("file"))?);
         Ok(())
     }
 

@@ -47,16 +47,25 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
                 (what, done.created.parse().ok(), keep_hours)
             }
             // No run can use it, whether one has it in its list or not.
-            Lookup::Damaged(reason) => {
+            Lookup::Damaged(reason) if cache.is_ruined(&key) => {
                 (format!("damaged output {}: {reason}", key.short()), modified(&folder), LEFTOVER_HOURS)
             }
-            Lookup::Miss => continue,
+            Lookup::Damaged(_) | Lookup::Miss => continue,
         };
         if !since.is_some_and(|since: Timestamp| is_old(since, keep)) {
             continue;
         }
         // Whoever computes this very key now holds the lock; then it is not old after all.
         let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
+        // Another may have set it aside or computed it anew before the lock was ours.
+        let is_same = |lookup| match lookup {
+            Lookup::Hit(Entry { done, .. }) => done.created.parse().ok() == since,
+            Lookup::Damaged(_) => cache.is_ruined(&key),
+            Lookup::Miss => false,
+        };
+        if !is_same(cache.find(&key)) {
+            continue;
+        }
         freed.push(Freed { what, bytes: size(&folder)? });
         if !dry_run {
             cache.remove(&key)?;

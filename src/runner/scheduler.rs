@@ -165,7 +165,9 @@ impl Scheduler<'_> {
             Err(error) if self.interrupt.is_asked() => {
                 // What fails now is mostly cut off by the same signal, as a `pip` is; a failure of its own must not go unseen.
                 if error.to_string() != Interrupted.to_string() {
-                    let line = format!("while stopping: {error}");
+                    let causes = std::iter::successors(error.source(), |cause| cause.source());
+                    let line = causes
+                        .fold(format!("while stopping: {error}"), |line, cause| format!("{line}: {cause}"));
                     self.observer.event(&Event::Warning { task: &task.label, line: &line });
                 }
                 self.observer.event(&Event::StageInterrupted { task: &task.label });
@@ -244,8 +246,10 @@ impl Scheduler<'_> {
 
     /// Makes sure that what the stage read from outside is still what its key was made of.
     fn check_externals(&self, task: &Task) -> Result<(), StageError> {
-        let now = self.jobs[task.job].stage.externals(self.folder, None)?;
-        match task.material.externals.iter().find(|external| !now.contains(external)) {
+        let before = &task.material.externals;
+        let now = self.jobs[task.job].stage.externals(self.folder, None);
+        let now = now.map_err(|error| -> StageError { Box::new(ExternalGone { error }) })?;
+        match before.iter().find(|external| !now.contains(external)) {
             Some(changed) => Err(Box::new(ExternalChanged { name: changed.name.clone() })),
             None => Ok(()),
         }
@@ -260,7 +264,7 @@ impl Scheduler<'_> {
         let unreadable = |damaged, error| -> StageError {
             Box::new(InputUnreadable { stage: task.label.clone(), damaged, error })
         };
-        let entry = self.cache.entry(&task.key).ok_or_else(|| unreadable(true, Box::new(Vanished)))?;
+        let entry = self.cache.entry(&task.key).ok_or_else(|| unreadable(false, Box::new(Vanished)))?;
         let read = Artifact::read(self.jobs[task.job].output, &entry.artifact());
         let artifact = read.map_err(|error| {
             // Only what is not what was stored goes: a lack of memory or of rights says nothing about the files.
@@ -286,9 +290,10 @@ struct InputUnreadable {
 
 impl miette::Diagnostic for InputUnreadable {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.damaged.then(|| -> Box<dyn std::fmt::Display> {
-            Box::new("it is damaged and out of the way; run the same command again to compute it anew")
-        })
+        Some(Box::new(match self.damaged {
+            true => "it was damaged and is out of the way; run the same command again to compute it anew",
+            false => "run the same command again; if that does not help, `--force` computes it anew",
+        }))
     }
 
     fn diagnostic_source(&self) -> Option<&dyn miette::Diagnostic> {
@@ -298,16 +303,35 @@ impl miette::Diagnostic for InputUnreadable {
 
 /// An entry that was there is no longer.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("it is no longer in the cache")]
-#[diagnostic(help("something removed it; run the same command again to compute it anew"))]
+#[error("it is no longer in the cache, or no longer whole")]
+#[diagnostic(help("run the same command again to compute it anew"))]
 pub(super) struct Vanished;
 
 /// A file changed between the moment when its digest was taken and the end of the stage that read it.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("`{name}` changed while the run was reading it")]
-#[diagnostic(help("nothing was stored for this stage; run the same command again"))]
+#[error("`{name}` changed while the stage ran")]
+#[diagnostic(help(
+    "which of the two it read cannot be told, so nothing was stored; run the same command again"
+))]
 struct ExternalChanged {
     name: String,
+}
+
+/// A file that was there when its digest was taken is not there at the end of the stage that read it.
+#[derive(Debug, thiserror::Error)]
+#[error("what the stage read cannot be found again after it ran")]
+struct ExternalGone {
+    error: StageError,
+}
+
+impl miette::Diagnostic for ExternalGone {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new("nothing was stored; bring it back and run the same command again"))
+    }
+
+    fn diagnostic_source(&self) -> Option<&dyn miette::Diagnostic> {
+        Some(&*self.error)
+    }
 }
 
 /// A stage panicked.

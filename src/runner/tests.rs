@@ -190,7 +190,7 @@ fn without_keep_going_nothing_starts_after_a_failure() -> Result<(), TestError> 
 fn what_read_a_file_that_changed_meanwhile_is_not_kept() -> Result<(), TestError> {
     let (bench, line) = (Bench::new()?, Line::new().act(0, Act::Edited));
     let (finished, _) = bench.run(&line)?;
-    assert_eq!(finished.failures[0].error.to_string(), "`a.csv` changed while the run was reading it");
+    assert_eq!(finished.failures[0].error.to_string(), "`a.csv` changed while the stage ran");
     assert_eq!(bench.prepare(&line)?.cache.keys()?, []);
     Ok(())
 }

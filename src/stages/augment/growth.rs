@@ -69,7 +69,7 @@ impl<'a> Growth<'a> {
         copies: usize,
         generator: &dyn Generator,
     ) -> Vec<Example> {
-        // A second entry of the same method, or a second stage, numbers its copies on: no id and no random stream comes twice.
+        // A second entry of the same method, or a second stage, numbers its copies on, so that it makes new ones.
         let numbered = self.numbered.entry(name.to_owned()).or_default();
         let numbers = *numbered + 1..=*numbered + copies;
         *numbered += copies;

@@ -27,7 +27,7 @@ pub enum LoadError {
     #[error(
         "the {split} split would be empty: {asked} of {rows} rows, with one row of each class kept for train"
     )]
-    #[diagnostic(help("ask for a larger `split.{split}`, or leave it out"))]
+    #[diagnostic(help("ask for a larger `split.{split}`, bring more rows, or leave it out"))]
     EmptySplit { split: &'static str, asked: f64, rows: usize },
     #[error(
         "`split.{split}` asks for {asked} rows, and {possible} can be given: every class keeps one for train"

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use safetensors::SafeTensors;
-use safetensors::tensor::{SafeTensorError, TensorView, View};
+use safetensors::tensor::{TensorView, View};
 use serde::{Deserialize, Serialize};
 
 use super::plateau::Plateau;
 use super::watch::Watch;
 use crate::base::digest::Digest;
-use crate::base::files::write_atomic_with;
-use crate::model::weights::{Floats, write_file};
+use crate::base::files::write_atomic;
+use crate::model::weights::{Floats, file_bytes};
 use crate::table::curves::CurvePoint;
 
 /// Everything but tensors that training goes on from: the state at the end of an epoch.
@@ -45,12 +45,8 @@ pub fn write(folder: &Path, progress: &Progress, tensors: &Tensors) -> std::io::
         (PROGRESS.to_owned(), serde_json::to_string(progress)?),
         (DIGEST.to_owned(), digest(views().map(|(_, view)| view.data().into_owned())).to_string()),
     ];
-    write_atomic_with(&path(folder), |file| {
-        write_file(file, views(), metadata.into_iter().collect()).map_err(|error| match error {
-            SafeTensorError::IoError(error) => error,
-            other => std::io::Error::other(other),
-        })
-    })
+    let file = file_bytes(views(), metadata.into_iter().collect()).map_err(std::io::Error::other)?;
+    write_atomic(&path(folder), &file)
 }
 
 /// Reads the checkpoint, if there is a whole one.
