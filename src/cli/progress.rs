@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::printer::Printer;
 use crate::base::clock;
@@ -143,8 +143,8 @@ fn bar_style(progress: &Progress<'_>) -> ProgressStyle {
     let amounts = match (progress.unit, progress.total.is_some()) {
         ("bytes", true) => "{bytes}/{total_bytes} {bytes_per_sec}".to_owned(),
         ("bytes", false) => "{bytes} {bytes_per_sec}".to_owned(),
-        (_, true) => format!("{{pos}}/{{len}} {unit} {{per_sec}}"),
-        (_, false) => format!("{{pos}} {unit} {{per_sec}}"),
+        (_, true) => format!("{{pos}}/{{len}} {unit} {{rate}}"),
+        (_, false) => format!("{{pos}} {unit} {{rate}}"),
     };
     match progress.total {
         Some(_) => style(&format!("{{prefix}}  {activity} {{wide_bar}} {amounts} {{msg}} eta {{eta}}")),
@@ -153,5 +153,11 @@ fn bar_style(progress: &Progress<'_>) -> ProgressStyle {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // A rate of four decimals, as the library shows it, is restless to look at.
+        let _ = write!(out, "{:.1}/s", state.per_sec());
+    };
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", rate)
 }

@@ -19,7 +19,7 @@ pub fn per_class(row: &ResultRow, precision: usize, width: Option<u16>) -> Strin
         })
         .collect();
     let headers = ["class", "precision", "recall", "f1"].map(str::to_owned).to_vec();
-    layout(&Grid { headers, numeric: vec![false, true, true, true], rows }, width)
+    layout(&Grid { headers, numeric: vec![false, true, true, true], spare: Vec::new(), rows }, width)
 }
 
 /// Returns a confusion matrix; rows are true classes, columns predicted ones.
@@ -35,7 +35,7 @@ pub fn confusion(labels: &[String], matrix: &[Vec<u64>], width: Option<u16>) -> 
             std::iter::once(label.clone()).chain(counts.iter().map(u64::to_string)).collect()
         })
         .collect();
-    layout(&Grid { headers, numeric, rows }, width)
+    layout(&Grid { headers, numeric, spare: Vec::new(), rows }, width)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ pub(super) struct Grid {
     pub headers: Vec<String>,
     /// Whether a column holds numbers and goes to the right.
     pub numeric: Vec<bool>,
+    /// The columns that a narrow terminal can do without, the first to go first.
+    pub spare: Vec<usize>,
     pub rows: Vec<Vec<String>>,
 }
 
@@ -61,6 +63,9 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
     column("steps", true);
     column("seconds", true);
 
+    let spare = ["seconds", "steps", "n", "split"];
+    let spare = spare.iter().filter_map(|name| headers.iter().rposition(|header| header == name)).collect();
+
     let precision = options.precision.unwrap_or(4);
     let mut rows = Vec::new();
     for group in &groups {
@@ -106,7 +111,7 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             rows.push(cells(title, &metric, format!("{steps:.0}"), seconds(time)));
         }
     }
-    Ok(Grid { headers, numeric, rows })
+    Ok(Grid { headers, numeric, spare, rows })
 }
 
 /// Returns the mean and the sample standard deviation (n − 1) of at least two values.

@@ -1,6 +1,7 @@
 //! Result tables for people: the terminal and Markdown.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use unicode_width::UnicodeWidthStr;
 
 use super::grid::{Grid, grid};
 use super::options::{FormatError, Options};
@@ -27,10 +28,21 @@ pub fn markdown(table: &ResultTable, options: &Options) -> Result<String, Format
     Ok(text)
 }
 
-/// Lays a grid out with lines around it.
+/// Lays a grid out with lines around it. Where the width does not hold it, text is broken, numbers never are: columns that can be
+/// spared go first, and a last line names them.
 pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).force_no_tty();
+    let hidden = width.map(|width| columns_to_hide(grid, usize::from(width))).unwrap_or_default();
+    let shown = |cells: &[String]| -> Vec<String> {
+        cells
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !hidden.contains(index))
+            .map(|(_, cell)| cell.clone())
+            .collect()
+    };
+    let roomy = width.is_none_or(|width| needed(grid, &hidden) <= usize::from(width));
     match width {
         Some(width) => {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
@@ -39,16 +51,52 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
             table.set_content_arrangement(ContentArrangement::Disabled);
         }
     }
-    table.set_header(&grid.headers);
+    table.set_header(shown(&grid.headers));
     grid.rows.iter().for_each(|cells| {
-        table.add_row(cells);
+        table.add_row(shown(cells));
     });
-    for (index, _) in grid.numeric.iter().enumerate().filter(|(_, numeric)| **numeric) {
-        if let Some(column) = table.column_mut(index) {
+    let columns = (0..grid.headers.len()).filter(|index| !hidden.contains(index));
+    for (place, index) in columns.enumerate().filter(|(_, index)| grid.numeric[*index]) {
+        if let Some(column) = table.column_mut(place) {
             column.set_cell_alignment(CellAlignment::Right);
+            // With its padding.
+            let least = u16::try_from(longest_word(grid, index, roomy) + 2).unwrap_or(u16::MAX);
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
         }
     }
-    format!("{table}\n")
+    let note = match hidden.is_empty() {
+        true => String::new(),
+        false => {
+            let names: Vec<&str> = hidden.iter().map(|&index| grid.headers[index].as_str()).collect();
+            format!("hidden: {}\n", names.join(", "))
+        }
+    };
+    format!("{table}\n{note}")
+}
+
+/// Returns the columns that a width has no room for, of those that can be spared.
+fn columns_to_hide(grid: &Grid, width: usize) -> Vec<usize> {
+    let mut hidden = Vec::new();
+    let mut spare = grid.spare.iter().copied();
+    while needed(grid, &hidden) > width
+        && let Some(column) = spare.next()
+    {
+        hidden.push(column);
+    }
+    hidden
+}
+
+/// Returns the least width without a broken word: a column has a blank on each side and a line behind it, the first also one before it.
+fn needed(grid: &Grid, hidden: &[usize]) -> usize {
+    let columns = (0..grid.headers.len()).filter(|index| !hidden.contains(index));
+    columns.map(|index| longest_word(grid, index, true) + 3).sum::<usize>() + 1
+}
+
+/// Returns the width of the longest word in a column, with its header or without.
+fn longest_word(grid: &Grid, column: usize, with_header: bool) -> usize {
+    let headers = if with_header { Some(&grid.headers) } else { None };
+    let cells = headers.into_iter().chain(&grid.rows).filter_map(|cells| cells.get(column));
+    cells.flat_map(|cell| cell.split_whitespace()).map(UnicodeWidthStr::width).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -133,9 +181,34 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_a_narrow_terminal() -> Result<(), FormatError> {
-        let text = terminal(&table(), &Options::default(), Some(60))?;
-        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    fn a_narrow_terminal_breaks_no_number() -> Result<(), FormatError> {
+        for width in [80, 70, 60, 50] {
+            let text = terminal(&table(), &Options::default(), Some(width))?;
+            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{text}");
+            for number in ["5e-5", "0.8000", "0.1414", "0.3500"] {
+                assert!(text.contains(number), "{width}, {number}:\n{text}");
+            }
+        }
+        insta::assert_snapshot!(terminal(&table(), &Options::default(), Some(60))?, @r"
+        ┌───────┬───────────────┬────────┬──────────┬──────────┐
+        │ stage ┆ learning_rate ┆   seed ┆ accuracy ┆ macro_f1 │
+        │       ┆               ┆  (mean ┆          ┆          │
+        │       ┆               ┆  ± sd, ┆          ┆          │
+        │       ┆               ┆   n−1) ┆          ┆          │
+        ╞═══════╪═══════════════╪════════╪══════════╪══════════╡
+        │ score ┆          1e-5 ┆     13 ┆   0.7000 ┆   0.3500 │
+        │ score ┆          1e-5 ┆     14 ┆   0.5000 ┆   0.2500 │
+        │ score ┆          1e-5 ┆ mean ± ┆ 0.6000 ± ┆ 0.3000 ± │
+        │       ┆               ┆  sd (2 ┆   0.1414 ┆   0.0707 │
+        │       ┆               ┆ seeds) ┆          ┆          │
+        │ score ┆          5e-5 ┆     13 ┆   0.8000 ┆   0.4000 │
+        │ score ┆          5e-5 ┆     14 ┆   0.9000 ┆   0.4500 │
+        │ score ┆          5e-5 ┆ mean ± ┆ 0.8500 ± ┆ 0.4250 ± │
+        │       ┆               ┆  sd (2 ┆   0.0707 ┆   0.0354 │
+        │       ┆               ┆ seeds) ┆          ┆          │
+        └───────┴───────────────┴────────┴──────────┴──────────┘
+        hidden: seconds, steps, n, split
+        ");
         Ok(())
     }
 
