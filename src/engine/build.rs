@@ -316,8 +316,15 @@ impl Graph {
         if self.kernels() == Kernels::Fused {
             let key = at.key();
             let rate = if key.is_some() { at.rate } else { 0.0 };
-            let inputs = [Some(x), bias, residual, Some(gamma), Some(beta), key];
-            return Ok(self.apply_optional(AddNorm { epsilon, rate, site: at.site }, &inputs)?[0]);
+            let op = AddNorm {
+                has_bias: bias.is_some(),
+                has_residual: residual.is_some(),
+                epsilon,
+                rate,
+                site: at.site,
+            };
+            let inputs = [Some(x), bias.or(Some(gamma)), residual.or(Some(x)), Some(gamma), Some(beta), key];
+            return Ok(self.apply_optional(op, &inputs)?[0]);
         }
         let mut x = x;
         if let Some(bias) = bias {

@@ -19,7 +19,7 @@ pub fn domain() -> ort::Result<OperatorDomain> {
         Custom { name: "AttentionGrad", inputs: "fffff?i", outputs: 3, kernel: attention_grad_kernel },
         Custom { name: "BiasGelu", inputs: "ff", outputs: 2, kernel: gelu_kernel },
         Custom { name: "BiasGeluGrad", inputs: "ff", outputs: 2, kernel: gelu_grad_kernel },
-        Custom { name: "AddNorm", inputs: "f?f?fff?i", outputs: 3, kernel: norm_kernel },
+        Custom { name: "AddNorm", inputs: "fffff?i", outputs: 3, kernel: norm_kernel },
         Custom { name: "AddNormGrad", inputs: "ffff?i", outputs: 5, kernel: norm_grad_kernel },
         Custom { name: "Dropout", inputs: "fi", outputs: 1, kernel: dropout_kernel },
         Custom { name: "ColumnSum", inputs: "f", outputs: 1, kernel: column_sum_kernel },
@@ -298,13 +298,14 @@ fn sum_parts(
 
 fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, epsilon) = (Site::read(context)?, float(context, "epsilon")?);
+    let (has_bias, has_residual) = (int(context, "has_bias")? != 0, int(context, "has_residual")? != 0);
     Ok(kernel(move |ctx| {
         let (x, bias, residual, gamma, beta) =
-            (given(ctx, 0)?, optional(ctx, 1)?, optional(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
+            (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
         let key = site.key(optional(ctx, 5)?.as_ref())?;
         let ((shape, x), (_, gamma), (_, beta)) = (floats(&x)?, floats(&gamma)?, floats(&beta)?);
-        let bias = bias.as_ref().map(floats).transpose()?.map(|(_, bias)| bias);
-        let residual = residual.as_ref().map(floats).transpose()?.map(|(_, residual)| residual);
+        let (bias, residual) = (floats(&bias)?.1, floats(&residual)?.1);
+        let (bias, residual) = (has_bias.then_some(bias), has_residual.then_some(residual));
         let is_column = |vector: &[f32]| vector.len() == gamma.len();
         agree(
             "AddNorm",

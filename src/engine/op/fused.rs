@@ -36,10 +36,13 @@ pub struct BiasGeluGrad;
 
 /// LayerNorm(residual + dropout(x + bias)) over rows `[T, H]`.
 ///
-/// Inputs: x, bias `[H]` (optional), residual `[T, H]` (optional), γ `[H]`, β `[H]`, dropout key (where `rate` > 0).
+/// Inputs: x, bias `[H]`, residual `[T, H]`, γ `[H]`, β `[H]`, dropout key (where `rate` > 0). Where there is no bias or no residual, any
+/// tensor of that shape stands in its place: ONNX Runtime 1.19 and 1.21 end the process over an input left out before one that is there.
 /// Outputs: the result, the normalised rows x̂ `[T, H]` and the inverse deviations `[T]`.
 #[derive(Clone, Copy, Debug)]
 pub struct AddNorm {
+    pub has_bias: bool,
+    pub has_residual: bool,
     pub epsilon: f32,
     pub rate: f32,
     pub site: u32,
@@ -233,16 +236,15 @@ impl Op for AddNorm {
     fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         let mut attributes = dropout_attributes(self.rate, self.site);
         attributes.push(("epsilon", AttributeValue::Float(self.epsilon)));
+        attributes.push(("has_bias", AttributeValue::Int(i64::from(self.has_bias))));
+        attributes.push(("has_residual", AttributeValue::Int(i64::from(self.has_residual))));
         attributes
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let (x, gamma, beta) = (present(inputs, 0)?, present(inputs, 3)?, present(inputs, 4)?);
-        let bias = inputs[1].as_ref().unwrap_or(gamma);
+        let [x, bias, residual, gamma, beta] = required(&inputs[..5])?;
         check_columns(x, &[bias, gamma, beta])?;
-        if let Some(residual) = &inputs[2] {
-            same_rows(x, residual)?;
-        }
+        same_rows(x, residual)?;
         Ok(vec![x.clone(), x.clone(), TensorFact::f32(vec![x.shape[0].clone()])])
     }
 
@@ -254,6 +256,9 @@ impl Op for AddNorm {
         for (gradient, output) in gradients.iter_mut().zip(g.apply_optional(AddNormGrad(*self), &inputs)?) {
             *gradient = Some(output);
         }
+        // What only stands in a place has no effect.
+        gradients[1] = gradients[1].filter(|_| self.has_bias);
+        gradients[2] = gradients[2].filter(|_| self.has_residual);
         Ok(gradients)
     }
 }

@@ -206,7 +206,18 @@ fn norm_gradients(n: &mut Numbers) -> Vec<Sample> {
             samples.push(Sample::new(
                 "AddNormGrad",
                 inputs.clone(),
-                move |g, x| Ok(g.apply(AddNormGrad(AddNorm { epsilon, rate: rate as f32, site }), x)?[output]),
+                move |g, x| {
+                    Ok(g.apply(
+                        AddNormGrad(AddNorm {
+                            has_bias: true,
+                            has_residual: true,
+                            epsilon,
+                            rate: rate as f32,
+                            site,
+                        }),
+                        x,
+                    )?[output])
+                },
                 move |_| {
                     differences(&operands[output], &dy, |moved| {
                         let mut o = operands.clone();

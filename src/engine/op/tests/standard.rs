@@ -110,7 +110,8 @@ fn rows(n: &mut Numbers) -> Vec<Sample> {
             ));
         }
     }
-    for shape in [&[3, 8][..], &[2, 3, 5], &[1, 33], &[4, 1], &[33, 17]] {
+    // ONNX Runtime 1.21 refuses rows of one element, whose deviation is 0.
+    for shape in [&[3, 8][..], &[2, 3, 5], &[1, 33], &[4, 2], &[33, 17]] {
         let width = shape[shape.len() - 1];
         let mut inputs =
             vec![Input::real(n.real(shape)), Input::real(n.real(&[width])), Input::real(n.real(&[width]))];
