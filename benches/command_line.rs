@@ -40,7 +40,7 @@ fn main() -> Result<(), AnyError> {
     )?;
     for (name, arguments, goal) in commands {
         let mut times = Vec::new();
-        for _ in 0..rounds {
+        for _ in 0..rounds.max(1) {
             times.push(once(folder.path(), arguments)?);
         }
         times.sort_by(f64::total_cmp);
