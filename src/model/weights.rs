@@ -112,17 +112,10 @@ pub fn write(folder: &Path, weights: &Weights, rename: impl Fn(&str) -> String) 
         weights.iter().map(|(name, array)| (rename(name), Floats::of(array))).collect();
     // `transformers` refuses a file that does not say which framework's layout it has.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let file = file_bytes(views, metadata)
+    // Not the crate's own writer of files, which replaces what is there by a private one.
+    let file = safetensors::serialize(views, Some(metadata))
         .map_err(|error| ModelError::Safetensors { path: path.clone(), detail: error.to_string() })?;
     Ok(fs::write(&path, file)?)
-}
-
-/// Returns the content of a safetensors file. (The crate's own writer of files replaces what is there by a private one.)
-pub fn file_bytes<'a>(
-    tensors: impl IntoIterator<Item = (String, Floats<'a>)>,
-    metadata: HashMap<String, String>,
-) -> Result<Vec<u8>, SafeTensorError> {
-    safetensors::serialize(tensors, Some(metadata))
 }
 
 /// Numbers that are to be written as a tensor.

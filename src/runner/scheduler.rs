@@ -1,6 +1,7 @@
 //! Runs tasks: what is ready, as many at a time as asked for, each once, through the cache.
 
 use std::any::Any;
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -164,8 +165,9 @@ impl Scheduler<'_> {
             Ok(outcome) => outcome,
             Err(error) if self.interrupt.is_asked() => {
                 // What fails now is mostly cut off by the same signal, as a `pip` is; a failure of its own must not go unseen.
-                if error.to_string() != Interrupted.to_string() {
-                    let causes = std::iter::successors(error.source(), |cause| cause.source());
+                let own: &(dyn Error + 'static) = &*error;
+                if !own.is::<Interrupted>() {
+                    let causes = std::iter::successors(own.source(), |cause| (*cause).source());
                     let line = causes
                         .fold(format!("while stopping: {error}"), |line, cause| format!("{line}: {cause}"));
                     self.observer.event(&Event::Warning { task: &task.label, line: &line });

@@ -30,6 +30,8 @@ pub enum Act {
     Panic,
     /// Waits for the interruption, then gives up, leaving something in its scratch folder.
     WaitForInterrupt,
+    /// Waits for the interruption, then fails by itself.
+    FailWhileStopping,
     /// Works for a moment, so that others can meet it.
     Slow,
     /// Depends on a file that changes while it works.
@@ -116,12 +118,15 @@ impl Stage for Fake {
             Act::Fail => return Err(Box::new(Failed)),
             Act::Panic => panic!("a mistake"),
             Act::Slow => std::thread::sleep(Duration::from_millis(100)),
-            Act::WaitForInterrupt => {
+            Act::WaitForInterrupt | Act::FailWhileStopping => {
                 fs_err::write(ctx.scratch().join("epoch-1"), "state").map_err(super::cache::boxed)?;
                 while !ctx.interrupted() {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                return Err(Box::new(crate::stages::stage::Interrupted));
+                return Err(match self.act {
+                    Act::FailWhileStopping => Box::new(Failed),
+                    _ => Box::new(crate::stages::stage::Interrupted),
+                });
             }
         }
         let seed = if self.uses_seed { ctx.seed() } else { 0 };

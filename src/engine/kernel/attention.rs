@@ -74,9 +74,9 @@ fn product(
             // Rows beyond the last are computed from the last and dropped: the inner loop stays without branches.
             let offsets: [usize; ROWS] = std::array::from_fn(|i| (row + i.min(rows - 1)) * a.row);
             let sums = if width == BLOCK || b.padded {
-                whole_block(k, a, offsets, b, column)
+                block(k, a, offsets, b, column, BLOCK)
             } else {
-                part_of_block(k, a, offsets, b, column, width)
+                block(k, a, offsets, b, column, width)
             };
             for (i, sums) in sums.iter().enumerate().take(rows) {
                 store(row + i, column, &sums[..width]);
@@ -87,39 +87,10 @@ fn product(
     }
 }
 
-/// The sums of a block of [`BLOCK`] columns. They are a value of this function's own, so that they can stay in registers.
+/// The sums of a block of at most [`BLOCK`] columns. They are a value of this function's own, so that they can stay in registers where the
+/// width is known when this is compiled.
 #[inline(always)]
-fn whole_block(
-    k: usize,
-    a: Strided<'_>,
-    offsets: [usize; ROWS],
-    b: Rows<'_>,
-    column: usize,
-) -> [[f32; BLOCK]; ROWS] {
-    let mut sums = [[0.0f32; BLOCK]; ROWS];
-    if k == 0 {
-        return sums;
-    }
-    assert!((k - 1) * b.row + column + BLOCK <= b.data.len());
-    assert!(offsets.iter().all(|offset| offset + (k - 1) * a.column < a.data.len()));
-    for inner in 0..k {
-        let start = inner * b.row + column;
-        for i in 0..ROWS {
-            // SAFETY: `inner` is below `k`, and the assertions cover the last of its places.
-            let factor = unsafe { *a.data.get_unchecked(offsets[i] + inner * a.column) };
-            for j in 0..BLOCK {
-                // SAFETY: as above.
-                let value = unsafe { *b.data.get_unchecked(start + j) };
-                sums[i][j] = factor.mul_add(value, sums[i][j]);
-            }
-        }
-    }
-    sums
-}
-
-/// The sums of the last columns, fewer than a block.
-#[inline(always)]
-fn part_of_block(
+fn block(
     k: usize,
     a: Strided<'_>,
     offsets: [usize; ROWS],
@@ -128,11 +99,20 @@ fn part_of_block(
     width: usize,
 ) -> [[f32; BLOCK]; ROWS] {
     let mut sums = [[0.0f32; BLOCK]; ROWS];
+    if k == 0 {
+        return sums;
+    }
+    assert!(width <= BLOCK && (k - 1) * b.row + column + width <= b.data.len());
+    assert!(offsets.iter().all(|offset| offset + (k - 1) * a.column < a.data.len()));
     for inner in 0..k {
-        for (sums, offset) in sums.iter_mut().zip(offsets) {
-            let factor = a.data[offset + inner * a.column];
+        let start = inner * b.row + column;
+        for i in 0..ROWS {
+            // SAFETY: `inner` is below `k`, and the assertions cover the last of its places.
+            let factor = unsafe { *a.data.get_unchecked(offsets[i] + inner * a.column) };
             for j in 0..width {
-                sums[j] = factor.mul_add(b.data[inner * b.row + column + j], sums[j]);
+                // SAFETY: as above.
+                let value = unsafe { *b.data.get_unchecked(start + j) };
+                sums[i][j] = factor.mul_add(value, sums[i][j]);
             }
         }
     }

@@ -78,8 +78,13 @@ fn rows_do_not_depend_on_their_neighbours() {
         gelu::forward(&x[here.clone()], bias, false, &mut y, &mut slope);
         let mut dropped = vec![0.0; here.len()];
         dropout::apply(&x[here.clone()], MaskKey::new(5, 2, 0.5), here.start, &mut dropped);
+        let (mut dx, mut sum, mut row_sum) = (vec![0.0; here.len()], vec![0.0; WIDTH], vec![0.0; WIDTH]);
+        gelu::backward(&residual[here.clone()], &slope, &mut dx, &mut sum);
+        // Both sum rows in their order.
+        sums::rows(&dx, &mut row_sum);
+        assert_eq!(sum, row_sum);
         for index in 0..here.len() {
-            result.extend([y[index], slope[index], dropped[index]]);
+            result.extend([y[index], slope[index], dropped[index], dx[index]]);
         }
     });
     by_rows(|rows, result| {

@@ -194,8 +194,9 @@ impl Load {
             .collect();
         let mut taken = vec![0; labels.len()];
         for (to, name, asked) in [(Split::Test, "test", sizes.test), (Split::Dev, "dev", sizes.dev)] {
-            let quotas = quotas(&counts, &free, rows_of(asked, all.len()));
-            let (given, wanted) = (quotas.iter().sum::<usize>(), rows_of(asked, all.len()));
+            let wanted = rows_of(asked, all.len());
+            let quotas = quotas(&counts, &free, wanted);
+            let given: usize = quotas.iter().sum();
             if asked >= 1.0 && given < wanted {
                 return Err(LoadError::SplitTooLarge { split: name, asked, possible: given });
             }

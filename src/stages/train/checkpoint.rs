@@ -12,7 +12,7 @@ use super::plateau::Plateau;
 use super::watch::Watch;
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
-use crate::model::weights::{Floats, file_bytes};
+use crate::model::weights::Floats;
 use crate::table::curves::CurvePoint;
 
 /// Everything but tensors that training goes on from: the state at the end of an epoch.
@@ -45,7 +45,8 @@ pub fn write(folder: &Path, progress: &Progress, tensors: &Tensors) -> std::io::
         (PROGRESS.to_owned(), serde_json::to_string(progress)?),
         (DIGEST.to_owned(), digest(views().map(|(_, view)| view.data().into_owned())).to_string()),
     ];
-    let file = file_bytes(views(), metadata.into_iter().collect()).map_err(std::io::Error::other)?;
+    let metadata = Some(metadata.into_iter().collect());
+    let file = safetensors::serialize(views(), metadata).map_err(std::io::Error::other)?;
     write_atomic(&path(folder), &file)
 }
 
