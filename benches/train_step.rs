@@ -12,8 +12,8 @@ use ndarray::ArrayD;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
-use pipe::engine::{Algorithm, Device, Group, Kernels, OptimizerConfig, Runtime, SessionTrainer};
-use pipe::model::{Activation, Architecture, Config, Head, Network, NetworkOptions};
+use pipe::engine::{Algorithm, Device, Group, Kernels, OptimizerConfig, Runtime, SessionTrainer, Trainer};
+use pipe::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -126,7 +126,7 @@ impl Own {
         };
         let options = NetworkOptions {
             kernels: Kernels::Fused,
-            training: true,
+            dropout: Dropout::Keyed,
             word_rows: VOCABULARY,
             positions_in_graph: false,
         };

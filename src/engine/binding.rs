@@ -9,10 +9,10 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{IoBinding, Session};
 use ort::value::{DynValue, Tensor};
 
+use super::error::EngineError;
 use super::graph::Graph;
 use super::kernel::register;
 use super::runtime::Runtime;
-use super::session::EngineError;
 
 /// Model parameters in ONNX Runtime's memory; sessions that are bound to them see every change.
 pub struct Parameters(BTreeMap<String, Tensor<f32>>);
@@ -109,6 +109,13 @@ pub enum Feed {
 }
 
 impl Feed {
+    /// Returns the tensor's sizes.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Feed::F32(shape, _) | Feed::I64(shape, _) => shape,
+        }
+    }
+
     pub(super) fn into_value(self) -> Result<DynValue, EngineError> {
         Ok(match self {
             Feed::F32(shape, data) => Tensor::from_array((shape, data))?.into_dyn(),
@@ -118,7 +125,7 @@ impl Feed {
 }
 
 /// ONNX Runtime keeps one list of custom domains, and two sessions that enter theirs at the same time make it fail.
-static OPENING: Mutex<()> = Mutex::new(());
+pub(super) static OPENING: Mutex<()> = Mutex::new(());
 
 /// Opens a session over a model that we wrote.
 pub(super) fn open(runtime: &Runtime, model: &[u8]) -> Result<Session, EngineError> {

@@ -11,6 +11,7 @@ use super::op::logic::{CumSum, Equal, Not, Where};
 use super::op::normalize::LayerNormalization;
 use super::op::pointwise::Pointwise;
 use super::op::product::{Gemm, MatMul};
+use super::op::random_mask::RandomMask;
 use super::op::reduce::{Reduce, Reduction};
 use super::op::slice::{Concat, Slice};
 use super::op::softmax::Softmax;
@@ -24,16 +25,29 @@ pub struct DropoutAt {
     pub rate: f32,
     /// The number of this place in the model; every place has another.
     pub site: u32,
-    /// The dropout key `[1]` of the step (i64); not needed at rate 0.
-    pub key: Option<Var>,
+    pub source: DropoutSource,
+}
+
+/// What decides which elements are dropped.
+#[derive(Clone, Copy, Debug)]
+pub enum DropoutSource {
+    /// Nothing: none are.
+    None,
+    /// The dropout key `[1]` of the step (i64).
+    Key(Var),
+    /// ONNX Runtime's own generator; with standard operators only.
+    Random,
 }
 
 impl DropoutAt {
     /// No dropout.
-    pub const NONE: DropoutAt = DropoutAt { rate: 0.0, site: 0, key: None };
+    pub const NONE: DropoutAt = DropoutAt { rate: 0.0, site: 0, source: DropoutSource::None };
 
     fn key(self) -> Option<Var> {
-        self.key.filter(|_| self.rate > 0.0)
+        match self.source {
+            DropoutSource::Key(key) if self.rate > 0.0 => Some(key),
+            _ => None,
+        }
     }
 }
 
@@ -281,12 +295,22 @@ impl Graph {
 
     /// Drops elements and scales the others by 1/(1 − rate).
     pub fn dropout(&mut self, x: Var, at: DropoutAt) -> Built {
-        match (at.key(), self.kernels()) {
-            (None, _) => Ok(x),
-            (Some(key), Kernels::Fused) => self.apply1(Dropout { rate: at.rate, site: at.site }, &[x, key]),
-            (Some(_), Kernels::Standard) => {
+        match (at.source, self.kernels()) {
+            _ if at.rate == 0.0 => Ok(x),
+            (DropoutSource::None, _) => Ok(x),
+            (DropoutSource::Key(key), Kernels::Fused) => {
+                self.apply1(Dropout { rate: at.rate, site: at.site }, &[x, key])
+            }
+            (DropoutSource::Key(_), Kernels::Standard) => {
                 let shape = self.fact(x).shape.clone();
                 let mask = self.dropout_mask(at.site, at.rate, shape);
+                self.mul(x, mask)
+            }
+            (DropoutSource::Random, _) => {
+                let kept = self.apply(RandomMask { rate: at.rate, site: at.site }, &[x])?[1];
+                let kept = self.cast(kept, DType::F32)?;
+                let scale = self.scalar(1.0 / (1.0 - at.rate));
+                let mask = self.mul(kept, scale)?;
                 self.mul(x, mask)
             }
         }

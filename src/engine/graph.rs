@@ -23,6 +23,8 @@ pub enum Kernels {
 pub enum Constant {
     F32(Vec<usize>, Vec<f32>),
     I64(Vec<usize>, Vec<i64>),
+    /// A truth value (rank 0).
+    Bool(bool),
 }
 
 impl Constant {
@@ -41,6 +43,7 @@ impl Constant {
         let (dtype, shape) = match self {
             Constant::F32(shape, _) => (DType::F32, shape),
             Constant::I64(shape, _) => (DType::I64, shape),
+            Constant::Bool(_) => (DType::Bool, &Vec::new()),
         };
         TensorFact { dtype, shape: shape.iter().map(|&size| Dim::Fixed(size)).collect() }
     }

@@ -4,10 +4,10 @@ use ndarray::ArrayD;
 use ort::memory::Allocator;
 
 use super::binding::{Bound, Feed, Parameters, open};
+use super::error::EngineError;
 use super::graph::Graph;
 use super::onnx;
 use super::runtime::Runtime;
-use super::session::EngineError;
 
 /// A session over a graph without gradients.
 pub struct Inference {

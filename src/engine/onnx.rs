@@ -1,4 +1,4 @@
-//! Writing graphs as ONNX models. The messages are the part of onnx.proto that we write; field numbers are the standard's.
+//! Writing graphs as ONNX models.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,6 +7,10 @@ use prost::Message;
 use super::fact::{Dim, TensorFact};
 use super::graph::{Constant, Graph, Source, Var};
 use super::kernel;
+use super::proto::{
+    AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+};
 
 /// The IR version that we write; ONNX Runtime 1.19 and later read it.
 const IR_VERSION: i64 = 9;
@@ -24,7 +28,7 @@ pub enum AttributeValue {
 
 /// Writes a graph as an ONNX model. Parameters become inputs, named as they are.
 pub fn write(graph: &Graph) -> Vec<u8> {
-    write_with(graph, |_| None)
+    model(graph, |_| None).encode_to_vec()
 }
 
 /// Where a parameter's values lie: little-endian f32 in a file beside the model.
@@ -37,6 +41,11 @@ pub struct External {
 
 /// Writes a graph as an ONNX model; the parameters for which `weights` has a place become initializers that are read from there.
 pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> Vec<u8> {
+    model(graph, weights).encode_to_vec()
+}
+
+/// Returns the message that [`write_with`] writes.
+pub(super) fn model(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> ModelProto {
     let needed = needed(graph);
     // A node writes an output under its final name; where that is taken or no node gives the tensor, a copy is added below.
     let mut final_names: HashMap<Var, &str> = HashMap::new();
@@ -90,8 +99,10 @@ pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> 
             output: node
                 .outputs
                 .iter()
-                .map(|&output| {
-                    if needed.contains(&output) || domain == kernel::DOMAIN {
+                .enumerate()
+                .map(|(place, &output)| {
+                    // The standard's operators may leave out any output but the first.
+                    if place == 0 || needed.contains(&output) || domain == kernel::DOMAIN {
                         name(output)
                     } else {
                         String::new()
@@ -116,18 +127,26 @@ pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> 
         }
         model.output.push(value_info(output_name.clone(), graph.fact(*var)));
     }
-    let mut opset_import = vec![OperatorSetIdProto { domain: String::new(), version: OPSET }];
+    let mut opset_import = vec![standard()];
     if own_domain {
         opset_import.push(OperatorSetIdProto { domain: kernel::DOMAIN.into(), version: 1 });
     }
+    ModelProto { graph: Some(model), opset_import, ..blank() }
+}
+
+/// Returns a model that says only what wrote it.
+pub(super) fn blank() -> ModelProto {
     ModelProto {
         ir_version: IR_VERSION,
         producer_name: "pipe".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(model),
-        opset_import,
+        ..ModelProto::default()
     }
-    .encode_to_vec()
+}
+
+/// Returns the import of the standard's operators.
+pub(super) fn standard() -> OperatorSetIdProto {
+    OperatorSetIdProto { domain: String::new(), version: OPSET }
 }
 
 /// Returns the tensors that the outputs depend on.
@@ -144,6 +163,9 @@ fn needed(graph: &Graph) -> HashSet<Var> {
 fn tensor(name: String, constant: &Constant) -> TensorProto {
     match constant {
         Constant::F32(shape, data) => float_tensor(name, shape, data),
+        Constant::Bool(value) => {
+            TensorProto { data_type: 9, name, raw_data: vec![u8::from(*value)], ..TensorProto::default() }
+        }
         Constant::I64(shape, data) => TensorProto {
             dims: shape.iter().map(|&size| size as i64).collect(),
             data_type: 7,
@@ -184,7 +206,7 @@ fn external_tensor(name: String, fact: &TensorFact, place: &External) -> TensorP
     }
 }
 
-fn value_info(name: String, fact: &TensorFact) -> ValueInfoProto {
+pub(super) fn value_info(name: String, fact: &TensorFact) -> ValueInfoProto {
     let dim = fact
         .shape
         .iter()
@@ -197,10 +219,10 @@ fn value_info(name: String, fact: &TensorFact) -> ValueInfoProto {
         })
         .collect();
     let tensor = TensorTypeProto { elem_type: fact.dtype.onnx(), shape: Some(TensorShapeProto { dim }) };
-    ValueInfoProto { name, r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
+    ValueInfoProto { name, r#type: Some(TypeProto { tensor_type: Some(tensor), sequence_type: None }) }
 }
 
-fn attribute((name, value): (&'static str, AttributeValue)) -> AttributeProto {
+pub(super) fn attribute((name, value): (&'static str, AttributeValue)) -> AttributeProto {
     let mut proto = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
     match value {
         AttributeValue::Float(value) => (proto.f, proto.r#type) = (value, 1),
@@ -216,138 +238,4 @@ fn attribute((name, value): (&'static str, AttributeValue)) -> AttributeProto {
 pub fn operators(model: &[u8]) -> Vec<String> {
     let model = ModelProto::decode(model).expect("what was written can be read");
     model.graph.into_iter().flat_map(|graph| graph.node).map(|node| node.op_type).collect()
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ModelProto {
-    #[prost(int64, tag = "1")]
-    ir_version: i64,
-    #[prost(string, tag = "2")]
-    producer_name: String,
-    #[prost(string, tag = "3")]
-    producer_version: String,
-    #[prost(message, optional, tag = "7")]
-    graph: Option<GraphProto>,
-    #[prost(message, repeated, tag = "8")]
-    opset_import: Vec<OperatorSetIdProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct OperatorSetIdProto {
-    #[prost(string, tag = "1")]
-    domain: String,
-    #[prost(int64, tag = "2")]
-    version: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    node: Vec<NodeProto>,
-    #[prost(string, tag = "2")]
-    name: String,
-    #[prost(message, repeated, tag = "5")]
-    initializer: Vec<TensorProto>,
-    #[prost(message, repeated, tag = "11")]
-    input: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "12")]
-    output: Vec<ValueInfoProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct NodeProto {
-    #[prost(string, repeated, tag = "1")]
-    input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    output: Vec<String>,
-    #[prost(string, tag = "3")]
-    name: String,
-    #[prost(string, tag = "4")]
-    op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    attribute: Vec<AttributeProto>,
-    #[prost(string, tag = "7")]
-    domain: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct AttributeProto {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(float, tag = "2")]
-    f: f32,
-    #[prost(int64, tag = "3")]
-    i: i64,
-    #[prost(bytes = "vec", tag = "4")]
-    s: Vec<u8>,
-    #[prost(int64, repeated, packed = "false", tag = "8")]
-    ints: Vec<i64>,
-    #[prost(int32, tag = "20")]
-    r#type: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorProto {
-    #[prost(int64, repeated, packed = "false", tag = "1")]
-    dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    data_type: i32,
-    #[prost(string, tag = "8")]
-    name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    raw_data: Vec<u8>,
-    #[prost(message, repeated, tag = "13")]
-    external_data: Vec<StringStringEntryProto>,
-    #[prost(int32, tag = "14")]
-    data_location: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StringStringEntryProto {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ValueInfoProto {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, optional, tag = "2")]
-    r#type: Option<TypeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TypeProto {
-    #[prost(message, optional, tag = "1")]
-    tensor_type: Option<TensorTypeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorTypeProto {
-    #[prost(int32, tag = "1")]
-    elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    shape: Option<TensorShapeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorShapeProto {
-    #[prost(message, repeated, tag = "1")]
-    dim: Vec<DimensionProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct DimensionProto {
-    #[prost(oneof = "DimensionValue", tags = "1, 2")]
-    value: Option<DimensionValue>,
-}
-
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum DimensionValue {
-    #[prost(int64, tag = "1")]
-    DimValue(i64),
-    #[prost(string, tag = "2")]
-    DimParam(String),
 }

@@ -164,7 +164,8 @@ impl RuntimeIdentity {
         }
     }
 
-    fn describe(&self) -> String {
+    /// Returns the library in words.
+    pub fn describe(&self) -> String {
         match &self.path {
             Some(path) => format!("`{}` (ONNX Runtime {})", path.display(), self.version),
             None => format!("ONNX Runtime {}", self.version),

@@ -1,47 +1,25 @@
 //! The `session` backend: loss and gradients as one ordinary session, the optimizer as a second, parameters in bound tensors.
 
+use std::collections::BTreeMap;
+
+use ndarray::ArrayD;
 use ort::value::Tensor;
 
-use super::autodiff::gradients;
 use super::binding::{Bound, Feed, Parameters, new_tensor, open, zeros};
-use super::fact::{Dim, ShapeError};
+use super::error::EngineError;
+use super::fact::Dim;
 use super::graph::{DropoutSite, Graph, Kernels, Var};
+use super::inference::Inference;
 use super::kernel::dropout;
 use super::onnx;
-use super::op::GradError;
 use super::optimizer::OptimizerConfig;
 use super::runtime::Runtime;
+use super::trainer::{State, StepOutcome, Trainer, differentiate};
 
-/// Something that the engine could not do.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum EngineError {
-    #[error("ONNX Runtime: {0}")]
-    #[diagnostic(help(
-        "`pipe runtime` says which library is used; if memory ran out, try half the `batch_size` with twice the `accumulation`"
-    ))]
-    Runtime(#[from] ort::Error),
-    #[error("the model's graph cannot be built: {0}")]
-    Shape(#[from] ShapeError),
-    #[error("the model's gradients cannot be built: {0}")]
-    Grad(#[from] GradError),
-    #[error("parameter `{0}` is missing")]
-    MissingParameter(String),
-    #[error("parameter `{name}` has shape {found:?}; {expected:?} was expected")]
-    ParameterShape { name: String, expected: Vec<usize>, found: Vec<usize> },
-    #[error("the loss does not depend on parameter `{0}`")]
-    #[diagnostic(help("freeze it, or leave it out of the patterns of what is trained"))]
-    Unreached(String),
-    #[error("the graph has no output")]
-    NoOutput,
-}
-
-/// What one optimizer step gave.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepOutcome {
-    /// The loss of the step's examples.
-    pub loss: f32,
-    /// The global L2 norm of the gradients before clipping.
-    pub gradient_norm: f32,
+/// A forward graph over the trained parameters, opened when it is first asked.
+enum Evaluation {
+    Waiting(Graph),
+    Open(Inference),
 }
 
 /// Trains a graph.
@@ -49,6 +27,7 @@ pub struct SessionTrainer {
     gradient: Bound,
     /// Where accumulation adds a part's gradients to the sum.
     adder: Option<Bound>,
+    evaluation: Option<Evaluation>,
     update: Bound,
     parameters: Parameters,
     trainable: Vec<String>,
@@ -77,30 +56,15 @@ impl SessionTrainer {
         optimizer: OptimizerConfig,
     ) -> Result<SessionTrainer, EngineError> {
         let kernels = graph.kernels();
-        let vars: Vec<Var> = {
-            let known: std::collections::BTreeMap<&str, Var> = graph.parameters().collect();
-            trainable
-                .iter()
-                .map(|name| {
-                    known
-                        .get(name.as_str())
-                        .copied()
-                        .ok_or_else(|| EngineError::MissingParameter(name.clone()))
-                })
-                .collect::<Result<_, _>>()?
-        };
-        let found = gradients(&mut graph, loss, &vars)?;
+        let found = differentiate(&mut graph, loss, &trainable)?;
         let loss = graph.reshape(loss, &[1])?;
         graph.output("loss", loss);
-        for (index, (gradient, name)) in found.into_iter().zip(&trainable).enumerate() {
-            graph.output(
-                &format!("gradient.{index}"),
-                gradient.ok_or_else(|| EngineError::Unreached(name.clone()))?,
-            );
+        for (index, (_, gradient)) in found.iter().enumerate() {
+            graph.output(&format!("gradient.{index}"), *gradient);
         }
         let mut gradient = Bound::new(open(runtime, &onnx::write(&graph))?)?;
         gradient.bind_parameters(&graph, &parameters)?;
-        let shapes: Vec<Vec<usize>> = vars.iter().map(|&var| graph.known_shape(var)).collect();
+        let shapes: Vec<Vec<usize>> = found.iter().map(|(var, _)| graph.known_shape(*var)).collect();
         let mut sums = shapes.iter().map(|shape| new_tensor(shape)).collect::<Result<Vec<_>, _>>()?;
         let mut states = Vec::new();
         for shape in &shapes {
@@ -125,6 +89,7 @@ impl SessionTrainer {
         Ok(SessionTrainer {
             gradient,
             adder: None,
+            evaluation: None,
             update,
             parameters,
             trainable,
@@ -142,50 +107,10 @@ impl SessionTrainer {
         })
     }
 
-    /// Computes the gradients of one part of a step and adds them to the step's. Returns the part's loss. `dropout_key` decides the masks.
-    pub fn accumulate(
-        &mut self,
-        runtime: &Runtime,
-        feeds: Vec<(String, Feed)>,
-        dropout_key: i64,
-    ) -> Result<f32, EngineError> {
-        if self.parts_done == 1 {
-            self.prepare_adder(runtime)?;
-            bind_outputs(&mut self.gradient, "gradient", &mut self.parts)?;
-        }
-        for site in &self.sites {
-            let shape = site_shape(&site.shape, &feeds);
-            let mask = dropout::mask(dropout_key, site.site, site.rate, shape.iter().product());
-            self.gradient.feed([(site.input.clone(), Feed::F32(shape, mask))])?;
-        }
-        self.gradient.feed(feeds)?;
-        self.gradient.feed([("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key]))])?;
-        self.gradient.run()?;
-        if self.parts_done > 0
-            && let Some(adder) = &mut self.adder
-        {
-            adder.run()?;
-        }
-        self.parts_done += 1;
-        let loss = self.loss.extract_tensor().1[0];
-        self.loss_sum += f64::from(loss);
-        Ok(loss)
-    }
-
-    /// Takes the optimizer step with the gradients that were accumulated.
-    pub fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError> {
-        self.steps += 1;
-        self.scalars
-            .extract_tensor_mut()
-            .1
-            .copy_from_slice(&self.optimizer.scalars(learning_rate, self.steps));
-        self.update.run()?;
-        if self.parts_done > 1 {
-            bind_outputs(&mut self.gradient, "gradient", &mut self.sums)?;
-        }
-        self.parts_done = 0;
-        let loss = std::mem::take(&mut self.loss_sum) as f32;
-        Ok(StepOutcome { loss, gradient_norm: self.norm.extract_tensor().1[0] })
+    /// Gives the forward graph whose first output are the logits; see [`Trainer::logits`].
+    pub fn with_evaluation(mut self, graph: Graph) -> SessionTrainer {
+        self.evaluation = Some(Evaluation::Waiting(graph));
+        self
     }
 
     /// Returns the parameters; those that are trained change with each update.
@@ -208,20 +133,18 @@ impl SessionTrainer {
         self.steps
     }
 
-    /// Calls `visit` with every tensor that a checkpoint holds: the trained parameters and their state, by name.
-    pub fn visit_state(&mut self, mut visit: impl FnMut(&str, &mut [f32])) -> Result<(), EngineError> {
+    /// Calls `visit` with the name and the values of every tensor of the state.
+    fn visit_state(
+        &mut self,
+        mut visit: impl FnMut(String, &mut [f32]) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
         for (index, name) in self.trainable.iter().enumerate() {
-            visit(&format!("parameter/{name}"), self.parameters.get_mut(name)?.extract_tensor_mut().1);
+            visit(format!("parameter/{name}"), self.parameters.get_mut(name)?.extract_tensor_mut().1)?;
             for (place, state) in self.states[index].iter_mut().enumerate() {
-                visit(&format!("state.{place}/{name}"), state.extract_tensor_mut().1);
+                visit(format!("state.{place}/{name}"), state.extract_tensor_mut().1)?;
             }
         }
         Ok(())
-    }
-
-    /// Sets the number of steps taken, after a checkpoint's tensors were put back.
-    pub fn set_steps(&mut self, steps: u64) {
-        self.steps = steps;
     }
 
     fn prepare_adder(&mut self, runtime: &Runtime) -> Result<(), EngineError> {
@@ -250,6 +173,88 @@ impl SessionTrainer {
         bind_outputs(&mut adder, "total", &mut self.sums)?;
         self.adder = Some(adder);
         Ok(())
+    }
+}
+
+impl Trainer for SessionTrainer {
+    fn accumulate(
+        &mut self,
+        runtime: &Runtime,
+        feeds: Vec<(String, Feed)>,
+        dropout_key: i64,
+    ) -> Result<f32, EngineError> {
+        if self.parts_done == 1 {
+            self.prepare_adder(runtime)?;
+            bind_outputs(&mut self.gradient, "gradient", &mut self.parts)?;
+        }
+        for site in &self.sites {
+            let shape = site_shape(&site.shape, &feeds);
+            let mask = dropout::mask(dropout_key, site.site, site.rate, shape.iter().product());
+            self.gradient.feed([(site.input.clone(), Feed::F32(shape, mask))])?;
+        }
+        self.gradient.feed(feeds)?;
+        self.gradient.feed([("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key]))])?;
+        self.gradient.run()?;
+        if self.parts_done > 0
+            && let Some(adder) = &mut self.adder
+        {
+            adder.run()?;
+        }
+        self.parts_done += 1;
+        let loss = self.loss.extract_tensor().1[0];
+        self.loss_sum += f64::from(loss);
+        Ok(loss)
+    }
+
+    fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError> {
+        self.steps += 1;
+        self.scalars
+            .extract_tensor_mut()
+            .1
+            .copy_from_slice(&self.optimizer.scalars(learning_rate, self.steps));
+        self.update.run()?;
+        if self.parts_done > 1 {
+            bind_outputs(&mut self.gradient, "gradient", &mut self.sums)?;
+        }
+        self.parts_done = 0;
+        let loss = std::mem::take(&mut self.loss_sum) as f32;
+        Ok(StepOutcome { loss, gradient_norm: Some(self.norm.extract_tensor().1[0]) })
+    }
+
+    fn logits(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
+        let mut inference = match self.evaluation.take().ok_or(EngineError::NoOutput)? {
+            Evaluation::Open(inference) => inference,
+            Evaluation::Waiting(graph) => Inference::new(runtime, &graph, &self.parameters)?,
+        };
+        let logits = inference.run(feeds);
+        self.evaluation = Some(Evaluation::Open(inference));
+        logits
+    }
+
+    fn trained(&self) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError> {
+        self.trainable.iter().map(|name| Ok((name.clone(), self.parameters.copy(name)?))).collect()
+    }
+
+    fn state(&mut self) -> Result<State, EngineError> {
+        let mut state = State::new();
+        self.visit_state(|name, values| {
+            state.insert(name, values.to_vec());
+            Ok(())
+        })?;
+        Ok(state)
+    }
+
+    fn restore(&mut self, _: &Runtime, state: &State, steps: u64) -> Result<(), EngineError> {
+        self.steps = steps;
+        self.visit_state(|name, values| {
+            let old = state.get(&name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?;
+            if old.len() != values.len() {
+                let (expected, found) = (vec![values.len()], vec![old.len()]);
+                return Err(EngineError::ParameterShape { name, expected, found });
+            }
+            values.copy_from_slice(old);
+            Ok(())
+        })
     }
 }
 

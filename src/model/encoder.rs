@@ -4,7 +4,7 @@
 //! Hidden states are rows `[T, H]` throughout. A head that reads only the first token needs only that token's row of the last layer, so
 //! that layer is computed for `B` of them, whose queries look at all rows; the numbers are the same but for rounding.
 
-use crate::engine::build::DropoutAt;
+use crate::engine::build::{DropoutAt, DropoutSource};
 use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::Constant;
 use crate::engine::{Graph, Kernels, Var};
@@ -17,12 +17,21 @@ use super::names::{self, EMBEDDING_NORM, POSITION_EMBEDDINGS, TOKEN_TYPE_EMBEDDI
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkOptions {
     pub kernels: Kernels,
-    /// Whether dropout is on, with the configuration's rates.
-    pub training: bool,
+    pub dropout: Dropout,
     /// V: the rows of the word table that is bound, which may be fewer than the vocabulary's where token ids are remapped.
     pub word_rows: usize,
     /// Whether positions are computed from the tokens in the graph; else they are the input `position_ids` `[B, L]`.
     pub positions_in_graph: bool,
+}
+
+/// Whether dropout is on, with the configuration's rates, and what decides its masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropout {
+    Off,
+    /// The input `dropout_key`: the same key gives the same masks.
+    Keyed,
+    /// ONNX Runtime's own generator, as other programs expect it.
+    Random,
 }
 
 /// A network up to its logits.
@@ -65,14 +74,20 @@ impl<'a> Builder<'a> {
         let mut g = Graph::new(options.kernels);
         let ids = g.tokens_input("input_ids");
         let mask = g.tokens_input("attention_mask");
-        let key = options.training.then(|| g.input("dropout_key", TensorFact::i64(vec![Dim::Fixed(1)])));
+        let key = (options.dropout == Dropout::Keyed)
+            .then(|| g.input("dropout_key", TensorFact::i64(vec![Dim::Fixed(1)])));
         Builder { g, config, options, mask, ids, key, sites: 0 }
     }
 
     /// The next place of dropout. Places are counted whether they drop or not, so that a rate of 0 changes no other place's masks.
     fn dropout_at(&mut self, rate: f32) -> DropoutAt {
         self.sites += 1;
-        DropoutAt { rate, site: self.sites, key: self.key }
+        let source = match (self.options.dropout, self.key) {
+            (Dropout::Keyed, Some(key)) => DropoutSource::Key(key),
+            (Dropout::Random, _) => DropoutSource::Random,
+            _ => DropoutSource::None,
+        };
+        DropoutAt { rate, site: self.sites, source }
     }
 
     fn vector(&mut self, name: &str) -> Var {

@@ -5,7 +5,7 @@ use std::path::Path;
 use fs_err as fs;
 use safetensors::SafeTensors;
 
-use super::encoder::{Network, NetworkOptions};
+use super::encoder::{Dropout, Network, NetworkOptions};
 use super::error::ModelError;
 use super::head::Head;
 use super::pretrained::Pretrained;
@@ -22,7 +22,7 @@ pub fn write(folder: &Path, pretrained: &Pretrained, head: Head, labels: usize) 
     let config = &pretrained.config;
     let options = NetworkOptions {
         kernels: Kernels::Standard,
-        training: false,
+        dropout: Dropout::Off,
         word_rows: config.vocabulary,
         positions_in_graph: true,
     };

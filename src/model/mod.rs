@@ -19,7 +19,7 @@ pub mod init;
 pub mod export;
 
 pub use config::{Activation, Architecture, Config};
-pub use encoder::{Network, NetworkOptions};
+pub use encoder::{Dropout, Network, NetworkOptions};
 pub use error::ModelError;
 pub use head::Head;
 pub use pretrained::{Pretrained, Weights};

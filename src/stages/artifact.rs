@@ -98,6 +98,9 @@ pub struct TrainingSummary {
     pub seconds: f64,
     /// `session` or `training_api`.
     pub backend: String,
+    /// Why it was this one.
+    #[serde(default)]
+    pub backend_reason: String,
     /// Such as `cpu` or `cuda:0`.
     pub device: String,
     /// Trained and all parameters.

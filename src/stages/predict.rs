@@ -1,12 +1,12 @@
 //! Predicting texts with a network whose parameters are bound.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayD};
 
 use super::stage::{Ctx, Interrupted, StageError};
 use crate::base::report::Progress;
 use crate::engine::binding::{Feed, Parameters};
-use crate::engine::{Inference, Kernels, Runtime};
-use crate::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
+use crate::engine::{EngineError, Inference, Kernels, Runtime};
+use crate::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
 use crate::text::{TokenizedText, Tokenizer, batch};
 
 /// Texts per batch of a prediction.
@@ -21,73 +21,86 @@ pub struct OtherTokenizer {
     pub vocabulary: usize,
 }
 
-/// Predicts tokenized texts.
-pub struct Predictor {
-    inference: Inference,
-    config: Config,
-    labels: usize,
-    padding_id: u32,
+/// How a batch's inputs are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InputLayout {
+    /// What stands under the mask; it only has to be a row of the word table.
+    pub padding_id: u32,
+    /// The position number of the first token.
+    pub first_position: i64,
 }
 
-impl Predictor {
-    /// Opens a session over parameters; it sees their changes. `word_rows` is the height of the bound word table.
-    pub fn new(
-        runtime: &Runtime,
-        config: &Config,
-        head: Head,
-        labels: usize,
-        word_rows: usize,
-        parameters: &Parameters,
-    ) -> Result<Predictor, StageError> {
-        let options =
-            NetworkOptions { kernels: Kernels::Fused, training: false, word_rows, positions_in_graph: false };
-        let mut network =
-            Network::new(config, head, labels, options).map_err(crate::engine::EngineError::from)?;
-        network.graph.output("logits", network.logits);
-        let inference = Inference::new(runtime, &network.graph, parameters)?;
-        // A table of fewer rows has ids of its own, of which any may stand under the mask.
-        let padding_id = if word_rows == config.vocabulary { config.padding_id as u32 } else { 0 };
-        Ok(Predictor { inference, config: config.clone(), labels, padding_id })
-    }
-
-    /// Returns the logits `[N, K]` of texts, in their order.
-    pub fn logits(
-        &mut self,
-        ctx: &dyn Ctx,
-        texts: &[TokenizedText],
-        activity: &str,
-    ) -> Result<Array2<f32>, StageError> {
-        let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
-        let mut logits = Array2::zeros((texts.len(), self.labels));
-        let mut done = 0;
-        for indices in batch::in_order_by_length(&lengths, BATCH) {
-            if ctx.interrupted() {
-                return Err(Box::new(Interrupted));
-            }
-            let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
-            let found = self.inference.run(feeds(&self.config, self.padding_id, &members))?;
-            for (row, &index) in indices.iter().enumerate() {
-                logits.row_mut(index).assign(&found.index_axis(ndarray::Axis(0), row));
-            }
-            done += indices.len() as u64;
-            ctx.progress(&Progress {
-                activity,
-                done,
-                total: Some(texts.len() as u64),
-                unit: "texts",
-                detail: "",
-            });
+impl InputLayout {
+    /// Returns an encoder's layout.
+    pub fn of(config: &Config) -> InputLayout {
+        let roberta = config.architecture == Architecture::Roberta;
+        InputLayout {
+            padding_id: config.padding_id as u32,
+            first_position: if roberta { config.padding_id as i64 + 1 } else { 0 },
         }
-        Ok(logits)
     }
 }
 
-/// Returns the inputs of a network for one batch: token ids, mask and positions, `[B, L]`. Padding is masked; `padding_id` only has to be a
-/// row of the bound word table.
-pub fn feeds(config: &Config, padding_id: u32, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
-    let batch = batch::pad(texts, padding_id);
+/// Runs a batch forward.
+pub type Forward<'a> = dyn FnMut(Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> + 'a;
+
+/// Opens a session that gives an encoder's logits.
+pub fn open(
+    runtime: &Runtime,
+    config: &Config,
+    head: Head,
+    labels: usize,
+    parameters: &Parameters,
+) -> Result<Inference, EngineError> {
+    let options = NetworkOptions {
+        kernels: Kernels::Fused,
+        dropout: Dropout::Off,
+        word_rows: config.vocabulary,
+        positions_in_graph: false,
+    };
+    let mut network = Network::new(config, head, labels, options)?;
+    network.graph.output("logits", network.logits);
+    Inference::new(runtime, &network.graph, parameters)
+}
+
+/// Returns the logits `[N, K]` of texts, in their order.
+pub fn logits(
+    ctx: &dyn Ctx,
+    layout: InputLayout,
+    texts: &[TokenizedText],
+    labels: usize,
+    activity: &str,
+    forward: &mut Forward<'_>,
+) -> Result<Array2<f32>, StageError> {
+    let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
+    let mut logits = Array2::zeros((texts.len(), labels));
+    let mut done = 0;
+    for indices in batch::in_order_by_length(&lengths, BATCH) {
+        if ctx.interrupted() {
+            return Err(Box::new(Interrupted));
+        }
+        let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
+        let found = forward(feeds(layout, &members))?;
+        for (row, &index) in indices.iter().enumerate() {
+            logits.row_mut(index).assign(&found.index_axis(ndarray::Axis(0), row));
+        }
+        done += indices.len() as u64;
+        ctx.progress(&Progress {
+            activity,
+            done,
+            total: Some(texts.len() as u64),
+            unit: "texts",
+            detail: "",
+        });
+    }
+    Ok(logits)
+}
+
+/// Returns the inputs of a network for one batch: token ids, mask, types and positions, `[B, L]`. A session takes those that it knows.
+pub fn feeds(layout: InputLayout, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
+    let batch = batch::pad(texts, layout.padding_id);
     let shape = vec![batch.size, batch.length];
-    let first = if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
+    let first = layout.first_position;
     // Padding of RoBERTa stands at the padding id's own position; elsewhere its place is never seen.
     let positions =
         (0..batch.size * batch.length)
@@ -98,6 +111,7 @@ pub fn feeds(config: &Config, padding_id: u32, texts: &[&TokenizedText]) -> Vec<
     vec![
         ("input_ids".to_owned(), Feed::I64(shape.clone(), batch.ids)),
         ("attention_mask".to_owned(), Feed::I64(shape.clone(), batch.mask)),
+        ("token_type_ids".to_owned(), Feed::I64(shape.clone(), vec![0; batch.size * batch.length])),
         ("position_ids".to_owned(), Feed::I64(shape, positions)),
     ]
 }

@@ -12,10 +12,11 @@ use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{
     Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Runtime, SessionTrainer, TensorFact,
+    Trainer,
 };
 use pipe::model::freeze::is_spared_from_decay;
-use pipe::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
-use pipe::stages::predict;
+use pipe::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
+use pipe::stages::predict::{self, InputLayout};
 
 type Checked = Result<(), Box<dyn Error>>;
 
@@ -77,7 +78,8 @@ fn logits_are_those_of_transformers() -> Checked {
         for kernels in KERNELS {
             for positions_in_graph in [false, true] {
                 let word_rows = pretrained.config.vocabulary;
-                let options = NetworkOptions { kernels, training: false, word_rows, positions_in_graph };
+                let options =
+                    NetworkOptions { kernels, dropout: Dropout::Off, word_rows, positions_in_graph };
                 let mut network = Network::new(&pretrained.config, Head::Auto, LABELS, options)?;
                 network.graph.output("logits", network.logits);
                 let mut inference = Inference::new(runtime()?, &network.graph, &parameters(&pretrained)?)?;
@@ -102,8 +104,12 @@ fn trainer(
     gradient_clip: Option<f32>,
 ) -> Result<SessionTrainer, Box<dyn Error>> {
     let config = without_dropout(pretrained.config.clone());
-    let options =
-        NetworkOptions { kernels, training: true, word_rows: config.vocabulary, positions_in_graph: false };
+    let options = NetworkOptions {
+        kernels,
+        dropout: Dropout::Keyed,
+        word_rows: config.vocabulary,
+        positions_in_graph: false,
+    };
     let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
     let targets = network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]));
     let loss = network.graph.cross_entropy(network.logits, targets)?;
@@ -201,7 +207,10 @@ fn fifty_steps_follow_pytorchs_losses() -> Checked {
         let mut trainer = trainer(&pretrained, kernels, None)?;
         for (step, wanted) in wanted.iter().enumerate() {
             let batch = if step % 2 == 0 { 0..4 } else { 4..8 };
-            let feeds = predict::feeds(&pretrained.config, 0, &tokens[batch.clone()]);
+            let feeds = predict::feeds(
+                InputLayout { padding_id: 0, ..InputLayout::of(&pretrained.config) },
+                &tokens[batch.clone()],
+            );
             trainer.accumulate(runtime()?, with_targets(feeds, &Value::from(labels[batch].to_vec()))?, 0)?;
             let loss = f64::from(trainer.update(1e-3)?.loss);
             assert!((loss - wanted).abs() < 1e-4, "{kernels:?} step {step}: {loss}, PyTorch {wanted}");

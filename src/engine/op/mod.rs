@@ -12,6 +12,7 @@ pub mod slice;
 pub mod gather;
 pub mod normalize;
 pub mod logic;
+pub mod random_mask;
 pub mod fused;
 #[cfg(test)]
 pub mod tests;

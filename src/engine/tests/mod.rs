@@ -2,5 +2,6 @@
 
 mod optimizer;
 mod training;
+mod training_api;
 mod refusals;
 mod network;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::ArrayD;
 
 use crate::engine::binding::{Feed, Parameters};
-use crate::engine::build::DropoutAt;
+use crate::engine::build::{DropoutAt, DropoutSource};
 use crate::engine::op::tests::harness::{Numbers, runtime};
 use crate::engine::{
     Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, SessionTrainer, ShapeError,
@@ -28,6 +28,11 @@ pub const PARAMETERS: [(&str, &[usize]); 8] = [
 
 /// Builds the network and returns it with its loss.
 pub fn network(kernels: Kernels, rate: f32) -> Result<(Graph, Var), ShapeError> {
+    network_with_logits(kernels, rate).map(|(graph, loss, _)| (graph, loss))
+}
+
+/// Builds the network and returns it with its loss and its logits.
+pub fn network_with_logits(kernels: Kernels, rate: f32) -> Result<(Graph, Var, Var), ShapeError> {
     let mut g = Graph::new(kernels);
     let x = g.input("x", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(5)]));
     let targets = g.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
@@ -41,11 +46,11 @@ pub fn network(kernels: Kernels, rate: f32) -> Result<(Graph, Var), ShapeError> 
         Some(b2),
         Some(hidden),
         (gamma, beta, 1e-5),
-        DropoutAt { rate, site: 1, key: Some(key) },
+        DropoutAt { rate, site: 1, source: DropoutSource::Key(key) },
     )?;
     let logits = g.linear(normed, w3, Some(b3))?;
     let loss = g.cross_entropy(logits, targets)?;
-    Ok((g, loss))
+    Ok((g, loss, logits))
 }
 
 pub fn parameters() -> Result<Parameters, EngineError> {

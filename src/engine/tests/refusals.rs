@@ -6,7 +6,9 @@ use super::network::{ADAMW, EXAMPLES, PARAMETERS, all, feeds, network, optimizer
 use crate::engine::binding::{Feed, Parameters};
 use crate::engine::build::DropoutAt;
 use crate::engine::op::tests::harness::runtime;
-use crate::engine::{Dim, EngineError, Graph, Inference, Kernels, SessionTrainer, TensorFact, gradients};
+use crate::engine::{
+    Dim, EngineError, Graph, Inference, Kernels, SessionTrainer, TensorFact, Trainer as _, gradients,
+};
 
 const BOTH: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
 

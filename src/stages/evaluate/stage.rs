@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::binding::Parameters;
 use crate::stages::artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel};
-use crate::stages::predict::{Predictor, probabilities, tokenize};
+use crate::stages::predict::{self, InputLayout, probabilities, tokenize};
 use crate::stages::stage::{CheckError, Ctx, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
 use crate::table::metrics::argmax;
 use crate::table::{DataSet, Example};
@@ -111,15 +111,12 @@ fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Ve
     let config = &model.pretrained.config;
     let parameters =
         Parameters::new(model.pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?;
-    let mut predictor = Predictor::new(
-        ctx.runtime()?,
-        config,
-        model.head,
-        model.labels.len(),
-        config.vocabulary,
-        &parameters,
-    )?;
-    Ok(probabilities(&predictor.logits(ctx, &tokens, "evaluating")?))
+    let labels = model.labels.len();
+    let mut inference = predict::open(ctx.runtime()?, config, model.head, labels, &parameters)?;
+    let layout = InputLayout::of(config);
+    let logits =
+        predict::logits(ctx, layout, &tokens, labels, "evaluating", &mut |feeds| inference.run(feeds))?;
+    Ok(probabilities(&logits))
 }
 
 fn check_labels(model: &TrainedModel, data: &DataSet) -> Result<(), EvaluateError> {

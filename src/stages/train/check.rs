@@ -1,6 +1,7 @@
 //! What can be known of a `train` stage before it runs.
 
-use super::config::{ClassWeights, Freeze, Monitor, Optimizer, Schedule, Train};
+use super::backend::misfit;
+use super::config::{Backend, ClassWeights, Freeze, Monitor, Optimizer, Schedule, Train};
 use crate::stages::stage::{CheckError, DataFact};
 
 /// Returns every problem of the configuration.
@@ -50,6 +51,11 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     }
     if train.best_checkpoint.is_some() {
         problems.wants_dev("best_checkpoint", data);
+    }
+    if train.backend == Backend::TrainingApi
+        && let Some(misfit) = misfit(train)
+    {
+        problems.add(misfit.field, format!("{} (`backend: training_api`)", misfit.reason), misfit.remedy);
     }
     problems.0
 }

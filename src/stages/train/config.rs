@@ -51,7 +51,7 @@ pub struct Train {
     /// Keeps the weights of the epoch with the best dev metric in place of the last epoch's.
     #[serde(default)]
     pub best_checkpoint: Option<Metric>,
-    /// What trains: ONNX Runtime sessions over our own gradient graph.
+    /// What trains: ordinary ONNX Runtime sessions, or ONNX Runtime's training API where the loaded library has it.
     #[serde(default)]
     pub backend: Backend,
 }
@@ -296,9 +296,12 @@ pub enum Metric {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// The best one that the loaded ONNX Runtime has.
+    /// The training API where the loaded library has it and the recipe fits, else sessions.
     #[default]
     Auto,
+    /// ONNX Runtime's training API. It has one learning rate and one weight decay: AdamW without `head_learning_rate`, and with `decay_all: true` or
+    /// `weight_decay: 0`.
+    TrainingApi,
     /// Ordinary sessions; every ONNX Runtime has them.
     Session,
 }

@@ -7,7 +7,9 @@ pub mod plateau;
 pub mod targets;
 pub mod watch;
 pub mod checkpoint;
-pub mod session;
+pub mod backend;
+mod fit;
+mod encoder;
 pub mod stage;
 
 pub use config::Train;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::check;
 use super::config::{ClassWeights, Freeze, Train};
-use super::session::{self, Job};
+use super::encoder::{self, Job};
 use crate::base::report::Report;
 use crate::engine::{Device, Kernels};
-use crate::model::{Pretrained, init, resolve};
+use crate::model::{Dropout, Pretrained, init, resolve};
 use crate::stages::artifact::{Artifact, TrainedModel, TrainingSummary};
 use crate::stages::predict::{longest, tokenize};
 use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
@@ -103,34 +103,37 @@ impl Stage for Train {
                 train_tokens.len()
             ));
         }
-        let whole = session::network(
+        let whole = encoder::network(
             &pretrained.config,
             self,
             data.labels.len(),
             pretrained.config.vocabulary,
             Kernels::Standard,
+            Dropout::Off,
         )?
-        .0;
+        .network;
         let mut weights = std::mem::take(&mut pretrained.weights);
         init::fill(&whole.graph, &pretrained.config, &mut weights, ctx.seed());
         weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
         let job = Job {
             train: self,
+            device: ctx.device(),
             config: &pretrained.config,
             data,
             train_tokens: &train_tokens,
             dev_tokens: &dev_tokens,
         };
-        let trained = session::run(ctx, ctx.runtime()?, &job, weights)?;
+        let trained = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
         let summary = TrainingSummary {
-            steps: trained.steps,
-            seconds: trained.seconds,
-            backend: "session".to_owned(),
+            steps: trained.fitted.steps,
+            seconds: trained.fitted.seconds,
+            backend: trained.backend.name().to_owned(),
+            backend_reason: trained.backend.reason.clone(),
             device: Device::Cpu.to_string(),
             trainable_parameters: trained.trainable_parameters,
             parameters: trained.weights.values().map(|array| array.len() as u64).sum(),
             truncated_share,
-            best_epoch: trained.best_epoch,
+            best_epoch: trained.fitted.best_epoch,
         };
         pretrained.weights = trained.weights;
         Ok(Artifact::Model(TrainedModel {
@@ -139,7 +142,7 @@ impl Stage for Train {
             head: self.model.head,
             max_length: self.max_length,
             summary,
-            curves: trained.curves,
+            curves: trained.fitted.curves,
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::harness::{Input, KEY, Numbers, Sample};
 use super::reference::{Attention as Witness, Real, binary, gelu, layer_norm, matmul, shaped};
-use crate::engine::build::DropoutAt;
+use crate::engine::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::Constant;
 use crate::engine::kernel::dropout;
 
@@ -50,7 +50,7 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
                 "Attention",
                 inputs,
                 move |g, x| {
-                    let at = DropoutAt { rate, site, key: Some(x[4]) };
+                    let at = DropoutAt { rate, site, source: DropoutSource::Key(x[4]) };
                     g.attention([x[0], x[1], x[2]], x[3], heads, at)
                 },
                 move |x| witness.forward(&x[0], &x[1], &x[2]).0,
@@ -81,7 +81,7 @@ fn attention_of_one(n: &mut Numbers, mut witness: Witness, (rate, site): (f32, u
         "MatMul",
         inputs,
         move |g, x| {
-            let at = DropoutAt { rate, site, key: Some(x[6]) };
+            let at = DropoutAt { rate, site, source: DropoutSource::Key(x[6]) };
             let bias = g.constant(Constant::F32(vec![hidden], vec![KEY_BIAS; hidden]));
             g.attention_of_one(x[0], x[1], [(x[2], bias), (x[3], x[4])], x[5], heads, at)
         },
@@ -150,7 +150,7 @@ fn norms(n: &mut Numbers) -> Vec<Sample> {
                         bias,
                         residual,
                         (x[1], x[2], epsilon),
-                        DropoutAt { rate, site, key: Some(x[3]) },
+                        DropoutAt { rate, site, source: DropoutSource::Key(x[3]) },
                     )
                 },
                 move |x| {
@@ -180,7 +180,7 @@ fn dropouts(n: &mut Numbers) -> Vec<Sample> {
             samples.push(Sample::new(
                 "Dropout",
                 vec![Input::real(n.real(shape)).named(0, "T"), key()],
-                move |g, x| g.dropout(x[0], DropoutAt { rate, site: 2, key: Some(x[1]) }),
+                move |g, x| g.dropout(x[0], DropoutAt { rate, site: 2, source: DropoutSource::Key(x[1]) }),
                 move |x| &x[0] * &kept,
             ));
         }

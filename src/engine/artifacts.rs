@@ -1,0 +1,369 @@
+//! The files that ONNX Runtime's training API trains from: three models and a checkpoint.
+//!
+//! The training model takes the user's inputs, the parameters, a buffer for each trained parameter's gradient and a flag that empties the
+//! buffers; the evaluation model takes the same inputs and parameters; the optimizer model takes sequences of all trained parameters.
+
+use std::path::Path;
+
+use ndarray::ArrayD;
+use prost::Message;
+
+use super::checkpoint::CheckpointFile;
+use super::error::EngineError;
+use super::fact::{DType, Dim, TensorFact};
+use super::graph::{Graph, Var};
+use super::onnx::{self, AttributeValue};
+use super::optimizer::{Algorithm, OptimizerConfig};
+use super::proto::{
+    DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SequenceTypeProto, TypeProto,
+    ValueInfoProto,
+};
+use super::trainer::differentiate;
+
+/// The names that `generate_artifacts` gives the files, and so do we.
+pub const TRAINING: &str = "training_model.onnx";
+pub const EVALUATION: &str = "eval_model.onnx";
+pub const OPTIMIZER: &str = "optimizer_model.onnx";
+pub const CHECKPOINT: &str = "checkpoint";
+
+/// The domain of ONNX Runtime's own operators.
+const MICROSOFT: &str = "com.microsoft";
+/// The flag that empties the gradients' buffers.
+const RESET: &str = "lazy_reset_grad";
+const BUFFER: &str = "_grad.accumulation.buffer";
+/// The evaluation model's first outputs, where we write it.
+pub const LOSS: &str = "loss";
+pub const LOGITS: &str = "logits";
+
+/// Artifacts that cannot be trained from.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ArtifactsError {
+    #[error("`{file}` is missing")]
+    #[diagnostic(help(
+        "a folder of artifacts holds training_model.onnx, eval_model.onnx, optimizer_model.onnx and checkpoint; `generate_artifacts` and `pipe artifacts` write all four"
+    ))]
+    Missing { file: String },
+    #[error("`{file}` is not an ONNX model: {reason}")]
+    #[diagnostic(help("copy or make the file again"))]
+    NotAModel { file: String, reason: String },
+    #[error("`{file}` wants the parameter `{name}`, which the checkpoint does not have")]
+    #[diagnostic(help("the files of one folder belong together: make all four again"))]
+    NoParameter { file: String, name: String },
+    #[error("`{file}` has no `{wanted}`")]
+    #[diagnostic(help(
+        "make the artifacts with onnxruntime-training 1.18 or later, loss CrossEntropyLoss, optimizer AdamW"
+    ))]
+    Unlike { file: String, wanted: String },
+    #[error("the training model takes the input `{name}`, which texts with labels do not give")]
+    #[diagnostic(help(
+        "inputs may be `input_ids`, `attention_mask`, `token_type_ids`, `position_ids` and `labels`; name them so when the model is exported"
+    ))]
+    UnknownInput { name: String },
+    #[error("the model gives {model} logits, and the data have {data} classes")]
+    #[diagnostic(help("make the artifacts with a head for as many classes as the data have"))]
+    Classes { model: usize, data: usize },
+    #[error("the optimizer cannot be written for the training API: {0}")]
+    Optimizer(&'static str),
+}
+
+/// Everything that the training API trains from.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    pub training: Vec<u8>,
+    pub evaluation: Vec<u8>,
+    pub optimizer: Vec<u8>,
+    pub checkpoint: CheckpointFile,
+}
+
+impl Artifacts {
+    /// Writes graphs as artifacts: a training graph with its scalar loss, and an evaluation graph over the same parameters whose outputs
+    /// are [`LOSS`] and [`LOGITS`]. `weights` gives a parameter's values by name.
+    pub fn new<'a>(
+        mut training: Graph,
+        loss: Var,
+        evaluation: &Graph,
+        trainable: &[String],
+        optimizer: &OptimizerConfig,
+        weights: impl Fn(&str) -> Option<&'a ArrayD<f32>>,
+    ) -> Result<Artifacts, EngineError> {
+        let optimizer = optimizer_model(optimizer)?;
+        let found = differentiate(&mut training, loss, trainable)?;
+        training.output(LOSS, loss);
+        for ((_, gradient), name) in found.iter().zip(trainable) {
+            training.output(&format!("{name}_grad"), *gradient);
+        }
+        let parameters: Vec<String> = training.parameters().map(|(name, _)| name.to_owned()).collect();
+        let mut model = onnx::model(&training, |_| None);
+        let graph = model.graph.get_or_insert_default();
+        inputs_first(graph, &parameters);
+        graph.output.truncate(1);
+        for ((var, _), name) in found.iter().zip(trainable) {
+            let buffer = format!("{name}{BUFFER}");
+            graph.input.push(onnx::value_info(buffer.clone(), training.fact(*var)));
+            let flag = format!("{name}_grad.accumulation.out");
+            graph.output.push(onnx::value_info(flag.clone(), &flag_fact()));
+            graph.node.push(NodeProto {
+                input: vec![buffer, format!("{name}_grad"), RESET.to_owned()],
+                output: vec![flag],
+                name: format!("accumulate_{name}"),
+                op_type: "InPlaceAccumulatorV2".into(),
+                domain: MICROSOFT.into(),
+                ..NodeProto::default()
+            });
+        }
+        graph.input.push(onnx::value_info(RESET.into(), &flag_fact()));
+        let used: Vec<String> = graph.input.iter().map(|input| input.name.clone()).collect();
+        model.opset_import.push(microsoft());
+
+        let mut eval = onnx::model(evaluation, |_| None);
+        inputs_first(eval.graph.get_or_insert_default(), &parameters);
+        let mut checkpoint = CheckpointFile::default();
+        for name in parameters.iter().filter(|name| used.contains(name)) {
+            let values = weights(name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?.clone();
+            let list =
+                if trainable.contains(name) { &mut checkpoint.trained } else { &mut checkpoint.frozen };
+            list.push((name.clone(), values));
+        }
+        Ok(Artifacts {
+            training: model.encode_to_vec(),
+            evaluation: eval.encode_to_vec(),
+            optimizer: optimizer.encode_to_vec(),
+            checkpoint,
+        })
+    }
+
+    /// Writes the four files into an existing folder.
+    pub fn write(&self, folder: &Path) -> std::io::Result<()> {
+        use crate::base::files::write_atomic;
+        write_atomic(&folder.join(TRAINING), &self.training)?;
+        write_atomic(&folder.join(EVALUATION), &self.evaluation)?;
+        write_atomic(&folder.join(OPTIMIZER), &self.optimizer)?;
+        write_atomic(&folder.join(CHECKPOINT), &self.checkpoint.write())
+    }
+
+    /// Reads a folder of artifacts and checks that its files belong together. The evaluation model gets the tensor that the loss is
+    /// computed from as a further output where it has none: that is what predictions are made of.
+    pub fn read(folder: &Path) -> Result<Artifacts, EngineError> {
+        let file = |name: &str| match fs_err::read(folder.join(name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(EngineError::from(ArtifactsError::Missing {
+                    file: folder.join(name).display().to_string(),
+                }))
+            }
+            other => Ok(other?),
+        };
+        let mut artifacts = Artifacts {
+            training: file(TRAINING)?,
+            evaluation: file(EVALUATION)?,
+            optimizer: file(OPTIMIZER)?,
+            checkpoint: CheckpointFile::read(&file(CHECKPOINT)?)?,
+        };
+        let training = decode(TRAINING, &artifacts.training)?;
+        let evaluation = decode(EVALUATION, &artifacts.evaluation)?;
+        decode(OPTIMIZER, &artifacts.optimizer)?;
+        artifacts.check(&training)?;
+        let output = logits(&evaluation).ok_or_else(|| ArtifactsError::Unlike {
+            file: EVALUATION.into(),
+            wanted: "loss over logits (`SoftmaxCrossEntropyLoss`)".into(),
+        })?;
+        if evaluation.output.iter().all(|known| known.name != output) {
+            // Messages that follow each other are one: repeated fields go on, which leaves all else in the file as it is.
+            let more = ModelProto {
+                graph: Some(GraphProto {
+                    output: vec![ValueInfoProto { name: output, r#type: None }],
+                    ..GraphProto::default()
+                }),
+                ..ModelProto::default()
+            };
+            artifacts.evaluation.extend(more.encode_to_vec());
+        }
+        Ok(artifacts)
+    }
+
+    /// Returns the name of the evaluation model's output that holds the logits.
+    pub fn logits(&self) -> Option<String> {
+        logits(&decode(EVALUATION, &self.evaluation).ok()?)
+    }
+
+    /// Returns the names of the inputs that come with each batch.
+    pub fn inputs(&self) -> Result<Vec<String>, EngineError> {
+        let training = decode(TRAINING, &self.training)?;
+        Ok(self.user_inputs(&training).map(|input| input.name.clone()).collect())
+    }
+
+    /// Returns what the optimizer model says of itself: its name with its attributes.
+    pub fn describe_optimizer(&self) -> Result<String, EngineError> {
+        let graph = decode(OPTIMIZER, &self.optimizer)?;
+        let nodes = graph.node.iter().filter(|node| node.op_type != "Identity").map(|node| {
+            let attributes: Vec<String> = node
+                .attribute
+                .iter()
+                .map(|attribute| match attribute.r#type {
+                    1 => format!("{} {}", attribute.name, attribute.f),
+                    2 => format!("{} {}", attribute.name, attribute.i),
+                    _ => format!("{} {}", attribute.name, String::from_utf8_lossy(&attribute.s)),
+                })
+                .collect();
+            format!("{} ({})", node.op_type, attributes.join(", "))
+        });
+        Ok(nodes.collect::<Vec<_>>().join(", then "))
+    }
+
+    fn user_inputs<'a>(&'a self, training: &'a GraphProto) -> impl Iterator<Item = &'a ValueInfoProto> {
+        let initialized = |name: &str| training.initializer.iter().any(|tensor| tensor.name == name);
+        training.input.iter().filter(move |input| {
+            input.name != RESET
+                && !input.name.ends_with(BUFFER)
+                && !initialized(&input.name)
+                && !self.checkpoint.parameters().any(|(name, _)| *name == input.name)
+        })
+    }
+
+    fn check(&self, training: &GraphProto) -> Result<(), ArtifactsError> {
+        let unlike = |wanted: &str| ArtifactsError::Unlike { file: TRAINING.into(), wanted: wanted.into() };
+        if training.input.iter().all(|input| input.name != RESET) {
+            return Err(unlike(RESET));
+        }
+        for input in &training.input {
+            let Some(name) = input.name.strip_suffix(BUFFER) else { continue };
+            if !self.checkpoint.trained.iter().any(|(known, _)| known == name) {
+                return Err(ArtifactsError::NoParameter { file: TRAINING.into(), name: name.to_owned() });
+            }
+        }
+        for input in self.user_inputs(training) {
+            // A parameter that the checkpoint lacks looks like an input whose sizes are all known.
+            if let Some(shape) = fixed_shape(input)
+                && shape.iter().product::<i64>() > 1
+                && elem_type(input) == Some(DType::F32.onnx())
+            {
+                return Err(ArtifactsError::NoParameter { file: TRAINING.into(), name: input.name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode(file: &str, bytes: &[u8]) -> Result<GraphProto, ArtifactsError> {
+    let not_one = |reason: String| ArtifactsError::NotAModel { file: file.to_owned(), reason };
+    ModelProto::decode(bytes)
+        .map_err(|error| not_one(error.to_string()))?
+        .graph
+        .ok_or_else(|| not_one("it has no graph".to_owned()))
+}
+
+/// Returns the name of the logits: our own, or what the loss is computed from.
+fn logits(evaluation: &GraphProto) -> Option<String> {
+    let own = evaluation.output.iter().any(|output| output.name == LOGITS);
+    if own {
+        return Some(LOGITS.to_owned());
+    }
+    let loss = evaluation.node.iter().find(|node| {
+        ["SoftmaxCrossEntropyLoss", "SoftmaxCrossEntropyLossInternal"].contains(&node.op_type.as_str())
+    })?;
+    loss.input.first().cloned()
+}
+
+fn fixed_shape(input: &ValueInfoProto) -> Option<Vec<i64>> {
+    let shape = input.r#type.as_ref()?.tensor_type.as_ref()?.shape.as_ref()?;
+    shape
+        .dim
+        .iter()
+        .map(|dim| match dim.value {
+            Some(DimensionValue::DimValue(size)) => Some(size),
+            _ => None,
+        })
+        .collect()
+}
+
+fn elem_type(input: &ValueInfoProto) -> Option<i32> {
+    Some(input.r#type.as_ref()?.tensor_type.as_ref()?.elem_type)
+}
+
+/// The training API wants the parameters after what comes with each batch.
+fn inputs_first(graph: &mut GraphProto, parameters: &[String]) {
+    graph.input.sort_by_key(|input| parameters.contains(&input.name));
+}
+
+fn flag_fact() -> TensorFact {
+    TensorFact { dtype: DType::Bool, shape: vec![Dim::Fixed(1)] }
+}
+
+fn microsoft() -> OperatorSetIdProto {
+    OperatorSetIdProto { domain: MICROSOFT.into(), version: 1 }
+}
+
+/// Returns the optimizer model: AdamW over all trained parameters at once, after clipping where there is any.
+fn optimizer_model(config: &OptimizerConfig) -> Result<ModelProto, ArtifactsError> {
+    let Algorithm::AdamW { beta1, beta2, epsilon } = config.algorithm else {
+        return Err(ArtifactsError::Optimizer("it is not AdamW"));
+    };
+    let group = config.groups.first().copied();
+    let Some(group) = group.filter(|group| config.groups.iter().all(|other| other == group)) else {
+        return Err(ArtifactsError::Optimizer(
+            "its parameters have more than one learning rate or weight decay",
+        ));
+    };
+    if group.rate_factor != 1.0 {
+        return Err(ArtifactsError::Optimizer("its parameters have a learning rate of their own"));
+    }
+    let mut graph = GraphProto { name: "pipe".into(), ..GraphProto::default() };
+    graph.input.push(onnx::value_info("learning_rate".into(), &TensorFact::f32(vec![Dim::Fixed(1)])));
+    graph.input.push(onnx::value_info("step".into(), &TensorFact::i64(vec![Dim::Fixed(1)])));
+    for name in ["params", "gradients", "first_order_moments", "second_order_moments"] {
+        graph.input.push(sequence(name));
+    }
+    let mut gradients = "gradients";
+    if let Some(clip) = config.gradient_clip {
+        graph.node.push(NodeProto {
+            input: vec![gradients.into()],
+            output: vec!["clipped_gradients".into()],
+            name: "clip".into(),
+            op_type: "InplaceClipGradNorm".into(),
+            attribute: [
+                ("max_norm", AttributeValue::Float(clip)),
+                ("norm_type", AttributeValue::Text("fro")),
+            ]
+            .into_iter()
+            .map(onnx::attribute)
+            .collect(),
+            domain: MICROSOFT.into(),
+        });
+        gradients = "clipped_gradients";
+    }
+    let attributes = [
+        ("alpha", AttributeValue::Float(beta1 as f32)),
+        ("beta", AttributeValue::Float(beta2 as f32)),
+        ("epsilon", AttributeValue::Float(epsilon as f32)),
+        ("weight_decay", AttributeValue::Float(group.weight_decay)),
+        ("correct_bias", AttributeValue::Int(1)),
+        // PyTorch's AdamW; 1 would be that of `transformers`.
+        ("adam_mode", AttributeValue::Int(0)),
+    ];
+    let inputs =
+        ["learning_rate", "step", "params", gradients, "first_order_moments", "second_order_moments"];
+    graph.node.push(NodeProto {
+        input: inputs.map(str::to_owned).to_vec(),
+        output: vec!["updated_flag".into()],
+        name: "update".into(),
+        op_type: "AdamWOptimizer".into(),
+        attribute: attributes.into_iter().map(onnx::attribute).collect(),
+        domain: MICROSOFT.into(),
+    });
+    graph.output.push(onnx::value_info("updated_flag".into(), &flag_fact()));
+    Ok(ModelProto { graph: Some(graph), opset_import: vec![onnx::standard(), microsoft()], ..onnx::blank() })
+}
+
+fn sequence(name: &str) -> ValueInfoProto {
+    let tensor = onnx::value_info(String::new(), &TensorFact::f32(Vec::new())).r#type.map(|mut tensor| {
+        // The tensors of a sequence have any shape.
+        if let Some(tensor) = &mut tensor.tensor_type {
+            tensor.shape = None;
+        }
+        Box::new(tensor)
+    });
+    let sequence = SequenceTypeProto { elem_type: tensor };
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { tensor_type: None, sequence_type: Some(sequence) }),
+    }
+}

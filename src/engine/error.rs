@@ -1,0 +1,44 @@
+//! What can go wrong in the engine.
+
+use super::artifacts::ArtifactsError;
+use super::checkpoint::CheckpointError;
+use super::fact::ShapeError;
+use super::op::GradError;
+
+/// Something that the engine could not do.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum EngineError {
+    #[error("ONNX Runtime: {0}")]
+    #[diagnostic(help(
+        "`pipe runtime` says which library is used; if memory ran out, try half the `batch_size` with twice the `accumulation`"
+    ))]
+    Runtime(#[from] ort::Error),
+    #[error("the model's graph cannot be built: {0}")]
+    Shape(#[from] ShapeError),
+    #[error("the model's gradients cannot be built: {0}")]
+    Grad(#[from] GradError),
+    #[error("parameter `{0}` is missing")]
+    MissingParameter(String),
+    #[error("parameter `{name}` has shape {found:?}; {expected:?} was expected")]
+    ParameterShape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("the loss does not depend on parameter `{0}`")]
+    #[diagnostic(help("freeze it, or leave it out of the patterns of what is trained"))]
+    Unreached(String),
+    #[error("the input `{0}` is missing")]
+    MissingInput(String),
+    #[error("the graph has no output")]
+    NoOutput,
+    #[error("{library} has no training API")]
+    #[diagnostic(help(
+        "`scripts/build-onnxruntime-training.sh` builds a library that has it; or train on sessions: `backend: session`"
+    ))]
+    NoTrainingApi { library: String },
+    #[error("the checkpoint cannot be used: {0}")]
+    #[diagnostic(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error("the training artifacts cannot be used: {0}")]
+    #[diagnostic(transparent)]
+    Artifacts(#[from] ArtifactsError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}

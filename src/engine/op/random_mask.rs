@@ -1,0 +1,45 @@
+//! The standard's `Dropout`, of which only the mask is used.
+
+use super::contract::{Op, required};
+use crate::engine::fact::{DType, ShapeError, TensorFact};
+use crate::engine::graph::Constant;
+use crate::engine::onnx::AttributeValue;
+
+/// Which elements of a tensor dropout keeps, by ONNX Runtime's own generator; without a gradient.
+///
+/// Outputs: the tensor with elements dropped, and the truth values. ONNX Runtime removes a `Dropout` whose truth values nobody reads.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomMask {
+    pub rate: f32,
+    /// The number of this place, which seeds its generator.
+    pub site: u32,
+}
+
+impl Op for RandomMask {
+    fn name(&self) -> &'static str {
+        "Dropout"
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
+        vec![("seed", AttributeValue::Int(i64::from(self.site)))]
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        vec![Constant::scalar(self.rate), Constant::Bool(true)]
+    }
+
+    fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
+        let [x] = required(inputs)?;
+        Ok(vec![x.clone(), TensorFact { dtype: DType::Bool, shape: x.shape.clone() }])
+    }
+
+    /// The mask does not depend on what is dropped.
+    fn grad(
+        &self,
+        _: &mut crate::engine::Graph,
+        _: &super::OpNode,
+        _: &[Option<crate::engine::Var>],
+    ) -> Result<Vec<Option<crate::engine::Var>>, super::GradError> {
+        Ok(vec![None])
+    }
+}

@@ -1,0 +1,70 @@
+//! What trains: the one contract of both backends.
+
+use std::collections::BTreeMap;
+
+use ndarray::ArrayD;
+
+use super::autodiff::gradients;
+use super::binding::Feed;
+use super::error::EngineError;
+use super::graph::{Graph, Var};
+use super::runtime::Runtime;
+
+/// Takes optimizer steps with the gradients of batches.
+pub trait Trainer {
+    /// Computes the gradients of one part of a step and adds them to the step's. Returns the part's loss. `dropout_key` decides the masks.
+    fn accumulate(
+        &mut self,
+        runtime: &Runtime,
+        feeds: Vec<(String, Feed)>,
+        dropout_key: i64,
+    ) -> Result<f32, EngineError>;
+
+    /// Takes the optimizer step with the gradients that were accumulated.
+    fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError>;
+
+    /// Returns the logits `[B, K]` of a batch, without dropout.
+    fn logits(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError>;
+
+    /// Returns the trained parameters as they are now, by name.
+    fn trained(&self) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError>;
+
+    /// Returns what a later attempt goes on from.
+    fn state(&mut self) -> Result<State, EngineError>;
+
+    /// Goes on from a state of the same training.
+    fn restore(&mut self, runtime: &Runtime, state: &State, steps: u64) -> Result<(), EngineError>;
+}
+
+/// The trained parameters (`parameter/<name>`) and what the optimizer has gathered for them (`state.<i>/<name>`).
+pub type State = BTreeMap<String, Vec<f32>>;
+
+/// What one optimizer step gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepOutcome {
+    /// The loss of the step's examples.
+    pub loss: f32,
+    /// The global L2 norm of the gradients before clipping, where the backend tells.
+    pub gradient_norm: Option<f32>,
+}
+
+/// Adds to a graph the gradients of a scalar loss by these parameters, and returns them with the parameters' own variables.
+pub fn differentiate(
+    graph: &mut Graph,
+    loss: Var,
+    trainable: &[String],
+) -> Result<Vec<(Var, Var)>, EngineError> {
+    let known: BTreeMap<String, Var> = graph.parameters().map(|(name, var)| (name.to_owned(), var)).collect();
+    let vars: Vec<Var> = trainable
+        .iter()
+        .map(|name| known.get(name).copied().ok_or_else(|| EngineError::MissingParameter(name.clone())))
+        .collect::<Result<_, _>>()?;
+    let found = gradients(graph, loss, &vars)?;
+    vars.into_iter()
+        .zip(found)
+        .zip(trainable)
+        .map(|((var, gradient), name)| {
+            Ok((var, gradient.ok_or_else(|| EngineError::Unreached(name.clone()))?))
+        })
+        .collect()
+}

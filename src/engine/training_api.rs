@@ -1,0 +1,119 @@
+//! The `training_api` backend: our gradient graph, or anyone's artifacts, run by ONNX Runtime's training API.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::ArrayD;
+
+use super::artifacts::{Artifacts, ArtifactsError, LOGITS};
+use super::binding::Feed;
+use super::checkpoint::{CheckpointFile, MOMENTS, OptimizerState};
+use super::device::Device;
+use super::error::EngineError;
+use super::runtime::Runtime;
+use super::trainer::{State, StepOutcome, Trainer};
+use super::training_session::TrainingSession;
+
+/// Trains artifacts.
+pub struct ApiTrainer {
+    session: TrainingSession,
+    artifacts: Artifacts,
+    device: Device,
+    /// The evaluation model's output with the logits.
+    logits: String,
+    loss_sum: f64,
+}
+
+impl ApiTrainer {
+    /// Opens the artifacts for training, from the state that their checkpoint holds.
+    pub fn new(runtime: &Runtime, device: Device, artifacts: Artifacts) -> Result<ApiTrainer, EngineError> {
+        let logits = artifacts.logits().unwrap_or_else(|| LOGITS.to_owned());
+        let session = TrainingSession::new(runtime, device, &artifacts)?;
+        Ok(ApiTrainer { session, artifacts, device, logits, loss_sum: 0.0 })
+    }
+
+    /// Writes the model for inference, parameters included, as one ONNX file.
+    pub fn export(&self, file: &Path) -> Result<(), EngineError> {
+        self.session.export(file, &self.logits)
+    }
+
+    /// Returns the whole state as a checkpoint: what `SaveCheckpoint` writes.
+    pub fn checkpoint(&self) -> Result<CheckpointFile, EngineError> {
+        // The API writes to paths only.
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("checkpoint");
+        self.session.save(&file)?;
+        Ok(CheckpointFile::read(&fs_err::read(file)?)?)
+    }
+}
+
+impl Trainer for ApiTrainer {
+    fn accumulate(
+        &mut self,
+        _: &Runtime,
+        mut feeds: Vec<(String, Feed)>,
+        dropout_key: i64,
+    ) -> Result<f32, EngineError> {
+        feeds.push(("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key])));
+        let loss = self.session.train_step(feeds)?;
+        self.loss_sum += f64::from(loss);
+        Ok(loss)
+    }
+
+    fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError> {
+        self.session.update(learning_rate as f32)?;
+        Ok(StepOutcome { loss: std::mem::take(&mut self.loss_sum) as f32, gradient_norm: None })
+    }
+
+    fn logits(&mut self, _: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
+        self.session.eval_step(feeds, &self.logits)
+    }
+
+    fn trained(&self) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError> {
+        let names = self.artifacts.checkpoint.trained.iter().map(|(name, _)| name);
+        names.map(|name| Ok((name.clone(), self.session.parameter(name)?))).collect()
+    }
+
+    fn state(&mut self) -> Result<State, EngineError> {
+        let checkpoint = self.checkpoint()?;
+        let mut state = State::new();
+        for (name, array) in checkpoint.trained {
+            state.insert(format!("parameter/{name}"), array.into_iter().collect());
+        }
+        for (name, moments) in checkpoint.optimizer.into_iter().flat_map(|optimizer| optimizer.moments) {
+            for (place, moment) in moments.into_iter().enumerate() {
+                state.insert(format!("state.{place}/{name}"), moment.into_iter().collect());
+            }
+        }
+        Ok(state)
+    }
+
+    fn restore(&mut self, runtime: &Runtime, state: &State, steps: u64) -> Result<(), EngineError> {
+        let array = |key: String, like: &ArrayD<f32>| {
+            let values = state.get(&key).ok_or_else(|| EngineError::MissingParameter(key.clone()))?;
+            ArrayD::from_shape_vec(like.shape(), values.clone()).map_err(|_| EngineError::ParameterShape {
+                name: key,
+                expected: like.shape().to_vec(),
+                found: vec![values.len()],
+            })
+        };
+        let mut optimizer = OptimizerState { steps, ..OptimizerState::default() };
+        for (name, values) in &mut self.artifacts.checkpoint.trained {
+            *values = array(format!("parameter/{name}"), values)?;
+            let moments = (0..MOMENTS.len()).map(|place| array(format!("state.{place}/{name}"), values));
+            optimizer.moments.insert(name.clone(), moments.collect::<Result<_, _>>()?);
+        }
+        self.artifacts.checkpoint.optimizer = Some(optimizer);
+        // The API takes an optimizer's state only when it opens a session.
+        self.session = TrainingSession::new(runtime, self.device, &self.artifacts)?;
+        Ok(())
+    }
+}
+
+/// Says which feeds artifacts may ask for; an unknown input is an error before the first step.
+pub fn check_inputs(artifacts: &Artifacts, known: &[&str]) -> Result<(), EngineError> {
+    match artifacts.inputs()?.into_iter().find(|input| !known.contains(&input.as_str())) {
+        Some(name) => Err(ArtifactsError::UnknownInput { name }.into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,105 @@
+//! Which backend trains a recipe, and why.
+
+use super::config::{Backend, Optimizer, Train};
+use crate::engine::Runtime;
+
+/// One of the backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    Session,
+    TrainingApi,
+}
+
+/// The backend that trains, and why it is this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub backend: Chosen,
+    pub reason: String,
+}
+
+/// What in a recipe the training API cannot do: it has one optimizer, with one learning rate and one weight decay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Where in the configuration.
+    pub field: &'static str,
+    pub reason: &'static str,
+    /// What would make the recipe fit.
+    pub remedy: &'static str,
+}
+
+impl Choice {
+    /// Decides for a recipe that was checked.
+    pub fn new(train: &Train, runtime: &Runtime) -> Choice {
+        let session = |reason: String| Choice { backend: Chosen::Session, reason };
+        match train.backend {
+            Backend::Session => session("asked for".into()),
+            Backend::TrainingApi => Choice { backend: Chosen::TrainingApi, reason: "asked for".into() },
+            Backend::Auto if !runtime.has_training_api => session("the library has no training API".into()),
+            Backend::Auto => match misfit(train) {
+                Some(misfit) => session(misfit.reason.into()),
+                None => Choice {
+                    backend: Chosen::TrainingApi,
+                    reason: "the library has the training API, and the recipe fits".into(),
+                },
+            },
+        }
+    }
+
+    /// Returns the backend's name, as files and tables have it.
+    pub fn name(&self) -> &'static str {
+        match self.backend {
+            Chosen::Session => "session",
+            Chosen::TrainingApi => "training_api",
+        }
+    }
+}
+
+/// Returns what keeps a recipe from the training API.
+pub fn misfit(train: &Train) -> Option<Misfit> {
+    let Optimizer::Adamw(adamw) = &train.optimizer else {
+        return Some(Misfit {
+            field: "optimizer",
+            reason: "the training API has no SGD with momentum and weight decay",
+            remedy: "take `adamw`, or `backend: session`",
+        });
+    };
+    if adamw.head_learning_rate.is_some_and(|rate| rate != adamw.learning_rate) {
+        return Some(Misfit {
+            field: "optimizer.adamw.head_learning_rate",
+            reason: "the training API has one learning rate, and the head has its own",
+            remedy: "leave `head_learning_rate` out, or take `backend: session`",
+        });
+    }
+    if adamw.weight_decay != 0.0 && !adamw.decay_all {
+        return Some(Misfit {
+            field: "optimizer.adamw",
+            reason: "the training API has one weight decay, and biases and LayerNorm are spared",
+            remedy: "add `decay_all: true` or `weight_decay: 0`, or take `backend: session`",
+        });
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_rate_and_one_decay_fit() -> Result<(), serde_json::Error> {
+        let fits = |optimizer: serde_json::Value| {
+            let train = serde_json::json!({
+                "data": "data", "model": { "pretrained": "x" }, "optimizer": optimizer,
+            });
+            serde_json::from_value::<Train>(train).map(|train| misfit(&train).map(|misfit| misfit.field))
+        };
+        assert_eq!(fits(serde_json::json!({ "adamw": {} }))?, Some("optimizer.adamw"));
+        assert_eq!(fits(serde_json::json!({ "adamw": { "weight_decay": 0.0 } }))?, None);
+        assert_eq!(fits(serde_json::json!({ "adamw": { "decay_all": true } }))?, None);
+        assert_eq!(
+            fits(serde_json::json!({ "adamw": { "decay_all": true, "head_learning_rate": 1.0 } }))?,
+            Some("optimizer.adamw.head_learning_rate")
+        );
+        assert_eq!(fits(serde_json::json!({ "sgd": { "learning_rate": 0.1 } }))?, Some("optimizer"));
+        Ok(())
+    }
+}

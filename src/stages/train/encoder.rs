@@ -1,0 +1,211 @@
+//! Training an encoder of ours: from its weights and the recipe to a trainer, and back to whole weights.
+
+use ndarray::ArrayD;
+
+use super::backend::{Choice, Chosen};
+use super::config::{Freeze, Optimizer, Train};
+use super::fit::{self, Fitted};
+use super::stage::TrainError;
+use crate::engine::artifacts::{LOGITS, LOSS};
+use crate::engine::binding::Parameters;
+use crate::engine::{
+    Algorithm, ApiTrainer, Artifacts, Device, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig,
+    Runtime, SessionTrainer, TensorFact, Trainer, Var,
+};
+use crate::model::compact::CompactVocabulary;
+use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
+use crate::model::names::WORD_EMBEDDINGS;
+use crate::model::{Config, Dropout, Network, NetworkOptions, Weights};
+use crate::stages::predict::InputLayout;
+use crate::stages::stage::{Ctx, StageError};
+use crate::table::DataSet;
+use crate::text::TokenizedText;
+
+/// What is trained on what.
+pub struct Job<'a> {
+    pub train: &'a Train,
+    pub device: Device,
+    pub config: &'a Config,
+    pub data: &'a DataSet,
+    pub train_tokens: &'a [TokenizedText],
+    pub dev_tokens: &'a [TokenizedText],
+}
+
+/// What came out.
+pub struct Trained {
+    /// All parameters, the trained ones changed.
+    pub weights: Weights,
+    pub fitted: Fitted,
+    pub trainable_parameters: u64,
+    pub backend: Choice,
+}
+
+/// A network with the loss under the input `targets` `[B, K]`.
+pub struct NetworkWithLoss {
+    pub network: Network,
+    pub loss: Var,
+}
+
+impl NetworkWithLoss {
+    /// Returns the graph with the output `logits`.
+    fn graph_of_logits(mut self) -> Graph {
+        self.network.graph.output(LOGITS, self.network.logits);
+        self.network.graph
+    }
+
+    /// Returns the graph with the outputs `loss` and `logits`.
+    fn graph_of_both(mut self) -> Graph {
+        self.network.graph.output(LOSS, self.loss);
+        self.graph_of_logits()
+    }
+}
+
+/// Builds the network of a training.
+pub fn network(
+    config: &Config,
+    train: &Train,
+    labels: usize,
+    word_rows: usize,
+    kernels: Kernels,
+    dropout: Dropout,
+) -> Result<NetworkWithLoss, EngineError> {
+    let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
+    let mut network = Network::new(config, train.model.head, labels, options)?;
+    let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(labels)]);
+    let targets = network.graph.input("targets", fact);
+    let loss = network.graph.cross_entropy(network.logits, targets)?;
+    Ok(NetworkWithLoss { network, loss })
+}
+
+/// Trains. Unfinished work in the context's scratch folder is gone on with.
+pub fn run(
+    ctx: &dyn Ctx,
+    runtime: &Runtime,
+    job: &Job<'_>,
+    mut weights: Weights,
+) -> Result<Trained, StageError> {
+    let labels = job.data.labels.len();
+    // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no gradient and decay like the rest.
+    let compact = CompactVocabulary::new(
+        job.train_tokens.iter().chain(job.dev_tokens).flat_map(|text| text.ids.iter().copied()),
+    );
+    let remap = |texts: &[TokenizedText]| -> Vec<TokenizedText> {
+        let ids = |text: &TokenizedText| {
+            text.ids.iter().map(|&id| compact.compact(id).unwrap_or_default()).collect()
+        };
+        texts.iter().map(|text| TokenizedText { ids: ids(text), truncated: text.truncated }).collect()
+    };
+    let (train_tokens, dev_tokens) = (remap(job.train_tokens), remap(job.dev_tokens));
+    let NetworkWithLoss { network: built, loss } =
+        network(job.config, job.train, labels, compact.len(), Kernels::Fused, Dropout::Keyed)?;
+    let frozen = match &job.train.freeze {
+        None => Frozen::Nothing,
+        Some(Freeze::Encoder) => Frozen::Encoder,
+        Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
+        Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
+    };
+    let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
+    let trainable: Vec<String> =
+        names.iter().filter(|name| frozen.trains(job.config, name)).cloned().collect();
+    if trainable.is_empty() {
+        return Err(Box::new(TrainError::AllFrozen));
+    }
+    if let Some(pattern) = frozen.unmatched(job.config, &names).into_iter().next() {
+        let examples: Vec<String> =
+            names.iter().step_by(names.len().div_ceil(4)).map(|name| format!("`{name}`")).collect();
+        return Err(Box::new(TrainError::IdlePattern { pattern, examples: examples.join(", ") }));
+    }
+    let whole_table = std::mem::take(
+        weights
+            .get_mut(WORD_EMBEDDINGS)
+            .ok_or_else(|| EngineError::MissingParameter(WORD_EMBEDDINGS.to_owned()))?,
+    );
+    weights.insert(WORD_EMBEDDINGS.to_owned(), compact.select(&whole_table));
+    let optimizer = optimizer(&job.train.optimizer, job.train.gradient_clip, &trainable);
+    let word_group =
+        trainable.iter().position(|name| name == WORD_EMBEDDINGS).map(|index| optimizer.groups[index]);
+    let trained_count = |name: &str| {
+        if name == WORD_EMBEDDINGS { whole_table.len() } else { weights.get(name).map_or(0, ArrayD::len) }
+    };
+    let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
+    let idle = optimizer.clone();
+    let evaluation = network(job.config, job.train, labels, compact.len(), Kernels::Fused, Dropout::Off)?;
+    let backend = Choice::new(job.train, runtime);
+    let mut trainer: Box<dyn Trainer> = match backend.backend {
+        Chosen::Session => {
+            let parameters = Parameters::new(
+                names.iter().filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))),
+            )?;
+            let trainer = SessionTrainer::new(runtime, built.graph, loss, parameters, trainable, optimizer)?;
+            Box::new(trainer.with_evaluation(evaluation.graph_of_logits()))
+        }
+        Chosen::TrainingApi => {
+            let artifacts = Artifacts::new(
+                built.graph,
+                loss,
+                &evaluation.graph_of_both(),
+                &trainable,
+                &optimizer,
+                |name| weights.get(name),
+            )?;
+            Box::new(ApiTrainer::new(runtime, job.device, artifacts)?)
+        }
+    };
+    let fitted = fit::run(
+        ctx,
+        runtime,
+        &fit::Job {
+            train: job.train,
+            data: job.data,
+            train_tokens: &train_tokens,
+            dev_tokens: &dev_tokens,
+            // A table of fewer rows has ids of its own, of which any may stand under the mask.
+            layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
+            learning_rate: base_rate(&job.train.optimizer),
+        },
+        trainer.as_mut(),
+    )?;
+    weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
+    let words = match word_group {
+        Some(group) => {
+            // The idle rows follow the epoch whose weights are kept.
+            let rates: Vec<f64> =
+                fitted.curves.0.iter().take(fitted.kept_steps).map(|point| point.learning_rate).collect();
+            compact.merge(&whole_table, &fitted.trained[WORD_EMBEDDINGS], |row| {
+                idle.step_idle(group, &rates, row)
+            })
+        }
+        None => whole_table,
+    };
+    weights.insert(WORD_EMBEDDINGS.to_owned(), words);
+    Ok(Trained { weights, fitted, trainable_parameters, backend })
+}
+
+fn base_rate(optimizer: &Optimizer) -> f64 {
+    match optimizer {
+        Optimizer::Adamw(settings) => settings.learning_rate,
+        Optimizer::Sgd(settings) => settings.learning_rate,
+    }
+}
+
+/// Returns the engine's optimizer for the trained parameters.
+fn optimizer(optimizer: &Optimizer, gradient_clip: Option<f32>, trainable: &[String]) -> OptimizerConfig {
+    let (algorithm, weight_decay, decay_all, head_rate) = match optimizer {
+        Optimizer::Adamw(s) => {
+            let algorithm = Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };
+            (algorithm, s.weight_decay, s.decay_all, s.head_learning_rate)
+        }
+        Optimizer::Sgd(s) => {
+            (Algorithm::Sgd { momentum: s.momentum }, s.weight_decay, s.decay_all, s.head_learning_rate)
+        }
+    };
+    let head_factor = head_rate.map_or(1.0, |rate| rate / base_rate(optimizer)) as f32;
+    let groups = trainable
+        .iter()
+        .map(|name| Group {
+            weight_decay: if decay_all || !is_spared_from_decay(name) { weight_decay as f32 } else { 0.0 },
+            rate_factor: if is_head(name) { head_factor } else { 1.0 },
+        })
+        .collect();
+    OptimizerConfig { algorithm, gradient_clip, groups }
+}
