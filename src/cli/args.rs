@@ -38,6 +38,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// Say why a stage would run, or not
     Why(WhyArgs),
+    /// Write a training as artifacts for ONNX Runtime's training API
+    Artifacts(ArtifactsArgs),
     /// Print the results of a run
     Show(ShowArgs),
     /// List the runs, newest first
@@ -147,6 +149,20 @@ pub struct WhyArgs {
     /// The stage
     #[arg(value_name = "STAGE")]
     pub stage: String,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ArtifactsArgs {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// The `train` stage
+    #[arg(value_name = "STAGE")]
+    pub stage: String,
+    /// The folder to write to
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
     #[command(flatten)]
     pub keys: KeyArgs,
 }

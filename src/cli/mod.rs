@@ -15,6 +15,7 @@ pub mod draw;
 pub mod show;
 pub mod list;
 pub mod why;
+pub mod artifacts;
 pub mod verify;
 pub mod runtime;
 pub mod gc;
@@ -62,6 +63,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Validate(args) => validate::validate(args, printer),
         Command::Graph(args) => draw::draw(args, printer),
         Command::Why(args) => why::why(args, printer),
+        Command::Artifacts(args) => artifacts::artifacts(args, printer),
         Command::Show(args) => show::show(args, printer),
         Command::Ls(args) => list::list(args, printer),
         Command::Verify(args) => verify::verify(args, printer),

@@ -89,7 +89,7 @@ fn tell(finished: &Finished, seconds: f64, printer: &Printer) {
 }
 
 /// The first interruption asks the stages to stop after their current step; the second ends the program at once.
-fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> {
+pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> {
     let interrupt = Interrupt::default();
     let asked = interrupt.clone();
     let bars = printer.bars().clone();

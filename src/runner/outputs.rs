@@ -92,6 +92,7 @@ fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Evaluation) -> Re
         steps: evaluation.training.steps,
         seconds: evaluation.training.seconds,
         backend: evaluation.training.backend.clone(),
+        backend_reason: evaluation.training.backend_reason.clone(),
         device: evaluation.training.device.clone(),
     }
 }

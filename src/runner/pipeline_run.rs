@@ -26,7 +26,8 @@ use crate::base::clock::{self, Stopwatch};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::engine::{Device, Runtime};
-use crate::stages::External;
+use crate::stages::artifact::Artifact;
+use crate::stages::{External, StageError, StageId};
 use crate::table::ResultTable;
 
 /// What the runner needs of a pipeline besides its stages.
@@ -76,6 +77,12 @@ pub struct Prepared<'a> {
     runtime: Option<RuntimeRecord>,
     externals: Vec<Vec<External>>,
 }
+
+/// A cached output that was there a moment ago.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("its output is no longer in the cache")]
+#[diagnostic(help("start the same command again"))]
+struct Gone;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -212,6 +219,20 @@ impl Prepared<'_> {
         }
         let (run, folder) = (folder.id.clone(), folder.path.clone());
         Ok(Finished { run, folder, status, nothing_to_do: false, computed, cached, failures, not_run, table })
+    }
+
+    /// Returns the cached output of a stage for a seed.
+    pub fn artifact(&self, stage: &StageId, seed: u64) -> Result<Artifact, RunError> {
+        let failed = |error| StageFailure { stage: stage.0.clone(), phase: Phase::After, error };
+        let gone = || failed(Box::new(Gone) as StageError);
+        let job = self.jobs.iter().position(|job| job.id == stage.0).ok_or_else(gone)?;
+        let task = self.tasks.index(job, seed).ok_or_else(gone)?;
+        match self.cache.find(&self.tasks.all[task].key) {
+            Lookup::Hit(entry) => {
+                Ok(Artifact::read(self.jobs[job].output, &entry.artifact()).map_err(failed)?)
+            }
+            _ => Err(gone().into()),
+        }
     }
 
     fn scheduler<'b>(&'b self, observer: &'b dyn Observer, interrupt: &'b Interrupt) -> Scheduler<'b> {

@@ -45,6 +45,8 @@ pub struct ResultRow {
     pub seconds: f64,
     /// What trained: `session` or `training_api`.
     pub backend: String,
+    /// Why it was that one; empty in the tables of older versions.
+    pub backend_reason: String,
     /// Such as `cpu` or `cuda:0`.
     pub device: String,
 }
@@ -52,7 +54,7 @@ pub struct ResultRow {
 const PARQUET: &str = "results.parquet";
 const CSV: &str = "results.csv";
 const LEADING: [&str; 7] = ["run", "pipeline", "stage", "trial", "seed", "split", "n"];
-const TRAILING: [&str; 4] = ["steps", "seconds", "backend", "device"];
+const TRAILING: [&str; 5] = ["steps", "seconds", "backend", "backend_reason", "device"];
 
 impl ResultTable {
     /// Writes `results.parquet` and `results.csv` into `folder`, each whole or not at all.
@@ -79,6 +81,10 @@ impl ResultTable {
         let steps = columns.full_integers("steps")?;
         let seconds = columns.full_numbers("seconds")?;
         let backends = columns.full_strings("backend")?;
+        let reasons = match table.column("backend_reason") {
+            Ok(_) => columns.full_strings("backend_reason")?,
+            Err(_) => vec![String::new(); table.height()],
+        };
         let devices = columns.full_strings("device")?;
         let mut rows: Vec<ResultRow> = (0..table.height())
             .map(|row| ResultRow {
@@ -94,6 +100,7 @@ impl ResultTable {
                 steps: steps[row],
                 seconds: seconds[row],
                 backend: backends[row].clone(),
+                backend_reason: reasons[row].clone(),
                 device: devices[row].clone(),
             })
             .collect();
@@ -166,6 +173,7 @@ impl ResultTable {
         columns.push(counts("steps", |row| row.steps));
         columns.push(Column::new("seconds".into(), rows.iter().map(|row| row.seconds).collect::<Vec<f64>>()));
         columns.push(texts("backend", |row| &row.backend));
+        columns.push(texts("backend_reason", |row| &row.backend_reason));
         columns.push(texts("device", |row| &row.device));
         frame::frame(file, rows.len(), columns)
     }
@@ -225,6 +233,7 @@ mod tests {
             steps: 40,
             seconds: 1.25,
             backend: "session".into(),
+            backend_reason: "asked for".into(),
             device: "cpu".into(),
         }
     }
@@ -266,7 +275,7 @@ mod tests {
             csv.lines().next(),
             Some(
                 "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\
-                 \"f1/a,\"\"b\"\"\",steps,seconds,backend,device"
+                 \"f1/a,\"\"b\"\"\",steps,seconds,backend,backend_reason,device"
             )
         );
         assert!(csv.contains(",0.30000000000000004,"), "{csv}");

@@ -181,6 +181,14 @@ impl Op for Cast {
         let [x] = required(inputs)?;
         Ok(vec![TensorFact { dtype: self.to, shape: x.shape.clone() }])
     }
+
+    /// What is counted or true has no gradient.
+    fn grad(&self, g: &mut Graph, node: &OpNode, _: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+        match g.fact(node.input(0)).dtype {
+            DType::F32 => Err(GradError::NoGradient(self.name())),
+            DType::I64 | DType::Bool => Ok(vec![None]),
+        }
+    }
 }
 
 impl Op for Shape {

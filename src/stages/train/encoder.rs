@@ -98,23 +98,8 @@ pub fn run(
     let (train_tokens, dev_tokens) = (remap(job.train_tokens), remap(job.dev_tokens));
     let NetworkWithLoss { network: built, loss } =
         network(job.config, job.train, labels, compact.len(), Kernels::Fused, Dropout::Keyed)?;
-    let frozen = match &job.train.freeze {
-        None => Frozen::Nothing,
-        Some(Freeze::Encoder) => Frozen::Encoder,
-        Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
-        Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
-    };
     let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let trainable: Vec<String> =
-        names.iter().filter(|name| frozen.trains(job.config, name)).cloned().collect();
-    if trainable.is_empty() {
-        return Err(Box::new(TrainError::AllFrozen));
-    }
-    if let Some(pattern) = frozen.unmatched(job.config, &names).into_iter().next() {
-        let examples: Vec<String> =
-            names.iter().step_by(names.len().div_ceil(4)).map(|name| format!("`{name}`")).collect();
-        return Err(Box::new(TrainError::IdlePattern { pattern, examples: examples.join(", ") }));
-    }
+    let trainable = trainable(job.train, job.config, &names)?;
     let whole_table = std::mem::take(
         weights
             .get_mut(WORD_EMBEDDINGS)
@@ -131,6 +116,7 @@ pub fn run(
     let idle = optimizer.clone();
     let evaluation = network(job.config, job.train, labels, compact.len(), Kernels::Fused, Dropout::Off)?;
     let backend = Choice::new(job.train, runtime);
+    ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
     let mut trainer: Box<dyn Trainer> = match backend.backend {
         Chosen::Session => {
             let parameters = Parameters::new(
@@ -181,6 +167,26 @@ pub fn run(
     Ok(Trained { weights, fitted, trainable_parameters, backend })
 }
 
+/// Returns which of a network's parameters are trained.
+pub fn trainable(train: &Train, config: &Config, names: &[String]) -> Result<Vec<String>, TrainError> {
+    let frozen = match &train.freeze {
+        None => Frozen::Nothing,
+        Some(Freeze::Encoder) => Frozen::Encoder,
+        Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
+        Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
+    };
+    let trainable: Vec<String> = names.iter().filter(|name| frozen.trains(config, name)).cloned().collect();
+    if trainable.is_empty() {
+        return Err(TrainError::AllFrozen);
+    }
+    if let Some(pattern) = frozen.unmatched(config, names).into_iter().next() {
+        let examples: Vec<String> =
+            names.iter().step_by(names.len().div_ceil(4)).map(|name| format!("`{name}`")).collect();
+        return Err(TrainError::IdlePattern { pattern, examples: examples.join(", ") });
+    }
+    Ok(trainable)
+}
+
 fn base_rate(optimizer: &Optimizer) -> f64 {
     match optimizer {
         Optimizer::Adamw(settings) => settings.learning_rate,
@@ -189,7 +195,7 @@ fn base_rate(optimizer: &Optimizer) -> f64 {
 }
 
 /// Returns the engine's optimizer for the trained parameters.
-fn optimizer(optimizer: &Optimizer, gradient_clip: Option<f32>, trainable: &[String]) -> OptimizerConfig {
+pub fn optimizer(optimizer: &Optimizer, gradient_clip: Option<f32>, trainable: &[String]) -> OptimizerConfig {
     let (algorithm, weight_decay, decay_all, head_rate) = match optimizer {
         Optimizer::Adamw(s) => {
             let algorithm = Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };

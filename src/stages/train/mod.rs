@@ -7,9 +7,10 @@ pub mod plateau;
 pub mod targets;
 pub mod watch;
 pub mod checkpoint;
+pub mod fit;
 pub mod backend;
-mod fit;
-mod encoder;
+pub mod encoder;
+pub mod export;
 pub mod stage;
 
 pub use config::Train;

@@ -7,7 +7,7 @@ use super::config::{ClassWeights, Freeze, Train};
 use super::encoder::{self, Job};
 use crate::base::report::Report;
 use crate::engine::{Device, Kernels};
-use crate::model::{Dropout, Pretrained, init, resolve};
+use crate::model::{Dropout, Pretrained, Weights, init, resolve};
 use crate::stages::artifact::{Artifact, TrainedModel, TrainingSummary};
 use crate::stages::predict::{longest, tokenize};
 use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
@@ -34,6 +34,9 @@ pub enum TrainError {
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
+    #[error("the recipe cannot be written for the training API: {reason}")]
+    #[diagnostic(help("{remedy}"))]
+    Misfit { reason: &'static str, remedy: &'static str },
     #[error("there is no training on `{0}` yet")]
     #[diagnostic(help("use `--device cpu`"))]
     Device(Device),
@@ -75,17 +78,7 @@ impl Stage for Train {
         if let device @ Device::Cuda(_) = ctx.device() {
             return Err(Box::new(TrainError::Device(device)));
         }
-        let folder = resolve::resolve(&self.model.pretrained, ctx.folder(), ctx)?;
-        let mut pretrained = Pretrained::read(&folder)?;
-        if let Some(Freeze::AllButTopLayers(asked)) = self.freeze
-            && asked > pretrained.config.layers
-        {
-            return Err(Box::new(TrainError::TooManyLayers { asked, found: pretrained.config.layers }));
-        }
-        if let Some(rate) = self.dropout {
-            let config = &mut pretrained.config;
-            (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (rate, rate, rate);
-        }
+        let (mut pretrained, weights) = self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
         let texts = |examples: &[crate::table::Example]| {
             examples.iter().map(|example| example.text.clone()).collect::<Vec<_>>()
         };
@@ -103,18 +96,6 @@ impl Stage for Train {
                 train_tokens.len()
             ));
         }
-        let whole = encoder::network(
-            &pretrained.config,
-            self,
-            data.labels.len(),
-            pretrained.config.vocabulary,
-            Kernels::Standard,
-            Dropout::Off,
-        )?
-        .network;
-        let mut weights = std::mem::take(&mut pretrained.weights);
-        init::fill(&whole.graph, &pretrained.config, &mut weights, ctx.seed());
-        weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
         let job = Job {
             train: self,
             device: ctx.device(),
@@ -148,7 +129,34 @@ impl Stage for Train {
 }
 
 impl Train {
-    fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
+    /// Reads the encoder with the recipe's dropout, and returns it with the weights of the whole network: the head, where the encoder has
+    /// none for these classes, is drawn with the seed.
+    pub(super) fn pretrained(
+        &self,
+        folder: &Path,
+        seed: u64,
+        labels: usize,
+        report: &dyn Report,
+    ) -> Result<(Pretrained, Weights), StageError> {
+        let mut pretrained = Pretrained::read(&resolve::resolve(&self.model.pretrained, folder, report)?)?;
+        let config = &mut pretrained.config;
+        if let Some(Freeze::AllButTopLayers(asked)) = self.freeze
+            && asked > config.layers
+        {
+            return Err(Box::new(TrainError::TooManyLayers { asked, found: config.layers }));
+        }
+        if let Some(rate) = self.dropout {
+            (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (rate, rate, rate);
+        }
+        let rows = config.vocabulary;
+        let whole = encoder::network(config, self, labels, rows, Kernels::Standard, Dropout::Off)?.network;
+        let mut weights = std::mem::take(&mut pretrained.weights);
+        init::fill(&whole.graph, &pretrained.config, &mut weights, seed);
+        weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
+        Ok((pretrained, weights))
+    }
+
+    pub(super) fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
         let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
         if let Some(name) = weights.keys().find(|name| !data.labels.contains(name)) {
             return Err(TrainError::UnknownClass { name: name.clone(), labels: data.labels.join(", ") });

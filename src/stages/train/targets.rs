@@ -29,17 +29,19 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
 /// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is PyTorch's `CrossEntropyLoss(weight, label_smoothing)` with
 /// mean reduction, divided by `parts` (the batches of one step).
 pub fn targets(labels: &[usize], weights: &[f32], smoothing: f32, parts: usize) -> Vec<f32> {
-    let classes = weights.len();
     let total: f32 = labels.iter().map(|&label| weights[label]).sum();
     let scale = if total > 0.0 { 1.0 / (total * parts as f32) } else { 0.0 };
-    let mut targets = Vec::with_capacity(labels.len() * classes);
-    for &label in labels {
-        for (class, weight) in weights.iter().enumerate() {
-            let own = if class == label { (1.0 - smoothing) * weight } else { 0.0 };
-            targets.push((own + smoothing / classes as f32 * weight) * scale);
-        }
-    }
-    targets
+    labels.iter().flat_map(|&label| row(label, weights, smoothing)).map(|target| target * scale).collect()
+}
+
+/// Returns the targets `[K]` of one text before the division by the batch's weight.
+pub fn row(label: usize, weights: &[f32], smoothing: f32) -> Vec<f32> {
+    let classes = weights.len() as f32;
+    let target = |(class, weight): (usize, &f32)| {
+        let own = if class == label { (1.0 - smoothing) * weight } else { 0.0 };
+        own + smoothing / classes * weight
+    };
+    weights.iter().enumerate().map(target).collect()
 }
 
 #[cfg(test)]

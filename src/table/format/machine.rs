@@ -37,6 +37,7 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         "steps": row.steps,
         "seconds": number(row.seconds),
         "backend": row.backend,
+        "backend_reason": row.backend_reason,
         "device": row.device,
     })
 }

@@ -127,6 +127,7 @@ mod tests {
             steps: 40,
             seconds: 1.26,
             backend: "session".into(),
+            backend_reason: "asked for".into(),
             device: "cpu".into(),
             ..ResultRow::default()
         }

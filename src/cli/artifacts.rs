@@ -1,0 +1,52 @@
+//! `pipe artifacts`: writes what ONNX Runtime's training API trains from.
+
+use super::args::ArtifactsArgs;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::open::{self, Manner};
+use super::printer::Printer;
+use super::progress::{Preparation, RunProgress};
+use super::run::catch_interrupts;
+use crate::runner::provenance::Status;
+use crate::runner::{Phase, RunError, StageFailure};
+use crate::stages::StageConfig;
+use crate::stages::artifact::Artifact;
+
+/// Writes a `train` stage's recipe as training artifacts. The data that it trains on are made first, where they are not cached: they say
+/// how many classes there are and how they are weighted.
+pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let (spec, plan) = open::file(&args.file)?;
+    let stage = open::stage(&plan, &args.stage)?;
+    let Some(StageConfig::Train(train)) = spec.stages.get(&stage) else {
+        let hint = "name a stage of the kind `train`".to_owned();
+        return Err(Failure::usage(format!("`{stage}` is no training"), Some(hint)));
+    };
+    let data_plan = plan.until(&train.data).unwrap_or(plan);
+    let manner = Manner { workers: 1, install: true, ..Manner::default() };
+    let prepared = open::keys(&spec, &data_plan, &args.keys, manner, printer)?;
+    let interrupt = catch_interrupts(printer)?;
+    let finished = prepared.execute(&RunProgress::new(printer), &interrupt)?;
+    match finished.status {
+        Status::Failed => return Err(Failure::Stages(finished.failures)),
+        Status::Interrupted => return Ok(Exit::Interrupted),
+        Status::Complete | Status::Running => {}
+    }
+    let Artifact::Data(data) = prepared.artifact(&train.data, spec.seed)? else {
+        unreachable!("the checked plan gives `{}` a data set", train.data)
+    };
+    let preparation = Preparation::new(printer);
+    let artifacts = train.artifacts(&spec.folder, spec.seed, &data, &preparation).map_err(|error| {
+        RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error })
+    })?;
+    drop(preparation);
+    fs_err::create_dir_all(&args.output)?;
+    artifacts.write(&args.output)?;
+    let trained = artifacts.checkpoint.trained.len();
+    printer.status(&format!(
+        "wrote training_model.onnx, eval_model.onnx, optimizer_model.onnx and checkpoint to {}: {trained} trained and {} frozen parameters, {} classes",
+        args.output.display(),
+        artifacts.checkpoint.frozen.len(),
+        data.labels.len(),
+    ));
+    Ok(Exit::Success)
+}
