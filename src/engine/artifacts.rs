@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ndarray::ArrayD;
 use prost::Message;
+use rand::Rng;
 
 use super::checkpoint::CheckpointFile;
 use super::error::EngineError;
@@ -15,10 +16,12 @@ use super::graph::{Graph, Var};
 use super::onnx::{self, AttributeValue};
 use super::optimizer::{Algorithm, OptimizerConfig};
 use super::proto::{
-    DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SequenceTypeProto, TypeProto,
-    ValueInfoProto,
+    AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SequenceTypeProto,
+    TypeProto, ValueInfoProto,
 };
 use super::trainer::differentiate;
+use super::wire;
+use crate::base::seed::stream;
 
 /// The names that `generate_artifacts` gives the files, and so do we.
 pub const TRAINING: &str = "training_model.onnx";
@@ -59,9 +62,9 @@ pub enum ArtifactsError {
         "inputs may be `input_ids`, `attention_mask`, `token_type_ids`, `position_ids` and `labels`; name them so when the model is exported"
     ))]
     UnknownInput { name: String },
-    #[error("the model gives {model} logits, and the data have {data} classes")]
+    #[error("the model gives logits of shape {found:?} for one text, and the data have {data} classes")]
     #[diagnostic(help("make the artifacts with a head for as many classes as the data have"))]
-    Classes { model: usize, data: usize },
+    Classes { found: Vec<usize>, data: usize },
     #[error("the optimizer cannot be written for the training API: {0}")]
     Optimizer(&'static str),
 }
@@ -167,15 +170,12 @@ impl Artifacts {
             wanted: "loss over logits (`SoftmaxCrossEntropyLoss`)".into(),
         })?;
         if evaluation.output.iter().all(|known| known.name != output) {
-            // Messages that follow each other are one: repeated fields go on, which leaves all else in the file as it is.
-            let more = ModelProto {
-                graph: Some(GraphProto {
-                    output: vec![ValueInfoProto { name: output, r#type: None }],
-                    ..GraphProto::default()
-                }),
-                ..ModelProto::default()
-            };
-            artifacts.evaluation.extend(more.encode_to_vec());
+            let output = ValueInfoProto { name: output, r#type: None }.encode_to_vec();
+            artifacts.evaluation = edit(EVALUATION, &artifacts.evaluation, |graph| {
+                let mut graph = graph.to_vec();
+                wire::append(&mut graph, 12, &output);
+                Ok(graph)
+            })?;
         }
         Ok(artifacts)
     }
@@ -191,6 +191,42 @@ impl Artifacts {
         Ok(self.user_inputs(&training).map(|input| input.name.clone()).collect())
     }
 
+    /// Returns whether training draws random numbers of its own, for dropout as a rule.
+    pub fn draws(&self) -> Result<bool, EngineError> {
+        Ok(decode(TRAINING, &self.training)?.node.iter().any(|node| seed_type(node).is_some()))
+    }
+
+    /// Returns the artifacts with every generator of the training model seeded, so that training repeats. Those that nobody seeds start
+    /// from the clock.
+    pub fn seeded(mut self, seed: u64) -> Result<Artifacts, EngineError> {
+        let mut place = 0;
+        self.training = edit(TRAINING, &self.training, |graph| {
+            wire::map(graph, 1, &mut |content| {
+                place += 1;
+                let node = NodeProto::decode(content)?;
+                let Some(kind) = seed_type(&node) else { return Ok(content.to_vec()) };
+                // 24 bits, which a float holds too.
+                let number = stream(seed, &["artifacts"], place).next_u32() >> 8;
+                let value = if kind == INT {
+                    AttributeValue::Int(number.into())
+                } else {
+                    AttributeValue::Float(number as f32)
+                };
+                let attribute = onnx::attribute(("seed", value)).encode_to_vec();
+                if node.attribute.iter().all(|attribute| attribute.name != "seed") {
+                    let mut content = content.to_vec();
+                    wire::append(&mut content, 5, &attribute);
+                    return Ok(content);
+                }
+                wire::map(content, 5, &mut |old| {
+                    let named = AttributeProto::decode(old)?.name == "seed";
+                    Ok(if named { attribute.clone() } else { old.to_vec() })
+                })
+            })
+        })?;
+        Ok(self)
+    }
+
     /// Returns what the optimizer model says of itself: its name with its attributes.
     pub fn describe_optimizer(&self) -> Result<String, EngineError> {
         let graph = decode(OPTIMIZER, &self.optimizer)?;
@@ -199,8 +235,8 @@ impl Artifacts {
                 .attribute
                 .iter()
                 .map(|attribute| match attribute.r#type {
-                    1 => format!("{} {}", attribute.name, attribute.f),
-                    2 => format!("{} {}", attribute.name, attribute.i),
+                    FLOAT => format!("{} {}", attribute.name, attribute.f),
+                    INT => format!("{} {}", attribute.name, attribute.i),
                     _ => format!("{} {}", attribute.name, String::from_utf8_lossy(&attribute.s)),
                 })
                 .collect();
@@ -241,6 +277,30 @@ impl Artifacts {
         }
         Ok(())
     }
+}
+
+/// ONNX's numbers for attributes.
+const FLOAT: i32 = 1;
+const INT: i32 = 2;
+
+/// Returns the type of the attribute that seeds an operator's generator, where it has one.
+fn seed_type(node: &NodeProto) -> Option<i32> {
+    match node.op_type.as_str() {
+        "Dropout" | "BiasDropout" | "BitmaskDropout" | "BitmaskBiasDropout" => Some(INT),
+        "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" | "Multinomial"
+        | "Bernoulli" => Some(FLOAT),
+        _ => None,
+    }
+}
+
+/// Returns a model with another graph.
+fn edit(
+    file: &str,
+    model: &[u8],
+    mut graph: impl FnMut(&[u8]) -> Result<Vec<u8>, wire::Damaged>,
+) -> Result<Vec<u8>, ArtifactsError> {
+    wire::map(model, 7, &mut graph)
+        .map_err(|error| ArtifactsError::NotAModel { file: file.to_owned(), reason: error.to_string() })
 }
 
 fn decode(file: &str, bytes: &[u8]) -> Result<GraphProto, ArtifactsError> {

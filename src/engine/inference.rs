@@ -24,6 +24,11 @@ impl Inference {
         Ok(Inference { bound, output })
     }
 
+    /// Opens a session over a model that holds its parameters.
+    pub fn of_model(runtime: &Runtime, model: &[u8], output: &str) -> Result<Inference, EngineError> {
+        Ok(Inference { bound: Bound::new(open(runtime, model)?)?, output: output.to_owned() })
+    }
+
     /// Runs the graph and returns its output.
     pub fn run(
         &mut self,

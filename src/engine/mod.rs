@@ -11,6 +11,7 @@ pub mod op;
 pub mod build;
 pub mod autodiff;
 pub mod proto;
+pub mod wire;
 pub mod onnx;
 pub mod kernel;
 pub mod optimizer;

@@ -19,7 +19,7 @@ use super::trainer::{State, StepOutcome, Trainer, differentiate};
 /// A forward graph over the trained parameters, opened when it is first asked.
 enum Evaluation {
     Waiting(Graph),
-    Open(Inference),
+    Open(Box<Inference>),
 }
 
 /// Trains a graph.
@@ -224,7 +224,7 @@ impl Trainer for SessionTrainer {
     fn logits(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
         let mut inference = match self.evaluation.take().ok_or(EngineError::NoOutput)? {
             Evaluation::Open(inference) => inference,
-            Evaluation::Waiting(graph) => Inference::new(runtime, &graph, &self.parameters)?,
+            Evaluation::Waiting(graph) => Box::new(Inference::new(runtime, &graph, &self.parameters)?),
         };
         let logits = inference.run(feeds);
         self.evaluation = Some(Evaluation::Open(inference));

@@ -1,7 +1,6 @@
 //! The `training_api` backend: our gradient graph, or anyone's artifacts, run by ONNX Runtime's training API.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use ndarray::ArrayD;
 
@@ -32,9 +31,21 @@ impl ApiTrainer {
         Ok(ApiTrainer { session, artifacts, device, logits, loss_sum: 0.0 })
     }
 
-    /// Writes the model for inference, parameters included, as one ONNX file.
-    pub fn export(&self, file: &Path) -> Result<(), EngineError> {
-        self.session.export(file, &self.logits)
+    /// Returns the evaluation model up to the logits with these parameters in it: one ONNX file for inference.
+    pub fn export(
+        &mut self,
+        runtime: &Runtime,
+        trained: &BTreeMap<String, ArrayD<f32>>,
+    ) -> Result<Vec<u8>, EngineError> {
+        for (name, values) in &mut self.artifacts.checkpoint.trained {
+            values.clone_from(trained.get(name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?);
+        }
+        self.session = TrainingSession::new(runtime, self.device, &self.artifacts)?;
+        // The API writes to paths only.
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("model.onnx");
+        self.session.export(&file, &self.logits)?;
+        Ok(fs_err::read(file)?)
     }
 
     /// Returns the whole state as a checkpoint: what `SaveCheckpoint` writes.

@@ -54,16 +54,7 @@ impl Pretrained {
         let raw_config: Value = serde_json::from_slice(&fs::read(&path)?)
             .map_err(|error| ModelError::Json { path: path.clone(), detail: error.to_string() })?;
         let config = Config::from_json(&raw_config, &path)?;
-        if !folder.join("tokenizer.json").is_file() {
-            return Err(ModelError::MissingTokenizer { folder: folder.to_owned() });
-        }
-        let mut files = BTreeMap::new();
-        for name in TOKENIZER_FILES {
-            let path = folder.join(name);
-            if path.is_file() {
-                files.insert(name.to_owned(), fs::read(path)?);
-            }
-        }
+        let files = tokenizer_files(folder)?;
         let weights = weights::read(folder, &config)?;
         Ok(Pretrained { config, raw_config, weights, files })
     }
@@ -135,6 +126,21 @@ impl Pretrained {
         config.insert("problem_type".to_owned(), "single_label_classification".into());
         config.into()
     }
+}
+
+/// Reads the files of a folder's tokenizer, by name; tokenizer.json is always among them.
+pub fn tokenizer_files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, ModelError> {
+    if !folder.join("tokenizer.json").is_file() {
+        return Err(ModelError::MissingTokenizer { folder: folder.to_owned() });
+    }
+    let mut files = BTreeMap::new();
+    for name in TOKENIZER_FILES {
+        let path = folder.join(name);
+        if path.is_file() {
+            files.insert(name.to_owned(), fs::read(path)?);
+        }
+    }
+    Ok(files)
 }
 
 /// Returns the files of a folder that make up a model, in a fixed order. What else lies there (a README, other formats) has no

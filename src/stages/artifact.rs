@@ -1,5 +1,6 @@
 //! What stages give each other, and how it lies on the disk.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -69,24 +70,45 @@ impl fmt::Display for Split {
     }
 }
 
-/// A fine-tuned model: a Hugging Face folder with what `pipe` adds to it.
+/// A fine-tuned model.
 ///
-/// On the disk: the Hugging Face folder itself (config.json with `id2label`, model.safetensors, tokenizer files),
-/// `model.onnx` for inference (its weights are those in model.safetensors), `training.json` (the other fields here) and `curves.parquet`.
+/// On the disk: the files of its network, `training.json` (the other fields here) and `curves.parquet`.
 #[derive(Debug)]
 pub struct TrainedModel {
-    /// The weights with their configuration and tokenizer.
-    pub pretrained: Pretrained,
+    pub network: Network,
     /// The class names in the order of the logits.
     pub labels: Vec<String>,
-    /// What the classification head reads.
-    pub head: Head,
     /// The longest input in tokens; longer texts are truncated.
     pub max_length: usize,
     /// What training took.
     pub summary: TrainingSummary,
     /// Loss, learning rate and dev metrics by step.
     pub curves: Curves,
+}
+
+/// What a trained model computes its logits with.
+#[derive(Debug)]
+pub enum Network {
+    /// An encoder of ours. On the disk: a Hugging Face folder (config.json with `id2label`, model.safetensors, tokenizer files), and
+    /// `model.onnx` for inference, whose weights are those in model.safetensors.
+    Encoder {
+        /// The weights with their configuration and tokenizer.
+        pretrained: Pretrained,
+        /// What the classification head reads.
+        head: Head,
+    },
+    /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, and the tokenizer files.
+    Onnx(OnnxModel),
+}
+
+/// A model for inference that holds its weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnnxModel {
+    pub model: Vec<u8>,
+    /// The name of the output with the logits.
+    pub output: String,
+    /// The files of the tokenizer, by name.
+    pub files: BTreeMap<String, Vec<u8>>,
 }
 
 /// What training took and where it ran; these go into the results table.

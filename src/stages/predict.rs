@@ -1,5 +1,7 @@
 //! Predicting texts with a network whose parameters are bound.
 
+use std::collections::BTreeMap;
+
 use ndarray::{Array2, ArrayD};
 
 use super::stage::{Ctx, Interrupted, StageError};
@@ -21,8 +23,8 @@ pub struct OtherTokenizer {
     pub vocabulary: usize,
 }
 
-/// How a batch's inputs are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a batch's inputs are laid out; by default as BERT has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InputLayout {
     /// What stands under the mask; it only has to be a row of the word table.
     pub padding_id: u32,
@@ -128,12 +130,23 @@ pub fn tokenize(
     texts: &[&str],
     max_length: usize,
 ) -> Result<Vec<TokenizedText>, StageError> {
-    let tokenizer = Tokenizer::from_json(pretrained.files.get("tokenizer.json").map_or(&[], Vec::as_slice))?;
-    let (largest, vocabulary) = (tokenizer.largest_id(), pretrained.config.vocabulary);
-    if largest as usize >= vocabulary {
+    let config = &pretrained.config;
+    tokenize_with(&pretrained.files, texts, longest(config, max_length), Some(config.vocabulary))
+}
+
+/// Tokenizes texts, cut to `max_length`, with a tokenizer whose ids fit a word table of so many rows.
+pub fn tokenize_with(
+    files: &BTreeMap<String, Vec<u8>>,
+    texts: &[&str],
+    max_length: usize,
+    vocabulary: Option<usize>,
+) -> Result<Vec<TokenizedText>, StageError> {
+    let tokenizer = Tokenizer::from_json(files.get("tokenizer.json").map_or(&[], Vec::as_slice))?;
+    let largest = tokenizer.largest_id();
+    if let Some(vocabulary) = vocabulary.filter(|&vocabulary| largest as usize >= vocabulary) {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
-    Ok(tokenizer.encode(texts, longest(&pretrained.config, max_length))?)
+    Ok(tokenizer.encode(texts, max_length)?)
 }
 
 /// Returns the softmax of each row of logits.

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::artifact::{TrainedModel, TrainingSummary};
+use super::artifact::{Network, OnnxModel, TrainedModel, TrainingSummary};
 use super::stage::StageError;
+use crate::model::pretrained::tokenizer_files;
 use crate::model::{Head, Pretrained, export};
 use crate::table::{Curves, TableError};
 
@@ -15,19 +16,36 @@ const FILE: &str = "training.json";
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Record {
     labels: Vec<String>,
-    head: Head,
+    /// Of an encoder of ours.
+    head: Option<Head>,
+    /// Of any other network: the output of `model.onnx` with the logits.
+    #[serde(default)]
+    output: Option<String>,
     max_length: usize,
     summary: TrainingSummary,
 }
 
 impl TrainedModel {
-    /// Writes the Hugging Face folder, `model.onnx`, `training.json` and `curves.parquet` into `folder`.
+    /// Writes the network's files, `training.json` and `curves.parquet` into `folder`.
     pub fn write(&self, folder: &Path) -> Result<(), StageError> {
-        self.pretrained.write(folder, &self.labels)?;
-        export::write(folder, &self.pretrained, self.head, self.labels.len())?;
+        let (head, output) = match &self.network {
+            Network::Encoder { pretrained, head } => {
+                pretrained.write(folder, &self.labels)?;
+                export::write(folder, pretrained, *head, self.labels.len())?;
+                (Some(*head), None)
+            }
+            Network::Onnx(model) => {
+                for (name, bytes) in &model.files {
+                    fs_err::write(folder.join(name), bytes).map_err(TableError::from)?;
+                }
+                fs_err::write(folder.join(export::FILE), &model.model).map_err(TableError::from)?;
+                (None, Some(model.output.clone()))
+            }
+        };
         let record = Record {
             labels: self.labels.clone(),
-            head: self.head,
+            head,
+            output,
             max_length: self.max_length,
             summary: self.summary.clone(),
         };
@@ -37,9 +55,16 @@ impl TrainedModel {
 
     /// Reads what [`TrainedModel::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
-        let Record { labels, head, max_length, summary } = Record::read(folder)?;
-        let pretrained = Pretrained::read(folder)?;
-        Ok(TrainedModel { pretrained, labels, head, max_length, summary, curves: Curves::read(folder)? })
+        let Record { labels, head, output, max_length, summary } = Record::read(folder)?;
+        let network = match head {
+            Some(head) => Network::Encoder { pretrained: Pretrained::read(folder)?, head },
+            None => Network::Onnx(OnnxModel {
+                model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
+                output: output.unwrap_or_default(),
+                files: tokenizer_files(folder)?,
+            }),
+        };
+        Ok(TrainedModel { network, labels, max_length, summary, curves: Curves::read(folder)? })
     }
 }
 
@@ -77,8 +102,13 @@ mod tests {
             best_epoch: Some(3),
             ..TrainingSummary::default()
         };
-        let record =
-            Record { labels: vec!["a".into(), "b".into()], head: Head::Mean, max_length: 128, summary };
+        let record = Record {
+            labels: vec!["a".into(), "b".into()],
+            head: Some(Head::Mean),
+            output: None,
+            max_length: 128,
+            summary,
+        };
         record.write(folder.path())?;
         assert_eq!(Record::read(folder.path())?, record);
         fs_err::write(folder.path().join(FILE), "{}")?;

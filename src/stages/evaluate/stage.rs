@@ -3,9 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Inference;
 use crate::engine::binding::Parameters;
-use crate::stages::artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel};
-use crate::stages::predict::{self, InputLayout, probabilities, tokenize};
+use crate::stages::artifact::{Artifact, Evaluation, Network, Prediction, Split, TrainedModel};
+use crate::stages::predict::{self, InputLayout, probabilities, tokenize, tokenize_with};
 use crate::stages::stage::{CheckError, Ctx, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
 use crate::table::metrics::argmax;
 use crate::table::{DataSet, Example};
@@ -107,13 +108,22 @@ impl Stage for Evaluate {
 
 /// Returns the probabilities of every class for every text, `[N, K]`.
 fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Vec<f32>>, StageError> {
-    let tokens = tokenize(&model.pretrained, texts, model.max_length)?;
-    let config = &model.pretrained.config;
-    let parameters =
-        Parameters::new(model.pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?;
     let labels = model.labels.len();
-    let mut inference = predict::open(ctx.runtime()?, config, model.head, labels, &parameters)?;
-    let layout = InputLayout::of(config);
+    let runtime = ctx.runtime()?;
+    let (tokens, mut inference, layout) = match &model.network {
+        Network::Encoder { pretrained, head } => {
+            let config = &pretrained.config;
+            let tokens = tokenize(pretrained, texts, model.max_length)?;
+            let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
+            let inference = predict::open(runtime, config, *head, labels, &Parameters::new(weights)?)?;
+            (tokens, inference, InputLayout::of(config))
+        }
+        Network::Onnx(network) => {
+            let tokens = tokenize_with(&network.files, texts, model.max_length, None)?;
+            let inference = Inference::of_model(runtime, &network.model, &network.output)?;
+            (tokens, inference, InputLayout::default())
+        }
+    };
     let logits =
         predict::logits(ctx, layout, &tokens, labels, "evaluating", &mut |feeds| inference.run(feeds))?;
     Ok(probabilities(&logits))

@@ -1,5 +1,6 @@
 //! What can be known of a `train` stage before it runs.
 
+use super::artifacts;
 use super::backend::misfit;
 use super::config::{Backend, ClassWeights, Freeze, Monitor, Optimizer, Schedule, Train};
 use crate::stages::stage::{CheckError, DataFact};
@@ -52,7 +53,16 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if train.best_checkpoint.is_some() {
         problems.wants_dev("best_checkpoint", data);
     }
-    if train.backend == Backend::TrainingApi
+    if train.artifacts.is_some() {
+        problems.0.extend(artifacts::decided(train));
+        if train.backend == Backend::Session {
+            problems.add(
+                "backend",
+                "artifacts are trained through the training API".to_owned(),
+                "leave `backend` out, or `artifacts`",
+            );
+        }
+    } else if train.backend == Backend::TrainingApi
         && let Some(misfit) = misfit(train)
     {
         problems.add(misfit.field, format!("{} (`backend: training_api`)", misfit.reason), misfit.remedy);

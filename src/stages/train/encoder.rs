@@ -148,6 +148,7 @@ pub fn run(
             // A table of fewer rows has ids of its own, of which any may stand under the mask.
             layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
             learning_rate: base_rate(&job.train.optimizer),
+            resumes: true,
         },
         trainer.as_mut(),
     )?;
@@ -187,7 +188,8 @@ pub fn trainable(train: &Train, config: &Config, names: &[String]) -> Result<Vec
     Ok(trainable)
 }
 
-fn base_rate(optimizer: &Optimizer) -> f64 {
+/// Returns the learning rate before the schedule.
+pub fn base_rate(optimizer: &Optimizer) -> f64 {
     match optimizer {
         Optimizer::Adamw(settings) => settings.learning_rate,
         Optimizer::Sgd(settings) => settings.learning_rate,

@@ -71,6 +71,8 @@ pub struct Job<'a> {
     pub layout: InputLayout,
     /// The learning rate before the schedule.
     pub learning_rate: f64,
+    /// Whether an interrupted training can go on with the very numbers of one that was not; else it starts anew.
+    pub resumes: bool,
 }
 
 /// What came out.
@@ -100,7 +102,8 @@ pub fn run(
     let total_steps = steps_per_epoch * u64::from(job.train.epochs);
 
     let mut best_weights = Tensors::new();
-    let mut saved = match resumable(ctx, trainer)? {
+    let resumed = if job.resumes { resumable(ctx, trainer)? } else { None };
+    let mut saved = match resumed {
         Some((saved, tensors)) => {
             let (best, state): (Tensors, Tensors) =
                 tensors.into_iter().partition(|(name, _)| name.starts_with("best/"));
@@ -233,7 +236,7 @@ pub fn run(
         saved.epochs = epoch;
         saved.seconds = seconds_before + watch.seconds();
         let now = watch.seconds();
-        if now >= next_save && saved.epochs < job.train.epochs {
+        if job.resumes && now >= next_save && saved.epochs < job.train.epochs {
             let mut tensors = best_weights.clone();
             tensors.extend(trainer.state()?);
             checkpoint::write(ctx.scratch(), &saved, &tensors).map_err(NotSaved)?;

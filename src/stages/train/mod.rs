@@ -11,6 +11,7 @@ pub mod fit;
 pub mod backend;
 pub mod encoder;
 pub mod export;
+pub mod artifacts;
 pub mod stage;
 
 pub use config::Train;

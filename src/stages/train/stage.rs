@@ -2,16 +2,20 @@
 
 use std::path::Path;
 
+use super::artifacts;
+use super::backend::Choice;
 use super::check;
 use super::config::{ClassWeights, Freeze, Train};
 use super::encoder::{self, Job};
+use super::fit::Fitted;
 use crate::base::report::Report;
 use crate::engine::{Device, Kernels};
 use crate::model::{Dropout, Pretrained, Weights, init, resolve};
-use crate::stages::artifact::{Artifact, TrainedModel, TrainingSummary};
+use crate::stages::artifact::{Artifact, Network, TrainedModel, TrainingSummary};
 use crate::stages::predict::{longest, tokenize};
 use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
-use crate::table::DataSet;
+use crate::table::{DataSet, Example};
+use crate::text::TokenizedText;
 
 /// Data or a model that this training cannot be done with.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -61,7 +65,11 @@ impl Stage for Train {
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         let name = self.model.pretrained.clone();
         let digest = resolve::identity(&name, folder, fetch)?;
-        Ok(vec![External { name, digest }])
+        let mut externals = vec![External { name, digest }];
+        if let Some(name) = &self.artifacts {
+            externals.push(artifacts::external(name, folder)?);
+        }
+        Ok(externals)
     }
 
     fn uses_seed(&self) -> bool {
@@ -78,57 +86,97 @@ impl Stage for Train {
         if let device @ Device::Cuda(_) = ctx.device() {
             return Err(Box::new(TrainError::Device(device)));
         }
-        let (mut pretrained, weights) = self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
-        let texts = |examples: &[crate::table::Example]| {
-            examples.iter().map(|example| example.text.clone()).collect::<Vec<_>>()
+        let Trained { network, fitted, backend, trainable_parameters, parameters, truncated_share } =
+            match &self.artifacts {
+                Some(name) => artifacts::run(ctx, self, name, data)?,
+                None => self.run_encoder(ctx, data)?,
+            };
+        let summary = TrainingSummary {
+            steps: fitted.steps,
+            seconds: fitted.seconds,
+            backend: backend.name().to_owned(),
+            backend_reason: backend.reason,
+            device: Device::Cpu.to_string(),
+            trainable_parameters,
+            parameters,
+            truncated_share,
+            best_epoch: fitted.best_epoch,
         };
-        let (train_texts, dev_texts) = (texts(&data.train), texts(&data.dev));
-        let encode = |texts: &[String]| {
-            tokenize(&pretrained, &texts.iter().map(String::as_str).collect::<Vec<_>>(), self.max_length)
+        Ok(Artifact::Model(TrainedModel {
+            network,
+            labels: data.labels.clone(),
+            max_length: self.max_length,
+            summary,
+            curves: fitted.curves,
+        }))
+    }
+}
+
+/// What a training gives, whatever network it trains.
+pub(super) struct Trained {
+    pub network: Network,
+    pub fitted: Fitted,
+    pub backend: Choice,
+    pub trainable_parameters: u64,
+    pub parameters: u64,
+    pub truncated_share: f64,
+}
+
+/// The tokens of a data set that training reads.
+pub(super) struct Tokens {
+    pub train: Vec<TokenizedText>,
+    pub dev: Vec<TokenizedText>,
+    pub truncated_share: f64,
+}
+
+impl Tokens {
+    /// Tokenizes train and dev, and says how many texts are longer than `longest`.
+    pub(super) fn new(
+        ctx: &dyn Ctx,
+        data: &DataSet,
+        longest: usize,
+        encode: impl Fn(&[&str]) -> Result<Vec<TokenizedText>, StageError>,
+    ) -> Result<Tokens, StageError> {
+        let encode = |examples: &[Example]| {
+            encode(&examples.iter().map(|example| example.text.as_str()).collect::<Vec<_>>())
         };
-        let (train_tokens, dev_tokens) = (encode(&train_texts)?, encode(&dev_texts)?);
-        let truncated = train_tokens.iter().filter(|text| text.truncated).count();
-        let truncated_share = truncated as f64 / train_tokens.len().max(1) as f64;
+        let (train, dev) = (encode(&data.train)?, encode(&data.dev)?);
+        let truncated = train.iter().filter(|text| text.truncated).count();
         if truncated > 0 {
-            let longest = longest(&pretrained.config, self.max_length);
-            ctx.note(&format!(
-                "{truncated} of {} train texts are cut to {longest} tokens",
-                train_tokens.len()
-            ));
+            ctx.note(&format!("{truncated} of {} train texts are cut to {longest} tokens", train.len()));
         }
+        let truncated_share = truncated as f64 / train.len().max(1) as f64;
+        Ok(Tokens { train, dev, truncated_share })
+    }
+}
+
+impl Train {
+    fn run_encoder(&self, ctx: &dyn Ctx, data: &DataSet) -> Result<Trained, StageError> {
+        let (mut pretrained, weights) = self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
+        let tokens = Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
+            tokenize(&pretrained, texts, self.max_length)
+        })?;
         let job = Job {
             train: self,
             device: ctx.device(),
             config: &pretrained.config,
             data,
-            train_tokens: &train_tokens,
-            dev_tokens: &dev_tokens,
+            train_tokens: &tokens.train,
+            dev_tokens: &tokens.dev,
         };
         let trained = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
-        let summary = TrainingSummary {
-            steps: trained.fitted.steps,
-            seconds: trained.fitted.seconds,
-            backend: trained.backend.name().to_owned(),
-            backend_reason: trained.backend.reason.clone(),
-            device: Device::Cpu.to_string(),
-            trainable_parameters: trained.trainable_parameters,
-            parameters: trained.weights.values().map(|array| array.len() as u64).sum(),
-            truncated_share,
-            best_epoch: trained.fitted.best_epoch,
-        };
+        let parameters = trained.weights.values().map(|array| array.len() as u64).sum();
         pretrained.weights = trained.weights;
-        Ok(Artifact::Model(TrainedModel {
-            pretrained,
-            labels: data.labels.clone(),
-            head: self.model.head,
-            max_length: self.max_length,
-            summary,
-            curves: trained.fitted.curves,
-        }))
+        Ok(Trained {
+            network: Network::Encoder { pretrained, head: self.model.head },
+            fitted: trained.fitted,
+            backend: trained.backend,
+            trainable_parameters: trained.trainable_parameters,
+            parameters,
+            truncated_share: tokens.truncated_share,
+        })
     }
-}
 
-impl Train {
     /// Reads the encoder with the recipe's dropout, and returns it with the weights of the whole network: the head, where the encoder has
     /// none for these classes, is drawn with the seed.
     pub(super) fn pretrained(

@@ -1,0 +1,124 @@
+//! Training from artifacts that were made elsewhere: any network, as long as it takes tokens and labels.
+
+use std::path::Path;
+
+use ndarray::ArrayD;
+
+use super::backend::{Choice, Chosen};
+use super::config::{Optimizer, Train};
+use super::encoder::base_rate;
+use super::fit;
+use super::stage::{Tokens, Trained};
+use crate::base::digest::Digest;
+use crate::base::memo;
+use crate::engine::artifacts::{ArtifactsError, CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING};
+use crate::engine::binding::Feed;
+use crate::engine::training_api::check_inputs;
+use crate::engine::{ApiTrainer, Artifacts, EngineError, Trainer};
+use crate::model::pretrained::tokenizer_files;
+use crate::model::{Head, resolve};
+use crate::stages::artifact::{Network, OnnxModel};
+use crate::stages::predict::{self, InputLayout};
+use crate::stages::stage::{CheckError, Ctx, External, StageError, resolve as place};
+use crate::table::DataSet;
+
+/// What a batch of texts with labels gives.
+const INPUTS: [&str; 5] = ["input_ids", "attention_mask", "token_type_ids", "position_ids", "labels"];
+
+/// Returns the settings that artifacts decide themselves and that the file must therefore leave alone.
+pub fn decided(train: &Train) -> Vec<CheckError> {
+    let default = Train::bare(train.data.clone(), train.model.clone());
+    let adamw = |optimizer: &Optimizer| match optimizer {
+        Optimizer::Adamw(settings) => {
+            let mut settings = settings.clone();
+            settings.learning_rate = 0.0;
+            Some(settings)
+        }
+        Optimizer::Sgd(_) => None,
+    };
+    let said = [
+        ("dropout", train.dropout.is_some()),
+        ("freeze", train.freeze.is_some()),
+        ("loss", train.loss != default.loss),
+        ("gradient_clip", train.gradient_clip != default.gradient_clip),
+        ("accumulation", train.accumulation != 1),
+        ("optimizer", adamw(&train.optimizer) != adamw(&default.optimizer)),
+        ("model.head", train.model.head != Head::default()),
+    ];
+    said.into_iter()
+        .filter(|(_, said)| *said)
+        .map(|(field, _)| {
+            CheckError::new(field, "the artifacts decide this, and their choice would win".to_owned()).hint(
+                "leave it out; of the recipe, epochs, batch size, learning rate, schedule and what reads dev apply to artifacts",
+            )
+        })
+        .collect()
+}
+
+/// Returns the digest of a folder of artifacts.
+pub fn external(name: &str, folder: &Path) -> Result<External, StageError> {
+    let digests = [TRAINING, EVALUATION, OPTIMIZER, CHECKPOINT]
+        .into_iter()
+        .map(|file| {
+            let path = place(folder, name).join(file);
+            match memo::digest_of(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let missing = ArtifactsError::Missing { file: path.display().to_string() };
+                    Err(Box::new(EngineError::from(missing)) as StageError)
+                }
+                Err(error) => Err(Box::new(EngineError::from(error)) as StageError),
+                Ok(digest) => Ok(digest.to_string()),
+            }
+        })
+        .collect::<Result<String, _>>()?;
+    Ok(External { name: name.to_owned(), digest: Digest::of(digests.as_bytes()) })
+}
+
+/// Trains the artifacts in a folder.
+pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> Result<Trained, StageError> {
+    let runtime = ctx.runtime()?;
+    let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
+    check_inputs(&artifacts, &INPUTS)?;
+    ctx.note(&format!("the artifacts update by {}", artifacts.describe_optimizer()?));
+    let files = tokenizer_files(&resolve::resolve(&train.model.pretrained, ctx.folder(), ctx)?)?;
+    let tokens = Tokens::new(ctx, data, train.max_length, |texts| {
+        predict::tokenize_with(&files, texts, train.max_length, None)
+    })?;
+    let count =
+        |list: &[(String, ArrayD<f32>)]| list.iter().map(|(_, array)| array.len() as u64).sum::<u64>();
+    let trainable_parameters = count(&artifacts.checkpoint.trained);
+    let parameters = trainable_parameters + count(&artifacts.checkpoint.frozen);
+    let output = artifacts.logits().ok_or(EngineError::NoOutput)?;
+    let resumes = !artifacts.draws()?;
+    let mut trainer = ApiTrainer::new(runtime, ctx.device(), artifacts)?;
+    let layout = InputLayout::default();
+    if let Some(first) = tokens.train.first() {
+        let mut feeds = predict::feeds(layout, &[first]);
+        feeds.push(("labels".to_owned(), Feed::I64(vec![1], vec![0])));
+        let logits = trainer.logits(runtime, feeds)?;
+        if logits.shape() != [1, data.labels.len()] {
+            let found = logits.shape().to_vec();
+            let classes = ArtifactsError::Classes { found, data: data.labels.len() };
+            return Err(Box::new(EngineError::from(classes)));
+        }
+    }
+    let job = fit::Job {
+        train,
+        data,
+        train_tokens: &tokens.train,
+        dev_tokens: &tokens.dev,
+        layout,
+        learning_rate: base_rate(&train.optimizer),
+        resumes,
+    };
+    let fitted = fit::run(ctx, runtime, &job, &mut trainer)?;
+    let model = trainer.export(runtime, &fitted.trained)?;
+    Ok(Trained {
+        network: Network::Onnx(OnnxModel { model, output, files }),
+        fitted,
+        backend: Choice { backend: Chosen::TrainingApi, reason: "trained from artifacts".to_owned() },
+        trainable_parameters,
+        parameters,
+        truncated_share: tokens.truncated_share,
+    })
+}
