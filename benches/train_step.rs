@@ -12,7 +12,9 @@ use ndarray::ArrayD;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
-use pipe::engine::{Algorithm, Device, Group, Kernels, OptimizerConfig, Runtime, SessionTrainer, Trainer};
+use pipe::engine::{
+    Algorithm, Device, Group, Kernels, OptimizerConfig, Part, Runtime, SessionTrainer, Trainer,
+};
 use pipe::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -188,7 +190,7 @@ impl Own {
         for _ in 0..count {
             let watch = Stopwatch::start();
             self.step += 1;
-            self.trainer.accumulate(self.runtime, self.feeds.clone(), self.step)?;
+            self.trainer.accumulate(self.runtime, self.feeds.clone(), Part::whole(self.step))?;
             self.trainer.update(5e-5)?;
             times.push(watch.seconds() * 1000.0);
         }

@@ -12,4 +12,5 @@ mod suite {
     mod shipped;
     mod tidy;
     mod training;
+    mod training_api;
 }

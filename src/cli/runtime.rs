@@ -26,7 +26,11 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
     drop(preparation);
     let library =
         runtime.identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
-    let training = if runtime.has_training_api { "yes" } else { "no (training runs on sessions)" };
+    let training = if runtime.identity.has_training_api {
+        "yes"
+    } else {
+        "no (training runs on sessions; scripts/build-onnxruntime-training.sh builds a library that has it)"
+    };
     printer.data(&tables::columns(&[
         vec!["version".into(), runtime.identity.version.clone()],
         vec!["library".into(), library],

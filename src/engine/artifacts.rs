@@ -11,10 +11,10 @@ use rand::Rng;
 
 use super::checkpoint::CheckpointFile;
 use super::error::EngineError;
-use super::fact::{DType, Dim, TensorFact};
-use super::graph::{Graph, Var};
+use super::fact::{DType, Dim, ShapeError, TensorFact};
+use super::graph::{Constant, Graph, Var};
 use super::onnx::{self, AttributeValue};
-use super::optimizer::{Algorithm, OptimizerConfig};
+use super::optimizer::{Algorithm, GRADIENT_NORM, OptimizerConfig, clip_scale, global_norm};
 use super::proto::{
     AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SequenceTypeProto,
     TypeProto, ValueInfoProto,
@@ -34,6 +34,10 @@ const MICROSOFT: &str = "com.microsoft";
 /// The flag that empties the gradients' buffers.
 const RESET: &str = "lazy_reset_grad";
 const BUFFER: &str = "_grad.accumulation.buffer";
+/// The input i64 `[1]` that is 1 with the last part of a step.
+pub const LAST_PART: &str = "last_part";
+/// An initializer that is true.
+const ALWAYS: &str = "always";
 /// The evaluation model's first outputs, where we write it.
 pub const LOSS: &str = "loss";
 pub const LOGITS: &str = "logits";
@@ -69,6 +73,17 @@ pub enum ArtifactsError {
     Optimizer(&'static str),
 }
 
+/// Where gradients are clipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clipping {
+    /// In the optimizer model, by ONNX Runtime's own operator: any program can train from these. It adds up the parameters' norms in the
+    /// order of a hash table, which differs between processes, and so do the last bits.
+    InOptimizer,
+    /// In the training model with the last part of a step (an input [`LAST_PART`] says which it is, where there are several), in a fixed
+    /// order. The output [`GRADIENT_NORM`] holds the norm before clipping.
+    InTraining { parts: u32 },
+}
+
 /// Everything that the training API trains from.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
@@ -87,11 +102,20 @@ impl Artifacts {
         evaluation: &Graph,
         trainable: &[String],
         optimizer: &OptimizerConfig,
+        clipping: Clipping,
         weights: impl Fn(&str) -> Option<&'a ArrayD<f32>>,
     ) -> Result<Artifacts, EngineError> {
-        let optimizer = optimizer_model(optimizer)?;
-        let found = differentiate(&mut training, loss, trainable)?;
+        let mut found = differentiate(&mut training, loss, trainable)?;
         training.output(LOSS, loss);
+        let (optimizer, outputs, overwrite) = match clipping {
+            Clipping::InOptimizer => (optimizer_model(optimizer, optimizer.gradient_clip)?, 1, RESET),
+            Clipping::InTraining { parts } => {
+                let norm = clip(&mut training, &mut found, trainable, optimizer.gradient_clip, parts > 1)?;
+                training.output(GRADIENT_NORM, norm);
+                // The buffer is in the sum already, where there are parts.
+                (optimizer_model(optimizer, None)?, 2, if parts > 1 { ALWAYS } else { RESET })
+            }
+        };
         for ((_, gradient), name) in found.iter().zip(trainable) {
             training.output(&format!("{name}_grad"), *gradient);
         }
@@ -99,14 +123,19 @@ impl Artifacts {
         let mut model = onnx::model(&training, |_| None);
         let graph = model.graph.get_or_insert_default();
         inputs_first(graph, &parameters);
-        graph.output.truncate(1);
+        graph.output.truncate(outputs);
+        if overwrite == ALWAYS {
+            graph.initializer.push(onnx::tensor(ALWAYS.into(), &Constant::Bool(true)));
+        }
         for ((var, _), name) in found.iter().zip(trainable) {
             let buffer = format!("{name}{BUFFER}");
-            graph.input.push(onnx::value_info(buffer.clone(), training.fact(*var)));
+            if graph.input.iter().all(|input| input.name != buffer) {
+                graph.input.push(onnx::value_info(buffer.clone(), training.fact(*var)));
+            }
             let flag = format!("{name}_grad.accumulation.out");
             graph.output.push(onnx::value_info(flag.clone(), &flag_fact()));
             graph.node.push(NodeProto {
-                input: vec![buffer, format!("{name}_grad"), RESET.to_owned()],
+                input: vec![buffer, format!("{name}_grad"), overwrite.to_owned()],
                 output: vec![flag],
                 name: format!("accumulate_{name}"),
                 op_type: "InPlaceAccumulatorV2".into(),
@@ -114,7 +143,9 @@ impl Artifacts {
                 ..NodeProto::default()
             });
         }
-        graph.input.push(onnx::value_info(RESET.into(), &flag_fact()));
+        if graph.input.iter().all(|input| input.name != RESET) {
+            graph.input.push(onnx::value_info(RESET.into(), &flag_fact()));
+        }
         let used: Vec<String> = graph.input.iter().map(|input| input.name.clone()).collect();
         model.opset_import.push(microsoft());
 
@@ -339,6 +370,43 @@ fn elem_type(input: &ValueInfoProto) -> Option<i32> {
     Some(input.r#type.as_ref()?.tensor_type.as_ref()?.elem_type)
 }
 
+/// Clips the gradients, which become the sums over the parts of a step where there are several, and returns their norm before it.
+fn clip(
+    g: &mut Graph,
+    found: &mut [(Var, Var)],
+    names: &[String],
+    clip: Option<f32>,
+    parted: bool,
+) -> Result<Var, ShapeError> {
+    let mut last = None;
+    if parted {
+        // An accumulator writes to its buffer in place. Nothing reads that but the sum, which the accumulator waits for.
+        let first = g.input(RESET, flag_fact());
+        for ((parameter, gradient), name) in found.iter_mut().zip(names) {
+            let fact = g.fact(*parameter).clone();
+            let before = g.input(&format!("{name}{BUFFER}"), fact);
+            let nothing = g.scalar(0.0);
+            let before = g.choose(first, nothing, before)?;
+            *gradient = g.add(before, *gradient)?;
+        }
+        let input = g.input(LAST_PART, TensorFact::i64(vec![Dim::Fixed(1)]));
+        last = Some(g.cast(input, DType::Bool)?);
+    }
+    let gradients: Vec<Var> = found.iter().map(|(_, gradient)| *gradient).collect();
+    let norm = global_norm(g, &gradients)?;
+    if let Some(clip) = clip {
+        let mut scale = clip_scale(g, norm, clip)?;
+        if let Some(last) = last {
+            let one = g.constant(Constant::F32(vec![1], vec![1.0]));
+            scale = g.choose(last, scale, one)?;
+        }
+        for (_, gradient) in found {
+            *gradient = g.mul(*gradient, scale)?;
+        }
+    }
+    Ok(norm)
+}
+
 /// The training API wants the parameters after what comes with each batch.
 fn inputs_first(graph: &mut GraphProto, parameters: &[String]) {
     graph.input.sort_by_key(|input| parameters.contains(&input.name));
@@ -353,7 +421,10 @@ fn microsoft() -> OperatorSetIdProto {
 }
 
 /// Returns the optimizer model: AdamW over all trained parameters at once, after clipping where there is any.
-fn optimizer_model(config: &OptimizerConfig) -> Result<ModelProto, ArtifactsError> {
+fn optimizer_model(
+    config: &OptimizerConfig,
+    gradient_clip: Option<f32>,
+) -> Result<ModelProto, ArtifactsError> {
     let Algorithm::AdamW { beta1, beta2, epsilon } = config.algorithm else {
         return Err(ArtifactsError::Optimizer("it is not AdamW"));
     };
@@ -373,7 +444,7 @@ fn optimizer_model(config: &OptimizerConfig) -> Result<ModelProto, ArtifactsErro
         graph.input.push(sequence(name));
     }
     let mut gradients = "gradients";
-    if let Some(clip) = config.gradient_clip {
+    if let Some(clip) = gradient_clip {
         graph.node.push(NodeProto {
             input: vec![gradients.into()],
             output: vec!["clipped_gradients".into()],

@@ -19,15 +19,28 @@ pub const CUDA_PROVIDER: &str = if cfg!(windows) {
     "libonnxruntime_providers_cuda.so"
 };
 
-/// Checks that a file is a whole shared library for this machine, and returns the version of the ONNX Runtime in it.
-pub fn version(path: &Path) -> Result<String, RuntimeError> {
+/// What a library says of the ONNX Runtime in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Such as `1.31.1`.
+    pub version: String,
+    pub has_training_api: bool,
+}
+
+/// Checks that a file is a whole shared library for this machine, and returns what the ONNX Runtime in it says of itself.
+pub fn inspect(path: &Path) -> Result<Account, RuntimeError> {
     check_file(path)?;
-    let version = ask_version(path)?;
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-    match (parts.next().flatten(), parts.next().flatten()) {
-        (Some(major), Some(minor)) if (major, minor) >= OLDEST => Ok(version),
-        _ => Err(RuntimeError::TooOld { path: path.to_owned(), version }),
+    let account = ask(path)?;
+    if is_supported(&account.version) {
+        Ok(account)
+    } else {
+        Err(RuntimeError::TooOld { path: path.to_owned(), version: account.version })
     }
+}
+
+fn is_supported(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+    matches!((parts.next().flatten(), parts.next().flatten()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
 }
 
 /// Checks a file's header. The dynamic loader's own messages say little, and a truncated file would end the process.
@@ -125,23 +138,30 @@ fn elf_end(header: &[u8]) -> Option<u64> {
         .max()
 }
 
-fn ask_version(path: &Path) -> Result<String, RuntimeError> {
+fn ask(path: &Path) -> Result<Account, RuntimeError> {
     // SAFETY: loading runs the library's initialisers. Its header was checked, and it is the file that the user, or our own
     // installation with its pinned digest, names as ONNX Runtime.
     let library = unsafe { libloading::Library::new(path) }
         .map_err(|error| RuntimeError::Load { path: path.to_owned(), detail: detail(path, &error) })?;
     let missing = || RuntimeError::NotOnnxRuntime { path: path.to_owned() };
-    // SAFETY: `OrtGetApiBase` has this signature in every ONNX Runtime since 1.0, and so has the version's getter behind it.
-    let version = unsafe {
+    // SAFETY: `OrtGetApiBase` has this signature in every ONNX Runtime since 1.0, and so has the version's getter behind it. The API of
+    // version 19, and `GetTrainingApi` in it, are where `ort` expects them in every library that knows that version; others give null.
+    let account = unsafe {
         let base = library
             .get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase\0")
             .map_err(|_| missing())?();
         let base = base.as_ref().ok_or_else(missing)?;
-        CStr::from_ptr((base.GetVersionString)()).to_string_lossy().into_owned()
+        let version = CStr::from_ptr((base.GetVersionString)()).to_string_lossy().into_owned();
+        // One that does not know the version complains on its own.
+        let known = is_supported(&version);
+        let api = if known { (base.GetApi)(ort::sys::ORT_API_VERSION).as_ref() } else { None };
+        let has_training_api =
+            api.is_some_and(|api| !(api.GetTrainingApi)(ort::sys::ORT_API_VERSION).is_null());
+        Account { version, has_training_api }
     };
     // Unloading would run destructors under threads that may still be there; `ort` loads the same file again anyway.
     std::mem::forget(library);
-    Ok(version)
+    Ok(account)
 }
 
 /// Returns the loader's own message, which stands in the error's source, without the path that it starts with.
@@ -180,9 +200,9 @@ mod tests {
         let root = tempfile::tempdir()?;
         let garbage = root.path().join("libonnxruntime.so");
         fs_err::write(&garbage, b"garbage")?;
-        assert!(matches!(version(&garbage), Err(RuntimeError::NotALibrary { .. })));
-        assert!(matches!(version(root.path()), Err(RuntimeError::Folder { .. })));
-        assert!(matches!(version(&root.path().join("none")), Err(RuntimeError::Io(_))));
+        assert!(matches!(inspect(&garbage), Err(RuntimeError::NotALibrary { .. })));
+        assert!(matches!(inspect(root.path()), Err(RuntimeError::Folder { .. })));
+        assert!(matches!(inspect(&root.path().join("none")), Err(RuntimeError::Io(_))));
         Ok(())
     }
 
@@ -193,9 +213,9 @@ mod tests {
         let path = root.path().join("libonnxruntime.so");
         let (own, foreign) = if cfg!(target_arch = "x86_64") { (62, 183) } else { (183, 62) };
         fs_err::write(&path, elf(own, 1 << 30))?;
-        assert!(matches!(version(&path), Err(RuntimeError::Truncated { found_bytes: 120, .. })));
+        assert!(matches!(inspect(&path), Err(RuntimeError::Truncated { found_bytes: 120, .. })));
         fs_err::write(&path, elf(foreign, 120))?;
-        assert!(matches!(version(&path), Err(RuntimeError::WrongMachine { .. })));
+        assert!(matches!(inspect(&path), Err(RuntimeError::WrongMachine { .. })));
         Ok(())
     }
 }

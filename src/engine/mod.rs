@@ -26,7 +26,7 @@ pub mod training_api;
 #[cfg(test)]
 mod tests;
 
-pub use artifacts::Artifacts;
+pub use artifacts::{Artifacts, Clipping};
 pub use autodiff::gradients;
 pub use device::Device;
 pub use error::EngineError;
@@ -36,5 +36,5 @@ pub use inference::Inference;
 pub use optimizer::{Algorithm, Group, OptimizerConfig};
 pub use runtime::{Runtime, RuntimeError, RuntimeIdentity};
 pub use session::SessionTrainer;
-pub use trainer::{State, StepOutcome, Trainer};
+pub use trainer::{Part, State, StepOutcome, Trainer};
 pub use training_api::ApiTrainer;

@@ -160,7 +160,7 @@ fn needed(graph: &Graph) -> HashSet<Var> {
     needed
 }
 
-fn tensor(name: String, constant: &Constant) -> TensorProto {
+pub(super) fn tensor(name: String, constant: &Constant) -> TensorProto {
     match constant {
         Constant::F32(shape, data) => float_tensor(name, shape, data),
         Constant::Bool(value) => {

@@ -5,6 +5,9 @@ use super::graph::{Constant, Graph, Kernels, Var};
 use super::op::fused::{AdamW, SumSquares};
 use super::op::reduce::{Reduce, Reduction};
 
+/// The output with the global L2 norm of the gradients before clipping, `[1]`.
+pub const GRADIENT_NORM: &str = "gradient_norm";
+
 /// The rule of the update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Algorithm {
@@ -92,20 +95,10 @@ impl OptimizerConfig {
             .collect();
         let scalars = g.input("scalars", TensorFact::f32(vec![Dim::Fixed(3)]));
         let norm = global_norm(&mut g, &gradients)?;
-        g.output("gradient_norm", norm);
-        let one = g.constant(Constant::F32(vec![1], vec![1.0]));
+        g.output(GRADIENT_NORM, norm);
         let scale = match self.gradient_clip {
-            None => one,
-            Some(clip) => {
-                // PyTorch's clip_grad_norm_: min(1, clip/(norm + 1e-6)).
-                let (clip, small) = (
-                    g.constant(Constant::F32(vec![1], vec![clip])),
-                    g.constant(Constant::F32(vec![1], vec![1e-6])),
-                );
-                let raised = g.add(norm, small)?;
-                let share = g.div(clip, raised)?;
-                g.min(share, one)?
-            }
+            None => g.constant(Constant::F32(vec![1], vec![1.0])),
+            Some(clip) => clip_scale(&mut g, norm, clip)?,
         };
         for (i, shape) in shapes.iter().enumerate() {
             let parameter = g.input(&format!("parameter.{i}"), fact(shape));
@@ -186,8 +179,16 @@ impl OptimizerConfig {
     }
 }
 
+/// Returns what clipping multiplies the gradients with, `[1]`: PyTorch's clip_grad_norm_, min(1, clip/(norm + 1e-6)).
+pub(super) fn clip_scale(g: &mut Graph, norm: Var, clip: f32) -> Result<Var, ShapeError> {
+    let [clip, small, one] = [clip, 1e-6, 1.0].map(|value| g.constant(Constant::F32(vec![1], vec![value])));
+    let raised = g.add(norm, small)?;
+    let share = g.div(clip, raised)?;
+    g.min(share, one)
+}
+
 /// Returns the L2 norm over all gradients, `[1]`.
-fn global_norm(g: &mut Graph, gradients: &[Var]) -> Result<Var, ShapeError> {
+pub(super) fn global_norm(g: &mut Graph, gradients: &[Var]) -> Result<Var, ShapeError> {
     let mut squares = Vec::new();
     for &gradient in gradients {
         squares.push(match g.kernels() {

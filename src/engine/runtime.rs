@@ -7,8 +7,9 @@ use ort::ep::ExecutionProvider;
 
 use super::device::Device;
 use super::install;
-use super::library;
+use super::library::{self, Account};
 use crate::base::digest::Digest;
+use crate::base::home::pipe_home;
 use crate::base::memo;
 use crate::base::report::Report;
 use crate::base::wheel::WheelError;
@@ -19,8 +20,6 @@ pub struct Runtime {
     /// What ort's session builders take.
     pub environment: ort::environment::Environment,
     pub identity: RuntimeIdentity,
-    /// Whether the library has the training API.
-    pub has_training_api: bool,
     /// Whether the library has the CUDA execution provider.
     pub has_cuda: bool,
 }
@@ -32,8 +31,9 @@ pub struct RuntimeIdentity {
     pub version: String,
     /// The library file; `None` where the first run would install it.
     pub path: Option<PathBuf>,
-    /// The library's content, where the user names it. Of our own installation the version says enough: its wheel is pinned.
+    /// The library's content, where it is not our own installation's. Of that the version says enough: its wheel is pinned.
     pub digest: Option<Digest>,
+    pub has_training_api: bool,
 }
 
 /// A library that cannot be found, installed or loaded.
@@ -114,11 +114,11 @@ static LOADING: Mutex<()> = Mutex::new(());
 impl Runtime {
     /// Returns which library is used, or would be installed: cheap, and without loading one where its version is known otherwise.
     pub fn identify(device: Device) -> Result<RuntimeIdentity, RuntimeError> {
-        if let Some(path) = named()? {
-            let version = library::version(&path)?;
+        if let Some(path) = chosen()? {
+            let Account { version, has_training_api } = library::inspect(&path)?;
             let digest = Some(memo::digest_of(&path)?);
             let has_cuda = path.with_file_name(library::CUDA_PROVIDER).is_file();
-            let identity = RuntimeIdentity { version, path: Some(path), digest };
+            let identity = RuntimeIdentity { version, path: Some(path), digest, has_training_api };
             refuse_cuda(device, has_cuda, &identity.describe())?;
             return Ok(identity);
         }
@@ -127,6 +127,7 @@ impl Runtime {
             version: install::VERSION.to_owned(),
             path: install::installed()?,
             digest: None,
+            has_training_api: false,
         })
     }
 
@@ -181,7 +182,7 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
     };
     if identity.digest.is_none() {
         // The identity of our own installation was taken from its folder's name.
-        library::version(&path)?;
+        library::inspect(&path)?;
     }
     let failed = |error: &dyn std::fmt::Display| RuntimeError::Start(error.to_string());
     let builder = ort::init_from(&path)
@@ -193,19 +194,24 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
     // What it would log comes back as errors too, and the program's own messages say it once.
     environment.set_log_level(ort::logging::LogLevel::Fatal);
     let has_cuda = ort::ep::CUDA::is_available().unwrap_or(false);
-    let has_training_api = ort::training::training_api().is_ok();
     identity.path = Some(path);
-    Ok(Runtime { environment, identity, has_training_api, has_cuda })
+    Ok(Runtime { environment, identity, has_cuda })
 }
 
-/// Returns the library that `ORT_DYLIB_PATH` names.
-fn named() -> Result<Option<PathBuf>, RuntimeError> {
+/// Returns the library that `ORT_DYLIB_PATH` names, else the one with the training API that was built on this machine, where there is one.
+fn chosen() -> Result<Option<PathBuf>, RuntimeError> {
     let Some(value) = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) else {
-        return Ok(None);
+        let built = built();
+        return Ok(built.is_file().then_some(built));
     };
     // Relative to where the user stands; the loader and `ort` would look elsewhere.
     let path = std::path::absolute(Path::new(&value))?;
     if path.exists() { Ok(Some(path)) } else { Err(RuntimeError::Missing { path }) }
+}
+
+/// Returns where `scripts/build-onnxruntime-training.sh` puts its library.
+fn built() -> PathBuf {
+    pipe_home().join("runtimes/training/libonnxruntime.so")
 }
 
 fn refuse_cuda(device: Device, has_cuda: bool, library: &str) -> Result<(), RuntimeError> {
@@ -221,7 +227,8 @@ mod tests {
 
     #[test]
     fn the_key_leaves_the_path_out() {
-        let mut identity = RuntimeIdentity { version: "1.31.1".into(), path: None, digest: None };
+        let mut identity =
+            RuntimeIdentity { version: "1.31.1".into(), path: None, digest: None, has_training_api: false };
         let before = identity.key();
         identity.path = Some("/somewhere".into());
         assert_eq!(identity.key(), before);

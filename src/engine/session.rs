@@ -12,9 +12,9 @@ use super::graph::{DropoutSite, Graph, Kernels, Var};
 use super::inference::Inference;
 use super::kernel::dropout;
 use super::onnx;
-use super::optimizer::OptimizerConfig;
+use super::optimizer::{GRADIENT_NORM, OptimizerConfig};
 use super::runtime::Runtime;
-use super::trainer::{State, StepOutcome, Trainer, differentiate};
+use super::trainer::{Part, State, StepOutcome, Trainer, differentiate};
 
 /// A forward graph over the trained parameters, opened when it is first asked.
 enum Evaluation {
@@ -76,7 +76,7 @@ impl SessionTrainer {
         let mut parameters = parameters;
         let mut update = Bound::new(open(runtime, &onnx::write(&optimizer.graph(&shapes, kernels)?))?)?;
         update.binding.bind_input("scalars", &scalars)?;
-        update.binding.bind_output("gradient_norm", &mut norm)?;
+        update.binding.bind_output(GRADIENT_NORM, &mut norm)?;
         for (index, name) in trainable.iter().enumerate() {
             update.binding.bind_input(format!("parameter.{index}"), parameters.get(name)?)?;
             update.binding.bind_output(format!("new_parameter.{index}"), parameters.get_mut(name)?)?;
@@ -181,7 +181,7 @@ impl Trainer for SessionTrainer {
         &mut self,
         runtime: &Runtime,
         feeds: Vec<(String, Feed)>,
-        dropout_key: i64,
+        Part { dropout_key, .. }: Part,
     ) -> Result<f32, EngineError> {
         if self.parts_done == 1 {
             self.prepare_adder(runtime)?;

@@ -12,12 +12,12 @@ use super::runtime::Runtime;
 
 /// Takes optimizer steps with the gradients of batches.
 pub trait Trainer {
-    /// Computes the gradients of one part of a step and adds them to the step's. Returns the part's loss. `dropout_key` decides the masks.
+    /// Computes the gradients of one part of a step and adds them to the step's. Returns the part's loss.
     fn accumulate(
         &mut self,
         runtime: &Runtime,
         feeds: Vec<(String, Feed)>,
-        dropout_key: i64,
+        part: Part,
     ) -> Result<f32, EngineError>;
 
     /// Takes the optimizer step with the gradients that were accumulated.
@@ -34,6 +34,22 @@ pub trait Trainer {
 
     /// Goes on from a state of the same training.
     fn restore(&mut self, runtime: &Runtime, state: &State, steps: u64) -> Result<(), EngineError>;
+}
+
+/// One of the parts that a step's gradients are gathered from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Decides the dropout masks.
+    pub dropout_key: i64,
+    /// Whether the update follows.
+    pub last: bool,
+}
+
+impl Part {
+    /// Returns the one part of a step that is not parted.
+    pub fn whole(dropout_key: i64) -> Part {
+        Part { dropout_key, last: true }
+    }
 }
 
 /// The trained parameters (`parameter/<name>`) and what the optimizer has gathered for them (`state.<i>/<name>`).

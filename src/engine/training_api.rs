@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
 
-use super::artifacts::{Artifacts, ArtifactsError, LOGITS};
+use super::artifacts::{Artifacts, ArtifactsError, LAST_PART, LOGITS};
 use super::binding::Feed;
 use super::checkpoint::{CheckpointFile, MOMENTS, OptimizerState};
 use super::device::Device;
 use super::error::EngineError;
 use super::runtime::Runtime;
-use super::trainer::{State, StepOutcome, Trainer};
-use super::training_session::TrainingSession;
+use super::trainer::{Part, State, StepOutcome, Trainer};
+use super::training_session::{Step, TrainingSession};
 
 /// Trains artifacts.
 pub struct ApiTrainer {
@@ -21,6 +21,8 @@ pub struct ApiTrainer {
     /// The evaluation model's output with the logits.
     logits: String,
     loss_sum: f64,
+    /// As of the last part of a step.
+    gradient_norm: Option<f32>,
 }
 
 impl ApiTrainer {
@@ -28,7 +30,7 @@ impl ApiTrainer {
     pub fn new(runtime: &Runtime, device: Device, artifacts: Artifacts) -> Result<ApiTrainer, EngineError> {
         let logits = artifacts.logits().unwrap_or_else(|| LOGITS.to_owned());
         let session = TrainingSession::new(runtime, device, &artifacts)?;
-        Ok(ApiTrainer { session, artifacts, device, logits, loss_sum: 0.0 })
+        Ok(ApiTrainer { session, artifacts, device, logits, loss_sum: 0.0, gradient_norm: None })
     }
 
     /// Returns the evaluation model up to the logits with these parameters in it: one ONNX file for inference.
@@ -63,17 +65,19 @@ impl Trainer for ApiTrainer {
         &mut self,
         _: &Runtime,
         mut feeds: Vec<(String, Feed)>,
-        dropout_key: i64,
+        part: Part,
     ) -> Result<f32, EngineError> {
-        feeds.push(("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key])));
-        let loss = self.session.train_step(feeds)?;
+        feeds.push(("dropout_key".to_owned(), Feed::I64(vec![1], vec![part.dropout_key])));
+        feeds.push((LAST_PART.to_owned(), Feed::I64(vec![1], vec![i64::from(part.last)])));
+        let Step { loss, gradient_norm } = self.session.train_step(feeds)?;
+        self.gradient_norm = gradient_norm;
         self.loss_sum += f64::from(loss);
         Ok(loss)
     }
 
     fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError> {
         self.session.update(learning_rate as f32)?;
-        Ok(StepOutcome { loss: std::mem::take(&mut self.loss_sum) as f32, gradient_norm: None })
+        Ok(StepOutcome { loss: std::mem::take(&mut self.loss_sum) as f32, gradient_norm: self.gradient_norm })
     }
 
     fn logits(&mut self, _: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {

@@ -23,6 +23,7 @@ use super::binding::{Feed, OPENING};
 use super::device::Device;
 use super::error::EngineError;
 use super::kernel::register;
+use super::optimizer::GRADIENT_NORM;
 use super::runtime::Runtime;
 
 /// A model that trains, one that evaluates and one that updates, over the same parameters.
@@ -33,12 +34,18 @@ pub struct TrainingSession {
     evaluation: Names,
 }
 
+/// What a step of the training model gives.
+pub struct Step {
+    pub loss: f32,
+    pub gradient_norm: Option<f32>,
+}
+
 struct Names {
     inputs: Vec<String>,
     outputs: Vec<String>,
 }
 
-type Step = unsafe extern "system" fn(
+type Call = unsafe extern "system" fn(
     *mut OrtTrainingSession,
     *const OrtRunOptions,
     usize,
@@ -112,11 +119,16 @@ impl TrainingSession {
         Ok(TrainingSession { trainer, api, training, evaluation })
     }
 
-    /// Adds the gradients of a batch to the buffers and returns the loss.
-    pub fn train_step(&mut self, feeds: Vec<(String, Feed)>) -> Result<f32, EngineError> {
+    /// Adds the gradients of a batch to the buffers and returns the first output, which is the loss, and the gradients' norm where the model
+    /// gives it.
+    pub fn train_step(&mut self, feeds: Vec<(String, Feed)>) -> Result<Step, EngineError> {
         let outputs = step(&mut self.trainer, self.api.TrainStep, &self.training, feeds)?;
-        let loss = outputs.first().ok_or(EngineError::NoOutput)?.try_extract_array::<f32>()?;
-        Ok(loss.iter().copied().next().unwrap_or(f32::NAN))
+        let scalar = |place: usize| -> Result<f32, EngineError> {
+            let values = outputs.get(place).ok_or(EngineError::NoOutput)?.try_extract_array::<f32>()?;
+            Ok(values.iter().copied().next().unwrap_or(f32::NAN))
+        };
+        let norm = self.training.outputs.iter().position(|name| name == GRADIENT_NORM);
+        Ok(Step { loss: scalar(0)?, gradient_norm: norm.map(scalar).transpose()? })
     }
 
     /// Returns an output of the evaluation model for a batch.
@@ -158,7 +170,7 @@ impl TrainingSession {
 
 fn step(
     trainer: &mut Trainer,
-    step: Step,
+    call: Call,
     names: &Names,
     mut feeds: Vec<(String, Feed)>,
 ) -> Result<Vec<DynValue>, EngineError> {
@@ -175,7 +187,7 @@ fn step(
     // SAFETY: the session and all values are alive, both lists are as long as is said, and null asks for default options and for
     // outputs in memory of the session's own.
     check(unsafe {
-        step(
+        call(
             trainer.ptr_mut(),
             ptr::null(),
             inputs.len(),

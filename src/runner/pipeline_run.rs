@@ -1,7 +1,7 @@
 //! One run of a pipeline, from checked plan to finished folder.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use indexmap::IndexMap;
@@ -25,7 +25,7 @@ use super::tasks::Tasks;
 use crate::base::clock::{self, Stopwatch};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
-use crate::engine::{Device, Runtime};
+use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::stages::artifact::Artifact;
 use crate::stages::{External, StageError, StageId};
 use crate::table::ResultTable;
@@ -112,9 +112,23 @@ pub fn prepare<'a>(
 ) -> Result<Prepared<'a>, RunError> {
     let project = Project::of_file(&pipeline.path)?;
     let runtime = match jobs.iter().any(|job| job.stage.uses_runtime()) {
-        true => Some(runtime_record(settings.device, settings.threads, install, report)?),
+        true => Some(runtime_identity(settings.device, settings.threads, install, report)?),
         false => None,
     };
+    if let Some(runtime) = &runtime {
+        for job in &jobs {
+            job.stage.check_runtime(runtime).map_err(|error| StageFailure {
+                stage: job.id.clone(),
+                phase: Phase::Before,
+                error,
+            })?;
+        }
+    }
+    let runtime = runtime.map(|identity| RuntimeRecord {
+        version: identity.version,
+        path: identity.path.map(|path| path.display().to_string()),
+        digest: identity.digest,
+    });
     let material = runtime.as_ref().map(|runtime| RuntimeMaterial {
         version: runtime.version.clone(),
         library: runtime.digest,
@@ -364,16 +378,15 @@ impl Prepared<'_> {
     }
 }
 
-fn runtime_record(
+fn runtime_identity(
     device: Device,
     threads: usize,
     install: bool,
     report: &dyn Report,
-) -> Result<RuntimeRecord, RunError> {
-    let mut identity = Runtime::identify(device)?;
+) -> Result<RuntimeIdentity, RunError> {
+    let identity = Runtime::identify(device)?;
     if identity.path.is_none() && install {
-        identity = Runtime::get(device, threads, report)?.identity.clone();
+        return Ok(Runtime::get(device, threads, report)?.identity.clone());
     }
-    let path = identity.path.as_deref().map(Path::display).map(|path| path.to_string());
-    Ok(RuntimeRecord { version: identity.version, path, digest: identity.digest })
+    Ok(identity)
 }

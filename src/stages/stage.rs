@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::artifact::{Artifact, TrainedModel};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
-use crate::engine::{Device, Runtime};
+use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::table::DataSet;
 
 /// A piece of work with named inputs and one output.
@@ -42,6 +42,11 @@ pub trait Stage: Sync {
 
     /// Says whether ONNX Runtime, the device and the number of threads can change the output.
     fn uses_runtime(&self) -> bool;
+
+    /// Refuses an ONNX Runtime that this stage cannot run on, before anything runs.
+    fn check_runtime(&self, _: &RuntimeIdentity) -> Result<(), StageError> {
+        Ok(())
+    }
 
     /// Does the work.
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError>;

@@ -6,7 +6,7 @@ use std::process::Command;
 use fs_err as fs;
 use insta::assert_snapshot;
 
-use super::project::{Project, Said, TestError, data};
+use super::project::{Project, Said, TestError, data, skipped};
 
 /// A project in which one thing is wrong; the rest is sound and small.
 fn project() -> Result<Project, TestError> {
@@ -449,10 +449,7 @@ fn a_disk_that_is_full() -> Result<(), TestError> {
     let mountable = "d=$(mktemp -d) && mount -t tmpfs tmpfs $d && umount $d && rmdir $d";
     let probe = Command::new("unshare").args(own).args(["sh", "-c", mountable]).output();
     if !probe.is_ok_and(|probe| probe.status.success()) {
-        #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
-        {
-            eprintln!("skipped: no file system can be mounted here");
-        }
+        skipped("no file system can be mounted here");
         return Ok(());
     }
     let project = project()?;
@@ -480,10 +477,7 @@ fn a_device_that_is_not_there() -> Result<(), TestError> {
     if std::env::var_os("ORT_DYLIB_PATH")
         .is_some_and(|path| Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists())
     {
-        #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
-        {
-            eprintln!("skipped: this ONNX Runtime has CUDA");
-        }
+        skipped("this ONNX Runtime has CUDA; the test wants one without");
         return Ok(());
     }
     let said = run(&project()?, &["--device", "cuda"], &[], 0)?;
@@ -529,10 +523,7 @@ fn a_runtime_that_is_too_old() -> Result<(), TestError> {
         .current_dir(project.folder())
         .status();
     if !built.is_ok_and(|status| status.success()) {
-        #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
-        {
-            eprintln!("skipped: there is no C compiler");
-        }
+        skipped("there is no C compiler");
         return Ok(());
     }
     let old = project.path("old.so").display().to_string();

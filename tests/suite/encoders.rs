@@ -11,8 +11,8 @@ use serde_json::Value;
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Runtime, SessionTrainer, TensorFact,
-    Trainer,
+    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Runtime, SessionTrainer,
+    TensorFact, Trainer,
 };
 use pipe::model::freeze::is_spared_from_decay;
 use pipe::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
@@ -165,7 +165,7 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
         for kernels in KERNELS {
             let mut trainer = trainer(&pretrained, kernels, None)?;
             let feeds = with_targets(feeds(&pretrained.config, &step)?, &step["labels"])?;
-            let loss = f64::from(trainer.accumulate(runtime()?, feeds, 0)?);
+            let loss = f64::from(trainer.accumulate(runtime()?, feeds, Part::whole(0))?);
             let wanted_loss = step["loss"].as_f64().ok_or("no loss")?;
             assert!(
                 (loss - wanted_loss).abs() < 1e-6,
@@ -211,7 +211,11 @@ fn fifty_steps_follow_pytorchs_losses() -> Checked {
                 InputLayout { padding_id: 0, ..InputLayout::of(&pretrained.config) },
                 &tokens[batch.clone()],
             );
-            trainer.accumulate(runtime()?, with_targets(feeds, &Value::from(labels[batch].to_vec()))?, 0)?;
+            trainer.accumulate(
+                runtime()?,
+                with_targets(feeds, &Value::from(labels[batch].to_vec()))?,
+                Part::whole(0),
+            )?;
             let loss = f64::from(trainer.update(1e-3)?.loss);
             assert!((loss - wanted).abs() < 1e-4, "{kernels:?} step {step}: {loss}, PyTorch {wanted}");
         }

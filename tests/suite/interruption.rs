@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use fs_err as fs;
 
-use super::project::{Project, Said, TestError, data};
+use super::project::{Project, Said, TestError, data, has_training_api};
 
 /// The long training takes seconds, so that there are checkpoints on a machine several times as fast as today's.
 /// Everything that training goes on with is in use: moments, dropout, a plateau schedule, the best epoch so far.
-fn pipeline() -> String {
+fn pipeline(adamw: &str) -> String {
     format!(
         "\
 version: 1
@@ -25,7 +25,7 @@ stages:
       batch_size: 8
       accumulation: 2
       dropout: 0.1
-      optimizer: {{ adamw: {{ learning_rate: 1e-3, head_learning_rate: 2e-3 }} }}
+      optimizer: {{ adamw: {{ learning_rate: 1e-3, {adamw} }} }}
       schedule: {{ reduce_on_plateau: {{ monitor: dev_loss, factor: 0.7, patience: 1 }} }}
       best_checkpoint: loss
   short:
@@ -64,7 +64,18 @@ fn find(folder: &Path, name: &str) -> Option<PathBuf> {
 
 #[test]
 fn killed_runs_end_as_an_undisturbed_one() -> Result<(), TestError> {
-    let (calm, killed) = (Project::with(400, &pipeline())?, Project::with(400, &pipeline())?);
+    check("session", "head_learning_rate: 2e-3")
+}
+
+/// The same through the training API, whose checkpoint holds the moments.
+#[test]
+fn killed_runs_of_the_training_api_end_as_an_undisturbed_one() -> Result<(), TestError> {
+    if has_training_api()? { check("training_api", "decay_all: true") } else { Ok(()) }
+}
+
+fn check(backend: &str, adamw: &str) -> Result<(), TestError> {
+    let pipeline = pipeline(adamw);
+    let (calm, killed) = (Project::with(400, &pipeline)?, Project::with(400, &pipeline)?);
     let mut said = Vec::new();
     // Before anything, while the data is read, in the first epochs ...
     for milliseconds in [0, 20, 150, 700] {
@@ -96,6 +107,9 @@ fn killed_runs_end_as_an_undisturbed_one() -> Result<(), TestError> {
     assert!(goes_on(&last), "{}", last.err);
     calm.run(&RUN[2..])?;
     calm.outcome()?.assert_same(&killed.outcome()?);
+    let rows = calm.results()?;
+    let row = rows.iter().find(|row| row.stage == "long_score").ok_or("no row")?;
+    assert_eq!(row.backend, backend);
     // The kills are on record, nothing half-written counts, and nothing is left to be done.
     let runs = killed.pipe(&["ls"])?.out;
     assert!(runs.matches("  killed  ").count() >= 3, "{runs}");

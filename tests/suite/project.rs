@@ -155,6 +155,31 @@ impl Said {
     }
 }
 
+/// Says that a test is skipped and what it wants, past the test runner, which keeps back what passing tests print.
+pub fn skipped(wants: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {wants}");
+}
+
+/// Returns what an environment variable names for the tests; without it, says that the test is skipped.
+pub fn wanted(variable: &str, what: &str) -> Option<std::ffi::OsString> {
+    let value = std::env::var_os(variable).filter(|value| !value.is_empty());
+    if value.is_none() {
+        skipped(&format!("set {variable} to {what}"));
+    }
+    value
+}
+
+/// Returns whether the ONNX Runtime that the program uses here has the training API; without it, says that the test is skipped.
+pub fn has_training_api() -> Result<bool, TestError> {
+    let said = Project::new(0)?.pipe(&["runtime", "install"])?;
+    let has = said.out.lines().any(|line| line.starts_with("training API") && line.ends_with("yes"));
+    if !has {
+        skipped("set ORT_DYLIB_PATH to an ONNX Runtime with the training API");
+    }
+    Ok(has)
+}
+
 /// A folder under tests/data.
 pub fn data(name: &str) -> String {
     repository(&format!("tests/data/{name}"))

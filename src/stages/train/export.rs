@@ -11,7 +11,7 @@ use super::stage::TrainError;
 use super::targets;
 use crate::engine::artifacts::{LOGITS, LOSS};
 use crate::engine::graph::Constant;
-use crate::engine::{Artifacts, Dim, EngineError, Kernels, TensorFact, Var};
+use crate::engine::{Artifacts, Clipping, Dim, EngineError, Kernels, TensorFact, Var};
 use crate::model::{Config, Dropout, Network, NetworkOptions};
 use crate::stages::stage::StageError;
 use crate::table::DataSet;
@@ -41,7 +41,15 @@ impl Train {
         let trainable = trainable(self, &pretrained.config, &names)?;
         let optimizer = optimizer(&self.optimizer, self.gradient_clip, &trainable);
         let values = |name: &str| weights.get(name);
-        Ok(Artifacts::new(training.graph, loss, &evaluation.graph, &trainable, &optimizer, values)?)
+        Ok(Artifacts::new(
+            training.graph,
+            loss,
+            &evaluation.graph,
+            &trainable,
+            &optimizer,
+            Clipping::InOptimizer,
+            values,
+        )?)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::base::clock::Stopwatch;
 use crate::base::report::Progress;
 use crate::base::seed::stream;
 use crate::engine::binding::Feed;
-use crate::engine::{EngineError, Runtime, Trainer};
+use crate::engine::{EngineError, Part, Runtime, Trainer};
 use crate::stages::predict::{self, InputLayout, feeds, probabilities};
 use crate::stages::stage::{Ctx, Interrupted, StageError};
 use crate::table::{Curves, DataSet, curves::CurvePoint, metrics};
@@ -152,8 +152,9 @@ pub fn run(
                 // Ours is the target; artifacts made elsewhere want the class.
                 let classes = labels_of.iter().map(|&label| label as i64).collect();
                 feeds.push(("labels".to_owned(), Feed::I64(vec![indices.len()], classes)));
-                let key = dropout_key(ctx.seed(), step, part as u64);
-                let loss = trainer.accumulate(runtime, feeds, key)?;
+                let dropout_key = dropout_key(ctx.seed(), step, part as u64);
+                let last = part + 1 == parts.len();
+                let loss = trainer.accumulate(runtime, feeds, Part { dropout_key, last })?;
                 if !loss.is_finite() {
                     return Err(Box::new(NotFinite { loss, step, learning_rate }));
                 }

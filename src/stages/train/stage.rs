@@ -5,11 +5,11 @@ use std::path::Path;
 use super::artifacts;
 use super::backend::Choice;
 use super::check;
-use super::config::{ClassWeights, Freeze, Train};
+use super::config::{Backend, ClassWeights, Freeze, Train};
 use super::encoder::{self, Job};
 use super::fit::Fitted;
 use crate::base::report::Report;
-use crate::engine::{Device, Kernels};
+use crate::engine::{Device, EngineError, Kernels, RuntimeIdentity};
 use crate::model::{Dropout, Pretrained, Weights, init, resolve};
 use crate::stages::artifact::{Artifact, Network, TrainedModel, TrainingSummary};
 use crate::stages::predict::{longest, tokenize};
@@ -78,6 +78,14 @@ impl Stage for Train {
 
     fn uses_runtime(&self) -> bool {
         true
+    }
+
+    fn check_runtime(&self, runtime: &RuntimeIdentity) -> Result<(), StageError> {
+        let wanted = self.backend == Backend::TrainingApi || self.artifacts.is_some();
+        if wanted && !runtime.has_training_api {
+            return Err(Box::new(EngineError::NoTrainingApi { library: runtime.describe() }));
+        }
+        Ok(())
     }
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
