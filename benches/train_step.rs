@@ -1,9 +1,9 @@
-//! Times whole training steps (loss, gradients, clipping, AdamW) of a MiniLM-sized BERT against PyTorch eager, in turn, and compares the
-//! most memory that both have had.
+//! Times whole training steps (loss, gradients, clipping, AdamW) of a MiniLM-sized BERT: our two backends and PyTorch eager, in turn, and
+//! compares the most memory that each has had.
 //!
-//! `cargo bench --bench train_step -- [--python PYTHON] [--threads N] [--rounds N]`. Without `--python` (an interpreter with what
-//! benches/peers/requirements.txt names) only our own figures are printed. Each shape is measured in a pair of processes of its own; while one
-//! side works, the other waits for its input.
+//! `cargo bench --bench train_step -- [--python PYTHON] [--threads N] [--rounds N] [--shapes 8x32,16x64]`. Without `--python` (an interpreter with
+//! what benches/peers/requirements.txt names) PyTorch is left out; so is the training API where the ONNX Runtime that `ORT_DYLIB_PATH` names
+//! has none. Each side is a process of its own, and while one works, the others wait for their input.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,9 +11,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use ndarray::ArrayD;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
+use pipe::engine::artifacts::{LOGITS, LOSS};
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, Device, Group, Kernels, OptimizerConfig, Part, Runtime, SessionTrainer, Trainer,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part, Runtime,
+    SessionTrainer, Trainer, Var,
 };
 use pipe::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
 
@@ -21,69 +23,80 @@ type AnyError = Box<dyn std::error::Error>;
 
 /// Distinct tokens of a small data set; PyTorch trains the whole table of 30 522 rows.
 const VOCABULARY: usize = 600;
-const SHAPES: [&str; 3] = ["8x32", "16x64", "16x128"];
+const SHAPES: &str = "8x32,16x64,16x128";
 const STEPS_PER_ROUND: usize = 5;
+const WARM_UP: usize = 3;
 
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |flag: &str| {
         arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1)).cloned()
     };
-    if let Some(shape) = value("--shape") {
-        let threads: usize = value("--threads").map_or(Ok(2), |text| text.parse())?;
-        let rounds: usize = value("--rounds").map_or(Ok(5), |text| text.parse())?;
-        return measure(&shape, threads, rounds, value("--python").as_deref());
+    let threads: usize = value("--threads").map_or(Ok(2), |text| text.parse())?;
+    let shapes = value("--shapes").unwrap_or_else(|| SHAPES.to_owned());
+    if let Some(backend) = value("--serve") {
+        return serve(&backend, &shapes, threads);
     }
+    let rounds: usize = value("--rounds").map_or(Ok(5), |text| text.parse())?;
+    let mut out = std::io::stdout();
     writeln!(
-        std::io::stdout(),
-        "{:>11} {:>9} {:>9} {:>6} {:>10} {:>10} {:>8} {:>8} {:>6}",
-        "batch x len",
-        "pipe ms",
-        "torch ms",
-        "ratio",
-        "pipe ex/s",
-        "torch ex/s",
-        "pipe MB",
-        "torch MB",
-        "share"
+        out,
+        "{:>11}  {:<12} {:>8} {:>9} {:>7}   {:>9} {:>6}",
+        "batch x len", "side", "ms", "ex/s", "MB", "x PyTorch", "memory"
     )?;
-    for shape in SHAPES {
-        let status =
-            Command::new(std::env::current_exe()?).args(&arguments[1..]).args(["--shape", shape]).status()?;
-        if !status.success() {
-            return Err(format!("{shape}: {status}").into());
+    for shape in shapes.split(',') {
+        let (batch, _) = sizes(shape)?;
+        let mut sides = vec![Side::own("session", shape, threads)?];
+        if Runtime::identify(Device::Cpu)?.has_training_api {
+            sides.push(Side::own("training_api", shape, threads)?);
+        }
+        if let Some(python) = value("--python") {
+            sides.push(Side::pytorch(&python, shape, threads)?);
+        }
+        for _ in 0..rounds {
+            for side in &mut sides {
+                side.steps(STEPS_PER_ROUND)?;
+            }
+        }
+        let figures = sides
+            .iter_mut()
+            .map(|side| Ok((side.name, median(&side.times), side.peak_mb()?)))
+            .collect::<Result<Vec<_>, AnyError>>()?;
+        let peer =
+            figures.iter().find(|(name, ..)| *name == "PyTorch").map_or((f64::NAN, f64::NAN), |f| (f.1, f.2));
+        for (name, milliseconds, megabytes) in figures {
+            writeln!(
+                out,
+                "{shape:>11}  {name:<12} {milliseconds:>8.1} {:>9.1} {megabytes:>7.0}   {:>9.2} {:>6.2}",
+                batch as f64 * 1000.0 / milliseconds,
+                peer.0 / milliseconds,
+                megabytes / peer.1
+            )?;
         }
     }
     Ok(())
 }
 
-/// Measures one shape and prints its line.
-fn measure(shape: &str, threads: usize, rounds: usize, python: Option<&str>) -> Result<(), AnyError> {
+fn sizes(shape: &str) -> Result<(usize, usize), AnyError> {
     let (batch, length) = shape.split_once('x').ok_or("a shape is BATCHxLENGTH")?;
-    let (batch, length): (usize, usize) = (batch.parse()?, length.parse()?);
+    Ok((batch.parse()?, length.parse()?))
+}
+
+/// Answers on stdout what comes on stdin, as benches/peers/train_step.py does.
+fn serve(backend: &str, shape: &str, threads: usize) -> Result<(), AnyError> {
+    let (batch, length) = sizes(shape)?;
     let runtime = Runtime::get(Device::Cpu, threads, &Silent)?;
-    let mut own = Own::new(runtime, batch, length)?;
-    let mut peer = python.map(|python| Peer::new(python, batch, length, threads)).transpose()?;
-    own.steps(3)?;
-    let (mut own_times, mut peer_times) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        own_times.extend(own.steps(STEPS_PER_ROUND)?);
-        if let Some(peer) = &mut peer {
-            peer_times.extend(peer.steps(STEPS_PER_ROUND)?);
-        }
+    let mut own = Own::new(runtime, backend == "training_api", batch, length)?;
+    own.steps(WARM_UP)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", serde_json::json!({ "backend": backend, "runtime": runtime.identity.version }))?;
+    for line in std::io::stdin().lines() {
+        let answer = match line?.split_once(' ') {
+            Some(("RUN", count)) => serde_json::json!({ "step_ms": own.steps(count.parse()?)? }),
+            _ => serde_json::json!({ "peak_rss_mb": peak_mb() }),
+        };
+        writeln!(out, "{answer}")?;
     }
-    let (a, b) = (median(own_times), median(peer_times));
-    let (own_peak, peer_peak) =
-        (peak_mb(), peer.as_mut().and_then(|peer| peer.peak_mb().ok()).unwrap_or(f64::NAN));
-    let rate = |milliseconds: f64| batch as f64 * 1000.0 / milliseconds;
-    writeln!(
-        std::io::stdout(),
-        "{shape:>11} {a:>9.1} {b:>9.1} {:>6.2} {:>10.1} {:>10.1} {own_peak:>8.0} {peer_peak:>8.0} {:>6.2}",
-        b / a,
-        rate(a),
-        rate(b),
-        own_peak / peer_peak
-    )?;
     Ok(())
 }
 
@@ -95,20 +108,26 @@ fn peak_mb() -> f64 {
         .map_or(f64::NAN, |kib| kib / 1024.0)
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
+fn median(times: &[f64]) -> f64 {
+    let mut times = times.to_vec();
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 struct Own {
     runtime: &'static Runtime,
-    trainer: SessionTrainer,
+    trainer: Box<dyn Trainer>,
     feeds: Vec<(String, Feed)>,
     step: i64,
 }
 
 impl Own {
-    fn new(runtime: &'static Runtime, batch: usize, length: usize) -> Result<Own, AnyError> {
+    fn new(
+        runtime: &'static Runtime,
+        training_api: bool,
+        batch: usize,
+        length: usize,
+    ) -> Result<Own, AnyError> {
         let config = Config {
             architecture: Architecture::Bert,
             vocabulary: 30_522,
@@ -126,17 +145,7 @@ impl Own {
             padding_id: 0,
             initializer_range: 0.02,
         };
-        let options = NetworkOptions {
-            kernels: Kernels::Fused,
-            dropout: Dropout::Keyed,
-            word_rows: VOCABULARY,
-            positions_in_graph: false,
-        };
-        let mut network = Network::new(&config, Head::Auto, 2, options)?;
-        let targets = network
-            .graph
-            .input("targets", pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]));
-        let loss = network.graph.cross_entropy(network.logits, targets)?;
+        let (network, loss) = network(&config, Dropout::Keyed)?;
         let mut seed = 1u32;
         let mut random = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -161,14 +170,26 @@ impl Own {
         let groups = names
             .iter()
             .map(|name| {
-                let decays = !name.ends_with(".bias") && !name.contains("LayerNorm");
+                // The training API has one weight decay for all; the work is the same.
+                let decays = training_api || !(name.ends_with(".bias") || name.contains("LayerNorm"));
                 Group { weight_decay: if decays { 0.01 } else { 0.0 }, rate_factor: 1.0 }
             })
             .collect();
         let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
         let optimizer = OptimizerConfig { algorithm, gradient_clip: Some(1.0), groups };
-        let parameters = Parameters::new(weights.iter().map(|(name, array)| (name.as_str(), array)))?;
-        let trainer = SessionTrainer::new(runtime, network.graph, loss, parameters, names, optimizer)?;
+        let trainer: Box<dyn Trainer> = if training_api {
+            let (mut evaluation, eval_loss) = self::network(&config, Dropout::Off)?;
+            evaluation.graph.output(LOSS, eval_loss);
+            evaluation.graph.output(LOGITS, evaluation.logits);
+            let clipping = Clipping::InTraining { parts: 1 };
+            let values = |name: &str| weights.get(name);
+            let artifacts =
+                Artifacts::new(network.graph, loss, &evaluation.graph, &names, &optimizer, clipping, values)?;
+            Box::new(ApiTrainer::new(runtime, Device::Cpu, artifacts)?)
+        } else {
+            let parameters = Parameters::new(weights.iter().map(|(name, array)| (name.as_str(), array)))?;
+            Box::new(SessionTrainer::new(runtime, network.graph, loss, parameters, names, optimizer)?)
+        };
         let ids = (0..batch * length).map(|_| i64::from(random()) % VOCABULARY as i64).collect();
         let positions = (0..batch * length).map(|index| (index % length) as i64).collect();
         let targets = (0..batch)
@@ -198,55 +219,72 @@ impl Own {
     }
 }
 
-/// PyTorch in a process of its own, which stays warm between rounds; see benches/peers/train_step.py.
-struct Peer {
+/// Builds the network under the input `targets`, and returns it with its loss.
+fn network(config: &Config, dropout: Dropout) -> Result<(Network, Var), AnyError> {
+    let options =
+        NetworkOptions { kernels: Kernels::Fused, dropout, word_rows: VOCABULARY, positions_in_graph: false };
+    let mut network = Network::new(config, Head::Auto, 2, options)?;
+    let targets = network
+        .graph
+        .input("targets", pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]));
+    let loss = network.graph.cross_entropy(network.logits, targets)?;
+    Ok((network, loss))
+}
+
+/// One that is measured, in a process of its own that stays warm between rounds.
+struct Side {
+    name: &'static str,
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    times: Vec<f64>,
 }
 
-impl Peer {
-    fn new(python: &str, batch: usize, length: usize, threads: usize) -> std::io::Result<Peer> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/train_step.py");
-        let mut process = Command::new(python)
-            .arg(script)
-            .args([
-                "--batch",
-                &batch.to_string(),
-                "--length",
-                &length.to_string(),
-                "--threads",
-                &threads.to_string(),
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+impl Side {
+    fn own(backend: &'static str, shape: &str, threads: usize) -> Result<Side, AnyError> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--serve", backend, "--shapes", shape, "--threads", &threads.to_string()]);
+        Side::start(backend, command)
+    }
+
+    fn pytorch(python: &str, shape: &str, threads: usize) -> Result<Side, AnyError> {
+        let (batch, length) = sizes(shape)?;
+        let mut command = Command::new(python);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/train_step.py"));
+        for (flag, value) in
+            [("--batch", batch), ("--length", length), ("--threads", threads), ("--warmup", WARM_UP)]
+        {
+            command.args([flag, &value.to_string()]);
+        }
+        Side::start("PyTorch", command)
+    }
+
+    fn start(name: &'static str, mut command: Command) -> Result<Side, AnyError> {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = process.stdin.take();
-        let output =
-            process.stdout.take().map(BufReader::new).ok_or_else(|| std::io::Error::other("no output"))?;
-        let mut peer = Peer { process, input, output };
+        let output = process.stdout.take().map(BufReader::new).ok_or("no output")?;
+        let mut side = Side { name, process, input, output, times: Vec::new() };
         // What it says of itself, once it is warm.
-        peer.answer()?;
-        Ok(peer)
+        side.answer()?;
+        Ok(side)
     }
 
-    fn steps(&mut self, count: usize) -> std::io::Result<Vec<f64>> {
+    fn steps(&mut self, count: usize) -> Result<(), AnyError> {
         let answer = self.ask(&format!("RUN {count}"))?;
-        let times: Vec<f64> = answer["step_ms"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(serde_json::Value::as_f64)
-            .collect();
-        if times.len() == count { Ok(times) } else { Err(std::io::Error::other(answer.to_string())) }
+        let times: Vec<f64> = serde_json::from_value(answer["step_ms"].clone())?;
+        if times.len() != count {
+            return Err(format!("{}: {answer}", self.name).into());
+        }
+        self.times.extend(times);
+        Ok(())
     }
 
-    fn peak_mb(&mut self) -> std::io::Result<f64> {
+    fn peak_mb(&mut self) -> Result<f64, AnyError> {
         let answer = self.ask("PEAK")?;
-        answer["peak_rss_mb"].as_f64().ok_or_else(|| std::io::Error::other(answer.to_string()))
+        answer["peak_rss_mb"].as_f64().ok_or_else(|| format!("{}: {answer}", self.name).into())
     }
 
-    fn ask(&mut self, command: &str) -> std::io::Result<serde_json::Value> {
+    fn ask(&mut self, command: &str) -> Result<serde_json::Value, AnyError> {
         if let Some(input) = &mut self.input {
             writeln!(input, "{command}")?;
             input.flush()?;
@@ -254,14 +292,14 @@ impl Peer {
         self.answer()
     }
 
-    fn answer(&mut self) -> std::io::Result<serde_json::Value> {
+    fn answer(&mut self) -> Result<serde_json::Value, AnyError> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
+        Ok(serde_json::from_str(&line).map_err(|error| format!("{}: {error}: {line}", self.name))?)
     }
 }
 
-impl Drop for Peer {
+impl Drop for Side {
     fn drop(&mut self) {
         // The end of its input is the end of its work.
         self.input = None;

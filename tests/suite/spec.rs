@@ -301,7 +301,7 @@ fn unknown_keys_and_wrong_types() {
       |       ^^^
     hint: known keys are: `data`, `model`, `epochs`, `batch_size`, `max_length`, `dropout`, `optimizer`,
           `schedule`, `gradient_clip`, `accumulation`, `loss`, `freeze`, `early_stopping`,
-          `best_checkpoint`, `backend`
+          `best_checkpoint`, `backend`, `artifacts`
     "#);
     assert_snapshot!(messages(&with_train(
         "      epochs: many\n      batch_size: -1\n      dropout: \"0.1\"\n      early_stopping: [1]\n      \
@@ -905,6 +905,7 @@ fn resolved_is_complete() {
           early_stopping: null
           best_checkpoint: null
           backend: session
+          artifacts: null
       score:
         evaluate:
           model: tuned
