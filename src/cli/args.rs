@@ -68,7 +68,7 @@ pub struct FileArgs {
 }
 
 /// What besides the file is part of the cache keys.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct KeyArgs {
     /// Run once for each of these seeds: `0..4` (both ends included) or `13,21,42`; default: the file's seed
     #[arg(long, value_name = "SEEDS")]
@@ -163,8 +163,9 @@ pub struct ArtifactsArgs {
     /// The folder to write to
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
-    #[command(flatten)]
-    pub keys: KeyArgs,
+    /// The seed that draws the texts and the head's first weights; default: the file's seed
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
 }
 
 #[derive(Args, Debug)]

@@ -1,12 +1,13 @@
 //! `pipe artifacts`: writes what ONNX Runtime's training API trains from.
 
-use super::args::ArtifactsArgs;
+use super::args::{ArtifactsArgs, KeyArgs};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::open::{self, Manner};
 use super::printer::Printer;
 use super::progress::{Preparation, RunProgress};
 use super::run::catch_interrupts;
+use super::seeds::Seeds;
 use crate::runner::provenance::Status;
 use crate::runner::{Phase, RunError, StageFailure};
 use crate::stages::StageConfig;
@@ -23,7 +24,9 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
     };
     let data_plan = plan.until(&train.data).unwrap_or(plan);
     let manner = Manner { workers: 1, install: true, ..Manner::default() };
-    let prepared = open::keys(&spec, &data_plan, &args.keys, manner, printer)?;
+    let seed = args.seed.unwrap_or(spec.seed);
+    let keys = KeyArgs { seeds: Some(Seeds(vec![seed])), ..KeyArgs::default() };
+    let prepared = open::keys(&spec, &data_plan, &keys, manner, printer)?;
     let interrupt = catch_interrupts(printer)?;
     let finished = prepared.execute(&RunProgress::new(printer), &interrupt)?;
     match finished.status {
@@ -31,11 +34,11 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         Status::Interrupted => return Ok(Exit::Interrupted),
         Status::Complete | Status::Running => {}
     }
-    let Artifact::Data(data) = prepared.artifact(&train.data, spec.seed)? else {
+    let Artifact::Data(data) = prepared.artifact(&train.data, seed)? else {
         unreachable!("the checked plan gives `{}` a data set", train.data)
     };
     let preparation = Preparation::new(printer);
-    let artifacts = train.artifacts(&spec.folder, spec.seed, &data, &preparation).map_err(|error| {
+    let artifacts = train.artifacts(&spec.folder, seed, &data, &preparation).map_err(|error| {
         RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error })
     })?;
     drop(preparation);

@@ -12,7 +12,7 @@ use rand::Rng;
 use super::checkpoint::CheckpointFile;
 use super::error::EngineError;
 use super::fact::{DType, Dim, ShapeError, TensorFact};
-use super::graph::{Constant, Graph, Var};
+use super::graph::{Constant, DropoutSite, Graph, Var};
 use super::onnx::{self, AttributeValue};
 use super::optimizer::{Algorithm, GRADIENT_NORM, OptimizerConfig, clip_scale, global_norm};
 use super::proto::{
@@ -91,6 +91,8 @@ pub struct Artifacts {
     pub evaluation: Vec<u8>,
     pub optimizer: Vec<u8>,
     pub checkpoint: CheckpointFile,
+    /// Where the training model takes dropout masks: in memory only, for a graph of standard operators that we train ourselves.
+    pub sites: Vec<DropoutSite>,
 }
 
 impl Artifacts {
@@ -163,6 +165,7 @@ impl Artifacts {
             evaluation: eval.encode_to_vec(),
             optimizer: optimizer.encode_to_vec(),
             checkpoint,
+            sites: training.dropout_sites().to_vec(),
         })
     }
 
@@ -191,6 +194,7 @@ impl Artifacts {
             evaluation: file(EVALUATION)?,
             optimizer: file(OPTIMIZER)?,
             checkpoint: CheckpointFile::read(&file(CHECKPOINT)?)?,
+            sites: Vec::new(),
         };
         let training = decode(TRAINING, &artifacts.training)?;
         let evaluation = decode(EVALUATION, &artifacts.evaluation)?;

@@ -10,11 +10,10 @@ use super::error::EngineError;
 use super::fact::Dim;
 use super::graph::{DropoutSite, Graph, Kernels, Var};
 use super::inference::Inference;
-use super::kernel::dropout;
 use super::onnx;
 use super::optimizer::{GRADIENT_NORM, OptimizerConfig};
 use super::runtime::Runtime;
-use super::trainer::{Part, State, StepOutcome, Trainer, differentiate};
+use super::trainer::{Part, State, StepOutcome, Trainer, differentiate, dropout_masks};
 
 /// A forward graph over the trained parameters, opened when it is first asked.
 enum Evaluation {
@@ -187,11 +186,7 @@ impl Trainer for SessionTrainer {
             self.prepare_adder(runtime)?;
             bind_outputs(&mut self.gradient, "gradient", &mut self.parts)?;
         }
-        for site in &self.sites {
-            let shape = site_shape(&site.shape, &feeds);
-            let mask = dropout::mask(dropout_key, site.site, site.rate, shape.iter().product());
-            self.gradient.feed([(site.input.clone(), Feed::F32(shape, mask))])?;
-        }
+        self.gradient.feed(dropout_masks(&self.sites, &feeds, dropout_key))?;
         self.gradient.feed(feeds)?;
         self.gradient.feed([("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key]))])?;
         self.gradient.run()?;
@@ -263,24 +258,4 @@ fn bind_outputs(bound: &mut Bound, name: &str, tensors: &mut [Tensor<f32>]) -> R
         bound.binding.bind_output(format!("{name}.{index}"), tensor)?;
     }
     Ok(())
-}
-
-/// Returns the sizes of a dropout mask, read off the step's own inputs.
-fn site_shape(shape: &[Dim], feeds: &[(String, Feed)]) -> Vec<usize> {
-    let (batch, length) = feeds
-        .iter()
-        .find_map(|(name, feed)| match feed {
-            Feed::I64(shape, _) if name == "attention_mask" => Some((shape[0], shape[1])),
-            _ => None,
-        })
-        .unwrap_or((1, 1));
-    shape
-        .iter()
-        .map(|dim| match dim {
-            Dim::Fixed(size) => *size,
-            Dim::Named("B") => batch,
-            Dim::Named("L") => length,
-            Dim::Named(_) | Dim::Unknown => batch * length,
-        })
-        .collect()
 }

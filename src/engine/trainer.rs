@@ -7,7 +7,9 @@ use ndarray::ArrayD;
 use super::autodiff::gradients;
 use super::binding::Feed;
 use super::error::EngineError;
-use super::graph::{Graph, Var};
+use super::fact::Dim;
+use super::graph::{DropoutSite, Graph, Var};
+use super::kernel::dropout;
 use super::runtime::Runtime;
 
 /// Takes optimizer steps with the gradients of batches.
@@ -81,6 +83,40 @@ pub fn differentiate(
         .zip(trainable)
         .map(|((var, gradient), name)| {
             Ok((var, gradient.ok_or_else(|| EngineError::Unreached(name.clone()))?))
+        })
+        .collect()
+}
+
+/// Returns the masks that a graph of standard operators takes as inputs for a batch.
+pub fn dropout_masks(
+    sites: &[DropoutSite],
+    feeds: &[(String, Feed)],
+    dropout_key: i64,
+) -> Vec<(String, Feed)> {
+    let mask = |site: &DropoutSite| {
+        let shape = site_shape(&site.shape, feeds);
+        let mask = dropout::mask(dropout_key, site.site, site.rate, shape.iter().product());
+        (site.input.clone(), Feed::F32(shape, mask))
+    };
+    sites.iter().map(mask).collect()
+}
+
+/// Returns the sizes of a dropout mask, read off the step's own inputs.
+fn site_shape(shape: &[Dim], feeds: &[(String, Feed)]) -> Vec<usize> {
+    let (batch, length) = feeds
+        .iter()
+        .find_map(|(name, feed)| match feed {
+            Feed::I64(shape, _) if name == "attention_mask" => Some((shape[0], shape[1])),
+            _ => None,
+        })
+        .unwrap_or((1, 1));
+    shape
+        .iter()
+        .map(|dim| match dim {
+            Dim::Fixed(size) => *size,
+            Dim::Named("B") => batch,
+            Dim::Named("L") => length,
+            Dim::Named(_) | Dim::Unknown => batch * length,
         })
         .collect()
 }

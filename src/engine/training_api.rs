@@ -10,7 +10,7 @@ use super::checkpoint::{CheckpointFile, MOMENTS, OptimizerState};
 use super::device::Device;
 use super::error::EngineError;
 use super::runtime::Runtime;
-use super::trainer::{Part, State, StepOutcome, Trainer};
+use super::trainer::{Part, State, StepOutcome, Trainer, dropout_masks};
 use super::training_session::{Step, TrainingSession};
 
 /// Trains artifacts.
@@ -67,6 +67,7 @@ impl Trainer for ApiTrainer {
         mut feeds: Vec<(String, Feed)>,
         part: Part,
     ) -> Result<f32, EngineError> {
+        feeds.extend(dropout_masks(&self.artifacts.sites, &feeds, part.dropout_key));
         feeds.push(("dropout_key".to_owned(), Feed::I64(vec![1], vec![part.dropout_key])));
         feeds.push((LAST_PART.to_owned(), Feed::I64(vec![1], vec![i64::from(part.last)])));
         let Step { loss, gradient_norm } = self.session.train_step(feeds)?;

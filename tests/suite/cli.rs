@@ -331,6 +331,7 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
       validate     Check a pipeline file without running anything
       graph        Print the graph of a pipeline
       why          Say why a stage would run, or not
+      artifacts    Write a training as artifacts for ONNX Runtime's training API
       show         Print the results of a run
       ls           List the runs, newest first
       verify       Digest the cached outputs of a run anew

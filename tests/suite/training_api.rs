@@ -286,6 +286,29 @@ fn artifacts_of_microsoft_train_on() -> Result<(), TestError> {
     Ok(())
 }
 
+/// Replaces a text by one of the same length wherever it stands.
+fn renamed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes.to_vec();
+    let places: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(from)).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    bytes
+}
+
+/// Sets the version of a checkpoint: the first field of the flatbuffer's root, whose place the table's directory says.
+fn set_version(file: &mut [u8], version: i32) -> Result<(), TestError> {
+    let word = |at: usize| Ok::<_, TestError>(i32::from_le_bytes(file[at..at + 4].try_into()?));
+    let root = word(0)? as usize;
+    let directory = (root as i32 - word(root)?) as usize;
+    let at = root + usize::from(u16::from_le_bytes(file[directory + 4..directory + 6].try_into()?));
+    assert_eq!(word(at)?, 2);
+    file[at..at + 4].copy_from_slice(&version.to_le_bytes());
+    Ok(())
+}
+
 /// Artifacts that do not fit the data or each other: an error that says what and the way out.
 #[test]
 fn artifacts_that_do_not_fit() -> Result<(), TestError> {
@@ -348,6 +371,36 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     fs_err::write(cut.join("checkpoint"), &checkpoint[..checkpoint.len() - 1000])?;
     let told = with(&cut)?;
     assert!(told.contains("the checkpoint cannot be used: it is damaged or truncated"), "{told}");
+    // An input that texts do not give, a checkpoint of another network, a layout that nobody has written yet.
+    let strange = copy("strange")?;
+    let model = fs_err::read(strange.join("training_model.onnx"))?;
+    fs_err::write(
+        strange.join("training_model.onnx"),
+        renamed(&model, b"attention_mask", b"attention_musk"),
+    )?;
+    let told = with(&strange)?;
+    assert!(
+        told.contains(
+            "the training model takes the input `attention_musk`, which texts with labels do not give"
+        ),
+        "{told}"
+    );
+    let mixed = copy("mixed")?;
+    let file = fs_err::read(mixed.join("checkpoint"))?;
+    fs_err::write(mixed.join("checkpoint"), renamed(&file, b"classifier.bias", b"classifier.bibs"))?;
+    let told = with(&mixed)?;
+    assert!(
+        told.contains(
+            "`training_model.onnx` wants the parameter `classifier.bias`, which the checkpoint does not have"
+        ),
+        "{told}"
+    );
+    let newer = copy("newer")?;
+    let mut file = fs_err::read(newer.join("checkpoint"))?;
+    set_version(&mut file, 3)?;
+    fs_err::write(newer.join("checkpoint"), file)?;
+    let told = with(&newer)?;
+    assert!(told.contains("its layout has version 3; version 2 was expected"), "{told}");
     // A network of another vocabulary and two classes, for data of three.
     let two = Project::with(
         0,

@@ -80,6 +80,7 @@ fn both_backends_train_the_same() -> Result<(), EngineError> {
         (Kernels::Standard, 0.0, all()),
         (Kernels::Fused, 0.0, all()),
         (Kernels::Fused, 0.3, all()),
+        (Kernels::Standard, 0.3, all()),
         (Kernels::Fused, 0.0, vec!["gamma", "beta", "w3", "b3"]),
     ] {
         let mut expected = sessions(kernels, rate, &trainable)?;

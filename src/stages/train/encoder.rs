@@ -96,8 +96,17 @@ pub fn run(
         texts.iter().map(|text| TokenizedText { ids: ids(text), truncated: text.truncated }).collect()
     };
     let (train_tokens, dev_tokens) = (remap(job.train_tokens), remap(job.dev_tokens));
+    let backend = Choice::new(job.train, runtime);
+    ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
+    let kernels = match job.device {
+        Device::Cuda(_) if backend.backend == Chosen::Session => {
+            return Err(Box::new(TrainError::Device(job.device)));
+        }
+        Device::Cuda(_) => Kernels::Standard,
+        Device::Cpu | Device::Auto => Kernels::Fused,
+    };
     let NetworkWithLoss { network: built, loss } =
-        network(job.config, job.train, labels, compact.len(), Kernels::Fused, Dropout::Keyed)?;
+        network(job.config, job.train, labels, compact.len(), kernels, Dropout::Keyed)?;
     let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let trainable = trainable(job.train, job.config, &names)?;
     let whole_table = std::mem::take(
@@ -114,9 +123,7 @@ pub fn run(
     };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
     let idle = optimizer.clone();
-    let evaluation = network(job.config, job.train, labels, compact.len(), Kernels::Fused, Dropout::Off)?;
-    let backend = Choice::new(job.train, runtime);
-    ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
+    let evaluation = network(job.config, job.train, labels, compact.len(), kernels, Dropout::Off)?;
     let mut trainer: Box<dyn Trainer> = match backend.backend {
         Chosen::Session => {
             let parameters = Parameters::new(

@@ -41,8 +41,10 @@ pub enum TrainError {
     #[error("the recipe cannot be written for the training API: {reason}")]
     #[diagnostic(help("{remedy}"))]
     Misfit { reason: &'static str, remedy: &'static str },
-    #[error("there is no training on `{0}` yet")]
-    #[diagnostic(help("use `--device cpu`"))]
+    #[error("there is no training by sessions on `{0}` yet")]
+    #[diagnostic(help(
+        "use `--device cpu`, or an ONNX Runtime with CUDA and the training API: `scripts/build-onnxruntime-training.sh --cuda` builds one"
+    ))]
     Device(Device),
 }
 
@@ -91,9 +93,6 @@ impl Stage for Train {
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         let data = inputs.data("data");
         self.check_labels(data)?;
-        if let device @ Device::Cuda(_) = ctx.device() {
-            return Err(Box::new(TrainError::Device(device)));
-        }
         let Trained { network, fitted, backend, trainable_parameters, parameters, truncated_share } =
             match &self.artifacts {
                 Some(name) => artifacts::run(ctx, self, name, data)?,
@@ -104,7 +103,8 @@ impl Stage for Train {
             seconds: fitted.seconds,
             backend: backend.name().to_owned(),
             backend_reason: backend.reason,
-            device: Device::Cpu.to_string(),
+            device: if let device @ Device::Cuda(_) = ctx.device() { device } else { Device::Cpu }
+                .to_string(),
             trainable_parameters,
             parameters,
             truncated_share,
