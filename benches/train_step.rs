@@ -26,6 +26,8 @@ const VOCABULARY: usize = 600;
 const SHAPES: &str = "8x32,16x64,16x128";
 const STEPS_PER_ROUND: usize = 5;
 const WARM_UP: usize = 3;
+/// Between two turns: threads of the one before go on looking for work for 200 ms (OpenMP's habit) and would take the next one's time.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(400);
 
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -55,6 +57,7 @@ fn main() -> Result<(), AnyError> {
         }
         for _ in 0..rounds {
             for side in &mut sides {
+                std::thread::sleep(PAUSE);
                 side.steps(STEPS_PER_ROUND)?;
             }
         }

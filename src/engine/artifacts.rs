@@ -56,7 +56,7 @@ pub enum ArtifactsError {
     #[error("`{file}` wants the parameter `{name}`, which the checkpoint does not have")]
     #[diagnostic(help("the files of one folder belong together: make all four again"))]
     NoParameter { file: String, name: String },
-    #[error("`{file}` has no `{wanted}`")]
+    #[error("`{file}` has no {wanted}")]
     #[diagnostic(help(
         "make the artifacts with onnxruntime-training 1.18 or later, loss CrossEntropyLoss, optimizer AdamW"
     ))]
@@ -202,7 +202,7 @@ impl Artifacts {
         artifacts.check(&training)?;
         let output = logits(&evaluation).ok_or_else(|| ArtifactsError::Unlike {
             file: EVALUATION.into(),
-            wanted: "loss over logits (`SoftmaxCrossEntropyLoss`)".into(),
+            wanted: "loss over logits, such as `SoftmaxCrossEntropyLoss`".into(),
         })?;
         if evaluation.output.iter().all(|known| known.name != output) {
             let output = ValueInfoProto { name: output, r#type: None }.encode_to_vec();
@@ -224,6 +224,19 @@ impl Artifacts {
     pub fn inputs(&self) -> Result<Vec<String>, EngineError> {
         let training = decode(TRAINING, &self.training)?;
         Ok(self.user_inputs(&training).map(|input| input.name.clone()).collect())
+    }
+
+    /// Checks that a batch which gives `known` can be trained on: nothing else is asked for, and `labels` are.
+    pub fn check_inputs(&self, known: &[&str], labels: &str) -> Result<(), EngineError> {
+        let inputs = self.inputs()?;
+        if let Some(name) = inputs.iter().find(|input| !known.contains(&input.as_str())) {
+            return Err(ArtifactsError::UnknownInput { name: name.clone() }.into());
+        }
+        if inputs.iter().all(|input| input != labels) {
+            let wanted = format!("input `{labels}`");
+            return Err(ArtifactsError::Unlike { file: TRAINING.into(), wanted }.into());
+        }
+        Ok(())
     }
 
     /// Returns whether training draws random numbers of its own, for dropout as a rule.
@@ -293,7 +306,7 @@ impl Artifacts {
     fn check(&self, training: &GraphProto) -> Result<(), ArtifactsError> {
         let unlike = |wanted: &str| ArtifactsError::Unlike { file: TRAINING.into(), wanted: wanted.into() };
         if training.input.iter().all(|input| input.name != RESET) {
-            return Err(unlike(RESET));
+            return Err(unlike(&format!("input `{RESET}`")));
         }
         for input in &training.input {
             let Some(name) = input.name.strip_suffix(BUFFER) else { continue };

@@ -4,7 +4,7 @@ use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Kernels, Var};
 use super::op::activation::Gelu;
 use super::op::arithmetic::Arithmetic;
-use super::op::fused::{AddNorm, Attention, BiasGelu, ColumnSum, Dropout, check_heads};
+use super::op::fused::{AddNorm, Attention, BiasGelu, ColumnSum, Dropout, WeightGrad, check_heads};
 use super::op::gather::Gather;
 use super::op::layout::{Cast, Expand, Reshape, ReshapeTo, Shape, Transpose};
 use super::op::logic::{CumSum, Equal, Not, Where};
@@ -283,6 +283,14 @@ impl Graph {
     /// x·Wᵀ + b for rows `[T, in]`, weight `[out, in]` (Hugging Face's layout) and bias `[out]`.
     pub fn linear(&mut self, x: Var, weight: Var, bias: Option<Var>) -> Built {
         self.gemm(x, weight, bias, false, true)
+    }
+
+    /// Aᵀ·B for rows A `[T, M]` and B `[T, N]`.
+    pub fn weight_grad(&mut self, a: Var, b: Var) -> Built {
+        match self.kernels() {
+            Kernels::Fused => self.apply1(WeightGrad, &[a, b]),
+            Kernels::Standard => self.gemm(a, b, None, true, false),
+        }
     }
 
     /// The sum over the rows of `[T, N]`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
 
-use super::artifacts::{Artifacts, ArtifactsError, LAST_PART, LOGITS};
+use super::artifacts::{Artifacts, LAST_PART, LOGITS};
 use super::binding::Feed;
 use super::checkpoint::{CheckpointFile, MOMENTS, OptimizerState};
 use super::device::Device;
@@ -123,13 +123,5 @@ impl Trainer for ApiTrainer {
         // The API takes an optimizer's state only when it opens a session.
         self.session = TrainingSession::new(runtime, self.device, &self.artifacts)?;
         Ok(())
-    }
-}
-
-/// Says which feeds artifacts may ask for; an unknown input is an error before the first step.
-pub fn check_inputs(artifacts: &Artifacts, known: &[&str]) -> Result<(), EngineError> {
-    match artifacts.inputs()?.into_iter().find(|input| !known.contains(&input.as_str())) {
-        Some(name) => Err(ArtifactsError::UnknownInput { name }.into()),
-        None => Ok(()),
     }
 }

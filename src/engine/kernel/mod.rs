@@ -18,6 +18,7 @@ pub mod gelu;
 pub mod norm;
 pub mod dropout;
 pub mod sums;
+pub mod product;
 pub mod adamw;
 pub mod register;
 #[cfg(test)]

@@ -54,15 +54,24 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
-/// Lends a scratch buffer of `len` elements, whose content is arbitrary, that stays with the thread.
+thread_local! {
+    static OWN: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static COMMON: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends a part of the work a scratch buffer of `len` elements, whose content is arbitrary, that stays with the thread.
 pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    thread_local! {
-        static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    OWN.with_borrow_mut(|scratch| work(grown(scratch, len)))
+}
+
+/// Lends a kernel such a buffer for all its parts.
+pub fn with_common_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    COMMON.with_borrow_mut(|scratch| work(grown(scratch, len)))
+}
+
+fn grown(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
     }
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.len() < len {
-            scratch.resize(len, 0.0);
-        }
-        work(&mut scratch[..len])
-    })
+    &mut scratch[..len]
 }

@@ -7,7 +7,8 @@ use ort::operator::{
 };
 use ort::value::{TensorElementType, ValueRef, ValueRefMut};
 
-use super::parallel::{Shared, for_each, range};
+use super::parallel::{Shared, for_each, range, with_common_scratch};
+use super::product::{Tile, WeightGrad};
 use super::random::MaskKey;
 use super::{DOMAIN, adamw, attention, dropout, gelu, norm, sums};
 
@@ -23,6 +24,7 @@ pub fn domain() -> ort::Result<OperatorDomain> {
         Custom { name: "AddNormGrad", inputs: "ffff?i", outputs: 5, kernel: norm_grad_kernel },
         Custom { name: "Dropout", inputs: "fi", outputs: 1, kernel: dropout_kernel },
         Custom { name: "ColumnSum", inputs: "f", outputs: 1, kernel: column_sum_kernel },
+        Custom { name: "WeightGrad", inputs: "ff", outputs: 1, kernel: weight_grad_kernel },
         Custom { name: "GatherGrad", inputs: "fif", outputs: 1, kernel: gather_grad_kernel },
         Custom { name: "AdamW", inputs: "ffffff", outputs: 3, kernel: adamw_kernel },
         Custom { name: "SumSquares", inputs: "f", outputs: 1, kernel: sum_squares_kernel },
@@ -410,6 +412,28 @@ fn column_sum_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
         })?;
         floats_mut(&mut y)?.copy_from_slice(&total);
         Ok(())
+    }))
+}
+
+fn weight_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
+    let tile = Tile::here();
+    Ok(kernel(move |ctx| {
+        let (a, b) = (given(ctx, 0)?, given(ctx, 1)?);
+        let ((a_shape, a), (b_shape, b)) = (floats(&a)?, floats(&b)?);
+        let (&[depth, rows], &[b_depth, columns]) = (&a_shape[..], &b_shape[..]) else {
+            return agree("WeightGrad", false);
+        };
+        agree("WeightGrad", depth == b_depth)?;
+        let product = WeightGrad { tile, depth, rows, columns };
+        let mut result = made(ctx, 0, &[rows, columns])?;
+        let result = Shared::new(floats_mut(&mut result)?);
+        with_common_scratch(product.packed(), |packed| {
+            {
+                let packed = Shared::new(packed);
+                for_each(ctx, product.packing_parts(), |part| product.pack(part, a, b, &packed))?;
+            }
+            for_each(ctx, product.parts(), |part| product.multiply(part, a, b, packed, &result))
+        })
     }))
 }
 

@@ -26,11 +26,7 @@ macro_rules! vectorized {
                     body($($argument),*)
                 }
 
-                if std::arch::is_x86_feature_detected!("avx512f")
-                    && std::arch::is_x86_feature_detected!("avx512bw")
-                    && std::arch::is_x86_feature_detected!("avx512vl")
-                    && std::arch::is_x86_feature_detected!("avx512dq")
-                {
+                if $crate::engine::kernel::simd::wide_registers() {
                     // SAFETY: the processor has the instructions that the copy is compiled for.
                     return unsafe { avx512($($argument),*) };
                 }
@@ -44,6 +40,37 @@ macro_rules! vectorized {
     )*};
 }
 pub(super) use vectorized;
+
+/// Returns whether the processor has 32 registers of 16 numbers, and [`vectorized`] uses them.
+pub fn wide_registers() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// Asks for `len` elements from `start` on to be brought near, as far as they are in the slice.
+#[inline(always)]
+pub fn prefetch(data: &[f32], start: usize, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(data) = data.get(start..start + len) {
+        for line in data.chunks(16) {
+            // SAFETY: asking for memory has no effect that a program can see, and the address is one of the slice's.
+            unsafe {
+                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast())
+            };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (data, start, len);
+}
 
 /// The lanes of sums that are added side by side; fixed, so that the order of additions is the same on every processor.
 pub const LANES: usize = 16;

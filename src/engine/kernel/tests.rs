@@ -1,6 +1,7 @@
 //! A part's result does not depend on what is computed beside it, so the number of threads changes no bit.
 
 use super::parallel::{Shared, range};
+use super::product::{Tile, WeightGrad};
 use super::random::MaskKey;
 use super::{adamw, attention, dropout, gelu, norm, sums};
 use crate::engine::op::tests::harness::Numbers;
@@ -149,4 +150,33 @@ fn heads_do_not_depend_on_their_order() {
     let forward = run(&[0, 1, 2, 3, 4, 5]);
     assert!(forward.0.iter().flatten().all(|value| value.is_finite()), "every place is written");
     assert_eq!(forward, run(&[5, 3, 1, 4, 2, 0]));
+}
+
+/// Parts in any order and both tiles give the same sums, which are those of the definition.
+#[test]
+fn a_weights_gradient_depends_on_neither_parts_nor_registers() {
+    for (depth, rows, columns) in [(600, 200, 150), (600, 150, 200), (70, 40, 300)] {
+        let (a, b) = (numbers(9, depth * rows), numbers(10, depth * columns));
+        let run = |tile: Tile, backwards: bool| {
+            let product = WeightGrad { tile, depth, rows, columns };
+            let order =
+                |parts: usize| (0..parts).map(move |part| if backwards { parts - 1 - part } else { part });
+            let (mut packed, mut result) = (vec![f32::NAN; product.packed()], vec![f32::NAN; rows * columns]);
+            let shared = Shared::new(&mut packed);
+            order(product.packing_parts()).for_each(|part| product.pack(part, &a, &b, &shared));
+            let shared = Shared::new(&mut result);
+            order(product.parts()).for_each(|part| product.multiply(part, &a, &b, &packed, &shared));
+            result
+        };
+        let found = run(Tile::Wide, false);
+        for (index, &found) in found.iter().enumerate() {
+            let term = |t: usize| {
+                f64::from(a[t * rows + index / columns]) * f64::from(b[t * columns + index % columns])
+            };
+            let expected: f64 = (0..depth).map(term).sum();
+            assert!((f64::from(found) - expected).abs() < 1e-4, "{index}: {found}, expected {expected}");
+        }
+        assert_eq!(found, run(Tile::Wide, true));
+        assert_eq!(found, run(Tile::Narrow, false));
+    }
 }

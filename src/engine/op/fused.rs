@@ -2,6 +2,7 @@
 //! [`crate::engine::build`] use them where a graph may, and their standard form elsewhere.
 
 use super::contract::{GradError, Op, OpNode, required};
+use super::product::check_inner;
 use crate::engine::fact::{Dim, ShapeError, TensorFact};
 use crate::engine::graph::{Graph, Var};
 use crate::engine::kernel::DOMAIN;
@@ -64,6 +65,10 @@ pub struct Dropout {
 /// The sum over all rows `[T, N]` → `[N]`; the gradient of a bias.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnSum;
+
+/// Aᵀ·B for A `[T, M]` and B `[T, N]` → `[M, N]`; the gradient of a weight.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightGrad;
 
 /// The gradient of `Gather`: inputs table `[V, H]`, row numbers `[N]`, dy `[N, H]`; rows are added in their order.
 #[derive(Clone, Copy, Debug)]
@@ -314,6 +319,23 @@ impl Op for ColumnSum {
         let [x] = required(inputs)?;
         x.axis(1)?;
         Ok(vec![TensorFact::f32(vec![x.shape[1].clone()])])
+    }
+}
+
+impl Op for WeightGrad {
+    own_domain!();
+
+    fn name(&self) -> &'static str {
+        "WeightGrad"
+    }
+
+    fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
+        let [a, b] = required(inputs)?;
+        if a.rank() != 2 || b.rank() != 2 {
+            return Err(ShapeError("both operands want rank 2".to_owned()));
+        }
+        check_inner(&a.shape[0], &b.shape[0])?;
+        Ok(vec![TensorFact::f32(vec![a.shape[1].clone(), b.shape[1].clone()])])
     }
 }
 

@@ -67,6 +67,7 @@ pub const LISTED: &[&str] = &[
     "AddNormGrad",
     "Dropout",
     "ColumnSum",
+    "WeightGrad",
     "GatherGrad",
     "AdamW",
     "SumSquares",

@@ -16,7 +16,8 @@ pub struct Gemm {
     pub transpose_b: bool,
 }
 
-fn check_inner(a: &Dim, b: &Dim) -> Result<(), ShapeError> {
+/// Checks that the sizes that a product sums over agree.
+pub(super) fn check_inner(a: &Dim, b: &Dim) -> Result<(), ShapeError> {
     match (a, b) {
         (Dim::Fixed(x), Dim::Fixed(y)) if x != y => {
             Err(ShapeError(format!("inner sizes {x} and {y} differ")))
@@ -93,10 +94,11 @@ impl Op for Gemm {
         } else {
             g.gemm(dy, b, None, false, !self.transpose_b)?
         };
-        let db = if self.transpose_b {
-            g.gemm(dy, a, None, true, self.transpose_a)?
-        } else {
-            g.gemm(a, dy, None, !self.transpose_a, false)?
+        let db = match (self.transpose_a, self.transpose_b) {
+            (false, false) => g.weight_grad(a, dy)?,
+            (false, true) => g.weight_grad(dy, a)?,
+            (true, false) => g.gemm(a, dy, None, false, false)?,
+            (true, true) => g.gemm(dy, a, None, true, true)?,
         };
         let mut gradients = vec![Some(da), Some(db)];
         if node.inputs.len() == 3 {

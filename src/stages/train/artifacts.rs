@@ -13,7 +13,6 @@ use crate::base::digest::Digest;
 use crate::base::memo;
 use crate::engine::artifacts::{ArtifactsError, CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING};
 use crate::engine::binding::Feed;
-use crate::engine::training_api::check_inputs;
 use crate::engine::{ApiTrainer, Artifacts, EngineError, Trainer};
 use crate::model::pretrained::tokenizer_files;
 use crate::model::{Head, resolve};
@@ -23,7 +22,8 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError, resolve as pla
 use crate::table::DataSet;
 
 /// What a batch of texts with labels gives.
-const INPUTS: [&str; 5] = ["input_ids", "attention_mask", "token_type_ids", "position_ids", "labels"];
+const INPUTS: [&str; 5] = ["input_ids", "attention_mask", "token_type_ids", "position_ids", LABELS];
+const LABELS: &str = "labels";
 
 /// Returns the settings that artifacts decide themselves and that the file must therefore leave alone.
 pub fn decided(train: &Train) -> Vec<CheckError> {
@@ -78,7 +78,7 @@ pub fn external(name: &str, folder: &Path) -> Result<External, StageError> {
 pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> Result<Trained, StageError> {
     let runtime = ctx.runtime()?;
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
-    check_inputs(&artifacts, &INPUTS)?;
+    artifacts.check_inputs(&INPUTS, LABELS)?;
     ctx.note(&format!("the artifacts update by {}", artifacts.describe_optimizer()?));
     let files = tokenizer_files(&resolve::resolve(&train.model.pretrained, ctx.folder(), ctx)?)?;
     let tokens = Tokens::new(ctx, data, train.max_length, |texts| {
@@ -94,7 +94,7 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
     let layout = InputLayout::default();
     if let Some(first) = tokens.train.first() {
         let mut feeds = predict::feeds(layout, &[first]);
-        feeds.push(("labels".to_owned(), Feed::I64(vec![1], vec![0])));
+        feeds.push((LABELS.to_owned(), Feed::I64(vec![1], vec![0])));
         let logits = trainer.logits(runtime, feeds)?;
         if logits.shape() != [1, data.labels.len()] {
             let found = logits.shape().to_vec();

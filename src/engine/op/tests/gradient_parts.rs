@@ -1,12 +1,15 @@
 //! Samples of the operators that only gradients and optimizers use.
 
 use super::harness::{Input, KEY, Numbers, Sample};
-use super::reference::{Attention as Witness, Real, differences, flat, layer_norm, normalized, shaped};
+use super::reference::{
+    Attention as Witness, Real, differences, flat, layer_norm, matmul, normalized, shaped,
+};
 use crate::engine::fact::Dim;
 use crate::engine::graph::Constant;
 use crate::engine::kernel::dropout;
 use crate::engine::op::fused::{
     AdamW, AddNorm, AddNormGrad, Attention, AttentionGrad, BiasGeluGrad, ColumnSum, GatherGrad, SumSquares,
+    WeightGrad,
 };
 use crate::engine::op::gather::{ScatterAdd, Zeros};
 use crate::engine::op::slice::Pad;
@@ -102,6 +105,21 @@ fn sums(n: &mut Numbers) -> Vec<Sample> {
             vec![x],
             |g, x| g.apply1(ColumnSum, x),
             |x| x[0].sum_axis(ndarray::Axis(0)),
+        ));
+    }
+    // Less and more than a tile, a panel, a part of the rows and a step of the sum, each with a rest.
+    for (depth, rows, columns) in
+        [(1, 1, 1), (5, 3, 4), (1, 12, 32), (513, 13, 40), (1100, 7, 5), (30, 110, 150)]
+    {
+        let inputs = vec![
+            Input::real(n.real(&[depth, rows])).named(0, "T"),
+            Input::real(n.real(&[depth, columns])).named(0, "T"),
+        ];
+        samples.push(Sample::new(
+            "WeightGrad",
+            inputs,
+            |g, x| g.apply1(WeightGrad, x),
+            |x| matmul(&x[0].t().to_owned(), &x[1]),
         ));
     }
     for shape in [&[][..], &[1], &[3, 17], &[70_001], &[2, 65_536]] {
