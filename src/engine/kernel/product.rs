@@ -250,11 +250,14 @@ fn store<const R: usize, const C: usize>(
         let start = row * product.columns + columns.start;
         // SAFETY: each part has rows or columns of its own.
         let target = unsafe { result.range(start..start + width) };
-        if first_step {
-            target.copy_from_slice(&sums[..width]);
+        // A length that is known makes a few instructions of what would be a call.
+        if let Ok(target) = <&mut [f32; C]>::try_from(&mut *target) {
+            for j in 0..C {
+                target[j] = if first_step { sums[j] } else { target[j] + sums[j] };
+            }
         } else {
             for (target, sum) in target.iter_mut().zip(sums) {
-                *target += sum;
+                *target = if first_step { *sum } else { *target + sum };
             }
         }
     }

@@ -270,7 +270,7 @@ fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> 
     }))
 }
 
-/// Runs `work` for parts of `size` rows, each with `width` sums of its own, and returns the sums added in the order of the parts: the same
+/// Runs `work` for parts of `size` rows, each with `width` sums of its own, of arbitrary content before, and returns the sums added in the order of the parts: the same
 /// for any number of threads. Parts are rows and not columns, because memory is read fastest from end to end.
 fn sum_parts(
     ctx: &ComputeContext,
@@ -280,22 +280,23 @@ fn sum_parts(
     work: impl Fn(Range<usize>, &mut [f32]) + Sync + Send,
 ) -> ort::Result<Vec<f32>> {
     let parts = rows.div_ceil(size);
-    let mut partial = vec![0.0; parts * width];
-    {
-        let partial = Shared::new(&mut partial);
-        for_each(ctx, parts, |part| {
-            // SAFETY: each part has its own sums.
-            let sums = unsafe { partial.range(part * width..(part + 1) * width) };
-            work(range(part, size, rows), sums);
-        })?;
-    }
-    let mut total = vec![0.0; width];
-    for part in partial.chunks_exact(width.max(1)) {
-        for (total, value) in total.iter_mut().zip(part) {
-            *total += value;
+    with_common_scratch(parts * width, |partial| {
+        {
+            let partial = Shared::new(partial);
+            for_each(ctx, parts, |part| {
+                // SAFETY: each part has its own sums.
+                let sums = unsafe { partial.range(part * width..(part + 1) * width) };
+                work(range(part, size, rows), sums);
+            })?;
         }
-    }
-    Ok(total)
+        let mut total = vec![0.0; width];
+        for part in partial.chunks_exact(width.max(1)) {
+            for (total, value) in total.iter_mut().zip(part) {
+                *total += value;
+            }
+        }
+        Ok(total)
+    })
 }
 
 fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {

@@ -50,7 +50,7 @@ pub enum TrainError {
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        2
+        3
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
