@@ -12,6 +12,7 @@ use crate::runner::provenance::Status;
 use crate::runner::{Phase, RunError, StageFailure};
 use crate::stages::StageConfig;
 use crate::stages::artifact::Artifact;
+use crate::stages::train::backend::misfit;
 
 /// Writes a `train` stage's recipe as training artifacts. The data that it trains on are made first, where they are not cached: they say
 /// how many classes there are and how they are weighted.
@@ -22,6 +23,14 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         let hint = "name a stage of the kind `train`".to_owned();
         return Err(Failure::usage(format!("`{stage}` is no training"), Some(hint)));
     };
+    if train.artifacts.is_some() {
+        let hint = "copy the folder that its `artifacts` names".to_owned();
+        return Err(Failure::usage(format!("`{stage}` is itself trained from artifacts"), Some(hint)));
+    }
+    if let Some(misfit) = misfit(train) {
+        let message = format!("`{stage}` cannot be written for the training API: {}", misfit.reason);
+        return Err(Failure::usage(message, Some(misfit.remedy.to_owned())));
+    }
     let data_plan = plan.until(&train.data).unwrap_or(plan);
     let manner = Manner { workers: 1, install: true, ..Manner::default() };
     let seed = args.seed.unwrap_or(spec.seed);

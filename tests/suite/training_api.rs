@@ -344,6 +344,20 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
         misfit.contains("add `decay_all: true` or `weight_decay: 0`, or take `backend: session`"),
         "{misfit}"
     );
+    // Nor is there anything to write then.
+    let spared = project(
+        60,
+        &(stage("spared", "few", "epochs: 1") + &stage("again", "few", &format!("artifacts: {made}"))),
+    )?;
+    for (stage, told) in [
+        ("spared", "`spared` cannot be written for the training API: the training API has one weight decay"),
+        ("again", "`again` is itself trained from artifacts"),
+        ("few", "`few` is no training"),
+    ] {
+        let said = spared.pipe(&["artifacts", "x.yaml", stage, "-o", "out"])?;
+        assert!(said.code == Some(2) && said.err.contains(told), "{}", said.err);
+        assert!(!spared.path("out").exists() && !said.err.contains("few: started"), "{}", said.err);
+    }
     if !has {
         for stages in [from(&made), stage("again", "few", &format!("backend: training_api, {ADAMW}"))] {
             let told = refused(&stages, "")?;

@@ -69,7 +69,7 @@ pub fn misfit(train: &Train) -> Option<Misfit> {
         return Some(Misfit {
             field: "optimizer.adamw.head_learning_rate",
             reason: "the training API has one learning rate, and the head has its own",
-            remedy: "leave `head_learning_rate` out, or take `backend: session`",
+            remedy: "leave `head_learning_rate` out, or train with `backend: session`",
         });
     }
     if adamw.weight_decay != 0.0 && !adamw.decay_all {

@@ -4,10 +4,8 @@
 //! made in the graph, and class numbers for labels. Inputs: `input_ids` and `attention_mask` `[B, L]`, `labels` `[B]`, all i64. The loss is
 //! that of the recipe, the mean over a batch; class weights and label smoothing are in it.
 
-use super::backend::misfit;
 use super::config::Train;
 use super::encoder::{optimizer, trainable};
-use super::stage::TrainError;
 use super::targets;
 use crate::engine::artifacts::{LOGITS, LOSS};
 use crate::engine::graph::Constant;
@@ -17,7 +15,7 @@ use crate::stages::stage::StageError;
 use crate::table::DataSet;
 
 impl Train {
-    /// Returns the recipe's artifacts for a data set's classes, from the pretrained weights and a head drawn with the seed.
+    /// Returns the artifacts of a recipe that [`super::backend::misfit`] has nothing against, for a data set's classes, from the pretrained weights and a head drawn with the seed.
     pub fn artifacts(
         &self,
         folder: &std::path::Path,
@@ -25,9 +23,6 @@ impl Train {
         data: &DataSet,
         report: &dyn crate::base::report::Report,
     ) -> Result<Artifacts, StageError> {
-        if let Some(misfit) = misfit(self) {
-            return Err(Box::new(TrainError::Misfit { reason: misfit.reason, remedy: misfit.remedy }));
-        }
         self.check_labels(data)?;
         let (pretrained, weights) = self.pretrained(folder, seed, data.labels.len(), report)?;
         let class_weights = targets::class_weights(&self.loss, data);

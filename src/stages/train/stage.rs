@@ -38,9 +38,6 @@ pub enum TrainError {
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
-    #[error("the recipe cannot be written for the training API: {reason}")]
-    #[diagnostic(help("{remedy}"))]
-    Misfit { reason: &'static str, remedy: &'static str },
     #[error("there is no training by sessions on `{0}` yet")]
     #[diagnostic(help(
         "use `--device cpu`, or an ONNX Runtime with CUDA and the training API: `scripts/build-onnxruntime-training.sh --cuda` builds one"
