@@ -47,12 +47,12 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         unreachable!("the checked plan gives `{}` a data set", train.data)
     };
     let preparation = Preparation::new(printer);
-    let artifacts = train.artifacts(&spec.folder, seed, &data, &preparation).map_err(|error| {
-        RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error })
-    })?;
+    let during =
+        |error| RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error });
+    let artifacts = train.artifacts(&spec.folder, seed, &data, &preparation).map_err(during)?;
     drop(preparation);
     fs_err::create_dir_all(&args.output)?;
-    artifacts.write(&args.output)?;
+    artifacts.write(&args.output).map_err(|error| during(Box::new(error)))?;
     let trained = artifacts.checkpoint.trained.len();
     printer.status(&format!(
         "wrote training_model.onnx, eval_model.onnx, optimizer_model.onnx and checkpoint to {}: {trained} trained and {} frozen parameters, {} classes",

@@ -9,10 +9,11 @@ use ndarray::ArrayD;
 use prost::Message;
 use rand::Rng;
 
-use super::checkpoint::CheckpointFile;
+use super::checkpoint::{CheckpointFile, MOMENTS};
 use super::error::EngineError;
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, DropoutSite, Graph, Var};
+use super::kernel::DOMAIN;
 use super::onnx::{self, AttributeValue};
 use super::optimizer::{Algorithm, GRADIENT_NORM, OptimizerConfig, clip_scale, global_norm};
 use super::proto::{
@@ -170,12 +171,12 @@ impl Artifacts {
     }
 
     /// Writes the four files into an existing folder.
-    pub fn write(&self, folder: &Path) -> std::io::Result<()> {
+    pub fn write(&self, folder: &Path) -> Result<(), EngineError> {
         use crate::base::files::write_atomic;
         write_atomic(&folder.join(TRAINING), &self.training)?;
         write_atomic(&folder.join(EVALUATION), &self.evaluation)?;
         write_atomic(&folder.join(OPTIMIZER), &self.optimizer)?;
-        write_atomic(&folder.join(CHECKPOINT), &self.checkpoint.write())
+        Ok(write_atomic(&folder.join(CHECKPOINT), &self.checkpoint.write()?)?)
     }
 
     /// Reads a folder of artifacts and checks that its files belong together. The evaluation model gets the tensor that the loss is
@@ -215,6 +216,12 @@ impl Artifacts {
         Ok(artifacts)
     }
 
+    /// Returns whether a checkpoint holds everything that training goes on with: it has no place for the state of ONNX Runtime's random
+    /// generators, and does not hold every size.
+    pub fn can_resume(&self) -> Result<bool, EngineError> {
+        Ok(self.checkpoint.fits(MOMENTS.len()) && !self.draws()?)
+    }
+
     /// Returns the name of the evaluation model's output that holds the logits.
     pub fn logits(&self) -> Option<String> {
         logits(&decode(EVALUATION, &self.evaluation).ok()?)
@@ -240,7 +247,7 @@ impl Artifacts {
     }
 
     /// Returns whether training draws random numbers of its own, for dropout as a rule.
-    pub fn draws(&self) -> Result<bool, EngineError> {
+    fn draws(&self) -> Result<bool, EngineError> {
         Ok(decode(TRAINING, &self.training)?.node.iter().any(|node| seed_type(node).is_some()))
     }
 
@@ -334,6 +341,8 @@ const INT: i32 = 2;
 /// Returns the type of the attribute that seeds an operator's generator, where it has one.
 fn seed_type(node: &NodeProto) -> Option<i32> {
     match node.op_type.as_str() {
+        // Our own masks follow from the step.
+        _ if node.domain == DOMAIN => None,
         "Dropout" | "BiasDropout" | "BitmaskDropout" | "BitmaskBiasDropout" => Some(INT),
         "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" | "Multinomial"
         | "Bernoulli" => Some(FLOAT),

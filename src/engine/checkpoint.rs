@@ -21,6 +21,8 @@ const IDENTIFIER: &str = "ODTC";
 const VERSION: i32 = 2;
 /// The one optimizer group that the training API knows.
 const GROUP: &str = "group0";
+/// The most bytes of values in one file.
+const LARGEST: u64 = 1_800_000_000;
 /// ONNX's number for f32.
 const F32: i32 = 1;
 /// AdamW's moments, as the optimizer model's inputs name them.
@@ -42,6 +44,9 @@ pub enum CheckpointError {
     Damaged(String),
     #[error("its parameters lie in another file (a checkpoint of more than 1.8 GB), which is not read")]
     External,
+    #[error("{bytes} bytes of parameters and moments are more than one file of its layout holds")]
+    #[diagnostic(help("train on sessions, which have no such limit: `backend: session`"))]
+    TooLarge { bytes: u64 },
     #[error("`{name}` is of ONNX type {data_type}; only f32 (1) can be trained here")]
     Type { name: String, data_type: i32 },
 }
@@ -68,8 +73,25 @@ pub struct OptimizerState {
 }
 
 impl CheckpointFile {
+    /// Returns whether the parameters fit into one file, together with so many moments for each that is trained: above this ONNX Runtime
+    /// writes a second file.
+    pub fn fits(&self, moments: usize) -> bool {
+        self.bytes(moments) < LARGEST
+    }
+
+    fn bytes(&self, moments: usize) -> u64 {
+        let bytes = |list: &[(String, ArrayD<f32>)]| {
+            list.iter().map(|(_, array)| 4 * array.len() as u64).sum::<u64>()
+        };
+        bytes(&self.trained) * (1 + moments as u64) + bytes(&self.frozen)
+    }
+
     /// Returns the file's bytes.
-    pub fn write(&self) -> Vec<u8> {
+    pub fn write(&self) -> Result<Vec<u8>, CheckpointError> {
+        let moments = if self.optimizer.is_some() { MOMENTS.len() } else { 0 };
+        if !self.fits(moments) {
+            return Err(CheckpointError::TooLarge { bytes: self.bytes(moments) });
+        }
         let mut builder = FlatBufferBuilder::new();
         let trained = tensors(&mut builder, self.trained.iter().map(|(name, array)| (name.as_str(), array)));
         let frozen = tensors(&mut builder, self.frozen.iter().map(|(name, array)| (name.as_str(), array)));
@@ -110,7 +132,7 @@ impl CheckpointFile {
         }
         let root = builder.end_table(start);
         builder.finish(root, Some(IDENTIFIER));
-        builder.finished_data().to_vec()
+        Ok(builder.finished_data().to_vec())
     }
 
     /// Reads a file's bytes.
@@ -327,7 +349,7 @@ mod tests {
     #[test]
     fn reads_what_it_writes() -> Result<(), CheckpointError> {
         for file in [sample(), CheckpointFile { optimizer: None, ..sample() }, CheckpointFile::default()] {
-            assert_eq!(CheckpointFile::read(&file.write())?, file);
+            assert_eq!(CheckpointFile::read(&file.write()?)?, file);
         }
         Ok(())
     }
@@ -335,7 +357,7 @@ mod tests {
     /// No byte that is lost or changed makes it panic, and none that is lost goes unseen.
     #[test]
     fn damage_is_an_error() {
-        let whole = sample().write();
+        let whole = sample().write().expect("it is small");
         for length in 0..whole.len() {
             assert!(CheckpointFile::read(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
         }
@@ -346,6 +368,16 @@ mod tests {
                 let _ = CheckpointFile::read(&changed);
             }
         }
+    }
+
+    #[test]
+    fn what_one_file_cannot_hold_is_refused() {
+        // Zeros that nobody reads take no memory.
+        let table = ArrayD::<f32>::zeros(vec![200_000_000]);
+        let file = CheckpointFile { trained: vec![("table".into(), table)], ..CheckpointFile::default() };
+        assert!(file.fits(0) && !file.fits(MOMENTS.len()));
+        let with_moments = CheckpointFile { optimizer: Some(OptimizerState::default()), ..file };
+        assert!(matches!(with_moments.write(), Err(CheckpointError::TooLarge { bytes: 2_400_000_000 })));
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl TrainingSession {
         }
         // SAFETY: the options are alive; all sessions share the environment's threads, as those of the other backend do.
         check(unsafe { (ort::api().DisablePerSessionThreads)(builder.ptr_mut()) })?;
-        let checkpoint = Checkpoint::load_from_buffer(&artifacts.checkpoint.write())?;
+        let checkpoint = Checkpoint::load_from_buffer(&artifacts.checkpoint.write()?)?;
         let trainer = Trainer::new_from_memory(
             builder,
             Allocator::default(),

@@ -89,7 +89,7 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
     let trainable_parameters = count(&artifacts.checkpoint.trained);
     let parameters = trainable_parameters + count(&artifacts.checkpoint.frozen);
     let output = artifacts.logits().ok_or(EngineError::NoOutput)?;
-    let resumes = !artifacts.draws()?;
+    let resumes = artifacts.can_resume()?;
     let mut trainer = ApiTrainer::new(runtime, ctx.device(), artifacts)?;
     let layout = InputLayout::default();
     if let Some(first) = tokens.train.first() {

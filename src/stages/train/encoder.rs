@@ -124,13 +124,13 @@ pub fn run(
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
     let idle = optimizer.clone();
     let evaluation = network(job.config, job.train, labels, compact.len(), kernels, Dropout::Off)?;
-    let mut trainer: Box<dyn Trainer> = match backend.backend {
+    let (mut trainer, resumes): (Box<dyn Trainer>, bool) = match backend.backend {
         Chosen::Session => {
             let parameters = Parameters::new(
                 names.iter().filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))),
             )?;
             let trainer = SessionTrainer::new(runtime, built.graph, loss, parameters, trainable, optimizer)?;
-            Box::new(trainer.with_evaluation(evaluation.graph_of_logits()))
+            (Box::new(trainer.with_evaluation(evaluation.graph_of_logits())), true)
         }
         Chosen::TrainingApi => {
             let artifacts = Artifacts::new(
@@ -142,7 +142,8 @@ pub fn run(
                 Clipping::InTraining { parts: job.train.accumulation },
                 |name| weights.get(name),
             )?;
-            Box::new(ApiTrainer::new(runtime, job.device, artifacts)?)
+            let resumes = artifacts.can_resume()?;
+            (Box::new(ApiTrainer::new(runtime, job.device, artifacts)?), resumes)
         }
     };
     let fitted = fit::run(
@@ -156,7 +157,7 @@ pub fn run(
             // A table of fewer rows has ids of its own, of which any may stand under the mask.
             layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
             learning_rate: base_rate(&job.train.optimizer),
-            resumes: true,
+            resumes,
         },
         trainer.as_mut(),
     )?;
