@@ -8,7 +8,7 @@
 #   --sources DIR  a folder with the sources as archives, for a machine that reaches no package mirror; what is missing there is fetched.
 #                  `--only-fetch` on another machine fills such a folder.
 #   --only-fetch   fetches the sources into --sources and stops
-#   --work DIR     where sources are unpacked and built, some 3 GB (default: a folder of its own in the user's cache); a build that was
+#   --work DIR     where sources are unpacked and built, about 1 GB (default: a folder of its own in the user's cache); a build that was
 #                  interrupted goes on there
 #   --output FILE  where the library goes (default: runtimes/training/libonnxruntime.so in the folder that PIPE_HOME names, or in ~/.cache/pipe)
 #   --jobs N       compilers at a time (default: one a processor, and no more than one for each 2 GiB of memory)

@@ -2,7 +2,7 @@
 //!
 //! Each splits its work into parts whose number follows from the shapes alone, and adds partial sums in the order of the parts: the
 //! result is bitwise the same for any number of threads. Arithmetic is written so that the compiler turns it into vector
-//! instructions; [`simd::dispatch`] picks the widest that the processor has, and no width changes a result.
+//! instructions; [`simd`] picks the widest that the processor has, and no width changes a result.
 
 #![expect(
     clippy::needless_range_loop,
