@@ -5,7 +5,7 @@
 use super::math::exp;
 use super::parallel::{Shared, with_scratch};
 use super::random::MaskKey;
-use super::simd::{max_by, sum_by, vectorized};
+use super::simd::{max, sum, vectorized};
 
 /// The sizes of one attention.
 #[derive(Clone, Copy, Debug)]
@@ -270,7 +270,7 @@ fn backward_with(
     }
     // dS = P·(dP − Σ dP·P), with the scale of the scores
     for (d, p) in d_scores.chunks_exact_mut(length).zip(probabilities.chunks_exact(length)) {
-        let sum = sum_by(length, |i| d[i] * p[i]);
+        let sum = sum([&*d, p]);
         for i in 0..length {
             d[i] = p[i] * (d[i] - sum) * scale;
         }
@@ -298,7 +298,7 @@ fn softmax(row: &mut [f32], mask: &[i64]) {
     for (score, &visible) in row.iter_mut().zip(mask) {
         *score = if visible == 0 { f32::NEG_INFINITY } else { *score };
     }
-    let highest = max_by(row.len(), |i| row[i]);
+    let highest = max(row);
     if highest == f32::NEG_INFINITY {
         // Every key is hidden (or not a number, which must stay to be seen).
         let fill = if row.iter().any(|score| score.is_nan()) { f32::NAN } else { 0.0 };
@@ -308,7 +308,7 @@ fn softmax(row: &mut [f32], mask: &[i64]) {
     for score in row.iter_mut() {
         *score = exp(*score - highest);
     }
-    let sum = sum_by(row.len(), |i| row[i]);
+    let sum = sum([&*row]);
     let share = 1.0 / sum;
     for value in row.iter_mut() {
         *value *= share;

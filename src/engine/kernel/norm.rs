@@ -1,7 +1,7 @@
 //! LayerNorm of a sum of a residual and dropout of x + b, and its gradient.
 
 use super::random::MaskKey;
-use super::simd::{sum_by, vectorized};
+use super::simd::{sum, vectorized};
 
 /// Rows per part of both passes.
 pub const ROWS: usize = 32;
@@ -42,11 +42,11 @@ pub fn forward(args: &Forward<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
                 z[i] += residual[i];
             }
         }
-        let mean = sum_by(n, |i| z[i]) / n as f32;
+        let mean = sum([&*z]) / n as f32;
         for value in z.iter_mut() {
             *value -= mean;
         }
-        let variance = sum_by(n, |i| z[i] * z[i]) / n as f32;
+        let variance = sum([&*z, &*z]) / n as f32;
         let scale = 1.0 / (variance + args.epsilon).sqrt();
         inverse[row] = scale;
         for i in 0..n {
@@ -80,8 +80,8 @@ pub fn backward(
         let (dy, z) = (&dy[here.clone()], &normed[here.clone()]);
         let (dx, ds) = (&mut dx[here.clone()], &mut d_residual[here]);
         // With d = dy·γ: ds = (d − mean d − x̂·mean(d·x̂))/σ
-        let mean = sum_by(n, |i| dy[i] * gamma[i]) / n as f32;
-        let along = sum_by(n, |i| dy[i] * gamma[i] * z[i]) / n as f32;
+        let mean = sum([dy, gamma]) / n as f32;
+        let along = sum([dy, gamma, z]) / n as f32;
         let scale = inverse[row];
         for i in 0..n {
             ds[i] = (dy[i] * gamma[i] - mean - z[i] * along) * scale;

@@ -75,20 +75,30 @@ pub fn prefetch(data: &[f32], start: usize, len: usize) {
 /// The lanes of sums that are added side by side; fixed, so that the order of additions is the same on every processor.
 pub const LANES: usize = 16;
 
-/// Returns Σ f(i) for i in 0..n, added in [`LANES`] lanes.
+/// Returns the sum over the elements of one slice, or of the products of several of the same length, added in [`LANES`] lanes.
 #[inline(always)]
-pub fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub fn sum<const N: usize>(factors: [&[f32]; N]) -> f32 {
+    let n = factors[0].len();
+    // Slices of one length that is known: nothing in the loop can go beyond an end, and it becomes vector instructions.
+    let factors = factors.map(|factor| &factor[..n]);
     let mut lanes = [0.0f32; LANES];
-    let whole = n / LANES * LANES;
-    let mut start = 0;
-    while start < whole {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(start + lane);
+    let whole = n / LANES;
+    for chunk in 0..whole {
+        let chunks = factors.map(|factor| &factor.as_chunks::<LANES>().0[chunk]);
+        for lane in 0..LANES {
+            let mut product = chunks[0][lane];
+            for other in &chunks[1..] {
+                product *= other[lane];
+            }
+            lanes[lane] += product;
         }
-        start += LANES;
     }
-    for (lane, index) in (whole..n).enumerate() {
-        lanes[lane] += f(index);
+    for (lane, index) in (whole * LANES..n).enumerate() {
+        let mut product = factors[0][index];
+        for other in &factors[1..] {
+            product *= other[index];
+        }
+        lanes[lane] += product;
     }
     fold(lanes, |a, b| a + b)
 }
@@ -106,21 +116,19 @@ fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     lanes[0]
 }
 
-/// Returns the largest f(i) for i in 0..n that is a number, −∞ where there is none.
+/// Returns the largest element that is a number, −∞ where there is none.
 #[inline(always)]
-pub fn max_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub fn max(x: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
-    let whole = n / LANES * LANES;
-    let mut start = 0;
-    while start < whole {
-        for (lane, highest) in lanes.iter_mut().enumerate() {
-            *highest = larger(*highest, f(start + lane));
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            lanes[lane] = larger(lanes[lane], chunk[lane]);
         }
-        start += LANES;
     }
-    for index in whole..n {
-        lanes[0] = larger(lanes[0], f(index));
+    for &value in rest {
+        lanes[0] = larger(lanes[0], value);
     }
     fold(lanes, larger)
 }
