@@ -67,6 +67,9 @@ if [ -z "$jobs" ]; then
 fi
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
+case $work in *' '*) die "the compiler's options cannot hold the space in \`$work\`" 'give another folder with `--work`' ;; esac
+build=$work/build-cpu
+[ "$cuda" = 0 ] || build=$work/build-cuda
 fetched=$work/fetched
 if [ -n "$sources" ]; then
     mkdir -p "$sources"
@@ -96,7 +99,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     say "fetching ${missing[*]}"
     mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Identifier: Packages' | awk '$1 == "Debian" && $2 !~ /security/ { print $2; exit }')
     way_out='on a Debian machine, `--only-fetch --sources DIR` fills a folder; give it here with `--sources`'
-    [ -n "$mirror" ] || die "apt knows no Debian mirror to take ${missing[*]} from" "$way_out"
+    [ -n "$mirror" ] || die "apt knows no Debian mirror to take ${missing[*]} from" "on Debian, \`apt-get update\` makes its mirrors known; elsewhere: $way_out"
     [ -f "$keyring" ] || die "\`$keyring\` is missing" 'install `debian-archive-keyring`'
     # A configuration of its own: the system's stays as it is.
     apt=$work/apt
@@ -107,12 +110,18 @@ if [ ${#missing[@]} -gt 0 ]; then
         -o Dir::Cache="$apt" -o Dir::Cache::Archives="$apt/archives" -o APT::Sandbox::User=root
     )
     apt-get "${options[@]}" update || die "the package lists of $release cannot be fetched" "$way_out"
+    # An archive gets its place when it is whole: apt writes some under their final names from the first byte on.
+    partial=$fetched/partial
     for package in "${missing[@]}"; do
+        rm -rf "$partial"
+        mkdir "$partial"
         case " ${source_packages[*]} " in
-            *" $package "*) (cd "$fetched" && apt-get "${options[@]}" source --tar-only --download-only "$package") ;;
-            *) (cd "$fetched" && apt-get "${options[@]}" download "$package") ;;
+            *" $package "*) (cd "$partial" && apt-get "${options[@]}" source --tar-only --download-only "$package") ;;
+            *) (cd "$partial" && apt-get "${options[@]}" download "$package") ;;
         esac || die "\`$package\` cannot be fetched" "$way_out"
+        mv "$partial"/* "$fetched/"
     done
+    rm -rf "$partial"
 fi
 if [ "$only_fetch" = 1 ]; then
     say "the sources are in $fetched"
@@ -213,20 +222,22 @@ else
 fi
 
 say "configuring (log: $work/configure.log)"
-"$work/tools/bin/cmake" -S "$runtime/cmake" -B "$work/build" "${options[@]}" >"$work/configure.log" 2>&1 ||
+"$work/tools/bin/cmake" -S "$runtime/cmake" -B "$build" "${options[@]}" >"$work/configure.log" 2>&1 ||
     { tail -n 30 "$work/configure.log" >&2; die 'CMake failed' "its whole log is $work/configure.log"; }
 say "building with $jobs at a time"
 targets=(onnxruntime)
 [ "$cuda" = 0 ] || targets+=(onnxruntime_providers_cuda onnxruntime_providers_shared)
-"$work/tools/bin/cmake" --build "$work/build" --parallel "$jobs" --target "${targets[@]}" >&2
+"$work/tools/bin/cmake" --build "$build" --parallel "$jobs" --target "${targets[@]}" >&2
 
 say "installing to $output"
 mkdir -p "$(dirname "$output")"
-strip --strip-unneeded -o "$output.new" "$work/build/libonnxruntime.so.$version"
+strip --strip-unneeded -o "$output.new" "$build/libonnxruntime.so.$version"
 mv "$output.new" "$output"
+# What an earlier build with CUDA left beside it would make this one look as if it had CUDA.
+[ "$output" != "$home/runtimes/training/libonnxruntime.so" ] || rm -f "$home"/runtimes/training/libonnxruntime_providers_{cuda,shared}.so
 if [ "$cuda" = 1 ]; then
     for provider in cuda shared; do
-        strip --strip-unneeded -o "$(dirname "$output")/libonnxruntime_providers_$provider.so" "$work/build/libonnxruntime_providers_$provider.so"
+        strip --strip-unneeded -o "$(dirname "$output")/libonnxruntime_providers_$provider.so" "$build/libonnxruntime_providers_$provider.so"
     done
 fi
 say "done; \`pipe runtime\` says \"training API: yes\". $work may be removed"

@@ -27,6 +27,16 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         let hint = "copy the folder that its `artifacts` names".to_owned();
         return Err(Failure::usage(format!("`{stage}` is itself trained from artifacts"), Some(hint)));
     }
+    if train.accumulation != 1 {
+        let message = format!(
+            "`{stage}` averages over {} batches, and artifacts add up what they are given",
+            train.accumulation
+        );
+        let hint = format!(
+            "`-S stages.{stage}.train.accumulation=1` leaves accumulating to the program that trains"
+        );
+        return Err(Failure::usage(message, Some(hint)));
+    }
     if let Some(misfit) = misfit(train) {
         let message = format!("`{stage}` cannot be written for the training API: {}", misfit.reason);
         return Err(Failure::usage(message, Some(misfit.remedy.to_owned())));

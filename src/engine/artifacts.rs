@@ -59,7 +59,7 @@ pub enum ArtifactsError {
     NoParameter { file: String, name: String },
     #[error("`{file}` has no {wanted}")]
     #[diagnostic(help(
-        "make the artifacts with onnxruntime-training 1.18 or later, loss CrossEntropyLoss, optimizer AdamW"
+        "make the artifacts with onnxruntime-training 1.18 or later, loss CrossEntropyLoss, optimizer AdamW, from a model with the inputs `input_ids` and `attention_mask`"
     ))]
     Unlike { file: String, wanted: String },
     #[error("the training model takes the input `{name}`, which texts with labels do not give")]
@@ -173,10 +173,11 @@ impl Artifacts {
     /// Writes the four files into an existing folder.
     pub fn write(&self, folder: &Path) -> Result<(), EngineError> {
         use crate::base::files::write_atomic;
+        let checkpoint = self.checkpoint.write()?;
         write_atomic(&folder.join(TRAINING), &self.training)?;
         write_atomic(&folder.join(EVALUATION), &self.evaluation)?;
         write_atomic(&folder.join(OPTIMIZER), &self.optimizer)?;
-        Ok(write_atomic(&folder.join(CHECKPOINT), &self.checkpoint.write()?)?)
+        Ok(write_atomic(&folder.join(CHECKPOINT), &checkpoint)?)
     }
 
     /// Reads a folder of artifacts and checks that its files belong together. The evaluation model gets the tensor that the loss is
@@ -233,14 +234,14 @@ impl Artifacts {
         Ok(self.user_inputs(&training).map(|input| input.name.clone()).collect())
     }
 
-    /// Checks that a batch which gives `known` can be trained on: nothing else is asked for, and `labels` are.
-    pub fn check_inputs(&self, known: &[&str], labels: &str) -> Result<(), EngineError> {
+    /// Checks that a batch which gives `known` can be trained on: nothing else is asked for, and what is `needed` is.
+    pub fn check_inputs(&self, known: &[&str], needed: &[&str]) -> Result<(), EngineError> {
         let inputs = self.inputs()?;
         if let Some(name) = inputs.iter().find(|input| !known.contains(&input.as_str())) {
             return Err(ArtifactsError::UnknownInput { name: name.clone() }.into());
         }
-        if inputs.iter().all(|input| input != labels) {
-            let wanted = format!("input `{labels}`");
+        if let Some(name) = needed.iter().find(|name| inputs.iter().all(|input| input != **name)) {
+            let wanted = format!("input `{name}`");
             return Err(ArtifactsError::Unlike { file: TRAINING.into(), wanted }.into());
         }
         Ok(())

@@ -22,7 +22,7 @@ const VERSION: i32 = 2;
 /// The one optimizer group that the training API knows.
 const GROUP: &str = "group0";
 /// The most bytes of values in one file.
-const LARGEST: u64 = 1_800_000_000;
+pub const LARGEST: u64 = 1_800_000_000;
 /// ONNX's number for f32.
 const F32: i32 = 1;
 /// AdamW's moments, as the optimizer model's inputs name them.

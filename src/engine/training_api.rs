@@ -116,7 +116,11 @@ impl Trainer for ApiTrainer {
         let mut optimizer = OptimizerState { steps, ..OptimizerState::default() };
         for (name, values) in &mut self.artifacts.checkpoint.trained {
             *values = array(format!("parameter/{name}"), values)?;
-            let moments = (0..MOMENTS.len()).map(|place| array(format!("state.{place}/{name}"), values));
+            // SGD has one or none.
+            let moments = (0..MOMENTS.len())
+                .map(|place| format!("state.{place}/{name}"))
+                .take_while(|key| state.contains_key(key))
+                .map(|key| array(key, values));
             optimizer.moments.insert(name.clone(), moments.collect::<Result<_, _>>()?);
         }
         self.artifacts.checkpoint.optimizer = Some(optimizer);

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::predict::InputLayout;
 use super::stage::{Kind, StageError};
 use crate::model::{Head, Pretrained};
 use crate::table::{Curves, DataSet};
@@ -107,6 +108,8 @@ pub struct OnnxModel {
     pub model: Vec<u8>,
     /// The name of the output with the logits.
     pub output: String,
+    /// How its inputs are laid out.
+    pub layout: InputLayout,
     /// The files of the tokenizer, by name.
     pub files: BTreeMap<String, Vec<u8>>,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayD};
+use serde::{Deserialize, Serialize};
 
 use super::stage::{Ctx, Interrupted, StageError};
 use crate::base::report::Progress;
@@ -24,7 +25,7 @@ pub struct OtherTokenizer {
 }
 
 /// How a batch's inputs are laid out; by default as BERT has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputLayout {
     /// What stands under the mask; it only has to be a row of the word table.
     pub padding_id: u32,
@@ -33,6 +34,13 @@ pub struct InputLayout {
 }
 
 impl InputLayout {
+    /// Returns the layout of a network of which only the config.json is known.
+    pub fn of_json(config: &serde_json::Value) -> InputLayout {
+        let padding_id = config["pad_token_id"].as_u64().unwrap_or_default() as u32;
+        let roberta = config["model_type"].as_str().is_some_and(|kind| kind.ends_with("roberta"));
+        InputLayout { padding_id, first_position: if roberta { i64::from(padding_id) + 1 } else { 0 } }
+    }
+
     /// Returns an encoder's layout.
     pub fn of(config: &Config) -> InputLayout {
         let roberta = config.architecture == Architecture::Roberta;
@@ -161,4 +169,24 @@ pub fn probabilities(logits: &Array2<f32>) -> Vec<Vec<f32>> {
             powers.into_iter().map(|power| (power / sum) as f32).collect()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What is read off the JSON alone is what the typed configuration says.
+    #[test]
+    fn layouts_follow_the_configuration() -> Result<(), Box<dyn std::error::Error>> {
+        for (name, padding_id, first_position) in [("bert", 0, 0), ("distilbert", 0, 0), ("roberta", 1, 2)] {
+            let path = format!("{}/tests/data/tiny-{name}/config.json", env!("CARGO_MANIFEST_DIR"));
+            let json = serde_json::from_slice(&fs_err::read(&path)?)?;
+            let layout = InputLayout::of_json(&json);
+            assert_eq!(layout, InputLayout { padding_id, first_position }, "{name}");
+            assert_eq!(layout, InputLayout::of(&Config::from_json(&json, Path::new(&path))?), "{name}");
+        }
+        Ok(())
+    }
 }

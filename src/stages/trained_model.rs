@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::artifact::{Network, OnnxModel, TrainedModel, TrainingSummary};
+use super::predict::InputLayout;
 use super::stage::StageError;
 use crate::model::pretrained::tokenizer_files;
 use crate::model::{Head, Pretrained, export};
@@ -21,6 +22,8 @@ struct Record {
     /// Of any other network: the output of `model.onnx` with the logits.
     #[serde(default)]
     output: Option<String>,
+    #[serde(default)]
+    layout: InputLayout,
     max_length: usize,
     summary: TrainingSummary,
 }
@@ -28,24 +31,25 @@ struct Record {
 impl TrainedModel {
     /// Writes the network's files, `training.json` and `curves.parquet` into `folder`.
     pub fn write(&self, folder: &Path) -> Result<(), StageError> {
-        let (head, output) = match &self.network {
+        let (head, output, layout) = match &self.network {
             Network::Encoder { pretrained, head } => {
                 pretrained.write(folder, &self.labels)?;
                 export::write(folder, pretrained, *head, self.labels.len())?;
-                (Some(*head), None)
+                (Some(*head), None, InputLayout::default())
             }
             Network::Onnx(model) => {
                 for (name, bytes) in &model.files {
                     fs_err::write(folder.join(name), bytes).map_err(TableError::from)?;
                 }
                 fs_err::write(folder.join(export::FILE), &model.model).map_err(TableError::from)?;
-                (None, Some(model.output.clone()))
+                (None, Some(model.output.clone()), model.layout)
             }
         };
         let record = Record {
             labels: self.labels.clone(),
             head,
             output,
+            layout,
             max_length: self.max_length,
             summary: self.summary.clone(),
         };
@@ -55,12 +59,13 @@ impl TrainedModel {
 
     /// Reads what [`TrainedModel::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
-        let Record { labels, head, output, max_length, summary } = Record::read(folder)?;
+        let Record { labels, head, output, layout, max_length, summary } = Record::read(folder)?;
         let network = match head {
             Some(head) => Network::Encoder { pretrained: Pretrained::read(folder)?, head },
             None => Network::Onnx(OnnxModel {
                 model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
                 output: output.unwrap_or_default(),
+                layout,
                 files: tokenizer_files(folder)?,
             }),
         };
@@ -106,6 +111,7 @@ mod tests {
             labels: vec!["a".into(), "b".into()],
             head: Some(Head::Mean),
             output: None,
+            layout: InputLayout::default(),
             max_length: 128,
             summary,
         };

@@ -121,7 +121,7 @@ fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Ve
         Network::Onnx(network) => {
             let tokens = tokenize_with(&network.files, texts, model.max_length, None)?;
             let inference = Inference::of_model(runtime, &network.model, &network.output)?;
-            (tokens, inference, InputLayout::default())
+            (tokens, inference, network.layout)
         }
     };
     let logits =

@@ -15,14 +15,15 @@ use crate::engine::artifacts::{ArtifactsError, CHECKPOINT, EVALUATION, OPTIMIZER
 use crate::engine::binding::Feed;
 use crate::engine::{ApiTrainer, Artifacts, EngineError, Trainer};
 use crate::model::pretrained::tokenizer_files;
-use crate::model::{Head, resolve};
+use crate::model::{Head, ModelError, resolve};
 use crate::stages::artifact::{Network, OnnxModel};
 use crate::stages::predict::{self, InputLayout};
 use crate::stages::stage::{CheckError, Ctx, External, StageError, resolve as place};
 use crate::table::DataSet;
 
 /// What a batch of texts with labels gives.
-const INPUTS: [&str; 5] = ["input_ids", "attention_mask", "token_type_ids", "position_ids", LABELS];
+const INPUTS: [&str; 5] = ["input_ids", MASK, "token_type_ids", "position_ids", LABELS];
+const MASK: &str = "attention_mask";
 const LABELS: &str = "labels";
 
 /// Returns the settings that artifacts decide themselves and that the file must therefore leave alone.
@@ -78,9 +79,15 @@ pub fn external(name: &str, folder: &Path) -> Result<External, StageError> {
 pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> Result<Trained, StageError> {
     let runtime = ctx.runtime()?;
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
-    artifacts.check_inputs(&INPUTS, LABELS)?;
+    artifacts.check_inputs(&INPUTS, &[MASK, LABELS])?;
     ctx.note(&format!("the artifacts update by {}", artifacts.describe_optimizer()?));
-    let files = tokenizer_files(&resolve::resolve(&train.model.pretrained, ctx.folder(), ctx)?)?;
+    let pretrained = resolve::resolve(&train.model.pretrained, ctx.folder(), ctx)?;
+    let files = tokenizer_files(&pretrained)?;
+    let path = pretrained.join("config.json");
+    let config = fs_err::read(&path).map_err(EngineError::from)?;
+    let config = serde_json::from_slice(&config)
+        .map_err(|error| ModelError::Json { path, detail: error.to_string() })?;
+    let layout = InputLayout::of_json(&config);
     let tokens = Tokens::new(ctx, data, train.max_length, |texts| {
         predict::tokenize_with(&files, texts, train.max_length, None)
     })?;
@@ -90,8 +97,12 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
     let parameters = trainable_parameters + count(&artifacts.checkpoint.frozen);
     let output = artifacts.logits().ok_or(EngineError::NoOutput)?;
     let resumes = artifacts.can_resume()?;
+    if !resumes {
+        ctx.note(
+            "no checkpoint holds the state of these artifacts: once interrupted, the training starts anew",
+        );
+    }
     let mut trainer = ApiTrainer::new(runtime, ctx.device(), artifacts)?;
-    let layout = InputLayout::default();
     if let Some(first) = tokens.train.first() {
         let mut feeds = predict::feeds(layout, &[first]);
         feeds.push((LABELS.to_owned(), Feed::I64(vec![1], vec![0])));
@@ -114,7 +125,7 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
     let fitted = fit::run(ctx, runtime, &job, &mut trainer)?;
     let model = trainer.export(runtime, &fitted.trained)?;
     Ok(Trained {
-        network: Network::Onnx(OnnxModel { model, output, files }),
+        network: Network::Onnx(OnnxModel { model, output, layout, files }),
         fitted,
         backend: Choice { backend: Chosen::TrainingApi, reason: "trained from artifacts".to_owned() },
         trainable_parameters,

@@ -28,14 +28,17 @@ pub struct Misfit {
 }
 
 impl Choice {
-    /// Decides for a recipe that was checked.
-    pub fn new(train: &Train, runtime: &Runtime) -> Choice {
+    /// Decides for a recipe that was checked. `resumable` says whether the training API's checkpoint would hold the model with its moments.
+    pub fn new(train: &Train, runtime: &Runtime, resumable: bool) -> Choice {
         let session = |reason: String| Choice { backend: Chosen::Session, reason };
         match train.backend {
             Backend::Session => session("asked for".into()),
             Backend::TrainingApi => Choice { backend: Chosen::TrainingApi, reason: "asked for".into() },
             Backend::Auto if !runtime.identity.has_training_api => {
                 session("the library has no training API".into())
+            }
+            Backend::Auto if !resumable => {
+                session("no checkpoint of the training API holds so large a model".into())
             }
             Backend::Auto => match misfit(train) {
                 Some(misfit) => session(misfit.reason.into()),

@@ -8,6 +8,7 @@ use super::fit::{self, Fitted};
 use super::stage::TrainError;
 use crate::engine::artifacts::{LOGITS, LOSS};
 use crate::engine::binding::Parameters;
+use crate::engine::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
     Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
     OptimizerConfig, Runtime, SessionTrainer, TensorFact, Trainer, Var,
@@ -96,7 +97,8 @@ pub fn run(
         texts.iter().map(|text| TokenizedText { ids: ids(text), truncated: text.truncated }).collect()
     };
     let (train_tokens, dev_tokens) = (remap(job.train_tokens), remap(job.dev_tokens));
-    let backend = Choice::new(job.train, runtime);
+    let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
+    let backend = Choice::new(job.train, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
     let kernels = match job.device {
         Device::Cuda(_) if backend.backend == Chosen::Session => {

@@ -71,6 +71,9 @@ fn network(
     let counts = g.constant(Constant::F32(vec![classes, 1], class_weights.to_vec()));
     let counts = g.gather(counts, labels)?; // [B, 1]
     let total = g.reduce_sum(counts, &[], false)?;
+    // A batch of classes that count nothing has no loss, as in `targets`; beside any other weight this is nothing.
+    let tiny = g.scalar(1e-30);
+    let total = g.add(total, tiny)?;
     let targets = g.div(rows, total)?;
     let loss = g.cross_entropy(network.logits, targets)?;
     Ok((network, loss))
