@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 use super::backend::{Choice, Chosen};
-use super::config::{Optimizer, Train};
+use super::config::{Loss, Optimizer, Train, default_gradient_clip};
 use super::encoder::base_rate;
 use super::fit;
 use super::stage::{Tokens, Trained};
@@ -28,7 +28,6 @@ const LABELS: &str = "labels";
 
 /// Returns the settings that artifacts decide themselves and that the file must therefore leave alone.
 pub fn decided(train: &Train) -> Vec<CheckError> {
-    let default = Train::bare(train.data.clone(), train.model.clone());
     let adamw = |optimizer: &Optimizer| match optimizer {
         Optimizer::Adamw(settings) => {
             let mut settings = settings.clone();
@@ -40,20 +39,31 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
     let said = [
         ("dropout", train.dropout.is_some()),
         ("freeze", train.freeze.is_some()),
-        ("loss", train.loss != default.loss),
-        ("gradient_clip", train.gradient_clip != default.gradient_clip),
-        ("accumulation", train.accumulation != 1),
-        ("optimizer", adamw(&train.optimizer) != adamw(&default.optimizer)),
+        ("loss", train.loss != Loss::default()),
+        ("gradient_clip", train.gradient_clip != default_gradient_clip()),
+        ("optimizer", adamw(&train.optimizer) != adamw(&Optimizer::default())),
         ("model.head", train.model.head != Head::default()),
     ];
-    said.into_iter()
+    let mut problems = Vec::new();
+    if train.accumulation != 1 {
+        problems.push(
+            CheckError::new(
+                "accumulation",
+                "artifacts add gradients up where this would average them".to_owned(),
+            )
+            .hint("leave it out, and give the batch size that a step should have"),
+        );
+    }
+    let decided = said
+        .into_iter()
         .filter(|(_, said)| *said)
         .map(|(field, _)| {
             CheckError::new(field, "the artifacts decide this, and their choice would win".to_owned()).hint(
                 "leave it out; of the recipe, epochs, batch size, learning rate, schedule and what reads dev apply to artifacts",
             )
-        })
-        .collect()
+        });
+    problems.extend(decided);
+    problems
 }
 
 /// Returns the digest of a folder of artifacts.

@@ -55,33 +55,9 @@ pub struct Train {
     #[serde(default)]
     pub backend: Backend,
     /// A folder (relative to this file) of training artifacts that `generate_artifacts` or `pipe artifacts` made: they are trained through the training API in place of
-    /// a network of `pipe`'s own. Of `model.pretrained` only the tokenizer is used then.
+    /// a network of `pipe`'s own. Of `model.pretrained` only the tokenizer and what config.json says of padding are used then.
     #[serde(default)]
     pub artifacts: Option<String>,
-}
-
-impl Train {
-    /// Returns a training with every setting at its default.
-    pub fn bare(data: StageId, model: Model) -> Train {
-        Train {
-            data,
-            model,
-            epochs: default_epochs(),
-            batch_size: default_batch_size(),
-            max_length: default_max_length(),
-            dropout: None,
-            optimizer: Optimizer::default(),
-            schedule: Schedule::default(),
-            gradient_clip: default_gradient_clip(),
-            accumulation: default_one(),
-            loss: Loss::default(),
-            freeze: None,
-            early_stopping: None,
-            best_checkpoint: None,
-            backend: Backend::default(),
-            artifacts: None,
-        }
-    }
 }
 
 /// A pretrained encoder and how it becomes a classifier.
@@ -362,7 +338,7 @@ fn default_batch_size() -> usize {
 fn default_max_length() -> usize {
     128
 }
-fn default_gradient_clip() -> Option<f32> {
+pub(super) fn default_gradient_clip() -> Option<f32> {
     Some(1.0)
 }
 fn default_one() -> u32 {
