@@ -10,7 +10,7 @@ use crate::engine::graph::Constant;
 use crate::engine::{Graph, Kernels, Var};
 
 use super::config::{Activation, Architecture, Config};
-use super::head::Head;
+use super::head::{Head, Pooling};
 use super::names::{self, EMBEDDING_NORM, POSITION_EMBEDDINGS, TOKEN_TYPE_EMBEDDINGS, WORD_EMBEDDINGS};
 
 /// What a network is built for.
@@ -59,24 +59,36 @@ impl Network {
     }
 }
 
-struct Builder<'a> {
-    g: Graph,
-    config: &'a Config,
+/// Returns the graph of an encoder whose output `embedding` `[B, H]` is what a linear head over it would read: the mean of the token states, or
+/// the first token's.
+pub fn embedding(config: &Config, pooling: Pooling, options: NetworkOptions) -> Result<Graph, ShapeError> {
+    let mut builder = Builder::new(config, options);
+    let rows = builder.encoder(pooling == Pooling::Cls)?;
+    let embedding = if pooling == Pooling::Mean { builder.mean(rows)? } else { rows };
+    builder.g.output("embedding", embedding);
+    Ok(builder.g)
+}
+
+pub(super) struct Builder<'a> {
+    pub g: Graph,
+    pub config: &'a Config,
     options: NetworkOptions,
     mask: Var,
     ids: Var,
+    /// The word table, once the embeddings are built.
+    pub words: Option<Var>,
     key: Option<Var>,
     sites: u32,
 }
 
 impl<'a> Builder<'a> {
-    fn new(config: &'a Config, options: NetworkOptions) -> Builder<'a> {
+    pub fn new(config: &'a Config, options: NetworkOptions) -> Builder<'a> {
         let mut g = Graph::new(options.kernels);
         let ids = g.tokens_input("input_ids");
         let mask = g.tokens_input("attention_mask");
         let key = (options.dropout == Dropout::Keyed)
             .then(|| g.input("dropout_key", TensorFact::i64(vec![Dim::Fixed(1)])));
-        Builder { g, config, options, mask, ids, key, sites: 0 }
+        Builder { g, config, options, mask, ids, words: None, key, sites: 0 }
     }
 
     /// The next place of dropout. Places are counted whether they drop or not, so that a rate of 0 changes no other place's masks.
@@ -94,7 +106,7 @@ impl<'a> Builder<'a> {
         self.g.parameter(name, &[self.config.hidden])
     }
 
-    fn norm(&mut self, module: &str) -> (Var, Var, f32) {
+    pub fn norm(&mut self, module: &str) -> (Var, Var, f32) {
         let gamma = self.vector(&format!("{module}.weight"));
         let beta = self.vector(&format!("{module}.bias"));
         (gamma, beta, self.config.layer_norm_epsilon)
@@ -104,7 +116,7 @@ impl<'a> Builder<'a> {
         self.g.parameter(&format!("{module}.weight"), &[outputs, inputs])
     }
 
-    fn bias(&mut self, module: &str, outputs: usize) -> Var {
+    pub fn bias(&mut self, module: &str, outputs: usize) -> Var {
         self.g.parameter(&format!("{module}.bias"), &[outputs])
     }
 
@@ -115,7 +127,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A linear layer without its bias, which is returned beside the result for the operator that follows to add.
-    fn linear_apart(
+    pub fn linear_apart(
         &mut self,
         x: Var,
         module: &str,
@@ -127,7 +139,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The encoder's last states: `[T, H]`, or `[B, H]` of the first tokens.
-    fn encoder(&mut self, first_token_only: bool) -> Result<Var, ShapeError> {
+    pub fn encoder(&mut self, first_token_only: bool) -> Result<Var, ShapeError> {
         let mut x = self.embeddings()?; // [T, H]
         for index in 0..self.config.layers {
             let last = index + 1 == self.config.layers;
@@ -139,6 +151,7 @@ impl<'a> Builder<'a> {
     fn embeddings(&mut self) -> Result<Var, ShapeError> {
         let hidden = self.config.hidden;
         let words = self.g.parameter(WORD_EMBEDDINGS, &[self.options.word_rows, hidden]);
+        self.words = Some(words);
         let positions = self.g.parameter(POSITION_EMBEDDINGS, &[self.config.positions, hidden]);
         let ids = self.g.reshape(self.ids, &[-1])?; // [T]
         let word_rows = self.g.gather(words, ids)?; // [T, H]
@@ -217,18 +230,23 @@ impl<'a> Builder<'a> {
         let norm = self.norm(&names.attention_norm);
         let attended = self.g.add_norm(attended, Some(bias), Some(asking), norm, at)?;
         let (up, bias) = self.linear_apart(attended, &names.up, wide, hidden)?;
-        let activated = match self.config.activation {
-            Activation::Gelu => self.g.bias_gelu(up, bias, false)?,
-            Activation::GeluTanh => self.g.bias_gelu(up, bias, true)?,
-            Activation::Relu => {
-                let sum = self.g.add(up, bias)?;
-                self.g.relu(sum)?
-            }
-        };
+        let activated = self.activate(up, bias, self.config.activation)?;
         let (down, bias) = self.linear_apart(activated, &names.down, hidden, wide)?;
         let at = self.dropout_at(self.config.hidden_dropout);
         let norm = self.norm(&names.output_norm);
         self.g.add_norm(down, Some(bias), Some(attended), norm, at)
+    }
+
+    /// The activation of a linear layer's result and its bias.
+    pub fn activate(&mut self, x: Var, bias: Var, activation: Activation) -> Result<Var, ShapeError> {
+        match activation {
+            Activation::Gelu => self.g.bias_gelu(x, bias, false),
+            Activation::GeluTanh => self.g.bias_gelu(x, bias, true),
+            Activation::Relu => {
+                let sum = self.g.add(x, bias)?;
+                self.g.relu(sum)
+            }
+        }
     }
 
     /// The logits `[B, K]` from `[B, H]`, or from `[T, H]` for the mean.

@@ -79,6 +79,12 @@ pub enum ModelError {
     #[error("`{}` has the tensor `{name}` with values that are not finite", path.display())]
     NotFinite { path: PathBuf, name: String },
 
+    #[error(
+        "the masked-language-model head has no tensor `{name}` of shape {expected:?}, and others of its tensors are there"
+    )]
+    #[diagnostic(help("config.json and the weights may belong to different models"))]
+    HalfHead { name: String, expected: Vec<usize> },
+
     #[error("the model `{reference}` could not be fetched")]
     #[diagnostic(help(
         "without a package index: put a model folder on this machine and name it in `pretrained:`, or carry over the folder `models` of `PIPE_HOME`"

@@ -1,4 +1,4 @@
-//! The kinds of classification head.
+//! The kinds of classification head, and of pooling without one.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,5 +13,16 @@ pub enum Head {
     /// A linear layer over the mean of the token states, padding left out.
     Mean,
     /// A linear layer over the first token's state.
+    Cls,
+}
+
+/// How the states of a text's tokens become one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Their mean, padding left out.
+    #[default]
+    Mean,
+    /// The first token's.
     Cls,
 }

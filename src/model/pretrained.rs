@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 pub use super::config::{Activation, Architecture, Config};
 pub use super::error::ModelError;
-use super::weights;
 pub use super::weights::Weights;
+use super::{masked, weights};
 
 /// The files beside config.json and the weights that belong to a model.
 const TOKENIZER_FILES: [&str; 9] = [
@@ -39,8 +39,17 @@ pub struct Pretrained {
 }
 
 impl Pretrained {
-    /// Reads a Hugging Face folder.
+    /// Reads a Hugging Face folder, with the classification head that it may have.
     pub fn read(folder: &Path) -> Result<Pretrained, ModelError> {
+        Pretrained::read_with(folder, weights::is_head)
+    }
+
+    /// Reads a Hugging Face folder, with the masked-language-model head that it may have in place of a classification head.
+    pub fn read_with_masked_head(folder: &Path) -> Result<Pretrained, ModelError> {
+        Pretrained::read_with(folder, masked::is_head)
+    }
+
+    fn read_with(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Pretrained, ModelError> {
         let path = folder.join("config.json");
         if !folder.is_dir() {
             return Err(ModelError::NoFolder { path: folder.to_owned() });
@@ -55,7 +64,7 @@ impl Pretrained {
             .map_err(|error| ModelError::Json { path: path.clone(), detail: error.to_string() })?;
         let config = Config::from_json(&raw_config, &path)?;
         let files = tokenizer_files(folder)?;
-        let weights = weights::read(folder, &config)?;
+        let weights = weights::read(folder, &config, wanted)?;
         Ok(Pretrained { config, raw_config, weights, files })
     }
 

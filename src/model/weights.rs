@@ -42,9 +42,9 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Err(ModelError::MissingFile { folder: folder.to_owned(), file: WHOLE.to_owned() })
 }
 
-/// Reads the encoder's parameters, named relative to the encoder, and those of a classification head by the names that they have.
-/// Everything else (masked-language heads, buffers) is left out.
-pub fn read(folder: &Path, config: &Config) -> Result<Weights, ModelError> {
+/// Reads the encoder's parameters, named relative to the encoder, and of the others those that `wanted` says, by the names that they have.
+/// Everything else (other heads, buffers) is left out.
+pub fn read(folder: &Path, config: &Config, wanted: impl Fn(&str) -> bool) -> Result<Weights, ModelError> {
     let files = files(folder)?;
     let mut weights = Weights::new();
     let mut names = Vec::new();
@@ -80,7 +80,7 @@ pub fn read(folder: &Path, config: &Config) -> Result<Weights, ModelError> {
         for (raw, view) in file.iter() {
             let name = relative(raw, &prefix);
             let expected = shapes.get(name.as_str());
-            if expected.is_none() && !is_head(&name) {
+            if expected.is_none() && !wanted(&name) {
                 continue;
             }
             if let Some(expected) = expected
@@ -206,7 +206,7 @@ fn relative(name: &str, prefix: &str) -> String {
 }
 
 /// Says whether a tensor belongs to a classification head (BERT's pooler is part of it).
-fn is_head(name: &str) -> bool {
+pub fn is_head(name: &str) -> bool {
     ["pooler.dense.", "classifier.", "pre_classifier."].iter().any(|start| name.starts_with(start))
 }
 

@@ -13,7 +13,9 @@ use super::scheduler::{Outcome, Vanished};
 use super::tasks::Tasks;
 use crate::stages::{Evaluation, Kind, Split, StageError};
 use crate::table::tag::Tag;
-use crate::table::{Curves, ResultRow, ResultTable, curves, predictions};
+use crate::table::{
+    AugmentationRow, AugmentationTable, Curves, ResultRow, ResultTable, augmentation, curves, predictions,
+};
 
 /// Where the tables of a run come from.
 pub(super) struct Outputs<'a> {
@@ -26,11 +28,12 @@ pub(super) struct Outputs<'a> {
     pub cache: &'a Cache,
 }
 
-/// Writes `results.parquet`, `results.csv`, `predictions.parquet` and `curves.parquet` of everything that is done into a run's folder.
+/// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a run's folder.
 pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
     let Outputs { run, pipeline, jobs, tasks, outcomes, cache } = *from;
     let mut evaluations: Vec<(Tag, Evaluation)> = Vec::new();
     let mut all_curves: Vec<(Tag, Curves)> = Vec::new();
+    let mut augmented: Vec<(Tag, Vec<AugmentationRow>)> = Vec::new();
     for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
         let task = &tasks.all[task];
         let tag = Tag { stage: jobs[job].id.clone(), trial: None, seed };
@@ -40,7 +43,12 @@ pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, Ru
         match jobs[job].output {
             Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
             Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),
-            Kind::Data => {}
+            Kind::Data => {
+                let table = AugmentationTable::read(&entry.artifact())?;
+                if !table.rows.is_empty() {
+                    augmented.push((tag, table.last_pass().cloned().collect()));
+                }
+            }
         }
     }
     let rows = evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, tag, evaluation)).collect();
@@ -53,6 +61,7 @@ pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, Ru
     predictions::write_run(folder, &blocks)?;
     let blocks: Vec<(Tag, &Curves)> = all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
     curves::write_run(folder, &blocks)?;
+    augmentation::write_run(folder, &augmented)?;
     Ok(table)
 }
 
@@ -94,5 +103,6 @@ fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Evaluation) -> Re
         backend: evaluation.training.backend.clone(),
         backend_reason: evaluation.training.backend_reason.clone(),
         device: evaluation.training.device.clone(),
+        augmentation: evaluation.training.augmentation,
     }
 }

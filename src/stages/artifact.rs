@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::predict::InputLayout;
 use super::stage::{Kind, StageError};
 use crate::model::{Head, Pretrained};
-use crate::table::{Curves, DataSet};
+use crate::table::{AugmentationSummary, Curves, DataSet};
 
 pub use crate::table::Prediction;
 
@@ -135,6 +135,9 @@ pub struct TrainingSummary {
     pub truncated_share: f64,
     /// The epoch (from 1) whose weights were kept, where a best checkpoint was asked for.
     pub best_epoch: Option<u32>,
+    /// What became of generated texts, where train holds some.
+    #[serde(default)]
+    pub augmentation: Option<AugmentationSummary>,
 }
 
 /// Predictions of one model on one split, with every metric.

@@ -8,6 +8,7 @@ pub mod augment;
 pub mod train;
 pub mod evaluate;
 pub mod predict;
+pub mod frozen;
 mod trained_model;
 #[cfg(test)]
 pub(crate) mod test_ctx;

@@ -5,12 +5,14 @@ use std::path::Path;
 use polars::chunked_array::builder::{ListBuilderTrait, ListStringChunkedBuilder};
 use polars::prelude::*;
 
+use super::augmentation::AugmentationTable;
 use super::error::TableError;
 use super::frame::{self, Columns};
 
 /// A labelled data set with its three splits.
 ///
-/// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method`) and `labels.json`.
+/// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method`), `labels.json` and, where train was augmented,
+/// `augmentation.parquet`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
     /// The class names; a label is an index into them. Sorted, so that the order never depends on the rows.
@@ -20,6 +22,8 @@ pub struct DataSet {
     pub dev: Vec<Example>,
     /// Empty where there is none.
     pub test: Vec<Example>,
+    /// What became of the texts that augmentation made; empty where there was none.
+    pub augmentation: AugmentationTable,
 }
 
 /// A labelled text.
@@ -73,6 +77,7 @@ impl DataSet {
             Column::new("method".into(), methods),
         ];
         frame::write_parquet(&file, &mut frame::frame(&file, rows.len(), columns)?)?;
+        self.augmentation.write(folder)?;
         let labels = format!("{:#}\n", serde_json::Value::from(self.labels.clone()));
         Ok(fs_err::write(folder.join(LABELS), labels)?)
     }
@@ -92,7 +97,8 @@ impl DataSet {
         let names = columns.full_strings("label")?;
         let methods = columns.strings("method")?;
         let parents = columns.string_lists("parents")?;
-        let mut data = DataSet { labels, ..DataSet::default() };
+        let augmentation = AugmentationTable::read(folder)?;
+        let mut data = DataSet { labels, augmentation, ..DataSet::default() };
         let rows = splits.into_iter().zip(ids).zip(texts).zip(names).zip(methods).zip(parents);
         for (((((split, id), text), name), method), parents) in rows {
             let label = data
@@ -115,6 +121,7 @@ impl DataSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::augmentation::AugmentationRow;
 
     fn data() -> DataSet {
         let original = |id: &str, text: &str, label| Example {
@@ -136,6 +143,9 @@ mod tests {
             ],
             dev: Vec::new(),
             test: vec![original("row-2", " ", 0)],
+            augmentation: AugmentationTable {
+                rows: vec![AugmentationRow { label: "yes".into(), kept: 1, ..AugmentationRow::default() }],
+            },
         }
     }
 
@@ -149,8 +159,9 @@ mod tests {
             assert_eq!(fs_err::read(one.path().join(file))?, fs_err::read(two.path().join(file))?);
         }
         let empty = DataSet { labels: vec!["a".into()], ..DataSet::default() };
-        empty.write(one.path())?;
-        assert_eq!(DataSet::read(one.path())?, empty);
+        let three = tempfile::tempdir()?;
+        empty.write(three.path())?;
+        assert_eq!(DataSet::read(three.path())?, empty);
         Ok(())
     }
 

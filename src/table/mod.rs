@@ -7,6 +7,7 @@ pub mod normal;
 pub mod predictions;
 pub mod metrics;
 pub mod curves;
+pub mod augmentation;
 pub mod results;
 pub mod tag;
 pub mod format;
@@ -14,6 +15,7 @@ pub mod error;
 mod frame;
 mod guard;
 
+pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};
 pub use curves::Curves;
 pub use dataset::{DataSet, Example};
 pub use error::TableError;

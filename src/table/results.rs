@@ -6,6 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use polars::prelude::*;
 use serde_json::Value;
 
+use super::augmentation::AugmentationSummary;
 use super::error::TableError;
 use super::frame::{self, Columns};
 use crate::base::files::write_atomic;
@@ -49,12 +50,34 @@ pub struct ResultRow {
     pub backend_reason: String,
     /// Such as `cpu` or `cuda:0`.
     pub device: String,
+    /// What became of generated texts; `None` where the model was trained on none.
+    pub augmentation: Option<AugmentationSummary>,
 }
 
 const PARQUET: &str = "results.parquet";
 const CSV: &str = "results.csv";
 const LEADING: [&str; 7] = ["run", "pipeline", "stage", "trial", "seed", "split", "n"];
-const TRAILING: [&str; 5] = ["steps", "seconds", "backend", "backend_reason", "device"];
+const TRAILING: [&str; 9] = [
+    "steps",
+    "seconds",
+    "generated",
+    "accepted_share",
+    "augmentation_loss",
+    "copy_rate",
+    "backend",
+    "backend_reason",
+    "device",
+];
+
+/// A column of figures about generated texts, and how it is read off a row.
+type AugmentationColumn = (&'static str, fn(&AugmentationSummary) -> Option<f64>);
+
+/// The columns about generated texts but their number.
+pub(super) const AUGMENTATION: [AugmentationColumn; 3] = [
+    ("accepted_share", |summary| summary.accepted_share),
+    ("augmentation_loss", |summary| summary.augmentation_loss),
+    ("copy_rate", |summary| summary.copy_rate),
+];
 
 impl ResultTable {
     /// Writes `results.parquet` and `results.csv` into `folder`, each whole or not at all.
@@ -86,6 +109,17 @@ impl ResultTable {
             Err(_) => vec![String::new(); table.height()],
         };
         let devices = columns.full_strings("device")?;
+        // Tables of older versions have none of these.
+        let figures = |name: &str| match table.column(name) {
+            Ok(_) => columns.numbers(name),
+            Err(_) => Ok(vec![None; table.height()]),
+        };
+        let (shares, losses, copies) =
+            (figures("accepted_share")?, figures("augmentation_loss")?, figures("copy_rate")?);
+        let generated = match table.column("generated") {
+            Ok(_) => columns.integers("generated")?,
+            Err(_) => vec![None; table.height()],
+        };
         let mut rows: Vec<ResultRow> = (0..table.height())
             .map(|row| ResultRow {
                 run: runs[row].clone(),
@@ -102,6 +136,12 @@ impl ResultTable {
                 backend: backends[row].clone(),
                 backend_reason: reasons[row].clone(),
                 device: devices[row].clone(),
+                augmentation: generated[row].map(|generated| AugmentationSummary {
+                    generated,
+                    accepted_share: shares[row],
+                    augmentation_loss: losses[row],
+                    copy_rate: copies[row],
+                }),
             })
             .collect();
         for column in table.columns() {
@@ -172,6 +212,12 @@ impl ResultTable {
         }
         columns.push(counts("steps", |row| row.steps));
         columns.push(Column::new("seconds".into(), rows.iter().map(|row| row.seconds).collect::<Vec<f64>>()));
+        let generated = rows.iter().map(|row| row.augmentation.map(|summary| summary.generated));
+        columns.push(Column::new("generated".into(), generated.collect::<Vec<Option<u64>>>()));
+        for (name, of) in AUGMENTATION {
+            let values = rows.iter().map(|row| row.augmentation.and_then(|summary| of(&summary)));
+            columns.push(Column::new(name.into(), values.collect::<Vec<Option<f64>>>()));
+        }
         columns.push(texts("backend", |row| &row.backend));
         columns.push(texts("backend_reason", |row| &row.backend_reason));
         columns.push(texts("device", |row| &row.device));
@@ -235,6 +281,12 @@ mod tests {
             backend: "session".into(),
             backend_reason: "asked for".into(),
             device: "cpu".into(),
+            augmentation: (seed > 1).then_some(AugmentationSummary {
+                generated: 160,
+                accepted_share: Some(0.75),
+                augmentation_loss: None,
+                copy_rate: Some(0.5),
+            }),
         }
     }
 
@@ -275,7 +327,7 @@ mod tests {
             csv.lines().next(),
             Some(
                 "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\
-                 \"f1/a,\"\"b\"\"\",steps,seconds,backend,backend_reason,device"
+                 \"f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,copy_rate,backend,backend_reason,device"
             )
         );
         assert!(csv.contains(",0.30000000000000004,"), "{csv}");

@@ -4,8 +4,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::method::Method;
-use super::random_insertion::RandomInsertion;
-use crate::stages::stage::StageId;
+use super::methods::aeda::Aeda;
+use super::methods::chain::Chain;
+use super::methods::coarse_graining::CoarseGraining;
+use super::methods::command::Command;
+use super::methods::eda::Eda;
+use super::methods::hmm::Hmm;
+use super::methods::markov::Markov;
+use super::methods::masked_lm::MaskedLm;
+use super::methods::mix::Mix;
+use super::methods::random_deletion::RandomDeletion;
+use super::methods::random_insertion::RandomInsertion;
+use super::methods::random_swap::RandomSwap;
+use super::methods::segment_recombination::SegmentRecombination;
+use super::methods::synonym_replacement::SynonymReplacement;
+use super::quality::Keep;
+use crate::stages::stage::{CheckError, StageId};
 
 /// Adds generated texts to train; dev and test pass through untouched.
 ///
@@ -16,30 +30,85 @@ use crate::stages::stage::StageId;
 pub struct Augment {
     /// The stage that gives the data set.
     pub data: StageId,
-    /// The methods; each adds its copies of the original texts.
+    /// The methods; each adds its texts to the original ones.
     pub methods: Vec<MethodConfig>,
+    /// Which generated texts are kept. Left out: all that are new.
+    #[serde(default)]
+    pub keep: Option<Keep>,
 }
 
-/// A method of augmentation with its settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MethodConfig {
-    /// Inserts synonyms of random words at random places (EDA's random insertion).
-    RandomInsertion(RandomInsertion),
+macro_rules! methods {
+    ($($(#[$about:meta])* $variant:ident($kind:ty) = $name:literal,)*) => {
+        /// A method of augmentation with its settings.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        pub enum MethodConfig {
+            $($(#[$about])* #[serde(rename = $name)] $variant($kind),)*
+        }
+
+        impl MethodConfig {
+            /// Returns the method behind the name.
+            pub fn method(&self) -> &dyn Method {
+                match self {
+                    $(MethodConfig::$variant(method) => method,)*
+                }
+            }
+
+            /// Returns the name as the pipeline file has it.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(MethodConfig::$variant(_) => $name,)*
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    /// Replaces random words by synonyms (EDA).
+    SynonymReplacement(SynonymReplacement) = "synonym_replacement",
+    /// Inserts synonyms of random words at random places (EDA).
+    RandomInsertion(RandomInsertion) = "random_insertion",
+    /// Exchanges random words (EDA).
+    RandomSwap(RandomSwap) = "random_swap",
+    /// Deletes each word with a probability (EDA).
+    RandomDeletion(RandomDeletion) = "random_deletion",
+    /// One of the four operations of EDA for each copy, with the paper's rate and copies by the size of train.
+    Eda(Eda) = "eda",
+    /// Inserts punctuation marks at random places (AEDA).
+    Aeda(Aeda) = "aeda",
+    /// Puts segments of several texts of a class together.
+    SegmentRecombination(SegmentRecombination) = "segment_recombination",
+    /// Joins whole texts of a class.
+    CoarseGraining(CoarseGraining) = "coarse_graining",
+    /// Draws new texts from a Markov chain over the words of each class.
+    Markov(Markov) = "markov",
+    /// Draws words or texts from a hidden Markov model of each class.
+    Hmm(Hmm) = "hmm",
+    /// Replaces or inserts words by what a masked language model expects.
+    MaskedLm(MaskedLm) = "masked_lm",
+    /// Lets a program of one's own make the texts, such as a translator there and back.
+    Command(Command) = "command",
+    /// Applies methods one after the other.
+    Chain(Chain) = "chain",
+    /// Makes each copy by one of several methods, drawn by weight.
+    Mix(Mix) = "mix",
 }
 
 impl MethodConfig {
-    /// Returns the method behind the name.
-    pub fn method(&self) -> &dyn Method {
-        match self {
-            MethodConfig::RandomInsertion(method) => method,
-        }
+    /// Checks the settings of a method that stands by itself.
+    pub fn check(&self) -> Vec<CheckError> {
+        let method = self.method();
+        [method.check(), method.amount().check()].concat()
     }
+}
 
-    /// Returns the name as the pipeline file has it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            MethodConfig::RandomInsertion(_) => "random_insertion",
-        }
-    }
+/// Checks methods inside another, in its list `field`.
+pub(super) fn check_inside(methods: &[MethodConfig], field: &str, outer: &str) -> Vec<CheckError> {
+    let check = |(index, config): (usize, &MethodConfig)| {
+        let method = config.method();
+        let errors = [method.check(), method.amount().check_inside(outer)].concat();
+        let at = format!("{field}.{index}.{}", config.name());
+        errors.into_iter().map(move |error| CheckError { field: format!("{at}.{}", error.field), ..error })
+    };
+    methods.iter().enumerate().flat_map(check).collect()
 }

@@ -1,20 +1,34 @@
 //! The contract between a method of augmentation and the stage that runs it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::base::report::Report;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 use crate::table::Example;
 
 /// A way of making texts out of the texts of train.
-pub trait Method {
-    /// Returns how many copies of each original are asked for.
-    fn copies(&self) -> usize;
+pub trait Method: Sync {
+    /// Returns how many texts are asked for.
+    fn amount(&self) -> Amount;
 
-    /// Checks the settings; a field is named by its key below the method.
+    /// Returns how many copies of each original are made where the settings name no number.
+    fn default_copies(&self, originals: usize) -> usize {
+        let _ = originals;
+        1
+    }
+
+    /// Checks the method's own settings; a field is named by its key below the method.
     fn check(&self) -> Vec<CheckError>;
+
+    /// Says whether ONNX Runtime can change the texts.
+    fn uses_runtime(&self) -> bool {
+        false
+    }
 
     /// Lists what the texts depend on besides the settings and train; see [`crate::stages::Stage::externals`].
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
@@ -23,20 +37,168 @@ pub trait Method {
     }
 
     /// Learns what the method needs from the original texts of train, and from nothing else of the data set.
-    fn fit(&self, ctx: &dyn Ctx, train: &[&Example]) -> Result<Box<dyn Generator>, StageError>;
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError>;
+}
+
+/// How many texts a method makes, and from which seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    pub copies: Option<usize>,
+    pub to: Option<usize>,
+    pub seed: Option<u64>,
+}
+
+impl Amount {
+    /// Checks the amount of a method that stands by itself.
+    pub fn check(self) -> Vec<CheckError> {
+        let zero = |field: &str, value: Option<usize>| {
+            (value == Some(0)).then(|| {
+                CheckError::new(field, format!("`{field}` is 0; expected at least 1"))
+                    .hint("remove the method to generate nothing")
+            })
+        };
+        let both = (self.copies.is_some() && self.to.is_some()).then(|| {
+            CheckError::new("to", "`to` and `copies` both say how many texts to make")
+                .hint("leave one of them out")
+        });
+        zero("copies", self.copies).into_iter().chain(zero("to", self.to)).chain(both).collect()
+    }
+
+    /// Checks the amount of a method inside another, which says how many texts there are.
+    pub fn check_inside(self, outer: &str) -> Vec<CheckError> {
+        let said =
+            [("copies", self.copies.is_some()), ("to", self.to.is_some()), ("seed", self.seed.is_some())];
+        let said = said.into_iter().filter(|(_, said)| *said);
+        said.map(|(field, _)| {
+            CheckError::new(field, format!("`{field}` stands inside `{outer}`, which decides it for all"))
+                .hint(format!("give it to `{outer}`"))
+        })
+        .collect()
+    }
+}
+
+/// Declares the settings of a method: its own and those that every method takes.
+macro_rules! settings {
+    (
+        $(#[$about:meta])*
+        pub struct $name:ident {
+            $($(#[$field_about:meta])* pub $field:ident: $kind:ty,)*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_about])* pub $field: $kind,)*
+            /// How many texts to make of each original. Left out: 1, unless the method says otherwise or `to` is given.
+            #[serde(default)]
+            pub copies: Option<usize>,
+            /// How many texts each class shall have in train, originals included: smaller classes are filled up, larger ones left as they are. In place of `copies`.
+            #[serde(default)]
+            pub to: Option<usize>,
+            /// The seed of this method's random streams. Left out: the run's.
+            #[serde(default)]
+            pub seed: Option<u64>,
+        }
+
+        impl $name {
+            fn said_amount(&self) -> $crate::stages::augment::method::Amount {
+                $crate::stages::augment::method::Amount { copies: self.copies, to: self.to, seed: self.seed }
+            }
+        }
+    };
+}
+pub(super) use settings;
+
+/// Checks a share of words.
+pub(super) fn check_rate(field: &str, value: f64, hint: &str) -> Vec<CheckError> {
+    if value > 0.0 && value <= 1.0 {
+        return Vec::new();
+    }
+    let message = format!("`{field}` is {value}; expected a share above 0 and at most 1");
+    vec![CheckError::new(field, message).hint(hint)]
+}
+
+/// n = max(1, ⌊rate·l⌋), the number of changes to a text of l words (EDA, section 2).
+pub(super) fn changes(rate: f64, words: usize) -> usize {
+    ((rate * words as f64) as usize).max(1)
+}
+
+/// The original texts of train, which is all that a method sees.
+pub struct Originals<'a> {
+    /// The class names; a label is an index into them.
+    pub labels: &'a [String],
+    pub examples: Vec<&'a Example>,
+}
+
+impl<'a> Originals<'a> {
+    /// Returns the texts of each class, in their order.
+    pub fn by_class(&self) -> BTreeMap<usize, Vec<&'a Example>> {
+        let mut classes: BTreeMap<usize, Vec<&'a Example>> = BTreeMap::new();
+        for example in &self.examples {
+            classes.entry(example.label).or_default().push(example);
+        }
+        classes
+    }
+}
+
+/// A text that is asked for.
+pub struct Request<'a> {
+    /// The original that it is made of, or whose class it is of.
+    pub original: &'a Example,
+    /// What there is so far: the original's text, or what the method before in a chain made.
+    pub text: Cow<'a, str>,
+    /// The number of the copy, from 1.
+    pub copy: usize,
+    /// Everything random comes from here; it belongs to this original and copy alone.
+    pub random: ChaCha8Rng,
 }
 
 /// A method that has seen train.
 pub trait Generator: Sync {
-    /// Makes one text out of an original, or `None` where the method cannot change it. Everything random comes from `random`,
-    /// which belongs to this original and copy alone.
-    fn generate(&self, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated>;
+    /// Makes the texts that are asked for, in their order; `None` where the method cannot.
+    fn generate(
+        &self,
+        ctx: &dyn Ctx,
+        requests: &mut [&mut Request<'_>],
+    ) -> Result<Vec<Option<Generated>>, StageError>;
+}
+
+/// A method that makes one text after another, each from its request alone.
+pub trait OneByOne: Sync {
+    /// Makes one text out of `text`, or `None` where there is nothing to change.
+    fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated>;
+}
+
+/// How often a text is drawn that comes out as it was, before it is given up: random deletion often deletes nothing.
+const DRAWS: usize = 10;
+
+impl<T: OneByOne> Generator for T {
+    fn generate(
+        &self,
+        _: &dyn Ctx,
+        requests: &mut [&mut Request<'_>],
+    ) -> Result<Vec<Option<Generated>>, StageError> {
+        let draw = |request: &mut &mut Request<'_>| {
+            let mut draws =
+                (0..DRAWS).map(|_| self.one(&request.text, request.original, &mut request.random));
+            draws.find(|made| made.as_ref().is_none_or(|made| made.text != request.text)).flatten()
+        };
+        Ok(requests.par_iter_mut().with_min_len(64).map(draw).collect())
+    }
 }
 
 /// A generated text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generated {
     pub text: String,
-    /// The ids of the originals that it was made from besides the one that was given.
-    pub other_parents: Vec<String>,
+    /// The ids of the originals that it was made from. Empty: from the request's original alone.
+    pub parents: Vec<String>,
+}
+
+impl Generated {
+    /// A text made from the request's original alone.
+    pub fn of(text: String) -> Generated {
+        Generated { text, parents: Vec::new() }
+    }
 }

@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use super::config::Augment;
-use super::growth::Growth;
+use super::growth::{Entry, Growth};
+use super::quality::{Filter, Keep};
 use crate::base::report::{Progress, Report};
 use crate::stages::artifact::Artifact;
-use crate::stages::stage::{
-    CheckError, Ctx, External, Fact, Inputs, Interrupted, Kind, Port, Stage, StageError,
-};
+use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
+use crate::table::{AugmentationRow, AugmentationSummary};
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
-        2
+        3
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -28,11 +28,12 @@ impl Stage for Augment {
             );
         }
         for (index, config) in self.methods.iter().enumerate() {
-            errors.extend(config.method().check().into_iter().map(|error| CheckError {
+            errors.extend(config.check().into_iter().map(|error| CheckError {
                 field: format!("methods.{index}.{}.{}", config.name(), error.field),
                 ..error
             }));
         }
+        errors.extend(self.keep.iter().flat_map(Keep::check));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -52,6 +53,9 @@ impl Stage for Augment {
         for config in &self.methods {
             externals.extend(config.method().externals(folder, fetch)?);
         }
+        if let Some(keep) = &self.keep {
+            externals.extend(keep.externals(folder, fetch)?);
+        }
         Ok(externals)
     }
 
@@ -60,46 +64,75 @@ impl Stage for Augment {
     }
 
     fn uses_runtime(&self) -> bool {
-        false
+        self.keep.is_some() || self.methods.iter().any(|config| config.method().uses_runtime())
     }
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         let original = inputs.data("data");
-        let mut growth = Growth::of(original, ctx.seed());
-        let mut made = Vec::new();
-        for config in &self.methods {
-            if ctx.interrupted() {
-                return Err(Box::new(Interrupted));
-            }
-            let method = config.method();
+        let mut growth = Growth::of(original, ctx.seed())?;
+        let mut filter = match &self.keep {
+            Some(keep) => Some(Filter::fit(ctx, keep, growth.originals())?),
+            None => None,
+        };
+        let mut data = original.clone();
+        let pass = data.augmentation.rows.iter().map(|row| row.pass).max().unwrap_or(0) + 1;
+        for (index, config) in self.methods.iter().enumerate() {
             let settings = serde_json::to_string(config)
                 .map_err(|error| CheckError::new("methods", error.to_string()))?;
-            let generator = method.fit(ctx, growth.originals())?;
-            made.extend(growth.grow(config.name(), &settings, method.copies(), &*generator));
             ctx.progress(&Progress {
                 activity: "augmenting",
-                done: made.len() as u64,
-                total: None,
-                unit: "texts",
+                done: index as u64,
+                total: Some(self.methods.len() as u64),
+                unit: "methods",
                 detail: config.name(),
             });
+            let generator = config.method().fit(ctx, growth.originals())?;
+            let entry = Entry { config, settings: &settings, generator: &*generator };
+            let mut grown = growth.grow(ctx, &entry, filter.as_mut())?;
+            for row in &mut grown.rows {
+                (row.pass, row.entry) = (pass, index as u64 + 1);
+            }
+            report(ctx, config.name(), &grown.rows);
+            data.train.extend(grown.made);
+            data.augmentation.rows.extend(grown.rows);
         }
-        ctx.note(&format!("{} texts made from {}", made.len(), growth.originals().len()));
-        if growth.leaks() > 0 {
-            ctx.note(&format!("made texts dropped because dev or test has them: {}", growth.leaks()));
-        }
-        if growth.repeats() > 0 {
-            ctx.note(&format!("made texts dropped because train has them: {}", growth.repeats()));
-        }
-        if growth.unchanged() > 0 {
-            ctx.warn(&format!(
-                "texts that could not be made, because the method found nothing to change: {}",
-                growth.unchanged()
-            ));
-        }
-        let mut data = original.clone();
-        data.train.extend(made);
         Ok(Artifact::Data(data))
+    }
+}
+
+/// Says what became of a method's texts.
+fn report(ctx: &dyn Ctx, name: &str, rows: &[AugmentationRow]) {
+    let sum = |of: fn(&AugmentationRow) -> u64| rows.iter().map(of).sum::<u64>();
+    let (asked, kept) = (sum(|row| row.asked), sum(|row| row.kept));
+    let summary = AugmentationSummary::of(rows);
+    let mut line = format!("{name}: {kept} of {asked} texts added");
+    for (what, value) in [
+        ("accepted share", summary.accepted_share),
+        ("augmentation loss", summary.augmentation_loss),
+        ("copy rate", summary.copy_rate),
+    ] {
+        if let Some(value) = value {
+            line.push_str(&format!(", {what} {value:.2}"));
+        }
+    }
+    ctx.note(&line);
+    let dropped = [
+        ("in dev or test", sum(|row| row.leaks)),
+        ("in train", sum(|row| row.repeats)),
+        ("too far", sum(|row| row.too_far)),
+        ("nearer to another class", sum(|row| row.astray)),
+    ];
+    let dropped: Vec<String> = dropped
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(why, count)| format!("{count} {why}"))
+        .collect();
+    if !dropped.is_empty() {
+        ctx.note(&format!("{name}: dropped {}", dropped.join(", ")));
+    }
+    let unchanged = sum(|row| row.unchanged);
+    if unchanged > 0 {
+        ctx.warn(&format!("{name}: {unchanged} texts could not be made, because it found nothing to change"));
     }
 }
 

@@ -1,8 +1,12 @@
 //! A text as words that can be moved without losing its spaces and punctuation.
 
-use std::fmt;
+use std::borrow::Cow;
 
-/// A text cut at its whitespace. Written out unchanged it gives the text back.
+use unicode_normalization::char::is_combining_mark;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// A text cut into words: at its whitespace, and between the signs of Chinese and Japanese, which write none. Written out unchanged it gives
+/// the text back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words<'a> {
     words: Vec<Word<'a>>,
@@ -10,18 +14,22 @@ pub struct Words<'a> {
     end: &'a str,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Word<'a> {
     /// The whitespace before the word.
     gap: &'a str,
-    /// The word with its punctuation.
-    text: &'a str,
+    /// The punctuation before it.
+    before: &'a str,
+    /// The word without the punctuation around it; a word of punctuation alone stands here whole.
+    bare: Cow<'a, str>,
+    /// The punctuation after it.
+    after: &'a str,
 }
 
 impl<'a> Words<'a> {
     /// Cuts a text.
     pub fn of(text: &'a str) -> Words<'a> {
-        let mut words = Vec::new();
+        let mut words = Vec::with_capacity(text.len() / 5 + 1);
         let mut rest = text;
         loop {
             let start = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
@@ -29,8 +37,12 @@ impl<'a> Words<'a> {
             if after.is_empty() {
                 return Words { words, end: gap };
             }
-            let (text, after) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
-            words.push(Word { gap, text });
+            let (token, after) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
+            if token.chars().any(is_unspaced) {
+                cut_unspaced(gap, token, &mut words);
+            } else {
+                words.push(Word::of(gap, token));
+            }
             rest = after;
         }
     }
@@ -45,31 +57,163 @@ impl<'a> Words<'a> {
         self.words.is_empty()
     }
 
-    /// Returns the words without the punctuation around them; one of punctuation alone is empty.
-    pub fn bare(&self) -> impl Iterator<Item = &'a str> {
-        self.words.iter().map(|word| word.text.trim_matches(|c: char| !c.is_alphanumeric()))
+    /// Returns the words without the punctuation around them.
+    pub fn bare(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(|word| word.bare.as_ref())
+    }
+
+    /// Returns the words that say something, in lower case, by their place: those with a letter or digit that `is_stop_word` does not know.
+    pub fn content(&self, is_stop_word: impl Fn(&str) -> bool) -> Vec<(usize, String)> {
+        let lower = self.bare().map(str::to_lowercase).enumerate();
+        lower.filter(|(_, word)| word.chars().any(char::is_alphanumeric) && !is_stop_word(word)).collect()
+    }
+
+    /// Returns the words as they stand, with their punctuation. [`join`] makes a text of them.
+    pub fn surfaces(&self) -> impl Iterator<Item = String> {
+        self.words.iter().map(|word| [word.before, &word.bare, word.after].concat())
+    }
+
+    /// Cuts the text into pieces of `size` words, the last one perhaps shorter, without the space around them.
+    pub fn pieces(&self, size: usize) -> Vec<String> {
+        let piece = |words: &[Word<'a>]| Words { words: words.to_vec(), end: "" }.text().trim().to_owned();
+        self.words.chunks(size.max(1)).map(piece).collect()
     }
 
     /// Inserts a word before the one at `place`, or after all for the number of words.
-    pub fn insert(&mut self, place: usize, word: &'a str) {
+    pub fn insert(&mut self, place: usize, bare: Cow<'a, str>) {
         let alone = self.words.is_empty();
+        let unspaced = |word: &str, at: fn(&str) -> Option<char>| at(word).is_some_and(is_unspaced);
+        let first = |word: &str| word.chars().next();
+        let last = |word: &str| word.chars().next_back();
         let gap = match self.words.get_mut(place) {
             // The newcomer takes the space before its place, so that a text's first word stays at its start.
-            Some(next) => std::mem::replace(&mut next.gap, " "),
+            Some(next) => {
+                let joined = unspaced(&bare, last) || unspaced(&next.bare, first);
+                std::mem::replace(&mut next.gap, if joined { "" } else { " " })
+            }
             None if alone => "",
-            None => " ",
+            None => {
+                let joined = unspaced(&bare, first)
+                    || self.words.last().is_some_and(|word| unspaced(&word.bare, last));
+                if joined { "" } else { " " }
+            }
         };
-        self.words.insert(place.min(self.words.len()), Word { gap, text: word });
+        self.words.insert(place.min(self.words.len()), Word { gap, before: "", bare, after: "" });
+    }
+
+    /// Puts another word in the place of one, with its capitals: `Card,` becomes `Ticket,`.
+    pub fn replace(&mut self, place: usize, word: &str) {
+        if let Some(found) = self.words.get_mut(place) {
+            found.bare = Cow::Owned(with_capitals_of(&found.bare, word));
+        }
+    }
+
+    /// Puts a word in the place of one as it is.
+    pub fn put(&mut self, place: usize, word: &'a str) {
+        if let Some(found) = self.words.get_mut(place) {
+            found.bare = Cow::Borrowed(word);
+        }
+    }
+
+    /// Exchanges two words; spaces and punctuation stay where they are.
+    pub fn swap(&mut self, one: usize, other: usize) {
+        let (low, high) = (one.min(other), one.max(other));
+        if low < high && high < self.words.len() {
+            let (left, right) = self.words.split_at_mut(high);
+            std::mem::swap(&mut left[low].bare, &mut right[0].bare);
+        }
+    }
+
+    /// Keeps the words at the places that `keep` says, with their punctuation.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let start = self.words.first().map_or("", |word| word.gap);
+        let mut place = 0;
+        self.words.retain(|_| {
+            place += 1;
+            keep(place - 1)
+        });
+        if let Some(first) = self.words.first_mut() {
+            first.gap = start;
+        }
+    }
+
+    /// Writes the text out.
+    pub fn text(&self) -> String {
+        let size = |word: &Word<'_>| word.gap.len() + word.before.len() + word.bare.len() + word.after.len();
+        let mut text = String::with_capacity(self.words.iter().map(size).sum::<usize>() + self.end.len());
+        for word in &self.words {
+            for part in [word.gap, word.before, &word.bare, word.after] {
+                text.push_str(part);
+            }
+        }
+        text.push_str(self.end);
+        text
     }
 }
 
-impl fmt::Display for Words<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for word in &self.words {
-            f.write_str(word.gap)?;
-            f.write_str(word.text)?;
+impl<'a> Word<'a> {
+    fn of(gap: &'a str, token: &'a str) -> Word<'a> {
+        // A combining mark belongs to the letter before it.
+        let Some(start) = token.find(char::is_alphanumeric) else {
+            return Word { gap, before: "", bare: Cow::Borrowed(token), after: "" };
+        };
+        let in_word = |c: char| c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c));
+        let end = token.char_indices().rev().find(|(_, c)| in_word(*c));
+        let end = end.map_or(token.len(), |(at, c)| at + c.len_utf8());
+        let bare = Cow::Borrowed(&token[start..end]);
+        Word { gap, before: &token[..start], bare, after: &token[end..] }
+    }
+}
+
+/// Says whether a sign is of a script that puts no spaces between words and whose signs are words or syllables: Chinese and Japanese.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3041}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
+        | '\u{FF66}'..='\u{FF9D}' | '\u{20000}'..='\u{3FFFF}')
+}
+
+/// Joins words or pieces of text: with one space between them, or none beside Chinese and Japanese signs.
+pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let unspaced = |c: char| is_unspaced(c) || matches!(c, '\u{3000}'..='\u{303F}' | '\u{FF00}'..='\u{FFEF}');
+    let mut text = String::new();
+    for part in parts {
+        let joined =
+            text.chars().next_back().is_none_or(unspaced) || part.chars().next().is_none_or(unspaced);
+        if !joined {
+            text.push(' ');
         }
-        f.write_str(self.end)
+        text.push_str(part);
+    }
+    text
+}
+
+/// Cuts a token of such a script at Unicode's word boundaries (UAX 29); punctuation stays with the word before it, or the first word.
+fn cut_unspaced<'a>(gap: &'a str, token: &'a str, words: &mut Vec<Word<'a>>) {
+    let mut starts: Vec<usize> = token
+        .split_word_bound_indices()
+        .filter(|(_, part)| part.chars().any(char::is_alphanumeric))
+        .map(|(at, _)| at)
+        .collect();
+    if let Some(first) = starts.first_mut() {
+        *first = 0;
+    }
+    for (index, &start) in starts.iter().enumerate() {
+        let end = starts.get(index + 1).copied().unwrap_or(token.len());
+        words.push(Word::of(if index == 0 { gap } else { "" }, &token[start..end]));
+    }
+}
+
+/// Writes a word with the capitals of another: all of them, the first, or its own.
+fn with_capitals_of(pattern: &str, word: &str) -> String {
+    let mut letters = pattern.chars().filter(|c| c.is_alphabetic());
+    let first_is_upper = letters.next().is_some_and(char::is_uppercase);
+    let rest: Vec<char> = letters.collect();
+    if first_is_upper && !rest.is_empty() && rest.iter().all(|c| c.is_uppercase()) {
+        return word.to_uppercase();
+    }
+    let mut chars = word.chars();
+    match chars.next() {
+        Some(first) if first_is_upper => first.to_uppercase().chain(chars).collect(),
+        _ => word.to_owned(),
     }
 }
 
@@ -79,26 +223,106 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn insertions_keep_spaces_and_punctuation() {
-        let mut words = Words::of("  Where's my\n(new) card? ");
+    fn edits_keep_spaces_and_punctuation() {
+        let text = "  Where's my\n(new) card? ";
+        let mut words = Words::of(text);
         assert_eq!(words.bare().collect::<Vec<_>>(), ["Where's", "my", "new", "card"]);
-        words.insert(0, "a");
-        words.insert(3, "b");
-        words.insert(6, "c");
-        assert_eq!(words.to_string(), "  a Where's my\nb (new) card? c ");
+        words.swap(0, 3);
+        assert_eq!(words.text(), "  card my\n(new) Where's? ");
+        words.replace(3, "pass");
+        words.retain(|place| place > 0);
+        assert_eq!(words.text(), "  my\n(new) Pass? ");
+        words.insert(0, "a".into());
+        words.insert(3, "b".into());
+        words.insert(5, "c".into());
+        assert_eq!(words.text(), "  a my\n(new) b Pass? c ");
         let mut none = Words::of(" ");
         assert!(none.is_empty());
-        none.insert(0, "a");
-        assert_eq!(none.to_string(), "a ");
+        none.insert(0, "a".into());
+        assert_eq!(none.text(), "a ");
+    }
+
+    #[test]
+    fn chinese_and_japanese_are_cut_between_signs() {
+        let mut words = Words::of("我的卡，在 ATM里。カード!");
+        assert_eq!(words.bare().collect::<Vec<_>>(), ["我", "的", "卡", "在", "ATM", "里", "カード"]);
+        words.swap(0, 2);
+        words.insert(1, "新".into());
+        words.insert(8, "卡".into());
+        assert_eq!(words.text(), "卡新的我，在 ATM里。カード!卡");
+        assert_eq!(Words::of("、。").len(), 1, "punctuation alone is one word, as elsewhere");
+    }
+
+    #[test]
+    fn pieces_and_words_join_as_their_script_does() {
+        assert_eq!(Words::of(" a b,\nc  d e ").pieces(2), ["a b,", "c  d", "e"]);
+        assert_eq!(join(["a", "b,", "c"]), "a b, c");
+        assert_eq!(join(["我的", "卡。", "ATM", "里"]), "我的卡。ATM里");
+    }
+
+    #[test]
+    fn letters_keep_their_marks() {
+        let mut words = Words::of("cafe\u{301}, हिन्दी! שלום. 👍🏽 ok");
+        assert_eq!(words.bare().collect::<Vec<_>>(), ["cafe\u{301}", "हिन्दी", "שלום", "👍🏽", "ok"]);
+        words.swap(0, 3);
+        assert_eq!(words.text(), "👍🏽, हिन्दी! שלום. cafe\u{301} ok");
+    }
+
+    #[test]
+    fn capitals_are_kept() {
+        let cases = [
+            ("Card", "ticket", "Ticket"),
+            ("CARD", "ticket", "TICKET"),
+            ("card", "Berlin", "Berlin"),
+            ("A", "an", "An"),
+        ];
+        for (pattern, word, expected) in cases {
+            assert_eq!(with_capitals_of(pattern, word), expected);
+        }
+    }
+
+    #[test]
+    fn content_is_told_from_grammar() {
+        let words = Words::of("The card - (The card!) £5");
+        let content = words.content(|word| word == "the");
+        let content: Vec<(usize, &str)> =
+            content.iter().map(|(place, word)| (*place, word.as_str())).collect();
+        assert_eq!(content, [(1, "card"), (4, "card"), (5, "5")]);
     }
 
     proptest! {
         #[test]
         fn written_out_unchanged_they_are_the_text(text in any::<String>()) {
             let words = Words::of(&text);
-            prop_assert_eq!(words.to_string(), text.as_str());
-            prop_assert_eq!(words.len(), text.split_whitespace().count());
-            prop_assert_eq!(words.bare().count(), words.len());
+            prop_assert_eq!(words.text(), text.as_str());
+            prop_assert!(words.len() >= text.split_whitespace().count());
+            let surfaces: Vec<String> = words.surfaces().collect();
+            let without_space = |text: &str| text.split_whitespace().collect::<String>();
+            prop_assert_eq!(surfaces.concat(), without_space(&text));
+            prop_assert_eq!(without_space(&join(surfaces.iter().map(String::as_str))), without_space(&text));
+            prop_assert_eq!(without_space(&words.pieces(3).concat()), without_space(&text));
+        }
+
+        #[test]
+        fn swaps_and_removals_keep_letters_whole(text in "(\\PC|e\u{301}|卡|👍🏽| ){0,40}", one: usize, other: usize) {
+            let mut words = Words::of(&text);
+            prop_assume!(words.len() > 1);
+            let (one, other) = (one % words.len(), other % words.len());
+            let sorted = |text: &str| {
+                let mut signs: Vec<char> = text.chars().collect();
+                signs.sort_unstable();
+                signs
+            };
+            words.swap(one, other);
+            prop_assert_eq!(sorted(&words.text()), sorted(&text));
+            words.swap(one, other);
+            prop_assert_eq!(words.text(), text.as_str());
+            let marks = text.matches("e\u{301}").count();
+            words.swap(one, other);
+            let marks_after = words.text().matches("e\u{301}").count();
+            prop_assert!(marks_after >= marks);
+            words.retain(|place| place != one);
+            prop_assert!(!words.text().trim().is_empty());
         }
     }
 }

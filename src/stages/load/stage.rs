@@ -172,6 +172,7 @@ impl Load {
             dev: examples("dev", &of("dev"), &labels)?,
             test: examples("test", &of("test"), &labels)?,
             labels,
+            ..DataSet::default()
         })
     }
 

@@ -14,7 +14,7 @@ use crate::model::{Dropout, Pretrained, Weights, init, resolve};
 use crate::stages::artifact::{Artifact, Network, TrainedModel, TrainingSummary};
 use crate::stages::predict::{longest, tokenize};
 use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
-use crate::table::{DataSet, Example};
+use crate::table::{AugmentationSummary, DataSet, Example};
 use crate::text::TokenizedText;
 
 /// Data or a model that this training cannot be done with.
@@ -47,7 +47,7 @@ pub enum TrainError {
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        3
+        4
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -106,6 +106,8 @@ impl Stage for Train {
             parameters,
             truncated_share,
             best_epoch: fitted.best_epoch,
+            augmentation: (!data.augmentation.rows.is_empty())
+                .then(|| AugmentationSummary::of(&data.augmentation.rows)),
         };
         Ok(Artifact::Model(TrainedModel {
             network,

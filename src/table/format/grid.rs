@@ -3,7 +3,11 @@
 use indexmap::IndexMap;
 
 use super::options::{FormatError, Options, sort_value};
-use crate::table::results::{ResultRow, ResultTable, display_param};
+use crate::table::augmentation::AugmentationSummary;
+use crate::table::results::{AUGMENTATION, ResultRow, ResultTable, display_param};
+
+/// The figures about generated texts that people see beside the metrics.
+const SHOWN_OF_AUGMENTATION: [&str; 2] = ["accepted_share", "augmentation_loss"];
 
 /// Cells as text, with a summary row under each group of several seeds.
 pub(super) struct Grid {
@@ -40,6 +44,13 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
         .into_iter()
         .filter(|name| differs(&|row| row.params.get(name).map(ToString::to_string)))
         .collect();
+    let augmentation: Vec<_> = AUGMENTATION
+        .into_iter()
+        .filter(|(name, of)| {
+            SHOWN_OF_AUGMENTATION.contains(name)
+                && table.rows.iter().any(|row| row.augmentation.as_ref().and_then(of).is_some())
+        })
+        .collect();
     let summarised = groups.iter().any(|group| group.rows.len() > 1);
 
     let mut headers = Vec::new();
@@ -60,17 +71,31 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
     column("split", false);
     column("n", true);
     metrics.iter().for_each(|name| column(name, true));
+    augmentation.iter().for_each(|(name, _)| column(name, true));
     column("steps", true);
     column("seconds", true);
 
-    let spare = ["seconds", "steps", "n", "split"];
+    let spare = ["seconds", "steps", "n", "split", "accepted_share", "augmentation_loss"];
     let spare = spare.iter().filter_map(|name| headers.iter().rposition(|header| header == name)).collect();
 
     let precision = options.precision.unwrap_or(4);
     let mut rows = Vec::new();
     for group in &groups {
         let Some(first) = group.rows.first() else { continue };
-        let cells = |seed: String, metric: &dyn Fn(&str) -> String, steps: String, seconds: String| {
+        let about_made = |rows: &[&ResultRow]| -> Vec<String> {
+            let figure = |of: fn(&AugmentationSummary) -> Option<f64>| {
+                let values: Vec<f64> = rows.iter().filter_map(|row| of(row.augmentation.as_ref()?)).collect();
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                // A mean over some of the seeds would say something else than the row.
+                if values.len() == rows.len() { format!("{mean:.2}") } else { String::new() }
+            };
+            augmentation.iter().map(|(_, of)| figure(*of)).collect()
+        };
+        let cells = |seed: String,
+                     metric: &dyn Fn(&str) -> String,
+                     made: Vec<String>,
+                     steps: String,
+                     seconds: String| {
             let mut cells = Vec::new();
             if with_run {
                 cells.push(first.run.clone());
@@ -82,6 +107,7 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             cells.extend(params.iter().map(|p| first.params.get(p).map(display_param).unwrap_or_default()));
             cells.extend([seed, first.split.clone(), first.n.to_string()]);
             cells.extend(metrics.iter().map(|name| metric(name)));
+            cells.extend(made);
             cells.extend([steps, seconds]);
             cells
         };
@@ -90,7 +116,14 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
                 Some(value) => format!("{value:.precision$}"),
                 None => String::new(),
             };
-            rows.push(cells(row.seed.to_string(), &metric, row.steps.to_string(), seconds(row.seconds)));
+            let made = about_made(&[row]);
+            rows.push(cells(
+                row.seed.to_string(),
+                &metric,
+                made,
+                row.steps.to_string(),
+                seconds(row.seconds),
+            ));
         }
         if group.rows.len() > 1 {
             let metric = |name: &str| {
@@ -108,7 +141,7 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             let steps = group.rows.iter().map(|row| row.steps as f64).sum::<f64>() / count;
             let time = group.rows.iter().map(|row| row.seconds).sum::<f64>() / count;
             let title = format!("mean ± sd ({} seeds)", group.rows.len());
-            rows.push(cells(title, &metric, format!("{steps:.0}"), seconds(time)));
+            rows.push(cells(title, &metric, about_made(&group.rows), format!("{steps:.0}"), seconds(time)));
         }
     }
     Ok(Grid { headers, numeric, spare, rows })

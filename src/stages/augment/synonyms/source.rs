@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::embeddings::EmbeddingSynonyms;
+use super::openoffice;
 use super::thesaurus::Thesaurus;
+use super::wordnet;
 use crate::base::report::Report;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
@@ -17,6 +19,12 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError};
 pub enum Synonyms {
     /// The words whose embeddings in a pretrained encoder are nearest.
     Embeddings(EmbeddingSynonyms),
+    /// WordNet: the folder (relative to this file) of its files, `index.noun`, `data.noun`, `noun.exc` and so on. Debian's package `wordnet-base` puts them into
+    /// /usr/share/wordnet.
+    Wordnet(String),
+    /// A thesaurus of OpenOffice or LibreOffice: its `.dat` file (relative to this file). Debian's packages are called `mythes-…` and put them into
+    /// /usr/share/mythes.
+    Openoffice(String),
 }
 
 impl Default for Synonyms {
@@ -30,6 +38,7 @@ impl Synonyms {
     pub fn check(&self) -> Vec<CheckError> {
         match self {
             Synonyms::Embeddings(embeddings) => embeddings.check(),
+            Synonyms::Wordnet(_) | Synonyms::Openoffice(_) => Vec::new(),
         }
     }
 
@@ -37,6 +46,8 @@ impl Synonyms {
     pub fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         match self {
             Synonyms::Embeddings(embeddings) => embeddings.externals(folder, fetch),
+            Synonyms::Wordnet(name) => wordnet::externals(folder, name),
+            Synonyms::Openoffice(name) => openoffice::externals(folder, name),
         }
     }
 
@@ -44,6 +55,8 @@ impl Synonyms {
     pub fn thesaurus(&self, ctx: &dyn Ctx, words: &BTreeSet<String>) -> Result<Thesaurus, StageError> {
         match self {
             Synonyms::Embeddings(embeddings) => embeddings.thesaurus(ctx, words),
+            Synonyms::Wordnet(name) => Ok(wordnet::thesaurus(ctx.folder(), name, words)?),
+            Synonyms::Openoffice(name) => Ok(openoffice::thesaurus(ctx.folder(), name, words)?),
         }
     }
 }

@@ -1,0 +1,125 @@
+//! Coarse-graining.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::stages::augment::method::{Amount, Generated, Generator, Method, OneByOne, Originals, settings};
+use crate::stages::augment::words::{Words, join};
+use crate::stages::stage::{CheckError, Ctx, StageError};
+use crate::table::Example;
+
+settings! {
+    /// Joins whole texts of a class.
+    ///
+    /// A copy is the original with others of its class behind it, in random order and as many as are drawn: at least one, at most what
+    /// `max_words` has room for.
+    pub struct CoarseGraining {
+        /// The longest text to make, in words.
+        #[serde(default = "default_max_words")]
+        pub max_words: usize,
+    }
+}
+
+fn default_max_words() -> usize {
+    64
+}
+
+impl Method for CoarseGraining {
+    fn amount(&self) -> Amount {
+        self.said_amount()
+    }
+
+    fn check(&self) -> Vec<CheckError> {
+        let small = CheckError::new("max_words", "expected room for at least two words");
+        if self.max_words < 2 { vec![small] } else { Vec::new() }
+    }
+
+    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+        Ok(Box::new(Joiner::new(self.max_words, train)))
+    }
+}
+
+/// A text of a class with its length in words.
+struct Text {
+    id: String,
+    text: String,
+    words: usize,
+}
+
+/// The texts of every class.
+struct Joiner {
+    classes: BTreeMap<usize, Vec<Text>>,
+    max_words: usize,
+}
+
+impl Joiner {
+    fn new(max_words: usize, train: &Originals<'_>) -> Joiner {
+        let text = |example: &&Example| {
+            let text = example.text.trim().to_owned();
+            Text { id: example.id.clone(), words: Words::of(&text).len(), text }
+        };
+        let classes = train.by_class().into_iter();
+        let classes = classes.map(|(class, texts)| (class, texts.iter().map(text).collect())).collect();
+        Joiner { classes, max_words }
+    }
+}
+
+impl OneByOne for Joiner {
+    fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
+        let mut others: Vec<&Text> = self
+            .classes
+            .get(&original.label)?
+            .iter()
+            .filter(|other| other.id != original.id && other.words > 0)
+            .collect();
+        others.shuffle(random);
+        let mut room = self.max_words.checked_sub(Words::of(text).len())?;
+        others.retain(|other| {
+            let fits = other.words <= room;
+            room -= if fits { other.words } else { 0 };
+            fits
+        });
+        if others.is_empty() {
+            return None;
+        }
+        others.truncate(random.random_range(1..=others.len()));
+        let text = join(std::iter::once(text.trim()).chain(others.iter().map(|other| other.text.as_str())));
+        let parents =
+            std::iter::once(&original.id).chain(others.iter().map(|other| &other.id)).cloned().collect();
+        Some(Generated { text, parents })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seed::stream;
+    use crate::stages::augment::methods::testing::{examples, originals};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn whole_texts_of_the_class_are_joined_up_to_the_limit() {
+        let examples = examples(&[
+            ("a a", 0),
+            (" b b b ", 0),
+            ("c", 0),
+            ("x", 1),
+            ("y", 1),
+            ("a very long one", 2),
+            ("z", 2),
+        ]);
+        let labels = ["p", "q", "r"].map(str::to_owned);
+        let joiner = Joiner::new(4, &originals(&labels, &examples));
+        let made = |row: usize| -> BTreeSet<String> {
+            let one = |seed| joiner.one(&examples[row].text, &examples[row], &mut stream(seed, &["test"], 0));
+            (0..50).filter_map(one).map(|made| format!("{} {}", made.text, made.parents.join(","))).collect()
+        };
+        assert_eq!(made(0), ["a a c row-0,row-2"].map(str::to_owned).into());
+        assert_eq!(made(2), ["c a a row-2,row-0", "c b b b row-2,row-1"].map(str::to_owned).into());
+        assert_eq!(made(3), ["x y row-3,row-4"].map(str::to_owned).into());
+        assert!(made(5).is_empty(), "there is no room for another");
+    }
+}

@@ -1,0 +1,244 @@
+//! A program of the user's own.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::base::report::Report;
+use crate::stages::augment::error::{AugmentError, file_digest};
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, Originals, Request, check_rate, settings,
+};
+use crate::stages::augment::program;
+use crate::stages::stage::{CheckError, Ctx, External, StageError};
+
+settings! {
+    /// Lets a program make the texts: it reads JSON lines from its standard input and writes JSON lines to its standard output.
+    ///
+    /// For each text it gets `{"id": "row-1", "copy": 1, "text": "…", "label": "…", "seed": 123}`, and `rate` where one is given; it answers with
+    /// `{"id": "row-1", "copy": 1, "text": "…"}`, in any order, and leaves out what it cannot make. It ends when its input does. The texts of a label are of
+    /// that label whatever the program thinks. Everything random should come from the seed, so that runs repeat. Arguments that name a file beside this one are
+    /// part of the cache key with its content; raise `version` when anything else about the program changes.
+    pub struct Command {
+        /// The program and its arguments: `["python3", "augment.py"]`. It runs in this file's folder.
+        pub run: Vec<String>,
+        /// What the program is given as `rate`, above 0 and at most 1.
+        #[serde(default)]
+        pub rate: Option<f64>,
+        /// The version of the program.
+        #[serde(default)]
+        pub version: String,
+        /// How long it may take.
+        #[serde(default = "default_timeout")]
+        pub timeout_seconds: u64,
+    }
+}
+
+fn default_timeout() -> u64 {
+    600
+}
+
+impl Method for Command {
+    fn amount(&self) -> Amount {
+        self.said_amount()
+    }
+
+    fn check(&self) -> Vec<CheckError> {
+        let mut errors = self
+            .rate
+            .map(|rate| check_rate("rate", rate, "leave it out to give the program none"))
+            .unwrap_or_default();
+        if self.run.first().is_none_or(String::is_empty) {
+            let error = CheckError::new("run", "`run` is empty; expected a program and its arguments");
+            errors.push(error.hint("for example `run: [\"python3\", \"augment.py\"]`"));
+        }
+        if self.timeout_seconds == 0 {
+            errors.push(CheckError::new("timeout_seconds", "`timeout_seconds` is 0; expected at least 1"));
+        }
+        errors
+    }
+
+    fn externals(&self, folder: &Path, _: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+        let files =
+            self.run.iter().filter(|argument| !argument.is_empty() && folder.join(argument).is_file());
+        files.map(|name| file_digest(folder, name, "file")).collect()
+    }
+
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+        let _ = ctx;
+        Ok(Box::new(Program { settings: self.clone(), labels: train.labels.to_vec() }))
+    }
+}
+
+struct Program {
+    settings: Command,
+    labels: Vec<String>,
+}
+
+/// What the program reads.
+#[derive(Serialize)]
+struct Question<'a> {
+    id: &'a str,
+    copy: usize,
+    text: &'a str,
+    label: &'a str,
+    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<f64>,
+}
+
+/// What it writes; further keys mean nothing.
+#[derive(Deserialize)]
+struct Answer {
+    id: String,
+    copy: usize,
+    text: String,
+}
+
+impl Generator for Program {
+    fn generate(
+        &self,
+        ctx: &dyn Ctx,
+        requests: &mut [&mut Request<'_>],
+    ) -> Result<Vec<Option<Generated>>, StageError> {
+        let mut made: Vec<Option<Generated>> = vec![None; requests.len()];
+        if requests.is_empty() {
+            return Ok(made);
+        }
+        let mut input = Vec::new();
+        let mut places = HashMap::new();
+        for (place, request) in requests.iter_mut().enumerate() {
+            let question = Question {
+                id: &request.original.id,
+                copy: request.copy,
+                text: &request.text,
+                label: self.labels.get(request.original.label).map_or("", String::as_str),
+                // Numbers that every JSON reader keeps whole.
+                seed: request.random.next_u64() >> 11,
+                rate: self.settings.rate,
+            };
+            serde_json::to_writer(&mut input, &question).map_err(|error| AugmentError::Io(error.into()))?;
+            input.push(b'\n');
+            places.insert((request.original.id.clone(), request.copy), place);
+        }
+        let output = program::run(ctx, &self.settings.run, input, self.settings.timeout_seconds)?;
+        let name = self.settings.run.join(" ");
+        for (row, line) in output.split(|byte| *byte == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let bad = |reason: String| {
+                let shown = String::from_utf8_lossy(line).chars().take(80).collect();
+                AugmentError::Answer { program: name.clone(), line: row + 1, reason, shown }
+            };
+            let answer: Answer = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+            let Some(&place) = places.get(&(answer.id.clone(), answer.copy)) else {
+                return Err(Box::new(bad(format!(
+                    "copy {} of `{}` was not asked for",
+                    answer.copy, answer.id
+                ))));
+            };
+            if answer.text.trim().is_empty() {
+                return Err(Box::new(bad("its text is empty".to_owned())));
+            }
+            if made[place].replace(Generated::of(answer.text)).is_some() {
+                return Err(Box::new(bad(format!(
+                    "copy {} of `{}` was there before",
+                    answer.copy, answer.id
+                ))));
+            }
+        }
+        Ok(made)
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::base::seed::stream;
+    use crate::stages::augment::methods::testing::{examples, originals};
+    use crate::stages::test_ctx::TestCtx;
+
+    fn made(script: &str, timeout: u64) -> Result<Vec<Option<String>>, String> {
+        let ctx = TestCtx::new(1).map_err(|error| error.to_string())?;
+        ctx.file("own.sh", script).map_err(|error| error.to_string())?;
+        let command = Command {
+            run: vec!["sh".into(), "own.sh".into()],
+            rate: Some(0.5),
+            version: String::new(),
+            timeout_seconds: timeout,
+            copies: None,
+            to: None,
+            seed: None,
+        };
+        let examples = examples(&[("a \"quoted\" text", 0), ("b", 1)]);
+        let labels = ["p".to_owned(), "q".to_owned()];
+        let generator =
+            command.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
+        let mut requests: Vec<Request<'_>> = examples
+            .iter()
+            .map(|original| Request {
+                original,
+                text: original.text.as_str().into(),
+                copy: 1,
+                random: stream(1, &["test"], 0),
+            })
+            .collect();
+        let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
+        let made = generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?;
+        Ok(made.into_iter().map(|made| made.map(|made| made.text)).collect())
+    }
+
+    const ANSWER: &str = r#"printf '{"id": "row-1", "copy": 1, "text": "made", "more": 1}\n\n'"#;
+
+    #[test]
+    fn questions_go_in_and_answers_come_out_in_any_order() -> Result<(), String> {
+        assert_eq!(made(&format!("cat > /dev/null; {ANSWER}"), 20)?, [None, Some("made".to_owned())]);
+        let echo = made(r#"sed 's/"text":"/"text":"again /'"#, 20)?;
+        assert_eq!(echo, [Some("again a \"quoted\" text".to_owned()), Some("again b".to_owned())]);
+        let questions = made(
+            r#"cat > seen; printf '{"id": "row-0", "copy": 1, "text": "%s"}' "$(wc -l < seen) $(grep -c '"label":"q".*"rate":0.5' seen)""#,
+            20,
+        )?;
+        assert_eq!(questions[0].as_deref(), Some("2 1"));
+        // One that does not read its input.
+        assert_eq!(made(ANSWER, 20)?[1].as_deref(), Some("made"));
+        Ok(())
+    }
+
+    #[test]
+    fn what_fails_hangs_or_prints_garbage_is_told() {
+        let failure = |script: &str| made(script, 1).err().unwrap_or_default();
+        assert_eq!(
+            failure("cat > /dev/null; echo first >&2; echo last >&2; exit 3"),
+            "`sh own.sh` failed (exit status: 3); its last words:\nfirst\nlast"
+        );
+        let watch = crate::base::clock::Stopwatch::start();
+        assert_eq!(
+            failure("echo waiting >&2; sleep 100 & sleep 100"),
+            "`sh own.sh` was not done after 1 s and was stopped; its last words:\nwaiting"
+        );
+        assert!(watch.seconds() < 20.0);
+        assert!(
+            failure("echo hello")
+                .starts_with("`sh own.sh` printed in line 1 what is no answer: expected value")
+        );
+        assert!(
+            failure(r#"echo '{"id": "row-9", "copy": 1, "text": "x"}'"#)
+                .contains("copy 1 of `row-9` was not asked for")
+        );
+        assert!(failure(r#"echo '{"id": "row-1", "copy": 1, "text": " "}'"#).contains("its text is empty"));
+        assert!(failure(&format!("{ANSWER}; {ANSWER}")).contains("line 3"));
+        assert!(failure("yes").contains("printed more than"));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told() -> Result<(), String> {
+        let ctx = TestCtx::new(1).map_err(|error| error.to_string())?;
+        let error = program::run(&ctx, &["no-such-program".into()], Vec::new(), 1).err();
+        assert!(error.is_some_and(|error| error.to_string() == "cannot start `no-such-program`"));
+        Ok(())
+    }
+}

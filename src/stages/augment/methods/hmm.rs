@@ -1,0 +1,243 @@
+//! Hidden Markov models.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::base::seed::stream;
+use crate::stages::augment::class_texts::ClassTexts;
+use crate::stages::augment::hidden_markov::{HiddenMarkov, draw};
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
+};
+use crate::stages::augment::words::Words;
+use crate::stages::stage::{CheckError, Ctx, StageError};
+use crate::table::Example;
+
+settings! {
+    /// Draws words from a hidden Markov model of each class, fitted by Baum-Welch (Rabiner 1989) on the class's original texts.
+    ///
+    /// The likeliest of `restarts` models from random beginnings is taken; its states' word probabilities are then mixed with those of all the class's texts.
+    pub struct Hmm {
+        /// What is drawn.
+        #[serde(default)]
+        pub mode: Mode,
+        /// The probability that a word is drawn anew (`resample`), above 0 and at most 1.
+        #[serde(default = "default_rate")]
+        pub rate: f64,
+        /// The number of hidden states.
+        #[serde(default = "default_states")]
+        pub states: usize,
+        /// Iterations of Baum-Welch.
+        #[serde(default = "default_iterations")]
+        pub iterations: usize,
+        /// Random beginnings.
+        #[serde(default = "default_restarts")]
+        pub restarts: usize,
+        /// The share ε of the class's own word frequencies in every state's, from 0 to below 1.
+        #[serde(default = "default_smoothing")]
+        pub smoothing: f64,
+    }
+}
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Words of an original, each from the state that the likeliest path (Viterbi) gives it.
+    #[default]
+    Resample,
+    /// Whole texts: states, then their words. A text longer than the longest original is drawn again.
+    Sample,
+}
+
+fn default_rate() -> f64 {
+    0.3
+}
+
+fn default_states() -> usize {
+    8
+}
+
+fn default_iterations() -> usize {
+    25
+}
+
+fn default_restarts() -> usize {
+    2
+}
+
+fn default_smoothing() -> f64 {
+    0.05
+}
+
+/// How often a text that does not end is drawn, before it is given up.
+const DRAWS: usize = 50;
+
+impl Method for Hmm {
+    fn amount(&self) -> Amount {
+        self.said_amount()
+    }
+
+    fn check(&self) -> Vec<CheckError> {
+        let mut errors = check_rate("rate", self.rate, "0.3 draws three words in ten anew");
+        if !(1..=256).contains(&self.states) {
+            errors.push(CheckError::new("states", format!("`states` is {}; expected 1 to 256", self.states)));
+        }
+        for (field, value) in [("iterations", self.iterations), ("restarts", self.restarts)] {
+            if value == 0 {
+                errors.push(CheckError::new(field, format!("`{field}` is 0; expected at least 1")));
+            }
+        }
+        if !(0.0..1.0).contains(&self.smoothing) {
+            let message = format!("`smoothing` is {}; expected a share from 0 to below 1", self.smoothing);
+            errors.push(CheckError::new("smoothing", message));
+        }
+        errors
+    }
+
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+        let seed = self.seed.unwrap_or_else(|| ctx.seed());
+        let classes: Vec<(usize, Vec<&Example>)> = train.by_class().into_iter().collect();
+        let fitted = classes.par_iter().map(|(class, texts)| {
+            let texts = ClassTexts::of(texts);
+            // By the class's name: other classes change nothing in it.
+            let starts =
+                (0..self.restarts).map(|start| stream(seed, &["hmm", &train.labels[*class]], start as u64));
+            let (sequences, vocabulary) = (texts.sequences(), texts.vocabulary());
+            let (mut model, _) =
+                HiddenMarkov::fit(sequences, vocabulary, self.states, self.iterations, starts.collect());
+            model.smooth(sequences, self.smoothing);
+            let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
+            (*class, Class { emissions: model.cumulative_emissions(), model, texts, longest })
+        });
+        Ok(Box::new(Sampler { classes: fitted.collect(), mode: self.mode, rate: self.rate }))
+    }
+}
+
+/// The models of all classes.
+struct Sampler {
+    classes: BTreeMap<usize, Class>,
+    mode: Mode,
+    rate: f64,
+}
+
+struct Class {
+    texts: ClassTexts,
+    model: HiddenMarkov,
+    emissions: Vec<Vec<f64>>,
+    longest: usize,
+}
+
+impl OneByOne for Sampler {
+    fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
+        let class = self.classes.get(&original.label)?;
+        if class.texts.vocabulary() == 0 {
+            return None;
+        }
+        match self.mode {
+            Mode::Resample => class.resample(text, self.rate, random),
+            Mode::Sample => class.sample(random),
+        }
+    }
+}
+
+impl Class {
+    fn resample(&self, text: &str, rate: f64, random: &mut ChaCha8Rng) -> Option<Generated> {
+        let surfaces: Vec<String> = Words::of(text).surfaces().collect();
+        let states = self.model.decode(&self.texts.numbers(text));
+        let mut drawn = states.into_iter().map(|state| {
+            let anew = random.random::<f64>() < rate;
+            anew.then(|| self.texts.text(&[draw(&self.emissions[state], random) as u32]))
+        });
+        let words: Vec<String> =
+            surfaces.iter().map(|word| drawn.next().flatten().unwrap_or_else(|| word.clone())).collect();
+        let changed = words != surfaces;
+        let text = if changed {
+            crate::stages::augment::words::join(words.iter().map(String::as_str))
+        } else {
+            text.to_owned()
+        };
+        (!words.is_empty()).then(|| Generated::of(text))
+    }
+
+    fn sample(&self, random: &mut ChaCha8Rng) -> Option<Generated> {
+        let states = (0..DRAWS).find_map(|_| self.model.draw_states(self.longest, random))?;
+        let words: Vec<u32> =
+            states.into_iter().map(|state| draw(&self.emissions[state], random) as u32).collect();
+        Some(Generated { text: self.texts.text(&words), parents: self.texts.parents(&words) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::augment::method::Request;
+    use crate::stages::augment::methods::testing::{examples, originals};
+    use crate::stages::test_ctx::TestCtx;
+
+    fn made(
+        settings: &str,
+        row: usize,
+        seeds: std::ops::Range<u64>,
+    ) -> Result<Vec<Option<Generated>>, Box<dyn std::error::Error>> {
+        let texts = [
+            ("where is my card", 0),
+            ("where is the nearest bank", 0),
+            ("my card is gone", 0),
+            ("hello", 1),
+            ("", 1),
+        ];
+        let examples = examples(&texts);
+        let labels = ["p".to_owned(), "q".to_owned()];
+        let method: Hmm = serde_json::from_str(settings)?;
+        let ctx = TestCtx::new(1)?;
+        let generator =
+            method.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
+        let original = &examples[row];
+        let request = |seed| Request {
+            original,
+            text: original.text.as_str().into(),
+            copy: 1,
+            random: stream(seed, &["test"], 0),
+        };
+        let mut requests: Vec<Request<'_>> = seeds.map(request).collect();
+        let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
+        Ok(generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?)
+    }
+
+    #[test]
+    fn resampling_keeps_the_length_and_draws_from_the_class() -> Result<(), Box<dyn std::error::Error>> {
+        for generated in made(r#"{"states": 3, "rate": 0.5}"#, 0, 0..50)? {
+            let generated = generated.ok_or("nothing was made")?;
+            assert!(generated.parents.is_empty(), "the original alone");
+            assert_eq!(generated.text.split(' ').count(), 4);
+            assert!(generated.text != "where is my card" && !generated.text.contains("hello"));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn sampling_makes_whole_texts_and_names_parents() -> Result<(), Box<dyn std::error::Error>> {
+        let made = made(r#"{"mode": "sample", "states": 3, "copies": 2}"#, 0, 0..50)?;
+        let made: Vec<Generated> = made.into_iter().flatten().collect();
+        assert!(made.len() > 40);
+        for generated in made {
+            let length = generated.text.split(' ').count();
+            assert!((1..=5).contains(&length) && !generated.parents.is_empty(), "{generated:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_class_of_one_word_gives_nothing_new() -> Result<(), Box<dyn std::error::Error>> {
+        for row in [3, 4] {
+            assert_eq!(made("{}", row, 0..3)?, [None, None, None]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! One of several methods for each text.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::base::report::Report;
+use crate::stages::augment::config::{MethodConfig, check_inside};
+use crate::stages::augment::hidden_markov::{cumulative, draw};
+use crate::stages::augment::method::{Amount, Generated, Generator, Method, Originals, Request, settings};
+use crate::stages::stage::{CheckError, Ctx, External, StageError};
+
+settings! {
+    /// Makes each copy by one of several methods, drawn by their weights.
+    ///
+    /// Copies, `to` and seed are said here and not inside.
+    pub struct Mix {
+        /// The methods with their weights.
+        pub methods: Vec<Weighted>,
+    }
+}
+
+/// A method with its weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Weighted {
+    /// How likely it is beside the others, above 0.
+    #[serde(default = "default_weight")]
+    pub weight: f64,
+    /// The method.
+    pub method: MethodConfig,
+}
+
+fn default_weight() -> f64 {
+    1.0
+}
+
+impl Mix {
+    fn methods(&self) -> impl Iterator<Item = &dyn Method> {
+        self.methods.iter().map(|weighted| weighted.method.method())
+    }
+}
+
+impl Method for Mix {
+    fn amount(&self) -> Amount {
+        self.said_amount()
+    }
+
+    fn check(&self) -> Vec<CheckError> {
+        if self.methods.is_empty() {
+            return vec![CheckError::new("methods", "`methods` is empty; expected at least one method")];
+        }
+        let weights = self
+            .methods
+            .iter()
+            .enumerate()
+            .filter(|(_, weighted)| !(weighted.weight > 0.0 && weighted.weight.is_finite()));
+        let weights = weights.map(|(index, weighted)| {
+            let message = format!("`weight` is {}; expected a number above 0", weighted.weight);
+            CheckError::new(format!("methods.{index}.weight"), message)
+        });
+        let inside = self.methods.iter().enumerate().flat_map(|(index, weighted)| {
+            check_inside(std::slice::from_ref(&weighted.method), "method", "mix").into_iter().map(
+                move |error| CheckError {
+                    // There is one method here, and no list of them.
+                    field: error.field.replacen("method.0", &format!("methods.{index}.method"), 1),
+                    ..error
+                },
+            )
+        });
+        weights.chain(inside).collect()
+    }
+
+    fn uses_runtime(&self) -> bool {
+        self.methods().any(Method::uses_runtime)
+    }
+
+    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+        let externals: Result<Vec<_>, _> =
+            self.methods().map(|method| method.externals(folder, fetch)).collect();
+        Ok(externals?.concat())
+    }
+
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+        let fitted: Result<Vec<_>, _> = self.methods().map(|method| method.fit(ctx, train)).collect();
+        let weights = cumulative(self.methods.iter().map(|weighted| weighted.weight));
+        Ok(Box::new(Choice { generators: fitted?, weights }))
+    }
+}
+
+struct Choice {
+    generators: Vec<Box<dyn Generator>>,
+    weights: Vec<f64>,
+}
+
+impl Generator for Choice {
+    fn generate(
+        &self,
+        ctx: &dyn Ctx,
+        requests: &mut [&mut Request<'_>],
+    ) -> Result<Vec<Option<Generated>>, StageError> {
+        let chosen: Vec<usize> =
+            requests.iter_mut().map(|request| draw(&self.weights, &mut request.random)).collect();
+        let mut made: Vec<Option<Generated>> = vec![None; requests.len()];
+        for (index, generator) in self.generators.iter().enumerate() {
+            let mut places = Vec::new();
+            let mut own: Vec<&mut Request<'_>> = Vec::new();
+            for (place, request) in
+                requests.iter_mut().enumerate().filter(|(place, _)| chosen[*place] == index)
+            {
+                places.push(place);
+                own.push(request);
+            }
+            for (place, text) in places.into_iter().zip(generator.generate(ctx, &mut own)?) {
+                made[place] = text;
+            }
+        }
+        Ok(made)
+    }
+}

@@ -1,0 +1,101 @@
+//! Random deletion.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
+};
+use crate::stages::augment::words::Words;
+use crate::stages::stage::{CheckError, Ctx, StageError};
+use crate::table::Example;
+
+settings! {
+    /// Deletes each word with a probability (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
+    ///
+    /// One random word is kept where all would go. A text of one word is left alone. A text that loses no word is drawn again, at most ten
+    /// times.
+    pub struct RandomDeletion {
+        /// The probability p that a word goes, above 0 and at most 1.
+        #[serde(default = "default_rate")]
+        pub rate: f64,
+    }
+}
+
+fn default_rate() -> f64 {
+    0.1
+}
+
+impl Method for RandomDeletion {
+    fn amount(&self) -> Amount {
+        self.said_amount()
+    }
+
+    fn check(&self) -> Vec<CheckError> {
+        check_rate("rate", self.rate, "0.1 deletes every tenth word on average")
+    }
+
+    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+        Ok(Box::new(Deleter { rate: self.rate }))
+    }
+}
+
+/// Random deletion.
+pub(super) struct Deleter {
+    pub rate: f64,
+}
+
+impl OneByOne for Deleter {
+    fn one(&self, text: &str, _: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
+        let mut words = Words::of(text);
+        if words.len() < 2 {
+            return None;
+        }
+        let kept: Vec<bool> = (0..words.len()).map(|_| random.random::<f64>() > self.rate).collect();
+        if kept.contains(&true) {
+            words.retain(|place| kept[place]);
+        } else {
+            let survivor = random.random_range(0..words.len());
+            words.retain(|place| place == survivor);
+        }
+        Some(Generated::of(words.text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::augment::methods::testing::{TRICKY, text};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn one_word_of_all_is_left() {
+        let texts: BTreeSet<String> =
+            (0..50).filter_map(|seed| text(&Deleter { rate: 1.0 }, "a b c", seed)).collect();
+        assert_eq!(texts, ["a", "b", "c"].map(str::to_owned).into());
+        assert_eq!(text(&Deleter { rate: 1.0 }, "alone!", 1), None);
+    }
+
+    #[test]
+    fn the_share_that_goes_is_the_rate() {
+        let source = vec!["w"; 1000].join(" ");
+        for rate in [0.1, 0.5, 0.9] {
+            let left = text(&Deleter { rate }, &source, 7).map_or(0, |made| made.split(' ').count());
+            // Four deviations of a binomial.
+            let deviation = (1000.0 * rate * (1.0 - rate)).sqrt();
+            assert!((left as f64 - 1000.0 * (1.0 - rate)).abs() < 4.0 * deviation, "{rate}: {left}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_fail_or_becomes_empty(any in any::<String>(), rate in 0.01..1.0_f64, seed: u64) {
+            for source in TRICKY.into_iter().chain([any.as_str()]) {
+                let made = text(&Deleter { rate }, source, seed);
+                prop_assert_eq!(&made, &text(&Deleter { rate }, source, seed));
+                prop_assert!(made.is_none_or(|made| !made.trim().is_empty() && made.len() <= source.len()));
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Segment recombination.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::stages::augment::method::{Amount, Generated, Generator, Method, OneByOne, Originals, settings};
+use crate::stages::augment::words::{Words, join};
+use crate::stages::stage::{CheckError, Ctx, StageError};
+use crate::table::Example;
+
+settings! {
+    /// Puts segments of several texts of a class together.
+    ///
+    /// The texts are cut into segments. A copy of a text of a class has m segments, m drawn from the numbers of segments of the class's texts and at least
+    /// 2: one of the original's, one of another text's, the others of any text of the class. They stand in the order of their relative places in
+    /// the texts that they come from. What is longer than `max_words` is cut.
+    pub struct SegmentRecombination {
+        /// How texts are cut.
+        #[serde(default)]
+        pub segments: Segments,
+        /// The longest text to make, in words. Left out: as many as the longest text of train has.
+        #[serde(default)]
+        pub max_words: Option<usize>,
+    }
+}
+
+/// How texts are cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Segments {
+    /// Into pieces of so many words.
+    Windows(usize),
+    /// At the ends of sentences (Unicode's UAX 29).
+    Sentences,
+}
+
+impl Default for Segments {
+    fn default() -> Segments {
+        Segments::Windows(5)
+    }
+}
+
+impl Segments {
+    fn cut(&self, text: &str) -> Vec<String> {
+        match self {
+            Segments::Windows(size) => Words::of(text).pieces(*size),
+            Segments::Sentences => text
+                .unicode_sentences()
+                .map(|sentence| sentence.trim().to_owned())
+                .filter(|s| !s.is_empty())
+                .collect(),
+        }
+    }
+}
+
+impl Method for SegmentRecombination {
+    fn amount(&self) -> Amount {
+        self.said_amount()
+    }
+
+    fn check(&self) -> Vec<CheckError> {
+        let mut errors = Vec::new();
+        if self.segments == Segments::Windows(0) {
+            errors.push(CheckError::new("segments.windows", "`windows` is 0; expected at least one word"));
+        }
+        if self.max_words.is_some_and(|words| words < 2) {
+            errors.push(CheckError::new("max_words", "expected room for at least two words"));
+        }
+        errors
+    }
+
+    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+        let longest =
+            || train.examples.iter().map(|example| Words::of(&example.text).len()).max().unwrap_or(0);
+        let max_words = self.max_words.unwrap_or_else(longest);
+        let cut = |texts: Vec<&Example>| {
+            let texts =
+                texts.into_iter().map(|example| (example.id.clone(), self.segments.cut(&example.text)));
+            texts.filter(|(_, segments)| !segments.is_empty()).collect()
+        };
+        let classes = train.by_class().into_iter().map(|(class, texts)| (class, cut(texts))).collect();
+        Ok(Box::new(Recombiner { classes, max_words }))
+    }
+}
+
+/// The segments of every class, by the text that they come from.
+struct Recombiner {
+    classes: BTreeMap<usize, Vec<(String, Vec<String>)>>,
+    max_words: usize,
+}
+
+impl OneByOne for Recombiner {
+    fn one(&self, _: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
+        let texts = self.classes.get(&original.label)?;
+        let own = texts.iter().position(|(id, _)| *id == original.id)?;
+        if texts.len() < 2 {
+            return None;
+        }
+        let m = texts[random.random_range(0..texts.len())].1.len().max(2);
+        let mut chosen: Vec<(f64, usize, &str)> = Vec::with_capacity(m);
+        for index in 0..m {
+            let text = match index {
+                0 => own,
+                1 => (own + random.random_range(1..texts.len())) % texts.len(),
+                _ => random.random_range(0..texts.len()),
+            };
+            let segments = &texts[text].1;
+            let segment = random.random_range(0..segments.len());
+            let place = (segment as f64 + 0.5) / segments.len() as f64;
+            chosen.push((place, text, &segments[segment]));
+        }
+        // Equal places stay in the order in which they were drawn.
+        chosen.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let joined = join(chosen.iter().map(|(_, _, segment)| *segment));
+        let text = Words::of(&joined).pieces(self.max_words).into_iter().next()?;
+        let mut parents = vec![original.id.clone()];
+        for (_, text, _) in chosen {
+            if !parents.contains(&texts[text].0) {
+                parents.push(texts[text].0.clone());
+            }
+        }
+        Some(Generated { text, parents })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seed::stream;
+    use crate::stages::augment::methods::testing::{examples, originals};
+    use crate::stages::test_ctx::TestCtx;
+    use std::collections::BTreeSet;
+
+    fn recombiner(
+        segments: Segments,
+        texts: &[(&str, usize)],
+        max_words: usize,
+    ) -> (Recombiner, Vec<Example>) {
+        let examples = examples(texts);
+        let mut classes: BTreeMap<usize, Vec<(String, Vec<String>)>> = BTreeMap::new();
+        for example in &examples {
+            classes.entry(example.label).or_default().push((example.id.clone(), segments.cut(&example.text)));
+        }
+        (Recombiner { classes, max_words }, examples)
+    }
+
+    #[test]
+    fn segments_keep_their_relative_order_and_come_from_two_texts() {
+        let texts = [("a1 a2 a3 a4", 0), ("b1 b2 b3 b4 b5 b6", 0), ("other", 1)];
+        let (recombiner, examples) = recombiner(Segments::Windows(2), &texts, 100);
+        let mut made = BTreeSet::new();
+        for seed in 0..300 {
+            let Some(generated) = recombiner.one("", &examples[0], &mut stream(seed, &["test"], 0)) else {
+                panic!("two texts are there")
+            };
+            assert_eq!(generated.parents, ["row-0", "row-1"]);
+            assert!(!generated.text.contains("other"));
+            made.insert(generated.text);
+        }
+        assert!(made.contains("a1 a2 b3 b4") && made.contains("b1 b2 a1 a2 b5 b6"), "{made:?}");
+        assert!(
+            !made.contains("b3 b4 a1 a2"),
+            "a1 a2 stands before the middle of its text, b3 b4 in it: {made:?}"
+        );
+        let alone = recombiner.one("", &examples[2], &mut stream(1, &["test"], 0));
+        assert_eq!(alone, None, "a class of one text has no second parent");
+    }
+
+    #[test]
+    fn sentences_are_cut_where_they_end_and_long_texts_are_cut() {
+        assert_eq!(
+            Segments::Sentences.cut("Lost it. Where? 丢了。在哪？"),
+            ["Lost it.", "Where?", "丢了。", "在哪？"]
+        );
+        let (recombiner, examples) =
+            recombiner(Segments::Sentences, &[("One two. Three.", 0), ("Four five six.", 0)], 3);
+        for seed in 0..50 {
+            let generated = recombiner.one("", &examples[0], &mut stream(seed, &["test"], 0));
+            assert!(generated.is_some_and(|generated| generated.text.split(' ').count() <= 3));
+        }
+    }
+
+    #[test]
+    fn the_longest_text_is_the_measure() -> Result<(), Box<dyn std::error::Error>> {
+        let examples = examples(&[("a b c", 0), ("d e", 0)]);
+        let labels = ["x".to_owned()];
+        let method: SegmentRecombination = serde_json::from_str("{}")?;
+        let ctx = TestCtx::new(1)?;
+        let generator =
+            method.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
+        let mut request = crate::stages::augment::method::Request {
+            original: &examples[1],
+            text: "d e".into(),
+            copy: 1,
+            random: stream(1, &["test"], 0),
+        };
+        let made = generator.generate(&ctx, &mut [&mut request]).map_err(|error| error.to_string())?;
+        assert!(made[0].as_ref().is_some_and(|made| made.text.split(' ').count() == 3), "{made:?}");
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! What the tests of several methods need.
+
+use crate::base::seed::stream;
+use crate::stages::augment::method::{Generated, OneByOne, Originals};
+use crate::stages::augment::synonyms::Thesaurus;
+use crate::table::Example;
+
+/// Texts that are hard to handle: other scripts, marks, emoji, no letters, nothing.
+pub const TRICKY: [&str; 14] = [
+    "",
+    " \t\n",
+    "?",
+    "card",
+    "Card!",
+    "!!! ... ?",
+    "cafe\u{301} na\u{308}ive re\u{301}sume\u{301}",
+    "我的银行卡在哪里？",
+    "カードはどこですか。 教えて",
+    "👩‍👩‍👧 lost 👍🏽 my ❤️ card 1️⃣",
+    "אבד לי הכרטיס, מה עושים?",
+    "فقدت بطاقتي اليوم",
+    "हिन्दी में लिखा हुआ वाक्य",
+    "zero\u{200b}width \u{202e}override",
+];
+
+pub fn example(id: &str, text: &str, label: usize) -> Example {
+    Example { id: id.into(), text: text.into(), label, parents: Vec::new(), method: None }
+}
+
+pub fn examples(texts: &[(&str, usize)]) -> Vec<Example> {
+    texts
+        .iter()
+        .enumerate()
+        .map(|(row, (text, label))| example(&format!("row-{row}"), text, *label))
+        .collect()
+}
+
+pub fn originals<'a>(labels: &'a [String], examples: &'a [Example]) -> Originals<'a> {
+    Originals { labels, examples: examples.iter().collect() }
+}
+
+pub fn one(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<Generated> {
+    generator.one(text, &example("row-1", text, 1), &mut stream(seed, &["test"], 0))
+}
+
+pub fn text(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<String> {
+    one(generator, text, seed).map(|generated| generated.text)
+}
+
+pub fn thesaurus() -> Thesaurus {
+    let entry =
+        |word: &str, synonyms: &[&str]| (word.to_owned(), synonyms.iter().map(|s| (*s).to_owned()).collect());
+    Thesaurus::from([
+        entry("card", &["ticket", "pass"]),
+        entry("große", &["kleine"]),
+        entry("lost", &["gone"]),
+        entry("the", &["a"]),
+    ])
+}

@@ -1,0 +1,8 @@
+//! The quality of generated texts: how far they are from the real texts of their class.
+
+pub mod config;
+pub mod filter;
+mod spread;
+
+pub use config::{Distance, Keep};
+pub use filter::Filter;
