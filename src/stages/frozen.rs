@@ -100,12 +100,12 @@ impl MaskedModel {
         tokenize(&self.pretrained, texts, longest(&self.pretrained.config, usize::MAX))
     }
 
-    /// Gives `use_logits` the logits of every masked token: the number of the text, which of its masks it is, and its row `[V]`.
+    /// Gives `use_logits` the logits of the tokens at these places of each text: the number of the text, which of its places it is, and its row `[V]`.
     pub fn predict(
         &self,
         ctx: &dyn Ctx,
         texts: &[TokenizedText],
-        mask: u32,
+        places: &[Vec<usize>],
         use_logits: &mut dyn FnMut(usize, usize, &[f32]),
     ) -> Result<(), StageError> {
         let layout = InputLayout::of(&self.pretrained.config);
@@ -117,12 +117,11 @@ impl MaskedModel {
             }
             let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
             let length = members.iter().map(|text| text.ids.len()).max().unwrap_or(0);
-            let mut places = Vec::new();
+            let mut asked = Vec::new();
             let mut rows = Vec::new();
-            for (row, text) in members.iter().enumerate() {
-                let masked = text.ids.iter().enumerate().filter(|(_, id)| **id == mask);
-                for (nth, (at, _)) in masked.enumerate() {
-                    places.push((indices[row], nth));
+            for (row, &index) in indices.iter().enumerate() {
+                for (nth, &at) in places[index].iter().enumerate().filter(|(_, at)| **at < lengths[index]) {
+                    asked.push((index, nth));
                     rows.push((row * length + at) as i64);
                 }
             }
@@ -133,7 +132,7 @@ impl MaskedModel {
                     Ok(mut inference) => inference.run(feeds)?,
                     Err(poisoned) => poisoned.into_inner().run(feeds)?,
                 };
-                for (&(text, nth), row) in places.iter().zip(logits.axis_iter(Axis(0))) {
+                for (&(text, nth), row) in asked.iter().zip(logits.axis_iter(Axis(0))) {
                     let row: Vec<f32> = row.iter().copied().collect();
                     use_logits(text, nth, &row);
                 }

@@ -705,7 +705,7 @@ fn interpolations() {
     "#);
     let (spec, _) =
         open(&with_train("      epochs: ${env:PIPE_TEST_UNSET:-7}\n")).expect("the file is sound");
-    assert_eq!(train(&spec, "tuned").epochs, 7);
+    assert_eq!(train(&spec, "tuned").epochs, Some(7));
 }
 
 #[test]

@@ -2,13 +2,31 @@
 
 use super::artifacts;
 use super::backend::misfit;
-use super::config::{Backend, ClassWeights, Freeze, Monitor, Optimizer, Schedule, Train};
+use super::config::{Backend, Budget, ClassWeights, Freeze, Monitor, Optimizer, Schedule, Train};
 use crate::stages::stage::{CheckError, DataFact};
 
 /// Returns every problem of the configuration.
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     let mut problems = Problems(Vec::new());
-    problems.at_least_one("epochs", u64::from(train.epochs));
+    problems.at_least_one("epochs", u64::from(train.epochs.unwrap_or(1)));
+    if let Some(Budget::Steps(steps)) = train.budget {
+        problems.at_least_one("budget.steps", steps);
+        if train.epochs.is_some() {
+            problems.add(
+                "budget",
+                "`budget` and `epochs` both say how long training goes on".to_owned(),
+                "leave one of them out",
+            );
+        }
+        if train.early_stopping.is_some() {
+            problems.add(
+                "early_stopping",
+                "`budget` gives every run the same steps, and `early_stopping` takes some of them back"
+                    .to_owned(),
+                "leave one of them out; `best_checkpoint` keeps the best weights and the steps equal",
+            );
+        }
+    }
     problems.at_least_one("batch_size", train.batch_size as u64);
     problems.at_least_one("accumulation", u64::from(train.accumulation));
     if train.max_length < 3 {

@@ -15,9 +15,12 @@ pub struct Train {
     pub data: StageId,
     /// The pretrained encoder.
     pub model: Model,
-    /// How often the training data is gone through.
-    #[serde(default = "default_epochs")]
-    pub epochs: u32,
+    /// How often the training data is gone through. Left out: 10, or as often as `budget` has steps for.
+    #[serde(default)]
+    pub epochs: Option<u32>,
+    /// How long training goes on, in place of `epochs`: runs on data of different size are compared fairly by equal steps.
+    #[serde(default)]
+    pub budget: Option<Budget>,
     /// Examples per optimizer step and accumulation part.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
@@ -58,6 +61,14 @@ pub struct Train {
     /// a network of `pipe`'s own. Of `model.pretrained` only the tokenizer and what config.json says of padding are used then.
     #[serde(default)]
     pub artifacts: Option<String>,
+}
+
+/// How long training goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// So many optimizer steps. The training data is gone through as often as it takes; the last time may be cut short.
+    Steps(u64),
 }
 
 /// A pretrained encoder and how it becomes a classifier.
@@ -310,6 +321,23 @@ pub enum Backend {
     Session,
 }
 
+impl Train {
+    /// Returns the optimizer steps of a training whose epochs have so many.
+    pub(super) fn total_steps(&self, steps_per_epoch: u64) -> u64 {
+        match self.budget {
+            // Without texts there is no step to be made.
+            Some(Budget::Steps(steps)) => {
+                if steps_per_epoch > 0 {
+                    steps
+                } else {
+                    0
+                }
+            }
+            None => steps_per_epoch * u64::from(self.epochs.unwrap_or(DEFAULT_EPOCHS)),
+        }
+    }
+}
+
 impl Default for Optimizer {
     fn default() -> Optimizer {
         Optimizer::Adamw(AdamW::default())
@@ -329,9 +357,8 @@ impl Default for AdamW {
     }
 }
 
-fn default_epochs() -> u32 {
-    10
-}
+/// The epochs of a training that says neither `epochs` nor `budget`.
+const DEFAULT_EPOCHS: u32 = 10;
 fn default_batch_size() -> usize {
     16
 }

@@ -99,7 +99,8 @@ pub fn run(
     let class_weights = targets::class_weights(&job.train.loss, job.data);
     let batches_per_epoch = job.train_tokens.len().div_ceil(job.train.batch_size) as u64;
     let steps_per_epoch = batches_per_epoch.div_ceil(u64::from(job.train.accumulation));
-    let total_steps = steps_per_epoch * u64::from(job.train.epochs);
+    let total_steps = job.train.total_steps(steps_per_epoch);
+    let epochs = total_steps.div_ceil(steps_per_epoch.max(1));
 
     let mut best_weights = Tensors::new();
     let resumed = if job.resumes { resumable(ctx, trainer)? } else { None };
@@ -109,7 +110,7 @@ pub fn run(
                 tensors.into_iter().partition(|(name, _)| name.starts_with("best/"));
             best_weights = best;
             trainer.restore(runtime, &state, saved.steps)?;
-            ctx.note(&format!("going on after epoch {} of {}", saved.epochs, job.train.epochs));
+            ctx.note(&format!("going on after epoch {} of {}", saved.epochs, epochs));
             saved
         }
         None => Saved {
@@ -127,12 +128,13 @@ pub fn run(
     let watch = Stopwatch::start();
     let seconds_before = saved.seconds;
     let mut next_save = CHECKPOINT_SECONDS;
-    while saved.epochs < job.train.epochs && !saved.stopped {
+    while saved.steps < total_steps && !saved.stopped {
         let epoch = saved.epochs + 1;
         let mut random = stream(ctx.seed(), &["train", "batches"], u64::from(epoch));
         let batches = batch::by_length(&lengths, job.train.batch_size, &mut random);
         let (mut loss_sum, mut least_loss, mut examples) = (0.0, f64::INFINITY, 0usize);
-        for parts in batches.chunks(job.train.accumulation as usize) {
+        let left = (total_steps - saved.steps) as usize;
+        for parts in batches.chunks(job.train.accumulation as usize).take(left) {
             let step = saved.steps + 1;
             let factor = schedule::factor(&job.train.schedule, saved.steps, total_steps);
             let learning_rate = saved.plateau.learning_rate * factor;
@@ -179,8 +181,7 @@ pub fn run(
                 gradient_norm: outcome.gradient_norm.map(f64::from),
                 ..CurvePoint::default()
             });
-            let detail =
-                format!("epoch {epoch}/{} · loss {loss:.4} · lr {learning_rate:.1e}", job.train.epochs);
+            let detail = format!("epoch {epoch}/{epochs} · loss {loss:.4} · lr {learning_rate:.1e}");
             ctx.progress(&Progress {
                 activity: "training",
                 done: step,
@@ -237,7 +238,7 @@ pub fn run(
         saved.epochs = epoch;
         saved.seconds = seconds_before + watch.seconds();
         let now = watch.seconds();
-        if job.resumes && now >= next_save && saved.epochs < job.train.epochs {
+        if job.resumes && now >= next_save && saved.steps < total_steps {
             let mut tensors = best_weights.clone();
             tensors.extend(trainer.state()?);
             checkpoint::write(ctx.scratch(), &saved, &tensors).map_err(NotSaved)?;
@@ -247,7 +248,7 @@ pub fn run(
     }
 
     let kept_steps = match (best_weights.is_empty(), saved.best.best_epoch) {
-        (false, Some(epoch)) => (steps_per_epoch * u64::from(epoch)) as usize,
+        (false, Some(epoch)) => (steps_per_epoch * u64::from(epoch)).min(total_steps) as usize,
         _ => saved.curves.len(),
     };
     let mut trained = trainer.trained()?;

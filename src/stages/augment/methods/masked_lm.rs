@@ -13,17 +13,21 @@ use crate::stages::augment::hidden_markov::{cumulative, draw};
 use crate::stages::augment::method::{
     Amount, Generated, Generator, Method, Originals, Request, changes, check_rate, settings,
 };
+use crate::stages::augment::stop_words::{StopWordList, StopWords};
 use crate::stages::augment::synonyms::whole_words;
 use crate::stages::augment::words::Words;
 use crate::stages::frozen::MaskedModel;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::text::TokenizedText;
 
 settings! {
     /// Replaces or inserts words by what a masked language model expects at their place.
     ///
-    /// n = max(1, ⌊rate·l⌋) words of a text of l words are masked at once, and each mask becomes one of the `top_k` likeliest whole words there, drawn by
-    /// their probabilities; never the word that stood there. The model is an encoder with its masked-language-model head; a folder without one (a sentence
-    /// encoder's) gives the product of token states and word embeddings, whose words fit the topic better than the grammar.
+    /// n = max(1, ⌊rate·l⌋) words of a text of l words, none of them a stop word, are masked at once, and each mask becomes one of the `top_k` likeliest whole words
+    /// there, drawn by their probabilities; never the word that stood there. `insert` puts masks before the words in place of over them.
+    ///
+    /// The model is an encoder with its masked-language-model head. A folder without one (a sentence encoder's) never learned what a mask is: there the words stay
+    /// visible, and the product of their states and the word embeddings tells which words come near them in this text.
     pub struct MaskedLm {
         /// The model: a folder (relative to this file), `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`.
         #[serde(default = "default_pretrained")]
@@ -37,6 +41,9 @@ settings! {
         /// How many of the likeliest words are drawn from.
         #[serde(default = "default_top_k")]
         pub top_k: usize,
+        /// Words that are left alone.
+        #[serde(default)]
+        pub stop_words: StopWords,
     }
 }
 
@@ -71,6 +78,7 @@ impl Method for MaskedLm {
         if self.top_k == 0 {
             errors.push(CheckError::new("top_k", "`top_k` is 0; expected at least 1"));
         }
+        errors.extend(self.stop_words.check());
         errors
     }
 
@@ -80,7 +88,8 @@ impl Method for MaskedLm {
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
         let digest = resolve::identity(&self.pretrained, folder, fetch)?;
-        Ok(vec![External { name: self.pretrained.clone(), digest }])
+        let model = External { name: self.pretrained.clone(), digest };
+        Ok([vec![model], self.stop_words.externals(folder)?].concat())
     }
 
     fn fit(&self, ctx: &dyn Ctx, _: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
@@ -98,7 +107,16 @@ impl Method for MaskedLm {
         let rows = model.pretrained.config.vocabulary;
         let words = words.into_iter().map(|(lower, (spelling, row))| Word { lower, spelling, row });
         let words: Vec<Word> = words.filter(|word| word.row < rows).collect();
-        Ok(Box::new(Filler { model, mask, words, action: self.action, rate: self.rate, top_k: self.top_k }))
+        let stop_words = self.stop_words.list(ctx.folder())?;
+        Ok(Box::new(Filler {
+            model,
+            mask,
+            words,
+            stop_words,
+            action: self.action,
+            rate: self.rate,
+            top_k: self.top_k,
+        }))
     }
 }
 
@@ -124,11 +142,21 @@ struct Word {
 /// A masked language model at hand.
 struct Filler {
     model: MaskedModel,
+    /// The mask token and its id.
     mask: (String, u32),
     words: Vec<Word>,
+    stop_words: StopWordList,
     action: Action,
     rate: f64,
     top_k: usize,
+}
+
+/// Words of a text that the model is asked about.
+struct Question {
+    /// Where the words are, ascending.
+    places: Vec<usize>,
+    /// What stands there, in lower case.
+    before: Vec<String>,
 }
 
 impl Generator for Filler {
@@ -137,79 +165,114 @@ impl Generator for Filler {
         ctx: &dyn Ctx,
         requests: &mut [&mut Request<'_>],
     ) -> Result<Vec<Option<Generated>>, StageError> {
-        let masked: Vec<Option<Masked>> = requests.iter_mut().map(|request| self.masked(request)).collect();
-        let asked: Vec<usize> = (0..masked.len()).filter(|&index| masked[index].is_some()).collect();
-        let texts: Vec<&str> = masked.iter().flatten().map(|masked| masked.text.as_str()).collect();
-        let tokens = self.model.tokenize(&texts)?;
-        let mut chosen: Vec<Vec<Option<&str>>> = vec![Vec::new(); requests.len()];
-        self.model.predict(ctx, &tokens, self.mask.1, &mut |text, nth, logits| {
-            let index = asked[text];
-            let Some(masked) = &masked[index] else { return };
-            let before = masked.before.get(nth).map(String::as_str);
-            let word = self.choose(logits, before.unwrap_or_default(), &mut requests[index].random);
-            let words = &mut chosen[index];
-            words.resize(words.len().max(nth + 1), None);
-            words[nth] = word;
-        })?;
-        let fill = |(index, masked): (usize, Option<Masked>)| {
-            let masked = masked?;
-            let mut words = Words::of(&requests[index].text);
-            let mut changed = false;
-            // From the end, so that insertions leave the places before as they are.
-            for (nth, &place) in masked.places.iter().enumerate().rev() {
-                let Some(word) = chosen[index].get(nth).copied().flatten() else { continue };
-                changed = true;
-                match self.action {
-                    Action::Replace => words.replace(place, word),
-                    Action::Insert => words.insert(place, Cow::Borrowed(word)),
-                }
+        let questions: Vec<Option<Question>> =
+            requests.iter_mut().map(|request| self.question(request)).collect();
+        let asked: Vec<(usize, &Question)> = questions
+            .iter()
+            .enumerate()
+            .filter_map(|(index, question)| Some((index, question.as_ref()?)))
+            .collect();
+        let texts: Vec<(&str, &Question)> =
+            asked.iter().map(|&(index, question)| (requests[index].text.as_ref(), question)).collect();
+        let (tokens, places) = self.tokens(&texts)?;
+        let mut chosen: Vec<Vec<Option<&str>>> = questions
+            .iter()
+            .map(|question| vec![None; question.as_ref().map_or(0, |q| q.places.len())])
+            .collect();
+        self.model.predict(ctx, &tokens, &places, &mut |text, nth, logits| {
+            let (index, question) = asked[text];
+            if let (Some(word), Some(before)) = (chosen[index].get_mut(nth), question.before.get(nth)) {
+                *word = self.choose(logits, before, &mut requests[index].random);
             }
-            changed.then(|| Generated::of(words.text()))
-        };
-        Ok(masked.into_iter().enumerate().map(fill).collect())
+        })?;
+        let fill =
+            |(request, (question, chosen)): (&&mut Request<'_>, (&Option<Question>, Vec<Option<&str>>))| {
+                let mut words = Words::of(&request.text);
+                // From the end, so that insertions leave the places before as they are.
+                let found = question
+                    .as_ref()?
+                    .places
+                    .iter()
+                    .zip(&chosen)
+                    .rev()
+                    .filter_map(|(place, word)| Some((*place, (*word)?)));
+                for (place, word) in found {
+                    match self.action {
+                        Action::Replace => words.replace(place, word),
+                        Action::Insert => words.insert(place, Cow::Borrowed(word)),
+                    }
+                }
+                chosen.iter().any(Option::is_some).then(|| Generated::of(words.text()))
+            };
+        Ok(requests.iter().zip(questions.iter().zip(chosen)).map(fill).collect())
     }
 }
 
-/// A text with masks.
-struct Masked {
-    text: String,
-    /// Where the masks are, ascending.
-    places: Vec<usize>,
-    /// What stood there, in lower case; empty for insertions.
-    before: Vec<String>,
-}
-
 impl Filler {
-    fn masked(&self, request: &mut Request<'_>) -> Option<Masked> {
+    fn question(&self, request: &mut Request<'_>) -> Option<Question> {
         // A text that speaks of masks itself would have more of them than were put there.
         if request.text.contains(&self.mask.0) {
             return None;
         }
-        let mut words = Words::of(&request.text);
-        let content = words.content(|_| false);
-        let l = words.len();
-        let slots = match self.action {
-            Action::Replace => content.len(),
-            Action::Insert if content.is_empty() => 0,
-            Action::Insert => l + 1,
-        };
-        if slots == 0 {
+        let words = Words::of(&request.text);
+        let content = words.content(|word| self.stop_words.contains(word));
+        if content.is_empty() {
             return None;
         }
-        let n = changes(self.rate, l).min(slots);
-        let mut slots = rand::seq::index::sample(&mut request.random, slots, n).into_vec();
+        let n = changes(self.rate, words.len()).min(content.len());
+        let mut slots = rand::seq::index::sample(&mut request.random, content.len(), n).into_vec();
         slots.sort_unstable();
-        let (places, before) = match self.action {
-            Action::Replace => slots.into_iter().map(|slot| content[slot].clone()).unzip(),
-            Action::Insert => (slots, Vec::new()),
+        let (places, before) = slots.into_iter().map(|slot| content[slot].clone()).unzip();
+        Some(Question { places, before })
+    }
+
+    /// Returns what the model reads, and at which tokens it is asked.
+    fn tokens(
+        &self,
+        texts: &[(&str, &Question)],
+    ) -> Result<(Vec<TokenizedText>, Vec<Vec<usize>>), StageError> {
+        let masked_at = |tokens: &TokenizedText| -> Vec<usize> {
+            tokens.ids.iter().enumerate().filter(|(_, id)| **id == self.mask.1).map(|(at, _)| at).collect()
         };
+        let tokenize =
+            |texts: &[String]| self.model.tokenize(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        if self.model.has_trained_head() {
+            let masked: Vec<String> = texts
+                .iter()
+                .map(|(text, question)| self.masked(text, &question.places, self.action))
+                .collect();
+            let tokens = tokenize(&masked)?;
+            let places = tokens.iter().map(masked_at).collect();
+            return Ok((tokens, places));
+        }
+        // A word's first token stands where the mask would if that word alone were masked.
+        let probes: Vec<String> = texts
+            .iter()
+            .flat_map(|(text, question)| {
+                question.places.iter().map(|&place| self.masked(text, &[place], Action::Replace))
+            })
+            .collect();
+        let probes = tokenize(&probes)?;
+        let mut probes = probes.iter();
+        let place = |tokens: Option<&TokenizedText>| {
+            tokens.and_then(|tokens| masked_at(tokens).first().copied()).unwrap_or(usize::MAX)
+        };
+        let places =
+            texts.iter().map(|(_, question)| question.places.iter().map(|_| place(probes.next())).collect());
+        let places = places.collect();
+        Ok((self.model.tokenize(&texts.iter().map(|(text, _)| *text).collect::<Vec<_>>())?, places))
+    }
+
+    /// Puts masks over words, or before them.
+    fn masked(&self, text: &str, places: &[usize], action: Action) -> String {
+        let mut words = Words::of(text);
         for &place in places.iter().rev() {
-            match self.action {
+            match action {
                 Action::Replace => words.put(place, &self.mask.0),
                 Action::Insert => words.insert(place, Cow::Borrowed(&self.mask.0)),
             }
         }
-        Some(Masked { text: words.text(), places, before })
+        words.text()
     }
 
     /// Draws one of the likeliest words but the one that stood there.
