@@ -176,6 +176,9 @@ pub struct ShowArgs {
     /// Print the confusion matrix of every evaluation too
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     pub confusion: bool,
+    /// Print texts that this `augment` stage made, beside the texts that they were made from, in place of the results
+    #[arg(long, value_name = "STAGE", conflicts_with_all = ["confusion", "csv", "md", "metric", "sort_by", "precision"])]
+    pub augmented: Option<String>,
     #[command(flatten)]
     pub table: TableArgs,
 }

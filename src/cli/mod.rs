@@ -13,6 +13,7 @@ pub mod validate;
 pub mod graph;
 pub mod draw;
 pub mod show;
+pub mod augmented;
 pub mod list;
 pub mod why;
 pub mod artifacts;

@@ -1,6 +1,9 @@
 //! `pipe show`: prints the results of a run.
 
+use std::path::PathBuf;
+
 use super::args::ShowArgs;
+use super::augmented;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
@@ -21,6 +24,9 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     printer.status(&format!("run {}: {}, {time}, {}", about.run, run.status(), about.pipeline));
     if let Some(error) = &about.error {
         printer.warning(error);
+    }
+    if let Some(stage) = &args.augmented {
+        return augmented::show(&project, &run, stage, args, printer);
     }
     if !run.folder.join("results.parquet").is_file() {
         let hint = Some(format!("`pipe run {}` goes on where it stopped", about.pipeline));
@@ -54,11 +60,18 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
 
 /// Returns an evaluation of a run from the cache.
 fn evaluation(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<Evaluation, Failure> {
+    Evaluation::read(&output(project, run, stage, seed)?)
+        .map_err(|error| Failure::Other { exit: Exit::Failed, error })
+}
+
+/// Returns the folder of a stage's output from the cache.
+pub(super) fn output(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<PathBuf, Failure> {
     let record = run.provenance.stages.iter().find(|record| record.stage == stage && record.seed == seed);
-    let entry = record.and_then(|record| Cache::new(project).entry(&record.key));
-    let Some(entry) = entry else {
-        let hint = Some(format!("`pipe run {}` computes it again", run.provenance.pipeline));
-        return Err(Failure::usage(format!("the output of stage `{stage}` is no longer in the cache"), hint));
-    };
-    Evaluation::read(&entry.artifact()).map_err(|error| Failure::Other { exit: Exit::Failed, error })
+    match record.and_then(|record| Cache::new(project).entry(&record.key)) {
+        Some(entry) => Ok(entry.artifact()),
+        None => {
+            let hint = Some(format!("`pipe run {}` computes it again", run.provenance.pipeline));
+            Err(Failure::usage(format!("the output of stage `{stage}` is no longer in the cache"), hint))
+        }
+    }
 }

@@ -82,6 +82,11 @@ impl DataSet {
         Ok(fs_err::write(folder.join(LABELS), labels)?)
     }
 
+    /// Says whether a folder holds a data set.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
     /// Reads what [`DataSet::write`] wrote.
     pub fn read(folder: &Path) -> Result<DataSet, TableError> {
         let labels_file = folder.join(LABELS);

@@ -120,10 +120,28 @@ fn parquet(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
     let schema = guarded(|| ParquetReader::new(Cursor::new(bytes.as_slice())).schema()).map_err(malformed)?;
     let found: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
     find_columns(file, &found, names)?;
+    if LINEAGE.iter().all(|column| found.iter().any(|name| name == column)) {
+        let count = generated(&bytes).map_err(malformed)?;
+        if count > 0 {
+            return Err(SourceError::Generated { file: file.display().to_string(), count });
+        }
+    }
     // Other columns may have types that this build does not read.
     let wanted = Some(names.map(str::to_owned).to_vec());
     let frame = super::frame::parse_parquet(&bytes, wanted).map_err(malformed)?;
     cells(file, &frame, names)
+}
+
+/// The columns by which a data set of `pipe`'s own keeps where generated texts come from.
+const LINEAGE: [&str; 2] = ["parents", "method"];
+
+/// Returns how many texts of a data set of `pipe`'s own are generated: whatever split were drawn from it, texts and what they were made from would stand on both
+/// sides.
+fn generated(bytes: &[u8]) -> PolarsResult<usize> {
+    let frame = super::frame::parse_parquet(bytes, Some(vec![LINEAGE[1].to_owned()]))?;
+    // A user's own column of that name may hold anything.
+    let methods = frame.column(LINEAGE[1]).and_then(|column| column.str());
+    Ok(methods.map_or(0, |methods| methods.len() - methods.null_count()))
 }
 
 /// JSON lines are read row by row, because a column may mix numbers and strings and each must stay as written.

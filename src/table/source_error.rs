@@ -24,6 +24,11 @@ pub enum SourceError {
         #[help]
         hint: String,
     },
+    #[error("`{file}` holds {count} generated texts; expected original ones")]
+    #[diagnostic(help(
+        "load the originals and generate texts in an `augment` stage, behind the split: a text in test must not be made from one in train, nor the other way round"
+    ))]
+    Generated { file: String, count: usize },
     #[error("`{file}` has no rows")]
     #[diagnostic(help("a table needs a header and at least one row below it"))]
     NoRows { file: String },

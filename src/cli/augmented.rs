@@ -1,0 +1,206 @@
+//! `pipe show --augmented STAGE`: prints what an `augment` stage made.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use similar::{ChangeTag, TextDiff};
+
+use super::args::ShowArgs;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::printer::Printer;
+use super::show::output;
+use super::tables;
+use crate::runner::Project;
+use crate::runner::runs::Run;
+use crate::spec::suggest;
+use crate::table::{AugmentationRow, AugmentationSummary, DataSet, Example};
+
+/// How many texts are shown where no number is asked for.
+const SHOWN: usize = 20;
+
+/// Prints what became of the texts by method (with `-v` by class too), then made texts beside their parents, from all over the stage's output.
+pub fn show(
+    project: &Project,
+    run: &Run,
+    stage: &str,
+    args: &ShowArgs,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let records = &run.provenance.stages;
+    let seeds: Vec<u64> =
+        records.iter().filter(|record| record.stage == stage).map(|record| record.seed).collect();
+    if seeds.is_empty() {
+        let names: BTreeSet<&str> = records.iter().map(|record| record.stage.as_str()).collect();
+        let hint = suggest::hint(stage, "its stages are", names.into_iter().collect::<Vec<_>>());
+        return Err(Failure::usage(format!("run `{}` has no stage `{stage}`", run.provenance.run), hint));
+    }
+    let mut text = String::new();
+    let mut for_programs: Vec<Value> = Vec::new();
+    for seed in seeds {
+        let folder = output(project, run, stage, seed)?;
+        let data = if DataSet::is_in(&folder) { DataSet::read(&folder) } else { Ok(DataSet::default()) };
+        let data = data.map_err(|error| Failure::Other { exit: Exit::Failed, error: Box::new(error) })?;
+        if data.augmentation.rows.is_empty() {
+            let hint = Some("name an `augment` stage, or one that gets its data from there".to_owned());
+            return Err(Failure::usage(format!("stage `{stage}` holds no generated texts"), hint));
+        }
+        let known: BTreeMap<&str, &Example> =
+            data.train.iter().map(|example| (example.id.as_str(), example)).collect();
+        let made: Vec<&Example> = data.train.iter().filter(|example| example.method.is_some()).collect();
+        let count =
+            args.table.top.unwrap_or(if args.table.json { made.len() } else { SHOWN }).min(made.len());
+        // From all over the list: neighbours are of one class and method.
+        let shown = (0..count).map(|index| made[index * made.len() / count.max(1)]);
+        if args.table.json {
+            for_programs.extend(shown.map(|example| record(seed, example, &data.labels, &known)));
+            continue;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let _ = writeln!(
+            text,
+            "{stage}, seed {seed}: {} generated texts beside {} originals\n",
+            made.len(),
+            data.train.len() - made.len()
+        );
+        text.push_str(&table(&data.augmentation.rows, printer.is_verbose()));
+        if count > 0 {
+            let _ = writeln!(text, "\n{count} of them; [-gone-] {{+new+}}");
+        }
+        for example in shown {
+            text.push_str(&beside_parents(example, &data.labels, &known));
+        }
+    }
+    if args.table.json {
+        text = format!("{:#}\n", Value::from(for_programs));
+    }
+    printer.data(&text)
+}
+
+/// Lays out what became of texts, by method, and by class where asked for.
+fn table(rows: &[AugmentationRow], by_class: bool) -> String {
+    let headers = [
+        "method",
+        "class",
+        "asked",
+        "unchanged",
+        "leaks",
+        "repeats",
+        "too_far",
+        "astray",
+        "kept",
+        "accepted_share",
+        "mean_distance",
+        "copy_rate",
+    ];
+    let mut groups: Vec<(String, Vec<&AugmentationRow>)> = Vec::new();
+    for row in rows {
+        let class = if by_class { row.label.as_str() } else { "" };
+        let key = format!("{}\n{}\n{class}", row.pass, row.entry);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(row),
+            None => groups.push((key, vec![row])),
+        }
+    }
+    let mut lines = vec![headers.map(str::to_owned).to_vec()];
+    for (_, group) in &groups {
+        let sum = |of: fn(&AugmentationRow) -> u64| group.iter().map(|row| of(row)).sum::<u64>().to_string();
+        let summary = AugmentationSummary::of(group.iter().copied());
+        let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        lines.push(vec![
+            group[0].method.clone(),
+            group[0].label.clone(),
+            sum(|row| row.asked),
+            sum(|row| row.unchanged),
+            sum(|row| row.leaks),
+            sum(|row| row.repeats),
+            sum(|row| row.too_far),
+            sum(|row| row.astray),
+            sum(|row| row.kept),
+            figure(summary.accepted_share),
+            figure(summary.augmentation_loss),
+            figure(summary.copy_rate),
+        ]);
+    }
+    if !by_class {
+        lines.iter_mut().for_each(|line| drop(line.remove(1)));
+    }
+    tables::columns(&lines)
+}
+
+/// Writes a made text below the texts that it was made from, changes marked.
+fn beside_parents(example: &Example, labels: &[String], known: &BTreeMap<&str, &Example>) -> String {
+    let label = labels.get(example.label).map_or("", String::as_str);
+    let mut text = format!("\n{} ({label})\n", example.id);
+    let parents: Vec<&Example> =
+        example.parents.iter().filter_map(|id| known.get(id.as_str()).copied()).collect();
+    for parent in &parents {
+        let _ = writeln!(text, "  {}: {}", parent.id, one_line(&parent.text));
+    }
+    let made = match parents[..] {
+        [parent] => marked(&one_line(&parent.text), &one_line(&example.text)),
+        _ => {
+            let words: BTreeSet<&str> =
+                parents.iter().flat_map(|parent| parent.text.split_whitespace()).collect();
+            let mark =
+                |word: &str| if words.contains(word) { word.to_owned() } else { format!("{{+{word}+}}") };
+            example.text.split_whitespace().map(mark).collect::<Vec<_>>().join(" ")
+        }
+    };
+    let _ = writeln!(text, "  => {made}");
+    text
+}
+
+/// Marks what is gone and what is new, word by word.
+fn marked(before: &str, after: &str) -> String {
+    let diff = TextDiff::from_unicode_words(before, after);
+    let mut text = String::new();
+    let changes: Vec<_> = diff.iter_all_changes().map(|change| (change.tag(), change.value())).collect();
+    for group in changes.chunk_by(|a, b| a.0 == b.0) {
+        let run: String = group.iter().map(|(_, value)| *value).collect();
+        match group[0].0 {
+            ChangeTag::Equal => text.push_str(&run),
+            ChangeTag::Delete => text.push_str(&format!("[-{run}-]")),
+            ChangeTag::Insert => text.push_str(&format!("{{+{run}+}}")),
+        }
+    }
+    text
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn record(seed: u64, example: &Example, labels: &[String], known: &BTreeMap<&str, &Example>) -> Value {
+    let parents: Vec<Value> = example
+        .parents
+        .iter()
+        .map(|id| json!({ "id": id, "text": known.get(id.as_str()).map(|parent| parent.text.as_str()) }))
+        .collect();
+    let method: Value =
+        example.method.as_deref().and_then(|method| serde_json::from_str(method).ok()).unwrap_or_default();
+    json!({
+        "seed": seed,
+        "id": example.id,
+        "label": labels.get(example.label),
+        "text": example.text,
+        "parents": parents,
+        "method": method,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_marked_word_by_word() {
+        assert_eq!(marked("Where is my card?", "Where is the card?"), "Where is [-my-]{+the+} card?");
+        assert_eq!(marked("a b c", "a c"), "a [-b -]c");
+        assert_eq!(marked("卡在哪里", "卡在这里"), "卡在[-哪-]{+这+}里");
+        assert_eq!(marked("same", "same"), "same");
+    }
+}
