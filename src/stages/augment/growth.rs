@@ -189,12 +189,9 @@ impl<'a> Growth<'a> {
         }
         let name = entry.config.name();
         let seed = entry.config.method().amount().seed.unwrap_or(self.seed);
-        let request = |&(original, copy): &(&'a Example, usize)| Request {
-            original,
-            text: original.text.as_str().into(),
-            copy,
+        let request = |&(original, copy): &(&'a Example, usize)| {
             // Without the stage's id: renaming a stage changes no text.
-            random: stream(seed, &["augment", name, &original.id], copy as u64),
+            Request::new(original, copy, stream(seed, &["augment", name, &original.id], copy as u64))
         };
         let mut requests: Vec<Request<'_>> = asked.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();

@@ -154,6 +154,13 @@ pub struct Request<'a> {
     pub random: ChaCha8Rng,
 }
 
+impl<'a> Request<'a> {
+    /// Asks for a copy of an original.
+    pub fn new(original: &'a Example, copy: usize, random: ChaCha8Rng) -> Request<'a> {
+        Request { original, text: Cow::Borrowed(&original.text), copy, random }
+    }
+}
+
 /// A method that has seen train.
 pub trait Generator: Sync {
     /// Makes the texts that are asked for, in their order; `None` where the method cannot.
@@ -170,7 +177,7 @@ pub trait OneByOne: Sync {
     fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated>;
 }
 
-/// How often a text is drawn that comes out as it was, before it is given up: random deletion often deletes nothing.
+/// How often a text is drawn that comes out as it was, before it is given up.
 const DRAWS: usize = 10;
 
 impl<T: OneByOne> Generator for T {

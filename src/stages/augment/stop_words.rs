@@ -1,6 +1,6 @@
 //! Words that carry grammar rather than content, which augmentation leaves alone.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -77,9 +77,9 @@ impl StopWords {
 
 const WHAT: &str = "list of stop words";
 
-/// Words in lower case.
+/// Words in lower case; the set is only asked for members.
 #[derive(Clone, Debug, Default)]
-pub struct StopWordList(BTreeSet<String>);
+pub struct StopWordList(HashSet<String>);
 
 impl StopWordList {
     /// Says whether a word in lower case is one of them.

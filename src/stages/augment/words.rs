@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -9,39 +10,125 @@ use unicode_segmentation::UnicodeSegmentation;
 /// the text back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words<'a> {
-    words: Vec<Word<'a>>,
+    words: Sequence<'a>,
     /// The whitespace after the last word.
     end: &'a str,
+    /// The length of the text before any change.
+    length: usize,
 }
+
+/// Most texts have few enough words to do without the heap.
+type Sequence<'a> = SmallVec<[Word<'a>; 32]>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word<'a> {
-    /// The whitespace before the word.
-    gap: &'a str,
-    /// The punctuation before it.
-    before: &'a str,
-    /// The word without the punctuation around it; a word of punctuation alone stands here whole.
-    bare: Cow<'a, str>,
-    /// The punctuation after it.
-    after: &'a str,
+    /// The word as it stands, with the whitespace before it and its punctuation. Most words are written out as they were read, in one piece.
+    whole: &'a str,
+    /// Where in it the word with its punctuation starts, and the word without from and to. A word of punctuation alone is bare as a whole.
+    token: u32,
+    bare: [u32; 2],
+    /// What stands in place of the whitespace.
+    other_gap: Option<&'a str>,
+    /// What stands in place of the bare word.
+    other_bare: Option<Cow<'a, str>>,
+}
+
+impl<'a> Word<'a> {
+    fn gap(&self) -> &'a str {
+        self.other_gap.unwrap_or(&self.whole[..self.token as usize])
+    }
+
+    fn before(&self) -> &'a str {
+        &self.whole[self.token as usize..self.bare[0] as usize]
+    }
+
+    fn bare(&self) -> &str {
+        self.other_bare.as_deref().unwrap_or(&self.whole[self.bare[0] as usize..self.bare[1] as usize])
+    }
+
+    fn take_bare(&mut self) -> Cow<'a, str> {
+        let own = &self.whole[self.bare[0] as usize..self.bare[1] as usize];
+        self.other_bare.take().unwrap_or(Cow::Borrowed(own))
+    }
+
+    fn after(&self) -> &'a str {
+        &self.whole[self.bare[1] as usize..]
+    }
+
+    /// A word that was not there before.
+    fn new(gap: &'a str, bare: Cow<'a, str>) -> Word<'a> {
+        Word { whole: "", token: 0, bare: [0, 0], other_gap: Some(gap), other_bare: Some(bare) }
+    }
+
+    /// Reads the word in `whole`, whose whitespace ends at `token`.
+    fn of(whole: &'a str, token: usize) -> Word<'a> {
+        let part = &whole[token..];
+        let mut bare = [token, whole.len()];
+        if let Some(first) = part.find(char::is_alphanumeric) {
+            // A combining mark belongs to the letter before it.
+            let in_word = |c: char| c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c));
+            let last = part.char_indices().rev().find(|(_, c)| in_word(*c));
+            bare = [token + first, last.map_or(whole.len(), |(at, c)| token + at + c.len_utf8())];
+        }
+        Word { whole, token: token as u32, bare: bare.map(|at| at as u32), other_gap: None, other_bare: None }
+    }
 }
 
 impl<'a> Words<'a> {
     /// Cuts a text.
     pub fn of(text: &'a str) -> Words<'a> {
-        let mut words = Vec::with_capacity(text.len() / 5 + 1);
+        if text.is_ascii() { Words::of_ascii(text) } else { Words::of_unicode(text) }
+    }
+
+    /// The same by bytes: most of the work of a fast method is to find the words.
+    fn of_ascii(text: &'a str) -> Words<'a> {
+        let bytes = text.as_bytes();
+        let is_space = |at: usize| matches!(bytes[at], b' ' | 9..=13);
+        let mut words = Sequence::new();
+        let mut at = 0;
+        loop {
+            let gap = at;
+            while at < bytes.len() && is_space(at) {
+                at += 1;
+            }
+            let start = at;
+            while at < bytes.len() && !is_space(at) {
+                at += 1;
+            }
+            if start == at {
+                return Words { words, end: &text[gap..start], length: text.len() };
+            }
+            let (mut first, mut last) = (start, at);
+            if let Some(place) = bytes[start..at].iter().position(u8::is_ascii_alphanumeric) {
+                first = start + place;
+                while !bytes[last - 1].is_ascii_alphanumeric() {
+                    last -= 1;
+                }
+            }
+            words.push(Word {
+                whole: &text[gap..at],
+                token: (start - gap) as u32,
+                bare: [(first - gap) as u32, (last - gap) as u32],
+                other_gap: None,
+                other_bare: None,
+            });
+        }
+    }
+
+    fn of_unicode(text: &'a str) -> Words<'a> {
+        let mut words = Sequence::new();
         let mut rest = text;
         loop {
             let start = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
-            let (gap, after) = rest.split_at(start);
-            if after.is_empty() {
-                return Words { words, end: gap };
+            if start == rest.len() {
+                return Words { words, end: rest, length: text.len() };
             }
-            let (token, after) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
-            if token.chars().any(is_unspaced) {
-                cut_unspaced(gap, token, &mut words);
+            let length = rest[start..].find(char::is_whitespace).unwrap_or(rest.len() - start);
+            let (whole, after) = rest.split_at(start + length);
+            if whole.chars().any(is_unspaced) {
+                cut_unspaced(whole, start, &mut words);
             } else {
-                words.push(Word::of(gap, token));
+                words.push(Word::of(whole, start));
             }
             rest = after;
         }
@@ -59,7 +146,7 @@ impl<'a> Words<'a> {
 
     /// Returns the words without the punctuation around them.
     pub fn bare(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().map(|word| word.bare.as_ref())
+        self.words.iter().map(Word::bare)
     }
 
     /// Returns the words that say something, in lower case, by their place: those with a letter or digit that `is_stop_word` does not know.
@@ -70,12 +157,13 @@ impl<'a> Words<'a> {
 
     /// Returns the words as they stand, with their punctuation. [`join`] makes a text of them.
     pub fn surfaces(&self) -> impl Iterator<Item = String> {
-        self.words.iter().map(|word| [word.before, &word.bare, word.after].concat())
+        self.words.iter().map(|word| [word.before(), word.bare(), word.after()].concat())
     }
 
     /// Cuts the text into pieces of `size` words, the last one perhaps shorter, without the space around them.
     pub fn pieces(&self, size: usize) -> Vec<String> {
-        let piece = |words: &[Word<'a>]| Words { words: words.to_vec(), end: "" }.text().trim().to_owned();
+        let piece =
+            |words: &[Word<'a>]| Words { words: words.into(), end: "", length: 0 }.text().trim().to_owned();
         self.words.chunks(size.max(1)).map(piece).collect()
     }
 
@@ -88,30 +176,32 @@ impl<'a> Words<'a> {
         let gap = match self.words.get_mut(place) {
             // The newcomer takes the space before its place, so that a text's first word stays at its start.
             Some(next) => {
-                let joined = unspaced(&bare, last) || unspaced(&next.bare, first);
-                std::mem::replace(&mut next.gap, if joined { "" } else { " " })
+                let gap = next.gap();
+                let joined = unspaced(&bare, last) || unspaced(next.bare(), first);
+                next.other_gap = Some(if joined { "" } else { " " });
+                gap
             }
             None if alone => "",
             None => {
                 let joined = unspaced(&bare, first)
-                    || self.words.last().is_some_and(|word| unspaced(&word.bare, last));
+                    || self.words.last().is_some_and(|word| unspaced(word.bare(), last));
                 if joined { "" } else { " " }
             }
         };
-        self.words.insert(place.min(self.words.len()), Word { gap, before: "", bare, after: "" });
+        self.words.insert(place.min(self.words.len()), Word::new(gap, bare));
     }
 
     /// Puts another word in the place of one, with its capitals: `Card,` becomes `Ticket,`.
     pub fn replace(&mut self, place: usize, word: &str) {
         if let Some(found) = self.words.get_mut(place) {
-            found.bare = Cow::Owned(with_capitals_of(&found.bare, word));
+            found.other_bare = Some(Cow::Owned(with_capitals_of(found.bare(), word)));
         }
     }
 
     /// Puts a word in the place of one as it is.
     pub fn put(&mut self, place: usize, word: &'a str) {
         if let Some(found) = self.words.get_mut(place) {
-            found.bare = Cow::Borrowed(word);
+            found.other_bare = Some(Cow::Borrowed(word));
         }
     }
 
@@ -120,48 +210,37 @@ impl<'a> Words<'a> {
         let (low, high) = (one.min(other), one.max(other));
         if low < high && high < self.words.len() {
             let (left, right) = self.words.split_at_mut(high);
-            std::mem::swap(&mut left[low].bare, &mut right[0].bare);
-        }
-    }
-
-    /// Keeps the words at the places that `keep` says, with their punctuation.
-    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let start = self.words.first().map_or("", |word| word.gap);
-        let mut place = 0;
-        self.words.retain(|_| {
-            place += 1;
-            keep(place - 1)
-        });
-        if let Some(first) = self.words.first_mut() {
-            first.gap = start;
+            let (one, other) = (left[low].take_bare(), right[0].take_bare());
+            left[low].other_bare = Some(other);
+            right[0].other_bare = Some(one);
         }
     }
 
     /// Writes the text out.
     pub fn text(&self) -> String {
-        let size = |word: &Word<'_>| word.gap.len() + word.before.len() + word.bare.len() + word.after.len();
-        let mut text = String::with_capacity(self.words.iter().map(size).sum::<usize>() + self.end.len());
-        for word in &self.words {
-            for part in [word.gap, word.before, &word.bare, word.after] {
+        self.text_of(|_| true)
+    }
+
+    /// Writes the text out with only the words at the places that `keep` says, and their punctuation.
+    pub fn text_of(&self, keep: impl Fn(usize) -> bool) -> String {
+        // With room for a few longer words.
+        let mut text = String::with_capacity(self.length + 24);
+        let mut is_first = true;
+        for (place, word) in self.words.iter().enumerate().filter(|(place, _)| keep(*place)) {
+            // What was before the text's first word stays at its start.
+            let moved = is_first && place > 0;
+            is_first = false;
+            if word.other_bare.is_none() && word.other_gap.is_none() && !moved {
+                text.push_str(word.whole);
+                continue;
+            }
+            let gap = if moved { self.words[0].gap() } else { word.gap() };
+            for part in [gap, word.before(), word.bare(), word.after()] {
                 text.push_str(part);
             }
         }
         text.push_str(self.end);
         text
-    }
-}
-
-impl<'a> Word<'a> {
-    fn of(gap: &'a str, token: &'a str) -> Word<'a> {
-        // A combining mark belongs to the letter before it.
-        let Some(start) = token.find(char::is_alphanumeric) else {
-            return Word { gap, before: "", bare: Cow::Borrowed(token), after: "" };
-        };
-        let in_word = |c: char| c.is_alphanumeric() || (!c.is_ascii() && is_combining_mark(c));
-        let end = token.char_indices().rev().find(|(_, c)| in_word(*c));
-        let end = end.map_or(token.len(), |(at, c)| at + c.len_utf8());
-        let bare = Cow::Borrowed(&token[start..end]);
-        Word { gap, before: &token[..start], bare, after: &token[end..] }
     }
 }
 
@@ -186,19 +265,20 @@ pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
-/// Cuts a token of such a script at Unicode's word boundaries (UAX 29); punctuation stays with the word before it, or the first word.
-fn cut_unspaced<'a>(gap: &'a str, token: &'a str, words: &mut Vec<Word<'a>>) {
-    let mut starts: Vec<usize> = token
-        .split_word_bound_indices()
-        .filter(|(_, part)| part.chars().any(char::is_alphanumeric))
-        .map(|(at, _)| at)
-        .collect();
-    if let Some(first) = starts.first_mut() {
-        *first = 0;
+/// Cuts a token of such a script, behind `token` bytes of space, at Unicode's word boundaries (UAX 29); punctuation stays with the word before it, or the first
+/// word. A token without any word is one.
+fn cut_unspaced<'a>(whole: &'a str, token: usize, words: &mut Sequence<'a>) {
+    let parts = whole[token..].split_word_bound_indices();
+    let mut starts: Vec<usize> =
+        parts.filter(|(_, part)| part.chars().any(char::is_alphanumeric)).map(|(at, _)| token + at).collect();
+    if starts.is_empty() {
+        starts.push(0);
     }
+    // The space before the token belongs to its first word.
+    starts[0] = 0;
     for (index, &start) in starts.iter().enumerate() {
-        let end = starts.get(index + 1).copied().unwrap_or(token.len());
-        words.push(Word::of(if index == 0 { gap } else { "" }, &token[start..end]));
+        let end = starts.get(index + 1).copied().unwrap_or(whole.len());
+        words.push(Word::of(&whole[start..end], if index == 0 { token } else { 0 }));
     }
 }
 
@@ -230,12 +310,11 @@ mod tests {
         words.swap(0, 3);
         assert_eq!(words.text(), "  card my\n(new) Where's? ");
         words.replace(3, "pass");
-        words.retain(|place| place > 0);
-        assert_eq!(words.text(), "  my\n(new) Pass? ");
+        assert_eq!(words.text_of(|place| place > 0), "  my\n(new) Pass? ");
         words.insert(0, "a".into());
-        words.insert(3, "b".into());
-        words.insert(5, "c".into());
-        assert_eq!(words.text(), "  a my\n(new) b Pass? c ");
+        words.insert(4, "b".into());
+        words.insert(6, "c".into());
+        assert_eq!(words.text(), "  a card my\n(new) b Pass? c ");
         let mut none = Words::of(" ");
         assert!(none.is_empty());
         none.insert(0, "a".into());
@@ -292,6 +371,11 @@ mod tests {
 
     proptest! {
         #[test]
+        fn bytes_and_signs_make_the_same_words(text in "[ -~\\t\\n\\x0b\\x0c\\r\\x00\\x1c\\x7f]{0,60}") {
+            prop_assert_eq!(Words::of_ascii(&text), Words::of_unicode(&text));
+        }
+
+        #[test]
         fn written_out_unchanged_they_are_the_text(text in any::<String>()) {
             let words = Words::of(&text);
             prop_assert_eq!(words.text(), text.as_str());
@@ -321,8 +405,7 @@ mod tests {
             words.swap(one, other);
             let marks_after = words.text().matches("e\u{301}").count();
             prop_assert!(marks_after >= marks);
-            words.retain(|place| place != one);
-            prop_assert!(!words.text().trim().is_empty());
+            prop_assert!(!words.text_of(|place| place != one).trim().is_empty());
         }
     }
 }

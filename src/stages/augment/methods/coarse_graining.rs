@@ -59,7 +59,8 @@ impl Joiner {
     fn new(max_words: usize, train: &Originals<'_>) -> Joiner {
         let text = |example: &&Example| {
             let text = example.text.trim().to_owned();
-            Text { id: example.id.clone(), words: Words::of(&text).len(), text }
+            let words = Words::of(&text).len();
+            Text { id: example.id.clone(), words, text }
         };
         let classes = train.by_class().into_iter();
         let classes = classes.map(|(class, texts)| (class, texts.iter().map(text).collect())).collect();

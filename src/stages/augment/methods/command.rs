@@ -177,15 +177,8 @@ mod tests {
         let labels = ["p".to_owned(), "q".to_owned()];
         let generator =
             command.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
-        let mut requests: Vec<Request<'_>> = examples
-            .iter()
-            .map(|original| Request {
-                original,
-                text: original.text.as_str().into(),
-                copy: 1,
-                random: stream(1, &["test"], 0),
-            })
-            .collect();
+        let mut requests: Vec<Request<'_>> =
+            examples.iter().map(|original| Request::new(original, 1, stream(1, &["test"], 0))).collect();
         let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         let made = generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?;
         Ok(made.into_iter().map(|made| made.map(|made| made.text)).collect())

@@ -98,7 +98,7 @@ impl OneByOne for Mixer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::augment::methods::testing::{TRICKY, text, thesaurus};
+    use crate::stages::augment::methods::testing::{TRICKY, text, vocabulary};
     use proptest::prelude::*;
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_four_operations_are_equally_likely() {
         let source = "my card fell behind some heavy old wooden furniture";
-        let mixer = Mixer::new(0.1, Vocabulary::with(thesaurus()));
+        let mixer = Mixer::new(0.1, vocabulary());
         let mut counts = [0; 4];
         for seed in 0..4000 {
             let Some(made) = text(&mixer, source, seed) else { continue };
@@ -142,7 +142,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_fail_or_becomes_empty(any in any::<String>(), rate in 0.01..1.0_f64, seed: u64) {
-            let mixer = Mixer::new(rate, Vocabulary::with(thesaurus()));
+            let mixer = Mixer::new(rate, vocabulary());
             for source in TRICKY.into_iter().chain([any.as_str()]) {
                 prop_assert!(text(&mixer, source, seed).is_none_or(|made| !made.trim().is_empty()));
             }

@@ -199,12 +199,7 @@ mod tests {
         let generator =
             method.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
         let original = &examples[row];
-        let request = |seed| Request {
-            original,
-            text: original.text.as_str().into(),
-            copy: 1,
-            random: stream(seed, &["test"], 0),
-        };
+        let request = |seed| Request::new(original, 1, stream(seed, &["test"], 0));
         let mut requests: Vec<Request<'_>> = seeds.map(request).collect();
         let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         Ok(generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?)

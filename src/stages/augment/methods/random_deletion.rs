@@ -1,7 +1,8 @@
 //! Random deletion.
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 
 use crate::stages::augment::method::{
     Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
@@ -40,6 +41,9 @@ impl Method for RandomDeletion {
     }
 }
 
+/// How often a text is drawn that loses no word.
+const DRAWS: usize = 10;
+
 /// Random deletion.
 pub(super) struct Deleter {
     pub rate: f64,
@@ -47,18 +51,26 @@ pub(super) struct Deleter {
 
 impl OneByOne for Deleter {
     fn one(&self, text: &str, _: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
-        let mut words = Words::of(text);
-        if words.len() < 2 {
+        let words = Words::of(text);
+        let l = words.len();
+        if l < 2 {
             return None;
         }
-        let kept: Vec<bool> = (0..words.len()).map(|_| random.random::<f64>() > self.rate).collect();
-        if kept.contains(&true) {
-            words.retain(|place| kept[place]);
-        } else {
-            let survivor = random.random_range(0..words.len());
-            words.retain(|place| place == survivor);
+        // Keep a word if u > p, with u of 32 bits.
+        let p = (self.rate * 2.0_f64.powi(32)) as u64;
+        for _ in 0..DRAWS {
+            let kept: SmallVec<[bool; 64]> = (0..l).map(|_| u64::from(random.next_u32()) >= p).collect();
+            match kept.iter().filter(|kept| **kept).count() {
+                0 => {
+                    let survivor = random.random_range(0..l);
+                    return Some(Generated::of(words.text_of(|place| place == survivor)));
+                }
+                // Nothing is gone.
+                all if all == l => {}
+                _ => return Some(Generated::of(words.text_of(|place| kept[place]))),
+            }
         }
-        Some(Generated::of(words.text()))
+        None
     }
 }
 

@@ -73,17 +73,12 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Inserter<V> {
         let mut words = Words::of(text);
         let vocabulary = self.vocabulary.as_ref();
         // Only the text's own words are asked for synonyms, not those inserted already: the meaning would drift.
-        let choices: Vec<&[String]> = vocabulary
-            .content(&words)
-            .iter()
-            .map(|(_, word)| vocabulary.thesaurus.synonyms(word))
-            .filter(|synonyms| !synonyms.is_empty())
-            .collect();
+        let choices = vocabulary.find(&words);
         if choices.is_empty() {
             return None;
         }
         for _ in 0..changes(self.rate, words.len()) {
-            let synonyms = choices[random.random_range(0..choices.len())];
+            let synonyms = vocabulary.synonyms(choices[random.random_range(0..choices.len())].1);
             let synonym = &synonyms[random.random_range(0..synonyms.len())];
             let place = random.random_range(0..=words.len());
             words.insert(place, Cow::Borrowed(synonym));
@@ -95,12 +90,12 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Inserter<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::augment::methods::testing::{TRICKY, text, thesaurus};
+    use crate::stages::augment::methods::testing::{TRICKY, text, vocabulary};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
     fn made(rate: f64, source: &str, seed: u64) -> Option<String> {
-        text(&Inserter { rate, vocabulary: Vocabulary::with(thesaurus()) }, source, seed)
+        text(&Inserter { rate, vocabulary: vocabulary() }, source, seed)
     }
 
     /// Says whether `part` is `whole` with words taken out.

@@ -193,12 +193,8 @@ mod tests {
         let ctx = TestCtx::new(1)?;
         let generator =
             method.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
-        let mut request = crate::stages::augment::method::Request {
-            original: &examples[1],
-            text: "d e".into(),
-            copy: 1,
-            random: stream(1, &["test"], 0),
-        };
+        let mut request =
+            crate::stages::augment::method::Request::new(&examples[1], 1, stream(1, &["test"], 0));
         let made = generator.generate(&ctx, &mut [&mut request]).map_err(|error| error.to_string())?;
         assert!(made[0].as_ref().is_some_and(|made| made.text.split(' ').count() == 3), "{made:?}");
         Ok(())

@@ -69,12 +69,11 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Replacer<V> {
     fn one(&self, text: &str, _: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
         let mut words = Words::of(text);
         let vocabulary = self.vocabulary.as_ref();
-        let content = vocabulary.content(&words);
-        let mut distinct: Vec<(&str, &[String])> = Vec::with_capacity(content.len());
-        for (_, word) in &content {
-            let synonyms = vocabulary.thesaurus.synonyms(word);
-            if !synonyms.is_empty() && distinct.iter().all(|(known, _)| known != word) {
-                distinct.push((word, synonyms));
+        let found = vocabulary.find(&words);
+        let mut distinct: Vec<usize> = Vec::with_capacity(found.len());
+        for (_, entry) in &found {
+            if !distinct.contains(entry) {
+                distinct.push(*entry);
             }
         }
         if distinct.is_empty() {
@@ -82,9 +81,10 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Replacer<V> {
         }
         let n = changes(self.rate, words.len()).min(distinct.len());
         let (chosen, _) = distinct.partial_shuffle(random, n);
-        for (word, synonyms) in chosen {
+        for entry in chosen {
+            let synonyms = vocabulary.synonyms(*entry);
             let synonym = &synonyms[random.random_range(0..synonyms.len())];
-            for (place, _) in content.iter().filter(|(_, found)| found == word) {
+            for (place, _) in found.iter().filter(|(_, found)| found == entry) {
                 words.replace(*place, synonym);
             }
         }
@@ -95,12 +95,12 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Replacer<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::augment::methods::testing::{TRICKY, text, thesaurus};
+    use crate::stages::augment::methods::testing::{TRICKY, text, vocabulary};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
     fn replacer(rate: f64) -> Replacer<Vocabulary> {
-        Replacer { rate, vocabulary: Vocabulary::with(thesaurus()) }
+        Replacer { rate, vocabulary: vocabulary() }
     }
 
     #[test]

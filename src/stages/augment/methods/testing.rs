@@ -2,7 +2,8 @@
 
 use crate::base::seed::stream;
 use crate::stages::augment::method::{Generated, OneByOne, Originals};
-use crate::stages::augment::synonyms::Thesaurus;
+use crate::stages::augment::stop_words::StopWords;
+use crate::stages::augment::synonyms::{Thesaurus, Vocabulary};
 use crate::table::Example;
 
 /// Texts that are hard to handle: other scripts, marks, emoji, no letters, nothing.
@@ -47,13 +48,16 @@ pub fn text(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<String> {
     one(generator, text, seed).map(|generated| generated.text)
 }
 
-pub fn thesaurus() -> Thesaurus {
+/// A few words with synonyms; English stop words have none.
+pub fn vocabulary() -> Vocabulary {
     let entry =
         |word: &str, synonyms: &[&str]| (word.to_owned(), synonyms.iter().map(|s| (*s).to_owned()).collect());
-    Thesaurus::from([
+    let thesaurus = Thesaurus::from([
         entry("card", &["ticket", "pass"]),
         entry("große", &["kleine"]),
         entry("lost", &["gone"]),
         entry("the", &["a"]),
-    ])
+    ]);
+    let stop_words = StopWords::default().list(std::path::Path::new(".")).unwrap_or_default();
+    Vocabulary::with(&thesaurus, &stop_words)
 }

@@ -12,6 +12,11 @@ impl Thesaurus {
         self.0.get(word).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Returns the words with their synonyms, by the alphabet.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().map(|(word, synonyms)| (word.as_str(), synonyms.as_slice()))
+    }
+
     /// Returns how many words have synonyms.
     pub fn len(&self) -> usize {
         self.0.len()

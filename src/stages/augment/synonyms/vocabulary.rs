@@ -1,6 +1,6 @@
 //! The words that a method may change, and by what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::source::Synonyms;
 use super::thesaurus::Thesaurus;
@@ -9,10 +9,14 @@ use crate::stages::augment::stop_words::{StopWordList, StopWords};
 use crate::stages::augment::words::Words;
 use crate::stages::stage::{Ctx, StageError};
 
-/// Synonyms of the words of train, and the words that are left alone.
+/// Words that may be changed, each with its synonyms: those of train that are no stop words and have some.
 pub struct Vocabulary {
-    pub thesaurus: Thesaurus,
-    stop_words: StopWordList,
+    /// The synonyms of each word.
+    entries: Vec<Vec<String>>,
+    /// The entries by word in lower case.
+    lower: HashMap<String, usize>,
+    /// The entries by the spellings that stand in train, `None` for what has no entry. It only saves the way over lower case.
+    spelled: HashMap<String, Option<usize>>,
 }
 
 impl Vocabulary {
@@ -24,25 +28,51 @@ impl Vocabulary {
         stop_words: &StopWords,
     ) -> Result<Vocabulary, StageError> {
         let stop_words = stop_words.list(ctx.folder())?;
-        let mut vocabulary = Vocabulary { thesaurus: Thesaurus::default(), stop_words };
         let mut words = BTreeSet::new();
         for example in &train.examples {
-            words.extend(vocabulary.content(&Words::of(&example.text)).into_iter().map(|(_, word)| word));
+            let content = Words::of(&example.text).content(|word| stop_words.contains(word));
+            words.extend(content.into_iter().map(|(_, word)| word));
         }
-        vocabulary.thesaurus = synonyms.thesaurus(ctx, &words)?;
+        let mut vocabulary = Vocabulary::with(&synonyms.thesaurus(ctx, &words)?, &stop_words);
+        for example in &train.examples {
+            for bare in Words::of(&example.text).bare() {
+                if !vocabulary.spelled.contains_key(bare) {
+                    let entry = vocabulary.entry(bare);
+                    vocabulary.spelled.insert(bare.to_owned(), entry);
+                }
+            }
+        }
         Ok(vocabulary)
     }
 
-    /// Returns the words of a text that may be changed, in lower case, by their place.
-    pub fn content(&self, words: &Words<'_>) -> Vec<(usize, String)> {
-        words.content(|word| self.stop_words.contains(word))
+    /// Makes a vocabulary of a thesaurus without the stop words.
+    pub fn with(thesaurus: &Thesaurus, stop_words: &StopWordList) -> Vocabulary {
+        let mut vocabulary =
+            Vocabulary { entries: Vec::new(), lower: HashMap::new(), spelled: HashMap::new() };
+        for (word, synonyms) in thesaurus.iter().filter(|(word, _)| !stop_words.contains(word)) {
+            vocabulary.lower.insert(word.to_owned(), vocabulary.entries.len());
+            vocabulary.entries.push(synonyms.to_vec());
+        }
+        vocabulary
     }
 
-    /// A vocabulary with these synonyms and English stop words.
-    #[cfg(test)]
-    pub fn with(thesaurus: Thesaurus) -> Vocabulary {
-        let stop_words = StopWords::default().list(std::path::Path::new(".")).unwrap_or_default();
-        Vocabulary { thesaurus, stop_words }
+    /// Returns the places of a text's words that have synonyms, each with the number of its entry.
+    pub fn find(&self, words: &Words<'_>) -> Vec<(usize, usize)> {
+        let mut found = Vec::with_capacity(words.len());
+        for (place, bare) in words.bare().enumerate() {
+            let entry = self.spelled.get(bare).copied().unwrap_or_else(|| self.entry(bare));
+            found.extend(entry.map(|entry| (place, entry)));
+        }
+        found
+    }
+
+    /// Returns the synonyms of an entry; there is at least one.
+    pub fn synonyms(&self, entry: usize) -> &[String] {
+        &self.entries[entry]
+    }
+
+    fn entry(&self, bare: &str) -> Option<usize> {
+        self.lower.get(&bare.to_lowercase()).copied()
     }
 }
 
