@@ -11,7 +11,7 @@ use std::process::Command;
 
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::{Progress, Report};
-use pipe::base::seed::stream;
+use pipe::base::seed::key;
 use pipe::engine::{Device, Runtime};
 use pipe::stages::augment::method::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
@@ -122,7 +122,7 @@ fn generate(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
     let mut made = 0;
     for copy in 1..=COPIES {
         let request = |original| {
-            Request::new(original, copy, stream(13, &["augment", config.name(), &original.id], copy as u64))
+            Request::new(original, copy, key(13, &["augment", config.name(), &original.id], copy as u64))
         };
         let mut requests: Vec<Request<'_>> = data.train.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();

@@ -13,6 +13,11 @@ static CONTEXT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(
 /// example or step. Two streams with any difference in seed, names or index are independent; the same ones are equal
 /// on every machine, whatever the order in which threads ask for them.
 pub fn stream(seed: u64, names: &[&str], index: u64) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(key(seed, names, index))
+}
+
+/// Returns the key of a random stream, where many are kept and few run at a time.
+pub fn key(seed: u64, names: &[&str], index: u64) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
     hasher.update(&seed.to_le_bytes());
     for name in names {
@@ -21,7 +26,7 @@ pub fn stream(seed: u64, names: &[&str], index: u64) -> ChaCha8Rng {
         hasher.update(name.as_bytes());
     }
     hasher.update(&index.to_le_bytes());
-    ChaCha8Rng::from_seed(*hasher.finalize().as_bytes())
+    *hasher.finalize().as_bytes()
 }
 
 #[cfg(test)]

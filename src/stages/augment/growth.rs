@@ -11,7 +11,7 @@ use super::error::AugmentError;
 use super::method::{Generator, Originals, Request};
 use super::quality::Filter;
 use super::quality::filter::Fate;
-use crate::base::seed::stream;
+use crate::base::seed::{key, stream};
 use crate::stages::stage::{Ctx, Interrupted, StageError};
 use crate::table::normal::normalise;
 use crate::table::{AugmentationRow, DataSet, Example};
@@ -191,7 +191,7 @@ impl<'a> Growth<'a> {
         let seed = entry.config.method().amount().seed.unwrap_or(self.seed);
         let request = |&(original, copy): &(&'a Example, usize)| {
             // Without the stage's id: renaming a stage changes no text.
-            Request::new(original, copy, stream(seed, &["augment", name, &original.id], copy as u64))
+            Request::new(original, copy, key(seed, &["augment", name, &original.id], copy as u64))
         };
         let mut requests: Vec<Request<'_>> = asked.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
 use crate::base::report::Report;
@@ -57,11 +58,18 @@ impl Amount {
                     .hint("remove the method to generate nothing")
             })
         };
+        let most = |field: &str, value: Option<usize>, most: usize| {
+            value.filter(|value| *value > most).map(|value| {
+                CheckError::new(field, format!("`{field}` is {value}; expected at most {most}"))
+                    .hint("texts are made in memory, and more of the same add little")
+            })
+        };
+        let many = most("copies", self.copies, 1000).into_iter().chain(most("to", self.to, 1_000_000));
         let both = (self.copies.is_some() && self.to.is_some()).then(|| {
             CheckError::new("to", "`to` and `copies` both say how many texts to make")
                 .hint("leave one of them out")
         });
-        zero("copies", self.copies).into_iter().chain(zero("to", self.to)).chain(both).collect()
+        zero("copies", self.copies).into_iter().chain(zero("to", self.to)).chain(many).chain(both).collect()
     }
 
     /// Checks the amount of a method inside another, which says how many texts there are.
@@ -150,14 +158,23 @@ pub struct Request<'a> {
     pub text: Cow<'a, str>,
     /// The number of the copy, from 1.
     pub copy: usize,
-    /// Everything random comes from here; it belongs to this original and copy alone.
-    pub random: ChaCha8Rng,
+    /// The key of everything random about it, and how many streams were taken from it.
+    key: [u8; 32],
+    streams: u64,
 }
 
 impl<'a> Request<'a> {
-    /// Asks for a copy of an original.
-    pub fn new(original: &'a Example, copy: usize, random: ChaCha8Rng) -> Request<'a> {
-        Request { original, text: Cow::Borrowed(&original.text), copy, random }
+    /// Asks for a copy of an original. The key ([`crate::base::seed::key`]) belongs to this original and copy alone.
+    pub fn new(original: &'a Example, copy: usize, key: [u8; 32]) -> Request<'a> {
+        Request { original, text: Cow::Borrowed(&original.text), copy, key, streams: 0 }
+    }
+
+    /// Returns a random stream of this request's own, another one at each call.
+    pub fn random(&mut self) -> ChaCha8Rng {
+        let mut random = ChaCha8Rng::from_seed(self.key);
+        random.set_stream(self.streams);
+        self.streams += 1;
+        random
     }
 }
 
@@ -187,8 +204,8 @@ impl<T: OneByOne> Generator for T {
         requests: &mut [&mut Request<'_>],
     ) -> Result<Vec<Option<Generated>>, StageError> {
         let draw = |request: &mut &mut Request<'_>| {
-            let mut draws =
-                (0..DRAWS).map(|_| self.one(&request.text, request.original, &mut request.random));
+            let mut random = request.random();
+            let mut draws = (0..DRAWS).map(|_| self.one(&request.text, request.original, &mut random));
             draws.find(|made| made.as_ref().is_none_or(|made| made.text != request.text)).flatten()
         };
         Ok(requests.par_iter_mut().with_min_len(64).map(draw).collect())

@@ -13,8 +13,8 @@ pub struct Words<'a> {
     words: Sequence<'a>,
     /// The whitespace after the last word.
     end: &'a str,
-    /// The length of the text before any change.
-    length: usize,
+    /// The text before any change.
+    source: &'a str,
 }
 
 /// Most texts have few enough words to do without the heap.
@@ -24,6 +24,8 @@ type Sequence<'a> = SmallVec<[Word<'a>; 32]>;
 struct Word<'a> {
     /// The word as it stands, with the whitespace before it and its punctuation. Most words are written out as they were read, in one piece.
     whole: &'a str,
+    /// Where it stands in the text.
+    start: u32,
     /// Where in it the word with its punctuation starts, and the word without from and to. A word of punctuation alone is bare as a whole.
     token: u32,
     bare: [u32; 2],
@@ -57,11 +59,11 @@ impl<'a> Word<'a> {
 
     /// A word that was not there before.
     fn new(gap: &'a str, bare: Cow<'a, str>) -> Word<'a> {
-        Word { whole: "", token: 0, bare: [0, 0], other_gap: Some(gap), other_bare: Some(bare) }
+        Word { whole: "", start: 0, token: 0, bare: [0, 0], other_gap: Some(gap), other_bare: Some(bare) }
     }
 
-    /// Reads the word in `whole`, whose whitespace ends at `token`.
-    fn of(whole: &'a str, token: usize) -> Word<'a> {
+    /// Reads the word in `whole`, which stands at `start` in the text and whose whitespace ends at `token`.
+    fn of(whole: &'a str, start: usize, token: usize) -> Word<'a> {
         let part = &whole[token..];
         let mut bare = [token, whole.len()];
         if let Some(first) = part.find(char::is_alphanumeric) {
@@ -70,7 +72,14 @@ impl<'a> Word<'a> {
             let last = part.char_indices().rev().find(|(_, c)| in_word(*c));
             bare = [token + first, last.map_or(whole.len(), |(at, c)| token + at + c.len_utf8())];
         }
-        Word { whole, token: token as u32, bare: bare.map(|at| at as u32), other_gap: None, other_bare: None }
+        Word {
+            whole,
+            start: start as u32,
+            token: token as u32,
+            bare: bare.map(|at| at as u32),
+            other_gap: None,
+            other_bare: None,
+        }
     }
 }
 
@@ -96,7 +105,7 @@ impl<'a> Words<'a> {
                 at += 1;
             }
             if start == at {
-                return Words { words, end: &text[gap..start], length: text.len() };
+                return Words { words, end: &text[gap..start], source: text };
             }
             let (mut first, mut last) = (start, at);
             if let Some(place) = bytes[start..at].iter().position(u8::is_ascii_alphanumeric) {
@@ -107,6 +116,7 @@ impl<'a> Words<'a> {
             }
             words.push(Word {
                 whole: &text[gap..at],
+                start: gap as u32,
                 token: (start - gap) as u32,
                 bare: [(first - gap) as u32, (last - gap) as u32],
                 other_gap: None,
@@ -121,14 +131,15 @@ impl<'a> Words<'a> {
         loop {
             let start = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
             if start == rest.len() {
-                return Words { words, end: rest, length: text.len() };
+                return Words { words, end: rest, source: text };
             }
             let length = rest[start..].find(char::is_whitespace).unwrap_or(rest.len() - start);
             let (whole, after) = rest.split_at(start + length);
+            let place = text.len() - rest.len();
             if whole.chars().any(is_unspaced) {
-                cut_unspaced(whole, start, &mut words);
+                cut_unspaced(whole, place, start, &mut words);
             } else {
-                words.push(Word::of(whole, start));
+                words.push(Word::of(whole, place, start));
             }
             rest = after;
         }
@@ -162,8 +173,9 @@ impl<'a> Words<'a> {
 
     /// Cuts the text into pieces of `size` words, the last one perhaps shorter, without the space around them.
     pub fn pieces(&self, size: usize) -> Vec<String> {
-        let piece =
-            |words: &[Word<'a>]| Words { words: words.into(), end: "", length: 0 }.text().trim().to_owned();
+        let piece = |words: &[Word<'a>]| {
+            Words { words: words.into(), end: "", source: self.source }.text().trim().to_owned()
+        };
         self.words.chunks(size.max(1)).map(piece).collect()
     }
 
@@ -224,21 +236,31 @@ impl<'a> Words<'a> {
     /// Writes the text out with only the words at the places that `keep` says, and their punctuation.
     pub fn text_of(&self, keep: impl Fn(usize) -> bool) -> String {
         // With room for a few longer words.
-        let mut text = String::with_capacity(self.length + 24);
+        let mut text = String::with_capacity(self.source.len() + 24);
+        // Neighbours that are as they were read are copied together.
+        let mut run = 0..0;
         let mut is_first = true;
         for (place, word) in self.words.iter().enumerate().filter(|(place, _)| keep(*place)) {
             // What was before the text's first word stays at its start.
             let moved = is_first && place > 0;
             is_first = false;
             if word.other_bare.is_none() && word.other_gap.is_none() && !moved {
-                text.push_str(word.whole);
+                let start = word.start as usize;
+                if run.end != start {
+                    text.push_str(&self.source[run]);
+                    run = start..start;
+                }
+                run.end = start + word.whole.len();
                 continue;
             }
+            text.push_str(&self.source[run]);
+            run = 0..0;
             let gap = if moved { self.words[0].gap() } else { word.gap() };
             for part in [gap, word.before(), word.bare(), word.after()] {
                 text.push_str(part);
             }
         }
+        text.push_str(&self.source[run]);
         text.push_str(self.end);
         text
     }
@@ -267,7 +289,7 @@ pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Cuts a token of such a script, behind `token` bytes of space, at Unicode's word boundaries (UAX 29); punctuation stays with the word before it, or the first
 /// word. A token without any word is one.
-fn cut_unspaced<'a>(whole: &'a str, token: usize, words: &mut Sequence<'a>) {
+fn cut_unspaced<'a>(whole: &'a str, place: usize, token: usize, words: &mut Sequence<'a>) {
     let parts = whole[token..].split_word_bound_indices();
     let mut starts: Vec<usize> =
         parts.filter(|(_, part)| part.chars().any(char::is_alphanumeric)).map(|(at, _)| token + at).collect();
@@ -278,7 +300,7 @@ fn cut_unspaced<'a>(whole: &'a str, token: usize, words: &mut Sequence<'a>) {
     starts[0] = 0;
     for (index, &start) in starts.iter().enumerate() {
         let end = starts.get(index + 1).copied().unwrap_or(whole.len());
-        words.push(Word::of(&whole[start..end], if index == 0 { token } else { 0 }));
+        words.push(Word::of(&whole[start..end], place + start, if index == 0 { token } else { 0 }));
     }
 }
 

@@ -110,13 +110,14 @@ impl Generator for Program {
         let mut input = Vec::new();
         let mut places = HashMap::new();
         for (place, request) in requests.iter_mut().enumerate() {
+            // Numbers that every JSON reader keeps whole.
+            let seed = request.random().next_u64() >> 11;
             let question = Question {
                 id: &request.original.id,
                 copy: request.copy,
                 text: &request.text,
                 label: self.labels.get(request.original.label).map_or("", String::as_str),
-                // Numbers that every JSON reader keeps whole.
-                seed: request.random.next_u64() >> 11,
+                seed,
                 rate: self.settings.rate,
             };
             serde_json::to_writer(&mut input, &question).map_err(|error| AugmentError::Io(error.into()))?;
@@ -157,7 +158,7 @@ impl Generator for Program {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::base::seed::stream;
+    use crate::base::seed::key;
     use crate::stages::augment::methods::testing::{examples, originals};
     use crate::stages::test_ctx::TestCtx;
 
@@ -178,7 +179,7 @@ mod tests {
         let generator =
             command.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
         let mut requests: Vec<Request<'_>> =
-            examples.iter().map(|original| Request::new(original, 1, stream(1, &["test"], 0))).collect();
+            examples.iter().map(|original| Request::new(original, 1, key(1, &["test"], 0))).collect();
         let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         let made = generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?;
         Ok(made.into_iter().map(|made| made.map(|made| made.text)).collect())

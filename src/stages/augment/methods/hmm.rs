@@ -89,8 +89,8 @@ impl Method for Hmm {
             errors.push(CheckError::new("states", format!("`states` is {}; expected 1 to 256", self.states)));
         }
         for (field, value) in [("iterations", self.iterations), ("restarts", self.restarts)] {
-            if value == 0 {
-                errors.push(CheckError::new(field, format!("`{field}` is 0; expected at least 1")));
+            if !(1..=1000).contains(&value) {
+                errors.push(CheckError::new(field, format!("`{field}` is {value}; expected 1 to 1000")));
             }
         }
         if !(0.0..1.0).contains(&self.smoothing) {
@@ -176,6 +176,7 @@ impl Class {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::seed::key;
     use crate::stages::augment::method::Request;
     use crate::stages::augment::methods::testing::{examples, originals};
     use crate::stages::test_ctx::TestCtx;
@@ -199,7 +200,7 @@ mod tests {
         let generator =
             method.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
         let original = &examples[row];
-        let request = |seed| Request::new(original, 1, stream(seed, &["test"], 0));
+        let request = |seed| Request::new(original, 1, key(seed, &["test"], 0));
         let mut requests: Vec<Request<'_>> = seeds.map(request).collect();
         let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         Ok(generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?)

@@ -182,7 +182,7 @@ impl Generator for Filler {
         self.model.predict(ctx, &tokens, &places, &mut |text, nth, logits| {
             let (index, question) = asked[text];
             if let (Some(word), Some(before)) = (chosen[index].get_mut(nth), question.before.get(nth)) {
-                *word = self.choose(logits, before, &mut requests[index].random);
+                *word = self.choose(logits, before, &mut requests[index].random());
             }
         })?;
         let fill =
@@ -214,13 +214,14 @@ impl Filler {
         if request.text.contains(&self.mask.0) {
             return None;
         }
+        let mut random = request.random();
         let words = Words::of(&request.text);
         let content = words.content(|word| self.stop_words.contains(word));
         if content.is_empty() {
             return None;
         }
         let n = changes(self.rate, words.len()).min(content.len());
-        let mut slots = rand::seq::index::sample(&mut request.random, content.len(), n).into_vec();
+        let mut slots = rand::seq::index::sample(&mut random, content.len(), n).into_vec();
         slots.sort_unstable();
         let (places, before) = slots.into_iter().map(|slot| content[slot].clone()).unzip();
         Some(Question { places, before })

@@ -101,7 +101,7 @@ impl Generator for Choice {
         requests: &mut [&mut Request<'_>],
     ) -> Result<Vec<Option<Generated>>, StageError> {
         let chosen: Vec<usize> =
-            requests.iter_mut().map(|request| draw(&self.weights, &mut request.random)).collect();
+            requests.iter_mut().map(|request| draw(&self.weights, &mut request.random())).collect();
         let mut made: Vec<Option<Generated>> = vec![None; requests.len()];
         for (index, generator) in self.generators.iter().enumerate() {
             let mut places = Vec::new();

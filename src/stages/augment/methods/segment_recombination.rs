@@ -131,7 +131,7 @@ impl OneByOne for Recombiner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::seed::stream;
+    use crate::base::seed::{key, stream};
     use crate::stages::augment::methods::testing::{examples, originals};
     use crate::stages::test_ctx::TestCtx;
     use std::collections::BTreeSet;
@@ -193,8 +193,7 @@ mod tests {
         let ctx = TestCtx::new(1)?;
         let generator =
             method.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
-        let mut request =
-            crate::stages::augment::method::Request::new(&examples[1], 1, stream(1, &["test"], 0));
+        let mut request = crate::stages::augment::method::Request::new(&examples[1], 1, key(1, &["test"], 0));
         let made = generator.generate(&ctx, &mut [&mut request]).map_err(|error| error.to_string())?;
         assert!(made[0].as_ref().is_some_and(|made| made.text.split(' ').count() == 3), "{made:?}");
         Ok(())
