@@ -100,7 +100,7 @@ fn main() -> Result<(), AnyError> {
         let mut times = Vec::new();
         for _ in 0..rounds.min(5) {
             let watch = Stopwatch::start();
-            config.method().fit(&Quiet, &originals(&data)).map_err(|error| error.to_string())?;
+            config.method().fit(&Quiet, &originals(&data), 13).map_err(|error| error.to_string())?;
             times.push(watch.seconds());
         }
         writeln!(out, "{name:<20} {:>12.2} {goal:>12.0}", median(times))?;
@@ -117,7 +117,7 @@ const COPIES: usize = 20;
 
 /// Returns the texts per second of a fitted method, random streams included.
 fn generate(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
-    let generator = config.method().fit(&Quiet, &originals(data)).map_err(|error| error.to_string())?;
+    let generator = config.method().fit(&Quiet, &originals(data), 13).map_err(|error| error.to_string())?;
     let watch = Stopwatch::start();
     let mut made = 0;
     for copy in 1..=COPIES {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::args::ShowArgs;
 use super::exit::Exit;
@@ -144,10 +145,10 @@ fn beside_parents(example: &Example, labels: &[String], known: &BTreeMap<&str, &
         [parent] => marked(&one_line(&parent.text), &one_line(&example.text)),
         _ => {
             let words: BTreeSet<&str> =
-                parents.iter().flat_map(|parent| parent.text.split_whitespace()).collect();
-            let mark =
-                |word: &str| if words.contains(word) { word.to_owned() } else { format!("{{+{word}+}}") };
-            example.text.split_whitespace().map(mark).collect::<Vec<_>>().join(" ")
+                parents.iter().flat_map(|parent| parent.text.split_word_bounds()).collect();
+            let is_new = |word: &str| !word.trim().is_empty() && !words.contains(word);
+            let mark = |word: &str| if is_new(word) { format!("{{+{word}+}}") } else { word.to_owned() };
+            one_line(&example.text).split_word_bounds().map(mark).collect()
         }
     };
     let _ = writeln!(text, "  => {made}");

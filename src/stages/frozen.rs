@@ -1,20 +1,21 @@
 //! Pretrained encoders as they are, without any training: sentence embeddings and masked words.
 
-use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::{Array2, Axis};
 
-use super::predict::{self, InputLayout, longest, tokenize};
+use super::predict::{self, InputLayout, longest};
 use super::stage::{Ctx, Interrupted, StageError};
 use crate::base::report::Progress;
 use crate::engine::binding::{Feed, Parameters};
-use crate::engine::{Graph, Inference, Kernels};
+use crate::engine::{EngineError, Graph, Inference, Kernels};
 use crate::model::masked::{MaskedHead, ROWS};
-use crate::model::{Dropout, NetworkOptions, Pooling, Pretrained, encoder, resolve};
-use crate::text::{TokenizedText, batch};
+use crate::model::{Config, Dropout, NetworkOptions, Pooling, Pretrained, encoder, resolve};
+use crate::text::{TokenizedText, Tokenizer, batch};
 
-/// Texts per batch.
+/// Texts per batch, and places that logits are asked for.
 const BATCH: usize = 32;
+const PLACES: usize = 256;
 
 fn options(pretrained: &Pretrained) -> NetworkOptions {
     NetworkOptions {
@@ -31,11 +32,25 @@ fn open(ctx: &dyn Ctx, graph: &Graph, pretrained: &Pretrained) -> Result<Inferen
     Ok(Inference::new(ctx.runtime()?, graph, &Parameters::new(used)?)?)
 }
 
+/// An encoder whose states are not numbers.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error(
+    "`{encoder}` gives no direction for the text `{text}`: its embedding is zero or holds numbers that are not finite"
+)]
+#[diagnostic(help("the encoder's weights may be damaged; fetch the model again"))]
+pub struct NoDirection {
+    pub encoder: String,
+    pub text: String,
+}
+
 /// A sentence encoder.
 pub struct SentenceEncoder {
-    pretrained: Pretrained,
+    reference: String,
+    config: Config,
+    tokenizer: Tokenizer,
     inference: Inference,
-    max_length: usize,
+    /// The longest input in tokens.
+    longest: usize,
 }
 
 impl SentenceEncoder {
@@ -46,26 +61,32 @@ impl SentenceEncoder {
         pooling: Pooling,
         max_length: usize,
     ) -> Result<SentenceEncoder, StageError> {
-        let mut pretrained = Pretrained::read(&resolve::resolve(reference, ctx.folder(), ctx)?)?;
+        let pretrained = Pretrained::read(&resolve::resolve(reference, ctx.folder(), ctx)?)?;
         let graph = encoder::embedding(&pretrained.config, pooling, options(&pretrained))
-            .map_err(crate::engine::EngineError::from)?;
-        let inference = open(ctx, &graph, &pretrained)?;
-        // The session has its own.
-        pretrained.weights.clear();
-        Ok(SentenceEncoder { pretrained, inference, max_length })
+            .map_err(EngineError::from)?;
+        Ok(SentenceEncoder {
+            reference: reference.to_owned(),
+            tokenizer: predict::tokenizer(&pretrained)?,
+            inference: open(ctx, &graph, &pretrained)?,
+            longest: longest(&pretrained.config, max_length),
+            config: pretrained.config,
+        })
     }
 
     /// Returns the embeddings `[N, H]` of texts in their order, each of length 1.
     pub fn embed(&mut self, ctx: &dyn Ctx, texts: &[&str]) -> Result<Array2<f64>, StageError> {
-        let tokens = tokenize(&self.pretrained, texts, self.max_length)?;
-        let layout = InputLayout::of(&self.pretrained.config);
-        let width = self.pretrained.config.hidden;
+        let tokens = self.tokenizer.encode(texts, self.longest)?;
+        let (layout, width) = (InputLayout::of(&self.config), self.config.hidden);
         let states = predict::logits(ctx, layout, &tokens, width, "embedding", &mut |feeds| {
             self.inference.run(feeds)
         })?;
         let mut embeddings = states.mapv(f64::from);
-        for mut row in embeddings.rows_mut() {
+        for (mut row, text) in embeddings.rows_mut().into_iter().zip(texts) {
             let norm = row.dot(&row).sqrt();
+            if !(norm.is_finite() && norm > 0.0) {
+                let text = text.chars().take(40).collect();
+                return Err(Box::new(NoDirection { encoder: self.reference.clone(), text }));
+            }
             row.mapv_inplace(|value| value / norm);
         }
         Ok(embeddings)
@@ -74,20 +95,23 @@ impl SentenceEncoder {
 
 /// A masked language model.
 pub struct MaskedModel {
-    pub pretrained: Pretrained,
+    pub config: Config,
+    pub tokenizer: Tokenizer,
     head: MaskedHead,
-    inference: std::sync::Mutex<Inference>,
+    inference: Mutex<Inference>,
 }
 
 impl MaskedModel {
-    /// Reads a pretrained encoder with the masked-language-model head that its folder has; see [`MaskedHead::of`].
-    pub fn read(ctx: &dyn Ctx, folder: &Path) -> Result<MaskedModel, StageError> {
-        let mut pretrained = Pretrained::read_with_masked_head(folder)?;
+    /// Opens a pretrained encoder with the masked-language-model head that its folder has; see [`MaskedHead::of`].
+    pub fn new(ctx: &dyn Ctx, pretrained: &Pretrained) -> Result<MaskedModel, StageError> {
         let head = MaskedHead::of(&pretrained.config, &pretrained.weights)?;
-        let graph = head.graph(&pretrained.config, options(&pretrained))?;
-        let inference = std::sync::Mutex::new(open(ctx, &graph, &pretrained)?);
-        pretrained.weights.clear();
-        Ok(MaskedModel { pretrained, head, inference })
+        let graph = head.graph(&pretrained.config, options(pretrained))?;
+        Ok(MaskedModel {
+            config: pretrained.config.clone(),
+            tokenizer: predict::tokenizer(pretrained)?,
+            head,
+            inference: Mutex::new(open(ctx, &graph, pretrained)?),
+        })
     }
 
     /// Says whether the folder has a trained head.
@@ -97,7 +121,7 @@ impl MaskedModel {
 
     /// Tokenizes texts, cut to what the model takes.
     pub fn tokenize(&self, texts: &[&str]) -> Result<Vec<TokenizedText>, StageError> {
-        tokenize(&self.pretrained, texts, longest(&self.pretrained.config, usize::MAX))
+        Ok(self.tokenizer.encode(texts, longest(&self.config, usize::MAX))?)
     }
 
     /// Gives `use_logits` the logits of the tokens at these places of each text: the number of the text, which of its places it is, and its row `[V]`.
@@ -108,13 +132,23 @@ impl MaskedModel {
         places: &[Vec<usize>],
         use_logits: &mut dyn FnMut(usize, usize, &[f32]),
     ) -> Result<(), StageError> {
-        let layout = InputLayout::of(&self.pretrained.config);
+        let layout = InputLayout::of(&self.config);
         let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
         let mut done = 0;
-        for indices in batch::in_order_by_length(&lengths, BATCH) {
+        let order = batch::in_order_by_length(&lengths, texts.len()).concat();
+        let mut order = order.as_slice();
+        while !order.is_empty() {
             if ctx.interrupted() {
                 return Err(Box::new(Interrupted));
             }
+            // Every place asks for a whole row of logits.
+            let mut asked_places = 0;
+            let fits = order.iter().take(BATCH).take_while(|&&index| {
+                asked_places += places[index].len();
+                asked_places <= PLACES
+            });
+            let (indices, rest) = order.split_at(fits.count().max(1));
+            order = rest;
             let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
             let length = members.iter().map(|text| text.ids.len()).max().unwrap_or(0);
             let mut asked = Vec::new();
@@ -128,10 +162,7 @@ impl MaskedModel {
             if !rows.is_empty() {
                 let mut feeds = predict::feeds(layout, &members);
                 feeds.push((ROWS.to_owned(), Feed::I64(vec![rows.len()], rows)));
-                let logits = match self.inference.lock() {
-                    Ok(mut inference) => inference.run(feeds)?,
-                    Err(poisoned) => poisoned.into_inner().run(feeds)?,
-                };
+                let logits = self.inference.lock().unwrap_or_else(PoisonError::into_inner).run(feeds)?;
                 for (&(text, nth), row) in asked.iter().zip(logits.axis_iter(Axis(0))) {
                     let row: Vec<f32> = row.iter().copied().collect();
                     use_logits(text, nth, &row);

@@ -138,23 +138,30 @@ pub fn tokenize(
     texts: &[&str],
     max_length: usize,
 ) -> Result<Vec<TokenizedText>, StageError> {
-    let config = &pretrained.config;
-    tokenize_with(&pretrained.files, texts, longest(config, max_length), Some(config.vocabulary))
+    Ok(tokenizer(pretrained)?.encode(texts, longest(&pretrained.config, max_length))?)
 }
 
-/// Tokenizes texts, cut to `max_length`, with a tokenizer whose ids fit a word table of so many rows.
+/// Reads a model's tokenizer, whose ids must be rows of the word table.
+pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
+    let tokenizer = read_tokenizer(&pretrained.files)?;
+    let (largest, vocabulary) = (tokenizer.largest_id(), pretrained.config.vocabulary);
+    if largest as usize >= vocabulary {
+        return Err(Box::new(OtherTokenizer { largest, vocabulary }));
+    }
+    Ok(tokenizer)
+}
+
+/// Tokenizes texts, cut to `max_length`, with the tokenizer of a model of which nothing else is known.
 pub fn tokenize_with(
     files: &BTreeMap<String, Vec<u8>>,
     texts: &[&str],
     max_length: usize,
-    vocabulary: Option<usize>,
 ) -> Result<Vec<TokenizedText>, StageError> {
-    let tokenizer = Tokenizer::from_json(files.get("tokenizer.json").map_or(&[], Vec::as_slice))?;
-    let largest = tokenizer.largest_id();
-    if let Some(vocabulary) = vocabulary.filter(|&vocabulary| largest as usize >= vocabulary) {
-        return Err(Box::new(OtherTokenizer { largest, vocabulary }));
-    }
-    Ok(tokenizer.encode(texts, max_length)?)
+    Ok(read_tokenizer(files)?.encode(texts, max_length)?)
+}
+
+fn read_tokenizer(files: &BTreeMap<String, Vec<u8>>) -> Result<Tokenizer, StageError> {
+    Ok(Tokenizer::from_json(files.get("tokenizer.json").map_or(&[], Vec::as_slice))?)
 }
 
 /// Returns the softmax of each row of logits.

@@ -133,14 +133,14 @@ fn parquet(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
 }
 
 /// The columns by which a data set of `pipe`'s own keeps where generated texts come from.
-const LINEAGE: [&str; 2] = ["parents", "method"];
+const LINEAGE: [&str; 4] = ["split", "id", "parents", "method"];
 
 /// Returns how many texts of a data set of `pipe`'s own are generated: whatever split were drawn from it, texts and what they were made from would stand on both
 /// sides.
 fn generated(bytes: &[u8]) -> PolarsResult<usize> {
-    let frame = super::frame::parse_parquet(bytes, Some(vec![LINEAGE[1].to_owned()]))?;
+    let frame = super::frame::parse_parquet(bytes, Some(vec!["method".to_owned()]))?;
     // A user's own column of that name may hold anything.
-    let methods = frame.column(LINEAGE[1]).and_then(|column| column.str());
+    let methods = frame.column("method").and_then(|column| column.str());
     Ok(methods.map_or(0, |methods| methods.len() - methods.null_count()))
 }
 

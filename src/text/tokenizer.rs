@@ -58,6 +58,26 @@ impl Tokenizer {
         texts.par_iter().map(|text| self.encode_one(text, max_length - self.added)).collect()
     }
 
+    /// Returns the places of the tokens that start at these bytes of a text, among all its tokens with the special ones; `None` where none does.
+    pub fn tokens_at(&self, text: &str, bytes: &[usize]) -> Result<Vec<Option<usize>>, TextError> {
+        let failed = |error: tokenizers::Error| TextError::Text {
+            text: text.chars().take(40).collect(),
+            detail: error.to_string(),
+        };
+        let encoding = self.inner.encode(text, true).map_err(failed)?;
+        // Special tokens stand for no text. A byte-level tokenizer counts the space before a word to it.
+        let covers = |&(start, end): &(usize, usize), byte: usize| start < end && start <= byte && byte < end;
+        Ok(bytes
+            .iter()
+            .map(|&byte| encoding.get_offsets().iter().position(|offsets| covers(offsets, byte)))
+            .collect())
+    }
+
+    /// Returns the id of a token, where there is one of that spelling.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// Returns the largest id that a text can give; a model's table must have a row for it.
     pub fn largest_id(&self) -> u32 {
         self.inner.get_vocab(true).into_values().max().unwrap_or(0)

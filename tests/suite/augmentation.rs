@@ -122,6 +122,15 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
                 assert_eq!(parent.label, example.label, "{example:?}");
             }
         }
+        for example in &data.train {
+            let Some(settings) = example.method.as_deref().map(serde_json::from_str::<Value>).transpose()?
+            else {
+                continue;
+            };
+            if let Some(settings) = settings.get("masked_lm") {
+                masks_are_counted(settings, &originals[example.parents[0].as_str()].text, &example.text);
+            }
+        }
         // Every entry made something, and the table counts what is there.
         let table = &data.augmentation;
         let made = data.train.len() - originals.len();
@@ -191,6 +200,30 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
     assert!(said.err.contains("models: started"), "{}", said.err);
     assert!(!said.err.contains("words: started"), "{}", said.err);
     Ok(())
+}
+
+/// A text of l words has max(1, ⌊0.15·l⌋) masks, in place of words that are no stop words or before them.
+fn masks_are_counted(settings: &Value, before: &str, after: &str) {
+    let (before, after): (Vec<&str>, Vec<&str>) = (before.split(' ').collect(), after.split(' ').collect());
+    let masks = (before.len() * 15 / 100).max(1);
+    if settings["action"] == "insert" {
+        // The tiny model reads 32 tokens; a mask behind them is none.
+        let added = after.len() - before.len();
+        assert!((1..=masks).contains(&added), "{before:?} {after:?}");
+        let mut rest = after.iter();
+        assert!(before.iter().all(|word| rest.any(|other| other == word)), "{before:?} {after:?}");
+        return;
+    }
+    assert_eq!(after.len(), before.len(), "{before:?} {after:?}");
+    let changed: Vec<&str> = before
+        .iter()
+        .zip(&after)
+        .filter(|(before, after)| before != after)
+        .map(|(before, _)| *before)
+        .collect();
+    assert_eq!(changed.len(), masks, "{before:?} {after:?}");
+    let stop_words = ["the", "and", "was", "is", "it", "we", "they"];
+    assert!(changed.iter().all(|word| !stop_words.contains(word)), "{before:?} {after:?}");
 }
 
 #[test]
@@ -391,6 +424,33 @@ fn generated_texts_are_not_loaded_as_originals() -> Result<(), TestError> {
         said.err
     );
     assert_eq!(load("plain.parquet")?.code, Some(0));
+    Ok(())
+}
+
+/// The file's folder is where a program is looked for and runs, wherever `pipe` is started; what it leaves behind ends with it.
+#[cfg(unix)]
+#[test]
+fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
+    let project = Project::new(40)?;
+    fs::create_dir(project.path("sub"))?;
+    fs::rename(project.path("texts.csv"), project.path("sub/texts.csv"))?;
+    project.write(
+        "sub/own.sh",
+        "#!/bin/sh\nsleep 300 > /dev/null 2>&1 &\necho $! > left\nsed 's/\"text\":\"/\"text\":\"again /'\n",
+    )?;
+    assert!(
+        std::process::Command::new("chmod").arg("+x").arg(project.path("sub/own.sh")).status()?.success()
+    );
+    project.write(
+        "sub/x.yaml",
+        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  more: { augment: { data: data, methods: [command: { run: [./own.sh] }] } }\n",
+    )?;
+    let said = project.pipe(&["run", "sub/x.yaml"])?;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let left = fs::read_to_string(project.path("sub/left"))?;
+    let state = fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+    // A process that is gone, or that nobody has asked about yet.
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
     Ok(())
 }
 

@@ -48,7 +48,7 @@ const OWNERS: [(&str, &[&str]); 34] = [
     ("terminal_size", &["cli/"]),
     ("tokenizers", &["text/"]),
     ("unicode_normalization", &["table/", "stages/augment/words.rs"]),
-    ("unicode_segmentation", &["stages/augment/"]),
+    ("unicode_segmentation", &["stages/augment/", "cli/"]),
     ("zip", &["base/wheel.rs", "model/package.rs"]),
 ];
 

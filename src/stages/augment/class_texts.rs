@@ -51,6 +51,11 @@ impl ClassTexts {
         Words::of(text).surfaces().map(|surface| self.numbers.get(&surface).copied()).collect()
     }
 
+    /// Returns a word by its number.
+    pub fn word(&self, number: u32) -> &str {
+        &self.words[number as usize]
+    }
+
     /// Writes words out.
     pub fn text(&self, sequence: &[u32]) -> String {
         join(sequence.iter().filter_map(|&word| self.words.get(word as usize)).map(String::as_str))

@@ -57,6 +57,10 @@ struct Candidate {
 
 /// How many texts are asked for, for each that a class still lacks, before it is left short.
 const PATIENCE: usize = 20;
+/// After how many rounds without a single text no more are asked for.
+const FRUITLESS_ROUNDS: usize = 3;
+/// How many texts are made at a time.
+const TOGETHER: usize = 100_000;
 
 impl<'a> Growth<'a> {
     pub fn of(data: &'a DataSet, seed: u64) -> Result<Growth<'a>, AugmentError> {
@@ -120,7 +124,9 @@ impl<'a> Growth<'a> {
                     .into_iter()
                     .flat_map(|original| (first..first + copies).map(move |copy| (original, copy)))
                     .collect();
-                self.make(ctx, entry, &asked, &mut filter, &mut grown)?;
+                for asked in asked.chunks(TOGETHER) {
+                    self.make(ctx, entry, asked, &mut filter, &mut grown)?;
+                }
                 first + copies - 1
             }
         };
@@ -150,6 +156,7 @@ impl<'a> Growth<'a> {
             classes.push((class, originals, 0));
         }
         let lacking: Vec<usize> = self.sizes.iter().map(|size| to.saturating_sub(*size)).collect();
+        let mut fruitless = 0;
         loop {
             let mut asked: Vec<(&Example, usize)> = Vec::new();
             for (class, originals, place) in &mut classes {
@@ -165,7 +172,11 @@ impl<'a> Growth<'a> {
             if asked.is_empty() {
                 break;
             }
-            self.make(ctx, entry, &asked, filter, grown)?;
+            fruitless = if self.make(ctx, entry, &asked, filter, grown)? > 0 { 0 } else { fruitless + 1 };
+            // A program that makes nothing is not asked for ever.
+            if fruitless == FRUITLESS_ROUNDS {
+                break;
+            }
         }
         for (label, size) in self.originals.labels.iter().zip(&self.sizes) {
             if *size < to {
@@ -175,7 +186,7 @@ impl<'a> Growth<'a> {
         Ok(last)
     }
 
-    /// Makes texts of these originals with these numbers, and adds those that are new and good.
+    /// Makes texts of these originals with these numbers, and adds those that are new and good. Returns how many could be made at all.
     fn make(
         &mut self,
         ctx: &dyn Ctx,
@@ -183,7 +194,7 @@ impl<'a> Growth<'a> {
         asked: &[(&'a Example, usize)],
         filter: &mut Option<&mut Filter>,
         grown: &mut Grown,
-    ) -> Result<(), StageError> {
+    ) -> Result<usize, StageError> {
         if ctx.interrupted() {
             return Err(Box::new(Interrupted));
         }
@@ -215,6 +226,7 @@ impl<'a> Growth<'a> {
             };
         let candidates: Vec<Option<Candidate>> =
             asked.par_iter().zip(generated).with_min_len(64).map(candidate).collect();
+        let count = candidates.iter().flatten().count();
         // One after another, because each decides what is new for the next.
         let mut new: Vec<Candidate> = Vec::new();
         for (&(original, _), candidate) in asked.iter().zip(candidates) {
@@ -248,7 +260,7 @@ impl<'a> Growth<'a> {
             self.sizes[candidate.example.label] += 1;
             grown.made.push(candidate.example);
         }
-        Ok(())
+        Ok(count)
     }
 
     /// Returns a made text if it is new, and knows it from then on.

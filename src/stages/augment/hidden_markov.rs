@@ -7,6 +7,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::weighted::{cumulative, draw};
+
 /// A hidden Markov model whose texts end: every state has a probability that the text is over after it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct HiddenMarkov {
@@ -37,7 +39,7 @@ impl HiddenMarkov {
     pub fn random(states: usize, vocabulary: usize, random: &mut ChaCha8Rng) -> HiddenMarkov {
         let mut draw = |rows: usize, columns: usize| -> Vec<f64> {
             let mut values: Vec<f64> = (0..rows * columns).map(|_| 0.5 + random.random::<f64>()).collect();
-            values.chunks_mut(columns.max(1)).for_each(normalise);
+            values.chunks_mut(columns.max(1)).for_each(to_shares);
             values
         };
         let start = draw(1, states);
@@ -48,36 +50,36 @@ impl HiddenMarkov {
         HiddenMarkov { states, vocabulary, start, transition, emission }
     }
 
-    /// Fits a model by Baum-Welch from several random beginnings, and returns the one with the greatest likelihood and that likelihood's logarithm after
-    /// each iteration. Texts without words count for nothing.
+    /// Fits a model by Baum-Welch from each of several random beginnings, and returns the one with the greatest likelihood and that likelihood's logarithm after each
+    /// iteration. Texts without words count for nothing. `None` where there is no beginning, or where `stop` said so.
     pub fn fit(
         sequences: &[Vec<u32>],
         vocabulary: usize,
         states: usize,
         iterations: usize,
-        starts: Vec<ChaCha8Rng>,
-    ) -> (HiddenMarkov, Vec<f64>) {
-        let fitted = starts.into_par_iter().map(|mut random| {
+        beginnings: impl IntoIterator<Item = ChaCha8Rng>,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Option<(HiddenMarkov, Vec<f64>)> {
+        let mut best: Option<(HiddenMarkov, Vec<f64>)> = None;
+        for mut random in beginnings {
             let mut model = HiddenMarkov::random(states, vocabulary, &mut random);
             let mut likelihoods = Vec::with_capacity(iterations + 1);
             for _ in 0..iterations {
+                if stop() {
+                    return None;
+                }
                 let counts = model.expected(sequences);
                 likelihoods.push(counts.log_likelihood);
                 model.maximise(counts);
             }
             likelihoods.push(model.expected(sequences).log_likelihood);
-            (model, likelihoods)
-        });
-        let fitted: Vec<(HiddenMarkov, Vec<f64>)> = fitted.collect();
-        let last = |(_, likelihoods): &(HiddenMarkov, Vec<f64>)| {
-            likelihoods.last().copied().unwrap_or(f64::NEG_INFINITY)
-        };
-        // The first of equals.
-        let best =
-            fitted.into_iter().reduce(|best, other| if last(&other) > last(&best) { other } else { best });
-        best.unwrap_or_else(|| {
-            (HiddenMarkov { states, vocabulary, start: vec![], transition: vec![], emission: vec![] }, vec![])
-        })
+            // The first of equals; what is not a number is worse than any.
+            let last = |likelihoods: &[f64]| likelihoods.last().copied().filter(|last| !last.is_nan());
+            if best.as_ref().is_none_or(|(_, known)| last(&likelihoods) > last(known)) {
+                best = Some((model, likelihoods));
+            }
+        }
+        best
     }
 
     /// Returns the expected counts of all texts under this model (the E step).
@@ -207,7 +209,7 @@ impl HiddenMarkov {
     pub fn smooth(&mut self, sequences: &[Vec<u32>], epsilon: f64) {
         let mut unigram = vec![0.0; self.vocabulary];
         sequences.iter().flatten().for_each(|&word| unigram[word as usize] += 1.0);
-        normalise(&mut unigram);
+        to_shares(&mut unigram);
         for (row, share) in self.emission.chunks_mut(self.states).zip(unigram) {
             row.iter_mut().for_each(|value| *value = (1.0 - epsilon) * *value + epsilon * share);
         }
@@ -294,28 +296,13 @@ struct Scratch {
     weighted: Vec<f64>,
 }
 
-/// Draws an index by the running sums of its weights.
-pub(super) fn draw(cumulative: &[f64], random: &mut ChaCha8Rng) -> usize {
-    let point = random.random::<f64>() * cumulative.last().copied().unwrap_or(0.0);
-    cumulative.partition_point(|sum| *sum <= point).min(cumulative.len().saturating_sub(1))
-}
-
-pub(super) fn cumulative(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    values
-        .scan(0.0, |sum, value| {
-            *sum += value;
-            Some(*sum)
-        })
-        .collect()
-}
-
 fn highest(values: impl Iterator<Item = f64>) -> (usize, f64) {
     values
         .enumerate()
         .fold((0, f64::NEG_INFINITY), |best, (at, value)| if value > best.1 { (at, value) } else { best })
 }
 
-fn normalise(values: &mut [f64]) {
+fn to_shares(values: &mut [f64]) {
     let sum: f64 = values.iter().sum();
     values.iter_mut().for_each(|value| *value /= sum);
 }
@@ -390,7 +377,7 @@ mod tests {
 
         #[test]
         fn the_likelihood_never_falls(sequences in prop::collection::vec(prop::collection::vec(0..6_u32, 0..12), 1..20), states in 1..6_usize, seed: u64) {
-            let (model, likelihoods) = HiddenMarkov::fit(&sequences, 6, states, 15, vec![random(seed)]);
+            let Some((model, likelihoods)) = HiddenMarkov::fit(&sequences, 6, states, 15, [random(seed)], &|| false) else { return Ok(()) };
             for pair in likelihoods.windows(2) {
                 prop_assert!(pair[1] >= pair[0] - 1e-9 * (1.0 + pair[0].abs()), "{likelihoods:?}");
             }
@@ -424,7 +411,11 @@ mod tests {
     fn recovers_a_known_model() {
         let truth = known();
         let sequences = sample(&truth, 6000);
-        let (found, likelihoods) = HiddenMarkov::fit(&sequences, 4, 2, 200, (0..3).map(random).collect());
+        let Some((found, likelihoods)) =
+            HiddenMarkov::fit(&sequences, 4, 2, 200, (0..3).map(random), &|| false)
+        else {
+            panic!("there are three beginnings")
+        };
         assert!(
             likelihoods.last() >= Some(&truth.expected(&sequences).log_likelihood),
             "the fit is at least as likely as the truth"
@@ -447,11 +438,13 @@ mod tests {
     #[test]
     fn the_number_of_threads_changes_nothing() -> Result<(), rayon::ThreadPoolBuildError> {
         let sequences = sample(&known(), 200);
-        let with = |threads| -> Result<HiddenMarkov, rayon::ThreadPoolBuildError> {
+        let with = |threads| -> Result<Option<(HiddenMarkov, Vec<f64>)>, rayon::ThreadPoolBuildError> {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-            Ok(pool.install(|| HiddenMarkov::fit(&sequences, 4, 3, 10, (0..3).map(random).collect()).0))
+            Ok(pool.install(|| HiddenMarkov::fit(&sequences, 4, 3, 10, (0..3).map(random), &|| false)))
         };
         assert_eq!(with(1)?, with(3)?);
+        assert!(with(1)?.is_some());
+        assert!(HiddenMarkov::fit(&sequences, 4, 3, 10, [random(1)], &|| true).is_none());
         Ok(())
     }
 

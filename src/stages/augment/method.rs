@@ -37,8 +37,14 @@ pub trait Method: Sync {
         Ok(Vec::new())
     }
 
-    /// Learns what the method needs from the original texts of train, and from nothing else of the data set.
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError>;
+    /// Says whether the method makes texts without looking at the one that it is given; behind another in a chain it would throw that one's work away.
+    fn starts_anew(&self) -> bool {
+        false
+    }
+
+    /// Learns what the method needs from the original texts of train, and from nothing else of the data set. `seed` is the method's own or that of what it
+    /// stands in, else the run's.
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError>;
 }
 
 /// How many texts a method makes, and from which seed.

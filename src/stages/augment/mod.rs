@@ -15,6 +15,7 @@ mod growth;
 mod class_texts;
 mod verbatim;
 mod hidden_markov;
+mod weighted;
 mod program;
 
 pub use config::{Augment, MethodConfig};

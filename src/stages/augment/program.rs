@@ -36,8 +36,10 @@ pub enum ProgramError {
     Pipe { program: String, source: io::Error },
 }
 
+/// How much of what a program says on its standard error is kept.
+const LAST_BYTES: usize = 1 << 16;
 /// How often the user's wish to stop is looked at.
-const PATIENCE: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Runs a program in a folder with this input and returns what it prints. Stops it, and what it started, after `limit` seconds or when the user
 /// wants to stop.
@@ -60,11 +62,15 @@ pub(super) fn run(
     std::thread::spawn(move || drop(stdin.write_all(&input)));
     let (errors, said) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let _ = (&mut stderr).take(1 << 20).read_to_end(&mut text);
+        // The end is what matters; a program that complains without end must not wait for a reader either.
+        let (mut text, mut part) = (Vec::new(), [0; 8192]);
+        while let Ok(size) = stderr.read(&mut part)
+            && size > 0
+        {
+            text.extend_from_slice(&part[..size]);
+            text.drain(..text.len().saturating_sub(LAST_BYTES));
+        }
         let _ = errors.send(text);
-        // A program that complains without end must not wait for a reader.
-        let _ = io::copy(&mut stderr, &mut io::sink());
     });
     let (outputs, output) = mpsc::channel();
     std::thread::spawn(move || {
@@ -76,7 +82,7 @@ pub(super) fn run(
     let mut printed = None;
     let status = loop {
         if printed.is_none() {
-            match output.recv_timeout(PATIENCE) {
+            match output.recv_timeout(INTERVAL) {
                 Ok(read) => {
                     printed =
                         Some(read.map_err(|source| ProgramError::Pipe { program: program.clone(), source })?)
@@ -85,7 +91,7 @@ pub(super) fn run(
                 Err(RecvTimeoutError::Disconnected) => printed = Some(Vec::new()),
             }
         } else {
-            std::thread::sleep(PATIENCE / 10);
+            std::thread::sleep(INTERVAL / 10);
         }
         if printed.as_ref().is_some_and(|text| text.len() as u64 > most) {
             return Err(Box::new(ProgramError::TooMuch { program, limit: most }));
@@ -115,6 +121,7 @@ pub(super) fn run(
 fn start(folder: &Path, command: &[String]) -> io::Result<Running> {
     let (name, arguments) = command.split_first().ok_or_else(|| io::Error::other("there is no command"))?;
     // `./NAME` is meant from the pipeline file's folder, wherever `pipe` was started.
+    let folder = &std::path::absolute(folder)?;
     let beside = folder.join(name);
     let name = if name.contains('/') && beside.exists() { beside.into_os_string() } else { name.into() };
     let mut command = Command::new(name);
@@ -145,10 +152,9 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// Also after a good end: what the program started and left behind ends with it.
     fn drop(&mut self) {
-        if !matches!(self.0.try_wait(), Ok(Some(_))) {
-            self.stop();
-        }
+        self.stop();
     }
 }
 

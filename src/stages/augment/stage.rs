@@ -86,7 +86,8 @@ impl Stage for Augment {
                 unit: "methods",
                 detail: config.name(),
             });
-            let generator = config.method().fit(ctx, growth.originals())?;
+            let seed = config.method().amount().seed.unwrap_or_else(|| ctx.seed());
+            let generator = config.method().fit(ctx, growth.originals(), seed)?;
             let entry = Entry { config, settings: &settings, generator: &*generator };
             let mut grown = growth.grow(ctx, &entry, filter.as_mut())?;
             for row in &mut grown.rows {
@@ -132,7 +133,7 @@ fn report(ctx: &dyn Ctx, name: &str, rows: &[AugmentationRow]) {
     }
     let unchanged = sum(|row| row.unchanged);
     if unchanged > 0 {
-        ctx.warn(&format!("{name}: {unchanged} texts could not be made, because it found nothing to change"));
+        ctx.warn(&format!("{name}: {unchanged} of {asked} texts could not be made"));
     }
 }
 

@@ -31,6 +31,8 @@ impl State {
 }
 
 const ROOT: u32 = 0;
+/// Above all words.
+const SEPARATORS: u32 = 1 << 31;
 
 impl Verbatim {
     /// Builds the automaton.
@@ -42,8 +44,8 @@ impl Verbatim {
             for &word in sequence {
                 last = automaton.extend(last, word, index as u32);
             }
-            // A word of its own after each sequence: no run goes over its end.
-            last = automaton.extend(last, u32::MAX - index as u32, index as u32);
+            // A word of its own after each sequence: no run goes over its end. They ascend, so that they are added at the end of lists.
+            last = automaton.extend(last, SEPARATORS + index as u32, index as u32);
         }
         automaton
     }

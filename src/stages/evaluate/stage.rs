@@ -119,7 +119,7 @@ fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Ve
             (tokens, inference, InputLayout::of(config))
         }
         Network::Onnx(network) => {
-            let tokens = tokenize_with(&network.files, texts, model.max_length, None)?;
+            let tokens = tokenize_with(&network.files, texts, model.max_length)?;
             let inference = Inference::of_model(runtime, &network.model, &network.output)?;
             (tokens, inference, network.layout)
         }

@@ -99,7 +99,7 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
         .map_err(|error| ModelError::Json { path, detail: error.to_string() })?;
     let layout = InputLayout::of_json(&config);
     let tokens = Tokens::new(ctx, data, train.max_length, |texts| {
-        predict::tokenize_with(&files, texts, train.max_length, None)
+        predict::tokenize_with(&files, texts, train.max_length)
     })?;
     let count =
         |list: &[(String, ArrayD<f32>)]| list.iter().map(|(_, array)| array.len() as u64).sum::<u64>();

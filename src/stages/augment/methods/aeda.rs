@@ -15,7 +15,7 @@ use crate::table::Example;
 settings! {
     /// AEDA (Karimi, Rossi & Prati 2021, arXiv 2108.13230): inserts punctuation marks before random words.
     ///
-    /// q ~ U{1, …, ⌊rate·l + 1⌋} random marks of `. , ! ? ; :` before words at different random places of a text of l words.
+    /// q ~ U{1, …, ⌊rate·l + 1⌋}, and at most l, random marks of `. , ! ? ; :` before words at different random places of a text of l words.
     pub struct Aeda {
         /// The most marks as a share of the words, above 0 and at most 1.
         #[serde(default = "default_rate")]
@@ -38,7 +38,7 @@ impl Method for Aeda {
         check_rate("rate", self.rate, "0.3, the paper's, inserts up to four marks into ten words")
     }
 
-    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Marker { rate: self.rate }))
     }
 }

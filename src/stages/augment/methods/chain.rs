@@ -27,7 +27,24 @@ impl Method for Chain {
         if self.methods.is_empty() {
             return vec![CheckError::new("methods", "`methods` is empty; expected at least one method")];
         }
-        check_inside(&self.methods, "methods", "chain")
+        let mut errors = check_inside(&self.methods, "methods", "chain");
+        for (index, config) in self.methods.iter().enumerate().skip(1) {
+            if config.method().starts_anew() {
+                let name = config.name();
+                let message = format!(
+                    "`{name}` makes texts of its own, and what comes before it in a chain would be lost"
+                );
+                errors.push(
+                    CheckError::new(format!("methods.{index}.{name}"), message)
+                        .hint("let it stand first, or use `mix`"),
+                );
+            }
+        }
+        errors
+    }
+
+    fn starts_anew(&self) -> bool {
+        self.methods.first().is_some_and(|config| config.method().starts_anew())
     }
 
     fn uses_runtime(&self) -> bool {
@@ -40,9 +57,9 @@ impl Method for Chain {
         Ok(externals?.concat())
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
         let fitted: Result<Vec<_>, _> =
-            self.methods.iter().map(|config| config.method().fit(ctx, train)).collect();
+            self.methods.iter().map(|config| config.method().fit(ctx, train, seed)).collect();
         Ok(Box::new(Links(fitted?)))
     }
 }
@@ -69,5 +86,51 @@ impl Generator for Links {
             }
         }
         Ok(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::augment::methods::testing::copies;
+
+    #[test]
+    fn each_method_works_on_what_the_one_before_made() -> Result<(), Box<dyn std::error::Error>> {
+        // All words but one go, then one mark comes; the other way round the mark could stay alone.
+        let method =
+            r#"{"chain": {"methods": [{"random_deletion": {"rate": 1.0}}, {"aeda": {"rate": 0.01}}]}}"#;
+        for made in copies(method, &[("one two three", 0)], 50)? {
+            let made = made.ok_or("nothing was made")?;
+            let words: Vec<&str> = made.text.split(' ').collect();
+            assert!(words.len() == 2 && ["one", "two", "three"].contains(&words[1]), "{made:?}");
+            assert!(made.parents.is_empty(), "the original alone");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_method_that_can_do_nothing_leaves_the_text_to_the_next() -> Result<(), Box<dyn std::error::Error>> {
+        let method = r#"{"chain": {"methods": [{"random_swap": {}}, {"aeda": {}}]}}"#;
+        assert!(
+            copies(method, &[("one", 0)], 1)?[0].as_ref().is_some_and(|made| made.text.ends_with(" one"))
+        );
+        // The parents of all steps are named.
+        let method = r#"{"chain": {"methods": [{"coarse_graining": {}}, {"aeda": {}}]}}"#;
+        let made = copies(method, &[("one", 0), ("two", 0), ("three", 1)], 1)?;
+        assert_eq!(
+            made[0].as_ref().map(|made| made.parents.as_slice()),
+            Some(&["row-0".to_owned(), "row-1".to_owned()][..])
+        );
+        assert_eq!(copies(r#"{"chain": {"methods": [{"random_swap": {}}]}}"#, &[("one", 0)], 1)?, [None]);
+        Ok(())
+    }
+
+    #[test]
+    fn work_is_not_thrown_away() -> Result<(), serde_json::Error> {
+        let chain = |methods: &str| serde_json::from_str::<Chain>(&format!(r#"{{"methods": {methods}}}"#));
+        assert!(chain(r#"[{"markov": {}}, {"random_swap": {}}]"#)?.check().is_empty());
+        let errors = chain(r#"[{"random_swap": {}}, {"hmm": {"mode": "sample"}}, {"hmm": {}}]"#)?.check();
+        assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["methods.1.hmm"]);
+        Ok(())
     }
 }

@@ -37,7 +37,7 @@ impl Method for CoarseGraining {
         if self.max_words < 2 { vec![small] } else { Vec::new() }
     }
 
-    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Joiner::new(self.max_words, train)))
     }
 }

@@ -30,7 +30,7 @@ settings! {
         /// The version of the program.
         #[serde(default)]
         pub version: String,
-        /// How long it may take.
+        /// How long one call of it may take. There is one call, or with `to` some more until classes are full.
         #[serde(default = "default_timeout")]
         pub timeout_seconds: u64,
     }
@@ -66,8 +66,7 @@ impl Method for Command {
         files.map(|name| file_digest(folder, name, "file")).collect()
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
-        let _ = ctx;
+    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Program { settings: self.clone(), labels: train.labels.to_vec() }))
     }
 }
@@ -177,7 +176,7 @@ mod tests {
         let examples = examples(&[("a \"quoted\" text", 0), ("b", 1)]);
         let labels = ["p".to_owned(), "q".to_owned()];
         let generator =
-            command.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
+            command.fit(&ctx, &originals(&labels, &examples), 1).map_err(|error| error.to_string())?;
         let mut requests: Vec<Request<'_>> =
             examples.iter().map(|original| Request::new(original, 1, key(1, &["test"], 0))).collect();
         let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();

@@ -22,7 +22,7 @@ use crate::table::Example;
 settings! {
     /// EDA (Wei & Zou 2019, arXiv 1901.11196): each copy by one of synonym replacement, random insertion, random swap and random deletion, all equally likely.
     ///
-    /// Rate and copies are the paper's for the size of train (table 3) where they are left out: 0.05 and 16 up to 500 texts, 0.05 and 8 up to
+    /// An operation that finds nothing to change gives way to the next. Rate and copies are the paper's for the size of train (table 3) where they are left out: 0.05 and 16 up to 500 texts, 0.05 and 8 up to
     /// 2000, 0.1 and 4 beyond. Synonyms, capitals and punctuation are as in the four methods by themselves.
     pub struct Eda {
         /// The share of the words that are changed, above 0 and at most 1: α of the first three operations and p of the last.
@@ -65,7 +65,7 @@ impl Method for Eda {
         Ok([self.synonyms.externals(folder, fetch)?, self.stop_words.externals(folder)?].concat())
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         let rate = self.rate.unwrap_or_else(|| recommended(train.examples.len()).0);
         Ok(Box::new(Mixer::new(rate, Vocabulary::of(ctx, train, &self.synonyms, &self.stop_words)?)))
     }

@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::seed::stream;
 use crate::stages::augment::class_texts::ClassTexts;
-use crate::stages::augment::hidden_markov::{HiddenMarkov, draw};
+use crate::stages::augment::hidden_markov::HiddenMarkov;
 use crate::stages::augment::method::{
     Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
 };
+use crate::stages::augment::weighted::draw;
 use crate::stages::augment::words::Words;
-use crate::stages::stage::{CheckError, Ctx, StageError};
+use crate::stages::stage::{CheckError, Ctx, Interrupted, StageError};
 use crate::table::Example;
 
 settings! {
@@ -100,22 +101,29 @@ impl Method for Hmm {
         errors
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
-        let seed = self.seed.unwrap_or_else(|| ctx.seed());
+    fn starts_anew(&self) -> bool {
+        self.mode == Mode::Sample
+    }
+
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
         let classes: Vec<(usize, Vec<&Example>)> = train.by_class().into_iter().collect();
         let fitted = classes.par_iter().map(|(class, texts)| {
             let texts = ClassTexts::of(texts);
             // By the class's name: other classes change nothing in it.
-            let starts =
-                (0..self.restarts).map(|start| stream(seed, &["hmm", &train.labels[*class]], start as u64));
+            let beginning = |start: usize| stream(seed, &["hmm", &train.labels[*class]], start as u64);
             let (sequences, vocabulary) = (texts.sequences(), texts.vocabulary());
+            let beginnings = (0..self.restarts).map(beginning);
             let (mut model, _) =
-                HiddenMarkov::fit(sequences, vocabulary, self.states, self.iterations, starts.collect());
+                HiddenMarkov::fit(sequences, vocabulary, self.states, self.iterations, beginnings, &|| {
+                    ctx.interrupted()
+                })?;
             model.smooth(sequences, self.smoothing);
             let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
-            (*class, Class { emissions: model.cumulative_emissions(), model, texts, longest })
+            Some((*class, Class { emissions: model.cumulative_emissions(), model, texts, longest }))
         });
-        Ok(Box::new(Sampler { classes: fitted.collect(), mode: self.mode, rate: self.rate }))
+        let fitted: Option<BTreeMap<usize, Class>> = fitted.collect();
+        let classes = fitted.ok_or(Interrupted)?;
+        Ok(Box::new(Sampler { classes, mode: self.mode, rate: self.rate }))
     }
 }
 
@@ -148,21 +156,14 @@ impl OneByOne for Sampler {
 
 impl Class {
     fn resample(&self, text: &str, rate: f64, random: &mut ChaCha8Rng) -> Option<Generated> {
-        let surfaces: Vec<String> = Words::of(text).surfaces().collect();
+        let mut words = Words::of(text);
         let states = self.model.decode(&self.texts.numbers(text));
-        let mut drawn = states.into_iter().map(|state| {
-            let anew = random.random::<f64>() < rate;
-            anew.then(|| self.texts.text(&[draw(&self.emissions[state], random) as u32]))
-        });
-        let words: Vec<String> =
-            surfaces.iter().map(|word| drawn.next().flatten().unwrap_or_else(|| word.clone())).collect();
-        let changed = words != surfaces;
-        let text = if changed {
-            crate::stages::augment::words::join(words.iter().map(String::as_str))
-        } else {
-            text.to_owned()
-        };
-        (!words.is_empty()).then(|| Generated::of(text))
+        for (place, state) in states.into_iter().enumerate() {
+            if random.random::<f64>() < rate {
+                words.set(place, self.texts.word(draw(&self.emissions[state], random) as u32));
+            }
+        }
+        (!words.is_empty()).then(|| Generated::of(words.text()))
     }
 
     fn sample(&self, random: &mut ChaCha8Rng) -> Option<Generated> {
@@ -176,50 +177,28 @@ impl Class {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::seed::key;
-    use crate::stages::augment::method::Request;
-    use crate::stages::augment::methods::testing::{examples, originals};
-    use crate::stages::test_ctx::TestCtx;
+    use crate::stages::augment::methods::testing::copies;
 
-    fn made(
-        settings: &str,
-        row: usize,
-        seeds: std::ops::Range<u64>,
-    ) -> Result<Vec<Option<Generated>>, Box<dyn std::error::Error>> {
-        let texts = [
-            ("where is my card", 0),
-            ("where is the nearest bank", 0),
-            ("my card is gone", 0),
-            ("hello", 1),
-            ("", 1),
-        ];
-        let examples = examples(&texts);
-        let labels = ["p".to_owned(), "q".to_owned()];
-        let method: Hmm = serde_json::from_str(settings)?;
-        let ctx = TestCtx::new(1)?;
-        let generator =
-            method.fit(&ctx, &originals(&labels, &examples)).map_err(|error| error.to_string())?;
-        let original = &examples[row];
-        let request = |seed| Request::new(original, 1, key(seed, &["test"], 0));
-        let mut requests: Vec<Request<'_>> = seeds.map(request).collect();
-        let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
-        Ok(generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?)
-    }
+    const TEXTS: [(&str, usize); 3] =
+        [("where is  my card", 0), ("where is the nearest bank", 0), ("my card is gone", 0)];
 
     #[test]
     fn resampling_keeps_the_length_and_draws_from_the_class() -> Result<(), Box<dyn std::error::Error>> {
-        for generated in made(r#"{"states": 3, "rate": 0.5}"#, 0, 0..50)? {
+        for generated in copies(r#"{"hmm": {"states": 3, "rate": 0.5}}"#, &TEXTS, 50)? {
             let generated = generated.ok_or("nothing was made")?;
             assert!(generated.parents.is_empty(), "the original alone");
-            assert_eq!(generated.text.split(' ').count(), 4);
-            assert!(generated.text != "where is my card" && !generated.text.contains("hello"));
+            assert_eq!(generated.text.split_whitespace().count(), 4);
+            assert!(
+                generated.text != TEXTS[0].0 && generated.text.contains("  "),
+                "spaces stay: {generated:?}"
+            );
         }
         Ok(())
     }
 
     #[test]
     fn sampling_makes_whole_texts_and_names_parents() -> Result<(), Box<dyn std::error::Error>> {
-        let made = made(r#"{"mode": "sample", "states": 3, "copies": 2}"#, 0, 0..50)?;
+        let made = copies(r#"{"hmm": {"mode": "sample", "states": 3}}"#, &TEXTS, 50)?;
         let made: Vec<Generated> = made.into_iter().flatten().collect();
         assert!(made.len() > 40);
         for generated in made {
@@ -231,8 +210,8 @@ mod tests {
 
     #[test]
     fn a_class_of_one_word_gives_nothing_new() -> Result<(), Box<dyn std::error::Error>> {
-        for row in [3, 4] {
-            assert_eq!(made("{}", row, 0..3)?, [None, None, None]);
+        for text in ["hello", ""] {
+            assert_eq!(copies(r#"{"hmm": {}}"#, &[(text, 0)], 3)?, [None, None, None]);
         }
         Ok(())
     }

@@ -78,7 +78,11 @@ impl Method for Markov {
         errors
     }
 
-    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn starts_anew(&self) -> bool {
+        true
+    }
+
+    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         let classes: Vec<(usize, Vec<&Example>)> = train.by_class().into_iter().collect();
         let chain = |(class, texts): &(usize, Vec<&Example>)| {
             let texts = ClassTexts::of(texts);
@@ -157,9 +161,11 @@ impl Chain {
         let followers = |counts: BTreeMap<u32, u64>| {
             let mut followers = Followers::default();
             let mut sum = 0.0;
+            // Relative to the greatest, so that no power overflows.
+            let most = counts.values().copied().max().unwrap_or(1) as f64;
             for (word, count) in counts {
                 followers.count += count as f64;
-                sum += (count as f64).powf(1.0 / temperature);
+                sum += (count as f64 / most).powf(1.0 / temperature);
                 followers.words.push(word);
                 followers.cumulative.push(sum);
             }

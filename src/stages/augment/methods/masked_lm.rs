@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
-use crate::model::resolve;
+use crate::model::{Pretrained, resolve};
 use crate::stages::augment::error::AugmentError;
-use crate::stages::augment::hidden_markov::{cumulative, draw};
 use crate::stages::augment::method::{
     Amount, Generated, Generator, Method, Originals, Request, changes, check_rate, settings,
 };
 use crate::stages::augment::stop_words::{StopWordList, StopWords};
 use crate::stages::augment::synonyms::whole_words;
+use crate::stages::augment::weighted::{cumulative, draw};
 use crate::stages::augment::words::Words;
 use crate::stages::frozen::MaskedModel;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
@@ -92,21 +92,28 @@ impl Method for MaskedLm {
         Ok([vec![model], self.stop_words.externals(folder)?].concat())
     }
 
-    fn fit(&self, ctx: &dyn Ctx, _: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
-        let model = MaskedModel::read(ctx, &resolve::resolve(&self.pretrained, ctx.folder(), ctx)?)?;
+    fn fit(&self, ctx: &dyn Ctx, _: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+        let folder = resolve::resolve(&self.pretrained, ctx.folder(), ctx)?;
+        let pretrained = Pretrained::read_with_masked_head(&folder)?;
+        let no_masks = |reason: &str| AugmentError::NoMasks {
+            pretrained: self.pretrained.clone(),
+            reason: reason.to_owned(),
+        };
+        let vocabulary = pretrained.files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
+        let words = whole_words(vocabulary).map_err(|reason| no_masks(&reason))?;
+        let rows = pretrained.config.vocabulary;
+        let words = words.into_iter().map(|(lower, (spelling, row))| Word { lower, spelling, row });
+        let words: Vec<Word> = words.filter(|word| word.row < rows).collect();
+        let model = MaskedModel::new(ctx, &pretrained)?;
         if !model.has_trained_head() {
             ctx.note(&format!(
                 "`{}` has no masked-language-model head; its word embeddings serve as one",
                 self.pretrained
             ));
         }
-        let tokenizer = model.pretrained.files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
-        let no_words = |reason: String| AugmentError::NoMasks { pretrained: self.pretrained.clone(), reason };
-        let mask = mask_token(tokenizer).map_err(no_words)?;
-        let words = whole_words(tokenizer).map_err(no_words)?;
-        let rows = model.pretrained.config.vocabulary;
-        let words = words.into_iter().map(|(lower, (spelling, row))| Word { lower, spelling, row });
-        let words: Vec<Word> = words.filter(|word| word.row < rows).collect();
+        let mask =
+            ["[MASK]", "<mask>"].into_iter().find_map(|token| Some((token, model.tokenizer.id(token)?)));
+        let mask = mask.ok_or_else(|| no_masks("its tokenizer has neither `[MASK]` nor `<mask>`"))?;
         let stop_words = self.stop_words.list(ctx.folder())?;
         Ok(Box::new(Filler {
             model,
@@ -120,18 +127,6 @@ impl Method for MaskedLm {
     }
 }
 
-/// Returns the mask token of a tokenizer: its spelling and its id.
-fn mask_token(tokenizer: &[u8]) -> Result<(String, u32), String> {
-    let tokenizer: serde_json::Value =
-        serde_json::from_slice(tokenizer).map_err(|error| error.to_string())?;
-    let added = tokenizer["added_tokens"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mask = added.iter().find_map(|token| {
-        let content = token["content"].as_str().filter(|content| ["[MASK]", "<mask>"].contains(content))?;
-        Some((content.to_owned(), u32::try_from(token["id"].as_u64()?).ok()?))
-    });
-    mask.ok_or_else(|| "its tokenizer has neither `[MASK]` nor `<mask>`".to_owned())
-}
-
 /// A whole word of the model's vocabulary.
 struct Word {
     lower: String,
@@ -143,7 +138,7 @@ struct Word {
 struct Filler {
     model: MaskedModel,
     /// The mask token and its id.
-    mask: (String, u32),
+    mask: (&'static str, u32),
     words: Vec<Word>,
     stop_words: StopWordList,
     action: Action,
@@ -211,7 +206,7 @@ impl Generator for Filler {
 impl Filler {
     fn question(&self, request: &mut Request<'_>) -> Option<Question> {
         // A text that speaks of masks itself would have more of them than were put there.
-        if request.text.contains(&self.mask.0) {
+        if request.text.contains(self.mask.0) {
             return None;
         }
         let mut random = request.random();
@@ -232,45 +227,37 @@ impl Filler {
         &self,
         texts: &[(&str, &Question)],
     ) -> Result<(Vec<TokenizedText>, Vec<Vec<usize>>), StageError> {
-        let masked_at = |tokens: &TokenizedText| -> Vec<usize> {
-            tokens.ids.iter().enumerate().filter(|(_, id)| **id == self.mask.1).map(|(at, _)| at).collect()
-        };
-        let tokenize =
-            |texts: &[String]| self.model.tokenize(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         if self.model.has_trained_head() {
-            let masked: Vec<String> = texts
-                .iter()
-                .map(|(text, question)| self.masked(text, &question.places, self.action))
-                .collect();
-            let tokens = tokenize(&masked)?;
-            let places = tokens.iter().map(masked_at).collect();
+            let masked: Vec<String> =
+                texts.iter().map(|(text, question)| self.masked(text, &question.places)).collect();
+            let tokens = self.model.tokenize(&masked.iter().map(String::as_str).collect::<Vec<_>>())?;
+            let is_mask = |(at, id): (usize, &u32)| (*id == self.mask.1).then_some(at);
+            let places =
+                tokens.iter().map(|tokens| tokens.ids.iter().enumerate().filter_map(is_mask).collect());
+            let places = places.collect();
             return Ok((tokens, places));
         }
-        // A word's first token stands where the mask would if that word alone were masked.
-        let probes: Vec<String> = texts
+        let places: Result<Vec<Vec<usize>>, StageError> = texts
             .iter()
-            .flat_map(|(text, question)| {
-                question.places.iter().map(|&place| self.masked(text, &[place], Action::Replace))
+            .map(|(text, question)| {
+                let words = Words::of(text);
+                let starts: Vec<usize> =
+                    question.places.iter().map(|&place| words.start_of_bare(place)).collect();
+                let tokens = self.model.tokenizer.tokens_at(text, &starts)?;
+                // A place beyond all tokens is not asked about.
+                Ok(tokens.into_iter().map(|token| token.unwrap_or(usize::MAX)).collect())
             })
             .collect();
-        let probes = tokenize(&probes)?;
-        let mut probes = probes.iter();
-        let place = |tokens: Option<&TokenizedText>| {
-            tokens.and_then(|tokens| masked_at(tokens).first().copied()).unwrap_or(usize::MAX)
-        };
-        let places =
-            texts.iter().map(|(_, question)| question.places.iter().map(|_| place(probes.next())).collect());
-        let places = places.collect();
-        Ok((self.model.tokenize(&texts.iter().map(|(text, _)| *text).collect::<Vec<_>>())?, places))
+        Ok((self.model.tokenize(&texts.iter().map(|(text, _)| *text).collect::<Vec<_>>())?, places?))
     }
 
     /// Puts masks over words, or before them.
-    fn masked(&self, text: &str, places: &[usize], action: Action) -> String {
+    fn masked(&self, text: &str, places: &[usize]) -> String {
         let mut words = Words::of(text);
         for &place in places.iter().rev() {
-            match action {
-                Action::Replace => words.put(place, &self.mask.0),
-                Action::Insert => words.insert(place, Cow::Borrowed(&self.mask.0)),
+            match self.action {
+                Action::Replace => words.put(place, self.mask.0),
+                Action::Insert => words.insert(place, Cow::Borrowed(self.mask.0)),
             }
         }
         words.text()

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
 use crate::stages::augment::config::{MethodConfig, check_inside};
-use crate::stages::augment::hidden_markov::{cumulative, draw};
 use crate::stages::augment::method::{Amount, Generated, Generator, Method, Originals, Request, settings};
+use crate::stages::augment::weighted::{cumulative, draw};
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 settings! {
@@ -72,6 +72,10 @@ impl Method for Mix {
         weights.chain(inside).collect()
     }
 
+    fn starts_anew(&self) -> bool {
+        self.methods().any(Method::starts_anew)
+    }
+
     fn uses_runtime(&self) -> bool {
         self.methods().any(Method::uses_runtime)
     }
@@ -82,8 +86,8 @@ impl Method for Mix {
         Ok(externals?.concat())
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
-        let fitted: Result<Vec<_>, _> = self.methods().map(|method| method.fit(ctx, train)).collect();
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
+        let fitted: Result<Vec<_>, _> = self.methods().map(|method| method.fit(ctx, train, seed)).collect();
         let weights = cumulative(self.methods.iter().map(|weighted| weighted.weight));
         Ok(Box::new(Choice { generators: fitted?, weights }))
     }
@@ -117,5 +121,21 @@ impl Generator for Choice {
             }
         }
         Ok(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::stages::augment::methods::testing::copies;
+
+    #[test]
+    fn methods_come_up_by_their_weights() -> Result<(), Box<dyn std::error::Error>> {
+        let method = r#"{"mix": {"methods": [{"weight": 3, "method": {"aeda": {}}}, {"method": {"random_deletion": {"rate": 1.0}}}]}}"#;
+        let made = copies(method, &[("one two", 0)], 1000)?;
+        let longer = made.iter().flatten().filter(|made| made.text.split(' ').count() > 2).count();
+        assert_eq!(made.iter().flatten().count(), 1000);
+        // Four deviations of a binomial.
+        assert!((longer as f64 - 750.0).abs() < 55.0, "{longer}");
+        Ok(())
     }
 }

@@ -36,7 +36,7 @@ impl Method for RandomDeletion {
         check_rate("rate", self.rate, "0.1 deletes every tenth word on average")
     }
 
-    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Deleter { rate: self.rate }))
     }
 }

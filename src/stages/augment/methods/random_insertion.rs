@@ -56,7 +56,7 @@ impl Method for RandomInsertion {
         Ok([self.synonyms.externals(folder, fetch)?, self.stop_words.externals(folder)?].concat())
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         let vocabulary = Vocabulary::of(ctx, train, &self.synonyms, &self.stop_words)?;
         Ok(Box::new(Inserter { rate: self.rate, vocabulary }))
     }

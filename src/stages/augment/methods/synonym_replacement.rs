@@ -53,7 +53,7 @@ impl Method for SynonymReplacement {
         Ok([self.synonyms.externals(folder, fetch)?, self.stop_words.externals(folder)?].concat())
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
         let vocabulary = Vocabulary::of(ctx, train, &self.synonyms, &self.stop_words)?;
         Ok(Box::new(Replacer { rate: self.rate, vocabulary }))
     }

@@ -1,9 +1,11 @@
 //! What the tests of several methods need.
 
-use crate::base::seed::stream;
-use crate::stages::augment::method::{Generated, OneByOne, Originals};
+use crate::base::seed::{key, stream};
+use crate::stages::augment::config::MethodConfig;
+use crate::stages::augment::method::{Generated, OneByOne, Originals, Request};
 use crate::stages::augment::stop_words::StopWords;
 use crate::stages::augment::synonyms::{Thesaurus, Vocabulary};
+use crate::stages::test_ctx::TestCtx;
 use crate::table::Example;
 
 /// Texts that are hard to handle: other scripts, marks, emoji, no letters, nothing.
@@ -60,4 +62,21 @@ pub fn vocabulary() -> Vocabulary {
     ]);
     let stop_words = StopWords::default().list(std::path::Path::new(".")).unwrap_or_default();
     Vocabulary::with(&thesaurus, &stop_words)
+}
+
+/// Fits a method, as the pipeline file has it, on texts and asks for so many copies of the first one.
+pub fn copies(
+    method: &str,
+    texts: &[(&str, usize)],
+    count: usize,
+) -> Result<Vec<Option<Generated>>, Box<dyn std::error::Error>> {
+    let config: MethodConfig = serde_json::from_str(method)?;
+    let (examples, labels) = (examples(texts), ["p".to_owned(), "q".to_owned()]);
+    let ctx = TestCtx::new(1)?;
+    let train = originals(&labels, &examples);
+    let generator = config.method().fit(&ctx, &train, 1).map_err(|error| error.to_string())?;
+    let request = |copy| Request::new(&examples[0], copy, key(1, &["test"], copy as u64));
+    let mut requests: Vec<Request<'_>> = (1..=count).map(request).collect();
+    let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
+    Ok(generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?)
 }

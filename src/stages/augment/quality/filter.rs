@@ -1,6 +1,7 @@
 //! Judging generated texts.
 
-use ndarray::ArrayView1;
+use ndarray::{Array2, ArrayView1};
+use rayon::prelude::*;
 
 use super::config::{Distance, Keep};
 use super::spread::{Spread, quantile};
@@ -15,8 +16,8 @@ pub enum QualityError {
     #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
     NoPairs,
 
-    #[error("`keep` cannot tell near from far: the texts of each class all have the same embedding")]
-    #[diagnostic(help("check that the texts differ, or leave `keep` out"))]
+    #[error("`keep` cannot tell near from far: too few texts differ from others of their class")]
+    #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
     Flat,
 }
 
@@ -40,13 +41,8 @@ pub enum Fate {
 
 /// A quality filter that has seen train.
 pub struct Filter {
-    distance: Distance,
-    nearest_class: bool,
     encoder: SentenceEncoder,
-    spread: Spread,
-    threshold: f64,
-    /// The classes that have texts.
-    classes: Vec<usize>,
+    measure: Measure,
 }
 
 impl Filter {
@@ -55,27 +51,8 @@ impl Filter {
         let mut encoder = SentenceEncoder::new(ctx, &keep.pretrained, keep.pooling, keep.max_length)?;
         let texts: Vec<&str> = train.examples.iter().map(|example| example.text.as_str()).collect();
         let labels: Vec<usize> = train.examples.iter().map(|example| example.label).collect();
-        let spread = Spread::of(&encoder.embed(ctx, &texts)?, &labels, train.labels.len());
-        let classes = train.by_class();
-        if classes.values().all(|texts| texts.len() < 2) {
-            return Err(Box::new(QualityError::NoPairs));
-        }
-        if spread.is_flat() {
-            return Err(Box::new(QualityError::Flat));
-        }
-        let real = match keep.distance {
-            Distance::Euclidean => spread.left_out_euclidean(),
-            Distance::Mahalanobis => spread.left_out_mahalanobis(),
-        };
-        let threshold = quantile(real.into_iter().flatten().collect(), keep.quantile);
-        Ok(Filter {
-            distance: keep.distance,
-            nearest_class: keep.nearest_class,
-            encoder,
-            spread,
-            threshold,
-            classes: classes.into_keys().collect(),
-        })
+        let measure = Measure::of(keep, &encoder.embed(ctx, &texts)?, &labels, train.labels.len())?;
+        Ok(Filter { encoder, measure })
     }
 
     /// Judges texts by their classes.
@@ -86,16 +63,57 @@ impl Filter {
         labels: &[usize],
     ) -> Result<Vec<Verdict>, StageError> {
         let embeddings = self.encoder.embed(ctx, texts)?;
-        Ok(embeddings.rows().into_iter().zip(labels).map(|(row, &label)| self.verdict(row, label)).collect())
+        let judge = |index: usize| self.measure.judge(embeddings.row(index), labels[index]);
+        Ok((0..labels.len()).into_par_iter().map(judge).collect())
+    }
+}
+
+/// How far real texts are from their classes.
+struct Measure {
+    distance: Distance,
+    nearest_class: bool,
+    spread: Spread,
+    threshold: f64,
+    /// The classes that have texts.
+    classes: Vec<usize>,
+}
+
+impl Measure {
+    fn of(
+        keep: &Keep,
+        embeddings: &Array2<f64>,
+        labels: &[usize],
+        classes: usize,
+    ) -> Result<Measure, QualityError> {
+        let spread = Spread::of(embeddings, labels, classes);
+        let sizes: Vec<usize> =
+            (0..classes).map(|class| labels.iter().filter(|label| **label == class).count()).collect();
+        if sizes.iter().all(|size| *size < 2) {
+            return Err(QualityError::NoPairs);
+        }
+        let real = match keep.distance {
+            _ if spread.is_flat() => Vec::new(),
+            Distance::Euclidean => spread.left_out_euclidean(),
+            Distance::Mahalanobis => spread.left_out_mahalanobis(),
+        };
+        let real: Vec<f64> = real.into_iter().flatten().collect();
+        if real.is_empty() {
+            return Err(QualityError::Flat);
+        }
+        let classes = (0..classes).filter(|class| sizes[*class] > 0).collect();
+        let threshold = quantile(real, keep.quantile);
+        Ok(Measure { distance: keep.distance, nearest_class: keep.nearest_class, spread, threshold, classes })
     }
 
-    fn verdict(&self, embedding: ArrayView1<'_, f64>, label: usize) -> Verdict {
-        let to = |class: usize| match self.distance {
-            Distance::Euclidean => self.spread.euclidean(embedding, class),
-            Distance::Mahalanobis => self.spread.mahalanobis(embedding, class),
+    fn judge(&self, embedding: ArrayView1<'_, f64>, label: usize) -> Verdict {
+        let distances: Vec<f64> = match self.distance {
+            Distance::Euclidean => (0..=self.classes.iter().copied().max().unwrap_or(0))
+                .map(|class| self.spread.euclidean(embedding, class))
+                .collect(),
+            Distance::Mahalanobis => self.spread.mahalanobis(embedding),
         };
-        let distance = to(label);
-        let is_nearest = || self.classes.iter().all(|&class| class == label || to(class) >= distance);
+        let distance = distances[label];
+        let is_nearest = || self.classes.iter().all(|&class| class == label || distances[class] >= distance);
         let fate = if distance > self.threshold || distance.is_nan() {
             Fate::TooFar
         } else if self.nearest_class && !is_nearest() {
@@ -104,5 +122,67 @@ impl Filter {
             Fate::Kept
         };
         Verdict { distance, fate }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{arr1, arr2};
+
+    fn keep(settings: &str) -> Keep {
+        serde_json::from_str(settings).expect("settings")
+    }
+
+    /// Two classes on a line, around 0 and around 10.
+    fn judge(settings: &str, place: f64, label: usize) -> Verdict {
+        let embeddings = arr2(&[[-1.0, 0.1], [0.0, -0.1], [1.0, 0.1], [9.0, 0.0], [10.0, 0.1], [11.0, -0.1]]);
+        let measure = Measure::of(&keep(settings), &embeddings, &[0, 0, 0, 1, 1, 1], 2).expect("a measure");
+        measure.judge(arr1(&[place, 0.0]).view(), label)
+    }
+
+    #[test]
+    fn what_is_near_is_kept_and_what_is_far_or_of_another_class_is_not() {
+        for distance in ["euclidean", "mahalanobis"] {
+            let settings = format!(r#"{{"distance": "{distance}", "quantile": 1.0}}"#);
+            assert_eq!(judge(&settings, 0.5, 0).fate, Fate::Kept, "{distance}");
+            assert_eq!(judge(&settings, 10.5, 1).fate, Fate::Kept, "{distance}");
+            assert_eq!(judge(&settings, 4.0, 0).fate, Fate::TooFar, "{distance}");
+            assert!(judge(&settings, 4.0, 0).distance > judge(&settings, 1.0, 0).distance);
+        }
+        // The farthest of the three of a class is 1.5 from the mean of the other two, the middle one 0.
+        let wide = r#"{"distance": "euclidean", "quantile": 1.0}"#;
+        let narrow = r#"{"distance": "euclidean", "quantile": 0.1}"#;
+        assert_eq!((judge(wide, 1.2, 0).fate, judge(narrow, 1.2, 0).fate), (Fate::Kept, Fate::TooFar));
+    }
+
+    #[test]
+    fn another_class_may_be_nearer_unless_it_may_not() {
+        let embeddings = arr2(&[[-6.0, 0.0], [6.0, 0.1], [7.0, 0.0], [8.0, 0.1]]);
+        let measure = |nearest_class: bool| {
+            let keep = keep(&format!(
+                r#"{{"distance": "euclidean", "quantile": 1.0, "nearest_class": {nearest_class}}}"#
+            ));
+            Measure::of(&keep, &embeddings, &[0, 0, 1, 1], 2).expect("a measure")
+        };
+        let place = arr1(&[7.0, 0.0]);
+        assert_eq!(measure(true).judge(place.view(), 0).fate, Fate::Astray);
+        assert_eq!(measure(false).judge(place.view(), 0).fate, Fate::Kept);
+    }
+
+    #[test]
+    fn too_few_texts_or_too_like_ones_have_no_measure() {
+        let fails = |rows: &[[f64; 3]], labels: &[usize]| {
+            let embeddings = Array2::from_shape_fn((rows.len(), 3), |(row, column)| rows[row][column]);
+            Measure::of(&keep("{}"), &embeddings, labels, 2)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert!(fails(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], &[0, 1]).contains("no class has two texts"));
+        assert!(fails(&[[1.0, 0.0, 0.0]; 4], &[0, 0, 1, 1]).contains("cannot tell near from far"));
+        // One pair alone differs: without either there is nothing to measure by.
+        let one_pair = [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
+        assert!(fails(&one_pair, &[0, 0, 1]).contains("cannot tell near from far"));
     }
 }

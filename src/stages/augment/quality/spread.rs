@@ -9,8 +9,9 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 /// Statistics of the real texts.
 pub(super) struct Spread {
-    /// `[K, d]`
+    /// `[K, d]`, and `[K, r]` in the eigenvectors' basis.
     means: Array2<f64>,
+    projected_means: Array2<f64>,
     /// The texts of each class.
     counts: Vec<usize>,
     labels: Vec<usize>,
@@ -74,7 +75,17 @@ impl Spread {
         let fourth = norms.map(|square| square * square).sum();
         let squares = values.mapv(|value| value * value).sum();
         let shrinkage = Shrinkage::of(n as f64, d as f64, values.sum(), squares, fourth);
-        Spread { means, counts, labels: labels.to_vec(), residuals, basis, values, shrinkage }
+        let projected_means = means.dot(&basis);
+        Spread {
+            means,
+            projected_means,
+            counts,
+            labels: labels.to_vec(),
+            residuals,
+            basis,
+            values,
+            shrinkage,
+        }
     }
 
     /// Says whether the texts differ at all from the means of their classes.
@@ -88,22 +99,26 @@ impl Spread {
         difference.dot(&difference).sqrt()
     }
 
-    /// Returns the Mahalanobis distance to the mean of a class.
-    pub fn mahalanobis(&self, embedding: ArrayView1<'_, f64>, class: usize) -> f64 {
-        let difference = &embedding - &self.means.row(class);
-        self.quadratic(&difference, self.shrinkage).sqrt()
+    /// Returns the Mahalanobis distances to the means of all classes.
+    pub fn mahalanobis(&self, embedding: ArrayView1<'_, f64>) -> Vec<f64> {
+        let projected = self.basis.t().dot(&embedding);
+        let to = |class: usize| {
+            let inside = &projected - &self.projected_means.row(class);
+            let square = self.euclidean(embedding, class).powi(2);
+            self.quadratic(&inside, square, self.shrinkage).sqrt()
+        };
+        (0..self.counts.len()).map(to).collect()
     }
 
-    /// Returns xᵀΣ⁻¹x.
-    fn quadratic(&self, x: &Array1<f64>, shrinkage: Shrinkage) -> f64 {
-        let projected = self.basis.t().dot(x);
+    /// Returns xᵀΣ⁻¹x from x in the eigenvectors' basis and ‖x‖².
+    fn quadratic(&self, projected: &Array1<f64>, square: f64, shrinkage: Shrinkage) -> f64 {
         let inside: f64 =
             projected.iter().zip(&self.values).map(|(p, &value)| p * p / shrinkage.variance(value)).sum();
-        if self.values.len() == x.len() {
+        if self.values.len() == self.means.ncols() {
             return inside;
         }
         // What no residual reaches has the variance λ·m.
-        inside + (x.dot(x) - projected.dot(&projected)).max(0.0) / shrinkage.variance(0.0)
+        inside + (square - projected.dot(projected)).max(0.0) / shrinkage.variance(0.0)
     }
 
     /// Returns for each text its distance to the mean of its class's other texts; `None` where there are none.
@@ -136,7 +151,7 @@ impl Spread {
             }
             let squares = squares - 2.0 * factor * stretched + (factor * square).powi(2);
             let shrinkage = Shrinkage::of(n, d, trace - factor * square, squares, fourth);
-            let whole = self.quadratic(residual, shrinkage);
+            let whole = self.quadratic(&projected, square, shrinkage);
             let taken = (1.0 - shrinkage.amount) * factor / n;
             (factor * factor * whole / (1.0 - taken * whole)).sqrt()
         })
@@ -147,8 +162,10 @@ impl Spread {
         use rayon::prelude::*;
         let one = |index: usize| {
             let count = self.counts[self.labels[index]] as f64;
-            (count > 1.0)
-                .then(|| distance(index, &self.residuals.row(index).to_owned(), count / (count - 1.0)))
+            let residual = self.residuals.row(index).to_owned();
+            let distance = (count > 1.0).then(|| distance(index, &residual, count / (count - 1.0)));
+            // Without the text nothing may be left that differs, and then there is no measure.
+            distance.filter(|distance| distance.is_finite())
         };
         (0..self.labels.len()).into_par_iter().map(one).collect()
     }
@@ -247,7 +264,7 @@ mod tests {
             for (row, candidate) in candidates.rows().into_iter().enumerate() {
                 for class in 0..classes {
                     assert_close(spread.euclidean(candidate, class), euclidean[(row, class)], name);
-                    assert_close(spread.mahalanobis(candidate, class), mahalanobis[(row, class)], name);
+                    assert_close(spread.mahalanobis(candidate)[class], mahalanobis[(row, class)], name);
                 }
             }
             for (key, list, found) in [
@@ -273,6 +290,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn where_one_pair_alone_differs_nothing_can_be_measured() {
+        let embeddings = ndarray::arr2(&[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]);
+        let spread = Spread::of(&embeddings, &[0, 0, 1], 2);
+        assert_eq!(spread.left_out_mahalanobis(), [None, None, None]);
+        assert!(spread.left_out_euclidean()[..2].iter().all(Option::is_some));
     }
 
     #[test]

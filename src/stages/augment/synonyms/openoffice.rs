@@ -37,12 +37,14 @@ pub(super) fn thesaurus(
             help: HELP,
         }
     };
+    // Some editors put a mark before UTF-8.
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     let label = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let label = String::from_utf8_lossy(label).trim().to_owned();
     let Some(encoding) = named(&label) else {
         return Err(malformed(1, &label, "the name of the encoding, such as `UTF-8`"));
     };
-    let (text, _, broken) = encoding.decode(&bytes);
+    let (text, _, broken) = encoding.decode(bytes);
     if broken {
         let line = text.lines().position(|line| line.contains(char::REPLACEMENT_CHARACTER)).unwrap_or(0) + 1;
         return Err(AugmentError::Encoding { what: WHAT, path: name.to_owned(), encoding: label, line });
@@ -106,6 +108,8 @@ mod tests {
     #[test]
     fn terms_of_all_meanings_are_synonyms_unless_a_note_says_otherwise() -> Result<(), AugmentError> {
         let text = "UTF-8\nquick|2\n(adj)|fast|Quick|speedy (similar term)|slow (antonym)|rate (generic term)\n(adv)|fast|at once (ugs.)\nslow|1\n-|lazy\n";
+        let marked = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
+        assert_eq!(read(&marked, &["slow"])?.synonyms("slow"), ["lazy"]);
         let found = read(text.as_bytes(), &["quick", "unknown"])?;
         assert_eq!(found.synonyms("quick"), ["fast", "speedy", "at once"]);
         assert_eq!(found.len(), 1);

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::stages::augment::words::is_unspaced;
+
 const TOKENIZER: &str = "tokenizer.json";
 
 /// How a word is spelled, and which row of the word table is its.
 pub type WordRow = (String, usize);
 
 /// Returns the words of a tokenizer's vocabulary, each with its row, by their lower case: of several spellings the lower-case
-/// one, else the first. Pieces of words, special tokens and everything that is not at least two letters are left out.
+/// one, else the first. Pieces of words, special tokens and everything that is not at least two letters (or one Chinese or Japanese sign) are left out.
 pub fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, WordRow>, String> {
     let tokenizer: Value =
         serde_json::from_slice(tokenizer).map_err(|error| format!("{TOKENIZER}: {error}"))?;
@@ -33,7 +35,8 @@ pub fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, WordRow>, String
             continue;
         };
         let letters = |c: char| if by_bytes { c.is_ascii_alphabetic() } else { c.is_alphabetic() };
-        if special.contains(token.as_str()) || word.chars().nth(1).is_none() || !word.chars().all(letters) {
+        let short = word.chars().nth(1).is_none() && !word.chars().any(is_unspaced);
+        if special.contains(token.as_str()) || short || !word.chars().all(letters) {
             continue;
         }
         let lower = word.to_lowercase();
