@@ -428,7 +428,7 @@ fn generated_texts_are_not_loaded_as_originals() -> Result<(), TestError> {
 }
 
 /// The file's folder is where a program is looked for and runs, wherever `pipe` is started; what it leaves behind ends with it.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
     let project = Project::new(40)?;
@@ -447,11 +447,37 @@ fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
     )?;
     let said = project.pipe(&["run", "sub/x.yaml"])?;
     assert_eq!(said.code, Some(0), "{}", said.err);
-    let left = fs::read_to_string(project.path("sub/left"))?;
-    let state = fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
-    // A process that is gone, or that nobody has asked about yet.
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    assert!(is_gone(&fs::read_to_string(project.path("sub/left"))?), "what the program left goes on");
     Ok(())
+}
+
+/// Ctrl-C ends the program too, and leaves nothing half-written.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interruption_ends_the_program() -> Result<(), TestError> {
+    let project = Project::new(40)?;
+    project.write("own.sh", "sleep 300 &\necho $! > started.part\nmv started.part started\nwait\n")?;
+    project.write(
+        "x.yaml",
+        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  more: { augment: { data: data, methods: [command: { run: [sh, own.sh] }] } }\n",
+    )?;
+    let mut child = project.command(&["run", "x.yaml"]).stderr(std::process::Stdio::null()).spawn()?;
+    while !project.path("started").exists() {
+        assert!(child.try_wait()?.is_none(), "it ended before the program began");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status()?.success());
+    assert_eq!(child.wait()?.code(), Some(130));
+    assert!(is_gone(&fs::read_to_string(project.path("started"))?), "the program goes on");
+    assert_eq!(fs::read_dir(project.path(".pipe/cache"))?.count(), 1, "the loaded data alone");
+    Ok(())
+}
+
+/// Says whether a process is gone, or ended and nobody has asked about it yet.
+#[cfg(target_os = "linux")]
+fn is_gone(process: &str) -> bool {
+    let state = fs::read_to_string(format!("/proc/{}/stat", process.trim())).unwrap_or_default();
+    state.is_empty() || state.contains(") Z ")
 }
 
 /// The dictionaries that Debian packages, where they are installed.

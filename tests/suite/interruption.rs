@@ -10,7 +10,7 @@ use fs_err as fs;
 use super::project::{Project, Said, TestError, data, has_training_api};
 
 /// The long training takes seconds, so that there are checkpoints on a machine several times as fast as today's.
-/// Everything that training goes on with is in use: moments, dropout, a plateau schedule, the best epoch so far.
+/// Everything that training goes on with is in use: moments, dropout, a plateau schedule, the best epoch so far, a budget that ends within an epoch.
 fn pipeline(adamw: &str) -> String {
     format!(
         "\
@@ -21,7 +21,7 @@ stages:
     train:
       data: data
       model: {{ pretrained: {0} }}
-      epochs: 240
+      budget: {{ steps: 4315 }}
       batch_size: 8
       accumulation: 2
       dropout: 0.1
