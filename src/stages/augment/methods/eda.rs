@@ -58,11 +58,11 @@ impl Method for Eda {
     fn check(&self) -> Vec<CheckError> {
         let hint = "leave it out for the paper's rate by the size of train";
         let rate = self.rate.map(|rate| check_rate("rate", rate, hint)).unwrap_or_default();
-        [self.synonyms.check(), self.stop_words.check(), rate].concat()
+        [Vocabulary::check(&self.synonyms, &self.stop_words), rate].concat()
     }
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        Ok([self.synonyms.externals(folder, fetch)?, self.stop_words.externals(folder)?].concat())
+        Vocabulary::externals(&self.synonyms, &self.stop_words, folder, fetch)
     }
 
     fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {

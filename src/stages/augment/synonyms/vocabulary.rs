@@ -1,13 +1,15 @@
 //! The words that a method may change, and by what.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use super::source::Synonyms;
 use super::thesaurus::Thesaurus;
+use crate::base::report::Report;
 use crate::stages::augment::method::Originals;
 use crate::stages::augment::stop_words::{StopWordList, StopWords};
 use crate::stages::augment::words::Words;
-use crate::stages::stage::{Ctx, StageError};
+use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 /// Words that may be changed, each with its synonyms: those of train that are no stop words and have some.
 pub struct Vocabulary {
@@ -20,6 +22,21 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// Checks where the words come from; a field is named by its key below the method.
+    pub fn check(synonyms: &Synonyms, stop_words: &StopWords) -> Vec<CheckError> {
+        [synonyms.check(), stop_words.check()].concat()
+    }
+
+    /// Lists what the words depend on.
+    pub fn externals(
+        synonyms: &Synonyms,
+        stop_words: &StopWords,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        Ok([synonyms.externals(folder, fetch)?, stop_words.externals(folder)?].concat())
+    }
+
     /// Looks the words of train up.
     pub fn of(
         ctx: &dyn Ctx,
