@@ -1,11 +1,15 @@
-//! From the arguments to a run whose keys are known.
+//! From the arguments to a run whose keys are known, and from a run to its outputs.
+
+use std::path::PathBuf;
 
 use super::args::{FileArgs, KeyArgs};
 use super::failure::Failure;
 use super::printer::Printer;
 use super::progress::Preparation;
 use crate::dag::{self, Plan};
-use crate::runner::{Pipeline, Prepared, Settings, jobs, prepare};
+use crate::runner::cache::Cache;
+use crate::runner::runs::Run;
+use crate::runner::{Pipeline, Prepared, Project, Settings, jobs, prepare};
 use crate::spec::{Spec, suggest};
 use crate::stages::StageId;
 
@@ -66,4 +70,22 @@ pub fn keys<'a>(
     let preparation = Preparation::new(printer);
     prepare(pipeline, jobs(plan)?, settings, manner.install, &preparation)
         .map_err(Failure::before_anything_ran)
+}
+
+/// Returns the folder of a stage's output from the cache.
+pub fn output(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<PathBuf, Failure> {
+    let record = run.provenance.stages.iter().find(|record| record.stage == stage && record.seed == seed);
+    match record.and_then(|record| Cache::new(project).entry(&record.key)) {
+        Some(entry) => Ok(entry.artifact()),
+        None => {
+            let (file, outcome) = (&run.provenance.pipeline, record.map(|record| record.outcome.as_str()));
+            let done = matches!(outcome, Some("computed" | "cached"));
+            let message = match outcome {
+                Some(outcome) if !done => format!("stage `{stage}` has no output in this run: {outcome}"),
+                _ => format!("the output of stage `{stage}` is no longer in the cache"),
+            };
+            let hint = if done { "computes it again" } else { "goes on from there" };
+            Err(Failure::usage(message, Some(format!("`pipe run {file}` {hint}"))))
+        }
+    }
 }

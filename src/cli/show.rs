@@ -1,16 +1,12 @@
 //! `pipe show`: prints the results of a run.
 
-use std::path::PathBuf;
-
 use super::args::ShowArgs;
-use super::augmented;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
-use super::tables;
+use super::{augmented, open, tables};
 use crate::base::clock;
 use crate::runner::Project;
-use crate::runner::cache::Cache;
 use crate::runner::runs::{self, Run};
 use crate::stages::Evaluation;
 use crate::table::{ResultTable, format};
@@ -60,24 +56,6 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
 
 /// Returns an evaluation of a run from the cache.
 fn evaluation(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<Evaluation, Failure> {
-    Evaluation::read(&output(project, run, stage, seed)?)
+    Evaluation::read(&open::output(project, run, stage, seed)?)
         .map_err(|error| Failure::Other { exit: Exit::Failed, error })
-}
-
-/// Returns the folder of a stage's output from the cache.
-pub(super) fn output(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<PathBuf, Failure> {
-    let record = run.provenance.stages.iter().find(|record| record.stage == stage && record.seed == seed);
-    match record.and_then(|record| Cache::new(project).entry(&record.key)) {
-        Some(entry) => Ok(entry.artifact()),
-        None => {
-            let (file, outcome) = (&run.provenance.pipeline, record.map(|record| record.outcome.as_str()));
-            let done = matches!(outcome, Some("computed" | "cached"));
-            let message = match outcome {
-                Some(outcome) if !done => format!("stage `{stage}` has no output in this run: {outcome}"),
-                _ => format!("the output of stage `{stage}` is no longer in the cache"),
-            };
-            let hint = if done { "computes it again" } else { "goes on from there" };
-            Err(Failure::usage(message, Some(format!("`pipe run {file}` {hint}"))))
-        }
-    }
 }

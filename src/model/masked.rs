@@ -6,7 +6,7 @@ use super::config::{Activation, Architecture, Config};
 use super::encoder::{Builder, NetworkOptions};
 use super::error::ModelError;
 use super::names::WORD_EMBEDDINGS;
-use super::pretrained::Weights;
+use super::weights::Weights;
 use crate::engine::fact::{Dim, ShapeError, TensorFact};
 use crate::engine::{EngineError, Graph};
 
