@@ -188,8 +188,8 @@ mod tests {
 
     #[test]
     fn questions_go_in_and_answers_come_out_in_any_order() -> Result<(), String> {
-        assert_eq!(made(&format!("cat > /dev/null; {ANSWER}"), 20)?, [None, Some("made".to_owned())]);
-        let echo = made(r#"sed 's/"text":"/"text":"again /'"#, 20)?;
+        assert_eq!(made(&format!("cat > /dev/null; {ANSWER}"), 300)?, [None, Some("made".to_owned())]);
+        let echo = made(r#"sed 's/"text":"/"text":"again /'"#, 300)?;
         assert_eq!(echo, [Some("again a \"quoted\" text".to_owned()), Some("again b".to_owned())]);
         let questions = made(
             r#"cat > seen; printf '{"id": "row-0", "copy": 1, "text": "%s"}' "$(wc -l < seen) $(grep -c '"label":"q".*"rate":0.5' seen)""#,
@@ -197,23 +197,23 @@ mod tests {
         )?;
         assert_eq!(questions[0].as_deref(), Some("2 1"));
         // One that does not read its input.
-        assert_eq!(made(ANSWER, 20)?[1].as_deref(), Some("made"));
+        assert_eq!(made(ANSWER, 300)?[1].as_deref(), Some("made"));
         Ok(())
     }
 
     #[test]
     fn what_fails_hangs_or_prints_garbage_is_told() {
-        let failure = |script: &str| made(script, 1).err().unwrap_or_default();
+        let failure = |script: &str| made(script, 300).err().unwrap_or_default();
         assert_eq!(
             failure("cat > /dev/null; echo first >&2; echo last >&2; exit 3"),
             "`sh own.sh` failed (exit status: 3); its last words:\nfirst\nlast"
         );
         let watch = crate::base::clock::Stopwatch::start();
         assert_eq!(
-            failure("echo waiting >&2; sleep 100 & sleep 100"),
-            "`sh own.sh` was not done after 1 s and was stopped; its last words:\nwaiting"
+            made("echo waiting >&2; sleep 100 & sleep 100", 5).err().unwrap_or_default(),
+            "`sh own.sh` was not done after 5 s and was stopped; its last words:\nwaiting"
         );
-        assert!(watch.seconds() < 20.0);
+        assert!(watch.seconds() < 90.0, "it did not wait for the program");
         assert!(
             failure("echo hello")
                 .starts_with("`sh own.sh` printed in line 1 what is no answer: expected value")
