@@ -109,7 +109,7 @@ fn main() -> Result<(), AnyError> {
 }
 
 fn originals(data: &DataSet) -> Originals<'_> {
-    Originals { labels: &data.labels, examples: data.train.iter().collect() }
+    Originals::new(&data.labels, data.train.iter().collect())
 }
 
 /// How many texts are made of each original: one takes milliseconds.

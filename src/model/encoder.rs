@@ -24,6 +24,18 @@ pub struct NetworkOptions {
     pub positions_in_graph: bool,
 }
 
+impl NetworkOptions {
+    /// What our own inference uses: fused kernels, the whole word table, positions as an input.
+    pub fn inference(config: &Config) -> NetworkOptions {
+        NetworkOptions {
+            kernels: Kernels::Fused,
+            dropout: Dropout::Off,
+            word_rows: config.vocabulary,
+            positions_in_graph: false,
+        }
+    }
+}
+
 /// Whether dropout is on, with the configuration's rates, and what decides its masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropout {

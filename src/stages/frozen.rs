@@ -8,23 +8,14 @@ use super::predict::{self, InputLayout, longest};
 use super::stage::{Ctx, Interrupted, StageError};
 use crate::base::report::Progress;
 use crate::engine::binding::{Feed, Parameters};
-use crate::engine::{EngineError, Graph, Inference, Kernels};
+use crate::engine::{EngineError, Graph, Inference};
 use crate::model::masked::{MaskedHead, ROWS};
-use crate::model::{Config, Dropout, NetworkOptions, Pooling, Pretrained, encoder, resolve};
+use crate::model::{Config, NetworkOptions, Pooling, Pretrained, encoder, resolve};
 use crate::text::{TokenizedText, Tokenizer, batch};
 
 /// Texts per batch, and places that logits are asked for.
 const BATCH: usize = 32;
 const PLACES: usize = 256;
-
-fn options(pretrained: &Pretrained) -> NetworkOptions {
-    NetworkOptions {
-        kernels: Kernels::Fused,
-        dropout: Dropout::Off,
-        word_rows: pretrained.config.vocabulary,
-        positions_in_graph: false,
-    }
-}
 
 /// Opens a session over those weights that the graph has.
 fn open(ctx: &dyn Ctx, graph: &Graph, pretrained: &Pretrained) -> Result<Inference, StageError> {
@@ -62,8 +53,9 @@ impl SentenceEncoder {
         max_length: usize,
     ) -> Result<SentenceEncoder, StageError> {
         let pretrained = Pretrained::read(&resolve::resolve(reference, ctx.folder(), ctx)?)?;
-        let graph = encoder::embedding(&pretrained.config, pooling, options(&pretrained))
-            .map_err(EngineError::from)?;
+        let graph =
+            encoder::embedding(&pretrained.config, pooling, NetworkOptions::inference(&pretrained.config))
+                .map_err(EngineError::from)?;
         Ok(SentenceEncoder {
             reference: reference.to_owned(),
             tokenizer: predict::tokenizer(&pretrained)?,
@@ -105,7 +97,7 @@ impl MaskedModel {
     /// Opens a pretrained encoder with the masked-language-model head that its folder has; see [`MaskedHead::of`].
     pub fn new(ctx: &dyn Ctx, pretrained: &Pretrained) -> Result<MaskedModel, StageError> {
         let head = MaskedHead::of(&pretrained.config, &pretrained.weights)?;
-        let graph = head.graph(&pretrained.config, options(pretrained))?;
+        let graph = head.graph(&pretrained.config, NetworkOptions::inference(&pretrained.config))?;
         Ok(MaskedModel {
             config: pretrained.config.clone(),
             tokenizer: predict::tokenizer(pretrained)?,

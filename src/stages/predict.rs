@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::stage::{Ctx, Interrupted, StageError};
 use crate::base::report::Progress;
 use crate::engine::binding::{Feed, Parameters};
-use crate::engine::{EngineError, Inference, Kernels, Runtime};
-use crate::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
+use crate::engine::{EngineError, Inference, Runtime};
+use crate::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
 use crate::text::{TokenizedText, Tokenizer, batch};
 
 /// Texts per batch of a prediction.
@@ -62,13 +62,7 @@ pub fn open(
     labels: usize,
     parameters: &Parameters,
 ) -> Result<Inference, EngineError> {
-    let options = NetworkOptions {
-        kernels: Kernels::Fused,
-        dropout: Dropout::Off,
-        word_rows: config.vocabulary,
-        positions_in_graph: false,
-    };
-    let mut network = Network::new(config, head, labels, options)?;
+    let mut network = Network::new(config, head, labels, NetworkOptions::inference(config))?;
     network.graph.output("logits", network.logits);
     Inference::new(runtime, &network.graph, parameters)
 }

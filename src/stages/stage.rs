@@ -12,6 +12,7 @@ use super::artifact::{Artifact, TrainedModel};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::engine::{Device, Runtime, RuntimeIdentity};
+use crate::model::resolve;
 use crate::table::DataSet;
 
 /// A piece of work with named inputs and one output.
@@ -189,6 +190,13 @@ pub struct External {
     pub name: String,
     /// The digest of its content.
     pub digest: Digest,
+}
+
+impl External {
+    /// Identifies a pretrained model by its reference; see [`crate::model::resolve`].
+    pub fn model(reference: &str, folder: &Path, fetch: Option<&dyn Report>) -> Result<External, StageError> {
+        Ok(External { name: reference.to_owned(), digest: resolve::identity(reference, folder, fetch)? })
+    }
 }
 
 /// The outputs of the stages that a stage names, by field.

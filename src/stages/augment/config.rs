@@ -100,20 +100,21 @@ pub(super) fn default_encoder() -> String {
 }
 
 impl MethodConfig {
-    /// Checks the settings of a method that stands by itself.
-    pub fn check(&self) -> Vec<CheckError> {
-        let method = self.method();
-        [method.check(), method.amount().check()].concat()
+    /// Checks the settings of a method that stands by itself, at a place in the stage's configuration.
+    pub fn check(&self, at: &str) -> Vec<CheckError> {
+        self.check_with(self.method().amount().check(), at)
     }
-}
 
-/// Checks methods inside another, in its list `field`.
-pub(super) fn check_inside(methods: &[MethodConfig], field: &str, outer: &str) -> Vec<CheckError> {
-    let check = |(index, config): (usize, &MethodConfig)| {
-        let method = config.method();
-        let errors = [method.check(), method.amount().check_inside(outer)].concat();
-        let at = format!("{field}.{index}.{}", config.name());
-        errors.into_iter().map(move |error| CheckError { field: format!("{at}.{}", error.field), ..error })
-    };
-    methods.iter().enumerate().flat_map(check).collect()
+    /// Checks the settings of a method inside another.
+    pub(super) fn check_inside(&self, outer: &str, at: &str) -> Vec<CheckError> {
+        self.check_with(self.method().amount().check_inside(outer), at)
+    }
+
+    fn check_with(&self, amount: Vec<CheckError>, at: &str) -> Vec<CheckError> {
+        let place = |error: CheckError| CheckError {
+            field: format!("{at}.{}.{}", self.name(), error.field),
+            ..error
+        };
+        self.method().check().into_iter().chain(amount).map(place).collect()
+    }
 }

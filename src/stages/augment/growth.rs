@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::class_texts::ClassTexts;
 use super::config::MethodConfig;
 use super::error::AugmentError;
 use super::method::{Generator, Originals, Request};
@@ -18,10 +17,7 @@ use crate::table::{AugmentationRow, DataSet, Example};
 
 /// The originals of a data set and every text that must not be made again.
 pub(super) struct Growth<'a> {
-    seed: u64,
     originals: Originals<'a>,
-    /// The texts of each class, to see how much of a made text is copied.
-    classes: BTreeMap<usize, ClassTexts>,
     /// How many texts each class has by now.
     sizes: Vec<usize>,
     /// The last copy that each method has numbered so far, an earlier stage's included.
@@ -37,6 +33,8 @@ pub(super) struct Entry<'m> {
     pub config: &'m MethodConfig,
     /// The settings as the made rows keep them.
     pub settings: &'m str,
+    /// The method's own or the run's.
+    pub seed: u64,
     pub generator: &'m dyn Generator,
 }
 
@@ -63,23 +61,20 @@ const FRUITLESS_ROUNDS: usize = 3;
 const TOGETHER: usize = 100_000;
 
 impl<'a> Growth<'a> {
-    pub fn of(data: &'a DataSet, seed: u64) -> Result<Growth<'a>, AugmentError> {
+    pub fn of(data: &'a DataSet) -> Result<Growth<'a>, AugmentError> {
         let texts = |examples: &'a [Example]| -> HashSet<String> {
             examples.par_iter().map(|example| normalise(&example.text)).collect()
         };
         let examples = data.train.iter().filter(|example| example.method.is_none()).collect();
-        let originals = Originals { labels: &data.labels, examples };
+        let originals = Originals::new(&data.labels, examples);
         let by_class = originals.by_class();
         if let Some(empty) = (0..data.labels.len()).find(|class| !by_class.contains_key(class)) {
             return Err(AugmentError::EmptyClass { label: data.labels[empty].clone() });
         }
-        let classes = by_class.par_iter().map(|(class, texts)| (*class, ClassTexts::of(texts))).collect();
         let mut sizes = vec![0; data.labels.len()];
         data.train.iter().for_each(|example| sizes[example.label] += 1);
         Ok(Growth {
-            seed,
             originals,
-            classes,
             sizes,
             numbered: numbered(&data.train),
             held_out: texts(&data.dev).into_iter().chain(texts(&data.test)).collect(),
@@ -145,13 +140,12 @@ impl<'a> Growth<'a> {
         filter: &mut Option<&mut Filter>,
         grown: &mut Grown,
     ) -> Result<usize, StageError> {
-        let seed = entry.config.method().amount().seed.unwrap_or(self.seed);
         let name = entry.config.name();
         let mut last = first - 1;
         let mut classes: Vec<(usize, Vec<&Example>, usize)> = Vec::new();
         for (class, mut originals) in self.originals.by_class() {
             let mut random =
-                stream(seed, &["augment", name, "order", &self.originals.labels[class]], first as u64);
+                stream(entry.seed, &["augment", name, "order", &self.originals.labels[class]], first as u64);
             originals.shuffle(&mut random);
             classes.push((class, originals, 0));
         }
@@ -199,15 +193,14 @@ impl<'a> Growth<'a> {
             return Err(Box::new(Interrupted));
         }
         let name = entry.config.name();
-        let seed = entry.config.method().amount().seed.unwrap_or(self.seed);
         let request = |&(original, copy): &(&'a Example, usize)| {
             // Without the stage's id: renaming a stage changes no text.
-            Request::new(original, copy, key(seed, &["augment", name, &original.id], copy as u64))
+            Request::new(original, copy, key(entry.seed, &["augment", name, &original.id], copy as u64))
         };
         let mut requests: Vec<Request<'_>> = asked.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         let generated = entry.generator.generate(ctx, &mut references)?;
-        let classes = &self.classes;
+        let classes = self.originals.class_texts();
         let candidate =
             |(&(original, copy), made): (&(&Example, usize), Option<super::method::Generated>)| {
                 let made = made?;
@@ -337,16 +330,20 @@ mod tests {
     }
 
     /// Grows by a method whose name and amount are those of these settings, and whose work is the appender's.
-    fn grow(growth: &mut Growth<'_>, amount: &str) -> Result<(Grown, String), Box<dyn std::error::Error>> {
+    fn grow(
+        growth: &mut Growth<'_>,
+        seed: u64,
+        amount: &str,
+    ) -> Result<(Grown, String), Box<dyn std::error::Error>> {
         let config: MethodConfig = serde_json::from_str(&format!("{{\"aeda\": {amount}}}"))?;
         let ctx = TestCtx::new(13)?;
-        let entry = Entry { config: &config, settings: "{}", generator: &Appender };
+        let entry = Entry { config: &config, settings: "{}", seed, generator: &Appender };
         let grown = growth.grow(&ctx, &entry, None).map_err(|error| error.to_string())?;
         Ok((grown, ctx.said()))
     }
 
     fn made(data: &DataSet, seed: u64, amount: &str) -> Result<Vec<Example>, Box<dyn std::error::Error>> {
-        Ok(grow(&mut Growth::of(data, seed)?, amount)?.0.made)
+        Ok(grow(&mut Growth::of(data)?, seed, amount)?.0.made)
     }
 
     #[test]
@@ -354,7 +351,7 @@ mod tests {
         let mut data = data();
         data.train.drain(2..40);
         data.train.push(example("row-2", "nothing to do."));
-        let (grown, _) = grow(&mut Growth::of(&data, 13)?, r#"{"copies": 10}"#)?;
+        let (grown, _) = grow(&mut Growth::of(&data)?, 13, r#"{"copies": 10}"#)?;
         let row = &grown.rows[0];
         assert_eq!(
             (row.asked, row.leaks, row.unchanged),
@@ -382,16 +379,16 @@ mod tests {
     #[test]
     fn classes_are_filled_up_to_a_number() -> Result<(), Box<dyn std::error::Error>> {
         let data = data();
-        let (grown, said) = grow(&mut Growth::of(&data, 13)?, r#"{"to": 45}"#)?;
+        let (grown, said) = grow(&mut Growth::of(&data)?, 13, r#"{"to": 45}"#)?;
         assert_eq!((grown.rows[0].kept, grown.rows[1].kept), (5, 3), "three texts can be made of one");
         assert_eq!(grown.rows[1].asked, 20 * 44);
         assert!(said.contains("class `b` has 4 texts in place of 45"), "{said}");
         let parents: HashSet<&String> =
             grown.made.iter().filter(|e| e.label == 0).flat_map(|e| &e.parents).collect();
         assert_eq!(parents.len(), 5, "each original once before any twice");
-        let (none, said) = grow(&mut Growth::of(&data, 13)?, r#"{"to": 1}"#)?;
+        let (none, said) = grow(&mut Growth::of(&data)?, 13, r#"{"to": 1}"#)?;
         assert!(none.made.is_empty() && said.trim().is_empty());
-        let (all, _) = grow(&mut Growth::of(&data, 13)?, r#"{"to": 100}"#)?;
+        let (all, _) = grow(&mut Growth::of(&data)?, 13, r#"{"to": 100}"#)?;
         assert_eq!(all.rows[0].kept, 60);
         let row = &all.rows[0];
         assert_eq!(row.asked, row.kept + row.leaks + row.repeats);
@@ -414,7 +411,6 @@ mod tests {
         let last = made(&fewer, 13, r#"{"copies": 3}"#)?;
         assert_eq!(last, one[one.len() - last.len()..]);
         assert_ne!(one, made(&data, 14, r#"{"copies": 3}"#)?);
-        assert_eq!(made(&data, 14, r#"{"copies": 3, "seed": 13}"#)?, one, "a seed of its own");
         Ok(())
     }
 
@@ -422,10 +418,10 @@ mod tests {
     fn a_second_entry_of_a_method_numbers_on() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
         data.train.drain(..39);
-        let mut growth = Growth::of(&data, 13)?;
+        let mut growth = Growth::of(&data)?;
         let (mut ids, mut repeats): (Vec<String>, u64) = Default::default();
         for _ in 0..2 {
-            let (grown, _) = grow(&mut growth, r#"{"copies": 6}"#)?;
+            let (grown, _) = grow(&mut growth, 13, r#"{"copies": 6}"#)?;
             repeats += grown.rows[0].repeats;
             ids.extend(grown.made.into_iter().filter(|example| example.label == 0).map(|example| example.id));
         }
@@ -440,10 +436,10 @@ mod tests {
         let mut data = data();
         let first = made(&data, 13, "{}")?;
         data.train.extend(first.clone());
-        let mut again = Growth::of(&data, 13)?;
+        let mut again = Growth::of(&data)?;
         assert_eq!(again.originals().examples.len(), 41);
         // Two stages of one method make what one with both copies makes.
-        let (more, _) = grow(&mut again, "{}")?;
+        let (more, _) = grow(&mut again, 13, "{}")?;
         data.train.truncate(41);
         let both = made(&data, 13, r#"{"copies": 2}"#)?;
         assert!(!more.made.is_empty());
@@ -456,7 +452,7 @@ mod tests {
     fn a_class_without_texts_is_an_error() {
         let mut data = data();
         data.train.retain(|example| example.label == 0);
-        let message = Growth::of(&data, 13).err().map(|error| error.to_string());
+        let message = Growth::of(&data).err().map(|error| error.to_string());
         assert_eq!(
             message.as_deref(),
             Some("class `b` has no text in train; expected at least one to work on")

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
+use super::class_texts::ClassTexts;
 use crate::base::report::Report;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 use crate::table::Example;
@@ -133,6 +135,26 @@ pub(super) fn check_rate(field: &str, value: f64, hint: &str) -> Vec<CheckError>
     vec![CheckError::new(field, message).hint(hint)]
 }
 
+/// Lists what several methods depend on.
+pub(super) fn externals_of<'m>(
+    methods: impl Iterator<Item = &'m dyn Method>,
+    folder: &Path,
+    fetch: Option<&dyn Report>,
+) -> Result<Vec<External>, StageError> {
+    let externals: Result<Vec<_>, _> = methods.map(|method| method.externals(folder, fetch)).collect();
+    Ok(externals?.concat())
+}
+
+/// Fits several methods.
+pub(super) fn fit_all<'m>(
+    methods: impl Iterator<Item = &'m dyn Method>,
+    ctx: &dyn Ctx,
+    train: &Originals<'_>,
+    seed: u64,
+) -> Result<Vec<Box<dyn Generator>>, StageError> {
+    methods.map(|method| method.fit(ctx, train, seed)).collect()
+}
+
 /// n = max(1, ⌊rate·l⌋), the number of changes to a text of l words (EDA, section 2).
 pub(super) fn changes(rate: f64, words: usize) -> usize {
     ((rate * words as f64) as usize).max(1)
@@ -143,9 +165,21 @@ pub struct Originals<'a> {
     /// The class names; a label is an index into them.
     pub labels: &'a [String],
     pub examples: Vec<&'a Example>,
+    class_texts: OnceLock<BTreeMap<usize, Arc<ClassTexts>>>,
 }
 
 impl<'a> Originals<'a> {
+    /// Takes the texts as they are.
+    pub fn new(labels: &'a [String], examples: Vec<&'a Example>) -> Originals<'a> {
+        Originals { labels, examples, class_texts: OnceLock::new() }
+    }
+
+    /// Returns the texts of each class as sequences of words; read once, whoever asks.
+    pub fn class_texts(&self) -> &BTreeMap<usize, Arc<ClassTexts>> {
+        let read = |(class, texts): (&usize, &Vec<&Example>)| (*class, Arc::new(ClassTexts::of(texts)));
+        self.class_texts.get_or_init(|| self.by_class().par_iter().map(read).collect())
+    }
+
     /// Returns the texts of each class, in their order.
     pub fn by_class(&self) -> BTreeMap<usize, Vec<&'a Example>> {
         let mut classes: BTreeMap<usize, Vec<&'a Example>> = BTreeMap::new();

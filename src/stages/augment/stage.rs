@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::config::Augment;
+use super::config::{Augment, MethodConfig};
 use super::growth::{Entry, Growth};
+use super::method::externals_of;
 use super::quality::{Filter, Keep};
 use crate::base::report::{Progress, Report};
 use crate::stages::artifact::Artifact;
@@ -28,10 +29,7 @@ impl Stage for Augment {
             );
         }
         for (index, config) in self.methods.iter().enumerate() {
-            errors.extend(config.check().into_iter().map(|error| CheckError {
-                field: format!("methods.{index}.{}.{}", config.name(), error.field),
-                ..error
-            }));
+            errors.extend(config.check(&format!("methods.{index}")));
         }
         errors.extend(self.keep.iter().flat_map(Keep::check));
         if !errors.is_empty() {
@@ -49,10 +47,7 @@ impl Stage for Augment {
     }
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let mut externals = Vec::new();
-        for config in &self.methods {
-            externals.extend(config.method().externals(folder, fetch)?);
-        }
+        let mut externals = externals_of(self.methods.iter().map(MethodConfig::method), folder, fetch)?;
         if let Some(keep) = &self.keep {
             externals.extend(keep.externals(folder, fetch)?);
         }
@@ -69,7 +64,7 @@ impl Stage for Augment {
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         let original = inputs.data("data");
-        let mut growth = Growth::of(original, ctx.seed())?;
+        let mut growth = Growth::of(original)?;
         let mut filter = match &self.keep {
             Some(keep) => Some(Filter::fit(ctx, keep, growth.originals())?),
             None => None,
@@ -88,7 +83,7 @@ impl Stage for Augment {
             });
             let seed = config.method().amount().seed.unwrap_or_else(|| ctx.seed());
             let generator = config.method().fit(ctx, growth.originals(), seed)?;
-            let entry = Entry { config, settings: &settings, generator: &*generator };
+            let entry = Entry { config, settings: &settings, seed, generator: &*generator };
             let mut grown = growth.grow(ctx, &entry, filter.as_mut())?;
             for row in &mut grown.rows {
                 (row.pass, row.entry) = (pass, index as u64 + 1);
@@ -139,8 +134,13 @@ fn report(ctx: &dyn Ctx, name: &str, rows: &[AugmentationRow]) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::stages::augment::methods::testing::examples;
     use crate::stages::stage::DataFact;
+    use crate::stages::test_ctx::TestCtx;
+    use crate::table::{DataSet, Example};
 
     fn check(methods: &str) -> Result<Fact, Vec<CheckError>> {
         let json = format!(r#"{{"data": "data", "methods": {methods}}}"#);
@@ -171,5 +171,43 @@ mod tests {
     fn the_result_is_known_to_be_augmented() {
         let expected = Fact::Data(DataFact { has_dev: true, has_test: false, augmented: true });
         assert_eq!(check(r#"[{"random_insertion": {"copies": 2}}]"#), Ok(expected));
+    }
+
+    fn made(methods: &str, seed: u64) -> Result<Vec<Example>, Box<dyn std::error::Error>> {
+        let augment: Augment = serde_json::from_str(&format!(r#"{{"data": "data", "methods": {methods}}}"#))?;
+        let train = examples(&[
+            ("where is my new card", 0),
+            ("where is the nearest bank", 0),
+            ("is my bank open", 0),
+        ]);
+        let data = DataSet { labels: vec!["a".into()], train, ..DataSet::default() };
+        let mut inputs = Inputs::default();
+        inputs.insert("data", Arc::new(Artifact::Data(data)));
+        match augment.run(&TestCtx::new(seed)?, &inputs).map_err(|error| error.to_string())? {
+            Artifact::Data(data) => Ok(data.train),
+            other => Err(format!("{:?}", other.kind()).into()),
+        }
+    }
+
+    /// What is drawn as well as what is fitted, inside another method too.
+    #[test]
+    fn a_seed_of_its_own_decides_all_that_is_random_in_a_method() -> Result<(), Box<dyn std::error::Error>> {
+        for (with, without) in [
+            (r#"{"random_swap": {"copies": 3, "seed": 7}}"#, r#"{"random_swap": {"copies": 3}}"#),
+            (r#"{"random_swap": {"to": 9, "seed": 7}}"#, r#"{"random_swap": {"to": 9}}"#),
+            (r#"{"hmm": {"copies": 3, "states": 3, "seed": 7}}"#, r#"{"hmm": {"copies": 3, "states": 3}}"#),
+            (
+                r#"{"chain": {"copies": 3, "seed": 7, "methods": [{"hmm": {"states": 3}}]}}"#,
+                r#"{"chain": {"copies": 3, "methods": [{"hmm": {"states": 3}}]}}"#,
+            ),
+        ] {
+            let texts = |methods: &str, seed| -> Result<Vec<String>, Box<dyn std::error::Error>> {
+                Ok(made(&format!("[{methods}]"), seed)?.into_iter().map(|example| example.text).collect())
+            };
+            assert_eq!(texts(with, 13)?, texts(with, 14)?, "{with}");
+            assert_eq!(texts(with, 13)?, texts(without, 7)?, "{with}");
+            assert_ne!(texts(without, 13)?, texts(without, 14)?, "{without}");
+        }
+        Ok(())
     }
 }

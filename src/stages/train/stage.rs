@@ -62,9 +62,7 @@ impl Stage for Train {
     }
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let name = self.model.pretrained.clone();
-        let digest = resolve::identity(&name, folder, fetch)?;
-        let mut externals = vec![External { name, digest }];
+        let mut externals = vec![External::model(&self.model.pretrained, folder, fetch)?];
         if let Some(name) = &self.artifacts {
             externals.push(artifacts::external(name, folder)?);
         }

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use crate::base::report::Report;
-use crate::stages::augment::config::{MethodConfig, check_inside};
-use crate::stages::augment::method::{Amount, Generated, Generator, Method, Originals, Request, settings};
+use crate::stages::augment::config::MethodConfig;
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, Originals, Request, externals_of, fit_all, settings,
+};
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 settings! {
@@ -18,6 +20,12 @@ settings! {
     }
 }
 
+impl Chain {
+    fn methods(&self) -> impl Iterator<Item = &dyn Method> {
+        self.methods.iter().map(MethodConfig::method)
+    }
+}
+
 impl Method for Chain {
     fn amount(&self) -> Amount {
         self.said_amount()
@@ -27,17 +35,17 @@ impl Method for Chain {
         if self.methods.is_empty() {
             return vec![CheckError::new("methods", "`methods` is empty; expected at least one method")];
         }
-        let mut errors = check_inside(&self.methods, "methods", "chain");
-        for (index, config) in self.methods.iter().enumerate().skip(1) {
-            if config.method().starts_anew() {
+        let mut errors = Vec::new();
+        for (index, config) in self.methods.iter().enumerate() {
+            let at = format!("methods.{index}");
+            errors.extend(config.check_inside("chain", &at));
+            if index > 0 && config.method().starts_anew() {
                 let name = config.name();
                 let message = format!(
                     "`{name}` makes texts of its own, and what comes before it in a chain would be lost"
                 );
-                errors.push(
-                    CheckError::new(format!("methods.{index}.{name}"), message)
-                        .hint("let it stand first, or use `mix`"),
-                );
+                let error = CheckError::new(format!("{at}.{name}"), message);
+                errors.push(error.hint("let it stand first, or use `mix`"));
             }
         }
         errors
@@ -48,19 +56,15 @@ impl Method for Chain {
     }
 
     fn uses_runtime(&self) -> bool {
-        self.methods.iter().any(|config| config.method().uses_runtime())
+        self.methods().any(Method::uses_runtime)
     }
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let externals: Result<Vec<_>, _> =
-            self.methods.iter().map(|config| config.method().externals(folder, fetch)).collect();
-        Ok(externals?.concat())
+        externals_of(self.methods(), folder, fetch)
     }
 
     fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
-        let fitted: Result<Vec<_>, _> =
-            self.methods.iter().map(|config| config.method().fit(ctx, train, seed)).collect();
-        Ok(Box::new(Links(fitted?)))
+        Ok(Box::new(Links(fit_all(self.methods(), ctx, train, seed)?)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Hidden Markov models.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -106,9 +107,7 @@ impl Method for Hmm {
     }
 
     fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
-        let classes: Vec<(usize, Vec<&Example>)> = train.by_class().into_iter().collect();
-        let fitted = classes.par_iter().map(|(class, texts)| {
-            let texts = ClassTexts::of(texts);
+        let fitted = train.class_texts().par_iter().map(|(class, texts)| {
             // By the class's name: other classes change nothing in it.
             let beginning = |start: usize| stream(seed, &["hmm", &train.labels[*class]], start as u64);
             let (sequences, vocabulary) = (texts.sequences(), texts.vocabulary());
@@ -119,7 +118,10 @@ impl Method for Hmm {
                 })?;
             model.smooth(sequences, self.smoothing);
             let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
-            Some((*class, Class { emissions: model.cumulative_emissions(), model, texts, longest }))
+            Some((
+                *class,
+                Class { emissions: model.cumulative_emissions(), model, texts: Arc::clone(texts), longest },
+            ))
         });
         let fitted: Option<BTreeMap<usize, Class>> = fitted.collect();
         let classes = fitted.ok_or(Interrupted)?;
@@ -135,7 +137,7 @@ struct Sampler {
 }
 
 struct Class {
-    texts: ClassTexts,
+    texts: Arc<ClassTexts>,
     model: HiddenMarkov,
     emissions: Vec<Vec<f64>>,
     longest: usize,

@@ -1,6 +1,7 @@
 //! Markov chains.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -83,14 +84,13 @@ impl Method for Markov {
     }
 
     fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
-        let classes: Vec<(usize, Vec<&Example>)> = train.by_class().into_iter().collect();
-        let chain = |(class, texts): &(usize, Vec<&Example>)| {
-            let texts = ClassTexts::of(texts);
+        let chain = |(class, texts): (&usize, &Arc<ClassTexts>)| {
             let longest = texts.sequences().iter().map(Vec::len).max().unwrap_or(0);
             let chain = Chain::fit(texts.sequences(), self.order, self.smoothing, self.temperature);
-            (*class, Class { texts, chain, longest })
+            (*class, Class { texts: Arc::clone(texts), chain, longest })
         };
-        Ok(Box::new(Sampler { classes: classes.par_iter().map(chain).collect(), max_copy: self.max_copy }))
+        let classes = train.class_texts().par_iter().map(chain).collect();
+        Ok(Box::new(Sampler { classes, max_copy: self.max_copy }))
     }
 }
 
@@ -101,7 +101,7 @@ struct Sampler {
 }
 
 struct Class {
-    texts: ClassTexts,
+    texts: Arc<ClassTexts>,
     chain: Chain,
     longest: usize,
 }
@@ -259,10 +259,9 @@ mod tests {
         let labels = ["p".to_owned(), "q".to_owned()];
         let train = originals(&labels, &examples);
         let class = |max_copy, smoothing| {
-            let classes = train.by_class().into_iter().map(|(class, texts)| {
-                let texts = ClassTexts::of(&texts);
+            let classes = train.class_texts().iter().map(|(class, texts)| {
                 let chain = Chain::fit(texts.sequences(), 1, smoothing, 1.0);
-                (class, Class { texts, chain, longest: 6 })
+                (*class, Class { texts: Arc::clone(texts), chain, longest: 6 })
             });
             Sampler { classes: classes.collect(), max_copy }
         };

@@ -84,8 +84,7 @@ impl Method for MaskedLm {
     }
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let digest = resolve::identity(&self.pretrained, folder, fetch)?;
-        let model = External { name: self.pretrained.clone(), digest };
+        let model = External::model(&self.pretrained, folder, fetch)?;
         Ok([vec![model], self.stop_words.externals(folder)?].concat())
     }
 

@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
-use crate::stages::augment::config::{MethodConfig, check_inside};
-use crate::stages::augment::method::{Amount, Generated, Generator, Method, Originals, Request, settings};
+use crate::stages::augment::config::MethodConfig;
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, Originals, Request, externals_of, fit_all, settings,
+};
 use crate::stages::augment::weighted::{cumulative, draw};
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
@@ -51,25 +53,15 @@ impl Method for Mix {
         if self.methods.is_empty() {
             return vec![CheckError::new("methods", "`methods` is empty; expected at least one method")];
         }
-        let weights = self
-            .methods
-            .iter()
-            .enumerate()
-            .filter(|(_, weighted)| !(weighted.weight > 0.0 && weighted.weight.is_finite()));
-        let weights = weights.map(|(index, weighted)| {
-            let message = format!("`weight` is {}; expected a number above 0", weighted.weight);
-            CheckError::new(format!("methods.{index}.weight"), message)
-        });
-        let inside = self.methods.iter().enumerate().flat_map(|(index, weighted)| {
-            check_inside(std::slice::from_ref(&weighted.method), "method", "mix").into_iter().map(
-                move |error| CheckError {
-                    // There is one method here, and no list of them.
-                    field: error.field.replacen("method.0", &format!("methods.{index}.method"), 1),
-                    ..error
-                },
-            )
-        });
-        weights.chain(inside).collect()
+        let mut errors = Vec::new();
+        for (index, Weighted { weight, method }) in self.methods.iter().enumerate() {
+            if !(*weight > 0.0 && weight.is_finite()) {
+                let message = format!("`weight` is {weight}; expected a number above 0");
+                errors.push(CheckError::new(format!("methods.{index}.weight"), message));
+            }
+            errors.extend(method.check_inside("mix", &format!("methods.{index}.method")));
+        }
+        errors
     }
 
     fn starts_anew(&self) -> bool {
@@ -81,15 +73,13 @@ impl Method for Mix {
     }
 
     fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let externals: Result<Vec<_>, _> =
-            self.methods().map(|method| method.externals(folder, fetch)).collect();
-        Ok(externals?.concat())
+        externals_of(self.methods(), folder, fetch)
     }
 
     fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
-        let fitted: Result<Vec<_>, _> = self.methods().map(|method| method.fit(ctx, train, seed)).collect();
+        let generators = fit_all(self.methods(), ctx, train, seed)?;
         let weights = cumulative(self.methods.iter().map(|weighted| weighted.weight));
-        Ok(Box::new(Choice { generators: fitted?, weights }))
+        Ok(Box::new(Choice { generators, weights }))
     }
 }
 

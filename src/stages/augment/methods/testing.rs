@@ -39,7 +39,7 @@ pub fn examples(texts: &[(&str, usize)]) -> Vec<Example> {
 }
 
 pub fn originals<'a>(labels: &'a [String], examples: &'a [Example]) -> Originals<'a> {
-    Originals { labels, examples: examples.iter().collect() }
+    Originals::new(labels, examples.iter().collect())
 }
 
 pub fn one(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<Generated> {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
-use crate::model::{Pooling, resolve};
+use crate::model::Pooling;
 use crate::stages::augment::config::default_encoder;
 use crate::stages::stage::{CheckError, External, StageError};
 
@@ -85,7 +85,6 @@ impl Keep {
 
     /// Lists what the distances depend on.
     pub fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let digest = resolve::identity(&self.pretrained, folder, fetch)?;
-        Ok(vec![External { name: self.pretrained.clone(), digest }])
+        Ok(vec![External::model(&self.pretrained, folder, fetch)?])
     }
 }

@@ -74,8 +74,6 @@ struct Measure {
     nearest_class: bool,
     spread: Spread,
     threshold: f64,
-    /// The classes that have texts.
-    classes: Vec<usize>,
 }
 
 impl Measure {
@@ -86,9 +84,7 @@ impl Measure {
         classes: usize,
     ) -> Result<Measure, QualityError> {
         let spread = Spread::of(embeddings, labels, classes);
-        let sizes: Vec<usize> =
-            (0..classes).map(|class| labels.iter().filter(|label| **label == class).count()).collect();
-        if sizes.iter().all(|size| *size < 2) {
+        if !spread.has_pairs() {
             return Err(QualityError::NoPairs);
         }
         let real = match keep.distance {
@@ -100,20 +96,17 @@ impl Measure {
         if real.is_empty() {
             return Err(QualityError::Flat);
         }
-        let classes = (0..classes).filter(|class| sizes[*class] > 0).collect();
         let threshold = quantile(real, keep.quantile);
-        Ok(Measure { distance: keep.distance, nearest_class: keep.nearest_class, spread, threshold, classes })
+        Ok(Measure { distance: keep.distance, nearest_class: keep.nearest_class, spread, threshold })
     }
 
     fn judge(&self, embedding: ArrayView1<'_, f64>, label: usize) -> Verdict {
-        let distances: Vec<f64> = match self.distance {
-            Distance::Euclidean => (0..=self.classes.iter().copied().max().unwrap_or(0))
-                .map(|class| self.spread.euclidean(embedding, class))
-                .collect(),
+        let distances = match self.distance {
+            Distance::Euclidean => self.spread.euclidean(embedding),
             Distance::Mahalanobis => self.spread.mahalanobis(embedding),
         };
         let distance = distances[label];
-        let is_nearest = || self.classes.iter().all(|&class| class == label || distances[class] >= distance);
+        let is_nearest = || distances.iter().all(|other| *other >= distance);
         let fate = if distance > self.threshold || distance.is_nan() {
             Fate::TooFar
         } else if self.nearest_class && !is_nearest() {

@@ -93,21 +93,33 @@ impl Spread {
         self.shrinkage.mean <= f64::EPSILON
     }
 
-    /// Returns the Euclidean distance to the mean of a class.
-    pub fn euclidean(&self, embedding: ArrayView1<'_, f64>, class: usize) -> f64 {
-        let difference = &embedding - &self.means.row(class);
-        difference.dot(&difference).sqrt()
+    /// Says whether any class has two texts.
+    pub fn has_pairs(&self) -> bool {
+        self.counts.iter().any(|count| *count > 1)
     }
 
-    /// Returns the Mahalanobis distances to the means of all classes.
+    /// Returns the Euclidean distances to the means of all classes, each of which has texts.
+    pub fn euclidean(&self, embedding: ArrayView1<'_, f64>) -> Vec<f64> {
+        self.squares(embedding).into_iter().map(f64::sqrt).collect()
+    }
+
+    /// Returns the Mahalanobis distances to the means of all classes, each of which has texts.
     pub fn mahalanobis(&self, embedding: ArrayView1<'_, f64>) -> Vec<f64> {
         let projected = self.basis.t().dot(&embedding);
-        let to = |class: usize| {
+        let to = |(class, square): (usize, f64)| {
             let inside = &projected - &self.projected_means.row(class);
-            let square = self.euclidean(embedding, class).powi(2);
             self.quadratic(&inside, square, self.shrinkage).sqrt()
         };
-        (0..self.counts.len()).map(to).collect()
+        self.squares(embedding).into_iter().enumerate().map(to).collect()
+    }
+
+    /// Returns the squared Euclidean distances to the means of all classes.
+    fn squares(&self, embedding: ArrayView1<'_, f64>) -> Vec<f64> {
+        let to = |mean: ArrayView1<'_, f64>| {
+            let difference = &embedding - &mean;
+            difference.dot(&difference)
+        };
+        self.means.rows().into_iter().map(to).collect()
     }
 
     /// Returns xᵀΣ⁻¹x from x in the eigenvectors' basis and ‖x‖².
@@ -263,7 +275,7 @@ mod tests {
             let (euclidean, mahalanobis) = (matrix(&case["euclidean"]), matrix(&case["mahalanobis"]));
             for (row, candidate) in candidates.rows().into_iter().enumerate() {
                 for class in 0..classes {
-                    assert_close(spread.euclidean(candidate, class), euclidean[(row, class)], name);
+                    assert_close(spread.euclidean(candidate)[class], euclidean[(row, class)], name);
                     assert_close(spread.mahalanobis(candidate)[class], mahalanobis[(row, class)], name);
                 }
             }

@@ -68,8 +68,7 @@ impl EmbeddingSynonyms {
         folder: &Path,
         fetch: Option<&dyn Report>,
     ) -> Result<Vec<External>, StageError> {
-        let digest = resolve::identity(&self.pretrained, folder, fetch)?;
-        Ok(vec![External { name: self.pretrained.clone(), digest }])
+        Ok(vec![External::model(&self.pretrained, folder, fetch)?])
     }
 
     pub(super) fn thesaurus(&self, ctx: &dyn Ctx, words: &BTreeSet<String>) -> Result<Thesaurus, StageError> {

@@ -72,12 +72,11 @@ pub(super) fn thesaurus(
         let (exceptions_path, exceptions) = file(format!("{part}.exc"))?;
         let exceptions = read_exceptions(&exceptions_path, &exceptions)?;
         let (data_path, data) = file(format!("data.{part}"))?;
-        let lines = Lines::of(&data);
         for word in words {
             for base in bases(word, &index, &exceptions, endings) {
                 for &offset in index.get(base.as_str()).into_iter().flatten() {
                     let synonyms = found.entry(word).or_default();
-                    for synonym in read_synset(&data_path, &lines, offset)? {
+                    for synonym in read_synset(&data_path, &data, offset)? {
                         let itself = synonym.to_lowercase();
                         if itself != *word && itself != base && !synonyms.contains(&synonym) {
                             synonyms.push(synonym);
@@ -148,39 +147,27 @@ fn read_exceptions<'a>(path: &str, text: &'a str) -> Result<BTreeMap<&'a str, Ve
     Ok(exceptions)
 }
 
-/// A text with the places of its lines.
-struct Lines<'a> {
-    text: &'a str,
+/// Returns the line of a text that starts at a byte.
+fn line_at(text: &str, offset: usize) -> Option<&str> {
+    let starts = offset == 0 || text.as_bytes().get(offset - 1) == Some(&b'\n');
+    text.get(offset..).filter(|_| starts).and_then(|rest| rest.lines().next())
 }
 
-impl<'a> Lines<'a> {
-    fn of(text: &'a str) -> Lines<'a> {
-        Lines { text }
-    }
-
-    /// Returns the line that starts at a byte.
-    fn at(&self, offset: usize) -> Option<&'a str> {
-        let starts = offset == 0 || self.text.as_bytes().get(offset - 1) == Some(&b'\n');
-        self.text.get(offset..).filter(|_| starts).and_then(|rest| rest.lines().next())
-    }
-
-    /// Returns the number of the line that a byte is in, from 1.
-    fn number(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(offset);
-        before.filter(|byte| **byte == b'\n').count() + 1
-    }
+/// Returns the number of the line that a byte is in, from 1.
+fn line_number(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// Reads the words of a synset.
-fn read_synset(path: &str, lines: &Lines<'_>, offset: usize) -> Result<Vec<String>, AugmentError> {
+fn read_synset(path: &str, data: &str, offset: usize) -> Result<Vec<String>, AugmentError> {
     let expected = "a synset that starts with its own place in the file (wndb)";
-    let line = lines.at(offset).unwrap_or_default();
+    let line = line_at(data, offset).unwrap_or_default();
     // synset_offset lex_filenum ss_type w_cnt word lex_id…
     let fields: Vec<&str> = line.split_whitespace().collect();
     let own = fields.first().and_then(|field| field.parse::<usize>().ok());
     let count = fields.get(3).and_then(|field| usize::from_str_radix(field, 16).ok());
     let words = count.filter(|_| own == Some(offset)).and_then(|count| fields.get(4..4 + 2 * count));
-    let Some(words) = words else { return Err(malformed(path, lines.number(offset), line, expected)) };
+    let Some(words) = words else { return Err(malformed(path, line_number(data, offset), line, expected)) };
     // Adjectives may carry a mark of where they stand: `galore(ip)`.
     let spelled = |word: &str| word.split('(').next().unwrap_or(word).replace('_', " ");
     Ok(words.iter().step_by(2).map(|word| spelled(word)).collect())
