@@ -104,5 +104,7 @@ fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Evaluation) -> Re
         backend_reason: evaluation.training.backend_reason.clone(),
         device: evaluation.training.device.clone(),
         augmentation: evaluation.training.augmentation,
+        stopped_epoch: None,
+        error: None,
     }
 }

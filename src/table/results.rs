@@ -52,12 +52,16 @@ pub struct ResultRow {
     pub device: String,
     /// What became of generated texts; `None` where the model was trained on none.
     pub augmentation: Option<AugmentationSummary>,
+    /// The epoch at which a search stopped the training, which the metrics are of; `None` where it was trained to its end.
+    pub stopped_epoch: Option<u64>,
+    /// Why there are no metrics; `None` where all went well.
+    pub error: Option<String>,
 }
 
 const PARQUET: &str = "results.parquet";
 const CSV: &str = "results.csv";
 const LEADING: [&str; 7] = ["run", "pipeline", "stage", "trial", "seed", "split", "n"];
-const TRAILING: [&str; 9] = [
+const TRAILING: [&str; 11] = [
     "steps",
     "seconds",
     "generated",
@@ -67,6 +71,8 @@ const TRAILING: [&str; 9] = [
     "backend",
     "backend_reason",
     "device",
+    "stopped_epoch",
+    "error",
 ];
 
 /// A column of figures about generated texts, and how it is read off a row.
@@ -116,8 +122,13 @@ impl ResultTable {
         };
         let (shares, losses, copies) =
             (figures("accepted_share")?, figures("augmentation_loss")?, figures("copy_rate")?);
-        let generated = match table.column("generated") {
-            Ok(_) => columns.integers("generated")?,
+        let counts = |name: &str| match table.column(name) {
+            Ok(_) => columns.integers(name),
+            Err(_) => Ok(vec![None; table.height()]),
+        };
+        let (generated, stopped) = (counts("generated")?, counts("stopped_epoch")?);
+        let errors = match table.column("error") {
+            Ok(_) => columns.strings("error")?,
             Err(_) => vec![None; table.height()],
         };
         let mut rows: Vec<ResultRow> = (0..table.height())
@@ -142,6 +153,8 @@ impl ResultTable {
                     augmentation_loss: losses[row],
                     copy_rate: copies[row],
                 }),
+                stopped_epoch: stopped[row],
+                error: errors[row].clone(),
             })
             .collect();
         for column in table.columns() {
@@ -221,6 +234,10 @@ impl ResultTable {
         columns.push(texts("backend", |row| &row.backend));
         columns.push(texts("backend_reason", |row| &row.backend_reason));
         columns.push(texts("device", |row| &row.device));
+        let stopped = rows.iter().map(|row| row.stopped_epoch);
+        columns.push(Column::new("stopped_epoch".into(), stopped.collect::<Vec<Option<u64>>>()));
+        let errors = rows.iter().map(|row| row.error.as_deref());
+        columns.push(Column::new("error".into(), errors.collect::<Vec<Option<&str>>>()));
         frame::frame(file, rows.len(), columns)
     }
 }
@@ -287,6 +304,8 @@ mod tests {
                 augmentation_loss: None,
                 copy_rate: Some(0.5),
             }),
+            stopped_epoch: (seed > 1).then_some(3),
+            error: (seed > 1).then(|| "the loss is NaN".to_owned()),
         }
     }
 
@@ -327,7 +346,7 @@ mod tests {
             csv.lines().next(),
             Some(
                 "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\
-                 \"f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,copy_rate,backend,backend_reason,device"
+                 \"f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,copy_rate,backend,backend_reason,device,stopped_epoch,error"
             )
         );
         assert!(csv.contains(",0.30000000000000004,"), "{csv}");

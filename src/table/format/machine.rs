@@ -43,6 +43,8 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         "backend": row.backend,
         "backend_reason": row.backend_reason,
         "device": row.device,
+        "stopped_epoch": row.stopped_epoch,
+        "error": row.error,
     })
 }
 
