@@ -1,5 +1,7 @@
 //! From a [`Spec`] to a checked plan: missing stages, cycles, wrong kinds and every stage's own checks.
 
+pub mod trials;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::path::Path;
@@ -41,12 +43,17 @@ pub struct StepInput {
 
 /// Reads and checks a pipeline file; on failure returns every problem of the file and between its stages.
 pub fn open(path: &Path, overrides: &[Override]) -> Result<(Spec, Plan), SpecError> {
-    finish(Draft::read(path, overrides)?)
+    let (spec, plan) = finish(Draft::read(path, overrides)?)?;
+    let problems = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| trials::check_values(&spec, sweep));
+    if problems.is_empty() { Ok((spec, plan)) } else { Err(spec.error(problems)) }
 }
 
 /// Checks a pipeline that was read; on failure returns the problems of both.
 pub fn finish(draft: Draft) -> Result<(Spec, Plan), SpecError> {
-    let (plan, problems) = Check::new(draft.spec(), draft.unsound()).run();
+    let (plan, mut problems) = Check::new(draft.spec(), draft.unsound()).run();
+    if let Some(sweep) = &draft.spec().sweep {
+        problems.extend(trials::check(draft.spec(), sweep));
+    }
     draft.finish(problems).map(|spec| (spec, plan))
 }
 
@@ -59,25 +66,28 @@ pub fn plan(spec: &Spec) -> Result<Plan, SpecError> {
 impl Plan {
     /// Returns the plan cut to one stage and what it needs; `None` where there is no such stage.
     pub fn until(&self, stage: &StageId) -> Option<Plan> {
-        let last = self.steps.iter().position(|step| step.id == *stage)?;
+        self.steps.iter().find(|step| step.id == *stage)?;
+        Some(self.for_stages(|step| step.id == *stage))
+    }
+
+    /// Returns the plan cut to some stages and what they need.
+    pub fn for_stages(&self, wanted: impl Fn(&Step) -> bool) -> Plan {
         // Inputs come before what they are put into, so one walk back finds all.
-        let mut needed = vec![false; last + 1];
-        needed[last] = true;
-        for index in (0..=last).rev() {
+        let mut needed: Vec<bool> = self.steps.iter().map(wanted).collect();
+        for index in (0..self.steps.len()).rev() {
             if needed[index] {
                 self.steps[index].inputs.iter().for_each(|input| needed[input.step] = true);
             }
         }
-        let mut moved_to = vec![0; last + 1];
+        let mut moved_to = vec![0; self.steps.len()];
         let mut steps = Vec::new();
-        for (index, step) in self.steps.iter().take(last + 1).enumerate().filter(|(index, _)| needed[*index])
-        {
+        for (index, step) in self.steps.iter().enumerate().filter(|(index, _)| needed[*index]) {
             moved_to[index] = steps.len();
             let mut step = step.clone();
             step.inputs.iter_mut().for_each(|input| input.step = moved_to[input.step]);
             steps.push(step);
         }
-        Some(Plan { steps })
+        Plan { steps }
     }
 }
 

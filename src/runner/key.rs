@@ -67,6 +67,13 @@ impl KeyMaterial {
         }
     }
 
+    /// Returns the material without a field of the configuration.
+    pub fn without(&self, field: &str) -> KeyMaterial {
+        let mut other = self.clone();
+        remove(&mut other.config, field);
+        other
+    }
+
     /// Returns the key.
     pub fn key(&self) -> Digest {
         let value = serde_json::json!({

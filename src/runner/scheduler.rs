@@ -192,10 +192,10 @@ impl Scheduler<'_> {
             return cached();
         }
         let waiting = || {
-            let line = "waits for another `pipe` that computes the same";
+            let line = "waits for another that computes the same";
             self.observer.event(&Event::Note { task: label, line });
         };
-        let held = self.cache.lock(&task.key, waiting, || self.interrupt.is_asked()).map_err(boxed)?;
+        let held = self.cache.lock(&task.work_key, waiting, || self.interrupt.is_asked()).map_err(boxed)?;
         let Some(_held) = held else {
             self.observer.event(&Event::StageInterrupted { task: label });
             return Ok(Outcome::Interrupted);
@@ -217,7 +217,9 @@ impl Scheduler<'_> {
         self.check_externals(task)?;
         let about = Done::new(&self.jobs[task.job].id, self.pipeline, task.seed, seconds);
         self.cache.store(&task.key, &task.material, about, |folder| artifact.write(folder))?;
-        self.cache.clear_scratch(&task.key).map_err(boxed)?;
+        if self.jobs[task.job].stage.pauses().is_none() {
+            self.cache.clear_scratch(&task.work_key).map_err(boxed)?;
+        }
         self.observer.event(&Event::StageFinished { task: label, key: &key, seconds });
         Ok(Outcome::Computed { seconds })
     }
@@ -230,14 +232,14 @@ impl Scheduler<'_> {
         }
         if self.force {
             // Work from before is not resumed: the user asked for all of it.
-            self.cache.clear_scratch(&task.key).map_err(boxed)?;
+            self.cache.clear_scratch(&task.work_key).map_err(boxed)?;
         }
         let context = StageContext {
             stage: &job.id,
             task: &task.label,
             seed: task.seed,
             folder: self.folder,
-            scratch: self.cache.scratch(&task.key).map_err(boxed)?,
+            scratch: self.cache.scratch(&task.work_key).map_err(boxed)?,
             device: self.device,
             threads: self.threads,
             interrupt: self.interrupt,

@@ -17,6 +17,8 @@ pub struct Task {
     pub label: String,
     pub material: KeyMaterial,
     pub key: Digest,
+    /// Under which its unfinished state is kept and locked: its key, or that of the work of which it is the beginning.
+    pub work_key: Digest,
     /// Indices of earlier tasks, in the order of the job's inputs.
     pub inputs: Vec<usize>,
 }
@@ -51,7 +53,16 @@ impl Tasks {
                 let material = KeyMaterial::new(job, keys, seed, runtime, externals);
                 let key = material.key();
                 let task = *known.entry(key).or_insert_with(|| {
-                    all.push(Task { job: index, seed, label: job.id.clone(), material, key, inputs });
+                    let work_key = job.stage.pauses().map_or(key, |field| material.without(field).key());
+                    all.push(Task {
+                        job: index,
+                        seed,
+                        label: job.id.clone(),
+                        material,
+                        key,
+                        work_key,
+                        inputs,
+                    });
                     all.len() - 1
                 });
                 of.insert((index, seed), task);

@@ -1,5 +1,18 @@
 //! Hyperparameter search: where the next trial should look. Pure functions of the settings and of what earlier trials gave.
 
+pub mod config;
+pub mod domain;
 pub mod space;
+pub mod grid;
+pub mod random;
+pub mod quasi_random;
+pub mod tpe;
+pub mod gaussian_process;
+pub mod sampler;
+pub mod rule;
+pub mod engine;
 
+pub use config::Sweep;
+pub use domain::Domain;
+pub use engine::{Next, Request, Search};
 pub use space::{Axis, AxisKind, Condition, Observation, Outcome, Point, Space};

@@ -14,10 +14,11 @@ use super::parse::{Budget, parse};
 use super::source::{Sources, Span};
 use super::typing::typed;
 use super::{Override, Problem, Spec, SpecError, suggest};
+use crate::search::Sweep;
 use crate::stages::{StageConfig, StageId};
 
 /// The keys at the top of a pipeline file.
-pub(super) const KEYS: [&str; 5] = ["version", "name", "seed", "params", "stages"];
+pub(super) const KEYS: [&str; 6] = ["version", "name", "seed", "params", "stages", "sweep"];
 
 /// The version of the file format.
 pub(super) const VERSION: u64 = 1;
@@ -59,7 +60,7 @@ impl Draft {
         let sources = Arc::new(Sources::new(path, text, overrides));
         let mut problems = Vec::new();
         match read_tree(&sources, overrides, environment, &mut problems) {
-            Some(tree) => Ok(read_spec(sources, tree, problems)),
+            Some(tree) => Ok(read_spec(sources, tree, overrides, problems)),
             None => Err(SpecError::new(sources, problems)),
         }
     }
@@ -174,7 +175,7 @@ fn read_tree(
     Some(map)
 }
 
-fn read_spec(sources: Arc<Sources>, tree: Map, mut problems: Vec<Problem>) -> Draft {
+fn read_spec(sources: Arc<Sources>, tree: Map, overrides: &[Override], mut problems: Vec<Problem>) -> Draft {
     let path = sources.path().to_owned();
     for (key, entry) in &tree {
         if !KEYS.contains(&key.as_str()) {
@@ -192,12 +193,17 @@ fn read_spec(sources: Arc<Sources>, tree: Map, mut problems: Vec<Problem>) -> Dr
     let name = read_name(&path, &tree, &mut problems);
     let params = read_params(&tree, &mut problems);
     let (stages, unsound) = read_stages(&tree, &mut problems);
+    let sweep = tree.get("sweep").filter(|entry| !entry.node.is_null()).and_then(|entry| {
+        let read = typed::<Sweep>(&entry.node, entry.key, &mut problems);
+        read.value.filter(|_| read.sound)
+    });
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
     let source = sources.text(Span::default()).to_owned();
-    let spec = Spec { path, folder, name, seed, params, stages, source, sources, tree: Arc::new(tree) };
+    let (overrides, tree) = (overrides.to_vec(), Arc::new(tree));
+    let spec = Spec { path, folder, name, seed, params, stages, sweep, source, overrides, sources, tree };
     Draft { spec, unsound, problems }
 }
 

@@ -1,6 +1,7 @@
 //! A spec as YAML.
 
 use indexmap::IndexMap;
+use serde::Serialize;
 
 use super::node::{Form, Map, Node, Resolved, Scalar, Value};
 use super::parse::{Budget, parse};
@@ -29,20 +30,28 @@ impl Emitter {
     pub fn stages(&mut self, stages: &IndexMap<StageId, StageConfig>) {
         self.text += "stages:\n";
         for (id, config) in stages {
-            self.text += &format!("  {}:", quote(&id.0, false));
-            // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has those of an `f64`.
-            let json: String =
-                serde_json::to_string(config).unwrap_or_default().chars().map(escaped).collect();
-            match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
-                Some(node) => self.text += &below(&node, 4),
-                None => self.text += &format!(" {json}\n"),
-            }
+            self.text += &format!("  {}:{}", quote(&id.0, false), typed_below(config, 4));
         }
+    }
+
+    /// Writes a typed map at the top.
+    pub fn typed(&mut self, key: &str, value: &impl Serialize) {
+        self.text += &format!("{key}:{}", typed_below(value, 2));
     }
 
     /// Returns what was written.
     pub fn finish(self) -> String {
         self.text
+    }
+}
+
+/// Writes a typed value after a key's colon, with the end of the line.
+fn typed_below(value: &impl Serialize, indent: usize) -> String {
+    // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has those of an `f64`.
+    let json: String = serde_json::to_string(value).unwrap_or_default().chars().map(escaped).collect();
+    match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
+        Some(node) => below(&node, indent),
+        None => format!(" {json}\n"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Overrides from the command line: `-S a.b.c=value`.
+//! Overrides from the command line: `-S a.b.c=value`, and `a.b.c=value,value` for sweeps.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,36 @@ use super::parse::{Budget, MAX_DEPTH, parse, too_deep};
 use super::source::Span;
 use super::{Problem, draft, suggest};
 
-/// One `-S key=value`.
+/// One `-S key=value`, or one `key=value,value` of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
     /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number counts the items of a list from 0.
     pub key: String,
     /// The value as YAML.
     pub value: String,
+    /// Whether the value is a list of those that the sweep's parameter of this key has.
+    pub is_parameter: bool,
+}
+
+impl Override {
+    /// Returns the override that sets a key to a value.
+    pub fn set(key: &str, value: &serde_json::Value) -> Override {
+        // JSON is YAML.
+        Override { key: key.to_owned(), value: value.to_string(), is_parameter: false }
+    }
+
+    /// Reads a parameter of a sweep: `params.learning_rate=1e-5,2e-5`.
+    pub fn parameter(text: &str) -> Result<Override, String> {
+        let Override { key, value, .. } = text.parse().map_err(|_| {
+            format!("expected a parameter and its values, such as `params.learning_rate=1e-5,2e-5`, found `{text}`")
+        })?;
+        Ok(Override { key, value: format!("[{value}]"), is_parameter: true })
+    }
+
+    /// Returns what stands before it on the command line.
+    pub(super) fn option(&self) -> &'static str {
+        if self.is_parameter { "" } else { "--set " }
+    }
 }
 
 impl FromStr for Override {
@@ -23,7 +46,7 @@ impl FromStr for Override {
     fn from_str(text: &str) -> Result<Override, String> {
         match text.split_once('=') {
             Some((key, value)) if !key.is_empty() => {
-                Ok(Override { key: key.to_owned(), value: value.to_owned() })
+                Ok(Override { key: key.to_owned(), value: value.to_owned(), is_parameter: false })
             }
             _ => Err(format!("expected `key=value`, found `{text}`")),
         }
@@ -61,10 +84,17 @@ impl Override {
             scalar.form = super::node::Form::Loose;
         }
         let mut steps = Vec::new();
-        let mut start = 0;
-        for name in self.key.split('.') {
-            steps.push((name, span(start, start + name.len())));
-            start += name.len() + 1;
+        if self.is_parameter {
+            let key = span(0, self.key.len());
+            steps.extend([("sweep", key), ("parameters", key), (self.key.as_str(), key)]);
+            let values = Map::from([("values".to_owned(), Entry { key, node: value })]);
+            value = Node::new(value_span, Value::Map(values));
+        } else {
+            let mut start = 0;
+            for name in self.key.split('.') {
+                steps.push((name, span(start, start + name.len())));
+                start += name.len() + 1;
+            }
         }
         if steps.len() + value.depth() > MAX_DEPTH {
             problems.push(too_deep(value_span));

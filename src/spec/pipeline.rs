@@ -7,7 +7,8 @@ use indexmap::IndexMap;
 
 use super::node::{Form, Map, Value};
 use super::source::{Sources, Span};
-use super::{Location, Problem, draft, emit};
+use super::{Draft, Location, Override, Problem, SpecError, draft, emit};
+use crate::search::Sweep;
 use crate::stages::{StageConfig, StageId};
 
 /// A pipeline: the file, overridden, interpolated and typed.
@@ -22,8 +23,12 @@ pub struct Spec {
     /// The parameters after overrides, for the `param.*` columns: dotted keys below `params`.
     pub params: IndexMap<String, serde_json::Value>,
     pub stages: IndexMap<StageId, StageConfig>,
+    /// What `pipe sweep` runs.
+    pub sweep: Option<Sweep>,
     /// The file as it was read.
     pub source: String,
+    /// The values of the command line.
+    pub overrides: Vec<Override>,
     pub(super) sources: Arc<Sources>,
     /// The file's tree, overridden and interpolated.
     pub(super) tree: Arc<Map>,
@@ -33,7 +38,7 @@ impl Spec {
     /// Returns the place of a value by its dotted key from the top of the file (`stages.tuned.train.epochs`), or of the
     /// nearest key above it that the file has. What an override set has no place in the file; the key above it may have.
     pub fn locate(&self, key: &str) -> Option<Location> {
-        let mut spans = self.spans(key);
+        let mut spans = self.spans(key.split('.'));
         spans.retain(|span| span.origin == 0);
         spans.last().map(|span| self.sources.location(*span))
     }
@@ -49,26 +54,43 @@ impl Spec {
             yaml.tree("params", params);
         }
         yaml.stages(&self.stages);
+        if let Some(sweep) = &self.sweep {
+            yaml.typed("sweep", sweep);
+        }
         yaml.finish()
     }
 
     /// Returns a problem at a dotted key, for the error that [`super::Draft::finish`] and [`Spec::error`] make.
     pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
-        match self.spans(key).last() {
+        self.problem_at(key.split('.'), message)
+    }
+
+    /// Returns a problem at a key that is given name by name: a name may hold dots.
+    pub fn problem_at<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        message: impl Into<String>,
+    ) -> Problem {
+        match self.spans(names).last() {
             Some(span) => Problem::at(*span, message),
             None => Problem::of_file(message),
         }
     }
 
     /// Returns the error of these problems.
-    pub fn error(&self, problems: Vec<Problem>) -> super::SpecError {
-        super::SpecError::new(Arc::clone(&self.sources), problems)
+    pub fn error(&self, problems: Vec<Problem>) -> SpecError {
+        SpecError::new(Arc::clone(&self.sources), problems)
     }
 
-    /// Returns the places of the keys on the way to a dotted key, as far as they exist; the last is that of the value.
-    fn spans(&self, key: &str) -> Vec<Span> {
+    /// Reads the pipeline once more, from the same text and overrides, with more values set.
+    pub fn again(&self, values: &[Override]) -> Result<Draft, SpecError> {
+        let overrides: Vec<Override> = self.overrides.iter().chain(values).cloned().collect();
+        Draft::parse(&self.path, self.source.clone(), &overrides)
+    }
+
+    /// Returns the places of the keys on the way to a key, as far as they exist; the last is that of the value.
+    fn spans<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Vec<Span> {
         let mut spans = Vec::new();
-        let mut names = key.split('.');
         let Some(mut entry) = names.next().and_then(|name| self.tree.get(name)) else { return spans };
         let mut node = &entry.node;
         let mut span = entry.key;

@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::draft;
+use crate::search::Sweep;
 use crate::stages::StageConfig;
 
 /// Returns the JSON Schema of the pipeline file (draft 2020-12), indented, with a final newline.
@@ -45,6 +46,9 @@ struct Pipeline {
     /// The stages by id. Each has one kind; fields that name another stage are its inputs.
     #[schemars(extend("propertyNames" = names(), "minProperties" = 1))]
     stages: IndexMap<String, StageConfig>,
+    /// What `pipe sweep` runs; `pipe run` leaves it alone.
+    #[schemars(default)]
+    sweep: Option<Sweep>,
 }
 
 fn default_seed() -> u64 {

@@ -18,6 +18,8 @@ pub struct Span {
 pub struct Sources {
     path: PathBuf,
     texts: Vec<String>,
+    /// What stands before each text on the command line.
+    options: Vec<&'static str>,
 }
 
 impl Sources {
@@ -25,7 +27,9 @@ impl Sources {
     pub fn new(path: &Path, file: String, overrides: &[Override]) -> Sources {
         let mut texts = vec![file];
         texts.extend(overrides.iter().map(Override::to_string));
-        Sources { path: path.to_owned(), texts }
+        let mut options = vec![""];
+        options.extend(overrides.iter().map(Override::option));
+        Sources { path: path.to_owned(), texts, options }
     }
 
     /// Returns the file's path as the user gave it.
@@ -60,7 +64,8 @@ impl Sources {
             let Location { line, column } = self.location(span);
             format!("{}:{line}:{column}", self.path.display())
         } else {
-            format!("--set {}", self.text(span))
+            let option = self.options.get(span.origin).copied().unwrap_or_default();
+            format!("{option}{}", self.text(span))
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod train;
 pub mod evaluate;
 pub mod predict;
 pub mod frozen;
+pub mod figure;
 mod trained_model;
 #[cfg(test)]
 pub(crate) mod test_ctx;

@@ -44,6 +44,12 @@ pub trait Stage: Sync {
     /// Says whether ONNX Runtime, the device and the number of threads can change the output.
     fn uses_runtime(&self) -> bool;
 
+    /// Names the field of the configuration that only says where the work pauses, where it is set. Such work is the beginning of that without the
+    /// field: both share their unfinished state, which stays when a pause is reached.
+    fn pauses(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Refuses an ONNX Runtime that this stage cannot run on, before anything runs.
     fn check_runtime(&self, _: &RuntimeIdentity) -> Result<(), StageError> {
         Ok(())

@@ -73,6 +73,11 @@ impl TrainedModel {
     }
 }
 
+/// Returns the epoch whose weights were kept, of a model in a folder; `None` where it is the last.
+pub(super) fn best_epoch(folder: &Path) -> Result<Option<u32>, TableError> {
+    Ok(Record::read(folder)?.summary.best_epoch)
+}
+
 impl Record {
     fn write(&self, folder: &Path) -> Result<(), TableError> {
         let file = folder.join(FILE);

@@ -1142,7 +1142,7 @@ proptest! {
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let key = text.lines().nth(width % 20).unwrap_or("").trim().to_owned();
-        let set = [Override { key: "stages.tuned.train.epochs".to_owned(), value: key.clone() }, Override { key, value: "1".to_owned() }];
+        let set = [Override { key: "stages.tuned.train.epochs".to_owned(), value: key.clone(), is_parameter: false }, Override { key, value: "1".to_owned(), is_parameter: false }];
         match Draft::parse(Path::new("exp.yaml"), text, &set).and_then(dag::finish) {
             Ok((spec, _)) => prop_assert!(!spec.resolved().is_empty()),
             Err(error) => {

@@ -12,15 +12,27 @@ use crate::table::{TableError, predictions};
 
 const FILE: &str = "evaluation.json";
 
-/// What `evaluation.json` holds.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    split: Split,
-    labels: Vec<String>,
-    n: usize,
-    metrics: IndexMap<String, f64>,
-    confusion: Vec<Vec<u64>>,
-    training: TrainingSummary,
+/// What `evaluation.json` holds: an evaluation without its predictions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub split: Split,
+    pub labels: Vec<String>,
+    /// The number of texts that were predicted.
+    pub n: usize,
+    pub metrics: IndexMap<String, f64>,
+    /// Rows: true class; columns: predicted class.
+    pub confusion: Vec<Vec<u64>>,
+    pub training: TrainingSummary,
+}
+
+impl Summary {
+    /// Reads `evaluation.json` alone: the numbers are those that the predictions gave, to the last bit.
+    pub fn read(folder: &Path) -> Result<Summary, StageError> {
+        let file = folder.join(FILE);
+        let bytes = fs_err::read(&file).map_err(TableError::from)?;
+        let damaged = |reason: String| TableError::Damaged { file: file.display().to_string(), reason };
+        Ok(serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?)
+    }
 }
 
 impl Evaluation {
@@ -48,7 +60,7 @@ impl Evaluation {
     pub fn write(&self, folder: &Path) -> Result<(), StageError> {
         predictions::write(folder, &self.labels, &self.predictions)?;
         let file = folder.join(FILE);
-        let record = Record {
+        let record = Summary {
             split: self.split,
             labels: self.labels.clone(),
             n: self.predictions.len(),
@@ -66,12 +78,7 @@ impl Evaluation {
 
     /// Reads what [`Evaluation::write`] wrote.
     pub fn read(folder: &Path) -> Result<Evaluation, StageError> {
-        let file = folder.join(FILE);
-        let bytes = fs_err::read(&file).map_err(TableError::from)?;
-        let record: Record = serde_json::from_slice(&bytes).map_err(|error| TableError::Damaged {
-            file: file.display().to_string(),
-            reason: error.to_string(),
-        })?;
+        let record = Summary::read(folder)?;
         let predictions = predictions::read(folder, &record.labels)?;
         Ok(Evaluation::new(record.split, record.labels, predictions, record.training))
     }
@@ -108,6 +115,8 @@ mod tests {
         let folder = tempfile::tempdir().map_err(TableError::from)?;
         evaluation().write(folder.path())?;
         assert_eq!(Evaluation::read(folder.path())?, evaluation());
+        let summary = Summary::read(folder.path())?;
+        assert_eq!((summary.n, summary.metrics), (3, evaluation().metrics));
         fs_err::write(folder.path().join(FILE), "{").map_err(TableError::from)?;
         let message =
             Evaluation::read(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();

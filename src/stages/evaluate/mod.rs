@@ -3,4 +3,5 @@
 pub mod stage;
 pub mod evaluation;
 
+pub use evaluation::Summary;
 pub use stage::{Evaluate, EvaluateError};

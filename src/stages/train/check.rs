@@ -9,6 +9,7 @@ use crate::stages::stage::{CheckError, DataFact};
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     let mut problems = Problems(Vec::new());
     problems.at_least_one("epochs", u64::from(train.epochs.unwrap_or(1)));
+    problems.at_least_one("stop_after", u64::from(train.stop_after.unwrap_or(1)));
     if let Some(Budget::Steps(steps)) = train.budget {
         problems.at_least_one("budget.steps", steps);
         if train.epochs.is_some() {

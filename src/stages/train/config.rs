@@ -18,6 +18,9 @@ pub struct Train {
     /// How often the training data is gone through. Left out: 10, or as often as `budget` has steps for.
     #[serde(default)]
     pub epochs: Option<u32>,
+    /// Stops after so many of the `epochs`, with the schedule of them all; the same training without this key goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_after: Option<u32>,
     /// How long training goes on, in place of `epochs`: runs on data of different size are compared fairly by equal steps.
     #[serde(default)]
     pub budget: Option<Budget>,
@@ -322,6 +325,14 @@ pub enum Backend {
 }
 
 impl Train {
+    /// Returns how often the training data is gone through, where that is known beforehand.
+    pub fn whole_epochs(&self) -> Option<u32> {
+        match self.budget {
+            Some(_) => None,
+            None => Some(self.epochs.unwrap_or(DEFAULT_EPOCHS)),
+        }
+    }
+
     /// Returns the optimizer steps of a training whose epochs have so many.
     pub(super) fn total_steps(&self, steps_per_epoch: u64) -> u64 {
         match self.budget {

@@ -100,10 +100,14 @@ pub fn run(
     let batches_per_epoch = job.train_tokens.len().div_ceil(job.train.batch_size) as u64;
     let steps_per_epoch = batches_per_epoch.div_ceil(u64::from(job.train.accumulation));
     let total_steps = job.train.total_steps(steps_per_epoch);
+    let stop_after = job.train.stop_after.unwrap_or(u32::MAX);
     let epochs = total_steps.div_ceil(steps_per_epoch.max(1));
 
     let mut best_weights = Tensors::new();
     let resumed = if job.resumes { resumable(ctx, trainer)? } else { None };
+    // Work from beyond the stop is of no use here, and stays for the training that it belongs to.
+    let is_beyond = resumed.as_ref().is_some_and(|(saved, _)| saved.epochs > stop_after);
+    let resumed = resumed.filter(|_| !is_beyond);
     let mut saved = match resumed {
         Some((saved, tensors)) => {
             let (best, state): (Tensors, Tensors) =
@@ -128,7 +132,8 @@ pub fn run(
     let watch = Stopwatch::start();
     let seconds_before = saved.seconds;
     let mut next_save = CHECKPOINT_SECONDS;
-    while saved.steps < total_steps && !saved.stopped {
+    let mut dev_detail = String::new();
+    while saved.steps < total_steps && !saved.stopped && saved.epochs < stop_after {
         let epoch = saved.epochs + 1;
         let mut random = stream(ctx.seed(), &["train", "batches"], u64::from(epoch));
         let batches = batch::by_length(&lengths, job.train.batch_size, &mut random);
@@ -181,7 +186,8 @@ pub fn run(
                 gradient_norm: outcome.gradient_norm.map(f64::from),
                 ..CurvePoint::default()
             });
-            let detail = format!("epoch {epoch}/{epochs} · loss {loss:.4} · lr {learning_rate:.1e}");
+            let detail =
+                format!("epoch {epoch}/{epochs} · loss {loss:.4} · lr {learning_rate:.1e}{dev_detail}");
             ctx.progress(&Progress {
                 activity: "training",
                 done: step,
@@ -207,6 +213,7 @@ pub fn run(
             Some(dev_metrics(&logits, job.data))
         };
         if let (Some(point), Some(metrics)) = (saved.curves.last_mut(), metrics) {
+            dev_detail = format!(" · dev macro_f1 {:.3}", metrics.macro_f1);
             point.dev_loss = Some(metrics.loss);
             point.dev_accuracy = Some(metrics.accuracy);
             point.dev_macro_f1 = Some(metrics.macro_f1);
@@ -238,7 +245,8 @@ pub fn run(
         saved.epochs = epoch;
         saved.seconds = seconds_before + watch.seconds();
         let now = watch.seconds();
-        if job.resumes && now >= next_save && saved.steps < total_steps {
+        let stops_here = saved.epochs == stop_after;
+        if job.resumes && !is_beyond && (now >= next_save || stops_here) && saved.steps < total_steps {
             let mut tensors = best_weights.clone();
             tensors.extend(trainer.state()?);
             checkpoint::write(ctx.scratch(), &saved, &tensors).map_err(NotSaved)?;

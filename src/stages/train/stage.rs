@@ -77,6 +77,10 @@ impl Stage for Train {
         true
     }
 
+    fn pauses(&self) -> Option<&'static str> {
+        self.stop_after.map(|_| "stop_after")
+    }
+
     fn check_runtime(&self, runtime: &RuntimeIdentity) -> Result<(), StageError> {
         let wanted = self.backend == Backend::TrainingApi || self.artifacts.is_some();
         if wanted && !runtime.has_training_api {

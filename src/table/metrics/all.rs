@@ -6,6 +6,25 @@ use super::confusion::Confusion;
 use super::row::Row;
 use super::{accuracy, brier, calibration, f1, kappa, mcc, nll, roc_auc};
 
+/// The metrics that are one number whatever the classes are.
+pub const NAMES: [&str; 12] = [
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "micro_f1",
+    "weighted_f1",
+    "mcc",
+    "kappa",
+    "roc_auc",
+    "nll",
+    "brier",
+    "ece",
+    "mce",
+];
+
+/// What the names of a class's metrics begin with; the class follows.
+pub const OF_A_CLASS: [&str; 3] = ["precision/", "recall/", "f1/"];
+
 /// Returns every metric of the rows by name, per-class ones as `precision/<label>`, `recall/<label>` and `f1/<label>`.
 /// An undefined one is absent; without rows all are.
 pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
@@ -79,6 +98,10 @@ mod tests {
                 names
             };
             assert_eq!(names(&ours), names(&case.metrics), "{}", case.name);
+            let is_known = |name: &String| {
+                NAMES.contains(&name.as_str()) || OF_A_CLASS.iter().any(|p| name.starts_with(p))
+            };
+            assert!(ours.keys().all(is_known), "{}", case.name);
             for (name, theirs) in &case.metrics {
                 let difference = (ours[name] - theirs).abs();
                 // Scikit-learn sums some of them in single precision.

@@ -14,6 +14,6 @@ pub mod nll;
 pub mod brier;
 pub mod calibration;
 
-pub use all::all;
+pub use all::{NAMES, OF_A_CLASS, all};
 pub use confusion::Confusion;
 pub use row::{Row, argmax};

@@ -1,0 +1,385 @@
+//! What can be wrong with a sweep whatever the pipeline is, and what is left of it when all is well.
+
+use serde_json::Value;
+
+use super::method::{Method, Sample};
+use super::parameter::{Distribution, Parameter};
+use super::sweep::{Stop, Sweep};
+use crate::search::domain::Domain;
+use crate::search::quasi_random;
+use crate::search::space::{Axis, Condition, Space};
+
+/// Something that is wrong with a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: keys below `sweep`, from the top. A parameter's key is one of them, dots and all.
+    pub keys: Vec<String>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// The parameters of a sweep, checked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parameters {
+    /// The dotted keys, in the order of the axes.
+    pub keys: Vec<String>,
+    pub domains: Vec<Domain>,
+    pub space: Space,
+}
+
+impl Fault {
+    fn new(keys: &[&str], message: impl Into<String>) -> Fault {
+        let keys = keys.iter().map(|&key| key.to_owned()).collect();
+        Fault { keys, message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Fault {
+        Fault { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl Sweep {
+    /// Checks everything that does not need the pipeline; returns the parameters, or all that is wrong.
+    pub fn check(&self) -> Result<Parameters, Vec<Fault>> {
+        let mut faults = Vec::new();
+        self.check_numbers(&mut faults);
+        let mut found = Parameters::default();
+        for (key, parameter) in &self.parameters {
+            let domain = match domain(key, parameter) {
+                Ok(domain) => domain,
+                Err(more) => {
+                    faults.extend(more);
+                    continue;
+                }
+            };
+            let condition = match condition(key, parameter, &found, self) {
+                Ok(condition) => condition,
+                Err(fault) => {
+                    faults.push(fault);
+                    None
+                }
+            };
+            self.check_enumerable(key, parameter, &domain, &mut faults);
+            found.space.axes.push(Axis { kind: domain.axis(), condition });
+            found.keys.push(key.clone());
+            found.domains.push(domain);
+        }
+        if faults.is_empty() { Ok(found) } else { Err(faults) }
+    }
+
+    /// Says whether the method looks at what trials gave.
+    pub fn needs_metric(&self) -> bool {
+        self.stop.is_some()
+            || !matches!(self.method, Method::Grid | Method::Random(_) | Method::QuasiRandom(_))
+    }
+
+    /// Returns the first epochs after which a trial is judged, where trials may end early.
+    pub fn min_epochs(&self) -> Option<u32> {
+        match (&self.method, &self.stop) {
+            (Method::Asha(asha), _) => Some(asha.min_epochs),
+            (Method::Hyperband(hyperband), _) => Some(hyperband.min_epochs),
+            (_, Some(Stop::Median(median))) => Some(median.min_epochs),
+            (_, None) => None,
+        }
+    }
+
+    fn samples_grid(&self) -> bool {
+        matches!(&self.method, Method::Grid)
+            || matches!(&self.method, Method::Asha(asha) if asha.sample == Sample::Grid)
+            || matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::Grid)
+    }
+
+    fn samples_quasi_randomly(&self) -> bool {
+        matches!(&self.method, Method::QuasiRandom(_))
+            || matches!(&self.method, Method::Asha(asha) if asha.sample == Sample::QuasiRandom)
+            || matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::QuasiRandom)
+    }
+
+    fn check_numbers(&self, faults: &mut Vec<Fault>) {
+        let mut at_least = |keys: &[&str], value: u64, least: u64| {
+            if value < least {
+                faults.push(Fault::new(keys, format!("expected at least {least}, found {value}")));
+            }
+        };
+        let size = |value: usize| value as u64;
+        match &self.method {
+            Method::Grid => {}
+            Method::Random(random) => at_least(&["method", "random", "trials"], size(random.trials), 1),
+            Method::QuasiRandom(quasi) => {
+                at_least(&["method", "quasi_random", "trials"], size(quasi.trials), 1);
+            }
+            Method::Tpe(tpe) => {
+                at_least(&["method", "tpe", "trials"], size(tpe.trials), 1);
+                at_least(&["method", "tpe", "pending"], size(tpe.pending), 1);
+            }
+            Method::Gp(gp) => {
+                at_least(&["method", "gp", "trials"], size(gp.trials), 1);
+                at_least(&["method", "gp", "pending"], size(gp.pending), 1);
+            }
+            Method::Asha(asha) => {
+                at_least(&["method", "asha", "trials"], size(asha.trials), 1);
+                at_least(&["method", "asha", "pending"], size(asha.pending), 1);
+                at_least(&["method", "asha", "min_epochs"], asha.min_epochs.into(), 1);
+                at_least(&["method", "asha", "reduction"], asha.reduction.into(), 2);
+            }
+            Method::Hyperband(hyperband) => {
+                at_least(&["method", "hyperband", "min_epochs"], hyperband.min_epochs.into(), 1);
+                at_least(&["method", "hyperband", "reduction"], hyperband.reduction.into(), 2);
+            }
+        }
+        if let Some(Stop::Median(median)) = &self.stop {
+            at_least(&["stop", "median", "min_epochs"], median.min_epochs.into(), 1);
+            at_least(&["stop", "median", "interval"], median.interval.into(), 1);
+            at_least(&["stop", "median", "pending"], size(median.pending), 1);
+        }
+        if let Some(cap) = self.run_cap {
+            at_least(&["run_cap"], size(cap), 1);
+        }
+        if self.stop.is_some() && matches!(self.method, Method::Asha(_) | Method::Hyperband(_)) {
+            let fault = Fault::new(&["stop"], "the method ends trials early itself");
+            faults.push(fault.hint("leave out `stop`, or take another method"));
+        }
+        if let Some(seeds) = &self.seeds {
+            if seeds.is_empty() {
+                faults.push(Fault::new(&["seeds"], "there are no seeds").hint("leave out `seeds` for one"));
+            }
+            let twice = seeds.iter().enumerate().find(|(at, seed)| seeds[..*at].contains(seed));
+            if let Some((_, seed)) = twice {
+                faults.push(Fault::new(&["seeds"], format!("expected every seed once, found {seed} twice")));
+            }
+        }
+        if self.samples_quasi_randomly() && self.parameters.len() > quasi_random::MAX_AXES {
+            let (most, found) = (quasi_random::MAX_AXES, self.parameters.len());
+            let fault = Fault::new(
+                &["parameters"],
+                format!("a Sobol sequence has at most {most} parameters, found {found}"),
+            );
+            faults.push(fault.hint("take `random`"));
+        }
+    }
+
+    /// A grid needs values that can be counted, and gives each the same weight.
+    fn check_enumerable(&self, key: &str, parameter: &Parameter, domain: &Domain, faults: &mut Vec<Fault>) {
+        if !self.samples_grid() {
+            return;
+        }
+        if domain.count().is_none() {
+            let fault = Fault::new(
+                &["parameters", key],
+                format!("`{key}` is a range, of which a grid cannot run every value"),
+            );
+            faults.push(fault.hint(
+                "list `values`, give a `q_uniform` or `int_uniform` range, or take another method, such as `quasi_random`",
+            ));
+        }
+        if parameter.probabilities.is_some() {
+            let fault = Fault::new(&["parameters", key, "probabilities"], "a grid runs every value once");
+            faults.push(fault.hint("leave out `probabilities`, or take `random`"));
+        }
+    }
+}
+
+/// Returns the values of a parameter, or all that is wrong with it.
+fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
+    let at = |field: &str, message: String| Fault::new(&["parameters", key, field], message);
+    let Some(values) = &parameter.values else {
+        if parameter.probabilities.is_some() {
+            return Err(vec![
+                at("probabilities", "`probabilities` go with `values`".to_owned())
+                    .hint("a range has a `distribution`"),
+            ]);
+        }
+        return range(key, parameter).map_err(|fault| vec![fault]);
+    };
+    let range_keys = [
+        ("min", parameter.min.is_some()),
+        ("max", parameter.max.is_some()),
+        ("distribution", parameter.distribution.is_some()),
+        ("q", parameter.q.is_some()),
+        ("mu", parameter.mu.is_some()),
+        ("sigma", parameter.sigma.is_some()),
+    ];
+    if let Some((name, _)) = range_keys.iter().find(|(_, given)| *given) {
+        return Err(vec![
+            at(name, format!("`values` and `{name}` stand together"))
+                .hint("list `values`, or give a range with `min` and `max`"),
+        ]);
+    }
+    if values.is_empty() {
+        return Err(vec![at("values", format!("`{key}` has no values")).hint("list at least one")]);
+    }
+    if let Some((_, value)) = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value)) {
+        return Err(vec![at("values", format!("expected every value once, found `{value}` twice"))]);
+    }
+    let Some(probabilities) = &parameter.probabilities else {
+        let numbers: Option<Vec<f64>> = values.iter().map(Value::as_f64).collect();
+        let ordered = numbers.is_some_and(|numbers| {
+            numbers.windows(2).all(|pair| pair[0] < pair[1])
+                || numbers.windows(2).all(|pair| pair[0] > pair[1])
+        });
+        let even = vec![1.0 / values.len() as f64; values.len()];
+        return Ok(match ordered {
+            true => Domain::Ordered(values.clone()),
+            false => Domain::Choice { values: values.clone(), probabilities: even },
+        });
+    };
+    let (given, expected) = (probabilities.len(), values.len());
+    if given != expected {
+        return Err(vec![at(
+            "probabilities",
+            format!("expected a probability for each of the {expected} values, found {given}"),
+        )]);
+    }
+    if let Some(odd) = probabilities.iter().find(|p| !(0.0..=1.0).contains(*p)) {
+        return Err(vec![at("probabilities", format!("expected numbers from 0 to 1, found {odd}"))]);
+    }
+    let sum: f64 = probabilities.iter().sum();
+    if (sum - 1.0).abs() > 1e-6 {
+        return Err(vec![
+            at("probabilities", format!("expected a sum of 1, found {sum}"))
+                .hint("leave out `probabilities` for equal ones"),
+        ]);
+    }
+    let probabilities = probabilities.iter().map(|p| p / sum).collect();
+    Ok(Domain::Choice { values: values.clone(), probabilities })
+}
+
+/// Returns a range, or what is wrong with it.
+fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
+    let at = |field: &str, message: String| Fault::new(&["parameters", key, field], message);
+    let whole = |message: String| Fault::new(&["parameters", key], message);
+    let about_normal = parameter.mu.is_some() || parameter.sigma.is_some();
+    let distribution = match parameter.distribution {
+        Some(given) => given,
+        None if about_normal => Distribution::Normal,
+        None if parameter.q.is_some() => Distribution::QUniform,
+        None => {
+            let whole_ends =
+                [parameter.min, parameter.max].iter().all(|end| end.is_some_and(|end| end.fract() == 0.0));
+            if whole_ends {
+                let ends = format!(
+                    "{} and {}",
+                    parameter.min.unwrap_or_default(),
+                    parameter.max.unwrap_or_default()
+                );
+                return Err(whole(format!("whether `{key}` is whole cannot be told from {ends}"))
+                    .hint("say `distribution: int_uniform` or `distribution: uniform`"));
+            }
+            Distribution::Uniform
+        }
+    };
+    let unused = [
+        ("q", parameter.q.is_some() && distribution != Distribution::QUniform, "q_uniform"),
+        ("mu", parameter.mu.is_some() && distribution != Distribution::Normal, "normal"),
+        ("sigma", parameter.sigma.is_some() && distribution != Distribution::Normal, "normal"),
+    ];
+    if let Some((name, _, of)) = unused.iter().find(|(_, odd, _)| *odd) {
+        return Err(at(name, format!("`{name}` belongs to `{of}`, not to `{}`", distribution.name())));
+    }
+    if distribution == Distribution::LogUniform {
+        return Err(at("distribution", "`log_uniform` means two things".to_owned()).hint(
+            "in some tools `min` and `max` are values, in others the exponents of e; \
+             `log_uniform_values` with `min` and `max` as values is what is meant here: `{ min: 1e-5, max: 1e-3 }`",
+        ));
+    }
+    if distribution == Distribution::Normal {
+        let (Some(mu), Some(sigma)) = (parameter.mu, parameter.sigma) else {
+            return Err(whole(format!("`{key}` lacks `mu` or `sigma`"))
+                .hint("`normal` has both; `min` and `max` cut it off"));
+        };
+        if sigma <= 0.0 {
+            return Err(at("sigma", format!("expected a number above 0, found {sigma}")));
+        }
+        return Domain::normal(mu, sigma, parameter.min, parameter.max).ok_or_else(|| {
+            whole(format!("nothing of the Gaussian of `{key}` lies between `min` and `max`"))
+        });
+    }
+    let (Some(min), Some(max)) = (parameter.min, parameter.max) else {
+        return Err(match (parameter.min, parameter.max) {
+            (None, None) => whole(format!("`{key}` has no values")),
+            (None, _) => whole(format!("`{key}` has a `max` and no `min`")),
+            _ => whole(format!("`{key}` has a `min` and no `max`")),
+        }
+        .hint("list `values`, or give `min` and `max`"));
+    };
+    if min >= max {
+        return Err(at("min", format!("expected `min` below `max`, found {min} and {max}")));
+    }
+    match distribution {
+        Distribution::IntUniform => match [min, max].iter().find(|end| end.fract() != 0.0) {
+            Some(odd) => Err(whole(format!("`int_uniform` has whole ends, found {odd}"))
+                .hint("`uniform` takes any numbers")),
+            None => Ok(Domain::Integers { min: min as i64, max: max as i64 }),
+        },
+        Distribution::LogUniformValues if min <= 0.0 => {
+            Err(at("min", format!("a logarithm needs a `min` above 0, found {min}")).hint(
+                "start at the least value that makes sense, such as 1e-6; a 0 of its own is one of `values`",
+            ))
+        }
+        Distribution::LogUniformValues => Ok(Domain::LogUniform { min, max }),
+        Distribution::QUniform => {
+            let Some(q) = parameter.q else {
+                return Err(whole(format!("`{key}` lacks `q`"))
+                    .hint("`q_uniform` gives multiples of `q`, such as `q: 8`"));
+            };
+            if q <= 0.0 {
+                return Err(at("q", format!("expected a number above 0, found {q}")));
+            }
+            // What rounding does to a quotient must cost no value at the ends.
+            let (first, last) = ((min / q - 1e-9).ceil(), (max / q + 1e-9).floor());
+            if first > last {
+                return Err(at("q", format!("no multiple of {q} lies between {min} and {max}")));
+            }
+            Ok(Domain::Multiples { first: first as i64, last: last as i64, q })
+        }
+        _ => Ok(Domain::Uniform { min, max }),
+    }
+}
+
+/// Returns the condition of a parameter in terms of axes.
+fn condition(
+    key: &str,
+    parameter: &Parameter,
+    before: &Parameters,
+    sweep: &Sweep,
+) -> Result<Option<Condition>, Fault> {
+    let Some(when) = &parameter.when else { return Ok(None) };
+    let fault = |message: String| Fault::new(&["parameters", key, "when"], message);
+    let mut conditions = when.iter();
+    let (Some((other, wanted)), None) = (conditions.next(), conditions.next()) else {
+        return Err(fault(format!("expected one parameter with its values, found {}", when.len())).hint(
+            "a condition on a parameter that has one itself holds only where that one does, so a chain says more than one",
+        ));
+    };
+    let Some(axis) = before.keys.iter().position(|known| known == other) else {
+        return Err(match sweep.parameters.contains_key(other) {
+            true if other == key => fault(format!("`{key}` depends on itself")),
+            true => fault(format!("`{other}` stands after `{key}`, which depends on it"))
+                .hint(format!("let `{other}` stand first")),
+            false => fault(format!("`{other}` is no parameter of the sweep")),
+        });
+    };
+    let (Domain::Choice { values, .. } | Domain::Ordered(values)) = &before.domains[axis] else {
+        return Err(fault(format!("`{other}` is a range; a condition needs `values`")));
+    };
+    let wanted: Vec<&Value> = match wanted {
+        Value::Array(list) => list.iter().collect(),
+        one => vec![one],
+    };
+    let same = |a: &Value, b: &Value| a == b || (a.is_number() && a.as_f64() == b.as_f64());
+    let mut places = Vec::new();
+    for value in &wanted {
+        match values.iter().position(|known| same(known, value)) {
+            Some(place) => places.push(place),
+            None => {
+                let known: Vec<String> = values.iter().map(|known| format!("`{known}`")).collect();
+                return Err(fault(format!("`{other}` is never `{value}`"))
+                    .hint(format!("its values are {}", known.join(", "))));
+            }
+        }
+    }
+    if places.is_empty() {
+        return Err(fault(format!("`{key}` would never exist: the list of values is empty")));
+    }
+    Ok(Some(Condition { axis, values: places }))
+}

@@ -1,0 +1,165 @@
+//! From coordinates to values: what stands behind an axis.
+
+use serde_json::{Number, Value};
+use statrs::distribution::{ContinuousCDF, Normal};
+
+use super::space::AxisKind;
+
+/// The values of one parameter, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Domain {
+    /// A list without an order, with probabilities.
+    Choice {
+        values: Vec<Value>,
+        probabilities: Vec<f64>,
+    },
+    /// Numbers in rising or falling order.
+    Ordered(Vec<Value>),
+    Uniform {
+        min: f64,
+        max: f64,
+    },
+    LogUniform {
+        min: f64,
+        max: f64,
+    },
+    /// Whole numbers, both ends included.
+    Integers {
+        min: i64,
+        max: i64,
+    },
+    /// `first · q, (first + 1) · q, …, last · q`.
+    Multiples {
+        first: i64,
+        last: i64,
+        q: f64,
+    },
+    /// A Gaussian between two of its quantiles.
+    Normal {
+        mu: f64,
+        sigma: f64,
+        low: f64,
+        high: f64,
+    },
+}
+
+/// Significant digits of drawn numbers: enough for any hyperparameter, readable in a table, and the same on machines whose
+/// logarithms differ in the last bit.
+const DIGITS: usize = 6;
+
+impl Domain {
+    /// Returns a Gaussian cut off at `min` and `max` where they are given; `None` where nothing of it is left.
+    pub fn normal(mu: f64, sigma: f64, min: Option<f64>, max: Option<f64>) -> Option<Domain> {
+        let normal = Normal::new(mu, sigma).ok()?;
+        let low = min.map_or(0.0, |min| normal.cdf(min));
+        let high = max.map_or(1.0, |max| normal.cdf(max));
+        (low < high).then_some(Domain::Normal { mu, sigma, low, high })
+    }
+
+    /// Returns the axis that a search sees.
+    pub fn axis(&self) -> AxisKind {
+        match self {
+            Domain::Choice { probabilities, .. } => AxisKind::Choice(probabilities.clone()),
+            Domain::Uniform { .. } | Domain::LogUniform { .. } | Domain::Normal { .. } => {
+                AxisKind::Continuous
+            }
+            _ => AxisKind::Steps(self.count().unwrap_or(1)),
+        }
+    }
+
+    /// Returns how many values there are, where they can be counted.
+    pub fn count(&self) -> Option<usize> {
+        let between = |first: i64, last: i64| usize::try_from(i128::from(last) - i128::from(first) + 1).ok();
+        match self {
+            Domain::Choice { values, .. } | Domain::Ordered(values) => Some(values.len()),
+            Domain::Integers { min, max } => between(*min, *max),
+            Domain::Multiples { first, last, .. } => between(*first, *last),
+            Domain::Uniform { .. } | Domain::LogUniform { .. } | Domain::Normal { .. } => None,
+        }
+    }
+
+    /// Returns the value at a coordinate of the axis.
+    pub fn value(&self, coordinate: f64) -> Value {
+        let index = coordinate.max(0.0) as usize;
+        match self {
+            Domain::Choice { values, .. } | Domain::Ordered(values) => {
+                values.get(index.min(values.len().saturating_sub(1))).cloned().unwrap_or_default()
+            }
+            Domain::Uniform { min, max } => number((min + coordinate * (max - min)).clamp(*min, *max)),
+            Domain::LogUniform { min, max } => {
+                let exponent = min.ln() + coordinate * (max.ln() - min.ln());
+                number(exponent.exp().clamp(*min, *max))
+            }
+            Domain::Integers { min, max } => Value::from(min.saturating_add(index as i64).min(*max)),
+            Domain::Multiples { first, last, q } => {
+                number(first.saturating_add(index as i64).min(*last) as f64 * q)
+            }
+            Domain::Normal { mu, sigma, low, high } => {
+                // The ends of an uncut Gaussian are infinite.
+                let share = (low + coordinate * (high - low)).clamp(1e-9, 1.0 - 1e-9);
+                match Normal::new(*mu, *sigma) {
+                    Ok(normal) => number(normal.inverse_cdf(share)),
+                    Err(_) => Value::from(*mu),
+                }
+            }
+        }
+    }
+
+    /// Returns some values that stand for all: every one of a list, the ends and the middle of a range.
+    pub fn examples(&self) -> Vec<Value> {
+        match self {
+            Domain::Choice { values, .. } | Domain::Ordered(values) => values.clone(),
+            _ => match self.count() {
+                Some(count) => {
+                    let mut places = vec![0, count / 2, count - 1];
+                    places.dedup();
+                    places.iter().map(|&place| self.value(place as f64)).collect()
+                }
+                None => [0.0, 0.5, 1.0].iter().map(|&place| self.value(place)).collect(),
+            },
+        }
+    }
+}
+
+/// Rounds to the digits that are kept; a whole number stays one without a point.
+fn number(value: f64) -> Value {
+    let rounded: f64 = format!("{value:.*e}", DIGITS - 1).parse().unwrap_or(value);
+    if rounded.fract() == 0.0 && rounded.abs() < 1e15 {
+        return Value::from(rounded as i64);
+    }
+    Number::from_f64(rounded).map_or(Value::Null, Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn coordinates_become_values() {
+        let values = |domain: &Domain, places: &[f64]| -> Vec<Value> {
+            places.iter().map(|&place| domain.value(place)).collect()
+        };
+        let uniform = Domain::Uniform { min: 0.0, max: 0.5 };
+        assert_eq!(values(&uniform, &[0.0, 0.5, 1.0]), [json!(0), json!(0.25), json!(0.5)]);
+        let log = Domain::LogUniform { min: 1e-5, max: 1e-3 };
+        assert_eq!(values(&log, &[0.0, 0.5, 1.0]), [json!(1e-5), json!(1e-4), json!(1e-3)]);
+        let whole = Domain::Integers { min: -1, max: 2 };
+        assert_eq!(whole.axis(), AxisKind::Steps(4));
+        assert_eq!(values(&whole, &[0.0, 3.0, 9.0]), [json!(-1), json!(2), json!(2)]);
+        let tenths = Domain::Multiples { first: 1, last: 5, q: 0.1 };
+        assert_eq!(values(&tenths, &[0.0, 2.0, 4.0]), [json!(0.1), json!(0.3), json!(0.5)]);
+        let normal = Domain::normal(1.0, 2.0, None, None);
+        assert_eq!(normal.map(|normal| normal.value(0.5)), Some(json!(1)));
+        let cut = Domain::normal(0.0, 1.0, Some(0.0), None);
+        assert_eq!(cut.map(|cut| cut.value(0.0)), Some(json!(0)));
+        assert_eq!(Domain::normal(0.0, 1.0, Some(1.0), Some(-1.0)), None);
+    }
+
+    #[test]
+    fn a_drawn_number_is_short() {
+        assert_eq!(number(2.348_170_912e-5), json!(2.34817e-5));
+        assert_eq!(number(0.1 + 0.2), json!(0.3));
+        assert_eq!(number(64.0), json!(64));
+    }
+}

@@ -1,0 +1,261 @@
+//! Which trial runs next, and for how long: new ones, or those that go on.
+
+use super::space::Outcome;
+
+/// When trials are judged, and which go on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// Every trial runs to its end.
+    Full,
+    /// The median rule (Golovin et al. 2017, "Google Vizier"): a trial ends whose best value so far is worse than the median of the means that
+    /// finished trials had up to the same rung.
+    Median { ladder: Vec<Option<u32>>, startup_trials: usize },
+    /// Asynchronous successive halving (Li et al. 2020, "A system for massively parallel hyperparameter tuning", algorithm 2).
+    Asha { ladder: Vec<Option<u32>>, reduction: usize },
+    /// Hyperband (Li et al. 2018, algorithm 1): these brackets, one after the other.
+    Hyperband { brackets: Vec<Bracket>, reduction: usize },
+}
+
+/// One run of successive halving within Hyperband.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bracket {
+    /// How many trials begin.
+    pub trials: usize,
+    pub ladder: Vec<Option<u32>>,
+}
+
+/// A trial, as far as its results have entered the search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Climb {
+    /// The epochs of each rung, the last one `None`: training to its end.
+    pub ladder: Vec<Option<u32>>,
+    /// The outcomes of the first rungs.
+    pub outcomes: Vec<Outcome>,
+    /// How many rungs were asked for.
+    pub asked: usize,
+    /// Whether it was ended early.
+    pub is_over: bool,
+}
+
+/// What should happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// This trial goes on to its next rung.
+    GoOn(usize),
+    /// A new trial begins.
+    Begin,
+}
+
+/// Returns the ladder of successive halving: `min`, `min·η`, `min·η²`, … below `max`, then the end.
+pub fn geometric_ladder(min: u32, reduction: u32, max: u32) -> Vec<Option<u32>> {
+    let rungs = std::iter::successors(Some(min), |epochs| epochs.checked_mul(reduction));
+    let mut ladder: Vec<Option<u32>> = rungs.take_while(|&epochs| epochs < max).map(Some).collect();
+    ladder.push(None);
+    ladder
+}
+
+/// Returns the ladder of the median rule: `min`, `min + interval`, … below `max`, then the end.
+pub fn even_ladder(min: u32, interval: u32, max: u32) -> Vec<Option<u32>> {
+    let rungs = std::iter::successors(Some(min), |epochs| epochs.checked_add(interval));
+    let mut ladder: Vec<Option<u32>> = rungs.take_while(|&epochs| epochs < max).map(Some).collect();
+    ladder.push(None);
+    ladder
+}
+
+/// Returns Hyperband's brackets for trainings of `max` epochs, the one with the most trials first.
+pub fn brackets(min: u32, reduction: u32, max: u32) -> Vec<Bracket> {
+    let whole = geometric_ladder(min, reduction, max);
+    // The rungs below the end are the halvings that there is room for.
+    let most = whole.len() - 1;
+    (0..=most)
+        .rev()
+        .map(|halvings| {
+            // n = ⌈(s_max + 1)/(s + 1) · η^s⌉
+            let trials =
+                (most + 1) as f64 / (halvings + 1) as f64 * f64::from(reduction).powi(halvings as i32);
+            Bracket { trials: trials.ceil() as usize, ladder: whole[most - halvings..].to_vec() }
+        })
+        .collect()
+}
+
+impl Climb {
+    /// Returns a trial that has not begun.
+    pub fn new(ladder: Vec<Option<u32>>) -> Climb {
+        Climb { ladder, outcomes: Vec::new(), asked: 0, is_over: false }
+    }
+
+    /// Returns the value at a rung; `None` where there is none.
+    pub fn value(&self, rung: usize) -> Option<f64> {
+        match self.outcomes.get(rung) {
+            Some(Outcome::Value(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Says whether its last result is in and another rung is left.
+    fn is_waiting(&self) -> bool {
+        !self.is_over && self.outcomes.len() == self.asked && self.asked < self.ladder.len()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.outcomes.len() == self.ladder.len()
+    }
+}
+
+impl Rule {
+    /// Returns the rungs of a new trial with this number.
+    pub fn ladder(&self, trial: usize) -> Vec<Option<u32>> {
+        match self {
+            Rule::Full => vec![None],
+            Rule::Median { ladder, .. } | Rule::Asha { ladder, .. } => ladder.clone(),
+            Rule::Hyperband { brackets, .. } => {
+                let mut before = 0;
+                let of_trial = brackets.iter().find(|bracket| {
+                    before += bracket.trials;
+                    trial < before
+                });
+                of_trial.map_or_else(|| vec![None], |bracket| bracket.ladder.clone())
+            }
+        }
+    }
+
+    /// Returns what should happen next, given what has entered; `None` where more has to enter first, or all is done. `new` says whether there are
+    /// new trials, `all` whether every result has entered.
+    pub fn next(&self, trials: &mut [Climb], new: bool, all: bool) -> Option<Move> {
+        match self {
+            Rule::Full => new.then_some(Move::Begin),
+            Rule::Median { startup_trials, .. } => {
+                for index in 0..trials.len() {
+                    if trials[index].is_waiting() && trials[index].asked > 0 {
+                        match is_hopeless(trials, index, *startup_trials) {
+                            true => trials[index].is_over = true,
+                            false => return Some(Move::GoOn(index)),
+                        }
+                    }
+                }
+                new.then_some(Move::Begin)
+            }
+            Rule::Asha { ladder, reduction } => {
+                let top = ladder.len() - 1;
+                let promoted = (0..top).rev().find_map(|rung| {
+                    let ranked = ranked(trials, 0..trials.len(), rung);
+                    let count = ranked.len() / reduction;
+                    ranked.into_iter().take(count).find(|&index| trials[index].asked == rung + 1)
+                });
+                let last = || {
+                    // Few trials would leave the upper rungs empty, and a search without one whole training has no result.
+                    (0..top).rev().find_map(|rung| {
+                        let ranked = ranked(trials, 0..trials.len(), rung);
+                        let nobody_went_on = ranked.iter().all(|&index| trials[index].asked == rung + 1);
+                        let best = ranked.first().copied().filter(|&best| trials[best].value(rung).is_some());
+                        best.filter(|_| nobody_went_on)
+                    })
+                };
+                match promoted {
+                    Some(index) => Some(Move::GoOn(index)),
+                    None if new => Some(Move::Begin),
+                    None if all => last().map(Move::GoOn),
+                    None => None,
+                }
+            }
+            Rule::Hyperband { brackets, reduction } => {
+                let mut start = 0;
+                for bracket in brackets {
+                    let end = start + bracket.trials;
+                    if new && trials.len() < end {
+                        return Some(Move::Begin);
+                    }
+                    let members = start..end.min(trials.len());
+                    if let Some(found) = halve(trials, members, bracket, *reduction) {
+                        return found;
+                    }
+                    start = end;
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Returns the next promotion of a bracket whose trials have all begun; `Some(None)` where results are awaited, `None` where the bracket is over.
+fn halve(
+    trials: &[Climb],
+    members: std::ops::Range<usize>,
+    bracket: &Bracket,
+    reduction: usize,
+) -> Option<Option<Move>> {
+    let mut count = members.len();
+    for rung in 0..bracket.ladder.len() {
+        let asked = members.clone().filter(|&index| trials[index].asked > rung).count();
+        if asked < count {
+            // Everyone on the rung below is in: the best of them go on, one move at a time.
+            let next = ranked(trials, members.clone(), rung - 1).into_iter().take(count);
+            let next = next
+                .filter(|&index| trials[index].value(rung - 1).is_some())
+                .find(|&index| trials[index].asked == rung);
+            match next {
+                Some(index) => return Some(Some(Move::GoOn(index))),
+                // Too many failed.
+                None => count = asked,
+            }
+        }
+        let entered = members.clone().filter(|&index| trials[index].outcomes.len() > rung).count();
+        if entered < count {
+            return Some(None);
+        }
+        if count == 0 {
+            return None;
+        }
+        count = (count / reduction).max(1);
+    }
+    None
+}
+
+/// Returns the trials whose result at a rung has entered, best first; failed ones last, of equals the first.
+fn ranked(trials: &[Climb], members: std::ops::Range<usize>, rung: usize) -> Vec<usize> {
+    let mut there: Vec<usize> = members.filter(|&index| trials[index].outcomes.len() > rung).collect();
+    let value = |index: &usize| trials[*index].value(rung).unwrap_or(f64::INFINITY);
+    there.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
+    there
+}
+
+fn is_hopeless(trials: &[Climb], index: usize, startup_trials: usize) -> bool {
+    let trial = &trials[index];
+    let rung = trial.outcomes.len() - 1;
+    if trial.value(rung).is_none() {
+        return true;
+    }
+    let mut means: Vec<f64> = trials
+        .iter()
+        .filter(|other| other.is_finished() && other.value(other.ladder.len() - 1).is_some())
+        .filter_map(|other| {
+            let values: Vec<f64> = (0..=rung).map_while(|rung| other.value(rung)).collect();
+            (values.len() == rung + 1).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        })
+        .collect();
+    if means.len() < startup_trials.max(1) {
+        return false;
+    }
+    means.sort_by(f64::total_cmp);
+    let middle = means.len() / 2;
+    let median = if means.len() % 2 == 1 { means[middle] } else { (means[middle - 1] + means[middle]) / 2.0 };
+    let best = (0..=rung).filter_map(|rung| trial.value(rung)).fold(f64::INFINITY, f64::min);
+    best > median
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ladders_and_brackets() {
+        assert_eq!(geometric_ladder(1, 3, 27), [Some(1), Some(3), Some(9), None]);
+        assert_eq!(geometric_ladder(2, 2, 2), [None]);
+        assert_eq!(even_ladder(2, 3, 9), [Some(2), Some(5), Some(8), None]);
+        // The table of Li et al. 2018 for R = 81 and η = 3.
+        let found: Vec<(usize, usize)> =
+            brackets(1, 3, 81).iter().map(|bracket| (bracket.trials, bracket.ladder.len())).collect();
+        assert_eq!(found, [(81, 5), (34, 4), (15, 3), (8, 2), (5, 1)]);
+        assert_eq!(brackets(1, 3, 81)[1].ladder, [Some(3), Some(9), Some(27), None]);
+    }
+}

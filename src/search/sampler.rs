@@ -1,0 +1,48 @@
+//! Where the points of new trials come from.
+
+use super::space::{AxisKind, Observation, Point, Space};
+use super::{gaussian_process, quasi_random, random, tpe};
+use crate::base::seed::stream;
+
+/// Where the points of new trials come from.
+#[derive(Clone, Debug)]
+pub enum Sampler {
+    /// These, one after the other.
+    Grid(Vec<Point>),
+    Random,
+    QuasiRandom,
+    Tpe(tpe::Settings),
+    GaussianProcess(gaussian_process::Settings),
+}
+
+/// A space with few points repeats itself; so often another draw is tried.
+const REDRAWS: u64 = 64;
+
+impl Sampler {
+    /// Returns the point of the trial with this number, given what earlier ones gave; `None` where there are no more.
+    pub fn point(&self, space: &Space, seed: u64, trial: usize, history: &[Observation]) -> Option<Point> {
+        let draw = |attempt: u64| {
+            random::point(space, &mut stream(seed, &["sweep", "random", &attempt.to_string()], trial as u64))
+        };
+        Some(match self {
+            Sampler::Grid(points) => return points.get(trial).cloned(),
+            Sampler::Random => {
+                let first = draw(0);
+                // Two equal draws of numbers on a line are no accident worth the time of looking for them.
+                if space.axes.iter().any(|axis| axis.kind == AxisKind::Continuous) {
+                    return Some(first);
+                }
+                let is_new = |point: &Point| history.iter().all(|earlier| earlier.point != *point);
+                (0..REDRAWS).map(draw).find(is_new).unwrap_or(first)
+            }
+            Sampler::QuasiRandom => quasi_random::point(space, seed, trial as u64),
+            Sampler::Tpe(settings) => {
+                tpe::suggest(space, history, settings, &mut stream(seed, &["sweep", "tpe"], trial as u64))
+            }
+            Sampler::GaussianProcess(settings) => {
+                let mut random = stream(seed, &["sweep", "gp"], trial as u64);
+                gaussian_process::suggest(space, history, settings, &mut random)
+            }
+        })
+    }
+}
