@@ -32,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a pipeline and print its results
     Run(RunArgs),
+    /// Run a pipeline with many values of its parameters and print what came out
+    Sweep(SweepArgs),
     /// Check a pipeline file without running anything
     Validate(FileArgs),
     /// Print the graph of a pipeline
@@ -102,6 +104,48 @@ pub struct RunArgs {
     /// After a failure, go on with all that does not depend on it
     #[arg(short, long)]
     pub keep_going: bool,
+    #[command(flatten)]
+    pub table: TableArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Trials end as rows: a failed one with its error. The same command goes on where an earlier one stopped, several at a time\nshare the work, and what other trials or runs have computed is not computed again."
+)]
+pub struct SweepArgs {
+    /// The pipeline file; its `sweep` says which values, chosen how
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The values of a parameter, such as `params.learning_rate=1e-5,2e-5,5e-5`; in place of the file's, or in addition
+    #[arg(value_name = "KEY=VALUE,VALUE", value_parser = Override::parameter)]
+    pub parameters: Vec<Override>,
+    /// Override a value of the file, such as `-S sweep.method=random`; may be repeated
+    #[arg(short = 'S', long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<Override>,
+    /// Run every trial once for each of these seeds: `0..4` (both ends included) or `13,21,42`; default: those of the file
+    #[arg(long, value_name = "SEEDS")]
+    pub seeds: Option<Seeds>,
+    /// Run at most this many trials
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub run_cap: Option<u32>,
+    /// Where to compute: cpu, cuda, cuda:N, or auto; several (`cuda:0,cuda:1`) are given to the workers in turn
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
+    pub device: Vec<Device>,
+    /// Threads of the engine, shared by all trainings that run at a time; part of the cache keys, since results depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Run nothing; print the trials, what of them is there, and what the others may take
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Run up to this many trainings at a time; the results are the same for any number
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// After a failed trial, go on with the others; this is what a sweep does anyway
+    #[arg(short, long, conflicts_with = "fail_fast")]
+    pub keep_going: bool,
+    /// Stop at the first failed trial
+    #[arg(long)]
+    pub fail_fast: bool,
     #[command(flatten)]
     pub table: TableArgs,
 }

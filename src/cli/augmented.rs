@@ -30,17 +30,22 @@ pub fn show(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let records = &run.provenance.stages;
-    let seeds: Vec<u64> =
-        records.iter().filter(|record| record.stage == stage).map(|record| record.seed).collect();
-    if seeds.is_empty() {
+    // The trials of a sweep mostly share their texts.
+    let mut seen = BTreeSet::new();
+    let outputs: Vec<(Option<u64>, u64)> = records
+        .iter()
+        .filter(|record| record.stage == stage && seen.insert(record.key))
+        .map(|record| (record.trial, record.seed))
+        .collect();
+    if outputs.is_empty() {
         let names: BTreeSet<&str> = records.iter().map(|record| record.stage.as_str()).collect();
         let hint = suggest::hint(stage, "its stages are", names.into_iter().collect::<Vec<_>>());
         return Err(Failure::usage(format!("run `{}` has no stage `{stage}`", run.provenance.run), hint));
     }
     let mut text = String::new();
     let mut for_programs: Vec<Value> = Vec::new();
-    for seed in seeds {
-        let folder = output(project, run, stage, seed)?;
+    for (trial, seed) in outputs {
+        let folder = output(project, run, stage, trial, seed)?;
         let data = if DataSet::is_in(&folder) { DataSet::read(&folder) } else { Ok(DataSet::default()) };
         let data = data.map_err(|error| Failure::Other { exit: Exit::Failed, error: Box::new(error) })?;
         if data.augmentation.rows.is_empty() {

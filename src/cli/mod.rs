@@ -9,6 +9,8 @@ pub mod progress;
 pub mod tables;
 pub mod open;
 pub mod run;
+pub mod sweep;
+pub mod sweep_progress;
 pub mod validate;
 pub mod graph;
 pub mod draw;
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(args, printer),
+        Command::Sweep(args) => sweep::sweep(args, printer),
         Command::Validate(args) => validate::validate(args, printer),
         Command::Graph(args) => draw::draw(args, printer),
         Command::Why(args) => why::why(args, printer),

@@ -62,19 +62,34 @@ pub fn keys<'a>(
         keep_going: manner.keep_going,
         force: manner.force,
         device: args.device,
-        threads: args
-            .threads
-            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
-        command: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        threads: threads(args.threads),
+        command: command_line(),
     };
     let preparation = Preparation::new(printer);
     prepare(pipeline, jobs(plan)?, settings, manner.install, &preparation)
         .map_err(Failure::before_anything_ran)
 }
 
+/// Returns the threads of the engine: as many as asked for, or as there are cores.
+pub fn threads(asked: Option<u16>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}
+
+/// Returns the command line, for the record.
+pub fn command_line() -> Vec<String> {
+    std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
 /// Returns the folder of a stage's output from the cache.
-pub fn output(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<PathBuf, Failure> {
-    let record = run.provenance.stages.iter().find(|record| record.stage == stage && record.seed == seed);
+pub fn output(
+    project: &Project,
+    run: &Run,
+    stage: &str,
+    trial: Option<u64>,
+    seed: u64,
+) -> Result<PathBuf, Failure> {
+    let mut records = run.provenance.stages.iter();
+    let record = records.find(|record| record.stage == stage && record.trial == trial && record.seed == seed);
     match record.and_then(|record| Cache::new(project).entry(&record.key)) {
         Some(entry) => Ok(entry.artifact()),
         None => {
@@ -85,7 +100,8 @@ pub fn output(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<Pa
                 _ => format!("the output of stage `{stage}` is no longer in the cache"),
             };
             let hint = if done { "computes it again" } else { "goes on from there" };
-            Err(Failure::usage(message, Some(format!("`pipe run {file}` {hint}"))))
+            let verb = run.verb();
+            Err(Failure::usage(message, Some(format!("`pipe {verb} {file}` {hint}"))))
         }
     }
 }

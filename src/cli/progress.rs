@@ -78,7 +78,11 @@ impl Observer for RunProgress<'_> {
             }
             Event::Note { task, line } => self.printer.status(&format!("{task}: {line}")),
             Event::Warning { task, line } => self.printer.warning(&format!("{task}: {line}")),
-            Event::RunFinished { .. } => {}
+            Event::RunFinished { .. }
+            | Event::SweepStarted { .. }
+            | Event::CellStarted { .. }
+            | Event::CellFinished { .. }
+            | Event::TrialFinished { .. } => {}
         }
     }
 

@@ -9,7 +9,7 @@ use crate::base::clock;
 use crate::runner::Project;
 use crate::runner::runs::{self, Run};
 use crate::stages::Evaluation;
-use crate::table::{ResultTable, format};
+use crate::table::{ResultRow, ResultTable, format};
 
 /// Prints the results of a run.
 pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
@@ -25,24 +25,28 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
         return augmented::show(&project, &run, stage, args, printer);
     }
     if !run.folder.join("results.parquet").is_file() {
-        let hint = Some(format!("`pipe run {}` goes on where it stopped", about.pipeline));
+        let hint = Some(format!("`pipe {} {}` goes on where it stopped", run.verb(), about.pipeline));
         return Err(Failure::usage(
             format!("run `{}` has no results: it is {}", about.run, run.status()),
             hint,
         ));
     }
     let table = ResultTable::read(&run.folder)?;
-    let mut text = tables::render(&table, &args.table, printer)?;
+    let mut text = match about.sweep {
+        Some(_) => tables::render_trials(&table, &args.table, printer)?,
+        None => tables::render(&table, &args.table, printer)?,
+    };
     let precision = args.table.precision.map_or(4, usize::from);
     for row in &table.rows {
-        let title = format!("\n{}, seed {}, {}\n", row.stage, row.seed, row.split);
+        let trial = row.trial.map(|trial| format!("trial {trial}, ")).unwrap_or_default();
+        let title = format!("\n{}, {trial}seed {}, {}\n", row.stage, row.seed, row.split);
         if printer.is_verbose() && !args.table.is_for_programs() {
             text.push_str(&title);
             text.push_str(format::per_class(row, precision, printer.width()).trim_end());
             text.push('\n');
         }
         if args.confusion {
-            let evaluation = evaluation(&project, &run, &row.stage, row.seed)?;
+            let evaluation = evaluation(&project, &run, row)?;
             text.push_str(&title);
             text.push_str("rows: true class; columns: predicted class\n");
             text.push_str(
@@ -55,7 +59,7 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
 }
 
 /// Returns an evaluation of a run from the cache.
-fn evaluation(project: &Project, run: &Run, stage: &str, seed: u64) -> Result<Evaluation, Failure> {
-    Evaluation::read(&open::output(project, run, stage, seed)?)
+fn evaluation(project: &Project, run: &Run, row: &ResultRow) -> Result<Evaluation, Failure> {
+    Evaluation::read(&open::output(project, run, &row.stage, row.trial, row.seed)?)
         .map_err(|error| Failure::Other { exit: Exit::Failed, error })
 }

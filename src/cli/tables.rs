@@ -8,7 +8,22 @@ use crate::table::format::{self, Options};
 
 /// Returns the table in the form asked for.
 pub fn render(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<String, Failure> {
+    in_form(table, args, false, printer)
+}
+
+/// Returns the table of a sweep in the form asked for: people see a row for each trial and stage.
+pub fn render_trials(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<String, Failure> {
+    in_form(table, args, !printer.is_verbose(), printer)
+}
+
+fn in_form(
+    table: &ResultTable,
+    args: &TableArgs,
+    summarise: bool,
+    printer: &Printer,
+) -> Result<String, Failure> {
     let options = Options {
+        summarise,
         metrics: args.metric.clone(),
         sort_by: args.sort_by.clone(),
         top: args.top,

@@ -18,15 +18,106 @@ pub trait Observer: Sync {
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
-    RunStarted { run: &'a str, tasks: usize },
-    StageCached { task: &'a str, key: &'a str },
-    StageStarted { task: &'a str, key: &'a str },
-    StageFinished { task: &'a str, key: &'a str, seconds: f64 },
-    StageFailed { task: &'a str, error: &'a str },
-    StageInterrupted { task: &'a str },
-    Note { task: &'a str, line: &'a str },
-    Warning { task: &'a str, line: &'a str },
-    RunFinished { run: &'a str, status: &'a str, seconds: f64 },
+    RunStarted {
+        run: &'a str,
+        tasks: usize,
+    },
+    StageCached {
+        task: &'a str,
+        key: &'a str,
+    },
+    StageStarted {
+        task: &'a str,
+        key: &'a str,
+    },
+    StageFinished {
+        task: &'a str,
+        key: &'a str,
+        seconds: f64,
+    },
+    StageFailed {
+        task: &'a str,
+        error: &'a str,
+    },
+    StageInterrupted {
+        task: &'a str,
+    },
+    Note {
+        task: &'a str,
+        line: &'a str,
+    },
+    Warning {
+        task: &'a str,
+        line: &'a str,
+    },
+    RunFinished {
+        run: &'a str,
+        status: &'a str,
+        seconds: f64,
+    },
+    /// A sweep begins, with at most so many trials, each for so many seeds.
+    SweepStarted {
+        run: &'a str,
+        trials: usize,
+        seeds: usize,
+    },
+    /// A training of a trial for one seed begins; with `epochs`, up to there.
+    CellStarted {
+        trial: usize,
+        seed: u64,
+        epochs: Option<u32>,
+    },
+    /// It ended, however it ended.
+    CellFinished {
+        trial: usize,
+        seed: u64,
+    },
+    /// A trial has its figure: the mean over the seeds, after so many epochs or at the end.
+    TrialFinished {
+        trial: usize,
+        values: &'a str,
+        epochs: Option<u32>,
+        figure: Option<f64>,
+        error: Option<&'a str>,
+        /// Whether nothing had to be computed.
+        cached: bool,
+        seconds: f64,
+        /// The best trial that ran to its end so far, and its figure.
+        best: Option<(usize, f64)>,
+    },
+}
+
+impl<'a> Event<'a> {
+    /// Returns the task that the event is of.
+    pub fn task(&self) -> Option<&'a str> {
+        match *self {
+            Event::StageCached { task, .. }
+            | Event::StageStarted { task, .. }
+            | Event::StageFinished { task, .. }
+            | Event::StageFailed { task, .. }
+            | Event::StageInterrupted { task }
+            | Event::Note { task, .. }
+            | Event::Warning { task, .. } => Some(task),
+            _ => None,
+        }
+    }
+
+    /// Returns the same event of a task with another name.
+    pub fn with_task<'b>(self, task: &'b str) -> Event<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Event::StageCached { key, .. } => Event::StageCached { task, key },
+            Event::StageStarted { key, .. } => Event::StageStarted { task, key },
+            Event::StageFinished { key, seconds, .. } => Event::StageFinished { task, key, seconds },
+            Event::StageFailed { error, .. } => Event::StageFailed { task, error },
+            Event::StageInterrupted { .. } => Event::StageInterrupted { task },
+            Event::Note { line, .. } => Event::Note { task, line },
+            Event::Warning { line, .. } => Event::Warning { task, line },
+            other => other,
+        }
+    }
 }
 
 /// Passes everything on to two observers.

@@ -11,7 +11,8 @@ use super::pipeline_run::Pipeline;
 use super::provenance::Best;
 use super::scheduler::{Outcome, Vanished};
 use super::tasks::Tasks;
-use crate::stages::{Evaluation, Kind, Split, StageError};
+use crate::stages::evaluate::Summary;
+use crate::stages::{Evaluation, Kind, StageError};
 use crate::table::tag::Tag;
 use crate::table::{
     AugmentationRow, AugmentationTable, Curves, ResultRow, ResultTable, augmentation, curves, predictions,
@@ -26,17 +27,19 @@ pub(super) struct Outputs<'a> {
     pub tasks: &'a Tasks,
     pub outcomes: &'a [Outcome],
     pub cache: &'a Cache,
+    /// The trial of a sweep.
+    pub trial: Option<u64>,
 }
 
 /// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a run's folder.
 pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
-    let Outputs { run, pipeline, jobs, tasks, outcomes, cache } = *from;
+    let Outputs { run, pipeline, jobs, tasks, outcomes, cache, trial } = *from;
     let mut evaluations: Vec<(Tag, Evaluation)> = Vec::new();
     let mut all_curves: Vec<(Tag, Curves)> = Vec::new();
     let mut augmented: Vec<(Tag, Vec<AugmentationRow>)> = Vec::new();
     for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
         let task = &tasks.all[task];
-        let tag = Tag { stage: jobs[job].id.clone(), trial: None, seed };
+        let tag = Tag { stage: jobs[job].id.clone(), trial, seed };
         let failed =
             |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
         let entry = cache.entry(&task.key).ok_or_else(|| failed(Box::new(Vanished)))?;
@@ -51,7 +54,8 @@ pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, Ru
             }
         }
     }
-    let rows = evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, tag, evaluation)).collect();
+    let rows =
+        evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, tag, &evaluation.summary())).collect();
     let table = ResultTable { rows };
     table.write(folder)?;
     let blocks: Vec<_> = evaluations
@@ -82,20 +86,16 @@ pub(super) fn best(table: &ResultTable) -> Option<Best> {
         .map(|(stage, value)| Best { stage: stage.to_owned(), metric: metric.to_owned(), value })
 }
 
-fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Evaluation) -> ResultRow {
-    let split = match evaluation.split {
-        Split::Train => "train",
-        Split::Dev => "dev",
-        Split::Test => "test",
-    };
+/// Returns the row of an evaluation.
+pub(super) fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Summary) -> ResultRow {
     ResultRow {
         run: run.to_owned(),
         pipeline: pipeline.name.clone(),
         stage: tag.stage.clone(),
         trial: tag.trial,
         seed: tag.seed,
-        split: split.to_owned(),
-        n: evaluation.predictions.len() as u64,
+        split: evaluation.split.to_string(),
+        n: evaluation.n as u64,
         params: pipeline.params.clone(),
         metrics: evaluation.metrics.clone(),
         steps: evaluation.training.steps,

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::cache::{Cache, Lookup};
 use super::error::{Phase, RunError, StageFailure};
 use super::explain::{Reason, explain};
+use super::ground::{self, Ground};
 use super::interrupt::Interrupt;
 use super::job::Job;
-use super::key::RuntimeMaterial;
 use super::ledger::Ledger;
 use super::observer::{Both, Event, Observer};
 use super::outputs::{self, Outputs};
@@ -25,7 +25,7 @@ use super::tasks::Tasks;
 use crate::base::clock::{self, Stopwatch};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
-use crate::engine::{Device, Runtime, RuntimeIdentity};
+use crate::engine::Device;
 use crate::stages::artifact::Artifact;
 use crate::stages::{External, StageError, StageId};
 use crate::table::ResultTable;
@@ -110,42 +110,17 @@ pub fn prepare<'a>(
     install: bool,
     report: &dyn Report,
 ) -> Result<Prepared<'a>, RunError> {
-    let project = Project::of_file(&pipeline.path)?;
-    let runtime = match jobs.iter().any(|job| job.stage.uses_runtime()) {
-        true => Some(runtime_identity(settings.device, settings.threads, install, report)?),
-        false => None,
-    };
-    if let Some(runtime) = &runtime {
-        for job in &jobs {
-            job.stage.check_runtime(runtime).map_err(|error| StageFailure {
-                stage: job.id.clone(),
-                phase: Phase::Before,
-                error,
-            })?;
-        }
-    }
-    let runtime = runtime.map(|identity| RuntimeRecord {
-        version: identity.version,
-        path: identity.path.map(|path| path.display().to_string()),
-        digest: identity.digest,
-    });
-    let material = runtime.as_ref().map(|runtime| RuntimeMaterial {
-        version: runtime.version.clone(),
-        library: runtime.digest,
-        device: settings.device.to_string(),
-        threads: settings.threads,
-    });
+    let uses_runtime = jobs.iter().any(|job| job.stage.uses_runtime());
+    let (device, threads) = (settings.device, settings.threads);
+    let ground = Ground::new(&pipeline.path, uses_runtime, device, threads, install, report)?;
+    ground.check_runtime(&jobs)?;
     let externals = jobs
         .iter()
-        .map(|job| {
-            let found = job.stage.externals(&pipeline.folder, install.then_some(report));
-            found.map_err(|error| StageFailure { stage: job.id.clone(), phase: Phase::Before, error })
-        })
+        .map(|job| ground::externals(job, &pipeline.folder, install.then_some(report)))
         .collect::<Result<Vec<_>, _>>()?;
-    let tasks = Tasks::new(&jobs, &settings.seeds, material.as_ref(), &externals);
-    let file = project.relative(&pipeline.path);
+    let tasks = Tasks::new(&jobs, &settings.seeds, ground.material.as_ref(), &externals);
+    let Ground { project, cache, file, runtime, .. } = ground;
     let ledger = Ledger::read(&project, &file);
-    let cache = Cache::new(&project);
     Ok(Prepared { project, cache, jobs, tasks, ledger, pipeline, file, settings, runtime, externals })
 }
 
@@ -199,6 +174,7 @@ impl Prepared<'_> {
             tasks: &self.tasks,
             outcomes: &outcomes,
             cache: &self.cache,
+            trial: None,
         };
         let table = outputs::write(&folder.path, &from)?;
         let status = match () {
@@ -359,6 +335,7 @@ impl Prepared<'_> {
             data: data.into_values().cloned().collect(),
             stages: self.records(&[]),
             best: None,
+            sweep: None,
         }
     }
 
@@ -368,6 +345,7 @@ impl Prepared<'_> {
             let outcome = outcomes.get(task).unwrap_or(&Outcome::NotRun);
             StageRecord {
                 stage: self.jobs[job].id.clone(),
+                trial: None,
                 seed,
                 key: self.tasks.all[task].key,
                 outcome: outcome.name().to_owned(),
@@ -376,17 +354,4 @@ impl Prepared<'_> {
         };
         self.tasks.uses().map(record).collect()
     }
-}
-
-fn runtime_identity(
-    device: Device,
-    threads: usize,
-    install: bool,
-    report: &dyn Report,
-) -> Result<RuntimeIdentity, RunError> {
-    let identity = Runtime::identify(device)?;
-    if identity.path.is_none() && install {
-        return Ok(Runtime::get(device, threads, report)?.identity.clone());
-    }
-    Ok(identity)
 }

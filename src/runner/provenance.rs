@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::base::digest::Digest;
 use crate::stages::External;
@@ -37,6 +39,41 @@ pub struct Provenance {
     pub data: Vec<External>,
     pub stages: Vec<StageRecord>,
     pub best: Option<Best>,
+    /// What was searched, in a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepRecord>,
+}
+
+/// What a sweep searched and what it found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRecord {
+    /// What makes it this sweep: the file with all its values, the seeds and what else is part of the keys.
+    pub identity: Digest,
+    pub method: String,
+    /// The figure that the search went by.
+    pub metric: Option<String>,
+    /// `maximize` or `minimize`.
+    pub goal: Option<String>,
+    /// The keys of the parameters.
+    pub parameters: Vec<String>,
+    /// How many trials began.
+    pub trials: usize,
+    /// How many of them failed, and how many were ended early.
+    pub failed: usize,
+    pub stopped: usize,
+    pub best: Option<BestTrial>,
+}
+
+/// The trial with the best mean figure, among those that ran to their end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestTrial {
+    pub trial: u64,
+    /// The values by key.
+    pub values: IndexMap<String, Value>,
+    /// The mean over the seeds.
+    pub value: f64,
+    /// Among how many it is the best.
+    pub of: usize,
 }
 
 /// The layout of `provenance.json`.
@@ -77,6 +114,9 @@ pub struct RuntimeRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageRecord {
     pub stage: String,
+    /// The trial, in a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<u64>,
     pub seed: u64,
     pub key: Digest,
     /// `cached`, `computed`, `failed`, `interrupted` or `not run`.

@@ -42,6 +42,14 @@ impl RunFolder {
         Ok(RunFolder { id, path, events: Mutex::new(events), _lock: lock })
     }
 
+    /// Opens the folder of an earlier attempt to go on in it; `None` where another process does.
+    pub fn reopen(path: &Path, id: &str) -> io::Result<Option<RunFolder>> {
+        let Some(lock) = KeyLock::try_acquire(&path.join(LOCK))? else { return Ok(None) };
+        let events = fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
+        let (id, path) = (id.to_owned(), path.to_owned());
+        Ok(Some(RunFolder { id, path, events: Mutex::new(events), _lock: Some(lock) }))
+    }
+
     /// Writes `provenance.json`, whole or not at all.
     pub fn write_provenance(&self, provenance: &Provenance) -> io::Result<()> {
         let mut bytes = serde_json::to_vec_pretty(provenance)?;

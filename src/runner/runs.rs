@@ -28,6 +28,11 @@ impl Run {
         Ok(Run { folder: folder.to_owned(), provenance })
     }
 
+    /// Returns the subcommand that made the run.
+    pub fn verb(&self) -> &'static str {
+        if self.provenance.sweep.is_some() { "sweep" } else { "run" }
+    }
+
     /// Returns the state that people see: a run whose process ended without a word is `killed`.
     pub fn status(&self) -> &'static str {
         if self.provenance.status != Status::Running {

@@ -56,19 +56,23 @@ impl Evaluation {
         Evaluation { split, labels, predictions, metrics, confusion, training }
     }
 
-    /// Writes `predictions.parquet` and `evaluation.json` into `folder`.
-    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
-        predictions::write(folder, &self.labels, &self.predictions)?;
-        let file = folder.join(FILE);
-        let record = Summary {
+    /// Returns everything but the predictions.
+    pub fn summary(&self) -> Summary {
+        Summary {
             split: self.split,
             labels: self.labels.clone(),
             n: self.predictions.len(),
             metrics: self.metrics.clone(),
             confusion: self.confusion.clone(),
             training: self.training.clone(),
-        };
-        let json = serde_json::to_vec_pretty(&record).map_err(|error| TableError::Unwritable {
+        }
+    }
+
+    /// Writes `predictions.parquet` and `evaluation.json` into `folder`.
+    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
+        predictions::write(folder, &self.labels, &self.predictions)?;
+        let file = folder.join(FILE);
+        let json = serde_json::to_vec_pretty(&self.summary()).map_err(|error| TableError::Unwritable {
             file: file.display().to_string(),
             reason: error.to_string(),
         })?;

@@ -111,7 +111,8 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             cells.extend([steps, seconds]);
             cells
         };
-        for row in &group.rows {
+        let shows_each = !options.summarise || group.rows.len() == 1;
+        for row in group.rows.iter().filter(|_| shows_each) {
             let metric = |name: &str| match row.metrics.get(name) {
                 Some(value) => format!("{value:.precision$}"),
                 None => String::new(),

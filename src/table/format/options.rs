@@ -13,6 +13,8 @@ pub struct Options {
     pub sort_by: Option<String>,
     /// How many groups (for programs: rows) to show from the top.
     pub top: Option<usize>,
+    /// Whether people see only the mean of rows that differ by nothing but the seed.
+    pub summarise: bool,
     /// Decimals. `None`: 4 for people, the shortest exact number for programs.
     pub precision: Option<usize>,
 }

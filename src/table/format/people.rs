@@ -162,6 +162,7 @@ mod tests {
             top: Some(1),
             metrics: vec!["nll".into()],
             precision: Some(2),
+            ..Options::default()
         };
         let text = markdown(&table(), &options)?;
         assert!(text.contains("| 0.15 ± 0.07 |") && !text.contains("1e-5"), "{text}");

@@ -1,0 +1,149 @@
+//! What a sweep looks like while it goes on: a bar over all trials and one for each training that runs, or a line per trial where there is no
+//! terminal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::printer::Printer;
+use crate::base::clock;
+use crate::base::report::Progress;
+use crate::runner::{Event, Observer};
+
+/// Draws the progress of a sweep.
+pub struct SweepProgress<'a> {
+    printer: &'a Printer,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    overall: Option<ProgressBar>,
+    /// The bars of running trainings, by trial and seed.
+    running: BTreeMap<(usize, u64), ProgressBar>,
+    /// Warnings that were shown: thirty trials say the same thing thirty times.
+    warned: BTreeSet<String>,
+    finished: usize,
+    cached: usize,
+}
+
+impl<'a> SweepProgress<'a> {
+    pub fn new(printer: &'a Printer) -> SweepProgress<'a> {
+        SweepProgress { printer, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, trials: usize, seeds: usize) {
+        let each = if seeds == 1 { String::new() } else { format!(" for {seeds} seeds each") };
+        self.printer.detail(&format!("up to {trials} trials{each}"));
+        if self.printer.is_live() {
+            let bar = self.printer.bars().add(ProgressBar::new((trials * seeds) as u64));
+            bar.set_style(style("{wide_bar} {pos}/{len} trainings  {msg}  {elapsed} eta {eta}"));
+            bar.enable_steady_tick(Duration::from_millis(500));
+            self.state().overall = Some(bar);
+        }
+    }
+
+    fn trial(&self, event: &Event<'_>) {
+        let Event::TrialFinished { trial, values, epochs, figure, error, cached, seconds, best } = *event
+        else {
+            return;
+        };
+        let mut state = self.state();
+        state.finished += 1;
+        state.cached += usize::from(cached);
+        let best_text =
+            best.map(|(trial, value)| format!("best {value:.4} (trial {trial})")).unwrap_or_default();
+        if let Some(bar) = &state.overall {
+            bar.set_message(best_text.clone());
+        }
+        drop(state);
+        // Where all is there, a line each would be a flood.
+        if cached && !self.printer.is_verbose() {
+            return;
+        }
+        let after = epochs.map(|epochs| format!(" after {epochs} epochs")).unwrap_or_default();
+        let values = if values.is_empty() { String::new() } else { format!(" ({values})") };
+        let outcome = match (error, figure) {
+            (Some(error), _) => format!("failed: {error}"),
+            (None, Some(figure)) => format!("{figure:.4}{after}"),
+            (None, None) => "done".to_owned(),
+        };
+        let best_text = if best_text.is_empty() { best_text } else { format!("; {best_text}") };
+        self.printer
+            .status(&format!("trial {trial}{values}: {outcome} in {}{best_text}", clock::duration(seconds)));
+    }
+}
+
+impl Observer for SweepProgress<'_> {
+    fn event(&self, event: &Event<'_>) {
+        match *event {
+            Event::SweepStarted { trials, seeds, .. } => self.start(trials, seeds),
+            Event::CellStarted { trial, seed, .. } if self.printer.is_live() => {
+                let bar = self.printer.bars().add(ProgressBar::new_spinner());
+                bar.set_style(style("{spinner} {prefix}  {msg}"));
+                bar.set_prefix(format!("trial {trial}, seed {seed}"));
+                self.state().running.insert((trial, seed), bar);
+            }
+            Event::CellFinished { trial, seed } => {
+                let mut state = self.state();
+                if let Some(bar) = state.running.remove(&(trial, seed)) {
+                    bar.finish_and_clear();
+                }
+                if let Some(bar) = &state.overall {
+                    bar.inc(1);
+                }
+            }
+            Event::TrialFinished { .. } => self.trial(event),
+            Event::Warning { task, line } => {
+                if self.state().warned.insert(line.to_owned()) {
+                    self.printer.warning(&format!("{task}: {line}"));
+                }
+            }
+            Event::StageFinished { task, seconds, .. } => {
+                self.printer.detail(&format!("{task}: done in {}", clock::duration(seconds)));
+            }
+            Event::Note { task, line } => self.printer.detail(&format!("{task}: {line}")),
+            Event::RunFinished { .. } => {
+                let mut state = self.state();
+                if let Some(bar) = state.overall.take() {
+                    bar.finish_and_clear();
+                }
+                if state.cached > 0 {
+                    self.printer
+                        .status(&format!("{} of {} trials were cached", state.cached, state.finished));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn progress(&self, task: &str, progress: &Progress<'_>) {
+        let state = self.state();
+        let bar = state
+            .running
+            .iter()
+            .find(|((trial, seed), _)| task.strip_prefix(&format!("trial {trial}, seed {seed}: ")).is_some());
+        if let Some((_, bar)) = bar {
+            let stage = task.rsplit(": ").next().unwrap_or(task);
+            let amount = match progress.total {
+                Some(total) => format!("{}/{total}", progress.done),
+                None => progress.done.to_string(),
+            };
+            bar.set_message(format!(
+                "{stage}: {} {amount} {}  {}",
+                progress.activity, progress.unit, progress.detail
+            ));
+            bar.tick();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,327 @@
+//! One cell of a sweep: a trial for one seed, as far as its training should go.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fs_err as fs;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::common::Common;
+use super::labels::Labelled;
+use super::trial::{Body, Trial};
+use crate::base::clock;
+use crate::base::digest::Digest;
+use crate::base::files::write_atomic;
+use crate::base::report::Silent;
+use crate::engine::Device;
+use crate::runner::error::RunError;
+use crate::runner::interrupt::Interrupt;
+use crate::runner::job::{Job, jobs};
+use crate::runner::lock::KeyLock;
+use crate::runner::observer::Observer;
+use crate::runner::outputs;
+use crate::runner::provenance::StageRecord;
+use crate::runner::scheduler::{Outcome, Scheduler};
+use crate::runner::tasks::Tasks;
+use crate::search::Request;
+use crate::search::config::Metric;
+use crate::stages::evaluate::Summary;
+use crate::stages::{Kind, StageConfig, StageId, figure};
+use crate::table::ResultRow;
+use crate::table::tag::Tag;
+
+/// A trial for one seed, as far as its training should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub request: Request,
+    pub seed: u64,
+}
+
+/// How a cell ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Done(Box<Finished>),
+    /// Someone else computes it, or the same under another name.
+    Elsewhere,
+    Interrupted,
+}
+
+/// What a cell gave.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    pub rows: Vec<ResultRow>,
+    /// What the search goes by.
+    pub figure: Option<f64>,
+    pub records: Vec<StageRecord>,
+    /// Whether nothing had to be computed.
+    pub cached: bool,
+    pub error: Option<String>,
+    /// Where unfinished state was left for a longer training.
+    pub work_keys: Vec<Digest>,
+}
+
+/// A failure, kept so that another process that works on the same sweep does not fail once more.
+#[derive(Debug, Serialize, Deserialize)]
+struct Failure {
+    time: String,
+    error: String,
+}
+
+/// Runs cells.
+pub(super) struct Runner<'a> {
+    pub common: &'a Common<'a>,
+    pub run: &'a str,
+    pub interrupt: &'a Interrupt,
+    pub observer: &'a dyn Observer,
+    /// A failure from before is no reason not to try again.
+    pub started: Timestamp,
+}
+
+impl Runner<'_> {
+    /// Runs a cell, or takes what is there of it.
+    pub fn run(&self, trial: &Trial, cell: Cell, device: Device) -> Ended {
+        let body = match &trial.body {
+            Ok(body) => body,
+            Err(reason) => return self.failed(Finished::default(), reason.clone()),
+        };
+        match self.attempt(trial, body, cell, device) {
+            Ok(ended) => ended,
+            Err(error) => self.failed(Finished::default(), chain(&error)),
+        }
+    }
+
+    fn attempt(&self, trial: &Trial, body: &Body, cell: Cell, device: Device) -> Result<Ended, RunError> {
+        let metric = self.common.metric().map(|(metric, _)| metric);
+        let plan = body.plan(metric, cell.request.epochs);
+        let jobs = jobs(&plan)?;
+        let tasks = self.common.tasks(&jobs, &[cell.seed], Some(&Silent))?;
+        let cache = &self.common.ground.cache;
+        // Nothing upstream is needed of what was evaluated: models may be gone from the cache.
+        let missing: Vec<usize> = (0..jobs.len())
+            .filter(|&job| is_target(&jobs[job], metric))
+            .filter(|&job| {
+                tasks.index(job, cell.seed).is_none_or(|task| cache.entry(&tasks.all[task].key).is_none())
+            })
+            .collect();
+        if missing.is_empty() {
+            return Ok(Ended::Done(Box::new(self.gather(trial, body, cell, &jobs, &tasks, &[], metric))));
+        }
+        let claim = self.claim(&jobs, &tasks, cell.seed, metric);
+        let Some(_held) = KeyLock::try_acquire(&self.lock(&claim))? else { return Ok(Ended::Elsewhere) };
+        if let Some(error) = self.recent_failure(&claim) {
+            let finished = self.gather(trial, body, cell, &jobs, &tasks, &[], metric);
+            return Ok(self.failed(finished, error));
+        }
+        let labelled =
+            Labelled { observer: self.observer, cell: format!("trial {}, seed {}", trial.number, cell.seed) };
+        let wanted: Vec<&str> = missing.iter().map(|&job| jobs[job].id.as_str()).collect();
+        let needed = plan.for_stages(|step| wanted.contains(&step.id.0.as_str()));
+        let (needed_jobs, needed_tasks) = match needed.steps.len() == plan.steps.len() {
+            true => (None, None),
+            false => {
+                let needed_jobs = crate::runner::job::jobs(&needed)?;
+                let needed_tasks = self.common.tasks(&needed_jobs, &[cell.seed], Some(&Silent))?;
+                (Some(needed_jobs), Some(needed_tasks))
+            }
+        };
+        let (run_jobs, run_tasks) =
+            (needed_jobs.as_deref().unwrap_or(&jobs), needed_tasks.as_ref().unwrap_or(&tasks));
+        self.common.ground.check_runtime(run_jobs)?;
+        let scheduler = Scheduler {
+            jobs: run_jobs,
+            tasks: run_tasks,
+            cache,
+            folder: &self.common.pipeline.folder,
+            pipeline: &self.common.ground.file,
+            device,
+            threads: self.common.settings.threads,
+            workers: 1,
+            keep_going: true,
+            force: false,
+            interrupt: self.interrupt,
+            observer: &labelled,
+        };
+        let outcomes = scheduler.run(&|_| ());
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Interrupted)) || self.interrupt.is_asked()
+        {
+            return Ok(Ended::Interrupted);
+        }
+        let failure = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Failed(failure) => Some(chain(failure)),
+            _ => None,
+        });
+        let computed: Vec<(Digest, f64)> = outcomes
+            .iter()
+            .zip(&run_tasks.all)
+            .filter_map(|(outcome, task)| match outcome {
+                Outcome::Computed { seconds } => Some((task.key, *seconds)),
+                _ => None,
+            })
+            .collect();
+        let finished = self.gather(trial, body, cell, &jobs, &tasks, &computed, metric);
+        match failure {
+            Some(error) => {
+                let record = Failure { time: clock::text(clock::now_utc()), error: error.clone() };
+                write_atomic(
+                    &self.failure(&claim),
+                    &serde_json::to_vec(&record).map_err(std::io::Error::from)?,
+                )?;
+                Ok(self.failed(finished, error))
+            }
+            None => Ok(Ended::Done(Box::new(finished))),
+        }
+    }
+
+    /// Ends a cell with an error.
+    fn failed(&self, finished: Finished, error: String) -> Ended {
+        Ended::Done(Box::new(Finished { error: Some(error), figure: None, ..finished }))
+    }
+
+    /// Reads what is there of a cell.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the parts of one cell, in hand at one place only"
+    )]
+    fn gather(
+        &self,
+        trial: &Trial,
+        body: &Body,
+        cell: Cell,
+        jobs: &[Job<'_>],
+        tasks: &Tasks,
+        computed: &[(Digest, f64)],
+        metric: Option<&Metric>,
+    ) -> Finished {
+        let cache = &self.common.ground.cache;
+        let mut finished = Finished { cached: computed.is_empty(), ..Finished::default() };
+        let number = Some(trial.number as u64);
+        for (index, job) in jobs.iter().enumerate() {
+            let Some(task) = tasks.index(index, cell.seed).map(|task| &tasks.all[task]) else { continue };
+            let seconds = computed.iter().find(|(key, _)| *key == task.key).map(|(_, seconds)| *seconds);
+            if job.stage.pauses().is_some() {
+                finished.work_keys.push(task.work_key);
+            }
+            let is_score = job.output == Kind::Scores;
+            let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
+            // What lies upstream is looked for only where it was just computed: it may be gone, and need not be there.
+            let entry = if is_score || named.is_some() { cache.entry(&task.key) } else { None };
+            let is_there = entry.is_some() || seconds.is_some();
+            finished.records.push(StageRecord {
+                stage: job.id.clone(),
+                trial: number,
+                seed: cell.seed,
+                key: task.key,
+                outcome: match (seconds, is_there || !is_score) {
+                    (Some(_), _) => "computed",
+                    (None, true) => "cached",
+                    (None, false) => "not run",
+                }
+                .to_owned(),
+                seconds,
+            });
+            let Some(entry) = entry else { continue };
+            if let Some((stage, name)) = named {
+                let config = config_of(body, stage);
+                let read =
+                    config.and_then(|config| figure::read(config, &entry.artifact(), name).ok().flatten());
+                finished.figure = read.filter(|value| value.is_finite());
+            }
+            if is_score && let Ok(summary) = Summary::read(&entry.artifact()) {
+                let tag = Tag { stage: job.id.clone(), trial: number, seed: cell.seed };
+                let row = outputs::row(self.run, &self.common.pipeline, &tag, &summary);
+                let stopped_epoch = cell.request.epochs.map(u64::from);
+                finished.rows.push(ResultRow { params: body.params.clone(), stopped_epoch, ..row });
+            }
+        }
+        if let Some(metric) = metric.filter(|_| finished.figure.is_none()) {
+            finished.error = Some(format!("`{}` is undefined for this trial", metric.name));
+        }
+        finished
+    }
+
+    /// Identifies a cell by the keys of what it is to give, whatever the trial's number.
+    fn claim(&self, jobs: &[Job<'_>], tasks: &Tasks, seed: u64, metric: Option<&Metric>) -> Digest {
+        let keys: Vec<String> = (0..jobs.len())
+            .filter(|&job| is_target(&jobs[job], metric))
+            .filter_map(|job| Some(tasks.all[tasks.index(job, seed)?].key.to_string()))
+            .collect();
+        Digest::of(keys.join(" ").as_bytes())
+    }
+
+    fn lock(&self, claim: &Digest) -> PathBuf {
+        self.common.ground.project.state().join("locks").join(format!("cell-{claim}"))
+    }
+
+    fn failure(&self, claim: &Digest) -> PathBuf {
+        self.common.ground.project.state().join("failed").join(format!("{claim}.json"))
+    }
+
+    /// Returns the error of a cell that failed since this sweep began.
+    fn recent_failure(&self, claim: &Digest) -> Option<String> {
+        let failure: Failure = serde_json::from_slice(&fs::read(self.failure(claim)).ok()?).ok()?;
+        let time: Timestamp = failure.time.parse().ok()?;
+        (time >= self.started).then_some(failure.error)
+    }
+}
+
+/// How long a cell that is computed elsewhere is left alone before it is looked at again.
+pub(super) const ELSEWHERE: Duration = Duration::from_millis(200);
+
+/// Says whether a cell is there when this stage's output is.
+fn is_target(job: &Job<'_>, metric: Option<&Metric>) -> bool {
+    let named = metric.and_then(Metric::parts).is_some_and(|(stage, _)| stage == job.id);
+    job.output == Kind::Scores || named
+}
+
+fn config_of<'a>(body: &'a Body, stage: &str) -> Option<&'a StageConfig> {
+    body.plan.steps.iter().find(|step| step.id == StageId(stage.to_owned())).map(|step| &step.config)
+}
+
+/// Puts an error and its causes into one line; a lack of memory is called that.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    let line = line.replace(['\n', '\r'], " ");
+    match is_out_of_memory(&line) {
+        true => format!("out of memory (a smaller `batch_size` or `max_length` needs less): {line}"),
+        false => line,
+    }
+}
+
+/// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is no memory left.
+fn is_out_of_memory(line: &str) -> bool {
+    let line = line.to_lowercase();
+    [
+        "out of memory",
+        "bad_alloc",
+        "failed to allocate memory",
+        "cannot allocate memory",
+        "bfcarena",
+        "bfc_arena",
+    ]
+    .iter()
+    .any(|words| line.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_memory_is_called_that() {
+        let told = |text: &str| chain(&std::io::Error::other(text.to_owned()));
+        for text in
+            ["std::bad_alloc", "CUDA failure 2: out of memory", "BFCArena::AllocateRawInternal Failed"]
+        {
+            assert!(told(text).starts_with("out of memory"), "{text}");
+        }
+        assert_eq!(told("the loss is\nNaN"), "the loss is NaN");
+    }
+}

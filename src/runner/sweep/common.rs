@@ -1,0 +1,136 @@
+//! What all trials of a sweep share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::settings::SweepSettings;
+use super::trial::{self, Body, Trial};
+use crate::base::report::Report;
+use crate::dag::{Plan, trials};
+use crate::runner::error::RunError;
+use crate::runner::ground::{self, Ground};
+use crate::runner::job::{Job, jobs};
+use crate::runner::pipeline_run::Pipeline;
+use crate::runner::tasks::Tasks;
+use crate::search::config::check::Parameters;
+use crate::search::config::{Goal, Metric, Sweep};
+use crate::search::{Point, Search};
+use crate::spec::Spec;
+use crate::stages::External;
+
+/// What all trials of a sweep share.
+pub(super) struct Common<'a> {
+    pub spec: &'a Spec,
+    pub sweep: &'a Sweep,
+    pub parameters: Parameters,
+    pub ground: Ground,
+    pub settings: SweepSettings,
+    /// The pipeline without a trial's values.
+    pub pipeline: Pipeline,
+    /// The whole training, in epochs, for methods that end some early.
+    max_epochs: u32,
+    /// Files and models behind configurations, by kind and configuration: most trials read the same ones.
+    externals: Mutex<BTreeMap<String, Arc<Vec<External>>>>,
+}
+
+impl<'a> Common<'a> {
+    /// Finds everything that the trials share. With `install`, what is missing on this machine is fetched.
+    pub fn new(
+        spec: &'a Spec,
+        sweep: &'a Sweep,
+        plan: &Plan,
+        settings: SweepSettings,
+        install: bool,
+        report: &dyn Report,
+    ) -> Result<Common<'a>, RunError> {
+        // The file was checked with all its problems at once.
+        let parameters = sweep.check().map_err(|faults| RunError::Config {
+            stage: "sweep".to_owned(),
+            reason: faults.first().map(|fault| fault.message.clone()).unwrap_or_default(),
+        })?;
+        let plain = jobs(plan)?;
+        let uses_runtime = plain.iter().any(|job| job.stage.uses_runtime());
+        let (device, threads) = (settings.device(), settings.threads);
+        let ground = Ground::new(&spec.path, uses_runtime, device, threads, install, report)?;
+        ground.check_runtime(&plain)?;
+        let max_epochs =
+            sweep.metric.as_ref().and_then(|metric| trials::max_epochs(plan, metric)).unwrap_or(1);
+        let pipeline = Pipeline {
+            path: spec.path.clone(),
+            folder: spec.folder.clone(),
+            name: spec.name.clone(),
+            params: spec.params.clone(),
+            source: spec.source.clone(),
+            resolved: spec.resolved(),
+        };
+        let externals = Mutex::default();
+        let common = Common { spec, sweep, parameters, ground, settings, pipeline, max_epochs, externals };
+        plain.iter().try_for_each(|job| common.externals(job, install.then_some(report)).map(|_| ()))?;
+        Ok(common)
+    }
+
+    /// Returns the search at its beginning.
+    pub fn search(&self) -> Search {
+        Search::new(self.sweep, self.parameters.space.clone(), self.spec.seed, self.max_epochs)
+    }
+
+    /// Returns the figure that the search goes by, and its goal.
+    pub fn metric(&self) -> Option<(&'a Metric, Goal)> {
+        self.sweep.metric.as_ref().map(|metric| (metric, metric.goal()))
+    }
+
+    /// Returns the trial at a point.
+    pub fn trial(&self, number: usize, point: &Point) -> Trial {
+        let values = trials::values(&self.parameters, point);
+        let body = match trials::open(self.spec, &values) {
+            Ok((spec, plan)) => Ok(Body { params: trial::with_values(spec.params, &values), plan }),
+            Err(error) => {
+                let problem = error.problems().first().map(|problem| problem.message.clone());
+                Err(problem.unwrap_or_else(|| error.to_string()))
+            }
+        };
+        Trial { number, values, body }
+    }
+
+    /// Returns the tasks of a plan for some seeds.
+    pub fn tasks(
+        &self,
+        jobs: &[Job<'_>],
+        seeds: &[u64],
+        fetch: Option<&dyn Report>,
+    ) -> Result<Tasks, RunError> {
+        let externals = jobs
+            .iter()
+            .map(|job| self.externals(job, fetch).map(|found| found.as_ref().clone()))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Tasks::new(jobs, seeds, self.ground.material.as_ref(), &externals))
+    }
+
+    /// Returns the name of the method in a pipeline file.
+    pub fn method_name(&self) -> String {
+        match serde_json::to_value(&self.sweep.method) {
+            Ok(serde_json::Value::String(name)) => name,
+            Ok(serde_json::Value::Object(map)) => map.keys().next().cloned().unwrap_or_default(),
+            _ => String::new(),
+        }
+    }
+
+    /// Returns the files and models behind all trials so far, by name.
+    pub fn all_externals(&self) -> Vec<External> {
+        let known = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_name: BTreeMap<&str, &External> =
+            known.values().flat_map(|found| found.iter()).map(|found| (found.name.as_str(), found)).collect();
+        by_name.into_values().cloned().collect()
+    }
+
+    fn externals(&self, job: &Job<'_>, fetch: Option<&dyn Report>) -> Result<Arc<Vec<External>>, RunError> {
+        let name = format!("{} {}", job.kind_name, job.config);
+        let known = self.externals.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some(found) = known {
+            return Ok(found);
+        }
+        let found = Arc::new(ground::externals(job, &self.spec.folder, fetch)?);
+        self.externals.lock().unwrap_or_else(PoisonError::into_inner).insert(name, found.clone());
+        Ok(found)
+    }
+}

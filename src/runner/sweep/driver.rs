@@ -1,0 +1,266 @@
+//! Runs a sweep: asks the search for work, gives it to workers, and tells what came out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::cell::{Cell, ELSEWHERE, Ended, Finished, Runner};
+use super::common::Common;
+use super::folder::TrialFolder;
+use super::trial::Trial;
+use crate::base::clock::Stopwatch;
+use crate::base::digest::Digest;
+use crate::engine::Device;
+use crate::runner::error::RunError;
+use crate::runner::observer::{Event, Observer};
+use crate::runner::provenance::StageRecord;
+use crate::search::{Next, Outcome, Request, Search};
+use crate::table::ResultRow;
+
+/// Runs a sweep.
+pub(super) struct Driver<'a> {
+    pub common: &'a Common<'a>,
+    pub runner: &'a Runner<'a>,
+    pub folder: &'a TrialFolder<'a>,
+    pub observer: &'a dyn Observer,
+}
+
+/// What is known of a trial: as far as it came.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub trial: Arc<Trial>,
+    /// How far it was trained; `None` for to the end.
+    pub epochs: Option<u32>,
+    pub rows: Vec<ResultRow>,
+    pub records: Vec<StageRecord>,
+    /// The mean over the seeds.
+    pub figure: Option<f64>,
+    pub error: Option<String>,
+    pub cached: bool,
+}
+
+/// What came out of a sweep.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    /// By trial.
+    pub trials: BTreeMap<usize, Told>,
+    pub computed: usize,
+    pub cached: usize,
+    /// Whether the search came to its end.
+    pub is_complete: bool,
+    /// Unfinished state that nothing will go on from.
+    pub work_keys: Vec<Digest>,
+    /// What went wrong with the sweep itself.
+    pub error: Option<RunError>,
+}
+
+struct State {
+    search: Search,
+    trials: Vec<Arc<Trial>>,
+    queue: VecDeque<Cell>,
+    /// Cells that someone else computes.
+    elsewhere: VecDeque<Cell>,
+    running: usize,
+    /// What has come in of each request, by seed.
+    parts: BTreeMap<(usize, Option<u32>), Part>,
+    outcomes: Outcomes,
+    best: Option<(usize, f64)>,
+    stopped: bool,
+}
+
+/// The cells of a request.
+struct Part {
+    stopwatch: Stopwatch,
+    cells: BTreeMap<usize, Finished>,
+}
+
+/// How often workers look whether the user wants to stop.
+const WATCH: Duration = Duration::from_millis(100);
+
+impl Driver<'_> {
+    /// Runs the sweep to its end, or to the interruption.
+    pub fn run(&self) -> Outcomes {
+        let state = Mutex::new(State {
+            search: self.common.search(),
+            trials: Vec::new(),
+            queue: VecDeque::new(),
+            elsewhere: VecDeque::new(),
+            running: 0,
+            parts: BTreeMap::new(),
+            outcomes: Outcomes::default(),
+            best: None,
+            stopped: false,
+        });
+        let changed = Condvar::new();
+        std::thread::scope(|scope| {
+            for worker in 0..self.common.settings.workers.max(1) {
+                let devices = &self.common.settings.devices;
+                let device = devices.get(worker % devices.len().max(1)).copied().unwrap_or_default();
+                let (state, changed) = (&state, &changed);
+                scope.spawn(move || self.work(state, changed, device));
+            }
+        });
+        state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes
+    }
+
+    fn work(&self, state: &Mutex<State>, changed: &Condvar, device: Device) {
+        while let Some((trial, cell)) = self.take(state, changed) {
+            self.observer.event(&Event::CellStarted {
+                trial: trial.number,
+                seed: cell.seed,
+                epochs: cell.request.epochs,
+            });
+            let ended = self.runner.run(&trial, cell, device);
+            self.observer.event(&Event::CellFinished { trial: trial.number, seed: cell.seed });
+            let mut state = lock(state);
+            state.running -= 1;
+            match ended {
+                Ended::Done(finished) => self.enter(&mut state, &trial, cell, *finished),
+                Ended::Elsewhere => state.elsewhere.push_back(cell),
+                Ended::Interrupted => state.stopped = true,
+            }
+            drop(state);
+            changed.notify_all();
+        }
+        changed.notify_all();
+    }
+
+    /// Waits for a cell to run; `None` where no more will come.
+    fn take(&self, state: &Mutex<State>, changed: &Condvar) -> Option<(Arc<Trial>, Cell)> {
+        let mut state = lock(state);
+        loop {
+            if state.stopped || self.runner.interrupt.is_asked() {
+                return None;
+            }
+            if let Some(cell) = state.queue.pop_front() {
+                state.running += 1;
+                return Some((state.trials[cell.request.trial].clone(), cell));
+            }
+            let next = state.search.next();
+            if let Next::Run(request) = next {
+                self.begin(&mut state, request);
+                continue;
+            }
+            let mut patience = WATCH;
+            if state.elsewhere.is_empty() && state.running == 0 {
+                state.outcomes.is_complete = next == Next::Done;
+                return None;
+            }
+            if !state.elsewhere.is_empty() {
+                // Each is looked at in turn: it may be there by now, or its owner may be gone.
+                patience = ELSEWHERE;
+            }
+            let waited = changed.wait_timeout(state, patience);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if let Some(cell) = state.elsewhere.pop_front() {
+                state.queue.push_back(cell);
+            }
+        }
+    }
+
+    fn begin(&self, state: &mut State, request: Request) {
+        if request.trial == state.trials.len() {
+            let point = state.search.point(request.trial).clone();
+            state.trials.push(Arc::new(self.common.trial(request.trial, &point)));
+        }
+        let part = Part { stopwatch: Stopwatch::start(), cells: BTreeMap::new() };
+        state.parts.insert((request.trial, request.epochs), part);
+        let seeds = self.common.settings.seeds.iter();
+        state.queue.extend(seeds.map(|&seed| Cell { request, seed }));
+    }
+
+    /// Takes what a cell gave; with the last seed's, the trial's figure is known.
+    fn enter(&self, state: &mut State, trial: &Arc<Trial>, cell: Cell, finished: Finished) {
+        match finished.cached && finished.error.is_none() {
+            true => state.outcomes.cached += 1,
+            false => state.outcomes.computed += 1,
+        }
+        state.outcomes.work_keys.extend(&finished.work_keys);
+        let seeds = &self.common.settings.seeds;
+        let key = (cell.request.trial, cell.request.epochs);
+        let Some(part) = state.parts.get_mut(&key) else { return };
+        let place = seeds.iter().position(|&seed| seed == cell.seed).unwrap_or(0);
+        part.cells.insert(place, finished);
+        if part.cells.len() < seeds.len() {
+            return;
+        }
+        let Some(part) = state.parts.remove(&key) else { return };
+        let seconds = part.stopwatch.seconds();
+        let told = self.told(trial, cell.request, part);
+        let goal = self.common.metric().map(|(_, goal)| goal);
+        let outcome = match (told.figure, goal, &told.error) {
+            (Some(figure), Some(goal), _) => Outcome::Value(goal.minimised(figure)),
+            // Without a metric nothing is compared.
+            (None, None, None) => Outcome::Value(0.0),
+            _ => Outcome::Failed,
+        };
+        state.search.tell(cell.request, outcome);
+        if let (Some(figure), Some(goal), None) = (told.figure, goal, told.epochs) {
+            let is_better = |best: f64| goal.minimised(figure) < goal.minimised(best);
+            // Of equals the first in order, whichever came in first.
+            let replaces = state
+                .best
+                .is_none_or(|(number, best)| is_better(best) || (figure == best && trial.number < number));
+            if replaces {
+                state.best = Some((trial.number, figure));
+            }
+        }
+        if told.error.is_some() && self.common.settings.fail_fast {
+            state.stopped = true;
+        }
+        if let Err(error) = self.folder.write(&told) {
+            // A disk that is full stays full.
+            state.stopped = true;
+            state.outcomes.error.get_or_insert(error);
+        }
+        self.observer.event(&Event::TrialFinished {
+            trial: trial.number,
+            values: &trial.label(),
+            epochs: told.epochs,
+            figure: told.figure,
+            error: told.error.as_deref(),
+            cached: told.cached,
+            seconds,
+            best: state.best,
+        });
+        state.outcomes.trials.insert(trial.number, told);
+        if let Err(error) = self.folder.refresh(&state.outcomes) {
+            state.stopped = true;
+            state.outcomes.error.get_or_insert(error);
+        }
+    }
+
+    /// Puts the cells of a request together.
+    fn told(&self, trial: &Arc<Trial>, request: Request, part: Part) -> Told {
+        let mut told = Told {
+            trial: trial.clone(),
+            epochs: request.epochs,
+            rows: Vec::new(),
+            records: Vec::new(),
+            figure: None,
+            error: None,
+            cached: true,
+        };
+        let mut figures = Vec::new();
+        for (place, finished) in part.cells {
+            let seed = self.common.settings.seeds.get(place).copied().unwrap_or_default();
+            told.cached &= finished.cached && finished.error.is_none();
+            figures.extend(finished.figure);
+            let rows = self.folder.rows(trial, seed, &finished);
+            told.rows.extend(rows);
+            told.records.extend(finished.records);
+            if let (None, Some(error)) = (&told.error, finished.error) {
+                told.error = Some(error);
+            }
+        }
+        let seeds = self.common.settings.seeds.len();
+        if told.error.is_none() && figures.len() == seeds && seeds > 0 {
+            told.figure = Some(figures.iter().sum::<f64>() / seeds as f64);
+        }
+        told
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,168 @@
+//! The folder of a sweep: its tables, and a folder for each trial.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use fs_err as fs;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::cell::Finished;
+use super::common::Common;
+use super::driver::{Outcomes, Told};
+use super::trial::{self, Trial};
+use crate::base::clock::Stopwatch;
+use crate::base::digest::Digest;
+use crate::base::files::write_atomic;
+use crate::runner::error::RunError;
+use crate::runner::job::jobs;
+use crate::runner::outputs::{self, Outputs};
+use crate::runner::scheduler::Outcome;
+use crate::stages::{Kind, StageConfig};
+use crate::table::{ResultRow, ResultTable};
+
+/// Writes the folders of trials below a sweep's own: `trials/<n>/` with the tables of a run, and `trial.json`.
+pub(super) struct TrialFolder<'a> {
+    common: &'a Common<'a>,
+    run: &'a str,
+    path: PathBuf,
+    refreshed: Mutex<Refreshed>,
+}
+
+struct Refreshed {
+    since: Stopwatch,
+    /// How long the last writing took.
+    took: f64,
+}
+
+/// What `trial.json` says; it is written last.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct TrialRecord {
+    trial: usize,
+    values: IndexMap<String, Value>,
+    /// How far it was trained; absent for to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epochs: Option<u32>,
+    /// The mean over the seeds.
+    figure: Option<f64>,
+    error: Option<String>,
+    /// The keys of everything behind the tables.
+    keys: Vec<Digest>,
+}
+
+const FILE: &str = "trial.json";
+/// The table of a sweep that goes on is written again after so many seconds, but not before fifty times as long has passed as that takes.
+const REFRESH_SECONDS: f64 = 5.0;
+const REFRESH_SHARE: f64 = 50.0;
+
+impl<'a> TrialFolder<'a> {
+    pub fn new(common: &'a Common<'a>, run: &'a str, path: &Path) -> TrialFolder<'a> {
+        let refreshed = Mutex::new(Refreshed { since: Stopwatch::start(), took: 0.0 });
+        TrialFolder { common, run, path: path.to_owned(), refreshed }
+    }
+
+    /// Returns the rows of a cell: what was evaluated, and for what was not, why.
+    pub fn rows(&self, trial: &Trial, seed: u64, finished: &Finished) -> Vec<ResultRow> {
+        let mut rows = finished.rows.clone();
+        let Some(error) = &finished.error else { return rows };
+        let (stages, params) = match &trial.body {
+            Ok(body) => {
+                (body.plan.steps.iter().map(|step| (&step.id, &step.config)).collect(), body.params.clone())
+            }
+            Err(_) => {
+                let params = trial::with_values(self.common.pipeline.params.clone(), &trial.values);
+                (self.common.spec.stages.iter().collect::<Vec<_>>(), params)
+            }
+        };
+        for (id, config) in stages {
+            let StageConfig::Evaluate(evaluate) = config else { continue };
+            if rows.iter().any(|row| row.stage == id.0) {
+                continue;
+            }
+            rows.push(ResultRow {
+                run: self.run.to_owned(),
+                pipeline: self.common.pipeline.name.clone(),
+                stage: id.0.clone(),
+                trial: Some(trial.number as u64),
+                seed,
+                split: evaluate.split.to_string(),
+                params: params.clone(),
+                error: Some(error.clone()),
+                ..ResultRow::default()
+            });
+        }
+        rows
+    }
+
+    /// Writes the folder of a trial, unless it is there.
+    pub fn write(&self, told: &Told) -> Result<(), RunError> {
+        let folder = self.path.join("trials").join(told.trial.number.to_string());
+        let record = TrialRecord {
+            trial: told.trial.number,
+            values: told.trial.values.iter().cloned().collect(),
+            epochs: told.epochs,
+            figure: told.figure,
+            error: told.error.clone(),
+            keys: told.records.iter().map(|record| record.key).collect(),
+        };
+        let known = fs::read(folder.join(FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if known.as_ref() == Some(&record) {
+            return Ok(());
+        }
+        fs::create_dir_all(&folder)?;
+        if let Ok(body) = &told.trial.body {
+            let plan = body.plan(self.common.metric().map(|(metric, _)| metric), told.epochs);
+            let jobs = jobs(&plan)?;
+            let tasks = self.common.tasks(&jobs, &self.common.settings.seeds, None)?;
+            let cache = &self.common.ground.cache;
+            let outcomes: Vec<Outcome> = tasks
+                .all
+                .iter()
+                .map(|task| {
+                    // Texts that were made are the same for most trials, and lie in the cache.
+                    let is_shown = jobs[task.job].output != Kind::Data;
+                    match is_shown && cache.entry(&task.key).is_some() {
+                        true => Outcome::Cached,
+                        false => Outcome::NotRun,
+                    }
+                })
+                .collect();
+            let mut pipeline = self.common.pipeline.clone();
+            pipeline.params.clone_from(&body.params);
+            let from = Outputs {
+                run: self.run,
+                pipeline: &pipeline,
+                jobs: &jobs,
+                tasks: &tasks,
+                outcomes: &outcomes,
+                cache,
+                trial: Some(told.trial.number as u64),
+            };
+            outputs::write(&folder, &from)?;
+        }
+        // Its rows say more than what was evaluated: what failed, and what was stopped.
+        ResultTable { rows: told.rows.clone() }.write(&folder)?;
+        Ok(write_atomic(
+            &folder.join(FILE),
+            &serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?,
+        )?)
+    }
+
+    /// Writes the sweep's own table while it goes on, now and then.
+    pub fn refresh(&self, outcomes: &Outcomes) -> Result<(), RunError> {
+        let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
+        if refreshed.since.seconds() < REFRESH_SECONDS.max(refreshed.took * REFRESH_SHARE) {
+            return Ok(());
+        }
+        let stopwatch = Stopwatch::start();
+        self.table(outcomes).write(&self.path)?;
+        *refreshed = Refreshed { since: Stopwatch::start(), took: stopwatch.seconds() };
+        Ok(())
+    }
+
+    /// Returns the table of all trials.
+    pub fn table(&self, outcomes: &Outcomes) -> ResultTable {
+        ResultTable { rows: outcomes.trials.values().flat_map(|told| told.rows.iter().cloned()).collect() }
+    }
+}

@@ -1,0 +1,17 @@
+//! Sweeps: trials of one pipeline, chosen by a search, each for several seeds, through one cache.
+
+pub mod settings;
+mod common;
+mod trial;
+mod cell;
+mod driver;
+mod folder;
+mod labels;
+pub mod overview;
+pub mod sweep_run;
+#[cfg(test)]
+mod tests;
+
+pub use overview::Overview;
+pub use settings::SweepSettings;
+pub use sweep_run::{SweepFinished, SweepRun};

@@ -1,0 +1,130 @@
+//! What a sweep would run, and what that may cost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::common::Common;
+use super::trial::Trial;
+use crate::base::digest::Digest;
+use crate::runner::cache::Lookup;
+use crate::runner::error::RunError;
+use crate::runner::job::jobs;
+use crate::search::{Next, Outcome};
+use crate::stages::Kind;
+
+/// What a sweep would run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overview {
+    /// The most trials there will be.
+    pub trials: usize,
+    /// The trials that can be told beforehand.
+    pub listed: Vec<ListedTrial>,
+    /// Stages that would run for the listed trials, and their expected seconds; `None` where a stage of the kind never ran here.
+    pub missing: usize,
+    pub seconds: Option<f64>,
+    /// Whether the listed trials are all.
+    pub is_whole: bool,
+}
+
+/// A trial that would run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedTrial {
+    pub number: usize,
+    /// The values for people.
+    pub values: String,
+    /// For how many of the seeds everything is there.
+    pub cached_seeds: usize,
+    /// For how many of them something would run.
+    pub missing_seeds: usize,
+    /// Why it cannot run.
+    pub error: Option<String>,
+}
+
+/// Lists the trials of a search that can be known before any has run, and what of them is missing.
+pub(super) fn overview(common: &Common<'_>) -> Result<Overview, RunError> {
+    let mut search = common.search();
+    let mut overview = Overview { trials: search.limit(), ..Overview::default() };
+    let history = history(common)?;
+    let mut known = BTreeSet::new();
+    let mut seconds = Some(0.0);
+    let is_listable = search.is_listable();
+    while let Next::Run(request) = search.next() {
+        if request.trial == overview.listed.len() {
+            let trial = common.trial(request.trial, search.point(request.trial));
+            let listed = list(common, &trial, &history, &mut known, &mut overview.missing, &mut seconds)?;
+            overview.listed.push(listed);
+        }
+        if is_listable {
+            search.tell(request, Outcome::Failed);
+        }
+    }
+    overview.is_whole = is_listable;
+    overview.seconds = seconds;
+    Ok(overview)
+}
+
+/// Looks one trial up. `known` are the keys that were counted, `missing` and `seconds` what is added to.
+fn list(
+    common: &Common<'_>,
+    trial: &Trial,
+    history: &BTreeMap<String, f64>,
+    known: &mut BTreeSet<Digest>,
+    missing: &mut usize,
+    seconds: &mut Option<f64>,
+) -> Result<ListedTrial, RunError> {
+    let mut listed = ListedTrial {
+        number: trial.number,
+        values: trial.label(),
+        cached_seeds: 0,
+        missing_seeds: 0,
+        error: None,
+    };
+    let body = match &trial.body {
+        Ok(body) => body,
+        Err(reason) => return Ok(ListedTrial { error: Some(reason.clone()), ..listed }),
+    };
+    let plan = body.plan(common.metric().map(|(metric, _)| metric), None);
+    let jobs = jobs(&plan)?;
+    let tasks = common.tasks(&jobs, &common.settings.seeds, None)?;
+    for &seed in &common.settings.seeds {
+        let there = |job: usize| {
+            let key = tasks.index(job, seed).map(|task| tasks.all[task].key);
+            key.is_some_and(|key| known.contains(&key) || common.ground.cache.entry(&key).is_some())
+        };
+        let targets = || (0..jobs.len()).filter(|&job| jobs[job].output == Kind::Scores);
+        if targets().all(there) {
+            listed.cached_seeds += 1;
+            continue;
+        }
+        listed.missing_seeds += 1;
+        for job in 0..jobs.len() {
+            let Some(task) = tasks.index(job, seed) else { continue };
+            let key = tasks.all[task].key;
+            if !known.insert(key) || matches!(common.ground.cache.find(&key), Lookup::Hit(_)) {
+                continue;
+            }
+            *missing += 1;
+            let expected = history.get(jobs[job].id.as_str());
+            *seconds = seconds.zip(expected).map(|(sum, more)| sum + more);
+        }
+    }
+    Ok(listed)
+}
+
+/// Returns the median seconds that each stage of this pipeline file took, in the outputs that the cache has.
+fn history(common: &Common<'_>) -> Result<BTreeMap<String, f64>, RunError> {
+    let cache = &common.ground.cache;
+    let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for key in cache.keys()? {
+        if let Some(entry) = cache.entry(&key).filter(|entry| entry.done.pipeline == common.ground.file) {
+            all.entry(entry.done.stage).or_default().push(entry.done.seconds);
+        }
+    }
+    Ok(all
+        .into_iter()
+        .map(|(stage, mut seconds)| {
+            seconds.sort_by(f64::total_cmp);
+            let median = seconds[seconds.len() / 2];
+            (stage, median)
+        })
+        .collect())
+}

@@ -1,0 +1,243 @@
+//! A sweep, from a checked file to a finished folder.
+
+use std::path::PathBuf;
+
+use super::cell::Runner;
+use super::common::Common;
+use super::driver::{Driver, Outcomes};
+use super::folder::TrialFolder;
+use super::overview::{self, Overview};
+use super::settings::SweepSettings;
+use crate::base::clock::{self, Stopwatch};
+use crate::base::digest::Digest;
+use crate::base::report::Report;
+use crate::dag::Plan;
+use crate::runner::error::RunError;
+use crate::runner::interrupt::Interrupt;
+use crate::runner::observer::{Both, Event, Observer};
+use crate::runner::provenance::{Best, BestTrial, FORMAT, Git, Machine, Provenance, Status, SweepRecord};
+use crate::runner::run_folder::{RunFolder, link_latest};
+use crate::runner::runs;
+use crate::search::Sweep;
+use crate::spec::Spec;
+use crate::table::ResultTable;
+
+/// A sweep whose trials can be run.
+pub struct SweepRun<'a> {
+    common: Common<'a>,
+}
+
+/// How a sweep ended.
+#[derive(Debug)]
+pub struct SweepFinished {
+    pub run: String,
+    pub folder: PathBuf,
+    pub status: Status,
+    pub table: ResultTable,
+    /// Trainings with their evaluation that were run, and that were there.
+    pub computed: usize,
+    pub cached: usize,
+    pub record: SweepRecord,
+    /// The error of each trial that failed, with its values.
+    pub failures: Vec<(usize, String, String)>,
+}
+
+impl<'a> SweepRun<'a> {
+    /// Finds everything that the trials share. With `install`, what is missing on this machine is fetched.
+    pub fn prepare(
+        spec: &'a Spec,
+        sweep: &'a Sweep,
+        plan: &Plan,
+        settings: SweepSettings,
+        install: bool,
+        report: &dyn Report,
+    ) -> Result<SweepRun<'a>, RunError> {
+        Ok(SweepRun { common: Common::new(spec, sweep, plan, settings, install, report)? })
+    }
+
+    /// Returns the most trials that there will be.
+    pub fn limit(&self) -> usize {
+        self.common.search().limit()
+    }
+
+    /// Says where workers will have nothing to do.
+    pub fn idle_workers(&self) -> Option<String> {
+        let pending = self.common.search().pending()?;
+        let (workers, seeds) = (self.common.settings.workers, self.common.settings.seeds.len());
+        (pending * seeds < workers).then(|| {
+            format!(
+                "`pending: {pending}` lets {} trainings run at a time, fewer than `-j {workers}`; it is part of the file so that `-j` changes no result",
+                pending * seeds
+            )
+        })
+    }
+
+    /// Says what would run, and what that may cost.
+    pub fn overview(&self) -> Result<Overview, RunError> {
+        overview::overview(&self.common)
+    }
+
+    /// Runs what has to run and writes the sweep's folder. One that was begun before, by the same file with the same values, is gone on with.
+    pub fn execute(&self, observer: &dyn Observer, interrupt: &Interrupt) -> Result<SweepFinished, RunError> {
+        let (stopwatch, started) = (Stopwatch::start(), clock::now_utc());
+        let common = &self.common;
+        let identity = self.identity();
+        let (folder, earlier) = self.folder(identity)?;
+        let mut provenance = self.provenance(&folder.id, identity);
+        if let Some(earlier) = &earlier {
+            provenance.started.clone_from(&earlier.started);
+        }
+        let was_complete = earlier.as_ref().is_some_and(|earlier| earlier.status == Status::Complete);
+        if !was_complete {
+            folder.write_provenance(&provenance)?;
+        }
+        let both = Both(observer, &folder);
+        let (trials, seeds) = (common.search().limit(), common.settings.seeds.len());
+        both.event(&Event::SweepStarted { run: &folder.id, trials, seeds });
+        let runner = Runner { common, run: &folder.id, interrupt, observer: &both, started };
+        let tables = TrialFolder::new(common, &folder.id, &folder.path);
+        let outcomes = Driver { common, runner: &runner, folder: &tables, observer: &both }.run();
+        let table = tables.table(&outcomes);
+        table.write(&folder.path)?;
+        let record = self.record(identity, &outcomes);
+        let failures: Vec<(usize, String, String)> = outcomes
+            .trials
+            .values()
+            .filter_map(|told| Some((told.trial.number, told.trial.label(), told.error.clone()?)))
+            .collect();
+        let status = match () {
+            _ if outcomes.error.is_some() => Status::Failed,
+            _ if !outcomes.is_complete && interrupt.is_asked() => Status::Interrupted,
+            _ if !failures.is_empty() => Status::Failed,
+            _ if outcomes.is_complete => Status::Complete,
+            _ => Status::Interrupted,
+        };
+        provenance.status = status;
+        provenance.error = failures
+            .first()
+            .map(|(trial, values, error)| format!("trial {trial} ({values}) failed: {error}"));
+        provenance.seconds = stopwatch.seconds();
+        provenance.finished = Some(clock::text(clock::now_utc()));
+        provenance.stages = outcomes.trials.values().flat_map(|told| told.records.iter().cloned()).collect();
+        provenance.best = record.best.as_ref().and_then(|best| {
+            let (metric, _) = common.metric()?;
+            let (stage, name) = metric.parts()?;
+            Some(Best { stage: stage.to_owned(), metric: name.to_owned(), value: best.value })
+        });
+        provenance.sweep = Some(record.clone());
+        // Where nothing was done, what the folder says of the time when it was done stays true.
+        if !(was_complete && status == Status::Complete && outcomes.computed == 0) {
+            folder.write_provenance(&provenance)?;
+        }
+        if status == Status::Complete {
+            for key in &outcomes.work_keys {
+                common.ground.cache.clear_scratch(key)?;
+            }
+        }
+        link_latest(&common.ground.project, &folder.id)?;
+        both.event(&Event::RunFinished {
+            run: &folder.id,
+            status: status.name(),
+            seconds: provenance.seconds,
+        });
+        if let Some(error) = outcomes.error {
+            return Err(error);
+        }
+        Ok(SweepFinished {
+            run: folder.id.clone(),
+            folder: folder.path.clone(),
+            status,
+            table,
+            computed: outcomes.computed,
+            cached: outcomes.cached,
+            record,
+            failures,
+        })
+    }
+
+    /// Identifies the sweep: what another attempt has to share to go on in the same folder. Whether outputs are still what they were is for their keys
+    /// to say.
+    fn identity(&self) -> Digest {
+        let common = &self.common;
+        let material = serde_json::json!({
+            "file": common.ground.file,
+            "resolved": common.pipeline.resolved,
+            "seeds": common.settings.seeds,
+            "threads": common.settings.threads,
+            "device": common.settings.device().to_string(),
+        });
+        Digest::of(material.to_string().as_bytes())
+    }
+
+    /// Returns the folder to work in: that of an earlier attempt which nobody works in now, or a new one.
+    fn folder(&self, identity: Digest) -> Result<(RunFolder, Option<Provenance>), RunError> {
+        let project = &self.common.ground.project;
+        for run in runs::list(project)? {
+            let is_same = run.provenance.sweep.as_ref().is_some_and(|sweep| sweep.identity == identity);
+            if is_same && let Some(folder) = RunFolder::reopen(&run.folder, &run.provenance.run)? {
+                return Ok((folder, Some(run.provenance)));
+            }
+        }
+        let pipeline = &self.common.pipeline;
+        let folder = RunFolder::create(project, &pipeline.name, &pipeline.source, &pipeline.resolved)?;
+        Ok((folder, None))
+    }
+
+    fn provenance(&self, id: &str, identity: Digest) -> Provenance {
+        let common = &self.common;
+        Provenance {
+            format: FORMAT,
+            run: id.to_owned(),
+            name: common.pipeline.name.clone(),
+            status: Status::Running,
+            error: None,
+            pipeline: common.ground.file.clone(),
+            command: common.settings.command.clone(),
+            started: clock::text(clock::now_utc()),
+            finished: None,
+            seconds: 0.0,
+            seeds: common.settings.seeds.clone(),
+            device: common.settings.device().to_string(),
+            threads: common.settings.threads,
+            runtime: common.ground.runtime.clone(),
+            machine: Machine::here(),
+            pipe_version: env!("CARGO_PKG_VERSION").to_owned(),
+            git: Git::of(&common.ground.project.root),
+            data: common.all_externals(),
+            stages: Vec::new(),
+            best: None,
+            sweep: Some(self.record(identity, &Outcomes::default())),
+        }
+    }
+
+    fn record(&self, identity: Digest, outcomes: &Outcomes) -> SweepRecord {
+        let goal = self.common.metric().map(|(_, goal)| goal);
+        let metric = self.common.metric().map(|(metric, _)| metric.name.clone());
+        let told = || outcomes.trials.values();
+        let full = || told().filter(|told| told.epochs.is_none() && told.figure.is_some());
+        let value = |figure: f64| goal.map_or(0.0, |goal| goal.minimised(figure));
+        // The first of equals, which `min_by` gives.
+        let best = full().min_by(|a, b| {
+            let of = |figure: Option<f64>| figure.map_or(f64::INFINITY, value);
+            of(a.figure).total_cmp(&of(b.figure))
+        });
+        SweepRecord {
+            identity,
+            method: self.common.method_name(),
+            metric,
+            goal: goal.map(|goal| goal.name().to_owned()),
+            parameters: self.common.parameters.keys.clone(),
+            trials: outcomes.trials.len(),
+            failed: told().filter(|told| told.error.is_some()).count(),
+            stopped: told().filter(|told| told.error.is_none() && told.epochs.is_some()).count(),
+            best: best.and_then(|told| {
+                Some(BestTrial {
+                    trial: told.trial.number as u64,
+                    values: told.trial.values.iter().cloned().collect(),
+                    value: told.figure?,
+                    of: outcomes.trials.len(),
+                })
+            }),
+        }
+    }
+}
