@@ -229,3 +229,145 @@ impl Search {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+    use crate::base::seed::stream;
+    use crate::search::config::{Asha, Hyperband, MedianStop, Parameter, Random, Tpe};
+    use indexmap::IndexMap;
+
+    fn sweep(method: Method, stop: Option<Stop>) -> Sweep {
+        let range = |min: f64, max: f64| Parameter { min: Some(min), max: Some(max), ..Parameter::default() };
+        let parameters = IndexMap::from([
+            ("params.x".to_owned(), range(0.5, 1.5)),
+            ("params.y".to_owned(), range(0.1, 0.9)),
+        ]);
+        Sweep { method, stop, parameters, ..Sweep::default() }
+    }
+
+    /// What a trial gives: better the nearer it is to a point, and the longer it was trained.
+    fn outcome(point: &Point, epochs: Option<u32>) -> Outcome {
+        let [x, y] = [point[0].unwrap_or(0.0), point[1].unwrap_or(0.0)];
+        if x > 0.95 {
+            return Outcome::Failed;
+        }
+        Outcome::Value((x - 0.3).powi(2) + (y - 0.7).powi(2) + 1.0 / f64::from(epochs.unwrap_or(27)))
+    }
+
+    /// Runs a search with so many workers, whose work ends in an order that `seed` decides. Returns what was run, in the order of the asking.
+    fn run(sweep: &Sweep, workers: usize, seed: u64) -> Vec<(Request, Point)> {
+        let space = sweep.check().map(|parameters| parameters.space).unwrap_or_default();
+        let mut search = Search::new(sweep, space, 7, 27);
+        let mut random = stream(seed, &["test"], 0);
+        let (mut asked, mut running) = (Vec::new(), Vec::new());
+        loop {
+            let next = if running.len() < workers { search.next() } else { Next::Wait };
+            match next {
+                Next::Run(request) => {
+                    asked.push((request, search.point(request.trial).clone()));
+                    running.push(request);
+                }
+                Next::Done if running.is_empty() => return asked,
+                Next::Done | Next::Wait => {
+                    let request: Request = running.swap_remove(random.random_range(0..running.len()));
+                    search.tell(request, outcome(search.point(request.trial), request.epochs));
+                }
+            }
+        }
+    }
+
+    fn asha(trials: usize) -> Method {
+        Method::Asha(Asha { trials, sample: Sample::Random, min_epochs: 1, reduction: 3, pending: 4 })
+    }
+
+    #[test]
+    fn neither_workers_nor_the_order_of_their_ends_change_a_search() {
+        let median = MedianStop { min_epochs: 1, interval: 3, startup_trials: 3, pending: 4 };
+        let tpe = Tpe { trials: 20, startup_trials: 5, pending: 4 };
+        let searches = [
+            sweep(asha(27), None),
+            sweep(Method::Tpe(tpe), None),
+            sweep(Method::Random(Random { trials: 12 }), Some(Stop::Median(median))),
+            sweep(Method::Hyperband(Hyperband { sample: Sample::Random, min_epochs: 1, reduction: 3 }), None),
+            sweep(Method::Random(Random { trials: 12 }), None),
+        ];
+        for sweep in &searches {
+            let alone = run(sweep, 1, 0);
+            for (workers, seed) in [(2, 1), (8, 2), (8, 3), (64, 4)] {
+                assert_eq!(run(sweep, workers, seed), alone, "{:?}", sweep.method);
+            }
+        }
+    }
+
+    #[test]
+    fn halving_lets_the_best_go_on() {
+        let run = run(&sweep(asha(27), None), 4, 1);
+        let at = |epochs: Option<u32>| -> Vec<usize> {
+            run.iter()
+                .filter(|(request, _)| request.epochs == epochs)
+                .map(|(request, _)| request.trial)
+                .collect()
+        };
+        assert_eq!(at(Some(1)).len(), 27);
+        // Asynchronous promotions come early, so some are given to trials that later ones beat.
+        assert!((9..=13).contains(&at(Some(3)).len()), "{}", at(Some(3)).len());
+        assert!(!at(None).is_empty());
+        let epochs: u32 = run.iter().map(|(request, _)| request.epochs.unwrap_or(27)).sum();
+        assert!(epochs < 27 * 27 / 3, "{epochs}");
+        let value = |point: &Point| match outcome(point, None) {
+            Outcome::Value(value) => value,
+            _ => f64::INFINITY,
+        };
+        let all = run.iter().filter(|(request, _)| request.epochs == Some(1));
+        let best = all.min_by(|a, b| value(&a.1).total_cmp(&value(&b.1))).map(|(request, _)| request.trial);
+        assert_eq!(
+            at(None).iter().find(|&&trial| Some(trial) == best).copied(),
+            best,
+            "the best was trained to its end"
+        );
+    }
+
+    #[test]
+    fn few_trials_still_give_one_that_was_trained_to_its_end() {
+        for trials in 1..6 {
+            let run = run(&sweep(asha(trials), None), 2, 3);
+            assert!(run.iter().any(|(request, _)| request.epochs.is_none()), "{trials}");
+        }
+    }
+
+    #[test]
+    fn hyperband_runs_its_brackets() {
+        let hyperband = Hyperband { sample: Sample::Random, min_epochs: 1, reduction: 3 };
+        let run = run(&sweep(Method::Hyperband(hyperband), None), 8, 5);
+        let at = |epochs: Option<u32>| run.iter().filter(|(request, _)| request.epochs == epochs).count();
+        // 27 + 12 + 6 + 4 trials begin, at 1, 3, 9 and 27 epochs; a third of each rung goes on.
+        assert_eq!([at(Some(1)), at(Some(3)), at(Some(9)), at(None)], [27, 9 + 12, 3 + 4 + 6, 1 + 1 + 2 + 4]);
+    }
+
+    #[test]
+    fn the_median_rule_ends_the_bad_half() {
+        let median = MedianStop { min_epochs: 1, interval: 1, startup_trials: 3, pending: 1 };
+        let sweep = sweep(Method::Random(Random { trials: 30 }), Some(Stop::Median(median)));
+        let run = run(&sweep, 3, 6);
+        let whole = run.iter().filter(|(request, _)| request.epochs.is_none()).count();
+        assert!((4..20).contains(&whole), "{whole}");
+    }
+
+    #[test]
+    fn a_cap_and_a_grid_end_a_search() {
+        let values = |values: &[f64]| Parameter {
+            values: Some(values.iter().map(|&value| value.into()).collect()),
+            ..Parameter::default()
+        };
+        let parameters = IndexMap::from([
+            ("params.x".to_owned(), values(&[1.0, 2.0, 3.0])),
+            ("params.y".to_owned(), values(&[1.0, 2.0])),
+        ]);
+        let grid = Sweep { parameters, ..Sweep::default() };
+        assert_eq!(run(&grid, 2, 1).len(), 6);
+        assert_eq!(run(&Sweep { run_cap: Some(4), ..grid }, 2, 1).len(), 4);
+    }
+}

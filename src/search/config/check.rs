@@ -383,3 +383,113 @@ fn condition(
     }
     Ok(Some(Condition { axis, values: places }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sweep(value: Value) -> Sweep {
+        serde_json::from_value(value).unwrap_or_default()
+    }
+
+    /// The faults of one parameter under a method that takes ranges.
+    fn faults(parameter: Value) -> Vec<String> {
+        let sweep = sweep(json!({
+            "method": { "random": { "trials": 3 } },
+            "parameters": { "params.first": { "values": ["a", "b"] }, "params.x": parameter },
+        }));
+        assert_eq!(sweep.parameters.len(), 2);
+        sweep.check().err().unwrap_or_default().into_iter().map(|fault| fault.message).collect()
+    }
+
+    #[test]
+    fn sound_parameters_become_domains() {
+        let sound = [
+            json!({ "values": [1, "two", { "three": 3 }] }),
+            json!({ "values": [1, 2], "probabilities": [0.25, 0.75] }),
+            json!({ "min": 0.0, "max": 0.5 }),
+            json!({ "min": 1, "max": 8, "distribution": "int_uniform" }),
+            json!({ "min": 0, "max": 1, "distribution": "uniform" }),
+            json!({ "min": 1e-6, "max": 1e-3, "distribution": "log_uniform_values" }),
+            json!({ "min": 8, "max": 64, "q": 8 }),
+            json!({ "mu": 0.1, "sigma": 0.05, "min": 0.0 }),
+            json!({ "values": [1], "when": { "params.first": "a" } }),
+            json!({ "values": [1], "when": { "params.first": ["a", "b"] } }),
+        ];
+        for parameter in sound {
+            assert_eq!(faults(parameter.clone()), Vec::<String>::new(), "{parameter}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let cases = [
+            (json!({}), "`params.x` has no values"),
+            (json!({ "values": [] }), "`params.x` has no values"),
+            (json!({ "values": [1, 1] }), "expected every value once, found `1` twice"),
+            (json!({ "values": [1], "min": 0.0 }), "`values` and `min` stand together"),
+            (
+                json!({ "values": [1, 2], "probabilities": [1.0] }),
+                "expected a probability for each of the 2 values, found 1",
+            ),
+            (json!({ "values": [1, 2], "probabilities": [0.5, 0.6] }), "expected a sum of 1, found 1.1"),
+            (
+                json!({ "values": [1, 2], "probabilities": [1.5, -0.5] }),
+                "expected numbers from 0 to 1, found 1.5",
+            ),
+            (json!({ "min": 0.1 }), "`params.x` has a `min` and no `max`"),
+            (json!({ "min": 0.5, "max": 0.1 }), "expected `min` below `max`, found 0.5 and 0.1"),
+            (json!({ "min": 0, "max": 1 }), "whether `params.x` is whole cannot be told from 0 and 1"),
+            (
+                json!({ "min": 0.0, "max": 0.1, "distribution": "log_uniform_values" }),
+                "a logarithm needs a `min` above 0, found 0",
+            ),
+            (
+                json!({ "min": -5.0, "max": -1.0, "distribution": "log_uniform" }),
+                "`log_uniform` means two things",
+            ),
+            (
+                json!({ "min": 0.5, "max": 3.0, "distribution": "int_uniform" }),
+                "`int_uniform` has whole ends, found 0.5",
+            ),
+            (json!({ "min": 1.0, "max": 3.0, "distribution": "q_uniform" }), "`params.x` lacks `q`"),
+            (json!({ "min": 1.0, "max": 3.0, "q": 5.0 }), "no multiple of 5 lies between 1 and 3"),
+            (json!({ "mu": 1.0 }), "`params.x` lacks `mu` or `sigma`"),
+            (json!({ "mu": 1.0, "sigma": 0.0 }), "expected a number above 0, found 0"),
+            (
+                json!({ "min": 0.1, "max": 0.2, "distribution": "uniform", "q": 0.1 }),
+                "`q` belongs to `q_uniform`, not to `uniform`",
+            ),
+            (
+                json!({ "values": [1], "when": { "params.second": 1 } }),
+                "`params.second` is no parameter of the sweep",
+            ),
+            (json!({ "values": [1], "when": { "params.first": "c" } }), "`params.first` is never `\"c\"`"),
+            (json!({ "values": [1], "when": { "params.x": 1 } }), "`params.x` depends on itself"),
+        ];
+        for (parameter, message) in cases {
+            assert_eq!(faults(parameter.clone()), [message], "{parameter}");
+        }
+    }
+
+    #[test]
+    fn a_method_that_does_not_fit_is_told() {
+        let message = |value: Value| {
+            let faults = sweep(value).check().err().unwrap_or_default();
+            faults.first().map(|fault| fault.message.clone()).unwrap_or_default()
+        };
+        let range = json!({ "params.x": { "min": 0.1, "max": 0.2 } });
+        assert_eq!(
+            message(json!({ "parameters": range })),
+            "`params.x` is a range, of which a grid cannot run every value"
+        );
+        let seeds = json!({ "parameters": {}, "seeds": [1, 2, 1] });
+        assert_eq!(message(seeds), "expected every seed once, found 1 twice");
+        let none = json!({ "method": { "tpe": { "trials": 0 } }, "parameters": range });
+        assert_eq!(message(none), "expected at least 1, found 0");
+        let twice = json!({ "method": { "asha": {} }, "stop": { "median": {} }, "parameters": range });
+        assert_eq!(message(twice), "the method ends trials early itself");
+    }
+}
