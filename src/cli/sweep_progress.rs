@@ -25,8 +25,6 @@ struct State {
     running: BTreeMap<(usize, u64), ProgressBar>,
     /// Warnings that were shown: thirty trials say the same thing thirty times.
     warned: BTreeSet<String>,
-    finished: usize,
-    cached: usize,
 }
 
 impl<'a> SweepProgress<'a> {
@@ -54,20 +52,21 @@ impl<'a> SweepProgress<'a> {
         else {
             return;
         };
-        let mut state = self.state();
-        state.finished += 1;
-        state.cached += usize::from(cached);
         let best_text =
             best.map(|(trial, value)| format!("best {value:.4} (trial {trial})")).unwrap_or_default();
-        if let Some(bar) = &state.overall {
+        if let Some(bar) = &self.state().overall {
             bar.set_message(best_text.clone());
         }
-        drop(state);
         // Where all is there, a line each would be a flood.
         if cached && !self.printer.is_verbose() {
             return;
         }
-        let after = epochs.map(|epochs| format!(" after {epochs} epochs")).unwrap_or_default();
+        let after = epochs
+            .map(|epochs| match epochs {
+                1 => " after 1 epoch".to_owned(),
+                _ => format!(" after {epochs} epochs"),
+            })
+            .unwrap_or_default();
         let values = if values.is_empty() { String::new() } else { format!(" ({values})") };
         let outcome = match (error, figure) {
             (Some(error), _) => format!("failed: {error}"),
@@ -110,13 +109,8 @@ impl Observer for SweepProgress<'_> {
             }
             Event::Note { task, line } => self.printer.detail(&format!("{task}: {line}")),
             Event::RunFinished { .. } => {
-                let mut state = self.state();
-                if let Some(bar) = state.overall.take() {
+                if let Some(bar) = self.state().overall.take() {
                     bar.finish_and_clear();
-                }
-                if state.cached > 0 {
-                    self.printer
-                        .status(&format!("{} of {} trials were cached", state.cached, state.finished));
                 }
             }
             _ => {}

@@ -33,7 +33,17 @@ pub(super) struct Outputs<'a> {
 
 /// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a run's folder.
 pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
-    let Outputs { run, pipeline, jobs, tasks, outcomes, cache, trial } = *from;
+    let evaluations = write_details(folder, from)?;
+    let rows =
+        evaluations.iter().map(|(tag, evaluation)| row(from.run, from.pipeline, tag, &evaluation.summary()));
+    let table = ResultTable { rows: rows.collect() };
+    table.write(folder)?;
+    Ok(table)
+}
+
+/// Writes the same but the results, of which it returns the evaluations.
+pub(super) fn write_details(folder: &Path, from: &Outputs<'_>) -> Result<Vec<(Tag, Evaluation)>, RunError> {
+    let Outputs { jobs, tasks, outcomes, cache, trial, .. } = *from;
     let mut evaluations: Vec<(Tag, Evaluation)> = Vec::new();
     let mut all_curves: Vec<(Tag, Curves)> = Vec::new();
     let mut augmented: Vec<(Tag, Vec<AugmentationRow>)> = Vec::new();
@@ -54,10 +64,6 @@ pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, Ru
             }
         }
     }
-    let rows =
-        evaluations.iter().map(|(tag, evaluation)| row(run, pipeline, tag, &evaluation.summary())).collect();
-    let table = ResultTable { rows };
-    table.write(folder)?;
     let blocks: Vec<_> = evaluations
         .iter()
         .map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice()))
@@ -66,7 +72,7 @@ pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, Ru
     let blocks: Vec<(Tag, &Curves)> = all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
     curves::write_run(folder, &blocks)?;
     augmentation::write_run(folder, &augmented)?;
-    Ok(table)
+    Ok(evaluations)
 }
 
 /// Returns the evaluate stage with the best mean of its main metric: macro F1 where there is one, else accuracy.

@@ -61,6 +61,15 @@ impl RunFolder {
 impl Observer for RunFolder {
     /// Appends the event to `events.jsonl` with one write, so that a kill leaves whole lines.
     fn event(&self, event: &Event<'_>) {
+        // Going on with a sweep would log again and again what has been there for long.
+        if matches!(
+            event,
+            Event::CellStarted { .. }
+                | Event::CellFinished { .. }
+                | Event::TrialFinished { cached: true, .. }
+        ) {
+            return;
+        }
         let Ok(Value::Object(fields)) = serde_json::to_value(event) else { return };
         let mut line = json!({ "time": clock::text(clock::now_utc()) });
         if let Value::Object(map) = &mut line {

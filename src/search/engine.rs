@@ -149,7 +149,8 @@ impl Search {
                 Some(Move::GoOn(trial)) => return Next::Run(self.ask(trial)),
                 Some(Move::Begin) => {
                     let trial = self.trials.len();
-                    let history = self.history();
+                    let learns = self.sampler.learns(&self.space);
+                    let history = if learns { self.history() } else { Vec::new() };
                     match self.sampler.point(&self.space, self.seed, trial, &history) {
                         Some(point) => {
                             self.points.push(point);

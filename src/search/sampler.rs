@@ -19,6 +19,16 @@ pub enum Sampler {
 const REDRAWS: u64 = 64;
 
 impl Sampler {
+    /// Says whether earlier trials matter to the next point.
+    pub fn learns(&self, space: &Space) -> bool {
+        match self {
+            Sampler::Grid(_) | Sampler::QuasiRandom => false,
+            // Only that a point is new.
+            Sampler::Random => !has_line(space),
+            Sampler::Tpe(_) | Sampler::GaussianProcess(_) => true,
+        }
+    }
+
     /// Returns the point of the trial with this number, given what earlier ones gave; `None` where there are no more.
     pub fn point(&self, space: &Space, seed: u64, trial: usize, history: &[Observation]) -> Option<Point> {
         let draw = |attempt: u64| {
@@ -29,7 +39,7 @@ impl Sampler {
             Sampler::Random => {
                 let first = draw(0);
                 // Two equal draws of numbers on a line are no accident worth the time of looking for them.
-                if space.axes.iter().any(|axis| axis.kind == AxisKind::Continuous) {
+                if has_line(space) {
                     return Some(first);
                 }
                 let is_new = |point: &Point| history.iter().all(|earlier| earlier.point != *point);
@@ -45,4 +55,8 @@ impl Sampler {
             }
         })
     }
+}
+
+fn has_line(space: &Space) -> bool {
+    space.axes.iter().any(|axis| axis.kind == AxisKind::Continuous)
 }

@@ -7,10 +7,18 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::guard::guarded;
 
+/// Frames below this many bytes are not compressed: setting a compressor up for each column takes longer than all the rest.
+const SMALL: usize = 64 << 10;
+
 /// Returns the bytes of a Parquet file: the same frame gives the same bytes.
 pub(super) fn parquet_bytes(file: &Path, frame: &mut DataFrame) -> Result<Vec<u8>, TableError> {
     let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).set_parallel(false).finish(frame).map_err(|e| unwritable(file, &e))?;
+    let writer = ParquetWriter::new(&mut bytes).set_parallel(false);
+    let writer = match frame.estimated_size() < SMALL {
+        true => writer.with_compression(ParquetCompression::Uncompressed),
+        false => writer,
+    };
+    writer.finish(frame).map_err(|e| unwritable(file, &e))?;
     Ok(bytes)
 }
 

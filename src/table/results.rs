@@ -88,11 +88,16 @@ pub(super) const AUGMENTATION: [AugmentationColumn; 3] = [
 impl ResultTable {
     /// Writes `results.parquet` and `results.csv` into `folder`, each whole or not at all.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
-        let file = folder.join(PARQUET);
-        let mut table = self.frame(&file)?;
-        write_atomic(&file, &frame::parquet_bytes(&file, &mut table)?)?;
+        self.write_parquet(folder)?;
         write_atomic(&folder.join(CSV), self.csv(None)?.as_bytes())?;
         Ok(())
+    }
+
+    /// Writes `results.parquet` alone.
+    pub fn write_parquet(&self, folder: &Path) -> Result<(), TableError> {
+        let file = folder.join(PARQUET);
+        let mut table = self.frame(&file)?;
+        Ok(write_atomic(&file, &frame::parquet_bytes(&file, &mut table)?)?)
     }
 
     /// Reads what [`ResultTable::write`] wrote. Parameters that are numbers in some rows and text in others come back as text.

@@ -112,12 +112,31 @@ impl Driver<'_> {
             });
             let ended = self.runner.run(&trial, cell, device);
             self.observer.event(&Event::CellFinished { trial: trial.number, seed: cell.seed });
+            let whole = match ended {
+                Ended::Done(finished) => {
+                    lock(state).take_in(&trial, cell, *finished, &self.common.settings.seeds)
+                }
+                Ended::Elsewhere => {
+                    lock(state).elsewhere.push_back(cell);
+                    None
+                }
+                Ended::Interrupted => {
+                    lock(state).stopped = true;
+                    None
+                }
+            };
+            // What a trial gave is on the disk before the search learns of it, and is written while others work.
+            let told = whole.map(|part| (part.stopwatch.seconds(), self.told(&trial, cell.request, part)));
+            let written = told.as_ref().map_or(Ok(()), |(_, told)| self.folder.write(told));
             let mut state = lock(state);
             state.running -= 1;
-            match ended {
-                Ended::Done(finished) => self.enter(&mut state, &trial, cell, *finished),
-                Ended::Elsewhere => state.elsewhere.push_back(cell),
-                Ended::Interrupted => state.stopped = true,
+            if let Err(error) = written {
+                // A disk that is full stays full.
+                state.stopped = true;
+                state.outcomes.error.get_or_insert(error);
+            }
+            if let Some((seconds, told)) = told {
+                self.enter(&mut state, cell.request, told, seconds);
             }
             drop(state);
             changed.notify_all();
@@ -169,24 +188,9 @@ impl Driver<'_> {
         state.queue.extend(seeds.map(|&seed| Cell { request, seed }));
     }
 
-    /// Takes what a cell gave; with the last seed's, the trial's figure is known.
-    fn enter(&self, state: &mut State, trial: &Arc<Trial>, cell: Cell, finished: Finished) {
-        match finished.cached && finished.error.is_none() {
-            true => state.outcomes.cached += 1,
-            false => state.outcomes.computed += 1,
-        }
-        state.outcomes.work_keys.extend(&finished.work_keys);
-        let seeds = &self.common.settings.seeds;
-        let key = (cell.request.trial, cell.request.epochs);
-        let Some(part) = state.parts.get_mut(&key) else { return };
-        let place = seeds.iter().position(|&seed| seed == cell.seed).unwrap_or(0);
-        part.cells.insert(place, finished);
-        if part.cells.len() < seeds.len() {
-            return;
-        }
-        let Some(part) = state.parts.remove(&key) else { return };
-        let seconds = part.stopwatch.seconds();
-        let told = self.told(trial, cell.request, part);
+    /// Takes what is known of a trial now, and tells the search.
+    fn enter(&self, state: &mut State, request: Request, told: Told, seconds: f64) {
+        let trial = &told.trial;
         let goal = self.common.metric().map(|(_, goal)| goal);
         let outcome = match (told.figure, goal, &told.error) {
             (Some(figure), Some(goal), _) => Outcome::Value(goal.minimised(figure)),
@@ -194,7 +198,7 @@ impl Driver<'_> {
             (None, None, None) => Outcome::Value(0.0),
             _ => Outcome::Failed,
         };
-        state.search.tell(cell.request, outcome);
+        state.search.tell(request, outcome);
         if let (Some(figure), Some(goal), None) = (told.figure, goal, told.epochs) {
             let is_better = |best: f64| goal.minimised(figure) < goal.minimised(best);
             // Of equals the first in order, whichever came in first.
@@ -208,13 +212,9 @@ impl Driver<'_> {
         if told.error.is_some() && self.common.settings.fail_fast {
             state.stopped = true;
         }
-        if let Err(error) = self.folder.write(&told) {
-            // A disk that is full stays full.
-            state.stopped = true;
-            state.outcomes.error.get_or_insert(error);
-        }
+        let number = trial.number;
         self.observer.event(&Event::TrialFinished {
-            trial: trial.number,
+            trial: number,
             values: &trial.label(),
             epochs: told.epochs,
             figure: told.figure,
@@ -223,7 +223,7 @@ impl Driver<'_> {
             seconds,
             best: state.best,
         });
-        state.outcomes.trials.insert(trial.number, told);
+        state.outcomes.trials.insert(number, told);
         if let Err(error) = self.folder.refresh(&state.outcomes) {
             state.stopped = true;
             state.outcomes.error.get_or_insert(error);
@@ -258,6 +258,25 @@ impl Driver<'_> {
             told.figure = Some(figures.iter().sum::<f64>() / seeds as f64);
         }
         told
+    }
+}
+
+impl State {
+    /// Takes what a cell gave; with the last seed's, returns all that its request gave.
+    fn take_in(&mut self, trial: &Trial, cell: Cell, finished: Finished, seeds: &[u64]) -> Option<Part> {
+        match finished.cached && finished.error.is_none() {
+            true => self.outcomes.cached += 1,
+            false => self.outcomes.computed += 1,
+        }
+        self.outcomes.work_keys.extend(&finished.work_keys);
+        let key = (trial.number, cell.request.epochs);
+        let part = self.parts.get_mut(&key)?;
+        let place = seeds.iter().position(|&seed| seed == cell.seed).unwrap_or(0);
+        part.cells.insert(place, finished);
+        if part.cells.len() < seeds.len() {
+            return None;
+        }
+        self.parts.remove(&key)
     }
 }
 

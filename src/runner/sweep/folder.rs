@@ -107,7 +107,7 @@ impl<'a> TrialFolder<'a> {
             keys: told.records.iter().map(|record| record.key).collect(),
         };
         let known = fs::read(folder.join(FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if known.as_ref() == Some(&record) {
+        if known.as_ref() == Some(&record) && folder.join("results.parquet").is_file() {
             return Ok(());
         }
         fs::create_dir_all(&folder)?;
@@ -139,10 +139,10 @@ impl<'a> TrialFolder<'a> {
                 cache,
                 trial: Some(told.trial.number as u64),
             };
-            outputs::write(&folder, &from)?;
+            outputs::write_details(&folder, &from)?;
         }
         // Its rows say more than what was evaluated: what failed, and what was stopped.
-        ResultTable { rows: told.rows.clone() }.write(&folder)?;
+        ResultTable { rows: told.rows.clone() }.write_parquet(&folder)?;
         Ok(write_atomic(
             &folder.join(FILE),
             &serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?,
