@@ -11,6 +11,7 @@ mod suite {
     mod interruption;
     mod saved_model;
     mod shipped;
+    mod sweep;
     mod tidy;
     mod training;
     mod training_api;
