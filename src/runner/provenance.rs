@@ -76,6 +76,9 @@ pub struct BestTrial {
     pub of: usize,
 }
 
+/// The outcome of a stage whose output was removed once all that reads it was there.
+pub const DROPPED: &str = "dropped";
+
 /// The layout of `provenance.json`.
 pub const FORMAT: u32 = 1;
 
@@ -119,7 +122,7 @@ pub struct StageRecord {
     pub trial: Option<u64>,
     pub seed: u64,
     pub key: Digest,
-    /// `cached`, `computed`, `failed`, `interrupted` or `not run`.
+    /// `cached`, `computed`, `failed`, `interrupted`, `not run`, or [`DROPPED`].
     pub outcome: String,
     /// Where it was computed in this run.
     pub seconds: Option<f64>,

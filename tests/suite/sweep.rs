@@ -126,7 +126,20 @@ fn a_grid_shares_what_its_parameters_do_not_touch() -> Result<(), TestError> {
         assert!(folder.join("predictions.parquet").is_file() && folder.join("curves.parquet").is_file());
     }
     assert_eq!(project.pipe(&["verify"])?.code, Some(0));
+    // Only the best trial's models take room, unless all are asked for.
+    assert_eq!(models(&project)?, 2);
+    sweep(&project, &["-S", "sweep.keep_models=all", "--seeds", "3"])?;
+    assert_eq!(models(&project)?, 2 + 6);
     Ok(())
+}
+
+/// How many trained models the cache holds.
+fn models(project: &Project) -> Result<usize, TestError> {
+    let mut count = 0;
+    for entry in fs::read_dir(project.path(".pipe/cache"))? {
+        count += usize::from(entry?.path().join("artifact/model.safetensors").is_file());
+    }
+    Ok(count)
 }
 
 #[test]
@@ -136,6 +149,13 @@ fn widening_a_sweep_runs_only_what_is_missing() -> Result<(), TestError> {
     assert_eq!(computed(&project)?.len(), 1 + 2 * 2 * 3);
     sweep(&project, &[])?;
     assert_eq!(computed(&project)?.len(), 1 + 6 * 2 * 3);
+    // The best trial's models are still there, so that it runs alone from the cache.
+    let best = project.provenance()?["sweep"]["best"]["values"].clone();
+    let set: Vec<String> =
+        best.as_object().ok_or("no best")?.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let alone = ["--threads", "1", "--seeds", "1,2", "-S", &set[0], "-S", &set[1]];
+    let said = project.run(&alone)?;
+    assert!(said.err.contains(": 0 computed, "), "{}", said.err);
     sweep(&project, &["--seeds", "1..3"])?;
     assert_eq!(computed(&project)?.len(), 1 + 6 * 3 * 3);
     sweep(&project, &["params.rate=1e-3,5e-3", "stages.tuned.train.batch_size=8", "--seeds", "1,2"])?;
@@ -143,9 +163,6 @@ fn widening_a_sweep_runs_only_what_is_missing() -> Result<(), TestError> {
     let keys = computed(&project)?;
     assert_eq!(keys.len(), 1 + 6 * 3 * 3 + 2 * 3);
     assert!(once_each(&keys));
-    // A trial alone is in the cache too.
-    let said = project.run(&["--threads", "1", "-S", "params.rate=5e-3", "--seeds", "1,2"])?;
-    assert!(said.err.contains(": 0 computed, "), "{}", said.err);
     // The same command once more has nothing to do and the same folder.
     let before = project.provenance()?;
     sweep(&project, &[])?;

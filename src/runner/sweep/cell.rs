@@ -57,6 +57,8 @@ pub(super) struct Finished {
     /// Whether nothing had to be computed.
     pub cached: bool,
     pub error: Option<String>,
+    /// The models that were trained for it.
+    pub models: Vec<Digest>,
     /// Where unfinished state was left for a longer training.
     pub work_keys: Vec<Digest>,
 }
@@ -201,6 +203,9 @@ impl Runner<'_> {
             let seconds = computed.iter().find(|(key, _)| *key == task.key).map(|(_, seconds)| *seconds);
             if job.stage.pauses().is_some() {
                 finished.work_keys.push(task.work_key);
+            }
+            if job.output == Kind::Model && seconds.is_some() {
+                finished.models.push(task.key);
             }
             let is_score = job.output == Kind::Scores;
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);

@@ -13,7 +13,8 @@ use crate::base::digest::Digest;
 use crate::engine::Device;
 use crate::runner::error::RunError;
 use crate::runner::observer::{Event, Observer};
-use crate::runner::provenance::StageRecord;
+use crate::runner::provenance::{DROPPED, StageRecord};
+use crate::search::config::KeepModels;
 use crate::search::{Next, Outcome, Request, Search};
 use crate::table::ResultRow;
 
@@ -37,6 +38,8 @@ pub(super) struct Told {
     pub figure: Option<f64>,
     pub error: Option<String>,
     pub cached: bool,
+    /// The models that were trained for it.
+    pub models: Vec<Digest>,
 }
 
 /// What came out of a sweep.
@@ -189,7 +192,7 @@ impl Driver<'_> {
     }
 
     /// Takes what is known of a trial now, and tells the search.
-    fn enter(&self, state: &mut State, request: Request, told: Told, seconds: f64) {
+    fn enter(&self, state: &mut State, request: Request, mut told: Told, seconds: f64) {
         let trial = &told.trial;
         let goal = self.common.metric().map(|(_, goal)| goal);
         let outcome = match (told.figure, goal, &told.error) {
@@ -209,6 +212,10 @@ impl Driver<'_> {
                 state.best = Some((trial.number, figure));
             }
         }
+        if let Err(error) = self.drop_models(state, &mut told) {
+            state.outcomes.error.get_or_insert(error);
+        }
+        let trial = &told.trial;
         if told.error.is_some() && self.common.settings.fail_fast {
             state.stopped = true;
         }
@@ -230,6 +237,42 @@ impl Driver<'_> {
         }
     }
 
+    /// Frees the room of models that nothing reads any more: those of paused trainings, and those of trials that are not the best.
+    fn drop_models(&self, state: &mut State, told: &mut Told) -> Result<(), RunError> {
+        let best = state.best.map(|(number, _)| number);
+        let keeps_all = self.common.sweep.keep_models == KeepModels::All || self.common.metric().is_none();
+        let is_paused = told.epochs.is_some();
+        if !is_paused && keeps_all {
+            return Ok(());
+        }
+        if is_paused || best != Some(told.trial.number) {
+            let spared = best.and_then(|best| state.outcomes.trials.get(&best));
+            let spared = spared.map_or_else(Vec::new, |best| best.models.clone());
+            return self.drop_from(told, &spared);
+        }
+        // It is the best now, and the last one is so no longer.
+        let spared = told.models.clone();
+        for other in state.outcomes.trials.values_mut() {
+            self.drop_from(other, &spared)?;
+        }
+        Ok(())
+    }
+
+    fn drop_from(&self, told: &mut Told, spared: &[Digest]) -> Result<(), RunError> {
+        let cache = &self.common.ground.cache;
+        for key in std::mem::take(&mut told.models) {
+            // Someone who holds the lock works with it.
+            if !spared.contains(&key)
+                && let Some(_lock) = cache.lock(&key, || {}, || true)?
+            {
+                cache.remove(&key)?;
+                let records = told.records.iter_mut().filter(|record| record.key == key);
+                records.for_each(|record| record.outcome = DROPPED.to_owned());
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the cells of a request together.
     fn told(&self, trial: &Arc<Trial>, request: Request, part: Part) -> Told {
         let mut told = Told {
@@ -240,6 +283,7 @@ impl Driver<'_> {
             figure: None,
             error: None,
             cached: true,
+            models: Vec::new(),
         };
         let mut figures = Vec::new();
         for (place, finished) in part.cells {
@@ -249,6 +293,7 @@ impl Driver<'_> {
             let rows = self.folder.rows(trial, seed, &finished);
             told.rows.extend(rows);
             told.records.extend(finished.records);
+            told.models.extend(finished.models);
             if let (None, Some(error)) = (&told.error, finished.error) {
                 told.error = Some(error);
             }

@@ -8,4 +8,4 @@ pub mod check;
 pub use check::Fault;
 pub use method::{Asha, GaussianProcess, Hyperband, MedianStop, Method, QuasiRandom, Random, Sample, Tpe};
 pub use parameter::{Distribution, Parameter};
-pub use sweep::{Goal, Metric, Stop, Sweep};
+pub use sweep::{Goal, KeepModels, Metric, Stop, Sweep};

@@ -27,9 +27,23 @@ pub struct Sweep {
     /// The most trials, whatever the method would run.
     #[serde(default)]
     pub run_cap: Option<usize>,
+    /// Which trained models stay in the cache once they are evaluated; a model takes as much room as the pretrained one.
+    #[serde(default)]
+    pub keep_models: KeepModels,
     /// Ends trials early that do badly.
     #[serde(default)]
     pub stop: Option<Stop>,
+}
+
+/// Which trained models stay in the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeepModels {
+    /// Those of the best trial so far; all of them where no `metric` says which that is. Predictions and figures of the others stay.
+    #[default]
+    Best,
+    /// Those of every trial that was trained to its end.
+    All,
 }
 
 /// A figure that a stage gives.
