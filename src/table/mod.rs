@@ -10,6 +10,7 @@ pub mod curves;
 pub mod augmentation;
 pub mod results;
 pub mod tag;
+pub mod statistics;
 pub mod format;
 pub mod error;
 mod frame;
