@@ -257,7 +257,7 @@ fn by_grid(by: &ByParameter, metric: &str, precision: usize) -> Grid {
             by.parameter.clone(),
             "recipes".to_owned(),
             format!("{metric} (mean ± sd over recipes)"),
-            "highest recipe".to_owned(),
+            "best recipe".to_owned(),
             "its mean".to_owned(),
         ],
         numeric: vec![true, true, true, false, true],
