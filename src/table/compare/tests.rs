@@ -109,7 +109,7 @@ fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
         [
             ("plain", None),
             ("more", Some(Verdict::Better)),
-            ("other", Some(Verdict::TooFewSeeds { more: Some(137) })),
+            ("other", Some(Verdict::TooFewSeeds { more: Some(114) })),
         ]
     );
     let more = find(&comparison, "more")?.against.clone().ok_or("not compared")?;
@@ -145,8 +145,14 @@ fn enough_seeds_without_a_difference_say_so() -> TestResult {
     let noise = [0.001, -0.002, 0.003, -0.001, 0.0, 0.002, -0.003, 0.001];
     let base = [0.70, 0.71, 0.69, 0.72, 0.70, 0.73, 0.68, 0.71];
     let other: Vec<f64> = base.iter().zip(noise).map(|(a, b)| a + b).collect();
-    let comparison = compare(&[source([rows("a", &base), rows("b", &other), rows("c", &base)].concat())], &Request::default())?;
-    assert_eq!(verdicts(&comparison)[1..], [("b", Some(Verdict::NoDifference)), ("c", Some(Verdict::NoDifference))]);
+    let comparison = compare(
+        &[source([rows("a", &base), rows("b", &other), rows("c", &base)].concat())],
+        &Request::default(),
+    )?;
+    assert_eq!(
+        verdicts(&comparison)[1..],
+        [("b", Some(Verdict::NoDifference)), ("c", Some(Verdict::NoDifference))]
+    );
     Ok(())
 }
 
@@ -217,7 +223,10 @@ fn different_test_rows_are_refused() -> TestResult {
     let mut made = predicted(&[("plain", &[120, 122], 0), ("more", &[123, 124], 60)]);
     made.predictions[3].rows[7].text = "another".into();
     let error = compare(&[made.clone()], &Request::default()).err().ok_or("no error")?.to_string();
-    assert!(error.starts_with("recipes were tested on different rows: `plain` at seed 0 on texts "), "{error}");
+    assert!(
+        error.starts_with("recipes were tested on different rows: `plain` at seed 0 on texts "),
+        "{error}"
+    );
     let allowed = Request { different_tests: true, ..Request::default() };
     let comparison = compare(&[made], &allowed)?;
     assert!(!comparison.test_rows.same && comparison.test_rows.digest.is_none());
@@ -232,26 +241,34 @@ fn different_test_rows_are_refused() -> TestResult {
 #[test]
 fn runs_with_other_seeds_add_to_a_recipe_and_reruns_do_not() -> TestResult {
     let of_run = |run: &str, seeds: std::ops::Range<u64>, by: f64| -> Vec<ResultRow> {
-        let made = seeds.map(|seed| ResultRow { run: run.into(), ..row("score", seed, 0.7 + by + 0.001 * seed as f64) });
+        let made = seeds
+            .map(|seed| ResultRow { run: run.into(), ..row("score", seed, 0.7 + by + 0.001 * seed as f64) });
         made.collect()
     };
     let first = source(of_run("20260101T000000Z-x-aa11", 0..3, 0.0));
     let more = source(of_run("20260102T000000Z-x-bb22", 3..5, 0.0));
     let comparison = compare(&[first.clone(), more.clone()], &Request::default())?;
     assert_eq!(comparison.recipes.len(), 1);
-    assert_eq!((comparison.recipes[0].seeds.as_slice(), comparison.runs.len()), ([0, 1, 2, 3, 4].as_slice(), 2));
+    assert_eq!(
+        (comparison.recipes[0].seeds.as_slice(), comparison.runs.len()),
+        ([0, 1, 2, 3, 4].as_slice(), 2)
+    );
     assert!(says(&comparison, "there is one recipe"));
     // Named twice, it is there once.
     assert_eq!(compare(&[first.clone(), first.clone()], &Request::default())?.recipes[0].seeds.len(), 3);
     // The same seeds in another run: something differs that the rows do not tell.
     let again = source(of_run("20260103T000000Z-x-cc33", 0..3, 0.02));
-    let comparison = compare(&[first.clone(), again], &Request { baseline: Some("cc33".into()), ..Request::default() })?;
+    let comparison =
+        compare(&[first.clone(), again], &Request { baseline: Some("cc33".into()), ..Request::default() })?;
     assert_eq!(
         verdicts(&comparison).into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
         ["score (run cc33)", "score (run aa11)"]
     );
     // Other pipelines behind the same names are other recipes, whatever their seeds.
-    let with = |source: &Source, fingerprint: &str| Source { fingerprint: Some(fingerprint.into()), ..source.clone() };
+    let with = |source: &Source, fingerprint: &str| Source {
+        fingerprint: Some(fingerprint.into()),
+        ..source.clone()
+    };
     let comparison = compare(&[with(&first, "a"), with(&more, "b")], &Request::default())?;
     assert_eq!(comparison.recipes.len(), 2);
     assert_eq!(comparison.recipes[1].against.as_ref().map(|a| a.test), Some(Some(Test::Welch)));
@@ -267,8 +284,11 @@ fn search() -> Vec<ResultRow> {
             let noise = ((trial * 7 + seed * 5) % 11) as f64 / 100.0;
             rows.push(ResultRow {
                 trial: Some(trial),
-                params: [("rate".to_owned(), Value::from(if trial < 3 { 1e-5 } else { 5e-5 })), ("shots".to_owned(), Value::from(8))]
-                    .into(),
+                params: [
+                    ("rate".to_owned(), Value::from(if trial < 3 { 1e-5 } else { 5e-5 })),
+                    ("shots".to_owned(), Value::from(8)),
+                ]
+                .into(),
                 ..row("score", seed, 0.6 + noise)
             });
         }
@@ -282,10 +302,14 @@ fn the_best_of_a_search_is_marked_and_corrected() -> TestResult {
     rows[16].error = Some("the loss is NaN".into());
     rows[17].stopped_epoch = Some(2);
     rows[15].stopped_epoch = Some(1);
-    let comparison = compare(&[source(rows)], &Request { sort_by: Some("accuracy".into()), ..Request::default() })?;
+    let comparison =
+        compare(&[source(rows)], &Request { sort_by: Some("accuracy".into()), ..Request::default() })?;
     let selected = comparison.selected.as_ref().ok_or("none selected")?;
     assert_eq!((selected.trials, selected.resampled), (5, Some("seeds")));
-    assert!(selected.bias.is_some_and(|bias| bias > 0.0) && selected.corrected < Some(selected.value), "{selected:?}");
+    assert!(
+        selected.bias.is_some_and(|bias| bias > 0.0) && selected.corrected < Some(selected.value),
+        "{selected:?}"
+    );
     let marked: Vec<&str> =
         comparison.recipes.iter().filter(|r| r.is_selected).map(|r| r.name.as_str()).collect();
     assert_eq!(marked, [selected.name.as_str()]);
@@ -302,7 +326,12 @@ fn the_best_of_a_search_is_marked_and_corrected() -> TestResult {
 
 #[test]
 fn one_seed_of_a_search_is_corrected_over_texts() -> TestResult {
-    let mut made = predicted(&[("score", &[120], 0), ("score", &[122], 20), ("score", &[121], 40), ("score", &[119], 60)]);
+    let mut made = predicted(&[
+        ("score", &[120], 0),
+        ("score", &[122], 20),
+        ("score", &[121], 40),
+        ("score", &[119], 60),
+    ]);
     for (trial, (row, block)) in made.rows.iter_mut().zip(&mut made.predictions).enumerate() {
         (row.trial, block.tag.trial) = (Some(trial as u64), Some(trial as u64));
     }
@@ -319,15 +348,21 @@ fn one_seed_of_a_search_is_corrected_over_texts() -> TestResult {
 #[test]
 fn parameters_are_summed_up_by_value() -> TestResult {
     for name in ["rate", "param.rate", "params.rate"] {
-        let comparison = compare(&[source(search())], &Request { by: Some(name.into()), ..Request::default() })?;
+        let comparison =
+            compare(&[source(search())], &Request { by: Some(name.into()), ..Request::default() })?;
         let by = comparison.by.ok_or("nothing summed up")?;
         assert_eq!(by.parameter, "rate");
-        let groups: Vec<(Option<f64>, usize)> =
-            by.groups.iter().map(|group| (group.value.as_ref().and_then(Value::as_f64), group.recipes)).collect();
+        let groups: Vec<(Option<f64>, usize)> = by
+            .groups
+            .iter()
+            .map(|group| (group.value.as_ref().and_then(Value::as_f64), group.recipes))
+            .collect();
         assert_eq!(groups, [(Some(1e-5), 3), (Some(5e-5), 3)]);
     }
     let error = compare(&[source(search())], &Request { by: Some("rat".into()), ..Request::default() });
-    assert!(matches!(error, Err(CompareError::Format(error)) if format!("{error:?}").contains("did you mean `rate`?")));
+    assert!(
+        matches!(error, Err(CompareError::Format(error)) if format!("{error:?}").contains("did you mean `rate`?"))
+    );
     Ok(())
 }
 
@@ -336,9 +371,15 @@ fn texts_that_flip_are_listed_with_how_often() -> TestResult {
     let made = predicted(&[("plain", &[120, 122, 118], 0), ("more", &[123, 124, 150], 0)]);
     let request = Request { examples: Some(None), most_examples: 3, ..Request::default() };
     let examples = compare(&[made.clone()], &request)?.examples.ok_or("no examples")?;
-    assert_eq!((examples.recipe.as_str(), examples.seeds, examples.flipped, examples.examples.len()), ("more", 3, 32, 3));
+    assert_eq!(
+        (examples.recipe.as_str(), examples.seeds, examples.flipped, examples.examples.len()),
+        ("more", 3, 32, 3)
+    );
     let first = &examples.examples[0];
-    assert_eq!((first.text.as_str(), first.label.as_str(), first.fixed, first.broken), ("text 122", "no", 3, 0));
+    assert_eq!(
+        (first.text.as_str(), first.label.as_str(), first.fixed, first.broken),
+        ("text 122", "no", 3, 0)
+    );
     assert_eq!(first.baseline, [Vote { prediction: "yes".into(), seeds: 3 }]);
     let wrong = Request { examples: Some(Some("mor".into())), ..request.clone() };
     let error = compare(&[made.clone()], &wrong).err().ok_or("no error")?;
@@ -368,8 +409,14 @@ fn what_does_not_exist_is_named_with_what_does() -> TestResult {
         told(Request { baseline: Some("nothing alike".into()), ..request() })?,
         "there is no recipe `nothing alike`; there are `plain`, `more`, `other`"
     );
-    assert_eq!(told(Request { split: Some("dev".into()), ..request() })?, "there are no results of split `dev`; the splits are `test`");
-    assert_eq!(told(Request { seeds: vec![0, 9], ..request() })?, "there are no results of seed 9; the seeds are `0`, `1`, `2`, `3`, `4`");
+    assert_eq!(
+        told(Request { split: Some("dev".into()), ..request() })?,
+        "there are no results of split `dev`; the splits are `test`"
+    );
+    assert_eq!(
+        told(Request { seeds: vec![0, 9], ..request() })?,
+        "there are no results of seed 9; the seeds are `0`, `1`, `2`, `3`, `4`"
+    );
     assert_eq!(
         told(Request { sort_by: Some("acc".into()), ..request() })?,
         "there is no column to sort by `acc`; there are `accuracy`, `nll`, `stage`, `trial`, `n`, `steps`, `seconds`"
@@ -382,7 +429,10 @@ fn what_does_not_exist_is_named_with_what_does() -> TestResult {
     failed[0].metrics.clear();
     failed[0].error = Some("the loss is NaN".into());
     let all = compare(&[source(failed.clone())], &request()).err().map(|error| error.to_string());
-    assert_eq!(all.as_deref(), Some("there are no results to compare: all failed, such as with `the loss is NaN`"));
+    assert_eq!(
+        all.as_deref(),
+        Some("there are no results to compare: all failed, such as with `the loss is NaN`")
+    );
     failed.extend(rows("b", &[0.5]));
     let base = compare(&[source(failed)], &Request { baseline: Some("a".into()), ..request() }).err();
     assert_eq!(
@@ -401,7 +451,10 @@ fn splits_and_seeds_can_be_chosen() -> TestResult {
     assert!(says(&comparison, "15 rows of split dev left out"));
     let request = Request { split: Some("dev".into()), seeds: vec![1, 3], ..Request::default() };
     let comparison = compare(&[source(made)], &request)?;
-    assert_eq!((comparison.split.as_str(), comparison.recipes[0].seeds.as_slice()), ("dev", [1, 3].as_slice()));
+    assert_eq!(
+        (comparison.split.as_str(), comparison.recipes[0].seeds.as_slice()),
+        ("dev", [1, 3].as_slice())
+    );
     let request = Request { top: Some(1), sort_by: Some("accuracy".into()), ..Request::default() };
     let comparison = compare(&[source(three())], &request)?;
     assert_eq!(verdicts(&comparison).len(), 2);
