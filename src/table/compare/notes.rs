@@ -3,7 +3,7 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::baseline::list;
-use super::comparison::{Against, Comparison, Recipe, Selected, Test};
+use super::comparison::{Against, Comparison, Recipe, Selected, Test, Verdict};
 use super::items::Missing;
 
 /// Returns the notes below a comparison.
@@ -88,6 +88,13 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
     if let Some(pairs) = floors.iter().max() {
         let least = 2.0 * 0.5f64.powi(*pairs as i32);
         notes.push(format!("Wilcoxon's test of {pairs} pairs cannot go below p = {least}"));
+    }
+    let more = |against: &Against| matches!(against.verdict, Verdict::TooFewSeeds { more: Some(_) });
+    if compared(recipes).any(|(_, against)| more(against)) {
+        notes.push(
+            "so many more seeds would show a true difference of one point (0.01) four times in five"
+                .to_owned(),
+        );
     }
     let single = recipes.iter().any(|recipe| recipe.values.len() == 1);
     if single {
