@@ -223,18 +223,66 @@ fn a_search_is_summed_up_by_its_parameters() -> Result<(), TestError> {
 #[test]
 fn what_is_named_wrong_is_named_with_what_there_is() -> Result<(), TestError> {
     let project = made(&[PLAIN, MORE])?;
-    assert_snapshot!(refused(&project, &["made", "--metric", "acuracy"])?, @"");
-    assert_snapshot!(refused(&project, &["made", "--baseline", "mor"])?, @"");
-    assert_snapshot!(refused(&project, &["made", "--baseline", "nothing like it"])?, @"");
-    assert_snapshot!(refused(&project, &["made", "--split", "dev"])?, @"");
-    assert_snapshot!(refused(&project, &["made", "--seeds", "3..6"])?, @"");
-    assert_snapshot!(refused(&project, &["made", "--by", "shot"])?, @"");
-    assert_snapshot!(refused(&project, &["made", "--sort-by", "acuracy"])?, @"");
-    assert_snapshot!(refused(&project, &["made", "--examples"])?, @"");
-    assert_snapshot!(refused(&project, &["latest"])?, @"");
-    assert_snapshot!(refused(&project, &["nope/trials/3"])?, @"");
-    assert_snapshot!(refused(&project, &["nope.csv"])?, @"");
-    assert_snapshot!(refused(&project, &["texts.csv"])?, @"");
+    assert_snapshot!(refused(&project, &["made", "--metric", "acuracy"])?, @r"
+    error: there is no metric `acuracy`
+      hint: did you mean `accuracy`?
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["made", "--baseline", "mor"])?, @r"
+    error: there is no recipe `mor`
+      hint: did you mean `more`?
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["made", "--baseline", "nothing like it"])?, @r"
+    error: there is no recipe `nothing like it`
+      hint: there are `plain`, `more`
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["made", "--split", "dev"])?, @r"
+    error: there are no results of split `dev`
+      hint: the splits are `test`
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["made", "--seeds", "3..6"])?, @r"
+    error: there are no results of the seeds 5, 6
+      hint: the seeds are `0`, `1`, `2`, `3`, `4`
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["made", "--by", "shot"])?, @r"
+    error: there is no parameter `shot`
+      hint: did you mean `shots`?
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["made", "--sort-by", "acuracy"])?, @r"
+    error: there is no column to sort by `acuracy`
+      hint: did you mean `accuracy`?
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["made", "--examples"])?, @r"
+    error: there are no predictions to take texts from: `plain` has none at seed 0
+      hint: `predictions.parquet` beside the results holds them; runs and trials of a sweep have one
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["latest"])?, @r"
+    error: there is no run `latest` in `<project>/runs`
+      hint: `pipe run FILE` makes one
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["nope/trials/3"])?, @r"
+    error: there is no run `nope` in `<project>/runs`
+      hint: `pipe run FILE` makes one
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["nope.csv"])?, @r"
+    error: there is no file `nope.csv`
+      hint: runs are named without an ending; `pipe ls` lists them
+    exit code 2
+    ");
+    assert_snapshot!(refused(&project, &["texts.csv"])?, @r"
+    error: `texts.csv` is no table of results: it has no column `run`
+      hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
+    exit code 2
+    ");
     Ok(())
 }
 
@@ -243,13 +291,29 @@ fn files_that_are_damaged_are_refused() -> Result<(), TestError> {
     let project = made(&[PLAIN, MORE])?;
     let csv = fs::read_to_string(project.path("made/results.csv"))?;
     project.write("bad.csv", &csv.replacen(",0.7,", ",high,", 1))?;
-    assert_snapshot!(refused(&project, &["bad.csv"])?, @"");
+    assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
+    error: `bad.csv` is no table of results: row 2: `accuracy` is `high`, expected a number
+      hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
+    exit code 2
+    ");
     project.write("bad.csv", &csv.replacen("plain,,2,", "plain,,two,", 1))?;
-    assert_snapshot!(refused(&project, &["bad.csv"])?, @"");
+    assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
+    error: `bad.csv` is no table of results: row 3: `seed` is `two`, expected a whole number
+      hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
+    exit code 2
+    ");
     project.write("bad.csv", "")?;
-    assert_snapshot!(refused(&project, &["bad.csv"])?, @"");
+    assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
+    error: `bad.csv` is no table of results: it is empty
+      hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
+    exit code 2
+    ");
     project.write("bad.csv", csv.lines().next().unwrap_or_default())?;
-    assert_snapshot!(refused(&project, &["bad.csv"])?, @"");
+    assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
+    error: there are no results to compare in `bad.csv`
+      hint: `pipe ls` lists the runs; those that are complete have results
+    exit code 2
+    ");
     let bytes = fs::read(project.path("made/results.parquet"))?;
     fs::write(project.path("made/results.parquet"), &bytes[..bytes.len() / 2])?;
     let said = refused(&project, &["made"])?;
@@ -267,7 +331,11 @@ fn recipes_on_different_rows_are_refused() -> Result<(), TestError> {
     table.rows.iter_mut().for_each(|row| row.n = 50);
     fs::create_dir(project.path("fewer"))?;
     table.write(&project.path("fewer"))?;
-    assert_snapshot!(refused(&project, &["made", "fewer"])?, @"");
+    assert_snapshot!(refused(&project, &["made", "fewer"])?, @r"
+    error: recipes were tested on different rows: `plain` on 100, `more (run bb22)` on 50
+      hint: scores on different texts do not tell which recipe is better; `--different-tests` compares them nevertheless
+    exit code 2
+    ");
     let said = project.pipe(&["compare", "made", "fewer", "--different-tests"])?;
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("tested on different rows"), "{}", said.out);

@@ -167,7 +167,7 @@ fn skipped(recipes: &[Recipe]) -> Option<String> {
     (!parts.is_empty()).then(|| format!("rows that take no part: {}", parts.join(", ")))
 }
 
-/// Writes a probability for people: three decimals, and none that rounds to 0.
+/// Writes a probability for people: four decimals, and none that rounds to 0.
 pub(in crate::table) fn probability(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+    if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
 }

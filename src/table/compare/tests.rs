@@ -125,6 +125,31 @@ fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
     Ok(())
 }
 
+/// Equal recipes, many times: a winner is named no more often than a level of 0.05 allows for all of them together.
+#[test]
+fn among_equals_there_is_hardly_ever_a_winner() -> TestResult {
+    use rand::Rng;
+    let mut random = crate::base::seed::stream(3, &["test", "equals"], 0);
+    let mut value = || {
+        let sum: f64 = (0..12).map(|_| f64::from(random.next_u32()) / f64::from(u32::MAX)).sum();
+        0.7 + 0.03 * (sum - 6.0)
+    };
+    let mut wrong = 0;
+    for _ in 0..600 {
+        let recipes: Vec<ResultRow> = ["a", "b", "c", "d", "e"]
+            .iter()
+            .flat_map(|stage| rows(stage, &[value(), value(), value(), value(), value()]))
+            .collect();
+        let comparison = compare(&[source(recipes)], &Request::default())?;
+        let named = |(_, verdict): &(&str, Option<Verdict>)| {
+            matches!(verdict, Some(Verdict::Better | Verdict::Worse))
+        };
+        wrong += usize::from(verdicts(&comparison).iter().any(named));
+    }
+    assert!(wrong <= 42, "{wrong} of 600");
+    Ok(())
+}
+
 #[test]
 fn less_is_better_of_a_loss() -> TestResult {
     let request = Request { metrics: vec!["nll".into()], ..Request::default() };
