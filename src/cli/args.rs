@@ -44,6 +44,8 @@ pub enum Command {
     Artifacts(ArtifactsArgs),
     /// Print the results of a run
     Show(ShowArgs),
+    /// Say which recipe is better, and whether that is more than noise
+    Compare(CompareArgs),
     /// List the runs, newest first
     Ls(LsArgs),
     /// Digest the cached outputs of a run anew
@@ -223,6 +225,37 @@ pub struct ShowArgs {
     /// Print texts that this `augment` stage made, beside the texts that they were made from, in place of the results
     #[arg(long, value_name = "STAGE", conflicts_with_all = ["confusion", "csv", "md", "metric", "sort_by", "precision"])]
     pub augmented: Option<String>,
+    #[command(flatten)]
+    pub table: TableArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct CompareArgs {
+    /// What to compare: runs (the name, the beginning or the end of it, or the folder), trials (`RUN/trials/3`), or files (`results.parquet`,
+    /// `results.csv`)
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub runs: Vec<String>,
+    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives it [default: the first]
+    #[arg(long, value_name = "RECIPE")]
+    pub baseline: Option<String>,
+    /// Compare the results of this split [default: test]
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<String>,
+    /// Use only these seeds: `0..4` (both ends included) or `13,21,42`
+    #[arg(long, value_name = "SEEDS")]
+    pub seeds: Option<Seeds>,
+    /// Show the parameters that differ, each in a column of its own
+    #[arg(long)]
+    pub only_changed: bool,
+    /// Sum recipes up by the values of this parameter too
+    #[arg(long, value_name = "PARAM")]
+    pub by: Option<String>,
+    /// List texts that the baseline and this recipe [default: the best of the others] predict differently; `--top` says how many [default: 20]
+    #[arg(long, value_name = "RECIPE", num_args = 0..=1, require_equals = true, conflicts_with = "by")]
+    pub examples: Option<Option<String>>,
+    /// Compare recipes that were tested on different rows
+    #[arg(long)]
+    pub different_tests: bool,
     #[command(flatten)]
     pub table: TableArgs,
 }

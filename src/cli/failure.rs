@@ -10,6 +10,7 @@ use crate::engine::RuntimeError;
 use crate::runner::{RunError, StageFailure};
 use crate::spec::SpecError;
 use crate::table::TableError;
+use crate::table::compare::CompareError;
 use crate::table::format::FormatError;
 
 /// An error that ends a command.
@@ -95,7 +96,11 @@ impl From<RunError> for Failure {
 
 impl From<TableError> for Failure {
     fn from(error: TableError) -> Failure {
-        RunError::from(error).into()
+        match error {
+            // The user named it; nothing of ours is damaged.
+            TableError::NotResults { .. } => Failure::Other { exit: Exit::Usage, error: Box::new(error) },
+            error => RunError::from(error).into(),
+        }
     }
 }
 
@@ -109,6 +114,15 @@ impl From<FormatError> for Failure {
     fn from(error: FormatError) -> Failure {
         let exit = if matches!(error, FormatError::NoColumn { .. }) { Exit::Usage } else { Exit::Failed };
         Failure::Other { exit, error: Box::new(error) }
+    }
+}
+
+impl From<CompareError> for Failure {
+    fn from(error: CompareError) -> Failure {
+        match error {
+            CompareError::Format(error) => error.into(),
+            error => Failure::Other { exit: Exit::Usage, error: Box::new(error) },
+        }
     }
 }
 

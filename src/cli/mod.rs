@@ -16,6 +16,8 @@ pub mod graph;
 pub mod draw;
 pub mod show;
 pub mod augmented;
+pub mod sources;
+pub mod compare;
 pub mod list;
 pub mod why;
 pub mod artifacts;
@@ -69,6 +71,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Why(args) => why::why(args, printer),
         Command::Artifacts(args) => artifacts::artifacts(args, printer),
         Command::Show(args) => show::show(args, printer),
+        Command::Compare(args) => compare::compare(args, printer),
         Command::Ls(args) => list::list(args, printer),
         Command::Verify(args) => verify::verify(args, printer),
         Command::Gc(args) => gc::gc(args, printer),

@@ -117,10 +117,15 @@ impl<'a> Columns<'a> {
         self.full(name, self.numbers(name)?)
     }
 
+    /// Returns a column of single-precision numbers.
+    pub fn floats(&self, name: &str) -> Result<Vec<Option<f32>>, TableError> {
+        let column = self.column(name)?.f32().map_err(|error| damaged(self.file, error))?;
+        Ok((0..column.len()).map(|row| column.get(row)).collect())
+    }
+
     /// Returns a column of single-precision numbers without gaps.
     pub fn full_floats(&self, name: &str) -> Result<Vec<f32>, TableError> {
-        let column = self.column(name)?.f32().map_err(|error| damaged(self.file, error))?;
-        self.full(name, (0..column.len()).map(|row| column.get(row)).collect())
+        self.full(name, self.floats(name)?)
     }
 
     fn full<T>(&self, name: &str, values: Vec<Option<T>>) -> Result<Vec<T>, TableError> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 use polars::prelude::*;
 
 use super::error::TableError;
@@ -74,6 +74,60 @@ pub fn write_run(folder: &Path, blocks: &[(Tag, &[String], &[Prediction])]) -> R
     Ok(write_atomic(&file, &bytes)?)
 }
 
+/// The predictions of one evaluation of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    pub tag: Tag,
+    pub labels: Vec<String>,
+    pub rows: Vec<Prediction>,
+}
+
+/// Reads what [`write_run`] wrote into `folder`; `None` where there is no such file.
+pub fn read_run(folder: &Path) -> Result<Option<Vec<Block>>, TableError> {
+    let file = folder.join(FILE);
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let table = frame::read_parquet(&file)?;
+    let columns = Columns { file: &file, frame: &table };
+    let (stages, trials) = (columns.full_strings("stage")?, columns.integers("trial")?);
+    let seeds = columns.full_integers("seed")?;
+    let mut blocks: IndexMap<(&str, Option<u64>, u64), Vec<usize>> = IndexMap::new();
+    for row in 0..table.height() {
+        blocks.entry((&stages[row], trials[row], seeds[row])).or_default().push(row);
+    }
+    let (ids, texts) = (columns.full_strings("id")?, columns.full_strings("text")?);
+    let (trues, guesses) = (columns.full_strings("label")?, columns.full_strings("prediction")?);
+    let names = table.columns().iter().filter_map(|column| column.name().as_str().strip_prefix("p/"));
+    let classes: Vec<(&str, Vec<Option<f32>>)> = names
+        .map(|class| Ok((class, columns.floats(&format!("p/{class}"))?)))
+        .collect::<Result<_, TableError>>()?;
+    let block = |((stage, trial, seed), rows): ((&str, Option<u64>, u64), Vec<usize>)| {
+        let known: Vec<&(&str, Vec<Option<f32>>)> =
+            classes.iter().filter(|(_, values)| rows.iter().all(|&row| values[row].is_some())).collect();
+        let index = |name: &str, row: usize| {
+            known.iter().position(|(class, _)| *class == name).ok_or_else(|| {
+                frame::damaged(&file, format!("row {}: `{name}` is none of its classes", row + 1))
+            })
+        };
+        let prediction = |&row: &usize| {
+            Ok(Prediction {
+                id: ids[row].clone(),
+                text: texts[row].clone(),
+                label: index(&trues[row], row)?,
+                prediction: index(&guesses[row], row)?,
+                probabilities: known.iter().filter_map(|(_, values)| values[row]).collect(),
+            })
+        };
+        Ok(Block {
+            tag: Tag { stage: stage.to_owned(), trial, seed },
+            labels: known.iter().map(|(class, _)| (*class).to_owned()).collect(),
+            rows: rows.iter().map(prediction).collect::<Result<_, TableError>>()?,
+        })
+    };
+    blocks.into_iter().map(block).collect::<Result<_, TableError>>().map(Some)
+}
+
 fn columns(parts: &[(&[String], &[Prediction])]) -> Vec<Column> {
     let rows = || parts.iter().flat_map(|(labels, rows)| rows.iter().map(move |row| (*labels, row)));
     let name = |labels: &[String], index: usize| labels.get(index).cloned();
@@ -143,6 +197,14 @@ mod tests {
         assert_eq!(columns.full_strings("prediction")?, ["b", "c"]);
         assert_eq!(columns.integers("trial")?, [Some(3), Some(3)]);
         assert!(columns.full_floats("p/a").is_err() && columns.full_floats("p/b").is_ok());
+        let blocks = read_run(folder.path())?.unwrap_or_default();
+        let block = |stage: &str, labels: &[String]| Block {
+            tag: tag(stage),
+            labels: labels.to_vec(),
+            rows: rows.to_vec(),
+        };
+        assert_eq!(blocks, [block("one", &first), block("two", &second)]);
+        assert_eq!(read_run(&folder.path().join("none"))?, None);
         Ok(())
     }
 }

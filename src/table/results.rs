@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::augmentation::AugmentationSummary;
 use super::error::TableError;
 use super::frame::{self, Columns};
+use super::results_csv;
 use crate::base::files::write_atomic;
 
 /// The results of a run, in the order in which they are shown unless sorted.
@@ -103,8 +104,28 @@ impl ResultTable {
     /// Reads what [`ResultTable::write`] wrote. Parameters that are numbers in some rows and text in others come back as text.
     pub fn read(folder: &Path) -> Result<ResultTable, TableError> {
         let file = folder.join(PARQUET);
-        let table = frame::read_parquet(&file)?;
-        let columns = Columns { file: &file, frame: &table };
+        ResultTable::of_frame(&file, &frame::read_parquet(&file)?)
+    }
+
+    /// Reads a table in either form, wherever it lies; the ending says which form it has.
+    pub fn read_file(file: &Path) -> Result<ResultTable, TableError> {
+        let not_results =
+            |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
+        let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let table = match ending.as_deref() {
+            Some("parquet") => frame::read_parquet(file)?,
+            Some("csv") => results_csv::read(file)?,
+            _ => return Err(not_results("its ending is neither `.parquet` nor `.csv`".to_owned())),
+        };
+        let absent = ["run", "stage", "seed", "split"].iter().find(|name| table.column(name).is_err());
+        if let Some(name) = absent {
+            return Err(not_results(format!("it has no column `{name}`")));
+        }
+        ResultTable::of_frame(file, &table)
+    }
+
+    fn of_frame(file: &Path, table: &DataFrame) -> Result<ResultTable, TableError> {
+        let columns = Columns { file, frame: table };
         let runs = columns.full_strings("run")?;
         let pipelines = columns.full_strings("pipeline")?;
         let stages = columns.full_strings("stage")?;
@@ -166,7 +187,7 @@ impl ResultTable {
             let name = column.name().as_str();
             if let Some(param) = name.strip_prefix("param.") {
                 for (row, result) in rows.iter_mut().enumerate() {
-                    if let Some(value) = value_at(column, row).map_err(|e| frame::damaged(&file, e))? {
+                    if let Some(value) = value_at(column, row).map_err(|e| frame::damaged(file, e))? {
                         result.params.insert(param.to_owned(), value);
                     }
                 }

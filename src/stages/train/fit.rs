@@ -307,10 +307,10 @@ fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
             probabilities: row,
         })
         .collect();
-    let confusion = metrics::Confusion::of(data.labels.len(), &rows);
+    let counts = metrics::Counts::of(data.labels.len(), &rows);
     DevMetrics {
         loss: metrics::nll::nll(&rows),
-        accuracy: metrics::accuracy::accuracy(&confusion),
-        macro_f1: metrics::f1::macro_f1(&confusion),
+        accuracy: metrics::accuracy::accuracy(&counts),
+        macro_f1: metrics::f1::macro_f1(&counts),
     }
 }

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use super::options::{FormatError, Options, sort_value};
 use crate::table::augmentation::AugmentationSummary;
 use crate::table::results::{AUGMENTATION, ResultRow, ResultTable, display_param};
+use crate::table::statistics::mean_and_deviation;
 
 /// The figures about generated texts that people see beside the metrics.
 const SHOWN_OF_AUGMENTATION: [&str; 2] = ["accepted_share", "augmentation_loss"];
@@ -146,17 +147,6 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
         }
     }
     Ok(Grid { headers, numeric, spare, rows })
-}
-
-/// Returns the mean and the sample standard deviation (n − 1) of at least two values.
-pub(super) fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
-    if values.len() < 2 {
-        return None;
-    }
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((mean, (squares / (count - 1.0)).sqrt()))
 }
 
 fn groups(table: &ResultTable) -> Vec<Group<'_>> {

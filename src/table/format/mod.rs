@@ -4,6 +4,8 @@ pub mod options;
 pub mod people;
 pub mod machine;
 pub mod classes;
+pub mod compared;
+mod compared_csv;
 mod grid;
 
 pub use classes::{confusion, per_class};

@@ -1,6 +1,7 @@
 //! What a result table shows.
 
 use crate::table::error::TableError;
+use crate::table::metrics;
 use crate::table::results::{ResultRow, ResultTable};
 
 /// What a result table shows.
@@ -36,16 +37,13 @@ pub enum FormatError {
 
 /// What rows are sorted by.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
-pub(super) enum SortValue {
+pub(in crate::table) enum SortValue {
     /// Negated where more is better.
     Number(f64),
     Text(String),
     /// A row without a value goes last.
     Absent,
 }
-
-/// Metrics of which less is better.
-const LESS_IS_BETTER: [&str; 4] = ["nll", "brier", "ece", "mce"];
 
 const COLUMNS: [&str; 7] = ["stage", "trial", "seed", "split", "n", "steps", "seconds"];
 
@@ -90,7 +88,7 @@ impl Options {
 }
 
 /// Returns what a group of rows (those of one row alone, or of all its seeds) is sorted by.
-pub(super) fn sort_value(rows: &[&ResultRow], column: &str) -> SortValue {
+pub(in crate::table) fn sort_value(rows: &[&ResultRow], column: &str) -> SortValue {
     let mean = |values: Vec<f64>| match values.len() {
         0 => SortValue::Absent,
         count => SortValue::Number(values.iter().sum::<f64>() / count as f64),
@@ -105,7 +103,7 @@ pub(super) fn sort_value(rows: &[&ResultRow], column: &str) -> SortValue {
         "steps" => mean(rows.iter().map(|row| row.steps as f64).collect()),
         "seconds" => mean(rows.iter().map(|row| row.seconds).collect()),
         metric if rows.iter().any(|row| row.metrics.contains_key(metric)) => {
-            let sign = if LESS_IS_BETTER.contains(&metric) { 1.0 } else { -1.0 };
+            let sign = if metrics::less_is_better(metric) { 1.0 } else { -1.0 };
             mean(rows.iter().filter_map(|row| row.metrics.get(metric)).map(|value| sign * value).collect())
         }
         param => match first.params.get(param.strip_prefix("param.").unwrap_or(param)) {
@@ -120,7 +118,7 @@ pub(super) fn sort_value(rows: &[&ResultRow], column: &str) -> SortValue {
 
 impl SortValue {
     /// Orders numbers before texts before gaps; NaN counts as a gap.
-    pub(super) fn order(&self, other: &SortValue) -> std::cmp::Ordering {
+    pub(in crate::table) fn order(&self, other: &SortValue) -> std::cmp::Ordering {
         let rank = |value: &SortValue| match value {
             SortValue::Number(number) if !number.is_nan() => 0,
             SortValue::Text(_) => 1,
@@ -132,7 +130,12 @@ impl SortValue {
     }
 }
 
-fn no_column<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> FormatError {
+/// Returns the error that names what there is in place of a column.
+pub(in crate::table) fn no_column<'a>(
+    what: &'static str,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> FormatError {
     let known: Vec<&str> = known.collect();
     let near = crate::table::source::nearest(name, known.iter().copied());
     let hint = match near {

@@ -15,7 +15,11 @@ pub fn terminal(table: &ResultTable, options: &Options, width: Option<u16>) -> R
 
 /// Returns the same table as Markdown, for a README or an issue.
 pub fn markdown(table: &ResultTable, options: &Options) -> Result<String, FormatError> {
-    let grid = grid(table, options)?;
+    Ok(markdown_of(&grid(table, options)?))
+}
+
+/// Writes a grid as Markdown.
+pub(super) fn markdown_of(grid: &Grid) -> String {
     let line = |cells: &[String]| {
         let cells: Vec<String> =
             cells.iter().map(|cell| cell.replace('|', "\\|").replace(['\n', '\r'], " ")).collect();
@@ -25,7 +29,7 @@ pub fn markdown(table: &ResultTable, options: &Options) -> Result<String, Format
     let mut text = line(&grid.headers);
     text.push_str(&line(&rule));
     grid.rows.iter().for_each(|cells| text.push_str(&line(cells)));
-    Ok(text)
+    text
 }
 
 /// Lays a grid out with lines around it. Where the width does not hold it, text is broken, numbers never are: columns that can be

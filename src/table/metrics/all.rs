@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::confusion::Confusion;
+use super::counts::Counts;
 use super::row::Row;
 use super::{accuracy, brier, calibration, f1, kappa, mcc, nll, roc_auc};
 
@@ -32,16 +32,16 @@ pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
     if rows.is_empty() {
         return metrics;
     }
-    let confusion = &Confusion::of(labels.len(), rows);
+    let counts = &Counts::of(labels.len(), rows);
     let (ece, mce) = calibration::calibration(rows);
     let plain = [
-        ("accuracy", Some(accuracy::accuracy(confusion))),
-        ("balanced_accuracy", Some(accuracy::balanced_accuracy(confusion))),
-        ("macro_f1", Some(f1::macro_f1(confusion))),
-        ("micro_f1", Some(f1::micro_f1(confusion))),
-        ("weighted_f1", Some(f1::weighted_f1(confusion))),
-        ("mcc", Some(mcc::mcc(confusion))),
-        ("kappa", kappa::kappa(confusion)),
+        ("accuracy", Some(accuracy::accuracy(counts))),
+        ("balanced_accuracy", Some(accuracy::balanced_accuracy(counts))),
+        ("macro_f1", Some(f1::macro_f1(counts))),
+        ("micro_f1", Some(f1::micro_f1(counts))),
+        ("weighted_f1", Some(f1::weighted_f1(counts))),
+        ("mcc", Some(mcc::mcc(counts))),
+        ("kappa", kappa::kappa(counts)),
         ("roc_auc", roc_auc::roc_auc(labels.len(), rows)),
         ("nll", Some(nll::nll(rows))),
         ("brier", Some(brier::brier(rows))),
@@ -50,16 +50,22 @@ pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
     ];
     metrics.extend(plain.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     for (class, label) in labels.iter().enumerate() {
-        metrics.insert(format!("precision/{label}"), f1::precision(confusion, class));
-        metrics.insert(format!("recall/{label}"), f1::recall(confusion, class));
-        metrics.insert(format!("f1/{label}"), f1::f1(confusion, class));
+        metrics.insert(format!("precision/{label}"), f1::precision(counts, class));
+        metrics.insert(format!("recall/{label}"), f1::recall(counts, class));
+        metrics.insert(format!("f1/{label}"), f1::f1(counts, class));
     }
     metrics
+}
+
+/// Says whether less is better of a metric.
+pub fn less_is_better(metric: &str) -> bool {
+    ["nll", "brier", "ece", "mce"].contains(&metric)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::metrics::Confusion;
     use proptest::prelude::*;
     use serde::Deserialize;
 

@@ -5,12 +5,14 @@ use super::row::Row;
 /// Returns the mean over rows of Σₖ (pₖ − yₖ)² over all classes, y being 1 for the true class and else 0 (Brier 1950). It lies
 /// between 0 and 2: for two classes it is twice the one-sided score that some libraries report.
 pub fn brier(rows: &[Row<'_>]) -> f64 {
-    let score = |row: &Row<'_>| -> f64 {
-        let squared = |(class, &p): (usize, &f32)| {
-            let truth = if class == row.label { 1.0 } else { 0.0 };
-            (f64::from(p) - truth).powi(2)
-        };
-        row.probabilities.iter().enumerate().map(squared).sum()
-    };
     rows.iter().map(score).sum::<f64>() / rows.len().max(1) as f64
+}
+
+/// Returns the score of one row.
+pub(super) fn score(row: &Row<'_>) -> f64 {
+    let squared = |(class, &p): (usize, &f32)| {
+        let truth = if class == row.label { 1.0 } else { 0.0 };
+        (f64::from(p) - truth).powi(2)
+    };
+    row.probabilities.iter().enumerate().map(squared).sum()
 }

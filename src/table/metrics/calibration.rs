@@ -8,21 +8,42 @@ const BINS: usize = 15;
 /// Returns (ECE, MCE) over 15 bins (lo, hi] of the predicted class's probability (Guo et al. 2017, eq. 3 and 5): the mean,
 /// weighted by rows, and the maximum over non-empty bins of |accuracy − mean confidence|.
 pub fn calibration(rows: &[Row<'_>]) -> (f64, f64) {
-    let mut bins = [(0_u64, 0_u64, 0.0_f64); BINS];
-    for row in rows {
-        let confidence = f64::from(row.probabilities[row.prediction]);
-        let bin = (0..BINS - 1).find(|&bin| confidence <= (bin + 1) as f64 / BINS as f64).unwrap_or(BINS - 1);
-        let (count, right, sum) = &mut bins[bin];
-        *count += 1;
-        *right += u64::from(row.label == row.prediction);
-        *sum += confidence;
+    Binned::of(rows).errors(|_| 1)
+}
+
+/// Rows with the bins that they fall into, found once for however many weights.
+#[derive(Clone, Debug)]
+pub struct Binned(Vec<(usize, bool, f64)>);
+
+impl Binned {
+    /// Finds the bins.
+    pub fn of(rows: &[Row<'_>]) -> Binned {
+        let binned = |row: &Row<'_>| {
+            let confidence = f64::from(row.probabilities[row.prediction]);
+            let bin =
+                (0..BINS - 1).find(|&bin| confidence <= (bin + 1) as f64 / BINS as f64).unwrap_or(BINS - 1);
+            (bin, row.label == row.prediction, confidence)
+        };
+        Binned(rows.iter().map(binned).collect())
     }
-    let mut expected = 0.0;
-    let mut largest = 0.0_f64;
-    for (count, right, sum) in bins.into_iter().filter(|(count, _, _)| *count > 0) {
-        let gap = (right as f64 - sum).abs();
-        expected += gap;
-        largest = largest.max(gap / count as f64);
+
+    /// Returns (ECE, MCE) where a row counts `weight` times.
+    pub fn errors(&self, weight: impl Fn(usize) -> u64) -> (f64, f64) {
+        let mut bins = [(0_u64, 0_u64, 0.0_f64); BINS];
+        for (row, &(bin, is_right, confidence)) in self.0.iter().enumerate() {
+            let times = weight(row);
+            let (count, right, sum) = &mut bins[bin];
+            *count += times;
+            *right += times * u64::from(is_right);
+            *sum += times as f64 * confidence;
+        }
+        let (mut expected, mut largest, mut total) = (0.0, 0.0_f64, 0);
+        for (count, right, sum) in bins.into_iter().filter(|(count, _, _)| *count > 0) {
+            let gap = (right as f64 - sum).abs();
+            expected += gap;
+            largest = largest.max(gap / count as f64);
+            total += count;
+        }
+        (expected / total.max(1) as f64, largest)
     }
-    (expected / rows.len().max(1) as f64, largest)
 }

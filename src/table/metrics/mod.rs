@@ -5,6 +5,7 @@
 pub mod row;
 pub mod all;
 pub mod confusion;
+pub mod counts;
 pub mod accuracy;
 pub mod f1;
 pub mod mcc;
@@ -13,7 +14,10 @@ pub mod roc_auc;
 pub mod nll;
 pub mod brier;
 pub mod calibration;
+pub mod weighted;
 
-pub use all::{NAMES, OF_A_CLASS, all};
+pub use all::{NAMES, OF_A_CLASS, all, less_is_better};
 pub use confusion::Confusion;
+pub use counts::Counts;
 pub use row::{Row, argmax};
+pub use weighted::{Weighted, reads_probabilities};

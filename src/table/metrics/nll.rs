@@ -5,7 +5,11 @@ use super::row::Row;
 /// Returns the mean of −ln p(true class). Probabilities are kept ε away from 0 and 1, ε that of single precision, as
 /// scikit-learn's `log_loss` does for such numbers.
 pub fn nll(rows: &[Row<'_>]) -> f64 {
-    let epsilon = f32::EPSILON;
-    let loss = |row: &Row<'_>| -f64::from(row.probabilities[row.label].clamp(epsilon, 1.0 - epsilon)).ln();
     rows.iter().map(loss).sum::<f64>() / rows.len().max(1) as f64
+}
+
+/// Returns the loss of one row.
+pub(super) fn loss(row: &Row<'_>) -> f64 {
+    let epsilon = f32::EPSILON;
+    -f64::from(row.probabilities[row.label].clamp(epsilon, 1.0 - epsilon)).ln()
 }

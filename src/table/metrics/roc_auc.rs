@@ -5,27 +5,56 @@ use super::row::Row;
 /// Returns the mean over all classes of the area under the ROC curve of the class against the rest (scikit-learn's
 /// `multi_class="ovr", average="macro"`). `None` where a class has no row or has all of them.
 pub fn roc_auc(classes: usize, rows: &[Row<'_>]) -> Option<f64> {
-    let areas: Option<Vec<f64>> = (0..classes).map(|class| area(class, rows)).collect();
-    areas.filter(|areas| !areas.is_empty()).map(|areas| areas.iter().sum::<f64>() / areas.len() as f64)
+    Ranking::of(classes, rows).area(|_| 1)
+}
+
+/// Rows in the order of their scores for every class, sorted once for however many weights.
+#[derive(Clone, Debug)]
+pub struct Ranking(Vec<Vec<Ranked>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Ranked {
+    row: usize,
+    score: f32,
+    positive: bool,
+}
+
+impl Ranking {
+    /// Sorts the rows.
+    pub fn of(classes: usize, rows: &[Row<'_>]) -> Ranking {
+        let ranked = |class: usize| {
+            let of = |(row, r): (usize, &Row<'_>)| Ranked {
+                row,
+                score: r.probabilities[class],
+                positive: r.label == class,
+            };
+            let mut ranked: Vec<Ranked> = rows.iter().enumerate().map(of).collect();
+            ranked.sort_by(|a, b| a.score.total_cmp(&b.score));
+            ranked
+        };
+        Ranking((0..classes).map(ranked).collect())
+    }
+
+    /// Returns the mean area where a row counts `weight` times.
+    pub fn area(&self, weight: impl Fn(usize) -> u64) -> Option<f64> {
+        let areas: Option<Vec<f64>> = self.0.iter().map(|ranked| area(ranked, &weight)).collect();
+        areas.filter(|areas| !areas.is_empty()).map(|areas| areas.iter().sum::<f64>() / areas.len() as f64)
+    }
 }
 
 /// The probability that a row of the class scores higher than one of the rest, ties counting half (Mann & Whitney's U).
-fn area(class: usize, rows: &[Row<'_>]) -> Option<f64> {
-    let mut scores: Vec<(f32, bool)> =
-        rows.iter().map(|row| (row.probabilities[class], row.label == class)).collect();
-    scores.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let positives = scores.iter().filter(|(_, positive)| *positive).count();
-    let negatives = scores.len() - positives;
-    if positives == 0 || negatives == 0 {
-        return None;
-    }
+fn area(ranked: &[Ranked], weight: &impl Fn(usize) -> u64) -> Option<f64> {
     // Twice the number of won pairs, which stays a whole number with ties.
-    let (mut won, mut below) = (0_u64, 0_u64);
-    for tied in scores.chunk_by(|a, b| a.0 == b.0) {
-        let ahead = tied.iter().filter(|(_, positive)| *positive).count() as u64;
-        let behind = tied.len() as u64 - ahead;
+    let (mut won, mut below, mut positives) = (0_u64, 0_u64, 0_u64);
+    for tied in ranked.chunk_by(|a, b| a.score == b.score) {
+        let (mut ahead, mut behind) = (0, 0);
+        for row in tied {
+            if row.positive { ahead += weight(row.row) } else { behind += weight(row.row) }
+        }
         won += ahead * (2 * below + behind);
         below += behind;
+        positives += ahead;
     }
-    Some(won as f64 / (2.0 * positives as f64 * negatives as f64))
+    let pairs = positives as f64 * below as f64;
+    (pairs > 0.0).then(|| won as f64 / (2.0 * pairs))
 }
