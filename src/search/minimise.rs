@@ -57,7 +57,8 @@ pub(super) fn minimise(
         let mut accepted = None;
         let mut new_gradient = vec![0.0; place.len()];
         for _ in 0..SHORTENINGS {
-            let mut next: Vec<f64> = place.iter().zip(&direction).map(|(x, step)| x + length * step).collect();
+            let mut next: Vec<f64> =
+                place.iter().zip(&direction).map(|(x, step)| x + length * step).collect();
             project(&mut next);
             let moved: Vec<f64> = next.iter().zip(&place).map(|(new, old)| new - old).collect();
             let promised = dot(&moved, &gradient);

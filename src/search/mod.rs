@@ -2,18 +2,21 @@
 
 pub mod space;
 
-mod fresh;
-
 mod place;
 
 pub mod random;
 
 pub mod quasi_random;
 
+mod fresh;
+
 pub mod tpe;
 
 mod minimise;
 
 pub mod gaussian_process;
+
+#[cfg(test)]
+mod check;
 
 pub use space::{Axis, AxisKind, Condition, Observation, Outcome, Point, Space};

@@ -45,7 +45,10 @@ mod tests {
     #[test]
     fn coordinates_are_in_proportion() {
         let steps = AxisKind::Steps(4);
-        assert_eq!([0.0, 0.24, 0.25, 0.99, 1.0].map(|unit| coordinate(&steps, unit)), [0.0, 0.0, 1.0, 3.0, 3.0]);
+        assert_eq!(
+            [0.0, 0.24, 0.25, 0.99, 1.0].map(|unit| coordinate(&steps, unit)),
+            [0.0, 0.0, 1.0, 3.0, 3.0]
+        );
         let choice = AxisKind::Choice(vec![0.0, 0.5, 0.0, 0.5, 0.0]);
         assert_eq!([0.0, 0.49, 0.5, 1.0].map(|unit| coordinate(&choice, unit)), [1.0, 1.0, 3.0, 3.0]);
         assert_eq!(coordinate(&AxisKind::Choice(Vec::new()), 0.5), 0.0);

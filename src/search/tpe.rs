@@ -130,3 +130,82 @@ impl<'a> Model<'a> {
         self.good.log_density(place) - self.others.log_density(place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seed::stream;
+    use crate::search::AxisKind;
+    use crate::search::check::{
+        bowl, conditional, history, minimum, odd_histories, outcomes, space, spaces, valid,
+    };
+    use crate::search::random;
+    use proptest::prelude::*;
+
+    fn next(space: &Space, history: &[Observation], seed: u64) -> Point {
+        suggest(space, history, &Settings::default(), &mut stream(seed, &["test"], 0))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn suggestions_are_valid_and_repeat(space in spaces(), outcomes in outcomes(40), seed: u64) {
+            let history = history(&space, seed, &outcomes);
+            let found = next(&space, &history, seed);
+            prop_assert!(valid(&space, &found), "{found:?}");
+            prop_assert_eq!(found, next(&space, &history, seed));
+        }
+    }
+
+    #[test]
+    fn bears_odd_histories() {
+        let space = conditional();
+        for history in odd_histories(&space, 1000) {
+            let settings = Settings { startup_trials: 1, ..Settings::default() };
+            let found = suggest(&space, &history, &settings, &mut stream(3, &[], 0));
+            assert!(valid(&space, &found), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn beats_random_search() {
+        let space = conditional();
+        let mean = |suggest: &dyn Fn(&[Observation], u64) -> Point| {
+            (0..20).map(|seed| minimum(&space, 80, seed, bowl, suggest)).sum::<f64>() / 20.0
+        };
+        let ours = mean(&|history, seed| next(&space, history, seed));
+        let theirs = mean(&|_, seed| random::point(&space, &mut stream(seed, &[], 0)));
+        assert!(ours < 0.8 * theirs, "{ours} {theirs}");
+    }
+
+    /// What is running makes its neighbourhood less attractive; what has failed does the same.
+    #[test]
+    fn goes_where_no_trial_is_running() {
+        let space = space([AxisKind::Continuous]);
+        let at = |place: f64, outcome| Observation { point: vec![Some(place)], outcome };
+        let values = (0..40).map(|step| f64::from(step) / 39.0);
+        let history: Vec<Observation> =
+            values.map(|place| at(place, Outcome::Value((place - 0.5).abs()))).collect();
+        let ratio = |history: &[Observation]| {
+            Model::new(&space, &[0], history, &Settings::default()).log_ratio(&[0.52])
+        };
+        for outcome in [Outcome::Pending, Outcome::Failed] {
+            let more = history.iter().cloned().chain((0..5).map(|_| at(0.52, outcome)));
+            assert!(ratio(&more.collect::<Vec<_>>()) < ratio(&history) - 0.3);
+        }
+    }
+
+    #[test]
+    fn a_small_space_is_tried_whole() {
+        let space = space([AxisKind::Steps(3), AxisKind::Choice(vec![0.5, 0.5])]);
+        let mut history: Vec<Observation> = Vec::new();
+        for trial in 0..6 {
+            let settings = Settings { startup_trials: 2, ..Settings::default() };
+            let point = suggest(&space, &history, &settings, &mut stream(trial, &[], 0));
+            assert!(!tried(&history, &point), "{point:?}");
+            history.push(Observation { point, outcome: Outcome::Value(trial as f64) });
+        }
+        assert!(valid(&space, &next(&space, &history, 1)));
+    }
+}

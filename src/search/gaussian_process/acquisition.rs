@@ -16,8 +16,9 @@ const GLOBAL: u64 = 512;
 /// Points near each of the best observations.
 const LOCAL: usize = 24;
 
-/// From how many of the most promising points the search goes on uphill.
-const STARTS: usize = 6;
+/// From how many of the most promising points of either sort the search goes on uphill.
+const GLOBAL_STARTS: usize = 8;
+const LOCAL_STARTS: usize = 3;
 
 /// Steps of each ascent.
 const ITERATIONS: usize = 40;
@@ -39,23 +40,32 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Returns promising points, the most promising first; `best` are the best observed ones.
-    pub fn points(&self, best: &[&Point], random: &mut ChaCha8Rng) -> Vec<Point> {
+    /// Returns promising points with the logarithms of the improvement expected from them, the most promising first; `best` are the best observed ones.
+    pub fn points(&self, best: &[&Point], random: &mut ChaCha8Rng) -> Vec<(f64, Point)> {
         let sequence = Sequence::new(random.next_u64(), 0);
-        let mut candidates: Vec<Point> =
-            (0..GLOBAL).map(|index| sequence.point(self.space, index)).collect();
+        let everywhere: Vec<Point> = (0..GLOBAL).map(|index| sequence.point(self.space, index)).collect();
+        let mut nearby = Vec::with_capacity(best.len() * LOCAL);
         for point in best {
-            candidates.extend((0..LOCAL).map(|at| self.near(point, at, random)));
+            nearby.extend((0..LOCAL).map(|at| self.near(point, at, random)));
         }
-        let mut rated: Vec<(f64, Point)> =
-            candidates.into_iter().map(|point| (self.promise(&point), point)).collect();
-        // Stable, so the first of equals.
-        rated.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        let rest = rated.split_off(rated.len().min(STARTS));
-        let mut refined: Vec<(f64, Point)> =
-            rated.into_iter().map(|(promise, point)| self.refine(promise, point, random)).collect();
-        refined.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        refined.into_iter().chain(rest).map(|(_, point)| point).collect()
+        let outside = |point: &Point| !self.posterior.shuns(&self.features.of(self.space, point));
+        let (mut refined, mut rest) = (Vec::new(), Vec::new());
+        // Each sort has starts of its own: before the ascent, what lies near the best is nearly always ahead.
+        for (candidates, starts) in [(everywhere, GLOBAL_STARTS), (nearby, LOCAL_STARTS)] {
+            let candidates = candidates.into_iter().filter(outside);
+            let mut rated: Vec<(f64, Point)> =
+                candidates.map(|point| (self.promise(&point), point)).collect();
+            sort(&mut rated);
+            rest.extend(rated.split_off(rated.len().min(starts)));
+            refined.extend(rated.into_iter().map(|(promise, point)| self.refine(promise, point, random)));
+        }
+        // What climbs into the valley that is left out was only its rim.
+        refined.retain(|(_, point)| outside(point));
+        sort(&mut refined);
+        // What was not refined serves where the refined ones were all tried before.
+        sort(&mut rest);
+        refined.extend(rest);
+        refined
     }
 
     fn promise(&self, point: &Point) -> f64 {
@@ -142,10 +152,13 @@ impl Search<'_> {
         let Some(now) = point[axis] else { return };
         let values: Vec<f64> = match &self.space.axes[axis].kind {
             AxisKind::Continuous => return,
-            AxisKind::Choice(weights) => (0..weights.len()).filter(|&at| weights[at] > 0.0).map(|at| at as f64).collect(),
+            AxisKind::Choice(weights) => {
+                (0..weights.len()).filter(|&at| weights[at] > 0.0).map(|at| at as f64).collect()
+            }
             AxisKind::Steps(steps) if *steps <= ENUMERATED => (0..*steps).map(|at| at as f64).collect(),
             AxisKind::Steps(steps) => {
-                let strides = (0..).map(|power| 2.0_f64.powi(power)).take_while(|stride| *stride < *steps as f64);
+                let strides =
+                    (0..).map(|power| 2.0_f64.powi(power)).take_while(|stride| *stride < *steps as f64);
                 let both = strides.flat_map(|stride| [now - stride, now + stride]);
                 both.filter(|value| (0.0..*steps as f64).contains(value)).collect()
             }
@@ -167,4 +180,9 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// Sorts by promise, of equals the first first.
+fn sort(rated: &mut [(f64, Point)]) {
+    rated.sort_by(|(one, _), (other, _)| other.total_cmp(one));
 }

@@ -182,3 +182,52 @@ fn draw_normal(centre: Option<f64>, width: f64, random: &mut ChaCha8Rng) -> f64 
     let (low, high) = (erf(-centre / (width * SQRT_2)), erf((1.0 - centre) / (width * SQRT_2)));
     centre + width * SQRT_2 * erf_inv(low + unit * (high - low))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seed::stream;
+    use crate::search::check::space;
+
+    fn mixture(space: &Space) -> Mixture<'_> {
+        let observation = |place: [f64; 3], weight| Weighted { place: place.to_vec(), weight };
+        let observations = vec![
+            observation([0.02, 0.0, 1.0], 2.0),
+            observation([0.6, 3.0, 1.0], 1.0),
+            observation([1.0, 3.0, 0.0], 0.5),
+        ];
+        Mixture::new(space, &[0, 1, 2], observations)
+    }
+
+    #[test]
+    fn the_density_sums_to_one_and_is_what_is_drawn() {
+        let space = space([AxisKind::Continuous, AxisKind::Steps(5), AxisKind::Choice(vec![0.2, 0.3, 0.5])]);
+        let mixture = mixture(&space);
+        let cells = 400;
+        let mut random = stream(1, &[], 0);
+        let drawn: Vec<Vec<f64>> = (0..20_000).map(|_| mixture.draw(&mut random)).collect();
+        let mut total = 0.0;
+        for step in 0..5 {
+            for choice in 0..3 {
+                let (step, choice) = (f64::from(step), f64::from(choice));
+                let density =
+                    |cell: i32| mixture.log_density(&[(f64::from(cell) + 0.5) / 400.0, step, choice]).exp();
+                let probability = (0..cells).map(density).sum::<f64>() / f64::from(cells);
+                let seen = drawn.iter().filter(|place| place[1] == step && place[2] == choice).count();
+                assert!(
+                    (seen as f64 / 20_000.0 - probability).abs() < 0.015,
+                    "{step} {choice} {probability}"
+                );
+                total += probability;
+            }
+        }
+        assert!((total - 1.0).abs() < 1e-3, "{total}");
+    }
+
+    #[test]
+    fn without_observations_it_is_what_was_believed() {
+        let space = space([AxisKind::Continuous, AxisKind::Steps(5), AxisKind::Choice(vec![0.2, 0.8])]);
+        let mixture = Mixture::new(&space, &[0, 1, 2], Vec::new());
+        assert!((mixture.log_density(&[0.3, 2.0, 1.0]) - (0.2_f64 * 0.8).ln()).abs() < 1e-12);
+    }
+}
