@@ -11,6 +11,11 @@ pub mod gaussian_process;
 pub mod sampler;
 pub mod rule;
 pub mod engine;
+mod place;
+mod fresh;
+mod minimise;
+#[cfg(test)]
+mod check;
 
 pub use config::Sweep;
 pub use domain::Domain;

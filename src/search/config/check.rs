@@ -148,12 +148,20 @@ impl Sweep {
                 faults.push(Fault::new(&["seeds"], format!("expected every seed once, found {seed} twice")));
             }
         }
-        if self.samples_quasi_randomly() && self.parameters.len() > quasi_random::MAX_AXES {
-            let (most, found) = (quasi_random::MAX_AXES, self.parameters.len());
+        if self.samples_quasi_randomly() && self.parameters.len() > quasi_random::MOST_AXES {
+            let (most, found) = (quasi_random::MOST_AXES, self.parameters.len());
             let fault = Fault::new(
                 &["parameters"],
                 format!("a Sobol sequence has at most {most} parameters, found {found}"),
             );
+            faults.push(fault.hint("take `random`"));
+        }
+        if let Method::QuasiRandom(quasi) = &self.method
+            && quasi.trials as u64 > quasi_random::MOST_POINTS
+        {
+            let (most, found) = (quasi_random::MOST_POINTS, quasi.trials);
+            let keys = ["method", "quasi_random", "trials"];
+            let fault = Fault::new(&keys, format!("a Sobol sequence has {most} points, found {found} trials"));
             faults.push(fault.hint("take `random`"));
         }
     }
