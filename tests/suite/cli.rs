@@ -333,6 +333,8 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
       why          Say why a stage would run, or not
       artifacts    Write a training as artifacts for ONNX Runtime's training API
       show         Print the results of a run
+      compare      Say which recipe is better, and whether that is more than noise
+      report       Write the results of runs as one HTML file
       ls           List the runs, newest first
       verify       Digest the cached outputs of a run anew
       gc           Remove cached outputs that no run uses

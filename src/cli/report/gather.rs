@@ -18,11 +18,11 @@ use crate::runner::Project;
 use crate::runner::runs::Run;
 use crate::table::compare::{Comparison, Recipe, Request, Source, compare};
 use crate::table::curves::{self, CurvePoint};
+use crate::table::statistics::mean;
 use crate::table::{ResultRow, Tag};
 
 /// A longer table is no help; the whole one is in the files.
 const MOST_RECIPES: usize = 200;
-const MOST_ERRORS: usize = 50;
 /// The folder of a sweep's trials in its run's folder.
 const TRIALS: &str = "trials";
 
@@ -63,6 +63,7 @@ pub fn gather(args: &ReportArgs) -> Result<Gathered, Failure> {
         ..Request::default()
     };
     let comparison = compare(&sources, &request)?;
+    let errors = errors(&rows);
     let rows: Vec<&ResultRow> = rows.into_iter().filter(|row| row.split == comparison.split).collect();
     let mut gaps = Vec::new();
     let content = Content {
@@ -70,7 +71,7 @@ pub fn gather(args: &ReportArgs) -> Result<Gathered, Failure> {
         trainings: trainings(&places, &comparison, &mut gaps),
         trials: trials(&rows, &comparison),
         tallies: tallies(&places, &comparison),
-        errors: errors(&rows),
+        errors,
         gaps,
         comparison,
     };
@@ -204,8 +205,8 @@ fn trials(rows: &[&ResultRow], comparison: &Comparison) -> Option<Trials> {
     let all = groups
         .into_iter()
         .map(|((run, stage, trial), rows)| {
-            let values: Option<Vec<f64>> =
-                rows.iter().map(|row| row.metrics.get(&comparison.metric).copied()).collect();
+            let values: Vec<f64> =
+                rows.iter().filter_map(|row| row.metrics.get(&comparison.metric).copied()).collect();
             let mut parts = vec![format!("trial {trial}")];
             if stages.len() > 1 {
                 parts.insert(0, stage.to_owned());
@@ -216,7 +217,7 @@ fn trials(rows: &[&ResultRow], comparison: &Comparison) -> Option<Trials> {
             Trial {
                 name: parts.join(", "),
                 params: rows.first().map(|row| row.params.clone()).unwrap_or_default(),
-                value: values.map(|values| values.iter().sum::<f64>() / values.len() as f64),
+                value: mean(&values),
                 was_stopped: rows.iter().any(|row| row.stopped_epoch.is_some()),
             }
         })
@@ -271,5 +272,5 @@ fn errors(rows: &[&ResultRow]) -> Vec<(String, String)> {
         None => format!("{}, seed {}", row.stage, row.seed),
     };
     let failed = rows.iter().filter_map(|row| Some((place(row), row.error.clone()?)));
-    failed.take(MOST_ERRORS).collect()
+    failed.collect()
 }

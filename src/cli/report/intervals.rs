@@ -21,6 +21,7 @@ pub fn intervals(recipes: &[Recipe], metric: &str) -> Markup {
         recipe.values.iter().copied().chain(ends.into_iter().flatten())
     });
     let axis = Axis::linear(values, 5);
+    let repeated = shown.iter().any(|(_, recipe)| recipe.values.len() > 1);
     let baseline = shown.iter().find(|(_, recipe)| recipe.is_baseline);
     let baseline = baseline.and_then(|(_, recipe)| axis.place(recipe.summary?.mean));
     html! {
@@ -40,7 +41,8 @@ pub fn intervals(recipes: &[Recipe], metric: &str) -> Markup {
                 }
             }
             p.caption {
-                "Bars: 95 % interval of the mean over seeds (Student’s t). Ticks: the mean. Dots: single seeds."
+                @if repeated { "Bars: 95 % interval of the mean over seeds (Student’s t). Ticks: the mean. Dots: single seeds." }
+                @else { "Dots: the value at the one seed." }
                 @if baseline.is_some() { " Dashed: the mean of the baseline." }
                 @if all.len() > shown.len() { " The first " (shown.len()) " of " (all.len()) " recipes." }
             }

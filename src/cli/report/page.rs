@@ -12,6 +12,8 @@ use crate::base::clock;
 use crate::table::compare::Recipe;
 
 const STYLE: &str = include_str!("style.css");
+/// More of them say the same.
+const MOST_ERRORS: usize = 50;
 const SCRIPT: &str = include_str!("script.js");
 /// The page may use what is in it and nothing else, whatever stands in the texts.
 const POLICY: &str =
@@ -134,11 +136,16 @@ fn sections(content: &Content) -> Vec<Section> {
     let direction = if comparison.less_is_better { "less is better" } else { "more is better" };
     let mut sections =
         vec![section("results", "Results", format!("By {metric}; {direction}."), results(content))];
+    let with_values = comparison.recipes.iter().filter(|recipe| recipe.summary.is_some()).count();
+    let repeated = comparison.recipes.iter().any(|recipe| recipe.values.len() > 1);
     // One value per trial says nothing that the table and the plots of the search do not.
-    if content.trials.is_none() || comparison.recipes.iter().any(|recipe| recipe.values.len() > 1) {
+    if repeated || (with_values > 1 && content.trials.is_none()) {
         let body = intervals::intervals(&comparison.recipes, metric);
-        let aside = "What repeating with another seed does.".to_owned();
-        sections.push(section("intervals", "Spread over seeds", aside, body));
+        let (title, aside) = match repeated {
+            true => ("Spread over seeds", "What repeating with another seed does."),
+            false => ("Scores", "Of one seed each: how far another seed would move them is not known."),
+        };
+        sections.push(section("intervals", title, aside.to_owned(), body));
     }
     if let Some(ranks) = &comparison.ranks {
         let ranked: Vec<(&str, f64)> =
@@ -179,7 +186,8 @@ fn results(content: &Content) -> Markup {
         @if !content.errors.is_empty() {
             details.errors {
                 summary { (number::count(content.errors.len(), "row", "rows")) " failed" }
-                dl.facts { @for (place, error) in &content.errors { dt { (place) } dd { (error) } } }
+                dl.facts { @for (place, error) in content.errors.iter().take(MOST_ERRORS) { dt { (place) } dd { (error) } } }
+                @if content.errors.len() > MOST_ERRORS { p.caption { "The first " (MOST_ERRORS) "." } }
             }
         }
     }

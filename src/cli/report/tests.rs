@@ -63,7 +63,10 @@ fn attributes(mut text: &str) -> Result<(), String> {
         let (name, after) = text.split_once("=\"").ok_or_else(|| format!("no value in `{text}`"))?;
         let (value, after) = after.split_once('"').ok_or_else(|| format!("`{name}` has no end"))?;
         entities(value)?;
-        let is_place = matches!(name, "x" | "y" | "x1" | "x2" | "y1" | "y2" | "cx" | "cy" | "r" | "d" | "viewBox" | "height");
+        let is_place = matches!(
+            name,
+            "x" | "y" | "x1" | "x2" | "y1" | "y2" | "cx" | "cy" | "r" | "d" | "viewBox" | "height"
+        );
         if is_place && (value.contains("NaN") || value.contains("inf")) {
             return Err(format!("`{name}` is `{value}`"));
         }
@@ -117,7 +120,9 @@ fn recipe(index: usize, values: &[f64]) -> Recipe {
 
 fn recipes(count: usize) -> Vec<Recipe> {
     let odd = [0.5, f64::NAN, f64::INFINITY];
-    (0..count).map(|index| if index % 5 == 4 { recipe(index, &odd) } else { recipe(index, &[0.5, 0.75]) }).collect()
+    (0..count)
+        .map(|index| if index % 5 == 4 { recipe(index, &odd) } else { recipe(index, &[0.5, 0.75]) })
+        .collect()
 }
 
 fn trainings(count: usize) -> Vec<Training> {
@@ -137,7 +142,10 @@ fn trials(count: usize) -> Trials {
     let trial = |index: usize| Trial {
         name: format!("{NASTY} {index}"),
         params: [
-            ("rate".to_owned(), if index % 50 == 49 { Value::Null } else { json!(10f64.powi(-(index as i32 % 6))) }),
+            (
+                "rate".to_owned(),
+                if index % 50 == 49 { Value::Null } else { json!(10f64.powi(-(index as i32 % 6))) },
+            ),
             (NASTY.to_owned(), json!(["a", NASTY, "c"][index % 3])),
         ]
         .into(),
@@ -156,7 +164,9 @@ fn tally(classes: usize) -> Tally {
     Tally {
         name: NASTY.into(),
         labels: (0..classes).map(|class| format!("{NASTY} {class}")).collect(),
-        counts: (0..classes).map(|row| (0..classes).map(|column| (row * column % 3) as u64).collect()).collect(),
+        counts: (0..classes)
+            .map(|row| (0..classes).map(|column| (row * column % 3) as u64).collect())
+            .collect(),
         seeds: 2,
     }
 }
@@ -193,7 +203,9 @@ fn content(count: usize) -> Content {
 fn every_chart_is_sound_for_any_values() -> Result<(), String> {
     for count in [0, 1, 2, 9, 60, 700] {
         let ranked: Vec<(String, f64)> = (0..count)
-            .map(|index| (format!("{NASTY} {index}"), if index == 3 { f64::NAN } else { 1.0 + index as f64 / 2.0 }))
+            .map(|index| {
+                (format!("{NASTY} {index}"), if index == 3 { f64::NAN } else { 1.0 + index as f64 / 2.0 })
+            })
             .collect();
         let ranked: Vec<(&str, f64)> = ranked.iter().map(|(name, rank)| (name.as_str(), *rank)).collect();
         let charts = [
