@@ -89,7 +89,9 @@ pub fn parallel(trials: &Trials) -> Markup {
                             }
                             @for (place, label) in column.scale.ticks() {
                                 line.axis x1=(at(x(index) - 3.0)) x2=(at(x(index) + 3.0)) y1=(at(y(place))) y2=(at(y(place))) {}
-                                text.halo x=(at(x(index) + 7.0)) y=(at(y(place) + 4.0)) { (cut(&label, 14)) title { (label) } }
+                                rect.plate x=(at(x(index) + 5.0)) y=(at(y(place) - 8.0)) rx="2"
+                                    width=(at(4.0 + 7.2 * label.chars().count().min(14) as f64)) height="16" {}
+                                text x=(at(x(index) + 7.0)) y=(at(y(place) + 4.0)) { (cut(&label, 14)) title { (label) } }
                             }
                         }
                     }

@@ -97,6 +97,14 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
     let same = of(|verdict| verdict == Verdict::NoDifference).len();
     let texts = of(|verdict| verdict == Verdict::TooFewTexts).len();
     let seeds = of(|verdict| matches!(verdict, Verdict::TooFewSeeds { .. })).len();
+    let count = others.len();
+    let all = match count {
+        _ if worse == count => Some(format!("All {count} are worse.")),
+        _ if same == count => Some(format!("None of the {count} is shown to differ.")),
+        _ if texts == count => Some(format!("For all {count} there are not enough test texts to tell.")),
+        _ if seeds == count => Some(format!("For all {count} there are not enough seeds to tell.")),
+        _ => None,
+    };
     let rest: Vec<String> = [
         (worse, format!("{worse} {} worse", are(worse))),
         (same, format!("{same} {} not shown to differ", are(same))),
@@ -117,8 +125,12 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
                     (measured(against, &comparison.metric)) "."
                 }
             }
-            @if !rest.is_empty() {
-                " Of the " (if better.is_empty() { "" } else { "other " }) (others.len() - better.len()) ", " (list(&rest)) "."
+            @match (&better[..], all) {
+                ([], Some(all)) => { " " (all) },
+                _ if rest.is_empty() => {},
+                _ => {
+                    " Of the " (if better.is_empty() { "" } else { "other " }) (others.len() - better.len()) ", " (list(&rest)) "."
+                }
             }
         }
     }
