@@ -1,7 +1,5 @@
 //! Writes a report.
 
-use std::path::{Path, PathBuf};
-
 use super::gather::{self, Gathered};
 use super::page::page;
 use crate::base::files::write_atomic;
@@ -17,8 +15,7 @@ pub fn report(args: &ReportArgs, printer: &Printer) -> Result<Exit, Failure> {
     let Gathered { content, folder } = gather::gather(args)?;
     let path = args.output.clone().unwrap_or_else(|| folder.join(NAME));
     if path.is_dir() {
-        let inside: PathBuf = path.join(NAME);
-        let hint = format!("name the file, such as `{}`", inside.display());
+        let hint = format!("name the file, such as `{}`", path.join(NAME).display());
         return Err(Failure::usage(format!("`{}` is a folder", path.display()), Some(hint)));
     }
     let page = page(&content);
@@ -35,10 +32,5 @@ pub fn report(args: &ReportArgs, printer: &Printer) -> Result<Exit, Failure> {
         comparison.split,
         page.len().div_ceil(1000)
     ));
-    printer.data(&format!("{}\n", shown(&path)))
-}
-
-/// A path as it can be opened from here.
-fn shown(path: &Path) -> String {
-    path.display().to_string()
+    printer.data(&format!("{}\n", path.display()))
 }

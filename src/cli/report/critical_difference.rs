@@ -11,8 +11,8 @@ const RIGHT: f64 = 545.0;
 const AXIS: f64 = 58.0;
 const LANE: f64 = 9.0;
 const ROW: f64 = 22.0;
-/// More names do not fit.
-const MOST: usize = 24;
+/// More names do not fit, and the ranks of more recipes say little.
+pub const MOST: usize = 24;
 
 /// Returns the diagram of recipes with their mean ranks over so many seeds, rank 1 being the best.
 pub fn critical_difference(ranked: &[(&str, f64)], recipes: usize, seeds: usize, critical: f64) -> Markup {

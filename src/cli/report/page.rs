@@ -147,7 +147,8 @@ fn sections(content: &Content) -> Vec<Section> {
         };
         sections.push(section("intervals", title, aside.to_owned(), body));
     }
-    if let Some(ranks) = &comparison.ranks {
+    if let Some(ranks) = comparison.ranks.as_ref().filter(|ranks| ranks.recipes <= critical_difference::MOST)
+    {
         let ranked: Vec<(&str, f64)> =
             comparison.recipes.iter().filter_map(|r| Some((r.name.as_str(), r.rank?))).collect();
         let aside = format!("Friedman’s test over all: p {}.", number::probability(ranks.p));

@@ -97,7 +97,7 @@ pub fn parallel(trials: &Trials) -> Markup {
                     }
                 }
             }
-            p.readout aria-live="polite" { "Best: " (about(drawn[0], trials)) }
+            p.readout aria-live="polite" { "Best: " (about(drawn[Trials::best(&drawn)], trials)) }
             p.caption {
                 "One line per trial, the stronger and thicker the better its rank by " (trials.metric) "."
                 @if trials.finished() > drawn.len() {

@@ -98,11 +98,14 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
     let texts = of(|verdict| verdict == Verdict::TooFewTexts).len();
     let seeds = of(|verdict| matches!(verdict, Verdict::TooFewSeeds { .. })).len();
     let count = others.len();
+    let shown = if comparison.compared > comparison.recipes.len() { " shown here" } else { "" };
     let all = match count {
-        _ if worse == count => Some(format!("All {count} are worse.")),
-        _ if same == count => Some(format!("None of the {count} is shown to differ.")),
-        _ if texts == count => Some(format!("For all {count} there are not enough test texts to tell.")),
-        _ if seeds == count => Some(format!("For all {count} there are not enough seeds to tell.")),
+        _ if worse == count => Some(format!("All {count}{shown} are worse.")),
+        _ if same == count => Some(format!("None of the {count}{shown} is seen to differ.")),
+        _ if texts == count => {
+            Some(format!("For all {count}{shown} there are not enough test texts to tell."))
+        }
+        _ if seeds == count => Some(format!("For all {count}{shown} there are not enough seeds to tell.")),
         _ => None,
     };
     let rest: Vec<String> = [
@@ -129,7 +132,7 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
                 ([], Some(all)) => { " " (all) },
                 _ if rest.is_empty() => {},
                 _ => {
-                    " Of the " (if better.is_empty() { "" } else { "other " }) (others.len() - better.len()) ", " (list(&rest)) "."
+                    " Of the " (if better.is_empty() { "" } else { "other " }) (others.len() - better.len()) (shown) ", " (list(&rest)) "."
                 }
             }
         }

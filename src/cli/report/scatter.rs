@@ -45,6 +45,7 @@ fn plot(param: &str, metric: &str, drawn: &[&Trial], up: &Axis) -> Markup {
     let x = |place: f64| LEFT + place * (WIDTH - LEFT - RIGHT);
     let y = |place: f64| HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM);
     let bottom = y(0.0);
+    let best = Trials::best(drawn);
     let label_width = match &across {
         Scale::Names(names) => (36 / names.len().clamp(1, 12)).max(3),
         Scale::Numbers(_) => 12,
@@ -67,8 +68,8 @@ fn plot(param: &str, metric: &str, drawn: &[&Trial], up: &Axis) -> Markup {
                 @for (rank, trial) in drawn.iter().enumerate().rev() {
                     @if let (Some(value), Some(metric_value)) = (trial.params.get(param), trial.value) {
                         @if let (Some(a), Some(b)) = (across.place(value), up.place(metric_value)) {
-                            circle class=(if rank == 0 { "point best" } else if trial.was_stopped { "point stopped" } else { "point" })
-                                cx=(at(x(a) + spread(&across, rank))) cy=(at(y(b))) r=(if rank == 0 { "4.5" } else { "3" }) {
+                            circle class=(if rank == best { "point best" } else if trial.was_stopped { "point stopped" } else { "point" })
+                                cx=(at(x(a) + spread(&across, rank, best))) cy=(at(y(b))) r=(if rank == best { "4.5" } else { "3" }) {
                                 title { (trial.name) ": " (param) " " (number::setting(value)) ", " (metric) " " (number::metric(metric_value)) }
                             }
                         }
@@ -80,9 +81,9 @@ fn plot(param: &str, metric: &str, drawn: &[&Trial], up: &Axis) -> Markup {
 }
 
 /// Dots over one name are moved a little to the sides, always in the same way, so that equal ones can be told apart.
-fn spread(scale: &Scale, rank: usize) -> f64 {
+fn spread(scale: &Scale, rank: usize, best: usize) -> f64 {
     match scale {
-        Scale::Names(names) if rank > 0 => {
+        Scale::Names(names) if rank != best => {
             let room = 0.5 * (WIDTH - LEFT - RIGHT) / names.len().max(1) as f64;
             // Multiples of the golden ratio fill a gap evenly.
             ((rank as f64 * 0.618_033_988_75).fract() - 0.5) * room.min(24.0)

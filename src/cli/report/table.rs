@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::critical_difference;
 use super::draw::{breakable, colour};
 use super::number;
 use super::said::verdict;
@@ -25,7 +26,7 @@ pub fn table(comparison: &Comparison) -> Markup {
     let compared = recipes.iter().any(|recipe| recipe.against.is_some());
     let intervals =
         recipes.iter().filter_map(|recipe| recipe.against.as_ref()).any(|against| against.interval.is_some());
-    let ranked = recipes.iter().any(|recipe| recipe.rank.is_some());
+    let ranked = comparison.ranks.as_ref().is_some_and(|ranks| ranks.recipes <= critical_difference::MOST);
     html! {
         div class=(if recipes.len() > 24 { "wide tall" } else { "wide" }) tabindex="0" role="group" aria-label="Table of recipes" {
             table.results.sortable {

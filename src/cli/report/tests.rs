@@ -130,8 +130,8 @@ fn trainings(count: usize) -> Vec<Training> {
         step,
         epoch: step as u32,
         loss: if step % 7 == 3 { f64::NAN } else { 1.0 / step as f64 },
-        dev_loss: (step % 5 == 0).then_some(0.5),
-        dev_accuracy: (step % 5 == 0).then_some(f64::NAN),
+        dev_loss: step.is_multiple_of(5).then_some(0.5),
+        dev_accuracy: step.is_multiple_of(5).then_some(f64::NAN),
         ..CurvePoint::default()
     };
     let seeds = |slot: usize| (0..=slot as u64).map(|seed| (seed, (1..=10).map(point).collect())).collect();

@@ -79,7 +79,7 @@ mod tests {
             step,
             epoch: step.div_ceil(2) as u32,
             loss,
-            dev_loss: (step % 2 == 0).then_some(loss / 2.0),
+            dev_loss: step.is_multiple_of(2).then_some(loss / 2.0),
             ..CurvePoint::default()
         };
         let long = (1..=6).map(|step| point(step, step as f64)).collect();

@@ -44,6 +44,11 @@ impl Trials {
         top.iter().chain(spread).copied().collect()
     }
 
+    /// Returns which of the drawn trials is the best: of those that were trained to their end, where there is one.
+    pub fn best(drawn: &[&Trial]) -> usize {
+        drawn.iter().position(|trial| !trial.was_stopped).unwrap_or(0)
+    }
+
     /// Says of which trials `drawn` are drawn.
     pub fn thinned(&self, drawn: usize) -> String {
         format!(
@@ -75,6 +80,8 @@ mod tests {
         assert_eq!((drawn.len(), drawn[0], drawn[49]), (100, 1999.0, 1950.0));
         assert!(drawn[99] < 45.0);
         assert_eq!(trials.finished(), 1999);
+        trials.all[1999].was_stopped = true;
+        assert_eq!(Trials::best(&trials.drawn(100)), 1);
         trials.less_is_better = true;
         assert_eq!(trials.drawn(5000).len(), 1999);
         assert_eq!(trials.drawn(1)[0].value, Some(0.0));
