@@ -10,6 +10,7 @@ mod suite {
     mod bad_input;
     mod determinism;
     mod interruption;
+    mod report;
     mod saved_model;
     mod shipped;
     mod sweep;

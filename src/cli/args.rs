@@ -46,6 +46,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Say which recipe is better, and whether that is more than noise
     Compare(CompareArgs),
+    /// Write the results of runs as one HTML file
+    Report(ReportArgs),
     /// List the runs, newest first
     Ls(LsArgs),
     /// Digest the cached outputs of a run anew
@@ -258,6 +260,29 @@ pub struct CompareArgs {
     pub different_tests: bool,
     #[command(flatten)]
     pub table: TableArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// What to report on: runs (the name, the beginning or the end of it, or the folder), trials (`RUN/trials/3`), or files
+    /// (`results.parquet`, `results.csv`)
+    #[arg(value_name = "RUN", default_value = "latest")]
+    pub runs: Vec<String>,
+    /// The file to write [default: report.html in the folder of the first run]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Judge by this metric [default: macro_f1]
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<String>,
+    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives it [default: the first]
+    #[arg(long, value_name = "RECIPE")]
+    pub baseline: Option<String>,
+    /// Report on the results of this split [default: test]
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<String>,
+    /// Compare recipes that were tested on different rows
+    #[arg(long)]
+    pub different_tests: bool,
 }
 
 #[derive(Args, Debug)]

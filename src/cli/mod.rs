@@ -18,6 +18,7 @@ pub mod show;
 pub mod augmented;
 pub mod sources;
 pub mod compare;
+pub mod report;
 pub mod list;
 pub mod why;
 pub mod artifacts;
@@ -72,6 +73,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Artifacts(args) => artifacts::artifacts(args, printer),
         Command::Show(args) => show::show(args, printer),
         Command::Compare(args) => compare::compare(args, printer),
+        Command::Report(args) => report::command::report(args, printer),
         Command::Ls(args) => list::list(args, printer),
         Command::Verify(args) => verify::verify(args, printer),
         Command::Gc(args) => gc::gc(args, printer),

@@ -1,7 +1,7 @@
 //! Where the points of new trials come from.
 
 use super::space::{AxisKind, Observation, Point, Space};
-use super::{gaussian_process, quasi_random, random, tpe};
+use super::{fresh, gaussian_process, quasi_random, random, tpe};
 use crate::base::seed::stream;
 
 /// Where the points of new trials come from.
@@ -14,9 +14,6 @@ pub enum Sampler {
     Tpe(tpe::Settings),
     GaussianProcess(gaussian_process::Settings),
 }
-
-/// A space with few points repeats itself; so often another draw is tried.
-const REDRAWS: u64 = 64;
 
 impl Sampler {
     /// Says whether earlier trials matter to the next point.
@@ -31,19 +28,15 @@ impl Sampler {
 
     /// Returns the point of the trial with this number, given what earlier ones gave; `None` where there are no more.
     pub fn point(&self, space: &Space, seed: u64, trial: usize, history: &[Observation]) -> Option<Point> {
-        let draw = |attempt: u64| {
-            random::point(space, &mut stream(seed, &["sweep", "random", &attempt.to_string()], trial as u64))
-        };
         Some(match self {
             Sampler::Grid(points) => return points.get(trial).cloned(),
             Sampler::Random => {
-                let first = draw(0);
+                let mut random = stream(seed, &["sweep", "random"], trial as u64);
                 // Two equal draws of numbers on a line are no accident worth the time of looking for them.
-                if has_line(space) {
-                    return Some(first);
+                match has_line(space) {
+                    true => random::point(space, &mut random),
+                    false => fresh::random_point(space, history, &mut random),
                 }
-                let is_new = |point: &Point| history.iter().all(|earlier| earlier.point != *point);
-                (0..REDRAWS).map(draw).find(is_new).unwrap_or(first)
             }
             Sampler::QuasiRandom => quasi_random::point(space, seed, trial as u64),
             Sampler::Tpe(settings) => {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use polars::prelude::*;
 
 use super::error::TableError;
@@ -43,32 +44,52 @@ impl Curves {
     /// Reads what [`Curves::write`] wrote.
     pub fn read(folder: &Path) -> Result<Curves, TableError> {
         let file = folder.join(FILE);
-        let table = frame::read_parquet(&file)?;
-        let columns = Columns { file: &file, frame: &table };
-        let steps = columns.full_integers("step")?;
-        let epochs = columns.full_integers("epoch")?;
-        let losses = columns.full_numbers("loss")?;
-        let rates = columns.full_numbers("learning_rate")?;
-        let norms = columns.numbers("gradient_norm")?;
-        let dev_losses = columns.numbers("dev_loss")?;
-        let dev_accuracies = columns.numbers("dev_accuracy")?;
-        let dev_macro_f1s = columns.numbers("dev_macro_f1")?;
-        (0..table.height())
-            .map(|row| {
-                Ok(CurvePoint {
-                    step: steps[row],
-                    epoch: u32::try_from(epochs[row]).map_err(|error| frame::damaged(&file, error))?,
-                    loss: losses[row],
-                    learning_rate: rates[row],
-                    gradient_norm: norms[row],
-                    dev_loss: dev_losses[row],
-                    dev_accuracy: dev_accuracies[row],
-                    dev_macro_f1: dev_macro_f1s[row],
-                })
-            })
-            .collect::<Result<Vec<CurvePoint>, TableError>>()
-            .map(Curves)
+        points(Columns { file: &file, frame: &frame::read_parquet(&file)? }).map(Curves)
     }
+}
+
+/// Reads what [`write_run`] wrote into `folder`: the points of every training with where they come from; none where there is no
+/// such file.
+pub fn read_run(folder: &Path) -> Result<Vec<(Tag, Vec<CurvePoint>)>, TableError> {
+    let file = folder.join(FILE);
+    if !file.is_file() {
+        return Ok(Vec::new());
+    }
+    let table = frame::read_parquet(&file)?;
+    let columns = || Columns { file: &file, frame: &table };
+    let (stages, trials) = (columns().full_strings("stage")?, columns().integers("trial")?);
+    let seeds = columns().full_integers("seed")?;
+    let mut blocks: IndexMap<(&str, Option<u64>, u64), Vec<CurvePoint>> = IndexMap::new();
+    for (row, point) in points(columns())?.into_iter().enumerate() {
+        blocks.entry((&stages[row], trials[row], seeds[row])).or_default().push(point);
+    }
+    let tag = |(stage, trial, seed): (&str, Option<u64>, u64)| Tag { stage: stage.to_owned(), trial, seed };
+    Ok(blocks.into_iter().map(|(key, points)| (tag(key), points)).collect())
+}
+
+fn points(columns: Columns<'_>) -> Result<Vec<CurvePoint>, TableError> {
+    let steps = columns.full_integers("step")?;
+    let epochs = columns.full_integers("epoch")?;
+    let losses = columns.full_numbers("loss")?;
+    let rates = columns.full_numbers("learning_rate")?;
+    let norms = columns.numbers("gradient_norm")?;
+    let dev_losses = columns.numbers("dev_loss")?;
+    let dev_accuracies = columns.numbers("dev_accuracy")?;
+    let dev_macro_f1s = columns.numbers("dev_macro_f1")?;
+    (0..columns.frame.height())
+        .map(|row| {
+            Ok(CurvePoint {
+                step: steps[row],
+                epoch: u32::try_from(epochs[row]).map_err(|error| frame::damaged(columns.file, error))?,
+                loss: losses[row],
+                learning_rate: rates[row],
+                gradient_norm: norms[row],
+                dev_loss: dev_losses[row],
+                dev_accuracy: dev_accuracies[row],
+                dev_macro_f1: dev_macro_f1s[row],
+            })
+        })
+        .collect()
 }
 
 /// Writes a run's `curves.parquet` into `folder`, whole or not at all: the curves of every trained model, each row with its
@@ -140,6 +161,8 @@ mod tests {
         assert_eq!(columns.full_strings("stage")?, ["tuned", "tuned", "plain", "plain"]);
         assert_eq!(columns.full_integers("seed")?, [1, 1, 2, 2]);
         assert_eq!(columns.full_integers("step")?, [1, 2, 1, 2]);
+        assert_eq!(read_run(folder.path())?, [(tag("tuned", 1), curves().0), (tag("plain", 2), curves().0)]);
+        assert_eq!(read_run(&folder.path().join("none"))?, []);
         Ok(())
     }
 }

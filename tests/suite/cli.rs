@@ -328,12 +328,14 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
 
     Commands:
       run          Run a pipeline and print its results
+      sweep        Run a pipeline with many values of its parameters and print what came out
       validate     Check a pipeline file without running anything
       graph        Print the graph of a pipeline
       why          Say why a stage would run, or not
       artifacts    Write a training as artifacts for ONNX Runtime's training API
       show         Print the results of a run
       compare      Say which recipe is better, and whether that is more than noise
+      report       Write the results of runs as one HTML file
       ls           List the runs, newest first
       verify       Digest the cached outputs of a run anew
       gc           Remove cached outputs that no run uses

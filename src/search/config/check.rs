@@ -161,7 +161,8 @@ impl Sweep {
         {
             let (most, found) = (quasi_random::MOST_POINTS, quasi.trials);
             let keys = ["method", "quasi_random", "trials"];
-            let fault = Fault::new(&keys, format!("a Sobol sequence has {most} points, found {found} trials"));
+            let fault =
+                Fault::new(&keys, format!("a Sobol sequence has {most} points, found {found} trials"));
             faults.push(fault.hint("take `random`"));
         }
     }
