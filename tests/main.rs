@@ -3,6 +3,7 @@
 mod suite {
     mod project;
     mod cli;
+    mod compare;
     mod augmentation;
     mod encoders;
     mod spec;

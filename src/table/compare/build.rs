@@ -38,23 +38,28 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
     correct(&mut against);
     let compared = drafts.len();
     let shown = request.top.map_or(compared, |top| compared.min(top.saturating_add(1)));
+    // Ten thousand resamples of what nobody sees are not drawn.
+    let seen: Vec<usize> = (0..shown).filter(|&place| against[place].is_some()).collect();
     let mut missing: IndexSet<(Missing, String)> = IndexSet::new();
-    for (place, against) in against.iter_mut().enumerate() {
-        let (Some(against), Some(base)) = (against, base) else { continue };
-        // Ten thousand resamples of what nobody sees are not drawn.
-        if place < shown {
-            match items::compare(&drafts, &sorted, base, place, &metric) {
-                Ok(items) => against.items = Some(items),
-                Err(reason) => {
+    if let Some(base) = base {
+        let found = items::compare_all(&drafts, &sorted, base, &seen, &metric);
+        for (place, found) in seen.into_iter().zip(found) {
+            match (found, &mut against[place]) {
+                (Ok(items), Some(against)) => against.items = Some(items),
+                (Err(reason), _) => {
                     missing.insert((reason, drafts[place].name.clone()));
                 }
+                _ => {}
             }
         }
-        let seeds = match against.test {
-            Some(Test::Welch) => drafts[base].values.len().min(drafts[place].values.len()),
-            _ => against.seeds.len(),
-        };
-        against.verdict = verdict::verdict(against, seeds as u64, worse_above);
+        for (place, against) in against.iter_mut().enumerate() {
+            let Some(against) = against else { continue };
+            let seeds = match against.test {
+                Some(Test::Welch) => drafts[base].values.len().min(drafts[place].values.len()),
+                _ => against.seeds.len(),
+            };
+            against.verdict = verdict::verdict(against, seeds as u64, worse_above);
+        }
     }
     let ranks = base.and_then(|base| ranks::ranks(&drafts, base, worse_above));
     let selected = select::selected(&drafts, &sorted, &metric, worse_above);

@@ -103,8 +103,28 @@ pub(super) enum Missing {
     NoPairs,
 }
 
+/// Compares recipes with the baseline by test texts, several at a time; each has its own resamples, so that the order does not matter.
+pub(super) fn compare_all(
+    drafts: &[Draft<'_>],
+    all: &AllSorted<'_>,
+    baseline: usize,
+    places: &[usize],
+    metric: &str,
+) -> Vec<Result<Items, Missing>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let each = |places: &[usize]| -> Vec<Result<Items, Missing>> {
+        places.iter().map(|&place| compare(drafts, all, baseline, place, metric)).collect()
+    };
+    std::thread::scope(|scope| {
+        let parts = places.chunks(places.len().div_ceil(threads).max(1));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(|| each(part))).collect();
+        let joined = parts.into_iter().map(|part| part.join());
+        joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
 /// Compares two recipes by test texts at the seeds that both have.
-pub(super) fn compare(
+fn compare(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,
     baseline: usize,

@@ -3,7 +3,7 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::baseline::list;
-use super::comparison::{Against, Comparison, Recipe, Selected, Test};
+use super::comparison::{Against, Comparison, Recipe, Selected, Test, Verdict};
 use super::items::Missing;
 
 /// Returns the notes below a comparison.
@@ -89,6 +89,13 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
         let least = 2.0 * 0.5f64.powi(*pairs as i32);
         notes.push(format!("Wilcoxon's test of {pairs} pairs cannot go below p = {least}"));
     }
+    let more = |against: &Against| matches!(against.verdict, Verdict::TooFewSeeds { more: Some(_) });
+    if compared(recipes).any(|(_, against)| more(against)) {
+        notes.push(
+            "so many more seeds would show a true difference of one point (0.01) four times in five"
+                .to_owned(),
+        );
+    }
     let single = recipes.iter().any(|recipe| recipe.values.len() == 1);
     if single {
         notes.push(
@@ -160,7 +167,7 @@ fn skipped(recipes: &[Recipe]) -> Option<String> {
     (!parts.is_empty()).then(|| format!("rows that take no part: {}", parts.join(", ")))
 }
 
-/// Writes a probability for people: three decimals, and none that rounds to 0.
+/// Writes a probability for people: four decimals, and none that rounds to 0.
 pub(in crate::table) fn probability(p: f64) -> String {
-    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+    if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
 }

@@ -125,6 +125,31 @@ fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
     Ok(())
 }
 
+/// Equal recipes, many times: a winner is named no more often than a level of 0.05 allows for all of them together.
+#[test]
+fn among_equals_there_is_hardly_ever_a_winner() -> TestResult {
+    use rand::Rng;
+    let mut random = crate::base::seed::stream(3, &["test", "equals"], 0);
+    let mut value = || {
+        let sum: f64 = (0..12).map(|_| f64::from(random.next_u32()) / f64::from(u32::MAX)).sum();
+        0.7 + 0.03 * (sum - 6.0)
+    };
+    let mut wrong = 0;
+    for _ in 0..600 {
+        let recipes: Vec<ResultRow> = ["a", "b", "c", "d", "e"]
+            .iter()
+            .flat_map(|stage| rows(stage, &[value(), value(), value(), value(), value()]))
+            .collect();
+        let comparison = compare(&[source(recipes)], &Request::default())?;
+        let named = |(_, verdict): &(&str, Option<Verdict>)| {
+            matches!(verdict, Some(Verdict::Better | Verdict::Worse))
+        };
+        wrong += usize::from(verdicts(&comparison).iter().any(named));
+    }
+    assert!(wrong <= 42, "{wrong} of 600");
+    Ok(())
+}
+
 #[test]
 fn less_is_better_of_a_loss() -> TestResult {
     let request = Request { metrics: vec!["nll".into()], ..Request::default() };
@@ -190,7 +215,7 @@ fn seeds_that_agree_on_texts_that_do_not() -> TestResult {
         ("more", &[123, 124, 120, 124, 121, 123], 60),
     ]);
     let request = Request { metrics: vec!["accuracy".into()], ..Request::default() };
-    let comparison = compare(&[made.clone()], &request)?;
+    let comparison = compare(std::slice::from_ref(&made), &request)?;
     let against = find(&comparison, "more")?.against.clone().ok_or("not compared")?;
     assert!(against.p_holm.is_some_and(|p| p < 0.01), "{against:?}");
     assert!(against.items.and_then(|items| items.interval).is_some_and(|interval| interval.holds_zero()));
@@ -198,7 +223,7 @@ fn seeds_that_agree_on_texts_that_do_not() -> TestResult {
     // The same for a metric that is not a mean over texts, and for one of probabilities.
     for metric in ["macro_f1", "brier"] {
         let request = Request { metrics: vec![metric.into()], ..Request::default() };
-        let comparison = compare(&[made.clone()], &request)?;
+        let comparison = compare(std::slice::from_ref(&made), &request)?;
         let items = find(&comparison, "more")?.against.as_ref().and_then(|a| a.items).ok_or("no items")?;
         assert!(items.interval.is_some_and(|interval| interval.high - interval.low > 0.05), "{metric}");
     }
@@ -210,7 +235,7 @@ fn predictions_that_are_not_of_the_results_are_not_used() -> TestResult {
     let mut made = predicted(&[("plain", &[120, 122], 0), ("more", &[123, 124], 60)]);
     made.rows[2].metrics["accuracy"] += 0.01;
     let request = Request { metrics: vec!["accuracy".into()], ..Request::default() };
-    let comparison = compare(&[made.clone()], &request)?;
+    let comparison = compare(std::slice::from_ref(&made), &request)?;
     assert!(says(&comparison, "the predictions do not give the metric in the results: `more`"));
     made.predictions.pop();
     let comparison = compare(&[made], &request)?;
@@ -222,7 +247,8 @@ fn predictions_that_are_not_of_the_results_are_not_used() -> TestResult {
 fn different_test_rows_are_refused() -> TestResult {
     let mut made = predicted(&[("plain", &[120, 122], 0), ("more", &[123, 124], 60)]);
     made.predictions[3].rows[7].text = "another".into();
-    let error = compare(&[made.clone()], &Request::default()).err().ok_or("no error")?.to_string();
+    let error =
+        compare(std::slice::from_ref(&made), &Request::default()).err().ok_or("no error")?.to_string();
     assert!(
         error.starts_with("recipes were tested on different rows: `plain` at seed 0 on texts "),
         "{error}"
@@ -335,7 +361,7 @@ fn one_seed_of_a_search_is_corrected_over_texts() -> TestResult {
     for (trial, (row, block)) in made.rows.iter_mut().zip(&mut made.predictions).enumerate() {
         (row.trial, block.tag.trial) = (Some(trial as u64), Some(trial as u64));
     }
-    let comparison = compare(&[made.clone()], &Request::default())?;
+    let comparison = compare(std::slice::from_ref(&made), &Request::default())?;
     let selected = comparison.selected.as_ref().ok_or("none selected")?;
     assert_eq!((selected.name.as_str(), selected.resampled), ("trial 1", Some("texts")));
     assert!(selected.bias.is_some_and(|bias| (0.005..0.06).contains(&bias)), "{selected:?}");
@@ -370,7 +396,7 @@ fn parameters_are_summed_up_by_value() -> TestResult {
 fn texts_that_flip_are_listed_with_how_often() -> TestResult {
     let made = predicted(&[("plain", &[120, 122, 118], 0), ("more", &[123, 124, 150], 0)]);
     let request = Request { examples: Some(None), most_examples: 3, ..Request::default() };
-    let examples = compare(&[made.clone()], &request)?.examples.ok_or("no examples")?;
+    let examples = compare(std::slice::from_ref(&made), &request)?.examples.ok_or("no examples")?;
     assert_eq!(
         (examples.recipe.as_str(), examples.seeds, examples.flipped, examples.examples.len()),
         ("more", 3, 32, 3)
@@ -382,7 +408,7 @@ fn texts_that_flip_are_listed_with_how_often() -> TestResult {
     );
     assert_eq!(first.baseline, [Vote { prediction: "yes".into(), seeds: 3 }]);
     let wrong = Request { examples: Some(Some("mor".into())), ..request.clone() };
-    let error = compare(&[made.clone()], &wrong).err().ok_or("no error")?;
+    let error = compare(std::slice::from_ref(&made), &wrong).err().ok_or("no error")?;
     assert!(format!("{error:?}").contains("did you mean `more`?"), "{error:?}");
     let error = compare(&[source(made.rows)], &request).err().ok_or("no error")?.to_string();
     assert_eq!(error, "there are no predictions to take texts from: `plain` has none at seed 0");

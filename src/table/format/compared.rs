@@ -1,9 +1,7 @@
 //! Comparisons as text: for the terminal, Markdown and JSON.
 
-use unicode_width::UnicodeWidthStr;
-
 use super::grid::Grid;
-use super::people::{layout, markdown_of};
+use super::people::{layout, markdown_of, wrapped};
 use crate::table::compare::notes::probability;
 use crate::table::compare::{Against, ByParameter, Comparison, Examples, Recipe, Verdict, Vote};
 use crate::table::results::display_param;
@@ -32,7 +30,7 @@ pub fn terminal(comparison: &Comparison, shown: Shown, width: Option<u16>) -> St
         }
         text.push_str(&layout(&grid, width));
     }
-    let notes = comparison.notes.iter().map(|note| wrapped(note, width));
+    let notes = comparison.notes.iter().map(|note| wrapped("-", note, width));
     notes.for_each(|note| text.push_str(&note));
     text
 }
@@ -102,10 +100,7 @@ pub fn verdict(recipe: &Recipe) -> String {
         Some(Verdict::Worse) => "worse".to_owned(),
         Some(Verdict::NoDifference) => "no difference shown".to_owned(),
         Some(Verdict::TooFewTexts) => "not enough texts to tell".to_owned(),
-        Some(Verdict::TooFewSeeds { more: None }) => "not enough seeds to tell".to_owned(),
-        Some(Verdict::TooFewSeeds { more: Some(more) }) => {
-            format!("not enough seeds to tell ({more} more for one point)")
-        }
+        Some(Verdict::TooFewSeeds { .. }) => "not enough seeds to tell".to_owned(),
         None if recipe.skipped.iter().any(|row| row.error.is_some()) => "failed".to_owned(),
         None if recipe.skipped.iter().any(|row| row.stopped_epoch.is_some()) => "stopped early".to_owned(),
         None => String::new(),
@@ -143,7 +138,7 @@ fn recipes(comparison: &Comparison, precision: usize, only_changed: bool) -> Gri
         move |recipe: &Recipe| recipe.against.as_ref().and_then(of).map(write).unwrap_or_default()
     };
     let number = move |value: f64| format!("{value:.precision$}");
-    let interval = move |interval: Interval| format!("{} to {}", number(interval.low), number(interval.high));
+    let interval = move |interval: Interval| format!("[{}, {}]", number(interval.low), number(interval.high));
     let summary = move |summary: &Summary| match summary.deviation {
         Some(deviation) => format!("{} ± {}", number(summary.mean), number(deviation)),
         None => number(summary.mean),
@@ -195,6 +190,11 @@ fn recipes(comparison: &Comparison, precision: usize, only_changed: bool) -> Gri
     columns.push(column("McNemar p", true, Some(2), Box::new(mcnemar)));
     let rank = |recipe: &Recipe| recipe.rank.map(|rank| format!("{rank:.2}")).unwrap_or_default();
     columns.push(column("rank", true, Some(0), Box::new(rank)));
+    let more = |recipe: &Recipe| match recipe.against.as_ref().map(|against| against.verdict) {
+        Some(Verdict::TooFewSeeds { more: Some(more) }) => more.to_string(),
+        _ => String::new(),
+    };
+    columns.push(column("more seeds", true, Some(8), Box::new(more)));
     columns.push(column("verdict", false, None, Box::new(verdict)));
     grid(columns, &comparison.recipes)
 }
@@ -295,24 +295,4 @@ fn examples_grid(examples: &Examples) -> Grid {
         spare: Vec::new(),
         rows: rows.collect(),
     }
-}
-
-/// Breaks a note into lines of at most `width` columns, the first with a dash before it.
-fn wrapped(note: &str, width: Option<u16>) -> String {
-    let width = width.map_or(usize::MAX, usize::from);
-    let mut text = "-".to_owned();
-    let mut used = 1;
-    for word in note.split(' ') {
-        if used + 1 + word.width() > width && used > 2 {
-            text.push_str("\n  ");
-            text.push_str(word);
-            used = 2 + word.width();
-        } else {
-            text.push(' ');
-            text.push_str(word);
-            used += 1 + word.width();
-        }
-    }
-    text.push('\n');
-    text
 }

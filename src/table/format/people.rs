@@ -60,9 +60,12 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
         table.add_row(shown(cells));
     });
     let columns = (0..grid.headers.len()).filter(|index| !hidden.contains(index));
-    for (place, index) in columns.enumerate().filter(|(_, index)| grid.numeric[*index]) {
+    // Where all words have room, none is broken; else numbers are the last to be.
+    for (place, index) in columns.enumerate().filter(|(_, index)| grid.numeric[*index] || roomy) {
         if let Some(column) = table.column_mut(place) {
-            column.set_cell_alignment(CellAlignment::Right);
+            if grid.numeric[index] {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
             // With its padding.
             let least = u16::try_from(longest_word(grid, index, roomy) + 2).unwrap_or(u16::MAX);
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
@@ -72,10 +75,30 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
         true => String::new(),
         false => {
             let names: Vec<&str> = hidden.iter().map(|&index| grid.headers[index].as_str()).collect();
-            format!("hidden: {}\n", names.join(", "))
+            wrapped("hidden:", &names.join(", "), width)
         }
     };
     format!("{table}\n{note}")
+}
+
+/// Writes a note in lines of at most `width` columns, behind a sign; further lines are set in by two.
+pub(super) fn wrapped(sign: &str, note: &str, width: Option<u16>) -> String {
+    let width = width.map_or(usize::MAX, usize::from);
+    let mut text = sign.to_owned();
+    let mut used = sign.width();
+    for word in note.split(' ') {
+        if used + 1 + word.width() > width {
+            text.push_str("\n  ");
+            used = 2;
+        } else {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += word.width();
+    }
+    text.push('\n');
+    text
 }
 
 /// Returns the columns that a width has no room for, of those that can be spared.
