@@ -1,4 +1,4 @@
-//! Data sets, predictions, metrics and result tables, through polars.
+//! Data sets, predictions, metrics, result tables, statistics and comparisons, through polars.
 
 pub mod dataset;
 pub mod source;

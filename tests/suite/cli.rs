@@ -241,7 +241,7 @@ fn an_interrupted_run_says_so_and_goes_on_later() -> Result<(), TestError> {
         let held = bench.hold_all_keys()?;
         let mut child =
             bench.command(&["run", "x.yaml"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        wait_for(&mut child, "data: waits for another `pipe`")?;
+        wait_for(&mut child, "data: waits for another that computes the same")?;
         Command::new("kill").args([signal, &child.id().to_string()]).status()?;
         let said = Said::new(child.wait_with_output()?);
         assert_eq!(said.code, code, "{}", said.err);

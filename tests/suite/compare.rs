@@ -71,6 +71,13 @@ fn refused(project: &Project, arguments: &[&str]) -> Result<String, TestError> {
     Ok(format!("{text}exit code {}", said.code.ok_or("killed")?))
 }
 
+/// What a command prints where no width is given.
+fn unlimited(project: &Project, arguments: &[&str]) -> Result<String, TestError> {
+    let said = Said::new(project.command(arguments).env_remove("COLUMNS").output()?);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    Ok(said.out)
+}
+
 fn json(said: &Said) -> Result<Value, TestError> {
     assert_eq!(said.code, Some(0), "{}", said.err);
     Ok(serde_json::from_str(&said.out)?)
@@ -170,14 +177,41 @@ fn runs_trials_and_files_stand_side_by_side() -> Result<(), TestError> {
 #[test]
 fn people_see_a_table_with_notes() -> Result<(), TestError> {
     let project = made(&[PLAIN, MORE, OTHER])?;
-    assert_snapshot!(project.pipe(&["compare", "made"])?.out, @"");
+    assert_snapshot!(unlimited(&project, &["compare", "made"])?, @r"
+    ┌────────┬───────┬───────────────────────────┬──────────────────┬────────────┬───────────────────┬────────┬───────┬────────────┬──────┬────────────┬──────────────────────────┐
+    │ recipe ┆ seeds ┆ accuracy (mean ± sd, n−1) ┆    95 % interval ┆ difference ┆ its 95 % interval ┆      p ┆     d ┆ Wilcoxon p ┆ rank ┆ more seeds ┆ verdict                  │
+    ╞════════╪═══════╪═══════════════════════════╪══════════════════╪════════════╪═══════════════════╪════════╪═══════╪════════════╪══════╪════════════╪══════════════════════════╡
+    │ plain  ┆     5 ┆           0.7080 ± 0.0192 ┆ [0.6841, 0.7319] ┆            ┆                   ┆        ┆       ┆            ┆ 2.60 ┆            ┆ baseline                 │
+    │ more   ┆     5 ┆           0.7600 ± 0.0158 ┆ [0.7404, 0.7796] ┆    +0.0520 ┆  [0.0384, 0.0656] ┆ 0.0009 ┆ +4.75 ┆     0.0625 ┆ 1.00 ┆            ┆ better                   │
+    │ other  ┆     5 ┆           0.7120 ± 0.0327 ┆ [0.6714, 0.7526] ┆    +0.0040 ┆ [-0.0438, 0.0518] ┆ 0.8276 ┆ +0.10 ┆     0.8750 ┆ 2.40 ┆        114 ┆ not enough seeds to tell │
+    └────────┴───────┴───────────────────────────┴──────────────────┴────────────┴───────────────────┴────────┴───────┴────────────┴──────┴────────────┴──────────────────────────┘
+    - differences are paired by seed: p of Student's test with Holm's correction, 95 % intervals, d is Cohen's d_z
+    - Wilcoxon's test of 5 pairs cannot go below p = 0.0625
+    - so many more seeds would show a true difference of one point (0.01) four times in five
+    - no tests over texts without predictions of both recipes: `more`, `other`
+    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); rough for so few seeds
+    - without predictions, only the number of test rows could be compared
+    ");
     for width in ["60", "80", "100", "200"] {
         let said = Said::new(project.command(&["compare", "made"]).env("COLUMNS", width).output()?);
         let width: usize = width.parse()?;
         assert!(said.out.lines().all(|line| line.chars().count() <= width), "{width}:\n{}", said.out);
         assert!(said.out.contains("better"), "{}", said.out);
     }
-    assert_snapshot!(project.pipe(&["compare", "made", "--md", "--top", "1", "--sort-by", "accuracy", "--precision", "3"])?.out, @"");
+    let markdown = ["compare", "made", "--md", "--top", "1", "--sort-by", "accuracy", "--precision", "3"];
+    assert_snapshot!(unlimited(&project, &markdown)?, @r"
+    | recipe | seeds | accuracy (mean ± sd, n−1) | 95 % interval | difference | its 95 % interval | p | d | Wilcoxon p | rank | verdict |
+    | :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- |
+    | plain | 5 | 0.708 ± 0.019 | [0.684, 0.732] |  |  |  |  |  | 2.60 | baseline |
+    | more | 5 | 0.760 ± 0.016 | [0.740, 0.780] | +0.052 | [0.038, 0.066] | 0.0009 | +4.75 | 0.0625 | 1.00 | better |
+
+    - 2 of 3 recipes are shown; p is corrected for all of them
+    - differences are paired by seed: p of Student's test with Holm's correction, 95 % intervals, d is Cohen's d_z
+    - Wilcoxon's test of 5 pairs cannot go below p = 0.0625
+    - no tests over texts without predictions of both recipes: `more`
+    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); rough for so few seeds
+    - without predictions, only the number of test rows could be compared
+    ");
     let csv = project.pipe(&["compare", "made", "--csv"])?;
     assert_eq!(csv.out.lines().count(), 4);
     assert!(csv.err.contains("Wilcoxon's test of 5 pairs"), "{}", csv.err);
@@ -203,7 +237,7 @@ fn a_search_is_summed_up_by_its_parameters() -> Result<(), TestError> {
     (last.error, last.metrics) = (Some("the loss is NaN at step 2".into()), Default::default());
     fs::create_dir(project.path("made"))?;
     table.write(&project.path("made"))?;
-    let said = project.pipe(&[
+    let arguments = [
         "compare",
         "made",
         "--by",
@@ -213,8 +247,33 @@ fn a_search_is_summed_up_by_its_parameters() -> Result<(), TestError> {
         "2",
         "--sort-by",
         "accuracy",
-    ])?;
-    assert_snapshot!(said.out, @"");
+    ];
+    assert_snapshot!(unlimited(&project, &arguments)?, @r"
+    ┌─────────────────────┬───────┬───────┬───────────────────────────┬──────────────────┬────────────┬───────────────────┬────────┬───────┬────────────┬──────┬────────────┬──────────────────────────┐
+    │ recipe              ┆ shots ┆ seeds ┆ accuracy (mean ± sd, n−1) ┆    95 % interval ┆ difference ┆ its 95 % interval ┆      p ┆     d ┆ Wilcoxon p ┆ rank ┆ more seeds ┆ verdict                  │
+    ╞═════════════════════╪═══════╪═══════╪═══════════════════════════╪══════════════════╪════════════╪═══════════════════╪════════╪═══════╪════════════╪══════╪════════════╪══════════════════════════╡
+    │ trial 2             ┆     8 ┆     5 ┆           0.7120 ± 0.0327 ┆ [0.6714, 0.7526] ┆            ┆                   ┆        ┆       ┆            ┆ 2.40 ┆            ┆ baseline                 │
+    │ trial 1 [best of 3] ┆    16 ┆     5 ┆           0.7600 ± 0.0158 ┆ [0.7404, 0.7796] ┆    +0.0480 ┆  [0.0103, 0.0857] ┆ 0.0481 ┆ +1.58 ┆     0.0625 ┆ 1.00 ┆            ┆ better                   │
+    │ trial 0             ┆     8 ┆     5 ┆           0.7080 ± 0.0192 ┆ [0.6841, 0.7319] ┆    -0.0040 ┆ [-0.0518, 0.0438] ┆ 0.8276 ┆ -0.10 ┆     0.8750 ┆ 2.60 ┆        114 ┆ not enough seeds to tell │
+    │ trial 3             ┆     8 ┆     0 ┆                           ┆                  ┆            ┆                   ┆        ┆       ┆            ┆      ┆            ┆ failed                   │
+    └─────────────────────┴───────┴───────┴───────────────────────────┴──────────────────┴────────────┴───────────────────┴────────┴───────┴────────────┴──────┴────────────┴──────────────────────────┘
+
+    by shots
+    ┌───────┬─────────┬───────────────────────────────────┬─────────────┬──────────┐
+    │ shots ┆ recipes ┆ accuracy (mean ± sd over recipes) ┆ best recipe ┆ its mean │
+    ╞═══════╪═════════╪═══════════════════════════════════╪═════════════╪══════════╡
+    │     8 ┆       2 ┆                   0.7100 ± 0.0028 ┆ trial 2     ┆   0.7120 │
+    │    16 ┆       1 ┆                            0.7600 ┆ trial 1     ┆   0.7600 │
+    └───────┴─────────┴───────────────────────────────────┴─────────────┴──────────┘
+    - differences are paired by seed: p of Student's test with Holm's correction, 95 % intervals, d is Cohen's d_z
+    - Wilcoxon's test of 5 pairs cannot go below p = 0.0625
+    - so many more seeds would show a true difference of one point (0.01) four times in five
+    - no tests over texts without predictions of both recipes: `trial 1`, `trial 0`
+    - `trial 1` is the best of 3 trials by this very metric on test: of its 0.7600, 0.0000 is the luck of the best (bootstrap over seeds); expect 0.7600
+    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); rough for so few seeds
+    - rows that take no part: 1 failed
+    - without predictions, only the number of test rows could be compared
+    ");
     let csv = project.pipe(&["compare", "made", "--csv", "--by", "shots", "-q"])?.out;
     assert!(csv.starts_with("param.shots,recipes,mean,deviation,best,best_mean\n8,2,"), "{csv}");
     Ok(())
@@ -357,6 +416,10 @@ fn recipes_on_different_rows_are_refused() -> Result<(), TestError> {
         let tag = Tag { stage: folder.into(), trial: None, seed: 0 };
         write_run(&project.path(folder), &[(tag, &labels, &predictions(text))])?;
     }
-    assert_snapshot!(refused(&project, &["a", "b"])?, @"");
+    assert_snapshot!(refused(&project, &["a", "b"])?, @r"
+    error: recipes were tested on different rows: `a` at seed 0 on texts 4dc6e704, `b` at seed 0 on texts 3a7f3b57
+      hint: scores on different texts do not tell which recipe is better; `--different-tests` compares them nevertheless
+    exit code 2
+    ");
     Ok(())
 }

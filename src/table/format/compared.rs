@@ -1,9 +1,7 @@
 //! Comparisons as text: for the terminal, Markdown and JSON.
 
-use unicode_width::UnicodeWidthStr;
-
 use super::grid::Grid;
-use super::people::{layout, markdown_of};
+use super::people::{layout, markdown_of, wrapped};
 use crate::table::compare::notes::probability;
 use crate::table::compare::{Against, ByParameter, Comparison, Examples, Recipe, Verdict, Vote};
 use crate::table::results::display_param;
@@ -32,7 +30,7 @@ pub fn terminal(comparison: &Comparison, shown: Shown, width: Option<u16>) -> St
         }
         text.push_str(&layout(&grid, width));
     }
-    let notes = comparison.notes.iter().map(|note| wrapped(note, width));
+    let notes = comparison.notes.iter().map(|note| wrapped("-", note, width));
     notes.for_each(|note| text.push_str(&note));
     text
 }
@@ -297,24 +295,4 @@ fn examples_grid(examples: &Examples) -> Grid {
         spare: Vec::new(),
         rows: rows.collect(),
     }
-}
-
-/// Breaks a note into lines of at most `width` columns, the first with a dash before it.
-fn wrapped(note: &str, width: Option<u16>) -> String {
-    let width = width.map_or(usize::MAX, usize::from);
-    let mut text = "-".to_owned();
-    let mut used = 1;
-    for word in note.split(' ') {
-        if used + 1 + word.width() > width && used > 2 {
-            text.push_str("\n  ");
-            text.push_str(word);
-            used = 2 + word.width();
-        } else {
-            text.push(' ');
-            text.push_str(word);
-            used += 1 + word.width();
-        }
-    }
-    text.push('\n');
-    text
 }

@@ -60,9 +60,12 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
         table.add_row(shown(cells));
     });
     let columns = (0..grid.headers.len()).filter(|index| !hidden.contains(index));
-    for (place, index) in columns.enumerate().filter(|(_, index)| grid.numeric[*index]) {
+    // Where all words have room, none is broken; else numbers are the last to be.
+    for (place, index) in columns.enumerate().filter(|(_, index)| grid.numeric[*index] || roomy) {
         if let Some(column) = table.column_mut(place) {
-            column.set_cell_alignment(CellAlignment::Right);
+            if grid.numeric[index] {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
             // With its padding.
             let least = u16::try_from(longest_word(grid, index, roomy) + 2).unwrap_or(u16::MAX);
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
@@ -72,10 +75,30 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
         true => String::new(),
         false => {
             let names: Vec<&str> = hidden.iter().map(|&index| grid.headers[index].as_str()).collect();
-            format!("hidden: {}\n", names.join(", "))
+            wrapped("hidden:", &names.join(", "), width)
         }
     };
     format!("{table}\n{note}")
+}
+
+/// Writes a note in lines of at most `width` columns, behind a sign; further lines are set in by two.
+pub(super) fn wrapped(sign: &str, note: &str, width: Option<u16>) -> String {
+    let width = width.map_or(usize::MAX, usize::from);
+    let mut text = sign.to_owned();
+    let mut used = sign.width();
+    for word in note.split(' ') {
+        if used + 1 + word.width() > width {
+            text.push_str("\n  ");
+            used = 2;
+        } else {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += word.width();
+    }
+    text.push('\n');
+    text
 }
 
 /// Returns the columns that a width has no room for, of those that can be spared.
@@ -196,23 +219,19 @@ mod tests {
             }
         }
         insta::assert_snapshot!(terminal(&table(), &Options::default(), Some(60))?, @r"
-        ┌───────┬───────────────┬────────┬──────────┬──────────┐
-        │ stage ┆ learning_rate ┆   seed ┆ accuracy ┆ macro_f1 │
-        │       ┆               ┆  (mean ┆          ┆          │
-        │       ┆               ┆  ± sd, ┆          ┆          │
-        │       ┆               ┆   n−1) ┆          ┆          │
-        ╞═══════╪═══════════════╪════════╪══════════╪══════════╡
-        │ score ┆          1e-5 ┆     13 ┆   0.7000 ┆   0.3500 │
-        │ score ┆          1e-5 ┆     14 ┆   0.5000 ┆   0.2500 │
-        │ score ┆          1e-5 ┆ mean ± ┆ 0.6000 ± ┆ 0.3000 ± │
-        │       ┆               ┆  sd (2 ┆   0.1414 ┆   0.0707 │
-        │       ┆               ┆ seeds) ┆          ┆          │
-        │ score ┆          5e-5 ┆     13 ┆   0.8000 ┆   0.4000 │
-        │ score ┆          5e-5 ┆     14 ┆   0.9000 ┆   0.4500 │
-        │ score ┆          5e-5 ┆ mean ± ┆ 0.8500 ± ┆ 0.4250 ± │
-        │       ┆               ┆  sd (2 ┆   0.0707 ┆   0.0354 │
-        │       ┆               ┆ seeds) ┆          ┆          │
-        └───────┴───────────────┴────────┴──────────┴──────────┘
+        ┌───────┬───────────────┬────────────┬──────────┬──────────┐
+        │ stage ┆ learning_rate ┆ seed (mean ┆ accuracy ┆ macro_f1 │
+        │       ┆               ┆ ± sd, n−1) ┆          ┆          │
+        ╞═══════╪═══════════════╪════════════╪══════════╪══════════╡
+        │ score ┆          1e-5 ┆         13 ┆   0.7000 ┆   0.3500 │
+        │ score ┆          1e-5 ┆         14 ┆   0.5000 ┆   0.2500 │
+        │ score ┆          1e-5 ┆  mean ± sd ┆ 0.6000 ± ┆ 0.3000 ± │
+        │       ┆               ┆  (2 seeds) ┆   0.1414 ┆   0.0707 │
+        │ score ┆          5e-5 ┆         13 ┆   0.8000 ┆   0.4000 │
+        │ score ┆          5e-5 ┆         14 ┆   0.9000 ┆   0.4500 │
+        │ score ┆          5e-5 ┆  mean ± sd ┆ 0.8500 ± ┆ 0.4250 ± │
+        │       ┆               ┆  (2 seeds) ┆   0.0707 ┆   0.0354 │
+        └───────┴───────────────┴────────────┴──────────┴──────────┘
         hidden: seconds, steps, n, split
         ");
         Ok(())
