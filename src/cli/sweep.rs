@@ -11,9 +11,11 @@ use super::sweep_progress::SweepProgress;
 use super::tables;
 use crate::base::clock::{self, Stopwatch};
 use crate::dag;
+use crate::engine::Device;
 use crate::runner::provenance::Status;
 use crate::runner::sweep::Overview;
 use crate::runner::{SweepFinished, SweepRun, SweepSettings};
+use crate::search::config::Method;
 use crate::table::results::display_param;
 
 /// The largest grid that is taken for one that is meant.
@@ -39,6 +41,10 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(seeds) => seeds.0.clone(),
         None => sweep.seeds.clone().unwrap_or_else(|| vec![spec.seed]),
     };
+    if args.device.len() > 1 && args.device.iter().any(|device| !matches!(device, Device::Cuda(_))) {
+        let hint = Some("several devices are GPUs, such as `--device cuda:0,cuda:1`".to_owned());
+        return Err(Failure::usage("results of different devices would stand under one key", hint));
+    }
     let settings = SweepSettings {
         seeds,
         workers: args.jobs.into(),
@@ -51,7 +57,7 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     let run = SweepRun::prepare(&spec, &sweep, &plan, settings, !args.dry_run, &preparation)
         .map_err(Failure::before_anything_ran)?;
     drop(preparation);
-    if run.limit() >= MAX_GRID {
+    if sweep.method == Method::Grid && run.limit() >= MAX_GRID {
         return Err(Failure::usage(
             format!("the grid has {MAX_GRID} trials or more"),
             Some(
@@ -127,7 +133,7 @@ fn tell(finished: &SweepFinished, seconds: f64, args: &SweepArgs, printer: &Prin
     let SweepFinished { run, computed, cached, record, .. } = finished;
     let trials = record.trials;
     let ended = match finished.status {
-        Status::Interrupted if args.fail_fast && !finished.failures.is_empty() => "stopped at a failed trial",
+        Status::Failed if args.fail_fast && !finished.is_complete => "stopped at a failed trial",
         Status::Interrupted => "interrupted",
         Status::Failed => "ended, with failed trials",
         Status::Complete | Status::Running => "complete",
@@ -138,7 +144,7 @@ fn tell(finished: &SweepFinished, seconds: f64, args: &SweepArgs, printer: &Prin
         line.push_str(&format!("; {} trials ended early", record.stopped));
     }
     printer.status(&line);
-    if finished.status == Status::Interrupted {
+    if !finished.is_complete {
         printer.status("  the same command goes on from here");
     }
     const SHOWN: usize = 5;

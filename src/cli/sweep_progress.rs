@@ -36,12 +36,20 @@ impl<'a> SweepProgress<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&self, trials: usize, seeds: usize) {
+    fn start(&self, trials: usize, seeds: usize, trainings: Option<usize>) {
         let each = if seeds == 1 { String::new() } else { format!(" for {seeds} seeds each") };
         self.printer.detail(&format!("up to {trials} trials{each}"));
         if self.printer.is_live() {
-            let bar = self.printer.bars().add(ProgressBar::new((trials * seeds) as u64));
-            bar.set_style(style("{wide_bar} {pos}/{len} trainings  {msg}  {elapsed} eta {eta}"));
+            let bar = match trainings {
+                Some(trainings) => ProgressBar::new(trainings as u64),
+                // How many rungs will be climbed is not known.
+                None => ProgressBar::new_spinner(),
+            };
+            let bar = self.printer.bars().add(bar);
+            bar.set_style(style(match trainings {
+                Some(_) => "{wide_bar} {pos}/{len} trainings  {msg}  {elapsed} eta {eta}",
+                None => "{spinner} {pos} trainings  {msg}  {elapsed}",
+            }));
             bar.enable_steady_tick(Duration::from_millis(500));
             self.state().overall = Some(bar);
         }
@@ -82,19 +90,19 @@ impl<'a> SweepProgress<'a> {
 impl Observer for SweepProgress<'_> {
     fn event(&self, event: &Event<'_>) {
         match *event {
-            Event::SweepStarted { trials, seeds, .. } => self.start(trials, seeds),
+            Event::SweepStarted { trials, seeds, trainings, .. } => self.start(trials, seeds, trainings),
             Event::CellStarted { trial, seed, .. } if self.printer.is_live() => {
                 let bar = self.printer.bars().add(ProgressBar::new_spinner());
                 bar.set_style(style("{spinner} {prefix}  {msg}"));
                 bar.set_prefix(format!("trial {trial}, seed {seed}"));
                 self.state().running.insert((trial, seed), bar);
             }
-            Event::CellFinished { trial, seed } => {
+            Event::CellFinished { trial, seed, is_done } => {
                 let mut state = self.state();
                 if let Some(bar) = state.running.remove(&(trial, seed)) {
                     bar.finish_and_clear();
                 }
-                if let Some(bar) = &state.overall {
+                if let Some(bar) = state.overall.as_ref().filter(|_| is_done) {
                     bar.inc(1);
                 }
             }

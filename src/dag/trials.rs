@@ -29,6 +29,12 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     for key in sweep.parameters.keys() {
         problems.extend(check_key(spec, key));
     }
+    let evaluates = spec.stages.values().any(|config| matches!(config, StageConfig::Evaluate(_)));
+    if !evaluates && sweep.metric.is_none() {
+        let message = "nothing is evaluated, so no trial would give anything";
+        let hint = "add an `evaluate` stage, or a `metric` of a `train` stage";
+        problems.push(spec.problem("sweep", message).hint(hint));
+    }
     match &sweep.metric {
         Some(metric) => problems.extend(check_metric(spec, sweep, metric)),
         None if sweep.needs_metric() => {
@@ -45,22 +51,31 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
 pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let Ok(parameters) = sweep.check() else { return Vec::new() };
     let mut problems = Vec::new();
+    let epochs_of = |plan: &Plan| sweep.metric.as_ref().and_then(|metric| max_epochs(plan, metric));
+    // Trials that are judged at the same epochs have to have as many.
+    let own = sweep.min_epochs().and_then(|_| spec.again(&[]).and_then(finish).ok());
+    let epochs = own.and_then(|(_, plan)| epochs_of(&plan));
     for (axis, key) in parameters.keys.iter().enumerate() {
         let needed = conditions(&parameters, axis);
         for value in parameters.domains[axis].examples().iter().take(MAX_EXAMPLES) {
             let mut values = needed.clone();
             values.push(Override::set(key, value));
-            if let Err(error) = spec.again(&values).and_then(finish) {
-                let about = error.problems().first();
-                let message = about.map_or_else(String::new, |problem| problem.message.clone());
-                problems.push(
-                    spec.problem_at(
-                        ["sweep", "parameters", key].into_iter(),
-                        format!("with `{value}`: {message}"),
-                    )
-                    .maybe_hint(about.and_then(|problem| problem.hint.clone())),
-                );
-                break;
+            let at = |message: String| spec.problem_at(["sweep", "parameters", key].into_iter(), message);
+            match spec.again(&values).and_then(finish) {
+                Ok((_, plan)) if epochs.is_none() || epochs_of(&plan) == epochs => {}
+                Ok(_) => {
+                    let hint = "a method that ends trainings early compares them by epochs; leave this parameter out, or take another method";
+                    let message = format!("with `{value}` trainings have other `epochs` than the file says");
+                    problems.push(at(message).hint(hint));
+                    break;
+                }
+                Err(error) => {
+                    let about = error.problems().first();
+                    let message = about.map_or_else(String::new, |problem| problem.message.clone());
+                    let hint = about.and_then(|problem| problem.hint.clone());
+                    problems.push(at(format!("with `{value}`: {message}")).maybe_hint(hint));
+                    break;
+                }
             }
         }
     }

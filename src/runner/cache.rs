@@ -51,6 +51,9 @@ pub struct Done {
     pub seconds: f64,
     /// The artifact's files by relative path.
     pub files: BTreeMap<String, FileRecord>,
+    /// Whether only a part of the files is left: enough to tell of the work, not to go on with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stripped: bool,
 }
 
 /// A file of an artifact.
@@ -128,8 +131,23 @@ impl Cache {
         Cache { state: project.state() }
     }
 
-    /// Looks a key up, checking that the entry's files have their sizes.
+    /// Looks a key up, checking that the entry's files have their sizes. One that was stripped is no hit.
     pub fn find(&self, key: &Digest) -> Lookup {
+        match self.find_any(key) {
+            Lookup::Hit(entry) if entry.done.is_stripped => Lookup::Miss,
+            found => found,
+        }
+    }
+
+    /// Returns what is there of an entry, be it whole or stripped.
+    pub fn remains(&self, key: &Digest) -> Option<Entry> {
+        match self.find_any(key) {
+            Lookup::Hit(entry) => Some(entry),
+            Lookup::Miss | Lookup::Damaged(_) => None,
+        }
+    }
+
+    fn find_any(&self, key: &Digest) -> Lookup {
         let folder = self.folder(key);
         if !folder.is_dir() {
             return Lookup::Miss;
@@ -207,6 +225,19 @@ impl Cache {
         remove_if_there(&doomed)?;
         fs::rename(&folder, &doomed)?;
         fs::remove_dir_all(&doomed)
+    }
+
+    /// Removes the files of an entry but for those named: it is no hit any more, and still tells of the work. The caller holds the key's lock.
+    pub fn strip(&self, key: &Digest, kept: &[&str]) -> io::Result<()> {
+        let Some(mut entry) = self.entry(key) else { return Ok(()) };
+        let (left, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut entry.done.files)
+            .into_iter()
+            .partition(|(name, _)| kept.contains(&name.as_str()));
+        entry.done.files = left;
+        entry.done.is_stripped = true;
+        // The record first: a kill in between leaves files that nothing names, and never a record of files that are gone.
+        write_atomic(&entry.folder.join(DONE), &json(&entry.done)?)?;
+        gone.keys().try_for_each(|name| fs::remove_file(entry.artifact().join(name)))
     }
 
     /// Waits for the right to compute a key. Returns `None` where `stop` says so while waiting.
@@ -292,6 +323,7 @@ impl Done {
             created: clock::text(clock::now_utc()),
             seconds,
             files: BTreeMap::new(),
+            is_stripped: false,
         }
     }
 }

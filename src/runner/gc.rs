@@ -11,8 +11,8 @@ use super::cache::{Cache, Entry, Lookup, remove_if_there};
 use super::error::RunError;
 use super::project::Project;
 use super::runs;
+use super::sweep;
 use crate::base::clock;
-use crate::base::digest::Digest;
 
 /// Something that was, or would be, removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +29,12 @@ const LEFTOVER_HOURS: i64 = 24;
 /// what damage and interruptions left behind. With `dry_run`, only says what it would remove.
 pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<Freed>, RunError> {
     let cache = Cache::new(project);
-    let used: BTreeSet<Digest> = runs::list(project)?
-        .iter()
-        .flat_map(|run| run.provenance.stages.iter().map(|stage| stage.key))
-        .collect();
+    let mut used = BTreeSet::new();
+    for run in runs::list(project)? {
+        used.extend(run.provenance.stages.iter().map(|stage| stage.key));
+        // One that goes on, or was killed, has its list nowhere else.
+        used.extend(sweep::keys_of_trials(&run.folder));
+    }
     let now = clock::now_utc();
     let is_old =
         |moment: Timestamp, hours: i64| now.duration_since(moment) > SignedDuration::from_hours(hours);
@@ -40,7 +42,11 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
     let mut freed = Vec::new();
     for key in cache.keys()? {
         let folder = cache.folder(&key);
-        let (what, since, keep) = match cache.find(&key) {
+        let found = match cache.find(&key) {
+            Lookup::Miss => cache.remains(&key).map_or(Lookup::Miss, Lookup::Hit),
+            found => found,
+        };
+        let (what, since, keep) = match found {
             Lookup::Hit(_) if used.contains(&key) => continue,
             Lookup::Hit(Entry { done, .. }) => {
                 let what = format!("output of `{}` in `{}`, {}", done.stage, done.pipeline, done.created);
@@ -58,12 +64,13 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         // Whoever computes this very key now holds the lock; then it is not old after all.
         let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
         // Another may have set it aside or computed it anew before the lock was ours.
+        let now_there = cache.remains(&key).map_or_else(|| cache.find(&key), Lookup::Hit);
         let is_same = |lookup| match lookup {
             Lookup::Hit(Entry { done, .. }) => done.created.parse().ok() == since,
             Lookup::Damaged(_) => cache.is_ruined(&key),
             Lookup::Miss => false,
         };
-        if !is_same(cache.find(&key)) {
+        if !is_same(now_there) {
             continue;
         }
         freed.push(Freed { what, bytes: size(&folder)? });

@@ -2,10 +2,12 @@
 
 use std::fs::TryLockError;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+
+use super::project::Project;
 
 /// A locked file; the system frees it when the process ends, however it ends.
 #[derive(Debug)]
@@ -43,6 +45,35 @@ impl KeyLock {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// The right to read models that are in the cache, shared by runs, or to drop them, held by one alone.
+#[derive(Debug)]
+pub struct UseLock {
+    _file: fs::File,
+}
+
+impl UseLock {
+    /// Keeps models from being dropped while a run goes on.
+    pub fn shared(project: &Project) -> io::Result<UseLock> {
+        let file = open(&UseLock::path(project))?;
+        file.lock_shared()?;
+        Ok(UseLock { _file: file })
+    }
+
+    /// Returns the right to drop models; `None` while a run goes on.
+    pub fn alone(project: &Project) -> io::Result<Option<UseLock>> {
+        let file = open(&UseLock::path(project))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(UseLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn path(project: &Project) -> PathBuf {
+        project.state().join("locks").join("models")
     }
 }
 

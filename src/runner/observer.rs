@@ -55,11 +55,12 @@ pub enum Event<'a> {
         status: &'a str,
         seconds: f64,
     },
-    /// A sweep begins, with at most so many trials, each for so many seeds.
+    /// A sweep begins, with at most so many trials, each for so many seeds. `trainings` is their number where none ends early.
     SweepStarted {
         run: &'a str,
         trials: usize,
         seeds: usize,
+        trainings: Option<usize>,
     },
     /// A training of a trial for one seed begins; with `epochs`, up to there.
     CellStarted {
@@ -67,10 +68,11 @@ pub enum Event<'a> {
         seed: u64,
         epochs: Option<u32>,
     },
-    /// It ended, however it ended.
+    /// It ended: done, or left to another process or to a later attempt.
     CellFinished {
         trial: usize,
         seed: u64,
+        is_done: bool,
     },
     /// A trial has its figure: the mean over the seeds, after so many epochs or at the end.
     TrialFinished {

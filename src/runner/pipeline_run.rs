@@ -14,6 +14,7 @@ use super::ground::{self, Ground};
 use super::interrupt::Interrupt;
 use super::job::Job;
 use super::ledger::Ledger;
+use super::lock::UseLock;
 use super::observer::{Both, Event, Observer};
 use super::outputs::{self, Outputs};
 use super::project::Project;
@@ -156,6 +157,7 @@ impl Prepared<'_> {
             return self.nothing_to_do(earlier, table, observer);
         }
         let stopwatch = Stopwatch::start();
+        let _models = UseLock::shared(&self.project)?;
         let (source, resolved) = (&self.pipeline.source, &self.pipeline.resolved);
         let folder = RunFolder::create(&self.project, &self.pipeline.name, source, resolved)?;
         let mut provenance = self.provenance(&folder.id);

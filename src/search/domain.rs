@@ -40,6 +40,9 @@ pub enum Domain {
         sigma: f64,
         low: f64,
         high: f64,
+        /// Where it is cut off.
+        min: f64,
+        max: f64,
     },
 }
 
@@ -53,7 +56,8 @@ impl Domain {
         let normal = Normal::new(mu, sigma).ok()?;
         let low = min.map_or(0.0, |min| normal.cdf(min));
         let high = max.map_or(1.0, |max| normal.cdf(max));
-        (low < high).then_some(Domain::Normal { mu, sigma, low, high })
+        let (min, max) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
+        (low < high).then_some(Domain::Normal { mu, sigma, low, high, min, max })
     }
 
     /// Returns the axis that a search sees.
@@ -85,20 +89,21 @@ impl Domain {
             Domain::Choice { values, .. } | Domain::Ordered(values) => {
                 values.get(index.min(values.len().saturating_sub(1))).cloned().unwrap_or_default()
             }
-            Domain::Uniform { min, max } => number((min + coordinate * (max - min)).clamp(*min, *max)),
+            Domain::Uniform { min, max } => number(min + coordinate * (max - min), *min, *max),
             Domain::LogUniform { min, max } => {
                 let exponent = min.ln() + coordinate * (max.ln() - min.ln());
-                number(exponent.exp().clamp(*min, *max))
+                number(exponent.exp(), *min, *max)
             }
             Domain::Integers { min, max } => Value::from(min.saturating_add(index as i64).min(*max)),
             Domain::Multiples { first, last, q } => {
-                number(first.saturating_add(index as i64).min(*last) as f64 * q)
+                let multiple = first.saturating_add(index as i64).min(*last) as f64 * q;
+                number(multiple, f64::NEG_INFINITY, f64::INFINITY)
             }
-            Domain::Normal { mu, sigma, low, high } => {
+            Domain::Normal { mu, sigma, low, high, min, max } => {
                 // The ends of an uncut Gaussian are infinite.
                 let share = (low + coordinate * (high - low)).clamp(1e-9, 1.0 - 1e-9);
                 match Normal::new(*mu, *sigma) {
-                    Ok(normal) => number(normal.inverse_cdf(share)),
+                    Ok(normal) => number(normal.inverse_cdf(share), *min, *max),
                     Err(_) => Value::from(*mu),
                 }
             }
@@ -121,9 +126,10 @@ impl Domain {
     }
 }
 
-/// Rounds to the digits that are kept; a whole number stays one without a point.
-fn number(value: f64) -> Value {
+/// Rounds to the digits that are kept, within bounds; a whole number stays one without a point.
+fn number(value: f64, min: f64, max: f64) -> Value {
     let rounded: f64 = format!("{value:.*e}", DIGITS - 1).parse().unwrap_or(value);
+    let rounded = rounded.max(min).min(max);
     if rounded.fract() == 0.0 && rounded.abs() < 1e15 {
         return Value::from(rounded as i64);
     }
@@ -158,8 +164,12 @@ mod tests {
 
     #[test]
     fn a_drawn_number_is_short() {
+        let number = |value: f64| super::number(value, f64::NEG_INFINITY, 0.999_999_9);
         assert_eq!(number(2.348_170_912e-5), json!(2.34817e-5));
         assert_eq!(number(0.1 + 0.2), json!(0.3));
-        assert_eq!(number(64.0), json!(64));
+        assert_eq!(number(-64.0), json!(-64));
+        assert_eq!(number(0.999_999_8), json!(0.999_999_9), "rounding crosses no bound");
+        let tail = Domain::normal(0.0, 1.0, Some(6.5), Some(7.0));
+        assert_eq!(tail.map(|tail| tail.value(0.5)), Some(json!(6.5)));
     }
 }

@@ -99,7 +99,15 @@ impl Search {
             (Rule::Hyperband { brackets, .. }, _) => brackets.iter().map(|bracket| bracket.trials).sum(),
             _ => trials,
         };
-        let trials = if let Sampler::Grid(points) = &sampler { trials.min(points.len()) } else { trials };
+        let trials = match &sampler {
+            Sampler::Grid(points) => trials.min(points.len()),
+            Sampler::QuasiRandom => trials,
+            // None of these repeats a point, so few points end a search.
+            _ => match grid::count(&space) {
+                Some(count) => trials.min(count),
+                None => trials,
+            },
+        };
         Search {
             space,
             sampler,
@@ -203,7 +211,7 @@ impl Search {
     /// Returns what a sampler may know: of each trial the outcome at the highest rung that enough trials have reached to be compared.
     fn history(&self) -> Vec<Observation> {
         let rungs = self.trials.iter().map(|trial| trial.ladder.len()).max().unwrap_or(0);
-        let enough = self.space.axes.len() + 2;
+        let enough = self.sampler.startup_trials().max(self.space.axes.len() + 2);
         // Rungs are counted from the end, where the ladders of different brackets meet.
         let at = |trial: &Climb, from_end: usize| {
             trial.ladder.len().checked_sub(from_end + 1).and_then(|rung| trial.outcomes.get(rung)).copied()
@@ -220,9 +228,8 @@ impl Search {
                 let last = trial.outcomes.last().copied();
                 let outcome = match at(trial, level) {
                     Some(outcome) => outcome,
-                    // Ended early, or failed: it is known to be no good. On its way: not known yet.
-                    None if last == Some(Outcome::Failed) => Outcome::Failed,
-                    None if trial.is_over => last.unwrap_or(Outcome::Pending),
+                    // Ended early, or failed: it is known to be no good, whatever its last value was. On its way, or left behind: not known.
+                    None if trial.is_over || last == Some(Outcome::Failed) => Outcome::Failed,
                     None => Outcome::Pending,
                 };
                 Observation { point: point.clone(), outcome }

@@ -31,6 +31,21 @@ pub fn points(space: &Space) -> Vec<Point> {
     points
 }
 
+/// Returns how many points there are; `None` where they cannot be counted, or are more than [`MAX_POINTS`].
+pub fn count(space: &Space) -> Option<usize> {
+    if space.axes.iter().any(|axis| axis.kind == AxisKind::Continuous) {
+        return None;
+    }
+    let most = space.axes.iter().map(|axis| match &axis.kind {
+        AxisKind::Continuous => 1,
+        AxisKind::Steps(count) => *count,
+        AxisKind::Choice(weights) => weights.len(),
+    });
+    // Without conditions it is the product; counting out a large one would take long.
+    let product = most.fold(1usize, usize::saturating_mul);
+    (product < MAX_POINTS).then(|| points(space).len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

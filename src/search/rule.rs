@@ -140,15 +140,21 @@ impl Rule {
                 let promoted = (0..top).rev().find_map(|rung| {
                     let ranked = ranked(trials, 0..trials.len(), rung);
                     let count = ranked.len() / reduction;
-                    ranked.into_iter().take(count).find(|&index| trials[index].asked == rung + 1)
+                    let goes_on = |&index: &usize| {
+                        trials[index].asked == rung + 1 && trials[index].value(rung).is_some()
+                    };
+                    ranked.into_iter().take(count).find(goes_on)
                 });
                 let last = || {
                     // Few trials would leave the upper rungs empty, and a search without one whole training has no result.
                     (0..top).rev().find_map(|rung| {
                         let ranked = ranked(trials, 0..trials.len(), rung);
-                        let nobody_went_on = ranked.iter().all(|&index| trials[index].asked == rung + 1);
-                        let best = ranked.first().copied().filter(|&best| trials[best].value(rung).is_some());
-                        best.filter(|_| nobody_went_on)
+                        let came_further =
+                            ranked.iter().any(|&index| trials[index].value(rung + 1).is_some());
+                        let waits = |&index: &usize| {
+                            trials[index].asked == rung + 1 && trials[index].value(rung).is_some()
+                        };
+                        ranked.into_iter().find(waits).filter(|_| !came_further)
                     })
                 };
                 match promoted {

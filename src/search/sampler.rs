@@ -26,6 +26,15 @@ impl Sampler {
         }
     }
 
+    /// Returns how many trials have to have ended before it learns from them.
+    pub fn startup_trials(&self) -> usize {
+        match self {
+            Sampler::Tpe(settings) => settings.startup_trials,
+            Sampler::GaussianProcess(settings) => settings.startup_trials,
+            Sampler::Grid(_) | Sampler::Random | Sampler::QuasiRandom => 0,
+        }
+    }
+
     /// Returns the point of the trial with this number, given what earlier ones gave; `None` where there are no more.
     pub fn point(&self, space: &Space, seed: u64, trial: usize, history: &[Observation]) -> Option<Point> {
         Some(match self {

@@ -22,8 +22,9 @@ pub struct Override {
 impl Override {
     /// Returns the override that sets a key to a value.
     pub fn set(key: &str, value: &serde_json::Value) -> Override {
-        // JSON is YAML.
-        Override { key: key.to_owned(), value: value.to_string(), is_parameter: false }
+        // JSON is YAML; the values of a sweep were interpolated with the file.
+        let value = value.to_string().replace("${", "$${");
+        Override { key: key.to_owned(), value, is_parameter: false }
     }
 
     /// Reads a parameter of a sweep: `params.learning_rate=1e-5,2e-5`.

@@ -49,7 +49,7 @@ fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String 
             "",
         )
     } else {
-        ("the command line".to_owned(), String::new(), "--set ")
+        ("the command line".to_owned(), String::new(), sources.option(span))
     };
     let gutter = number.width();
     let line_start = whole[..whole.floor_char_boundary(span.start)].rfind('\n').map_or(0, |at| at + 1);

@@ -58,14 +58,18 @@ impl Sources {
         }
     }
 
+    /// Returns what stands before a span's text on the command line.
+    pub fn option(&self, span: Span) -> &'static str {
+        self.options.get(span.origin).copied().unwrap_or_default()
+    }
+
     /// Names the place of a span for people: `exp.yaml:3:5`, or the override.
     pub fn place(&self, span: Span) -> String {
         if span.origin == 0 {
             let Location { line, column } = self.location(span);
             format!("{}:{line}:{column}", self.path.display())
         } else {
-            let option = self.options.get(span.origin).copied().unwrap_or_default();
-            format!("{option}{}", self.text(span))
+            format!("{}{}", self.option(span), self.text(span))
         }
     }
 }

@@ -17,3 +17,4 @@ pub(crate) mod test_ctx;
 pub use artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel, TrainingSummary};
 pub use config::StageConfig;
 pub use stage::{CheckError, Ctx, DataFact, External, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
+pub use trained_model::RECORDS as MODEL_RECORDS;

@@ -13,6 +13,9 @@ use crate::table::{Curves, TableError};
 
 const FILE: &str = "training.json";
 
+/// The files that tell of a training: what is left of a model that is not needed any more.
+pub const RECORDS: [&str; 2] = [FILE, "curves.parquet"];
+
 /// What `training.json` holds.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Record {

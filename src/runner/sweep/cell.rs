@@ -15,6 +15,7 @@ use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 use crate::base::report::Silent;
 use crate::engine::Device;
+use crate::runner::cache::{Cache, Entry};
 use crate::runner::error::RunError;
 use crate::runner::interrupt::Interrupt;
 use crate::runner::job::{Job, jobs};
@@ -57,7 +58,8 @@ pub(super) struct Finished {
     /// Whether nothing had to be computed.
     pub cached: bool,
     pub error: Option<String>,
-    /// The models that were trained for it.
+    /// Every model behind it, and those that were trained for it just now.
+    pub all_models: Vec<Digest>,
     pub models: Vec<Digest>,
     /// Where unfinished state was left for a longer training.
     pub work_keys: Vec<Digest>,
@@ -87,13 +89,20 @@ impl Runner<'_> {
             Ok(body) => body,
             Err(reason) => return self.failed(Finished::default(), reason.clone()),
         };
-        match self.attempt(trial, body, cell, device) {
-            Ok(ended) => ended,
-            Err(error) => self.failed(Finished::default(), chain(&error)),
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.attempt(trial, body, cell, device) {
+                // Another sweep may have dropped a model between the moment when it was found and the one when it was to be read.
+                Ok(Attempt::Vanished(..)) if attempts < 3 => {}
+                Ok(Attempt::Vanished(finished, error)) => return self.failed(*finished, error),
+                Ok(Attempt::Ended(ended)) => return ended,
+                Err(error) => return self.failed(Finished::default(), chain(&error)),
+            }
         }
     }
 
-    fn attempt(&self, trial: &Trial, body: &Body, cell: Cell, device: Device) -> Result<Ended, RunError> {
+    fn attempt(&self, trial: &Trial, body: &Body, cell: Cell, device: Device) -> Result<Attempt, RunError> {
         let metric = self.common.metric().map(|(metric, _)| metric);
         let plan = body.plan(metric, cell.request.epochs);
         let jobs = jobs(&plan)?;
@@ -103,17 +112,21 @@ impl Runner<'_> {
         let missing: Vec<usize> = (0..jobs.len())
             .filter(|&job| is_target(&jobs[job], metric))
             .filter(|&job| {
-                tasks.index(job, cell.seed).is_none_or(|task| cache.entry(&tasks.all[task].key).is_none())
+                let key = tasks.index(job, cell.seed).map(|task| tasks.all[task].key);
+                key.is_none_or(|key| found(cache, &jobs[job], &key).is_none())
             })
             .collect();
         if missing.is_empty() {
-            return Ok(Ended::Done(Box::new(self.gather(trial, body, cell, &jobs, &tasks, &[], metric))));
+            let finished = self.gather(trial, body, cell, &jobs, &tasks, &[], metric);
+            return Ok(Attempt::Ended(Ended::Done(Box::new(finished))));
         }
         let claim = self.claim(&jobs, &tasks, cell.seed, metric);
-        let Some(_held) = KeyLock::try_acquire(&self.lock(&claim))? else { return Ok(Ended::Elsewhere) };
+        let Some(_held) = KeyLock::try_acquire(&self.lock(&claim))? else {
+            return Ok(Attempt::Ended(Ended::Elsewhere));
+        };
         if let Some(error) = self.recent_failure(&claim) {
             let finished = self.gather(trial, body, cell, &jobs, &tasks, &[], metric);
-            return Ok(self.failed(finished, error));
+            return Ok(Attempt::Ended(self.failed(finished, error)));
         }
         let labelled =
             Labelled { observer: self.observer, cell: format!("trial {}, seed {}", trial.number, cell.seed) };
@@ -147,7 +160,7 @@ impl Runner<'_> {
         let outcomes = scheduler.run(&|_| ());
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Interrupted)) || self.interrupt.is_asked()
         {
-            return Ok(Ended::Interrupted);
+            return Ok(Attempt::Ended(Ended::Interrupted));
         }
         let failure = outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Failed(failure) => Some(chain(failure)),
@@ -163,15 +176,18 @@ impl Runner<'_> {
             .collect();
         let finished = self.gather(trial, body, cell, &jobs, &tasks, &computed, metric);
         match failure {
+            Some(error) if has_vanished(cache, &outcomes, run_tasks) => {
+                Ok(Attempt::Vanished(Box::new(finished), error))
+            }
             Some(error) => {
                 let record = Failure { time: clock::text(clock::now_utc()), error: error.clone() };
                 write_atomic(
                     &self.failure(&claim),
                     &serde_json::to_vec(&record).map_err(std::io::Error::from)?,
                 )?;
-                Ok(self.failed(finished, error))
+                Ok(Attempt::Ended(self.failed(finished, error)))
             }
-            None => Ok(Ended::Done(Box::new(finished))),
+            None => Ok(Attempt::Ended(Ended::Done(Box::new(finished)))),
         }
     }
 
@@ -204,13 +220,14 @@ impl Runner<'_> {
             if job.stage.pauses().is_some() {
                 finished.work_keys.push(task.work_key);
             }
-            if job.output == Kind::Model && seconds.is_some() {
-                finished.models.push(task.key);
+            if job.output == Kind::Model {
+                finished.all_models.push(task.key);
+                finished.models.extend(seconds.map(|_| task.key));
             }
             let is_score = job.output == Kind::Scores;
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
             // What lies upstream is looked for only where it was just computed: it may be gone, and need not be there.
-            let entry = if is_score || named.is_some() { cache.entry(&task.key) } else { None };
+            let entry = if is_score || named.is_some() { found(cache, job, &task.key) } else { None };
             let is_there = entry.is_some() || seconds.is_some();
             finished.records.push(StageRecord {
                 stage: job.id.clone(),
@@ -273,6 +290,26 @@ impl Runner<'_> {
 /// How long a cell that is computed elsewhere is left alone before it is looked at again.
 pub(super) const ELSEWHERE: Duration = Duration::from_millis(200);
 
+/// How an attempt at a cell went.
+enum Attempt {
+    Ended(Ended),
+    /// Something that was there is no longer.
+    Vanished(Box<Finished>, String),
+}
+
+/// Returns what is there of a stage's output: of a model the figures are enough.
+fn found(cache: &Cache, job: &Job<'_>, key: &Digest) -> Option<Entry> {
+    if job.output == Kind::Model { cache.remains(key) } else { cache.entry(key) }
+}
+
+/// Says whether an output that was there, or was just written, is gone.
+fn has_vanished(cache: &Cache, outcomes: &[Outcome], tasks: &Tasks) -> bool {
+    outcomes
+        .iter()
+        .zip(&tasks.all)
+        .any(|(outcome, task)| outcome.is_done() && cache.entry(&task.key).is_none())
+}
+
 /// Says whether a cell is there when this stage's output is.
 fn is_target(job: &Job<'_>, metric: Option<&Metric>) -> bool {
     let named = metric.and_then(Metric::parts).is_some_and(|(stage, _)| stage == job.id);
@@ -284,7 +321,7 @@ fn config_of<'a>(body: &'a Body, stage: &str) -> Option<&'a StageConfig> {
 }
 
 /// Puts an error and its causes into one line; a lack of memory is called that.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()) {
         let cause = cause.to_string();

@@ -12,10 +12,12 @@ use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
 use crate::engine::Device;
 use crate::runner::error::RunError;
+use crate::runner::lock::UseLock;
 use crate::runner::observer::{Event, Observer};
 use crate::runner::provenance::{DROPPED, StageRecord};
 use crate::search::config::KeepModels;
 use crate::search::{Next, Outcome, Request, Search};
+use crate::stages::MODEL_RECORDS;
 use crate::table::ResultRow;
 
 /// Runs a sweep.
@@ -38,7 +40,8 @@ pub(super) struct Told {
     pub figure: Option<f64>,
     pub error: Option<String>,
     pub cached: bool,
-    /// The models that were trained for it.
+    /// Every model behind it, and those that were trained for it by this process.
+    pub all_models: Vec<Digest>,
     pub models: Vec<Digest>,
 }
 
@@ -68,6 +71,10 @@ struct State {
     parts: BTreeMap<(usize, Option<u32>), Part>,
     outcomes: Outcomes,
     best: Option<(usize, f64)>,
+    /// Models that nothing needs any more, unless the trial of the best value is behind them.
+    doomed: Vec<Digest>,
+    /// Whether trials share models, so that one that nobody has asked for yet may need any of them.
+    shares_models: bool,
     stopped: bool,
 }
 
@@ -92,6 +99,8 @@ impl Driver<'_> {
             parts: BTreeMap::new(),
             outcomes: Outcomes::default(),
             best: None,
+            doomed: Vec::new(),
+            shares_models: false,
             stopped: false,
         });
         let changed = Condvar::new();
@@ -103,7 +112,11 @@ impl Driver<'_> {
                 scope.spawn(move || self.work(state, changed, device));
             }
         });
-        state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes
+        let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.strip(&mut state) {
+            state.outcomes.error.get_or_insert(error);
+        }
+        state.outcomes
     }
 
     fn work(&self, state: &Mutex<State>, changed: &Condvar, device: Device) {
@@ -114,10 +127,15 @@ impl Driver<'_> {
                 epochs: cell.request.epochs,
             });
             let ended = self.runner.run(&trial, cell, device);
-            self.observer.event(&Event::CellFinished { trial: trial.number, seed: cell.seed });
+            let is_done = matches!(ended, Ended::Done(_));
+            self.observer.event(&Event::CellFinished { trial: trial.number, seed: cell.seed, is_done });
+            let is_elsewhere = matches!(ended, Ended::Elsewhere);
             let whole = match ended {
                 Ended::Done(finished) => {
-                    lock(state).take_in(&trial, cell, *finished, &self.common.settings.seeds)
+                    let mut state = lock(state);
+                    let is_last = finished.error.is_some() && self.common.settings.fail_fast;
+                    state.stopped |= is_last;
+                    state.take_in(&trial, cell, *finished, &self.common.settings.seeds, is_last)
                 }
                 Ended::Elsewhere => {
                     lock(state).elsewhere.push_back(cell);
@@ -142,7 +160,9 @@ impl Driver<'_> {
                 self.enter(&mut state, cell.request, told, seconds);
             }
             drop(state);
-            changed.notify_all();
+            if !is_elsewhere {
+                changed.notify_all();
+            }
         }
         changed.notify_all();
     }
@@ -173,8 +193,12 @@ impl Driver<'_> {
                 patience = ELSEWHERE;
             }
             let waited = changed.wait_timeout(state, patience);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if let Some(cell) = state.elsewhere.pop_front() {
+            let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            // Woken by others, a worker would ask for what they have just been refused.
+            if waited.timed_out()
+                && let Some(cell) = state.elsewhere.pop_front()
+            {
                 state.queue.push_back(cell);
             }
         }
@@ -192,7 +216,7 @@ impl Driver<'_> {
     }
 
     /// Takes what is known of a trial now, and tells the search.
-    fn enter(&self, state: &mut State, request: Request, mut told: Told, seconds: f64) {
+    fn enter(&self, state: &mut State, request: Request, told: Told, seconds: f64) {
         let trial = &told.trial;
         let goal = self.common.metric().map(|(_, goal)| goal);
         let outcome = match (told.figure, goal, &told.error) {
@@ -212,13 +236,6 @@ impl Driver<'_> {
                 state.best = Some((trial.number, figure));
             }
         }
-        if let Err(error) = self.drop_models(state, &mut told) {
-            state.outcomes.error.get_or_insert(error);
-        }
-        let trial = &told.trial;
-        if told.error.is_some() && self.common.settings.fail_fast {
-            state.stopped = true;
-        }
         let number = trial.number;
         self.observer.event(&Event::TrialFinished {
             trial: number,
@@ -231,41 +248,50 @@ impl Driver<'_> {
             best: state.best,
         });
         state.outcomes.trials.insert(number, told);
-        if let Err(error) = self.folder.refresh(&state.outcomes) {
+        self.doom(state, number, request);
+        let freed = if state.shares_models { Ok(()) } else { self.strip(state) };
+        if let Err(error) = freed.and_then(|()| self.folder.refresh(&state.outcomes)) {
             state.stopped = true;
             state.outcomes.error.get_or_insert(error);
         }
     }
 
-    /// Frees the room of models that nothing reads any more: those of paused trainings, and those of trials that are not the best.
-    fn drop_models(&self, state: &mut State, told: &mut Told) -> Result<(), RunError> {
-        let best = state.best.map(|(number, _)| number);
+    /// Finds the models that nothing reads any more once a trial is told: those of paused trainings, and those of trials that are not the best.
+    fn doom(&self, state: &mut State, number: usize, request: Request) {
+        let Some(told) = state.outcomes.trials.get(&number) else { return };
+        let is_shared = |other: &Told| {
+            other.trial.number != number && other.all_models.iter().any(|key| told.all_models.contains(key))
+        };
+        state.shares_models = state.shares_models || state.outcomes.trials.values().any(is_shared);
         let keeps_all = self.common.sweep.keep_models == KeepModels::All || self.common.metric().is_none();
-        let is_paused = told.epochs.is_some();
-        if !is_paused && keeps_all {
-            return Ok(());
+        let is_best = state.best.is_some_and(|(best, _)| best == number);
+        match request.epochs {
+            Some(_) => state.doomed.extend(&told.models),
+            // What could not be evaluated shall not be trained once more for it.
+            None if keeps_all || told.error.is_some() => {}
+            None if !is_best => state.doomed.extend(&told.models),
+            None => {
+                let others = state.outcomes.trials.values().filter(|other| other.trial.number != number);
+                let sound = others.filter(|other| other.error.is_none());
+                state.doomed.extend(sound.flat_map(|other| &other.models));
+            }
         }
-        if is_paused || best != Some(told.trial.number) {
-            let spared = best.and_then(|best| state.outcomes.trials.get(&best));
-            let spared = spared.map_or_else(Vec::new, |best| best.models.clone());
-            return self.drop_from(told, &spared);
-        }
-        // It is the best now, and the last one is so no longer.
-        let spared = told.models.clone();
-        for other in state.outcomes.trials.values_mut() {
-            self.drop_from(other, &spared)?;
-        }
-        Ok(())
     }
 
-    fn drop_from(&self, told: &mut Told, spared: &[Digest]) -> Result<(), RunError> {
+    /// Frees the room of doomed models; their figures and curves stay. Where a `pipe run` goes on, which may be about to read one, nothing is done now.
+    fn strip(&self, state: &mut State) -> Result<(), RunError> {
+        let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(()) };
+        let best = state.best.and_then(|(best, _)| state.outcomes.trials.get(&best));
+        let spared = best.map_or_else(Vec::new, |best| best.all_models.clone());
         let cache = &self.common.ground.cache;
-        for key in std::mem::take(&mut told.models) {
-            // Someone who holds the lock works with it.
-            if !spared.contains(&key)
-                && let Some(_lock) = cache.lock(&key, || {}, || true)?
-            {
-                cache.remove(&key)?;
+        for key in std::mem::take(&mut state.doomed) {
+            if spared.contains(&key) {
+                continue;
+            }
+            // Who holds the lock computes it anew.
+            let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
+            cache.strip(&key, &MODEL_RECORDS)?;
+            for told in state.outcomes.trials.values_mut() {
                 let records = told.records.iter_mut().filter(|record| record.key == key);
                 records.for_each(|record| record.outcome = DROPPED.to_owned());
             }
@@ -283,16 +309,18 @@ impl Driver<'_> {
             figure: None,
             error: None,
             cached: true,
+            all_models: Vec::new(),
             models: Vec::new(),
         };
         let mut figures = Vec::new();
         for (place, finished) in part.cells {
             let seed = self.common.settings.seeds.get(place).copied().unwrap_or_default();
-            told.cached &= finished.cached && finished.error.is_none();
+            told.cached &= finished.cached;
             figures.extend(finished.figure);
             let rows = self.folder.rows(trial, seed, &finished);
             told.rows.extend(rows);
             told.records.extend(finished.records);
+            told.all_models.extend(finished.all_models);
             told.models.extend(finished.models);
             if let (None, Some(error)) = (&told.error, finished.error) {
                 told.error = Some(error);
@@ -308,8 +336,15 @@ impl Driver<'_> {
 
 impl State {
     /// Takes what a cell gave; with the last seed's, returns all that its request gave.
-    fn take_in(&mut self, trial: &Trial, cell: Cell, finished: Finished, seeds: &[u64]) -> Option<Part> {
-        match finished.cached && finished.error.is_none() {
+    fn take_in(
+        &mut self,
+        trial: &Trial,
+        cell: Cell,
+        finished: Finished,
+        seeds: &[u64],
+        is_last: bool,
+    ) -> Option<Part> {
+        match finished.cached {
             true => self.outcomes.cached += 1,
             false => self.outcomes.computed += 1,
         }
@@ -318,7 +353,7 @@ impl State {
         let part = self.parts.get_mut(&key)?;
         let place = seeds.iter().position(|&seed| seed == cell.seed).unwrap_or(0);
         part.cells.insert(place, finished);
-        if part.cells.len() < seeds.len() {
+        if part.cells.len() < seeds.len() && !is_last {
             return None;
         }
         self.parts.remove(&key)

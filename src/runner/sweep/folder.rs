@@ -66,6 +66,8 @@ impl<'a> TrialFolder<'a> {
     pub fn rows(&self, trial: &Trial, seed: u64, finished: &Finished) -> Vec<ResultRow> {
         let mut rows = finished.rows.clone();
         let Some(error) = &finished.error else { return rows };
+        // All may have been evaluated, and still the figure that counts not be there.
+        rows.iter_mut().for_each(|row| row.error = Some(error.clone()));
         let (stages, params) = match &trial.body {
             Ok(body) => {
                 (body.plan.steps.iter().map(|step| (&step.id, &step.config)).collect(), body.params.clone())
@@ -114,15 +116,20 @@ impl<'a> TrialFolder<'a> {
         if let Ok(body) = &told.trial.body {
             let plan = body.plan(self.common.metric().map(|(metric, _)| metric), told.epochs);
             let jobs = jobs(&plan)?;
-            let tasks = self.common.tasks(&jobs, &self.common.settings.seeds, None)?;
             let cache = &self.common.ground.cache;
+            let tasks = match self.common.tasks(&jobs, &self.common.settings.seeds, None) {
+                Ok(tasks) => tasks,
+                // What a failed trial reads may not be there.
+                Err(_) if told.error.is_some() => return self.finish(&folder, told, &record),
+                Err(error) => return Err(error),
+            };
             let outcomes: Vec<Outcome> = tasks
                 .all
                 .iter()
                 .map(|task| {
                     // Texts that were made are the same for most trials, and lie in the cache.
                     let is_shown = jobs[task.job].output != Kind::Data;
-                    match is_shown && cache.entry(&task.key).is_some() {
+                    match is_shown && cache.remains(&task.key).is_some() {
                         true => Outcome::Cached,
                         false => Outcome::NotRun,
                     }
@@ -141,11 +148,15 @@ impl<'a> TrialFolder<'a> {
             };
             outputs::write_details(&folder, &from)?;
         }
+        self.finish(&folder, told, &record)
+    }
+
+    fn finish(&self, folder: &Path, told: &Told, record: &TrialRecord) -> Result<(), RunError> {
         // Its rows say more than what was evaluated: what failed, and what was stopped.
-        ResultTable { rows: told.rows.clone() }.write_parquet(&folder)?;
+        ResultTable { rows: told.rows.clone() }.write_parquet(folder)?;
         Ok(write_atomic(
             &folder.join(FILE),
-            &serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?,
+            &serde_json::to_vec_pretty(record).map_err(std::io::Error::from)?,
         )?)
     }
 
@@ -165,4 +176,13 @@ impl<'a> TrialFolder<'a> {
     pub fn table(&self, outcomes: &Outcomes) -> ResultTable {
         ResultTable { rows: outcomes.trials.values().flat_map(|told| told.rows.iter().cloned()).collect() }
     }
+}
+
+/// Returns the keys behind the trials of a sweep's folder, as far as they are told.
+pub fn keys_of_trials(run: &Path) -> Vec<Digest> {
+    let entries = fs::read_dir(run.join("trials")).into_iter().flatten().flatten();
+    let records = entries.filter_map(|entry| {
+        serde_json::from_slice::<TrialRecord>(&fs::read(entry.path().join(FILE)).ok()?).ok()
+    });
+    records.flat_map(|record| record.keys).collect()
 }

@@ -12,6 +12,7 @@ pub mod sweep_run;
 #[cfg(test)]
 mod tests;
 
+pub use folder::keys_of_trials;
 pub use overview::Overview;
 pub use settings::SweepSettings;
 pub use sweep_run::{SweepFinished, SweepRun};

@@ -84,13 +84,28 @@ fn list(
     };
     let plan = body.plan(common.metric().map(|(metric, _)| metric), None);
     let jobs = jobs(&plan)?;
-    let tasks = common.tasks(&jobs, &common.settings.seeds, None)?;
+    let tasks = match common.tasks(&jobs, &common.settings.seeds, None) {
+        Ok(tasks) => tasks,
+        Err(error) => {
+            let reason = super::cell::chain(&error);
+            return Ok(ListedTrial { error: Some(reason), ..listed });
+        }
+    };
+    let named = common.metric().and_then(|(metric, _)| metric.parts()).map(|(stage, _)| stage);
     for &seed in &common.settings.seeds {
         let there = |job: usize| {
             let key = tasks.index(job, seed).map(|task| tasks.all[task].key);
-            key.is_some_and(|key| known.contains(&key) || common.ground.cache.entry(&key).is_some())
+            let cache = &common.ground.cache;
+            // Of a model that a figure comes from, what is left of it is enough.
+            let is_there = |key: &Digest| match jobs[job].output {
+                Kind::Model => cache.remains(key).is_some(),
+                _ => cache.entry(key).is_some(),
+            };
+            key.is_some_and(|key| known.contains(&key) || is_there(&key))
         };
-        let targets = || (0..jobs.len()).filter(|&job| jobs[job].output == Kind::Scores);
+        let is_target =
+            |job: &usize| jobs[*job].output == Kind::Scores || named == Some(jobs[*job].id.as_str());
+        let targets = || (0..jobs.len()).filter(is_target);
         if targets().all(there) {
             listed.cached_seeds += 1;
             continue;

@@ -37,6 +37,8 @@ pub struct SweepFinished {
     /// Trainings with their evaluation that were run, and that were there.
     pub computed: usize,
     pub cached: usize,
+    /// Whether the search came to its end.
+    pub is_complete: bool,
     pub record: SweepRecord,
     /// The error of each trial that failed, with its values.
     pub failures: Vec<(usize, String, String)>,
@@ -86,6 +88,7 @@ impl<'a> SweepRun<'a> {
         let mut provenance = self.provenance(&folder.id, identity);
         if let Some(earlier) = &earlier {
             provenance.started.clone_from(&earlier.started);
+            provenance.stages.clone_from(&earlier.stages);
         }
         let was_complete = earlier.as_ref().is_some_and(|earlier| earlier.status == Status::Complete);
         if !was_complete {
@@ -93,7 +96,8 @@ impl<'a> SweepRun<'a> {
         }
         let both = Both(observer, &folder);
         let (trials, seeds) = (common.search().limit(), common.settings.seeds.len());
-        both.event(&Event::SweepStarted { run: &folder.id, trials, seeds });
+        let trainings = common.sweep.min_epochs().is_none().then_some(trials * seeds);
+        both.event(&Event::SweepStarted { run: &folder.id, trials, seeds, trainings });
         let runner = Runner { common, run: &folder.id, interrupt, observer: &both, started };
         let tables = TrialFolder::new(common, &folder.id, &folder.path);
         let outcomes = Driver { common, runner: &runner, folder: &tables, observer: &both }.run();
@@ -129,9 +133,13 @@ impl<'a> SweepRun<'a> {
         if !(was_complete && status == Status::Complete && outcomes.computed == 0) {
             folder.write_provenance(&provenance)?;
         }
-        if status == Status::Complete {
+        if outcomes.is_complete {
+            let cache = &common.ground.cache;
             for key in &outcomes.work_keys {
-                common.ground.cache.clear_scratch(key)?;
+                // Who holds the lock trains the same to its end.
+                if let Some(_lock) = cache.lock(key, || {}, || true)? {
+                    cache.clear_scratch(key)?;
+                }
             }
         }
         link_latest(&common.ground.project, &folder.id)?;
@@ -150,6 +158,7 @@ impl<'a> SweepRun<'a> {
             table,
             computed: outcomes.computed,
             cached: outcomes.cached,
+            is_complete: outcomes.is_complete,
             record,
             failures,
         })
@@ -163,6 +172,7 @@ impl<'a> SweepRun<'a> {
             "file": common.ground.file,
             "resolved": common.pipeline.resolved,
             "seeds": common.settings.seeds,
+            "run_cap": common.sweep.run_cap,
             "threads": common.settings.threads,
             "device": common.settings.device().to_string(),
         });

@@ -86,7 +86,6 @@ impl Sweep {
     fn samples_grid(&self) -> bool {
         matches!(&self.method, Method::Grid)
             || matches!(&self.method, Method::Asha(asha) if asha.sample == Sample::Grid)
-            || matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::Grid)
     }
 
     fn samples_quasi_randomly(&self) -> bool {
@@ -134,6 +133,14 @@ impl Sweep {
         }
         if let Some(cap) = self.run_cap {
             at_least(&["run_cap"], size(cap), 1);
+        }
+        if matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::Grid) {
+            let keys = ["method", "hyperband", "sample"];
+            let fault = Fault::new(
+                &keys,
+                "hyperband decides itself how many trials begin, and would cut a grid short",
+            );
+            faults.push(fault.hint("`asha` runs a whole grid; here take `random`, `quasi_random` or `tpe`"));
         }
         if self.stop.is_some() && matches!(self.method, Method::Asha(_) | Method::Hyperband(_)) {
             let fault = Fault::new(&["stop"], "the method ends trials early itself");
