@@ -32,7 +32,7 @@ pub struct Cli {
 pub enum Command {
     /// Run a pipeline and print its results
     Run(RunArgs),
-    /// Run a pipeline with many values of its parameters and print what came out
+    /// Run a pipeline with many values of its parameters
     Sweep(SweepArgs),
     /// Check a pipeline file without running anything
     Validate(FileArgs),

@@ -73,7 +73,7 @@ impl UseLock {
     }
 
     fn path(project: &Project) -> PathBuf {
-        project.state().join("locks").join("models")
+        project.state().join("models.lock")
     }
 }
 

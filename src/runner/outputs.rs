@@ -52,7 +52,12 @@ pub(super) fn write_details(folder: &Path, from: &Outputs<'_>) -> Result<Vec<(Ta
         let tag = Tag { stage: jobs[job].id.clone(), trial, seed };
         let failed =
             |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
-        let entry = cache.entry(&task.key).ok_or_else(|| failed(Box::new(Vanished)))?;
+        // Of a model only the curves are read, which stay when it is dropped.
+        let entry = match jobs[job].output {
+            Kind::Model => cache.remains(&task.key),
+            Kind::Scores | Kind::Data => cache.entry(&task.key),
+        };
+        let entry = entry.ok_or_else(|| failed(Box::new(Vanished)))?;
         match jobs[job].output {
             Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
             Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),

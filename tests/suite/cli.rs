@@ -328,7 +328,7 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
 
     Commands:
       run          Run a pipeline and print its results
-      sweep        Run a pipeline with many values of its parameters and print what came out
+      sweep        Run a pipeline with many values of its parameters
       validate     Check a pipeline file without running anything
       graph        Print the graph of a pipeline
       why          Say why a stage would run, or not
