@@ -107,10 +107,8 @@ impl Observer for SweepProgress<'_> {
                 }
             }
             Event::TrialFinished { .. } => self.trial(event),
-            Event::Warning { task, line } => {
-                if self.state().warned.insert(line.to_owned()) {
-                    self.printer.warning(&format!("{task}: {line}"));
-                }
+            Event::Warning { task, line } if self.state().warned.insert(line.to_owned()) => {
+                self.printer.warning(&format!("{task}: {line}"));
             }
             Event::StageFinished { task, seconds, .. } => {
                 self.printer.detail(&format!("{task}: done in {}", clock::duration(seconds)));

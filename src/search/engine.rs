@@ -8,7 +8,7 @@ use super::sampler::Sampler;
 use super::space::{Observation, Outcome, Point, Space};
 use super::{gaussian_process, grid, tpe};
 
-/// A search as a whole: asked for work by [`Search::next`], told of outcomes by [`Search::tell`].
+/// A search as a whole: asked for work by [`Search::ask`], told of outcomes by [`Search::tell`].
 ///
 /// The same settings and outcomes give the same trials, whatever the order and the number in which outcomes come in: the k-th piece of work is chosen
 /// when the outcomes of all but the last few before it are there, in their order, and from nothing else. How many are left out is a setting.
@@ -67,8 +67,7 @@ impl Search {
                 (Sampler::Tpe(settings), of.trials, of.pending)
             }
             Method::Gp(of) => {
-                let settings =
-                    gaussian_process::Settings { startup_trials: of.startup_trials, ..Default::default() };
+                let settings = gaussian_process::Settings { startup_trials: of.startup_trials };
                 (Sampler::GaussianProcess(settings), of.trials, of.pending)
             }
             Method::Asha(asha) => {
@@ -144,7 +143,7 @@ impl Search {
     }
 
     /// Returns what to run next.
-    pub fn next(&mut self) -> Next {
+    pub fn ask(&mut self) -> Next {
         loop {
             while self.entered < (self.asked.len() + 1).saturating_sub(self.pending) {
                 if !self.enter() {
@@ -154,7 +153,7 @@ impl Search {
             let new = self.trials.len() < self.limit;
             let all = self.entered == self.asked.len();
             match self.rule.next(&mut self.trials, new, all) {
-                Some(Move::GoOn(trial)) => return Next::Run(self.ask(trial)),
+                Some(Move::GoOn(trial)) => return Next::Run(self.request(trial)),
                 Some(Move::Begin) => {
                     let trial = self.trials.len();
                     let learns = self.sampler.learns(&self.space);
@@ -163,7 +162,7 @@ impl Search {
                         Some(point) => {
                             self.points.push(point);
                             self.trials.push(Climb::new(self.rule.ladder(trial)));
-                            return Next::Run(self.ask(trial));
+                            return Next::Run(self.request(trial));
                         }
                         None => self.limit = trial,
                     }
@@ -189,7 +188,7 @@ impl Search {
         }
     }
 
-    fn ask(&mut self, trial: usize) -> Request {
+    fn request(&mut self, trial: usize) -> Request {
         let climb = &mut self.trials[trial];
         let rung = climb.asked;
         climb.asked += 1;
@@ -272,7 +271,7 @@ mod tests {
         let mut random = stream(seed, &["test"], 0);
         let (mut asked, mut running) = (Vec::new(), Vec::new());
         loop {
-            let next = if running.len() < workers { search.next() } else { Next::Wait };
+            let next = if running.len() < workers { search.ask() } else { Next::Wait };
             match next {
                 Next::Run(request) => {
                     asked.push((request, search.point(request.trial).clone()));

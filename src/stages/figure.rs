@@ -11,8 +11,11 @@ use crate::table::Curves;
 use crate::table::curves::CurvePoint;
 use crate::table::metrics::{NAMES, OF_A_CLASS};
 
+/// A figure of an epoch, and how it is read off the curve.
+type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);
+
 /// What `train` gives of the epoch whose weights it keeps.
-const OF_TRAINING: [(&str, fn(&CurvePoint) -> Option<f64>); 3] = [
+const OF_TRAINING: [OfEpoch; 3] = [
     ("dev_macro_f1", |point| point.dev_macro_f1),
     ("dev_accuracy", |point| point.dev_accuracy),
     ("dev_loss", |point| point.dev_loss),

@@ -2,7 +2,7 @@
 
 use fs_err as fs;
 
-use super::project::{Project, TestError, repository};
+use super::project::{Project, TestError, data, repository};
 
 /// The pipeline files of the repository.
 fn pipelines() -> Result<Vec<String>, TestError> {
@@ -105,6 +105,7 @@ fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
     project.write("tickets.yaml", &format!("{}\n", yaml[0]))?;
     let said = project.pipe(&["validate", "tickets.yaml"])?;
     assert_eq!(said.code, Some(0), "{}", said.err);
+    let searched = searched()?;
     // Every command, in blocks and in the text, with what has to stay as it is taken by a dry run.
     let indented = text.lines().filter_map(|line| line.strip_prefix("    "));
     let inline = text.split('`').skip(1).step_by(2);
@@ -112,22 +113,55 @@ fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
     for command in indented.chain(inline) {
         let command = command.replace("cargo run --release -- ", "pipe ");
         let Some(command) = command.strip_prefix("pipe ") else { continue };
-        let mut arguments: Vec<&str> = command.split_whitespace().collect();
-        if arguments[0] == "run" {
+        let mut arguments: Vec<&str> =
+            command.split_whitespace().map(|argument| argument.trim_matches('\'')).collect();
+        if ["run", "sweep"].contains(&arguments[0]) {
             arguments.push("-n");
         }
-        let said = project.pipe(&arguments)?;
+        // These want something that has run.
+        let of_runs = ["compare", "report"].contains(&arguments[0]);
+        let said = if of_runs { searched.pipe(&arguments)? } else { project.pipe(&arguments)? };
         assert_eq!(said.code, Some(0), "`pipe {command}`: {}", said.err);
         seen.push(arguments[0].to_owned());
     }
-    assert!(seen.contains(&"run".to_owned()) && seen.contains(&"schema".to_owned()), "{seen:?}");
+    for wanted in ["run", "sweep", "compare", "report", "schema"] {
+        assert!(seen.contains(&wanted.to_owned()), "{seen:?}");
+    }
     // The options that the text names exist.
-    let help = project.pipe(&["run", "--help"])?.out;
+    let help: Vec<String> = ["run", "sweep"]
+        .iter()
+        .map(|command| Ok(project.pipe(&[*command, "--help"])?.out))
+        .collect::<Result<_, TestError>>()?;
     for option in inline_options(&text) {
-        assert!(help.contains(&option), "`{option}` of the README is no option of `pipe run`");
+        let is_known = help.iter().any(|help| help.contains(&option));
+        assert!(is_known, "`{option}` of the README is no option of `pipe run` or `pipe sweep`");
     }
     assert_eq!(project.pipe(&["run", "tickets.yaml", "-n", "-S", "params.shots=32"])?.code, Some(0));
     Ok(())
+}
+
+/// A project with a small sweep that has run.
+fn searched() -> Result<Project, TestError> {
+    let pipeline = format!(
+        "\
+version: 1
+params: {{ rate: 1e-3 }}
+stages:
+  data: {{ load: {{ path: texts.csv, split: {{ test: 0.3 }} }} }}
+  tuned:
+    train:
+      data: data
+      model: {{ pretrained: {} }}
+      epochs: 1
+      optimizer: {{ adamw: {{ learning_rate: \"${{params.rate}}\" }} }}
+  score: {{ evaluate: {{ model: tuned, data: data }} }}
+",
+        data("tiny-bert")
+    );
+    let project = Project::with(60, &pipeline)?;
+    let said = project.pipe(&["sweep", "x.yaml", "params.rate=1e-3,1e-2", "--seeds", "1,2"])?;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    Ok(project)
 }
 
 /// The options in backquotes, such as `-n` and `--json`.

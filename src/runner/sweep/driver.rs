@@ -178,7 +178,7 @@ impl Driver<'_> {
                 state.running += 1;
                 return Some((state.trials[cell.request.trial].clone(), cell));
             }
-            let next = state.search.next();
+            let next = state.search.ask();
             if let Next::Run(request) = next {
                 self.begin(&mut state, request);
                 continue;

@@ -47,7 +47,7 @@ pub(super) fn overview(common: &Common<'_>) -> Result<Overview, RunError> {
     let mut known = BTreeSet::new();
     let mut seconds = Some(0.0);
     let is_listable = search.is_listable();
-    while let Next::Run(request) = search.next() {
+    while let Next::Run(request) = search.ask() {
         if request.trial == overview.listed.len() {
             let trial = common.trial(request.trial, search.point(request.trial));
             let listed = list(common, &trial, &history, &mut known, &mut overview.missing, &mut seconds)?;
@@ -111,14 +111,14 @@ fn list(
             continue;
         }
         listed.missing_seeds += 1;
-        for job in 0..jobs.len() {
-            let Some(task) = tasks.index(job, seed) else { continue };
+        for (index, job) in jobs.iter().enumerate() {
+            let Some(task) = tasks.index(index, seed) else { continue };
             let key = tasks.all[task].key;
             if !known.insert(key) || matches!(common.ground.cache.find(&key), Lookup::Hit(_)) {
                 continue;
             }
             *missing += 1;
-            let expected = history.get(jobs[job].id.as_str());
+            let expected = history.get(job.id.as_str());
             *seconds = seconds.zip(expected).map(|(sum, more)| sum + more);
         }
     }
