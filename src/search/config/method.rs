@@ -64,7 +64,7 @@ pub struct GaussianProcess {
     /// How many trials.
     #[serde(default = "default_trials")]
     pub trials: usize,
-    /// How many of them are drawn at random before the search begins.
+    /// How many of them fill the space evenly before the search begins.
     #[serde(default = "default_startup_trials")]
     pub startup_trials: usize,
     /// How many trials may be under way when the next is chosen. It is a setting and not the number of workers, so that `-j` changes nothing.
