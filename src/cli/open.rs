@@ -48,14 +48,7 @@ pub fn keys<'a>(
     manner: Manner,
     printer: &Printer,
 ) -> Result<Prepared<'a>, Failure> {
-    let pipeline = Pipeline {
-        path: spec.path.clone(),
-        folder: spec.folder.clone(),
-        name: spec.name.clone(),
-        params: spec.params.clone(),
-        source: spec.source.clone(),
-        resolved: spec.resolved(),
-    };
+    let pipeline = Pipeline::of(spec);
     let settings = Settings {
         seeds: args.seeds.as_ref().map_or_else(|| vec![spec.seed], |seeds| seeds.0.clone()),
         workers: manner.workers.max(1),

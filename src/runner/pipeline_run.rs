@@ -27,6 +27,7 @@ use crate::base::clock::{self, Stopwatch};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::engine::Device;
+use crate::spec::Spec;
 use crate::stages::artifact::Artifact;
 use crate::stages::{External, StageError, StageId};
 use crate::table::ResultTable;
@@ -44,6 +45,20 @@ pub struct Pipeline {
     /// The file as it was read, and with everything filled in.
     pub source: String,
     pub resolved: String,
+}
+
+impl Pipeline {
+    /// Takes what the runner needs from a pipeline file.
+    pub fn of(spec: &Spec) -> Pipeline {
+        Pipeline {
+            path: spec.path.clone(),
+            folder: spec.folder.clone(),
+            name: spec.name.clone(),
+            params: spec.params.clone(),
+            source: spec.source.clone(),
+            resolved: spec.resolved(),
+        }
+    }
 }
 
 /// How a run goes.

@@ -55,14 +55,7 @@ impl<'a> Common<'a> {
         ground.check_runtime(&plain)?;
         let max_epochs =
             sweep.metric.as_ref().and_then(|metric| trials::max_epochs(plan, metric)).unwrap_or(1);
-        let pipeline = Pipeline {
-            path: spec.path.clone(),
-            folder: spec.folder.clone(),
-            name: spec.name.clone(),
-            params: spec.params.clone(),
-            source: spec.source.clone(),
-            resolved: spec.resolved(),
-        };
+        let pipeline = Pipeline::of(spec);
         let externals = Mutex::default();
         let common = Common { spec, sweep, parameters, ground, settings, pipeline, max_epochs, externals };
         plain.iter().try_for_each(|job| common.externals(job, install.then_some(report)).map(|_| ()))?;
