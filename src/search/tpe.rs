@@ -25,7 +25,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { startup_trials: 10, candidates: 24, good_share: 0.12 }
+        Settings { startup_trials: 10, candidates: 16, good_share: 0.12 }
     }
 }
 
