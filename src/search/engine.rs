@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
     use crate::base::seed::stream;
-    use crate::search::config::{Asha, Hyperband, MedianStop, Parameter, Random, Tpe};
+    use crate::search::config::{Asha, Guided, Hyperband, MedianStop, Parameter, Random};
     use indexmap::IndexMap;
 
     fn sweep(method: Method, stop: Option<Stop>) -> Sweep {
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn neither_workers_nor_the_order_of_their_ends_change_a_search() {
         let median = MedianStop { min_epochs: 1, interval: 3, startup_trials: 3, pending: 4 };
-        let tpe = Tpe { trials: 20, startup_trials: 5, pending: 4 };
+        let tpe = Guided { trials: 20, startup_trials: 5, pending: 4 };
         let searches = [
             sweep(asha(27), None),
             sweep(Method::Tpe(tpe), None),

@@ -9,7 +9,7 @@ use super::stage::StageError;
 use super::trained_model;
 use crate::table::Curves;
 use crate::table::curves::CurvePoint;
-use crate::table::metrics::{NAMES, OF_A_CLASS};
+use crate::table::metrics::{self, NAMES, OF_A_CLASS};
 
 /// A figure of an epoch, and how it is read off the curve.
 type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);
@@ -34,6 +34,11 @@ pub fn names(stage: &StageConfig) -> Vec<&'static str> {
 pub fn has(stage: &StageConfig, name: &str) -> bool {
     let of_a_class = || OF_A_CLASS.iter().any(|start| name.len() > start.len() && name.starts_with(start));
     names(stage).contains(&name) || (matches!(stage, StageConfig::Evaluate(_)) && of_a_class())
+}
+
+/// Says whether less of a figure is better.
+pub fn less_is_better(name: &str) -> bool {
+    name == "dev_loss" || metrics::less_is_better(name)
 }
 
 /// Returns the split that a stage's figures are of.

@@ -107,6 +107,7 @@ impl Runner<'_> {
         let plan = body.plan(metric, cell.request.epochs);
         let jobs = jobs(&plan)?;
         let tasks = self.common.tasks(&jobs, &[cell.seed], Some(&Silent))?;
+        let work = Work { trial, body, cell, jobs: &jobs, tasks: &tasks, metric };
         let cache = &self.common.ground.cache;
         // Nothing upstream is needed of what was evaluated: models may be gone from the cache.
         let missing: Vec<usize> = (0..jobs.len())
@@ -117,35 +118,27 @@ impl Runner<'_> {
             })
             .collect();
         if missing.is_empty() {
-            let finished = self.gather(trial, body, cell, &jobs, &tasks, &[], metric);
+            let finished = self.gather(&work, &[]);
             return Ok(Attempt::Ended(Ended::Done(Box::new(finished))));
         }
-        let claim = self.claim(&jobs, &tasks, cell.seed, metric);
+        let claim = work.claim();
         let Some(_held) = KeyLock::try_acquire(&self.lock(&claim))? else {
             return Ok(Attempt::Ended(Ended::Elsewhere));
         };
         if let Some(error) = self.recent_failure(&claim) {
-            let finished = self.gather(trial, body, cell, &jobs, &tasks, &[], metric);
+            let finished = self.gather(&work, &[]);
             return Ok(Attempt::Ended(self.failed(finished, error)));
         }
         let labelled =
             Labelled { observer: self.observer, cell: format!("trial {}, seed {}", trial.number, cell.seed) };
         let wanted: Vec<&str> = missing.iter().map(|&job| jobs[job].id.as_str()).collect();
         let needed = plan.for_stages(|step| wanted.contains(&step.id.0.as_str()));
-        let (needed_jobs, needed_tasks) = match needed.steps.len() == plan.steps.len() {
-            true => (None, None),
-            false => {
-                let needed_jobs = crate::runner::job::jobs(&needed)?;
-                let needed_tasks = self.common.tasks(&needed_jobs, &[cell.seed], Some(&Silent))?;
-                (Some(needed_jobs), Some(needed_tasks))
-            }
-        };
-        let (run_jobs, run_tasks) =
-            (needed_jobs.as_deref().unwrap_or(&jobs), needed_tasks.as_ref().unwrap_or(&tasks));
-        self.common.ground.check_runtime(run_jobs)?;
+        let run_jobs = crate::runner::job::jobs(&needed)?;
+        let run_tasks = self.common.tasks(&run_jobs, &[cell.seed], Some(&Silent))?;
+        self.common.ground.check_runtime(&run_jobs)?;
         let scheduler = Scheduler {
-            jobs: run_jobs,
-            tasks: run_tasks,
+            jobs: &run_jobs,
+            tasks: &run_tasks,
             cache,
             folder: &self.common.pipeline.folder,
             pipeline: &self.common.ground.file,
@@ -174,9 +167,9 @@ impl Runner<'_> {
                 _ => None,
             })
             .collect();
-        let finished = self.gather(trial, body, cell, &jobs, &tasks, &computed, metric);
+        let finished = self.gather(&work, &computed);
         match failure {
-            Some(error) if has_vanished(cache, &outcomes, run_tasks) => {
+            Some(error) if has_vanished(cache, &outcomes, &run_tasks) => {
                 Ok(Attempt::Vanished(Box::new(finished), error))
             }
             Some(error) => {
@@ -197,20 +190,8 @@ impl Runner<'_> {
     }
 
     /// Reads what is there of a cell.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "they are the parts of one cell, in hand at one place only"
-    )]
-    fn gather(
-        &self,
-        trial: &Trial,
-        body: &Body,
-        cell: Cell,
-        jobs: &[Job<'_>],
-        tasks: &Tasks,
-        computed: &[(Digest, f64)],
-        metric: Option<&Metric>,
-    ) -> Finished {
+    fn gather(&self, work: &Work<'_>, computed: &[(Digest, f64)]) -> Finished {
+        let Work { trial, body, cell, jobs, tasks, metric } = *work;
         let cache = &self.common.ground.cache;
         let mut finished = Finished { cached: computed.is_empty(), ..Finished::default() };
         let number = Some(trial.number as u64);
@@ -262,15 +243,6 @@ impl Runner<'_> {
         finished
     }
 
-    /// Identifies a cell by the keys of what it is to give, whatever the trial's number.
-    fn claim(&self, jobs: &[Job<'_>], tasks: &Tasks, seed: u64, metric: Option<&Metric>) -> Digest {
-        let keys: Vec<String> = (0..jobs.len())
-            .filter(|&job| is_target(&jobs[job], metric))
-            .filter_map(|job| Some(tasks.all[tasks.index(job, seed)?].key.to_string()))
-            .collect();
-        Digest::of(keys.join(" ").as_bytes())
-    }
-
     fn lock(&self, claim: &Digest) -> PathBuf {
         self.common.ground.project.state().join("locks").join(format!("cell-{claim}"))
     }
@@ -289,6 +261,27 @@ impl Runner<'_> {
 
 /// How long a cell that is computed elsewhere is left alone before it is looked at again.
 pub(super) const ELSEWHERE: Duration = Duration::from_millis(200);
+
+/// A cell with its plan laid out.
+struct Work<'a> {
+    trial: &'a Trial,
+    body: &'a Body,
+    cell: Cell,
+    jobs: &'a [Job<'a>],
+    tasks: &'a Tasks,
+    metric: Option<&'a Metric>,
+}
+
+impl Work<'_> {
+    /// Identifies the cell by the keys of what it is to give, whatever the trial's number.
+    fn claim(&self) -> Digest {
+        let targets = (0..self.jobs.len()).filter(|&job| is_target(&self.jobs[job], self.metric));
+        let keys: Vec<String> = targets
+            .filter_map(|job| Some(self.tasks.all[self.tasks.index(job, self.cell.seed)?].key.to_string()))
+            .collect();
+        Digest::of(keys.join(" ").as_bytes())
+    }
+}
 
 /// How an attempt at a cell went.
 enum Attempt {

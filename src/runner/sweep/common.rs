@@ -16,7 +16,7 @@ use crate::search::config::check::Parameters;
 use crate::search::config::{Goal, Metric, Sweep};
 use crate::search::{Point, Search};
 use crate::spec::Spec;
-use crate::stages::External;
+use crate::stages::{External, figure};
 
 /// What all trials of a sweep share.
 pub(super) struct Common<'a> {
@@ -69,7 +69,10 @@ impl<'a> Common<'a> {
 
     /// Returns the figure that the search goes by, and its goal.
     pub fn metric(&self) -> Option<(&'a Metric, Goal)> {
-        self.sweep.metric.as_ref().map(|metric| (metric, metric.goal()))
+        let metric = self.sweep.metric.as_ref()?;
+        let is_loss = metric.parts().is_some_and(|(_, name)| figure::less_is_better(name));
+        let usual = if is_loss { Goal::Minimize } else { Goal::Maximize };
+        Some((metric, metric.goal.unwrap_or(usual)))
     }
 
     /// Returns the trial at a point.

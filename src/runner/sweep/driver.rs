@@ -40,7 +40,7 @@ pub(super) struct Told {
     pub figure: Option<f64>,
     pub error: Option<String>,
     pub cached: bool,
-    /// Every model behind it, and those that were trained for it by this process.
+    /// Every model behind it, and those that were trained for it by this process and are not doomed yet.
     pub all_models: Vec<Digest>,
     pub models: Vec<Digest>,
 }
@@ -73,6 +73,8 @@ struct State {
     best: Option<(usize, f64)>,
     /// Models that nothing needs any more, unless the trial of the best value is behind them.
     doomed: Vec<Digest>,
+    /// The trial of each model.
+    models: BTreeMap<Digest, usize>,
     /// Whether trials share models, so that one that nobody has asked for yet may need any of them.
     shares_models: bool,
     stopped: bool,
@@ -100,6 +102,7 @@ impl Driver<'_> {
             outcomes: Outcomes::default(),
             best: None,
             doomed: Vec::new(),
+            models: BTreeMap::new(),
             shares_models: false,
             stopped: false,
         });
@@ -258,36 +261,38 @@ impl Driver<'_> {
 
     /// Finds the models that nothing reads any more once a trial is told: those of paused trainings, and those of trials that are not the best.
     fn doom(&self, state: &mut State, number: usize, request: Request) {
-        let Some(told) = state.outcomes.trials.get(&number) else { return };
-        let is_shared = |other: &Told| {
-            other.trial.number != number && other.all_models.iter().any(|key| told.all_models.contains(key))
-        };
-        state.shares_models = state.shares_models || state.outcomes.trials.values().any(is_shared);
+        let Some(told) = state.outcomes.trials.get_mut(&number) else { return };
+        for &key in &told.all_models {
+            state.shares_models |= *state.models.entry(key).or_insert(number) != number;
+        }
         let keeps_all = self.common.sweep.keep_models == KeepModels::All || self.common.metric().is_none();
         let is_best = state.best.is_some_and(|(best, _)| best == number);
         match request.epochs {
-            Some(_) => state.doomed.extend(&told.models),
+            Some(_) => state.doomed.append(&mut told.models),
             // What could not be evaluated shall not be trained once more for it.
             None if keeps_all || told.error.is_some() => {}
-            None if !is_best => state.doomed.extend(&told.models),
+            None if !is_best => state.doomed.append(&mut told.models),
             None => {
-                let others = state.outcomes.trials.values().filter(|other| other.trial.number != number);
+                let others = state.outcomes.trials.values_mut().filter(|other| other.trial.number != number);
                 let sound = others.filter(|other| other.error.is_none());
-                state.doomed.extend(sound.flat_map(|other| &other.models));
+                sound.for_each(|other| state.doomed.append(&mut other.models));
             }
         }
     }
 
     /// Frees the room of doomed models; their figures and curves stay. Where a `pipe run` goes on, which may be about to read one, nothing is done now.
     fn strip(&self, state: &mut State) -> Result<(), RunError> {
+        if state.doomed.is_empty() {
+            return Ok(());
+        }
         let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(()) };
         let best = state.best.and_then(|(best, _)| state.outcomes.trials.get(&best));
         let spared = best.map_or_else(Vec::new, |best| best.all_models.clone());
         let cache = &self.common.ground.cache;
-        for key in std::mem::take(&mut state.doomed) {
-            if spared.contains(&key) {
-                continue;
-            }
+        let doomed = std::mem::take(&mut state.doomed);
+        let (spared, gone): (Vec<_>, Vec<_>) = doomed.into_iter().partition(|key| spared.contains(key));
+        state.doomed = spared;
+        for key in gone {
             // Who holds the lock computes it anew.
             let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
             cache.strip(&key, &MODEL_RECORDS)?;

@@ -107,13 +107,10 @@ impl Sweep {
             Method::QuasiRandom(quasi) => {
                 at_least(&["method", "quasi_random", "trials"], size(quasi.trials), 1);
             }
-            Method::Tpe(tpe) => {
-                at_least(&["method", "tpe", "trials"], size(tpe.trials), 1);
-                at_least(&["method", "tpe", "pending"], size(tpe.pending), 1);
-            }
-            Method::Gp(gp) => {
-                at_least(&["method", "gp", "trials"], size(gp.trials), 1);
-                at_least(&["method", "gp", "pending"], size(gp.pending), 1);
+            Method::Tpe(guided) | Method::Gp(guided) => {
+                let name = if matches!(self.method, Method::Gp(_)) { "gp" } else { "tpe" };
+                at_least(&["method", name, "trials"], size(guided.trials), 1);
+                at_least(&["method", name, "pending"], size(guided.pending), 1);
             }
             Method::Asha(asha) => {
                 at_least(&["method", "asha", "trials"], size(asha.trials), 1);

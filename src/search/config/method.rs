@@ -15,9 +15,9 @@ pub enum Method {
     /// A scrambled Sobol sequence: draws that fill the space evenly.
     QuasiRandom(QuasiRandom),
     /// A tree-structured Parzen estimator over all parameters together (Bergstra et al. 2011, Falkner et al. 2018).
-    Tpe(Tpe),
+    Tpe(Guided),
     /// A Gaussian process with expected improvement (Jones et al. 1998); for numbers, few parameters and up to some hundred trials.
-    Gp(GaussianProcess),
+    Gp(Guided),
     /// Asynchronous successive halving (Li et al. 2020): many trials of few epochs, of which the best go on.
     Asha(Asha),
     /// Hyperband (Li et al. 2018): successive halving with several trade-offs between many trials and many epochs.
@@ -42,29 +42,14 @@ pub struct QuasiRandom {
     pub trials: usize,
 }
 
-/// Settings of `tpe`.
+/// Settings of the methods that learn from every trial: `tpe` and `gp`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Tpe {
+pub struct Guided {
     /// How many trials.
     #[serde(default = "default_trials")]
     pub trials: usize,
-    /// How many of them are drawn at random before the search begins.
-    #[serde(default = "default_startup_trials")]
-    pub startup_trials: usize,
-    /// How many trials may be under way when the next is chosen. It is a setting and not the number of workers, so that `-j` changes nothing.
-    #[serde(default = "default_pending")]
-    pub pending: usize,
-}
-
-/// Settings of `gp`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GaussianProcess {
-    /// How many trials.
-    #[serde(default = "default_trials")]
-    pub trials: usize,
-    /// How many of them fill the space evenly before the search begins.
+    /// How many of them are chosen before anything is learned: at random for `tpe`, filling the space evenly for `gp`.
     #[serde(default = "default_startup_trials")]
     pub startup_trials: usize,
     /// How many trials may be under way when the next is chosen. It is a setting and not the number of workers, so that `-j` changes nothing.

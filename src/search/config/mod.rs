@@ -6,6 +6,6 @@ pub mod parameter;
 pub mod check;
 
 pub use check::Fault;
-pub use method::{Asha, GaussianProcess, Hyperband, MedianStop, Method, QuasiRandom, Random, Sample, Tpe};
+pub use method::{Asha, Guided, Hyperband, MedianStop, Method, QuasiRandom, Random, Sample};
 pub use parameter::{Distribution, Parameter};
 pub use sweep::{Goal, KeepModels, Metric, Stop, Sweep};

@@ -74,22 +74,10 @@ pub enum Stop {
     Median(MedianStop),
 }
 
-/// Metrics of which less is better.
-const LESS_IS_BETTER: [&str; 5] = ["nll", "brier", "ece", "mce", "dev_loss"];
-
 impl Metric {
     /// Splits the name into the stage and the metric.
     pub fn parts(&self) -> Option<(&str, &str)> {
         self.name.split_once('.').filter(|(stage, metric)| !stage.is_empty() && !metric.is_empty())
-    }
-
-    /// Returns the goal, by the metric's kind where none is given.
-    pub fn goal(&self) -> Goal {
-        let metric = self.parts().map_or("", |(_, metric)| metric);
-        self.goal.unwrap_or(match LESS_IS_BETTER.contains(&metric) {
-            true => Goal::Minimize,
-            false => Goal::Maximize,
-        })
     }
 }
 
