@@ -1,19 +1,62 @@
 //! Files and folders that appear whole or not at all.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
 /// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
+    let mut files = AtomicFiles::new(parent(path));
+    files.add(name, bytes)?;
+    files.commit()
+}
+
+/// Files of one folder that appear one after the other, each whole or not at all. The folder is flushed once for all of them.
+#[derive(Debug)]
+pub struct AtomicFiles {
+    folder: PathBuf,
+    files: Vec<(tempfile::NamedTempFile, PathBuf)>,
+}
+
+impl AtomicFiles {
+    /// Begins; nothing has its name before [`AtomicFiles::commit`].
+    pub fn new(folder: &Path) -> AtomicFiles {
+        AtomicFiles { folder: folder.to_owned(), files: Vec::new() }
+    }
+
+    /// Returns where the files will lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes a file under a temporary name.
+    pub fn add(&mut self, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let mut file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(&self.folder)?;
+        file.write_all(bytes)?;
+        self.files.push((file, self.folder.join(name)));
+        Ok(())
+    }
+
+    /// Flushes the files, then gives them their names in the order in which they were added.
+    pub fn commit(self) -> io::Result<()> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        for (file, _) in &self.files {
+            file.as_file().sync_all()?;
+        }
+        for (file, path) in self.files {
+            file.persist(path).map_err(|error| error.error)?;
+        }
+        sync_folder(&self.folder)
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Fills a folder atomically: `fill` writes into a temporary folder beside `path`, which is then flushed and renamed to it.
@@ -40,15 +83,17 @@ pub fn replace_folder_atomic<E: From<io::Error>>(
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let (parent, folder) = filled(path, fill)?;
-    let aside = tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?;
-    let old = aside.path().join("old");
-    let had_one = path.exists();
-    if had_one {
-        fs::rename(path, &old)?;
+    let aside = match path.exists() {
+        true => Some(tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?),
+        false => None,
+    };
+    let old = aside.as_ref().map(|aside| aside.path().join("old"));
+    if let Some(old) = &old {
+        fs::rename(path, old)?;
     }
     if let Err(error) = fs::rename(folder.path(), path) {
-        if had_one {
-            fs::rename(&old, path)?;
+        if let Some(old) = &old {
+            fs::rename(old, path)?;
         }
         return Err(error.into());
     }
@@ -61,7 +106,7 @@ fn filled<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(&Path, tempfile::TempDir), E> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent(path);
     fs::create_dir_all(parent)?;
     let folder = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o777).tempdir_in(parent)?;
     fill(folder.path())?;
@@ -136,6 +181,26 @@ mod tests {
         assert_eq!(mode(&file)?, mode(&root.path().join("plain"))?);
         assert_eq!(mode(&folder)?, mode(&root.path().join("plain-folder"))?);
         Ok(())
+    }
+
+    #[test]
+    fn files_have_no_names_before_all_are_written() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let folder = root.path().join("deep");
+        let mut files = AtomicFiles::new(&folder);
+        files.add("a", b"one")?;
+        files.add("b", b"two")?;
+        assert!(!folder.join("a").exists() && !folder.join("b").exists());
+        drop(files);
+        assert_eq!(fs::read_dir(&folder)?.count(), 0);
+        let mut files = AtomicFiles::new(&folder);
+        files.add("a", b"one")?;
+        files.add("b", b"two")?;
+        files.commit()?;
+        assert_eq!(fs::read(folder.join("a"))?, b"one");
+        assert_eq!(fs::read(folder.join("b"))?, b"two");
+        assert_eq!(fs::read_dir(&folder)?.count(), 2);
+        AtomicFiles::new(&root.path().join("none")).commit()
     }
 
     #[test]

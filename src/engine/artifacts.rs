@@ -22,6 +22,7 @@ use super::proto::{
 };
 use super::trainer::differentiate;
 use super::wire;
+use crate::base::files::AtomicFiles;
 use crate::base::seed::stream;
 
 /// The names that `generate_artifacts` gives the files, and so do we.
@@ -172,12 +173,12 @@ impl Artifacts {
 
     /// Writes the four files into an existing folder.
     pub fn write(&self, folder: &Path) -> Result<(), EngineError> {
-        use crate::base::files::write_atomic;
-        let checkpoint = self.checkpoint.write()?;
-        write_atomic(&folder.join(TRAINING), &self.training)?;
-        write_atomic(&folder.join(EVALUATION), &self.evaluation)?;
-        write_atomic(&folder.join(OPTIMIZER), &self.optimizer)?;
-        Ok(write_atomic(&folder.join(CHECKPOINT), &checkpoint)?)
+        let mut files = AtomicFiles::new(folder);
+        files.add(TRAINING, &self.training)?;
+        files.add(EVALUATION, &self.evaluation)?;
+        files.add(OPTIMIZER, &self.optimizer)?;
+        files.add(CHECKPOINT, &self.checkpoint.write()?)?;
+        Ok(files.commit()?)
     }
 
     /// Reads a folder of artifacts and checks that its files belong together. The evaluation model gets the tensor that the loss is

@@ -252,16 +252,14 @@ impl Cache {
         KeyLock::acquire(&self.state.join("locks").join(key.to_string()), waiting, stop)
     }
 
-    /// Returns the folder for unfinished work at a key, made if need be.
-    pub fn scratch(&self, key: &Digest) -> io::Result<PathBuf> {
-        let folder = self.work().join(key.to_string());
-        fs::create_dir_all(&folder)?;
-        Ok(folder)
+    /// Returns the folder for unfinished work at a key; who has some makes it.
+    pub fn scratch(&self, key: &Digest) -> PathBuf {
+        self.work().join(key.to_string())
     }
 
     /// Removes the unfinished work at a key.
     pub fn clear_scratch(&self, key: &Digest) -> io::Result<()> {
-        remove_if_there(&self.work().join(key.to_string()))
+        remove_if_there(&self.scratch(key))
     }
 
     /// Lists the keys that the cache has entries for, damaged ones included, sorted.

@@ -11,6 +11,7 @@ use super::pipeline_run::Pipeline;
 use super::provenance::Best;
 use super::scheduler::{Outcome, Vanished};
 use super::tasks::Tasks;
+use crate::base::files::AtomicFiles;
 use crate::stages::evaluate::Summary;
 use crate::stages::{Evaluation, Kind, StageError};
 use crate::table::tag::Tag;
@@ -33,16 +34,21 @@ pub(super) struct Outputs<'a> {
 
 /// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a run's folder.
 pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
-    let evaluations = write_details(folder, from)?;
+    let mut files = AtomicFiles::new(folder);
+    let evaluations = add_details(&mut files, from)?;
     let rows =
         evaluations.iter().map(|(tag, evaluation)| row(from.run, from.pipeline, tag, &evaluation.summary()));
     let table = ResultTable { rows: rows.collect() };
-    table.write(folder)?;
+    table.add_to(&mut files)?;
+    files.commit()?;
     Ok(table)
 }
 
-/// Writes the same but the results, of which it returns the evaluations.
-pub(super) fn write_details(folder: &Path, from: &Outputs<'_>) -> Result<Vec<(Tag, Evaluation)>, RunError> {
+/// Adds the same but the results to `files`, and returns the evaluations.
+pub(super) fn add_details(
+    files: &mut AtomicFiles,
+    from: &Outputs<'_>,
+) -> Result<Vec<(Tag, Evaluation)>, RunError> {
     let Outputs { jobs, tasks, outcomes, cache, trial, .. } = *from;
     let mut evaluations: Vec<(Tag, Evaluation)> = Vec::new();
     let mut all_curves: Vec<(Tag, Curves)> = Vec::new();
@@ -73,10 +79,10 @@ pub(super) fn write_details(folder: &Path, from: &Outputs<'_>) -> Result<Vec<(Ta
         .iter()
         .map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice()))
         .collect();
-    predictions::write_run(folder, &blocks)?;
+    predictions::add_run(files, &blocks)?;
     let blocks: Vec<(Tag, &Curves)> = all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
-    curves::write_run(folder, &blocks)?;
-    augmentation::write_run(folder, &augmented)?;
+    curves::add_run(files, &blocks)?;
+    augmentation::add_run(files, &augmented)?;
     Ok(evaluations)
 }
 

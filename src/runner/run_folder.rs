@@ -11,7 +11,7 @@ use super::lock::KeyLock;
 use super::observer::{Event, Observer};
 use super::project::Project;
 use super::provenance::Provenance;
-use crate::base::clock;
+use crate::base::clock::{self, Stopwatch};
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 
@@ -19,6 +19,8 @@ pub(super) const PROVENANCE: &str = "provenance.json";
 /// Held while the run goes on, so that others can tell a running one from a killed one.
 pub(super) const LOCK: &str = ".lock";
 const LATEST: &str = "latest";
+/// How long a folder that is in use is waited for.
+const PATIENCE_SECONDS: f64 = 0.5;
 
 /// The folder of a run that goes on. It is told apart from a finished one by the status in `provenance.json`.
 #[derive(Debug)]
@@ -44,7 +46,10 @@ impl RunFolder {
 
     /// Opens the folder of an earlier attempt to go on in it; `None` where another process does.
     pub fn reopen(path: &Path, id: &str) -> io::Result<Option<RunFolder>> {
-        let Some(lock) = KeyLock::try_acquire(&path.join(LOCK))? else { return Ok(None) };
+        // One that was killed a moment ago may not have let go yet.
+        let stopwatch = Stopwatch::start();
+        let stop = || stopwatch.seconds() > PATIENCE_SECONDS;
+        let Some(lock) = KeyLock::acquire(&path.join(LOCK), || {}, stop)? else { return Ok(None) };
         let events = fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
         let (id, path) = (id.to_owned(), path.to_owned());
         Ok(Some(RunFolder { id, path, events: Mutex::new(events), _lock: Some(lock) }))

@@ -239,7 +239,7 @@ impl Scheduler<'_> {
             task: &task.label,
             seed: task.seed,
             folder: self.folder,
-            scratch: self.cache.scratch(&task.work_key).map_err(boxed)?,
+            scratch: self.cache.scratch(&task.work_key),
             device: self.device,
             threads: self.threads,
             interrupt: self.interrupt,

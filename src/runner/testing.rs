@@ -119,6 +119,7 @@ impl Stage for Fake {
             Act::Panic => panic!("a mistake"),
             Act::Slow => std::thread::sleep(Duration::from_millis(100)),
             Act::WaitForInterrupt | Act::FailWhileStopping => {
+                fs_err::create_dir_all(ctx.scratch()).map_err(super::cache::boxed)?;
                 fs_err::write(ctx.scratch().join("epoch-1"), "state").map_err(super::cache::boxed)?;
                 while !ctx.interrupted() {
                     std::thread::sleep(Duration::from_millis(5));

@@ -247,7 +247,7 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
     assert_eq!(recorder.count("stage_interrupted"), 1);
     let prepared = bench.prepare(&line)?;
     assert!(matches!(prepared.cache.find(&prepared.tasks.all[1].key), Lookup::Miss));
-    let scratch = prepared.cache.scratch(&prepared.tasks.all[1].key)?;
+    let scratch = prepared.cache.scratch(&prepared.tasks.all[1].key);
     assert!(scratch.join("epoch-1").exists());
     assert_eq!(runs::find(&bench.project(), None)?.status(), "interrupted");
     // The next attempt goes on, and cleans up after itself.

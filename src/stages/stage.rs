@@ -68,7 +68,7 @@ pub trait Ctx: Report {
     fn seed(&self) -> u64;
     /// The folder that relative paths of the pipeline file start from.
     fn folder(&self) -> &Path;
-    /// A folder for the state of unfinished work, kept between attempts at the same work and removed after success.
+    /// A folder for the state of unfinished work, kept between attempts at the same work and removed after success. Who writes makes it.
     fn scratch(&self) -> &Path;
     /// The device that was asked for.
     fn device(&self) -> Device;

@@ -7,7 +7,7 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::frame::{self, Columns};
 use super::tag::{self, Tag};
-use crate::base::files::write_atomic;
+use crate::base::files::AtomicFiles;
 
 /// What became of the texts that the methods of a data set's augmentation were asked for.
 ///
@@ -138,22 +138,22 @@ impl AugmentationTable {
     }
 }
 
-/// Writes a run's `augmentation.parquet` and `augmentation.csv` into `folder`, each whole or not at all: the rows of every stage with its `stage`, `trial` and
-/// `seed`. Writes nothing where nothing was augmented.
-pub fn write_run(folder: &Path, blocks: &[(Tag, Vec<AugmentationRow>)]) -> Result<(), TableError> {
+/// Adds a run's `augmentation.parquet` and `augmentation.csv` to `files`: the rows of every stage with its `stage`, `trial` and
+/// `seed`. Adds nothing where nothing was augmented.
+pub fn add_run(files: &mut AtomicFiles, blocks: &[(Tag, Vec<AugmentationRow>)]) -> Result<(), TableError> {
     let rows: Vec<&AugmentationRow> = blocks.iter().flat_map(|(_, rows)| rows).collect();
     if rows.is_empty() {
         return Ok(());
     }
     let mut all = tag::columns(blocks.iter().map(|(tag, rows)| (tag, rows.len())));
     all.extend(columns(&rows));
-    let file = folder.join(PARQUET);
+    let file = files.folder().join(PARQUET);
     let mut table = frame::frame(&file, rows.len(), all)?;
-    write_atomic(&file, &frame::parquet_bytes(&file, &mut table)?)?;
-    let file = folder.join(CSV);
+    files.add(PARQUET, &frame::parquet_bytes(&file, &mut table)?)?;
+    let file = files.folder().join(CSV);
     let mut bytes = Vec::new();
     CsvWriter::new(&mut bytes).finish(&mut table).map_err(|error| frame::unwritable(&file, &error))?;
-    Ok(write_atomic(&file, &bytes)?)
+    Ok(files.add(CSV, &bytes)?)
 }
 
 /// The columns: counts as they are, then what is made of them.
@@ -224,6 +224,12 @@ mod tests {
         assert_eq!(summary.augmentation_loss, Some(0.5));
         assert_eq!(AugmentationSummary::of([]), AugmentationSummary::default());
         Ok(())
+    }
+
+    fn write_run(folder: &Path, blocks: &[(Tag, Vec<AugmentationRow>)]) -> Result<(), TableError> {
+        let mut files = AtomicFiles::new(folder);
+        add_run(&mut files, blocks)?;
+        Ok(files.commit()?)
     }
 
     #[test]

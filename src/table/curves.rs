@@ -8,7 +8,7 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::frame::{self, Columns};
 use super::tag::Tag;
-use crate::base::files::write_atomic;
+use crate::base::files::AtomicFiles;
 
 /// Learning curves: one row per optimizer step, dev metrics on the rows that end an epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,7 +48,7 @@ impl Curves {
     }
 }
 
-/// Reads what [`write_run`] wrote into `folder`: the points of every training with where they come from; none where there is no
+/// Reads what [`add_run`] wrote into `folder`: the points of every training with where they come from; none where there is no
 /// such file.
 pub fn read_run(folder: &Path) -> Result<Vec<(Tag, Vec<CurvePoint>)>, TableError> {
     let file = folder.join(FILE);
@@ -92,15 +92,15 @@ fn points(columns: Columns<'_>) -> Result<Vec<CurvePoint>, TableError> {
         .collect()
 }
 
-/// Writes a run's `curves.parquet` into `folder`, whole or not at all: the curves of every trained model, each row with its
+/// Adds a run's `curves.parquet` to `files`: the curves of every trained model, each row with its
 /// `stage`, `trial` and `seed`.
-pub fn write_run(folder: &Path, blocks: &[(Tag, &Curves)]) -> Result<(), TableError> {
-    let file = folder.join(FILE);
+pub fn add_run(files: &mut AtomicFiles, blocks: &[(Tag, &Curves)]) -> Result<(), TableError> {
+    let file = files.folder().join(FILE);
     let points: Vec<&CurvePoint> = blocks.iter().flat_map(|(_, curves)| &curves.0).collect();
     let mut all = super::tag::columns(blocks.iter().map(|(tag, curves)| (tag, curves.0.len())));
     all.extend(columns(&points));
     let bytes = frame::parquet_bytes(&file, &mut frame::frame(&file, points.len(), all)?)?;
-    Ok(write_atomic(&file, &bytes)?)
+    Ok(files.add(FILE, &bytes)?)
 }
 
 fn columns(points: &[&CurvePoint]) -> Vec<Column> {
@@ -154,7 +154,9 @@ mod tests {
     fn a_run_says_where_each_row_comes_from() -> Result<(), TableError> {
         let folder = tempfile::tempdir()?;
         let tag = |stage: &str, seed| Tag { stage: stage.into(), trial: None, seed };
-        write_run(folder.path(), &[(tag("tuned", 1), &curves()), (tag("plain", 2), &curves())])?;
+        let mut files = AtomicFiles::new(folder.path());
+        add_run(&mut files, &[(tag("tuned", 1), &curves()), (tag("plain", 2), &curves())])?;
+        files.commit()?;
         let file = folder.path().join(FILE);
         let table = frame::read_parquet(&file)?;
         let columns = Columns { file: &file, frame: &table };

@@ -8,7 +8,7 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::frame::{self, Columns};
 use super::tag::Tag;
-use crate::base::files::write_atomic;
+use crate::base::files::AtomicFiles;
 
 /// The prediction for one example.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,17 +61,20 @@ pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableEr
         .collect()
 }
 
-/// Writes a run's `predictions.parquet` into `folder`, whole or not at all: the predictions of every evaluate stage, each row
+/// Adds a run's `predictions.parquet` to `files`: the predictions of every evaluate stage, each row
 /// with its `stage`, `trial` and `seed`. A class that an evaluation does not know leaves its `p/<label>` empty there.
-pub fn write_run(folder: &Path, blocks: &[(Tag, &[String], &[Prediction])]) -> Result<(), TableError> {
-    let file = folder.join(FILE);
+pub fn add_run(
+    files: &mut AtomicFiles,
+    blocks: &[(Tag, &[String], &[Prediction])],
+) -> Result<(), TableError> {
+    let file = files.folder().join(FILE);
     let mut all = super::tag::columns(blocks.iter().map(|(tag, _, rows)| (tag, rows.len())));
     let parts: Vec<(&[String], &[Prediction])> =
         blocks.iter().map(|(_, labels, rows)| (*labels, *rows)).collect();
     all.extend(columns(&parts));
     let height = parts.iter().map(|(_, rows)| rows.len()).sum();
     let bytes = frame::parquet_bytes(&file, &mut frame::frame(&file, height, all)?)?;
-    Ok(write_atomic(&file, &bytes)?)
+    Ok(files.add(FILE, &bytes)?)
 }
 
 /// The predictions of one evaluation of a run.
@@ -82,7 +85,7 @@ pub struct Block {
     pub rows: Vec<Prediction>,
 }
 
-/// Reads what [`write_run`] wrote into `folder`; `None` where there is no such file.
+/// Reads what [`add_run`] wrote into `folder`; `None` where there is no such file.
 pub fn read_run(folder: &Path) -> Result<Option<Vec<Block>>, TableError> {
     let file = folder.join(FILE);
     if !file.is_file() {
@@ -189,7 +192,9 @@ mod tests {
         let (first, second) = (["a".to_owned(), "b".to_owned()], ["b".to_owned(), "c".to_owned()]);
         let rows = [prediction("row-1", 0, [0.25, 0.75])];
         let tag = |stage: &str| Tag { stage: stage.into(), trial: Some(3), seed: 13 };
-        write_run(folder.path(), &[(tag("one"), &first, &rows), (tag("two"), &second, &rows)])?;
+        let mut files = AtomicFiles::new(folder.path());
+        add_run(&mut files, &[(tag("one"), &first, &rows), (tag("two"), &second, &rows)])?;
+        files.commit()?;
         let file = folder.path().join(FILE);
         let table = frame::read_parquet(&file)?;
         let columns = Columns { file: &file, frame: &table };

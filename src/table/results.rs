@@ -10,7 +10,7 @@ use super::augmentation::AugmentationSummary;
 use super::error::TableError;
 use super::frame::{self, Columns};
 use super::results_csv;
-use crate::base::files::write_atomic;
+use crate::base::files::AtomicFiles;
 
 /// The results of a run, in the order in which they are shown unless sorted.
 ///
@@ -89,16 +89,22 @@ pub(super) const AUGMENTATION: [AugmentationColumn; 3] = [
 impl ResultTable {
     /// Writes `results.parquet` and `results.csv` into `folder`, each whole or not at all.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
-        self.write_parquet(folder)?;
-        write_atomic(&folder.join(CSV), self.csv(None)?.as_bytes())?;
-        Ok(())
+        let mut files = AtomicFiles::new(folder);
+        self.add_to(&mut files)?;
+        Ok(files.commit()?)
     }
 
-    /// Writes `results.parquet` alone.
-    pub fn write_parquet(&self, folder: &Path) -> Result<(), TableError> {
-        let file = folder.join(PARQUET);
+    /// Adds `results.parquet` and `results.csv` to `files`.
+    pub fn add_to(&self, files: &mut AtomicFiles) -> Result<(), TableError> {
+        self.add_parquet(files)?;
+        Ok(files.add(CSV, self.csv(None)?.as_bytes())?)
+    }
+
+    /// Adds `results.parquet` alone.
+    pub fn add_parquet(&self, files: &mut AtomicFiles) -> Result<(), TableError> {
+        let file = files.folder().join(PARQUET);
         let mut table = self.frame(&file)?;
-        Ok(write_atomic(&file, &frame::parquet_bytes(&file, &mut table)?)?)
+        Ok(files.add(PARQUET, &frame::parquet_bytes(&file, &mut table)?)?)
     }
 
     /// Reads what [`ResultTable::write`] wrote. Parameters that are numbers in some rows and text in others come back as text.

@@ -2,7 +2,8 @@
 
 use fs_err as fs;
 use insta::assert_snapshot;
-use pipe::table::predictions::{Prediction, write_run};
+use pipe::base::files::AtomicFiles;
+use pipe::table::predictions::{Prediction, add_run};
 use pipe::table::tag::Tag;
 use pipe::table::{ResultRow, ResultTable};
 use serde_json::Value;
@@ -414,7 +415,9 @@ fn recipes_on_different_rows_are_refused() -> Result<(), TestError> {
         fs::create_dir(project.path(folder))?;
         rows(&format!("20260102T000000Z-{folder}-cc33"), &[(folder, &[0.5])]).write(&project.path(folder))?;
         let tag = Tag { stage: folder.into(), trial: None, seed: 0 };
-        write_run(&project.path(folder), &[(tag, &labels, &predictions(text))])?;
+        let mut files = AtomicFiles::new(&project.path(folder));
+        add_run(&mut files, &[(tag, &labels, &predictions(text))])?;
+        files.commit()?;
     }
     assert_snapshot!(refused(&project, &["a", "b"])?, @r"
     error: recipes were tested on different rows: `a` at seed 0 on texts 4dc6e704, `b` at seed 0 on texts 3a7f3b57

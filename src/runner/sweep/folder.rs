@@ -14,7 +14,7 @@ use super::driver::{Outcomes, Told};
 use super::trial::{self, Trial};
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
-use crate::base::files::write_atomic;
+use crate::base::files::AtomicFiles;
 use crate::runner::error::RunError;
 use crate::runner::job::jobs;
 use crate::runner::outputs::{self, Outputs};
@@ -112,7 +112,7 @@ impl<'a> TrialFolder<'a> {
         if known.as_ref() == Some(&record) && folder.join("results.parquet").is_file() {
             return Ok(());
         }
-        fs::create_dir_all(&folder)?;
+        let mut files = AtomicFiles::new(&folder);
         if let Ok(body) = &told.trial.body {
             let plan = body.plan(self.common.metric().map(|(metric, _)| metric), told.epochs);
             let jobs = jobs(&plan)?;
@@ -120,7 +120,7 @@ impl<'a> TrialFolder<'a> {
             let tasks = match self.common.tasks(&jobs, &self.common.settings.seeds, None) {
                 Ok(tasks) => tasks,
                 // What a failed trial reads may not be there.
-                Err(_) if told.error.is_some() => return self.finish(&folder, told, &record),
+                Err(_) if told.error.is_some() => return finish(files, told, &record),
                 Err(error) => return Err(error),
             };
             let outcomes: Vec<Outcome> = tasks
@@ -146,18 +146,9 @@ impl<'a> TrialFolder<'a> {
                 cache,
                 trial: Some(told.trial.number as u64),
             };
-            outputs::write_details(&folder, &from)?;
+            outputs::add_details(&mut files, &from)?;
         }
-        self.finish(&folder, told, &record)
-    }
-
-    fn finish(&self, folder: &Path, told: &Told, record: &TrialRecord) -> Result<(), RunError> {
-        // Its rows say more than what was evaluated: what failed, and what was stopped.
-        ResultTable { rows: told.rows.clone() }.write_parquet(folder)?;
-        Ok(write_atomic(
-            &folder.join(FILE),
-            &serde_json::to_vec_pretty(record).map_err(std::io::Error::from)?,
-        )?)
+        finish(files, told, &record)
     }
 
     /// Writes the sweep's own table while it goes on, now and then.
@@ -176,6 +167,13 @@ impl<'a> TrialFolder<'a> {
     pub fn table(&self, outcomes: &Outcomes) -> ResultTable {
         ResultTable { rows: outcomes.trials.values().flat_map(|told| told.rows.iter().cloned()).collect() }
     }
+}
+
+fn finish(mut files: AtomicFiles, told: &Told, record: &TrialRecord) -> Result<(), RunError> {
+    // Its rows say more than what was evaluated: what failed, and what was stopped.
+    ResultTable { rows: told.rows.clone() }.add_parquet(&mut files)?;
+    files.add(FILE, &serde_json::to_vec_pretty(record).map_err(std::io::Error::from)?)?;
+    Ok(files.commit()?)
 }
 
 /// Returns the keys behind the trials of a sweep's folder, as far as they are told.
