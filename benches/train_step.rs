@@ -14,8 +14,8 @@ use pipe::base::report::Silent;
 use pipe::engine::artifacts::{LOGITS, LOSS};
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part, Runtime,
-    SessionTrainer, Trainer, Var,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part, Place,
+    Precision, Recipe, Runtime, SessionTrainer, Trainer, Var,
 };
 use pipe::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
 
@@ -190,8 +190,10 @@ impl Own {
                 Artifacts::new(network.graph, loss, &evaluation.graph, &names, &optimizer, clipping, values)?;
             Box::new(ApiTrainer::new(runtime, Device::Cpu, artifacts)?)
         } else {
-            let parameters = Parameters::new(weights.iter().map(|(name, array)| (name.as_str(), array)))?;
-            Box::new(SessionTrainer::new(runtime, network.graph, loss, parameters, names, optimizer)?)
+            let weights = weights.iter().map(|(name, array)| (name.as_str(), array));
+            let parameters = Parameters::new(Place::Host, weights)?;
+            let recipe = Recipe { loss, trainable: names, optimizer, precision: Precision::Fp32 };
+            Box::new(SessionTrainer::new(runtime, network.graph, parameters, recipe)?)
         };
         let ids = (0..batch * length).map(|_| i64::from(random()) % VOCABULARY as i64).collect();
         let positions = (0..batch * length).map(|index| (index % length) as i64).collect();
@@ -216,6 +218,7 @@ impl Own {
             self.step += 1;
             self.trainer.accumulate(self.runtime, self.feeds.clone(), Part::whole(self.step))?;
             self.trainer.update(5e-5)?;
+            self.trainer.outcomes()?;
             times.push(watch.seconds() * 1000.0);
         }
         Ok(times)

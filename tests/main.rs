@@ -9,6 +9,7 @@ mod suite {
     mod spec;
     mod bad_input;
     mod determinism;
+    mod device;
     mod interruption;
     mod report;
     mod saved_model;

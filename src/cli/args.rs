@@ -56,7 +56,7 @@ pub enum Command {
     Gc(GcArgs),
     /// Print the JSON Schema of the pipeline file
     Schema,
-    /// Say which ONNX Runtime is used, or install one
+    /// Say which ONNX Runtime is used, install one, or test a device
     Runtime(RuntimeArgs),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
@@ -135,6 +135,9 @@ pub struct SweepArgs {
     /// Where to compute: cpu, cuda, cuda:N, or auto; several (`cuda:0,cuda:1`) are given to the workers in turn
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
     pub device: Vec<Device>,
+    /// The GPUs by number, such as `0,1`, each with one training at a time; short for `--device cuda:0,cuda:1 --jobs 2`
+    #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with = "device")]
+    pub gpus: Vec<u32>,
     /// Threads of the engine, shared by all trainings that run at a time; part of the cache keys, since results depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
@@ -321,10 +324,20 @@ pub struct RuntimeArgs {
     pub device: Device,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum RuntimeAction {
     /// Install the library now, in place of at the first run
-    Install,
+    Install {
+        /// The library for NVIDIA GPUs, and the CUDA libraries that this machine lacks; the same as `--device cuda`
+        #[arg(long)]
+        cuda: bool,
+    },
+    /// Test training on a device: gradients, fifty steps in every precision, dropout, what is copied, and speed
+    Check {
+        /// Write the findings to this file too, as JSON
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! `pipe runtime`: says which ONNX Runtime is used, or installs one.
+//! `pipe runtime`: says which ONNX Runtime is used, installs one, or tests a device.
+
+use std::path::Path;
 
 use super::args::{RuntimeAction, RuntimeArgs};
 use super::exit::Exit;
@@ -6,23 +8,69 @@ use super::failure::Failure;
 use super::printer::Printer;
 use super::progress::Preparation;
 use super::tables;
-use crate::engine::Runtime;
+use crate::base::files::write_atomic;
+use crate::base::report::Report;
+use crate::engine::cuda::Driver;
+use crate::engine::install::{self, Kind};
+use crate::engine::runtime::prepare_cuda;
+use crate::engine::{Device, Runtime, RuntimeError};
 use crate::runner::RunError;
+use crate::selftest::{self, Findings, Outcome};
 
-/// Says which library is used, where it lies and what it can, or installs one.
+/// Says which library is used, where it lies and what it can; installs one, or tests a device.
 pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let identity = Runtime::identify(args.device).map_err(RunError::from)?;
-    let install = matches!(args.action, Some(RuntimeAction::Install));
-    if identity.path.is_none() && !install {
-        let exit = printer.data(&tables::columns(&[
-            vec!["version".into(), identity.version],
-            vec!["library".into(), "not installed".into()],
-        ]))?;
-        printer.status("  hint: `pipe runtime install` installs it, and so does the first run that needs it");
-        return Ok(exit);
+    let (device, reason) = Runtime::decide(args.device).map_err(RunError::from)?;
+    if let Some(reason) = reason {
+        printer.status(&reason);
     }
+    match &args.action {
+        Some(RuntimeAction::Install { cuda }) => {
+            let device = if *cuda && device == Device::Cpu { Device::Cuda(0) } else { device };
+            let preparation = Preparation::new(printer);
+            // On a machine without a GPU, too: it may share its home with one that has some.
+            let prepared = prepare(device, &preparation);
+            drop(preparation);
+            prepared.map_err(RunError::from)?;
+            describe(device, printer)
+        }
+        Some(RuntimeAction::Check { json }) => check(device, json.as_deref(), printer),
+        None => {
+            let identity = Runtime::identify(device).map_err(RunError::from)?;
+            if identity.path.is_some() {
+                return describe(device, printer);
+            }
+            let exit = printer.data(&tables::columns(&[
+                vec!["version".into(), identity.version],
+                vec!["library".into(), "not installed".into()],
+            ]))?;
+            printer.status(
+                "  hint: `pipe runtime install` installs it, and so does the first run that needs it",
+            );
+            Ok(exit)
+        }
+    }
+}
+
+/// Installs what a device needs.
+fn prepare(device: Device, report: &dyn Report) -> Result<(), RuntimeError> {
+    if Runtime::identify(device)?.path.is_some() && device == Device::Cpu {
+        return Ok(());
+    }
+    if Runtime::identify(device)?.digest.is_none() {
+        install::install(Kind::of(device), report)?;
+        if matches!(device, Device::Cuda(_)) {
+            for found in prepare_cuda(report)? {
+                let place = found.path.map_or("the system's".to_owned(), |path| path.display().to_string());
+                report.note(&format!("{}: {place}", found.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn describe(device: Device, printer: &Printer) -> Result<Exit, Failure> {
     let preparation = Preparation::new(printer);
-    let runtime = Runtime::get(args.device, 1, &preparation).map_err(RunError::from)?;
+    let runtime = Runtime::get(device, 1, &preparation).map_err(RunError::from)?;
     drop(preparation);
     let library =
         runtime.identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
@@ -31,10 +79,73 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
     } else {
         "no (training runs on sessions; scripts/build-onnxruntime-training.sh builds a library that has it)"
     };
-    printer.data(&tables::columns(&[
+    let mut rows = vec![
         vec!["version".into(), runtime.identity.version.clone()],
         vec!["library".into(), library],
-        vec!["device".into(), args.device.to_string()],
+        vec!["device".into(), device.to_string()],
         vec!["training API".into(), training.into()],
-    ]))
+    ];
+    if let Some(Driver { cuda: (major, minor), gpus }) = &runtime.driver {
+        rows.push(vec!["driver".into(), format!("for CUDA {major}.{minor}")]);
+        let numbered = gpus.iter().enumerate();
+        rows.extend(numbered.map(|(number, gpu)| vec![format!("cuda:{number}"), gpu.describe()]));
+    }
+    printer.data(&tables::columns(&rows))
+}
+
+/// Tests a device, prints what was found, and writes it to a file.
+fn check(device: Device, json: Option<&Path>, printer: &Printer) -> Result<Exit, Failure> {
+    let threads = super::open::threads(None);
+    let preparation = Preparation::new(printer);
+    let runtime = Runtime::get(device, threads, &preparation).map_err(RunError::from)?;
+    let findings = selftest::run(runtime, device, &preparation);
+    drop(preparation);
+    if let Some(path) = json {
+        let mut bytes = serde_json::to_vec_pretty(&findings).map_err(std::io::Error::from)?;
+        bytes.push(b'\n');
+        write_atomic(path, &bytes).map_err(RunError::from)?;
+    }
+    printer.data(&table(&findings))?;
+    match findings.is_sound() {
+        true => Ok(Exit::Success),
+        false => {
+            printer.status(&format!("`{device}` does not train as it should"));
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn table(findings: &Findings) -> String {
+    let mut rows = vec![vec!["device".to_owned(), findings.device.clone()]];
+    rows.extend(findings.gpu.iter().map(|gpu| vec!["GPU".to_owned(), gpu.clone()]));
+    rows.push(vec!["library".to_owned(), findings.library.clone()]);
+    let mut text = tables::columns(&rows);
+    let checks: Vec<Vec<String>> = findings
+        .checks
+        .iter()
+        .map(|check| {
+            let outcome = match check.outcome {
+                Outcome::Passed => "passed",
+                Outcome::Failed => "FAILED",
+                Outcome::Skipped => "skipped",
+            };
+            vec![outcome.to_owned(), check.name.clone(), check.detail.clone()]
+        })
+        .collect();
+    text.push_str(&tables::columns(&checks));
+    let speeds: Vec<Vec<String>> = findings
+        .speeds
+        .iter()
+        .map(|speed| {
+            vec![
+                format!("{} {}×{}", speed.model, speed.batch, speed.length),
+                speed.precision.to_owned(),
+                speed.backend.to_owned(),
+                format!("{:.1} ms a step", speed.step_ms),
+                format!("{:.0} examples/s", speed.examples_per_second),
+            ]
+        })
+        .collect();
+    text.push_str(&tables::columns(&speeds));
+    text
 }

@@ -41,15 +41,16 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(seeds) => seeds.0.clone(),
         None => sweep.seeds.clone().unwrap_or_else(|| vec![spec.seed]),
     };
+    let gpus: Vec<Device> = args.gpus.iter().copied().map(Device::Cuda).collect();
     if args.device.len() > 1 && args.device.iter().any(|device| !matches!(device, Device::Cuda(_))) {
         let hint = Some("several devices are GPUs, such as `--device cuda:0,cuda:1`".to_owned());
         return Err(Failure::usage("results of different devices would stand under one key", hint));
     }
     let settings = SweepSettings {
         seeds,
-        workers: args.jobs.into(),
+        workers: usize::from(args.jobs).max(gpus.len()),
         fail_fast: args.fail_fast,
-        devices: args.device.clone(),
+        devices: if gpus.is_empty() { args.device.clone() } else { gpus },
         threads: open::threads(args.threads),
         command: open::command_line(),
     };

@@ -34,10 +34,8 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
             continue;
         }
         let op_node = OpNode { inputs: node.inputs.clone(), outputs: node.outputs.clone() };
-        // An operator needs the graph to add its gradient to, so it leaves its place in it for that time.
-        let op = std::mem::replace(&mut g.nodes[index].op, Box::new(super::op::layout::Shape));
+        let op = node.op.clone();
         let partial = op.grad(g, &op_node, &dy);
-        g.nodes[index].op = op;
         for (input, gradient) in op_node.inputs.iter().zip(partial?) {
             let (Some(input), Some(gradient)) = (*input, gradient) else { continue };
             if !affected.contains(&input) || matches!(g.values[input.0 as usize].source, Source::Constant(_))

@@ -1,10 +1,10 @@
 //! Tensors that stay where they are, and sessions bound to them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ndarray::ArrayD;
-use ort::memory::Allocator;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{IoBinding, Session};
 use ort::value::{DynValue, Tensor};
@@ -12,52 +12,59 @@ use ort::value::{DynValue, Tensor};
 use super::error::EngineError;
 use super::graph::Graph;
 use super::kernel::register;
+use super::place::{Place, sizes};
+use super::precision::Precision;
 use super::runtime::Runtime;
 
 /// Model parameters in ONNX Runtime's memory; sessions that are bound to them see every change.
-pub struct Parameters(BTreeMap<String, Tensor<f32>>);
+pub struct Parameters {
+    place: Place,
+    tensors: BTreeMap<String, Tensor<f32>>,
+}
 
 impl Parameters {
     /// Copies weights into new tensors.
     pub fn new<'a>(
+        place: Place,
         weights: impl IntoIterator<Item = (&'a str, &'a ArrayD<f32>)>,
     ) -> Result<Parameters, EngineError> {
-        let mut tensors = BTreeMap::new();
-        for (name, array) in weights {
-            let mut tensor = new_tensor(array.shape())?;
-            copy_in(&mut tensor, array);
-            tensors.insert(name.to_owned(), tensor);
-        }
-        Ok(Parameters(tensors))
+        let hold =
+            |(name, array): (&str, &ArrayD<f32>)| Ok((name.to_owned(), place.hold(array.shape(), array)?));
+        let tensors = weights.into_iter().map(hold).collect::<Result<_, EngineError>>()?;
+        Ok(Parameters { place, tensors })
+    }
+
+    /// Returns where they lie.
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// Returns a parameter.
     pub fn get(&self, name: &str) -> Result<&Tensor<f32>, EngineError> {
-        self.0.get(name).ok_or_else(|| EngineError::MissingParameter(name.to_owned()))
+        self.tensors.get(name).ok_or_else(|| EngineError::MissingParameter(name.to_owned()))
     }
 
     /// Returns a parameter to be written to.
     pub fn get_mut(&mut self, name: &str) -> Result<&mut Tensor<f32>, EngineError> {
-        self.0.get_mut(name).ok_or_else(|| EngineError::MissingParameter(name.to_owned()))
+        self.tensors.get_mut(name).ok_or_else(|| EngineError::MissingParameter(name.to_owned()))
     }
 
     /// Overwrites a parameter.
     pub fn set(&mut self, name: &str, array: &ArrayD<f32>) -> Result<(), EngineError> {
+        let place = self.place;
         let tensor = self.get_mut(name)?;
-        let expected = sizes(tensor);
-        same_shape(name, &expected, array.shape())?;
-        copy_in(tensor, array);
-        Ok(())
+        same_shape(name, &sizes(tensor), array.shape())?;
+        place.overwrite(tensor, array)
     }
 
     /// Returns a copy of a parameter.
     pub fn copy(&self, name: &str) -> Result<ArrayD<f32>, EngineError> {
-        Ok(copy_out(self.get(name)?))
+        self.place.read(self.get(name)?)
     }
 
     /// Lists the names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.tensors.keys().map(String::as_str)
     }
 }
 
@@ -70,35 +77,6 @@ fn same_shape(name: &str, expected: &[usize], found: &[usize]) -> Result<(), Eng
         expected: expected.to_vec(),
         found: found.to_vec(),
     })
-}
-
-/// Returns a tensor's sizes.
-fn sizes(tensor: &Tensor<f32>) -> Vec<usize> {
-    tensor.shape().iter().map(|&size| size as usize).collect()
-}
-
-/// Returns a tensor in ONNX Runtime's memory, of arbitrary content.
-pub(super) fn new_tensor(shape: &[usize]) -> Result<Tensor<f32>, EngineError> {
-    Ok(Tensor::new(&Allocator::default(), shape.iter().map(|&size| size as i64).collect::<Vec<_>>())?)
-}
-
-/// Returns a tensor of zeros.
-pub(super) fn zeros(shape: &[usize]) -> Result<Tensor<f32>, EngineError> {
-    let mut tensor = new_tensor(shape)?;
-    tensor.extract_tensor_mut().1.fill(0.0);
-    Ok(tensor)
-}
-
-/// Copies an array into a tensor of the same size.
-pub(super) fn copy_in(tensor: &mut Tensor<f32>, array: &ArrayD<f32>) {
-    for (place, value) in tensor.extract_tensor_mut().1.iter_mut().zip(array) {
-        *place = *value;
-    }
-}
-
-/// Returns a tensor's content.
-pub(super) fn copy_out(tensor: &Tensor<f32>) -> ArrayD<f32> {
-    tensor.extract_array().to_owned()
 }
 
 /// A tensor that is given anew at each run.
@@ -128,14 +106,35 @@ impl Feed {
 pub(super) static OPENING: Mutex<()> = Mutex::new(());
 
 /// Opens a session over a model that we wrote.
-pub(super) fn open(runtime: &Runtime, model: &[u8]) -> Result<Session, EngineError> {
+pub(super) fn open(
+    runtime: &Runtime,
+    place: Place,
+    precision: Precision,
+    model: &[u8],
+) -> Result<Session, EngineError> {
+    open_profiled(runtime, place, precision, model, None)
+}
+
+/// Opens a session as [`open`] does, which writes what it spends its time with to a file whose path begins so.
+pub(super) fn open_profiled(
+    runtime: &Runtime,
+    place: Place,
+    precision: Precision,
+    model: &[u8],
+    profile: Option<&Path>,
+) -> Result<Session, EngineError> {
     let _turn = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let builder = Session::builder(&runtime.environment)?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from)?;
     // Shapes change from batch to batch, so a pattern of allocations planned ahead would be of no use.
     let builder = builder.with_memory_pattern(false).map_err(ort::Error::from)?;
     let builder = builder.with_deterministic_compute(true).map_err(ort::Error::from)?;
-    let mut builder = builder.with_operators(register::domain()?).map_err(ort::Error::from)?;
+    let builder = builder.with_operators(register::domain()?).map_err(ort::Error::from)?;
+    let mut builder =
+        builder.with_execution_providers(place.providers(precision)).map_err(ort::Error::from)?;
+    if let Some(profile) = profile {
+        builder = builder.with_profiling(profile).map_err(ort::Error::from)?;
+    }
     Ok(builder.commit_from_memory(model)?)
 }
 
@@ -149,6 +148,11 @@ impl Bound {
     pub fn new(session: Session) -> Result<Bound, EngineError> {
         let binding = session.create_binding()?;
         Ok(Bound { session, binding })
+    }
+
+    /// Ends the session's profile and returns its file.
+    pub fn end_profile(&mut self) -> Result<PathBuf, EngineError> {
+        Ok(PathBuf::from(self.session.end_profiling()?))
     }
 
     /// Returns whether the session's graph has an input of this name.

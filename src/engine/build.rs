@@ -35,8 +35,8 @@ pub enum DropoutSource {
     None,
     /// The dropout key `[1]` of the step (i64).
     Key(Var),
-    /// ONNX Runtime's own generator; with standard operators only.
-    Random,
+    /// ONNX Runtime's own generator, from this seed; with standard operators only.
+    Random(u32),
 }
 
 impl DropoutAt {
@@ -314,8 +314,8 @@ impl Graph {
                 let mask = self.dropout_mask(at.site, at.rate, shape);
                 self.mul(x, mask)
             }
-            (DropoutSource::Random, _) => {
-                let kept = self.apply(RandomMask { rate: at.rate, site: at.site }, &[x])?[1];
+            (DropoutSource::Random(seed), _) => {
+                let kept = self.apply(RandomMask { rate: at.rate, site: at.site, seed }, &[x])?[1];
                 let kept = self.cast(kept, DType::F32)?;
                 let scale = self.scalar(1.0 / (1.0 - at.rate));
                 let mask = self.mul(kept, scale)?;
@@ -408,6 +408,7 @@ impl Graph {
         at: DropoutAt,
     ) -> Built {
         let (hidden, width) = check_heads(self.fact(q), self.fact(mask), heads)?;
+        let texts = self.fact(q).shape[0].clone();
         let (heads, width_of_head) = (heads as i64, width as i64);
         let x = self.split_rows(rows, mask)?; // [B, L, H]
         let q = self.reshape(q, &[-1, heads, width_of_head])?;
@@ -434,7 +435,10 @@ impl Graph {
         let bias = self.reshape(value.1, &[1, heads, width_of_head])?;
         let bias = self.mul(share, bias)?;
         let context = self.add(context, bias)?;
-        self.reshape(context, &[-1, hidden as i64])
+        let context = self.reshape(context, &[-1, hidden as i64])?;
+        // The name of the size is worth keeping: the masks of dropout are made by it.
+        self.values[context.0 as usize].fact.shape[0] = texts;
+        Ok(context)
     }
 
     /// Softmax over the visible keys: scores before scaling `[B, ..., L]` and mask `[B, L]`, which gets new axes at `axes`.

@@ -42,3 +42,25 @@ pub enum EngineError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
+
+impl EngineError {
+    /// Says whether memory ran out, the host's or a GPU's.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, EngineError::Runtime(error) if tells_of_memory(&error.to_string()))
+    }
+}
+
+/// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is no memory left.
+pub fn tells_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase();
+    [
+        "out of memory",
+        "bad_alloc",
+        "failed to allocate memory",
+        "cannot allocate memory",
+        "bfcarena",
+        "bfc_arena",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}

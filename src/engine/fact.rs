@@ -6,6 +6,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DType {
     F32,
+    /// Only within steps of lower precision; see [`super::precision`].
+    F16,
+    /// As `F16`.
+    BF16,
+    /// Only within optimizers.
+    F64,
     I64,
     Bool,
 }
@@ -15,6 +21,9 @@ impl DType {
     pub fn onnx(self) -> i32 {
         match self {
             DType::F32 => 1,
+            DType::F16 => 10,
+            DType::F64 => 11,
+            DType::BF16 => 16,
             DType::I64 => 7,
             DType::Bool => 9,
         }

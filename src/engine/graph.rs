@@ -1,6 +1,7 @@
 //! The graph that models, losses and gradients are built in.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::op::{self, Op};
@@ -22,6 +23,7 @@ pub enum Kernels {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
     F32(Vec<usize>, Vec<f32>),
+    F64(Vec<usize>, Vec<f64>),
     I64(Vec<usize>, Vec<i64>),
     /// A truth value (rank 0).
     Bool(bool),
@@ -42,6 +44,7 @@ impl Constant {
     pub fn fact(&self) -> TensorFact {
         let (dtype, shape) = match self {
             Constant::F32(shape, _) => (DType::F32, shape),
+            Constant::F64(shape, _) => (DType::F64, shape),
             Constant::I64(shape, _) => (DType::I64, shape),
             Constant::Bool(_) => (DType::Bool, &Vec::new()),
         };
@@ -64,7 +67,7 @@ pub(super) enum Source {
 /// An operator applied to tensors.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub op: Box<dyn Op>,
+    pub op: Arc<dyn Op>,
     /// `None` where an optional input is left out.
     pub inputs: Vec<Option<Var>>,
     pub outputs: Vec<Var>,
@@ -110,6 +113,12 @@ impl Graph {
     /// Declares an input.
     pub fn input(&mut self, name: &str, fact: TensorFact) -> Var {
         self.value(Source::Input(name.to_owned()), fact)
+    }
+
+    /// Returns an input that was declared.
+    pub(super) fn known_input(&self, name: &str) -> Option<Var> {
+        let is_it = |value: &Value| matches!(&value.source, Source::Input(known) if known == name);
+        self.values.iter().position(is_it).map(|index| Var(index as u32))
     }
 
     /// Declares an f32 parameter.
@@ -178,7 +187,7 @@ impl Graph {
         })?;
 
         let outputs: Vec<Var> = outputs.into_iter().map(|fact| self.value(Source::Node, fact)).collect();
-        self.nodes.push(Node { op: Box::new(op), inputs: inputs.to_vec(), outputs: outputs.clone() });
+        self.nodes.push(Node { op: Arc::new(op), inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)
     }
 

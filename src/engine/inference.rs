@@ -7,6 +7,8 @@ use super::binding::{Bound, Feed, Parameters, open};
 use super::error::EngineError;
 use super::graph::Graph;
 use super::onnx;
+use super::place::Place;
+use super::precision::Precision;
 use super::runtime::Runtime;
 
 /// A session over a graph without gradients.
@@ -16,17 +18,23 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// Opens a session whose parameters are those given; it sees their changes. The graph must have one output.
+    /// Opens a session where the parameters lie, which sees their changes. The graph must have one output.
     pub fn new(runtime: &Runtime, graph: &Graph, parameters: &Parameters) -> Result<Inference, EngineError> {
         let output = graph.outputs.first().map(|(name, _)| name.clone()).ok_or(EngineError::NoOutput)?;
-        let mut bound = Bound::new(open(runtime, &onnx::write(graph))?)?;
+        let mut bound = Bound::new(open(runtime, parameters.place(), Precision::Fp32, &onnx::write(graph))?)?;
         bound.bind_parameters(graph, parameters)?;
         Ok(Inference { bound, output })
     }
 
     /// Opens a session over a model that holds its parameters.
-    pub fn of_model(runtime: &Runtime, model: &[u8], output: &str) -> Result<Inference, EngineError> {
-        Ok(Inference { bound: Bound::new(open(runtime, model)?)?, output: output.to_owned() })
+    pub fn of_model(
+        runtime: &Runtime,
+        place: Place,
+        model: &[u8],
+        output: &str,
+    ) -> Result<Inference, EngineError> {
+        let session = open(runtime, place, Precision::Fp32, model)?;
+        Ok(Inference { bound: Bound::new(session)?, output: output.to_owned() })
     }
 
     /// Runs the graph and returns its output.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
-use super::fact::{Dim, TensorFact};
+use super::fact::{DType, Dim, TensorFact};
 use super::graph::{Constant, Graph, Source, Var};
 use super::kernel;
 use super::proto::{
@@ -162,26 +162,30 @@ fn needed(graph: &Graph) -> HashSet<Var> {
 
 pub(super) fn tensor(name: String, constant: &Constant) -> TensorProto {
     match constant {
-        Constant::F32(shape, data) => float_tensor(name, shape, data),
+        Constant::F32(shape, data) => {
+            let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+            raw_tensor(name, shape, DType::F32, bytes)
+        }
         Constant::Bool(value) => {
             TensorProto { data_type: 9, name, raw_data: vec![u8::from(*value)], ..TensorProto::default() }
         }
-        Constant::I64(shape, data) => TensorProto {
-            dims: shape.iter().map(|&size| size as i64).collect(),
-            data_type: 7,
-            name,
-            raw_data: data.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..TensorProto::default()
-        },
+        Constant::F64(shape, data) => {
+            let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+            raw_tensor(name, shape, DType::F64, bytes)
+        }
+        Constant::I64(shape, data) => {
+            let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+            raw_tensor(name, shape, DType::I64, bytes)
+        }
     }
 }
 
-fn float_tensor(name: String, shape: &[usize], data: &[f32]) -> TensorProto {
+fn raw_tensor(name: String, shape: &[usize], dtype: DType, raw_data: Vec<u8>) -> TensorProto {
     TensorProto {
         dims: shape.iter().map(|&size| size as i64).collect(),
-        data_type: 1,
+        data_type: dtype.onnx(),
         name,
-        raw_data: data.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        raw_data,
         ..TensorProto::default()
     }
 }

@@ -1,7 +1,8 @@
 //! The optimizer as a graph of its own: parameters, gradients and state in, new parameters and state out.
 
-use super::fact::{Dim, ShapeError, TensorFact};
+use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Kernels, Var};
+use super::loss_scale::{LossScaling, Scaled};
 use super::op::fused::{AdamW, SumSquares};
 use super::op::reduce::{Reduce, Reduction};
 
@@ -85,7 +86,13 @@ impl OptimizerConfig {
     ///
     /// Inputs: `parameter.i`, `gradient.i`, `state.i.j` and `scalars`; outputs: `new_parameter.i`, `new_state.i.j` and `gradient_norm` `[1]`, the
     /// global L2 norm before clipping. Each tensor is read by nothing but its own update, so that an output may be bound to its input's buffer.
-    pub fn graph(&self, shapes: &[Vec<usize>], kernels: Kernels) -> Result<Graph, ShapeError> {
+    /// Where the loss is scaled, the gradients are too; see [`super::loss_scale`] for what is added then.
+    pub fn graph(
+        &self,
+        shapes: &[Vec<usize>],
+        kernels: Kernels,
+        scaling: Option<&LossScaling>,
+    ) -> Result<Graph, ShapeError> {
         let mut g = Graph::new(kernels);
         let fact = |shape: &[usize]| TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
         let gradients: Vec<Var> = shapes
@@ -94,11 +101,26 @@ impl OptimizerConfig {
             .map(|(i, shape)| g.input(&format!("gradient.{i}"), fact(shape)))
             .collect();
         let scalars = g.input("scalars", TensorFact::f32(vec![Dim::Fixed(3)]));
-        let norm = global_norm(&mut g, &gradients)?;
+        let mut norm = global_norm(&mut g, &gradients)?;
+        let scaled = match scaling {
+            Some(scaling) => {
+                let inverse = LossScaling::inverse(&mut g)?;
+                norm = g.mul(norm, inverse)?;
+                Some(scaling.step(&mut g, inverse, norm)?)
+            }
+            None => None,
+        };
         g.output(GRADIENT_NORM, norm);
-        let scale = match self.gradient_clip {
+        let mut scale = match self.gradient_clip {
             None => g.constant(Constant::F32(vec![1], vec![1.0])),
             Some(clip) => clip_scale(&mut g, norm, clip)?,
+        };
+        let scalars = match &scaled {
+            Some(scaled) => {
+                scale = g.mul(scale, scaled.inverse)?;
+                self.scalars_of_taken(&mut g, scalars, scaled)?
+            }
+            None => scalars,
         };
         for (i, shape) in shapes.iter().enumerate() {
             let parameter = g.input(&format!("parameter.{i}"), fact(shape));
@@ -106,12 +128,29 @@ impl OptimizerConfig {
                 (0..self.states()).map(|j| g.input(&format!("state.{i}.{j}"), fact(shape))).collect();
             let outputs =
                 self.update(&mut g, self.groups[i], parameter, gradients[i], &states, scale, scalars)?;
-            g.output(&format!("new_parameter.{i}"), outputs[0]);
-            for (j, state) in outputs[1..].iter().enumerate() {
-                g.output(&format!("new_state.{i}.{j}"), *state);
+            let before = std::iter::once(parameter).chain(states);
+            for (j, (before, mut after)) in before.zip(outputs).enumerate() {
+                if let Some(scaled) = &scaled {
+                    after = g.choose(scaled.is_taken, after, before)?;
+                }
+                match j {
+                    0 => g.output(&format!("new_parameter.{i}"), after),
+                    _ => g.output(&format!("new_state.{i}.{}", j - 1), after),
+                }
             }
         }
         Ok(g)
+    }
+
+    /// Returns the scalars of a step by its number among those that are taken, which the host does not know.
+    fn scalars_of_taken(&self, g: &mut Graph, scalars: Var, scaled: &Scaled) -> Result<Var, ShapeError> {
+        let Algorithm::AdamW { beta1, beta2, .. } = self.algorithm else { return Ok(scalars) };
+        let rate = g.slice(scalars, 0, 0, 1)?;
+        let correction1 = scaled.correction(g, beta1)?;
+        let correction2 = scaled.correction(g, beta2)?;
+        let root2 = g.sqrt(correction2)?;
+        let (correction1, root2) = (g.cast(correction1, DType::F32)?, g.cast(root2, DType::F32)?);
+        g.concat(&[rate, correction1, root2], 0)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the arguments are the update's operands")]

@@ -5,8 +5,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use ort::ep::ExecutionProvider;
 
+use super::cuda::{self, Driver, NoGpu};
 use super::device::Device;
-use super::install;
+use super::install::{self, Kind};
 use super::library::{self, Account};
 use crate::base::digest::Digest;
 use crate::base::home::pipe_home;
@@ -22,6 +23,8 @@ pub struct Runtime {
     pub identity: RuntimeIdentity,
     /// Whether the library has the CUDA execution provider.
     pub has_cuda: bool,
+    /// What the driver said, where a GPU was asked for.
+    pub driver: Option<Driver>,
 }
 
 /// Which library is, or would be, used.
@@ -79,25 +82,35 @@ pub enum RuntimeError {
     #[diagnostic(help("a library that it needs may be missing: `ldd` (`otool -L` on macOS) lists them"))]
     Load { path: PathBuf, detail: String },
 
-    #[error("ONNX Runtime {} could not be installed", install::VERSION)]
+    #[error("`{what}` could not be installed")]
     #[diagnostic(help(
         "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; where Python has it, that is `onnxruntime/capi/libonnxruntime.so.*`",
         library::OLDEST.0,
         library::OLDEST.1
     ))]
     Install {
+        /// The package and its version.
+        what: String,
         #[source]
         #[diagnostic_source]
         source: WheelError,
     },
 
-    #[error("ONNX Runtime {} has no wheel that `pipe` knows for {system} {machine}", install::VERSION)]
+    #[error("`{package}=={}` has no wheel that `pipe` knows for {system} {machine}", install::VERSION)]
     #[diagnostic(help("install ONNX Runtime yourself and set `ORT_DYLIB_PATH` to its library"))]
-    UnknownPlatform { system: &'static str, machine: &'static str },
+    UnknownPlatform { package: &'static str, system: &'static str, machine: &'static str },
+
+    #[error("CUDA libraries are missing: {missing}")]
+    #[diagnostic(help("install NVIDIA's CUDA toolkit 13, or run with `--device cpu`"))]
+    CudaLibraries { missing: String },
+
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoGpu(#[from] NoGpu),
 
     #[error("the device `{device}` was asked for, and {library} has no CUDA execution provider")]
     #[diagnostic(help(
-        "set `ORT_DYLIB_PATH` to the library of a CUDA build (`onnxruntime/capi/libonnxruntime.so.*` of the wheel `onnxruntime-gpu`), or run with `--device cpu`"
+        "set `ORT_DYLIB_PATH` to the library of a CUDA build, or unset it and `pipe` installs one; or run with `--device cpu`"
     ))]
     NoCuda { device: Device, library: String },
 
@@ -122,13 +135,39 @@ impl Runtime {
             refuse_cuda(device, has_cuda, &identity.describe())?;
             return Ok(identity);
         }
-        refuse_cuda(device, false, "the ONNX Runtime that `pipe` installs")?;
+        let kind = Kind::of(device);
         Ok(RuntimeIdentity {
-            version: install::VERSION.to_owned(),
-            path: install::installed()?,
+            // Another build of the same version may round otherwise.
+            version: match kind {
+                Kind::Cpu => install::VERSION.to_owned(),
+                Kind::Gpu => format!("{}+gpu", install::VERSION),
+            },
+            path: install::installed(kind)?,
             digest: None,
             has_training_api: false,
         })
+    }
+
+    /// Decides for `auto`: a GPU where one can be used, else the CPU, and why. Other devices are what they are.
+    pub fn decide(device: Device) -> Result<(Device, Option<String>), RuntimeError> {
+        if device != Device::Auto {
+            return Ok((device, None));
+        }
+        let cpu =
+            |reason: String| Ok((Device::Cpu, Some(format!("`--device auto` takes the CPU: {reason}"))));
+        match chosen()? {
+            Some(path) if !path.with_file_name(library::CUDA_PROVIDER).is_file() => {
+                return cpu(format!("`{}` has no CUDA execution provider", path.display()));
+            }
+            None if !install::is_known(Kind::Gpu) => {
+                return cpu("there is no ONNX Runtime for GPUs for this machine".to_owned());
+            }
+            Some(_) | None => {}
+        }
+        match Driver::ask() {
+            Ok(_) => Ok((Device::Cuda(0), Some("`--device auto` takes `cuda:0`".to_owned()))),
+            Err(error) => cpu(error.to_string()),
+        }
     }
 
     /// Returns the process's library, finding, installing and loading it at the first call. Its thread pool, which all
@@ -152,6 +191,9 @@ impl Runtime {
             }
         };
         refuse_cuda(device, runtime.has_cuda, &runtime.identity.describe())?;
+        if let (Device::Cuda(number), Some(driver)) = (device, &runtime.driver) {
+            driver.gpu(number)?;
+        }
         Ok(runtime)
     }
 }
@@ -176,9 +218,21 @@ impl RuntimeIdentity {
 
 fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, RuntimeError> {
     let mut identity = Runtime::identify(device)?;
+    let mut driver = None;
+    if let Device::Cuda(number) = device {
+        // A library that the user names may be for another CUDA; what that needs is the user's to see to.
+        let found = Driver::ask()?;
+        let gpu = found.gpu(number)?.describe();
+        if identity.digest.is_none() {
+            prepare_cuda(report)?;
+        }
+        let (major, minor) = found.cuda;
+        report.note(&format!("`{device}` is {gpu}; the driver supports CUDA {major}.{minor}"));
+        driver = Some(found);
+    }
     let path = match identity.path.take() {
         Some(path) => path,
-        None => install::install(report)?,
+        None => install::install(Kind::of(device), report)?,
     };
     if identity.digest.is_none() {
         // The identity of our own installation was taken from its folder's name.
@@ -195,7 +249,28 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
     environment.set_log_level(ort::logging::LogLevel::Fatal);
     let has_cuda = ort::ep::CUDA::is_available().unwrap_or(false);
     identity.path = Some(path);
-    Ok(Runtime { environment, identity, has_cuda })
+    Ok(Runtime { environment, identity, has_cuda, driver })
+}
+
+/// Finds the CUDA libraries, installs those that the machine lacks, and loads them all. Returns where each was found.
+pub fn prepare_cuda(report: &dyn Report) -> Result<Vec<cuda::Found>, RuntimeError> {
+    let mut folders = install::cuda_folders();
+    // A toolkit of the system comes first: it may be there for a reason, and is not downloaded.
+    folders.splice(0..0, cuda::usual_folders(Path::new("/")));
+    let (found, missing) = cuda::find(&folders, cuda::loads);
+    let found = match missing.is_empty() {
+        true => found,
+        false => {
+            install::install_cuda(&missing, report)?;
+            let (found, missing) = cuda::find(&folders, cuda::loads);
+            if !missing.is_empty() {
+                return Err(RuntimeError::CudaLibraries { missing: missing.join(", ") });
+            }
+            found
+        }
+    };
+    cuda::preload(&found)?;
+    Ok(found)
 }
 
 /// Returns the library that `ORT_DYLIB_PATH` names, else the one with the training API that was built on this machine, where there is one.
@@ -252,7 +327,10 @@ mod tests {
     fn a_failed_installation_shows_the_cause_and_both_ways_out() {
         let source =
             WheelError::Unreachable { requirement: "onnxruntime==1.31.1".into(), detail: "closed".into() };
-        let shown = format!("{:?}", miette::Report::new(RuntimeError::Install { source }));
+        let shown = format!(
+            "{:?}",
+            miette::Report::new(RuntimeError::Install { what: "onnxruntime==1.31.1".into(), source })
+        );
         // Lines are broken to the width of the terminal, anywhere.
         let shown: String =
             shown.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");

@@ -1,17 +1,21 @@
 //! The `session` backend: loss and gradients as one ordinary session, the optimizer as a second, parameters in bound tensors.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
 use ort::value::Tensor;
 
-use super::binding::{Bound, Feed, Parameters, new_tensor, open, zeros};
+use super::binding::{Bound, Feed, Parameters, open, open_profiled};
 use super::error::EngineError;
 use super::fact::Dim;
 use super::graph::{DropoutSite, Graph, Kernels, Var};
 use super::inference::Inference;
+use super::loss_scale::{LossScaling, NEW_SCALER, SCALER, is_finite};
 use super::onnx;
 use super::optimizer::{GRADIENT_NORM, OptimizerConfig};
+use super::place::{Place, sizes};
+use super::precision::{Precision, lower};
 use super::runtime::Runtime;
 use super::trainer::{Part, State, StepOutcome, Trainer, differentiate, dropout_masks};
 
@@ -23,6 +27,7 @@ enum Evaluation {
 
 /// Trains a graph.
 pub struct SessionTrainer {
+    place: Place,
     gradient: Bound,
     /// Where accumulation adds a part's gradients to the sum.
     adder: Option<Bound>,
@@ -35,57 +40,111 @@ pub struct SessionTrainer {
     /// The gradients of the second and later parts of a step.
     parts: Vec<Tensor<f32>>,
     states: Vec<Vec<Tensor<f32>>>,
-    loss: Tensor<f32>,
-    norm: Tensor<f32>,
+    scaler: Option<Scaler>,
     scalars: Tensor<f32>,
     sites: Vec<DropoutSite>,
-    parts_done: u32,
-    loss_sum: f64,
+    log: Log,
     steps: u64,
 }
 
+/// The state of loss scaling: what was, and what an update writes.
+struct Scaler {
+    now: Tensor<f32>,
+    next: Tensor<f32>,
+}
+
+/// What steps gave, where the device left it: reading it makes the host wait.
+#[derive(Default)]
+struct Log {
+    /// The losses of the step that is not taken yet.
+    losses: Vec<Tensor<f32>>,
+    /// The losses and the gradients' norm of each step.
+    steps: Vec<(Vec<Tensor<f32>>, Tensor<f32>)>,
+    spare: Vec<Tensor<f32>>,
+}
+
+impl Log {
+    /// Returns a tensor `[1]` to be written to.
+    fn blank(&mut self, place: Place) -> Result<Tensor<f32>, EngineError> {
+        self.spare.pop().map_or_else(|| place.tensor(&[1]), Ok)
+    }
+}
+
+/// What of a graph is trained, and how.
+pub struct Recipe {
+    /// A scalar.
+    pub loss: Var,
+    /// Names of the graph's parameters, each with its group in the optimizer.
+    pub trainable: Vec<String>,
+    pub optimizer: OptimizerConfig,
+    pub precision: Precision,
+}
+
 impl SessionTrainer {
-    /// Prepares the training of `trainable` (names of the graph's parameters, each with its group in the optimizer) under a scalar loss.
+    /// Prepares the training of a graph where its parameters lie.
     pub fn new(
         runtime: &Runtime,
-        mut graph: Graph,
-        loss: Var,
+        graph: Graph,
         parameters: Parameters,
-        trainable: Vec<String>,
-        optimizer: OptimizerConfig,
+        recipe: Recipe,
     ) -> Result<SessionTrainer, EngineError> {
-        let kernels = graph.kernels();
-        let found = differentiate(&mut graph, loss, &trainable)?;
+        SessionTrainer::profiled(runtime, graph, parameters, recipe, None)
+    }
+
+    /// Prepares as [`SessionTrainer::new`] does; the sessions write what they spend their time with into a folder, until
+    /// [`SessionTrainer::end_profiles`].
+    pub fn profiled(
+        runtime: &Runtime,
+        mut graph: Graph,
+        mut parameters: Parameters,
+        recipe: Recipe,
+        profiles: Option<&Path>,
+    ) -> Result<SessionTrainer, EngineError> {
+        let Recipe { loss, trainable, optimizer, precision } = recipe;
+        let (kernels, place) = (graph.kernels(), parameters.place());
+        let scaling = precision.scales_loss().then(LossScaling::default);
+        let differentiated = if scaling.is_some() { LossScaling::scale(&mut graph, loss)? } else { loss };
+        let found = differentiate(&mut graph, differentiated, &trainable)?;
         let loss = graph.reshape(loss, &[1])?;
         graph.output("loss", loss);
         for (index, (_, gradient)) in found.iter().enumerate() {
             graph.output(&format!("gradient.{index}"), *gradient);
         }
-        let mut gradient = Bound::new(open(runtime, &onnx::write(&graph))?)?;
+        if let Some(low) = precision.of_products() {
+            graph = lower(graph, low, place.products());
+        }
+        let open = |graph: &Graph, name: &str| {
+            let profile = profiles.map(|folder| folder.join(name));
+            open_profiled(runtime, place, precision, &onnx::write(graph), profile.as_deref())
+        };
+        let mut gradient = Bound::new(open(&graph, "gradient")?)?;
         gradient.bind_parameters(&graph, &parameters)?;
         let shapes: Vec<Vec<usize>> = found.iter().map(|(var, _)| graph.known_shape(*var)).collect();
-        let mut sums = shapes.iter().map(|shape| new_tensor(shape)).collect::<Result<Vec<_>, _>>()?;
+        let mut sums = shapes.iter().map(|shape| place.tensor(shape)).collect::<Result<Vec<_>, _>>()?;
         let mut states = Vec::new();
         for shape in &shapes {
-            states.push((0..optimizer.states()).map(|_| zeros(shape)).collect::<Result<Vec<_>, _>>()?);
+            states.push((0..optimizer.states()).map(|_| place.zeros(shape)).collect::<Result<Vec<_>, _>>()?);
         }
-        let (mut loss, mut norm, scalars) = (new_tensor(&[1])?, new_tensor(&[1])?, new_tensor(&[3])?);
-        gradient.binding.bind_output("loss", &mut loss)?;
         bind_outputs(&mut gradient, "gradient", &mut sums)?;
-        let mut parameters = parameters;
-        let mut update = Bound::new(open(runtime, &onnx::write(&optimizer.graph(&shapes, kernels)?))?)?;
-        update.binding.bind_input("scalars", &scalars)?;
-        update.binding.bind_output(GRADIENT_NORM, &mut norm)?;
+        let mut update = Bound::new(open(&optimizer.graph(&shapes, kernels, scaling.as_ref())?, "update")?)?;
         for (index, name) in trainable.iter().enumerate() {
             update.binding.bind_input(format!("parameter.{index}"), parameters.get(name)?)?;
             update.binding.bind_output(format!("new_parameter.{index}"), parameters.get_mut(name)?)?;
             update.binding.bind_input(format!("gradient.{index}"), &sums[index])?;
-            for (place, state) in states[index].iter_mut().enumerate() {
-                update.binding.bind_input(format!("state.{index}.{place}"), state)?;
-                update.binding.bind_output(format!("new_state.{index}.{place}"), state)?;
+            for (at, state) in states[index].iter_mut().enumerate() {
+                update.binding.bind_input(format!("state.{index}.{at}"), state)?;
+                update.binding.bind_output(format!("new_state.{index}.{at}"), state)?;
             }
         }
-        Ok(SessionTrainer {
+        let scaler = match &scaling {
+            Some(scaling) => {
+                let now = place.hold(&[3], &scaling.state())?;
+                Some(Scaler { now, next: place.tensor(&[3])? })
+            }
+            None => None,
+        };
+        let mut trainer = SessionTrainer {
+            place,
             gradient,
             adder: None,
             evaluation: None,
@@ -96,20 +155,25 @@ impl SessionTrainer {
             sums,
             parts: Vec::new(),
             states,
-            loss,
-            norm,
-            scalars,
+            scaler,
+            scalars: Place::Host.tensor(&[3])?,
             sites: graph.dropout_sites().to_vec(),
-            parts_done: 0,
-            loss_sum: 0.0,
+            log: Log::default(),
             steps: 0,
-        })
+        };
+        trainer.bind_scaler()?;
+        Ok(trainer)
     }
 
     /// Gives the forward graph whose first output are the logits; see [`Trainer::logits`].
     pub fn with_evaluation(mut self, graph: Graph) -> SessionTrainer {
         self.evaluation = Some(Evaluation::Waiting(graph));
         self
+    }
+
+    /// Ends the profiles and returns their files: of the gradients' session and of the update's.
+    pub fn end_profiles(&mut self) -> Result<[PathBuf; 2], EngineError> {
+        Ok([self.gradient.end_profile()?, self.update.end_profile()?])
     }
 
     /// Returns the parameters; those that are trained change with each update.
@@ -122,9 +186,9 @@ impl SessionTrainer {
         &self.trainable
     }
 
-    /// Returns the gradient of a trained parameter as of the last [`SessionTrainer::accumulate`].
-    pub fn gradient(&self, index: usize) -> ndarray::ArrayD<f32> {
-        super::binding::copy_out(&self.sums[index])
+    /// Returns the gradient of a trained parameter as of the last [`SessionTrainer::accumulate`], times the scale of the loss.
+    pub fn gradient(&self, index: usize) -> Result<ArrayD<f32>, EngineError> {
+        self.place.read(&self.sums[index])
     }
 
     /// Returns the optimizer steps taken.
@@ -132,16 +196,29 @@ impl SessionTrainer {
         self.steps
     }
 
-    /// Calls `visit` with the name and the values of every tensor of the state.
+    /// Calls `visit` with the name of every tensor of the state.
     fn visit_state(
         &mut self,
-        mut visit: impl FnMut(String, &mut [f32]) -> Result<(), EngineError>,
+        mut visit: impl FnMut(String, &mut Tensor<f32>) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         for (index, name) in self.trainable.iter().enumerate() {
-            visit(format!("parameter/{name}"), self.parameters.get_mut(name)?.extract_tensor_mut().1)?;
-            for (place, state) in self.states[index].iter_mut().enumerate() {
-                visit(format!("state.{place}/{name}"), state.extract_tensor_mut().1)?;
+            visit(format!("parameter/{name}"), self.parameters.get_mut(name)?)?;
+            for (at, state) in self.states[index].iter_mut().enumerate() {
+                visit(format!("state.{at}/{name}"), state)?;
             }
+        }
+        match &mut self.scaler {
+            Some(scaler) => visit(SCALER.to_owned(), &mut scaler.now),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the sessions read the state of loss scaling as it is, and write the next beside it: the update reads it in several places.
+    fn bind_scaler(&mut self) -> Result<(), EngineError> {
+        if let Some(scaler) = &mut self.scaler {
+            self.gradient.binding.bind_input(SCALER, &scaler.now)?;
+            self.update.binding.bind_input(SCALER, &scaler.now)?;
+            self.update.binding.bind_output(NEW_SCALER, &mut scaler.next)?;
         }
         Ok(())
     }
@@ -153,7 +230,7 @@ impl SessionTrainer {
         let mut graph = Graph::new(Kernels::Standard);
         let mut shapes = Vec::new();
         for (index, sum) in self.sums.iter().enumerate() {
-            let shape: Vec<usize> = sum.shape().iter().map(|&size| size as usize).collect();
+            let shape = sizes(sum);
             let fact = super::fact::TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
             let (a, b) = (
                 graph.input(&format!("sum.{index}"), fact.clone()),
@@ -163,8 +240,8 @@ impl SessionTrainer {
             graph.output(&format!("total.{index}"), total);
             shapes.push(shape);
         }
-        let mut adder = Bound::new(open(runtime, &onnx::write(&graph))?)?;
-        self.parts = shapes.iter().map(|shape| new_tensor(shape)).collect::<Result<_, _>>()?;
+        let mut adder = Bound::new(open(runtime, self.place, Precision::Fp32, &onnx::write(&graph))?)?;
+        self.parts = shapes.iter().map(|shape| self.place.tensor(shape)).collect::<Result<_, _>>()?;
         for (index, part) in self.parts.iter().enumerate() {
             adder.binding.bind_input(format!("sum.{index}"), &self.sums[index])?;
             adder.binding.bind_input(format!("part.{index}"), part)?;
@@ -181,39 +258,73 @@ impl Trainer for SessionTrainer {
         runtime: &Runtime,
         feeds: Vec<(String, Feed)>,
         Part { dropout_key, .. }: Part,
-    ) -> Result<f32, EngineError> {
-        if self.parts_done == 1 {
+    ) -> Result<(), EngineError> {
+        let parts_done = self.log.losses.len();
+        if parts_done == 1 {
             self.prepare_adder(runtime)?;
             bind_outputs(&mut self.gradient, "gradient", &mut self.parts)?;
         }
+        let mut loss = self.log.blank(self.place)?;
+        self.gradient.binding.bind_output("loss", &mut loss)?;
         self.gradient.feed(dropout_masks(&self.sites, &feeds, dropout_key))?;
         self.gradient.feed(feeds)?;
         self.gradient.feed([("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key]))])?;
         self.gradient.run()?;
-        if self.parts_done > 0
+        if parts_done > 0
             && let Some(adder) = &mut self.adder
         {
             adder.run()?;
         }
-        self.parts_done += 1;
-        let loss = self.loss.extract_tensor().1[0];
-        self.loss_sum += f64::from(loss);
-        Ok(loss)
+        self.log.losses.push(loss);
+        Ok(())
     }
 
-    fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError> {
+    fn abandon(&mut self) -> Result<(), EngineError> {
+        let losses = std::mem::take(&mut self.log.losses);
+        self.log.spare.extend(losses);
+        bind_outputs(&mut self.gradient, "gradient", &mut self.sums)
+    }
+
+    fn update(&mut self, learning_rate: f64) -> Result<(), EngineError> {
         self.steps += 1;
         self.scalars
             .extract_tensor_mut()
             .1
             .copy_from_slice(&self.optimizer.scalars(learning_rate, self.steps));
+        // Binding copies to where the session runs.
+        self.update.binding.bind_input("scalars", &self.scalars)?;
+        let mut norm = self.log.blank(self.place)?;
+        self.update.binding.bind_output(GRADIENT_NORM, &mut norm)?;
         self.update.run()?;
-        if self.parts_done > 1 {
+        let losses = std::mem::take(&mut self.log.losses);
+        if losses.len() > 1 {
             bind_outputs(&mut self.gradient, "gradient", &mut self.sums)?;
         }
-        self.parts_done = 0;
-        let loss = std::mem::take(&mut self.loss_sum) as f32;
-        Ok(StepOutcome { loss, gradient_norm: Some(self.norm.extract_tensor().1[0]) })
+        self.log.steps.push((losses, norm));
+        if let Some(scaler) = &mut self.scaler {
+            std::mem::swap(&mut scaler.now, &mut scaler.next);
+            self.bind_scaler()?;
+        }
+        Ok(())
+    }
+
+    fn outcomes(&mut self) -> Result<Vec<StepOutcome>, EngineError> {
+        let mut outcomes = Vec::new();
+        for (losses, norm) in std::mem::take(&mut self.log.steps) {
+            let gradient_norm = self.place.read_first(&norm)?;
+            outcomes.push(StepOutcome {
+                losses: losses.iter().map(|loss| self.place.read_first(loss)).collect::<Result<_, _>>()?,
+                gradient_norm: Some(gradient_norm),
+                skipped: self.scaler.is_some() && !is_finite(gradient_norm),
+            });
+            self.log.spare.extend(losses);
+            self.log.spare.push(norm);
+        }
+        Ok(outcomes)
+    }
+
+    fn lag(&self) -> usize {
+        self.place.lag()
     }
 
     fn logits(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
@@ -231,9 +342,9 @@ impl Trainer for SessionTrainer {
     }
 
     fn state(&mut self) -> Result<State, EngineError> {
-        let mut state = State::new();
-        self.visit_state(|name, values| {
-            state.insert(name, values.to_vec());
+        let (mut state, place) = (State::new(), self.place);
+        self.visit_state(|name, tensor| {
+            state.insert(name, place.read(tensor)?.into_iter().collect());
             Ok(())
         })?;
         Ok(state)
@@ -241,14 +352,15 @@ impl Trainer for SessionTrainer {
 
     fn restore(&mut self, _: &Runtime, state: &State, steps: u64) -> Result<(), EngineError> {
         self.steps = steps;
-        self.visit_state(|name, values| {
+        let place = self.place;
+        self.visit_state(|name, tensor| {
             let old = state.get(&name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?;
-            if old.len() != values.len() {
-                let (expected, found) = (vec![values.len()], vec![old.len()]);
+            let length = sizes(tensor).iter().product();
+            if old.len() != length {
+                let (expected, found) = (vec![length], vec![old.len()]);
                 return Err(EngineError::ParameterShape { name, expected, found });
             }
-            values.copy_from_slice(old);
-            Ok(())
+            place.overwrite(tensor, old)
         })
     }
 }

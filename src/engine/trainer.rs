@@ -14,16 +14,27 @@ use super::runtime::Runtime;
 
 /// Takes optimizer steps with the gradients of batches.
 pub trait Trainer {
-    /// Computes the gradients of one part of a step and adds them to the step's. Returns the part's loss.
+    /// Computes the gradients of one part of a step and adds them to the step's.
     fn accumulate(
         &mut self,
         runtime: &Runtime,
         feeds: Vec<(String, Feed)>,
         part: Part,
-    ) -> Result<f32, EngineError>;
+    ) -> Result<(), EngineError>;
+
+    /// Forgets what was accumulated for a step that is not taken.
+    fn abandon(&mut self) -> Result<(), EngineError>;
 
     /// Takes the optimizer step with the gradients that were accumulated.
-    fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError>;
+    fn update(&mut self, learning_rate: f64) -> Result<(), EngineError>;
+
+    /// Returns what the steps since the last call gave, in their order, once the device has taken them.
+    fn outcomes(&mut self) -> Result<Vec<StepOutcome>, EngineError>;
+
+    /// Returns after how many steps [`Trainer::outcomes`] should be called at the latest.
+    fn lag(&self) -> usize {
+        1
+    }
 
     /// Returns the logits `[B, K]` of a batch, without dropout.
     fn logits(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError>;
@@ -58,12 +69,21 @@ impl Part {
 pub type State = BTreeMap<String, Vec<f32>>;
 
 /// What one optimizer step gave.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepOutcome {
-    /// The loss of the step's examples.
-    pub loss: f32,
+    /// The losses of the step's parts; the step's is their sum.
+    pub losses: Vec<f32>,
     /// The global L2 norm of the gradients before clipping, where the backend tells.
     pub gradient_norm: Option<f32>,
+    /// Whether nothing was updated: scaled gradients were too large for their type.
+    pub skipped: bool,
+}
+
+impl StepOutcome {
+    /// Returns the loss of the step's examples.
+    pub fn loss(&self) -> f32 {
+        self.losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() as f32
+    }
 }
 
 /// Adds to a graph the gradients of a scalar loss by these parameters, and returns them with the parameters' own variables.

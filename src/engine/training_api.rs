@@ -20,9 +20,9 @@ pub struct ApiTrainer {
     device: Device,
     /// The evaluation model's output with the logits.
     logits: String,
-    loss_sum: f64,
-    /// As of the last part of a step.
-    gradient_norm: Option<f32>,
+    /// Of the step that is not taken yet.
+    outcome: StepOutcome,
+    outcomes: Vec<StepOutcome>,
 }
 
 impl ApiTrainer {
@@ -30,7 +30,8 @@ impl ApiTrainer {
     pub fn new(runtime: &Runtime, device: Device, artifacts: Artifacts) -> Result<ApiTrainer, EngineError> {
         let logits = artifacts.logits().unwrap_or_else(|| LOGITS.to_owned());
         let session = TrainingSession::new(runtime, device, &artifacts)?;
-        Ok(ApiTrainer { session, artifacts, device, logits, loss_sum: 0.0, gradient_norm: None })
+        let (outcome, outcomes) = Default::default();
+        Ok(ApiTrainer { session, artifacts, device, logits, outcome, outcomes })
     }
 
     /// Returns the evaluation model up to the logits with these parameters in it: one ONNX file for inference.
@@ -66,19 +67,30 @@ impl Trainer for ApiTrainer {
         _: &Runtime,
         mut feeds: Vec<(String, Feed)>,
         part: Part,
-    ) -> Result<f32, EngineError> {
+    ) -> Result<(), EngineError> {
         feeds.extend(dropout_masks(&self.artifacts.sites, &feeds, part.dropout_key));
         feeds.push(("dropout_key".to_owned(), Feed::I64(vec![1], vec![part.dropout_key])));
         feeds.push((LAST_PART.to_owned(), Feed::I64(vec![1], vec![i64::from(part.last)])));
         let Step { loss, gradient_norm } = self.session.train_step(feeds)?;
-        self.gradient_norm = gradient_norm;
-        self.loss_sum += f64::from(loss);
-        Ok(loss)
+        self.outcome.losses.push(loss);
+        // The last part's is the step's.
+        self.outcome.gradient_norm = gradient_norm;
+        Ok(())
     }
 
-    fn update(&mut self, learning_rate: f64) -> Result<StepOutcome, EngineError> {
+    fn abandon(&mut self) -> Result<(), EngineError> {
+        self.outcome = StepOutcome::default();
+        self.session.forget()
+    }
+
+    fn update(&mut self, learning_rate: f64) -> Result<(), EngineError> {
         self.session.update(learning_rate as f32)?;
-        Ok(StepOutcome { loss: std::mem::take(&mut self.loss_sum) as f32, gradient_norm: self.gradient_norm })
+        self.outcomes.push(std::mem::take(&mut self.outcome));
+        Ok(())
+    }
+
+    fn outcomes(&mut self) -> Result<Vec<StepOutcome>, EngineError> {
+        Ok(std::mem::take(&mut self.outcomes))
     }
 
     fn logits(&mut self, _: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {

@@ -143,6 +143,11 @@ impl TrainingSession {
         Ok(outputs[place].try_extract_array::<f32>()?.to_owned())
     }
 
+    /// Has the next step empty the buffers.
+    pub fn forget(&mut self) -> Result<(), EngineError> {
+        Ok(self.trainer.optimizer().reset_grad()?)
+    }
+
     /// Updates the parameters with what the buffers hold, and has the next step empty them.
     pub fn update(&mut self, learning_rate: f32) -> Result<(), EngineError> {
         let mut optimizer = self.trainer.optimizer();

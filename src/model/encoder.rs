@@ -7,7 +7,7 @@
 use crate::engine::build::{DropoutAt, DropoutSource};
 use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::Constant;
-use crate::engine::{Graph, Kernels, Var};
+use crate::engine::{Graph, Kernels, Place, Var};
 
 use super::config::{Activation, Architecture, Config};
 use super::head::{Head, Pooling};
@@ -26,9 +26,9 @@ pub struct NetworkOptions {
 
 impl NetworkOptions {
     /// What our own inference uses: fused kernels, the whole word table, positions as an input.
-    pub fn inference(config: &Config) -> NetworkOptions {
+    pub fn inference(config: &Config, place: Place) -> NetworkOptions {
         NetworkOptions {
-            kernels: Kernels::Fused,
+            kernels: place.kernels(),
             dropout: Dropout::Off,
             word_rows: config.vocabulary,
             positions_in_graph: false,
@@ -42,8 +42,8 @@ pub enum Dropout {
     Off,
     /// The input `dropout_key`: the same key gives the same masks.
     Keyed,
-    /// ONNX Runtime's own generator, as other programs expect it.
-    Random,
+    /// ONNX Runtime's own generator from this seed, as other programs expect it and as GPUs want it: no mask has to travel there.
+    Random(u32),
 }
 
 /// A network up to its logits.
@@ -108,7 +108,7 @@ impl<'a> Builder<'a> {
         self.sites += 1;
         let source = match (self.options.dropout, self.key) {
             (Dropout::Keyed, Some(key)) => DropoutSource::Key(key),
-            (Dropout::Random, _) => DropoutSource::Random,
+            (Dropout::Random(seed), _) => DropoutSource::Random(seed),
             _ => DropoutSource::None,
         };
         DropoutAt { rate, site: self.sites, source }

@@ -20,27 +20,38 @@ pub struct Ground {
     /// The pipeline file relative to the project's root.
     pub file: String,
     pub runtime: Option<RuntimeRecord>,
+    /// Where stages compute that name no device: what was asked for, with `auto` decided.
+    pub device: Device,
     /// What of the engine is in the keys.
     pub material: Option<RuntimeMaterial>,
     identity: Option<RuntimeIdentity>,
 }
 
 impl Ground {
-    /// Finds the project of a pipeline file, and ONNX Runtime where it is used. With `install`, a missing runtime is installed now, since its
-    /// library is part of the keys.
+    /// Finds the project of a pipeline file, and ONNX Runtime where a job uses it. With `install`, a missing runtime is installed now, since its
+    /// library is part of the keys, and a GPU that is asked for has to be there.
     pub fn new(
         file: &Path,
-        uses_runtime: bool,
+        jobs: &[Job<'_>],
         device: Device,
         threads: usize,
         install: bool,
         report: &dyn Report,
     ) -> Result<Ground, RunError> {
         let project = Project::of_file(file)?;
-        let identity = match uses_runtime {
-            true => Some(runtime_identity(device, threads, install, report)?),
-            false => None,
-        };
+        let mut users = jobs.iter().filter(|job| job.stage.uses_runtime()).peekable();
+        let (mut identity, mut device) = (None, device);
+        if users.peek().is_some() {
+            let (decided, reason) = Runtime::decide(device)?;
+            if let Some(reason) = reason {
+                report.note(&reason);
+            }
+            device = decided;
+            // One library serves them all; that for GPUs can do what the other can.
+            let mut devices = users.map(|job| job.stage.device().unwrap_or(device));
+            let wanted = devices.find(|device| matches!(device, Device::Cuda(_))).unwrap_or(device);
+            identity = Some(runtime_identity(wanted, threads, install, report)?);
+        }
         let runtime = identity.as_ref().map(|identity| RuntimeRecord {
             version: identity.version.clone(),
             path: identity.path.as_ref().map(|path| path.display().to_string()),
@@ -53,7 +64,7 @@ impl Ground {
             threads,
         });
         let (cache, file) = (Cache::new(&project), project.relative(file));
-        Ok(Ground { project, cache, file, runtime, material, identity })
+        Ok(Ground { project, cache, file, runtime, device, material, identity })
     }
 
     /// Lets every stage refuse the runtime.
@@ -83,7 +94,8 @@ fn runtime_identity(
     report: &dyn Report,
 ) -> Result<RuntimeIdentity, RunError> {
     let identity = Runtime::identify(device)?;
-    if identity.path.is_none() && install {
+    let is_gpu = matches!(device, Device::Cuda(_));
+    if install && (identity.path.is_none() || is_gpu) {
         return Ok(Runtime::get(device, threads, report)?.identity.clone());
     }
     Ok(identity)

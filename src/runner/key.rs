@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cache::FORMAT;
 use super::job::Job;
 use crate::base::digest::Digest;
-use crate::stages::External;
+use crate::stages::{External, Stage};
 
 /// Everything that can change a stage's output. Its canonical JSON is what the key hashes; it is kept beside the output as
 /// `key.json`, so that `pipe why` can say what changed.
@@ -42,6 +42,14 @@ pub struct RuntimeMaterial {
     pub threads: usize,
 }
 
+impl RuntimeMaterial {
+    /// Returns the material of a stage, which may name a device of its own.
+    fn of_stage(&self, stage: &dyn Stage) -> RuntimeMaterial {
+        let device = stage.device().map_or_else(|| self.device.clone(), |device| device.to_string());
+        RuntimeMaterial { device, ..self.clone() }
+    }
+}
+
 impl KeyMaterial {
     /// Gathers the material of one job. `inputs` are the keys of the job's inputs, by field.
     pub fn new(
@@ -62,7 +70,10 @@ impl KeyMaterial {
             config: canonical(&config),
             inputs,
             seed: job.stage.uses_seed().then_some(seed),
-            runtime: if job.stage.uses_runtime() { runtime.cloned() } else { None },
+            runtime: match (job.stage.uses_runtime(), runtime) {
+                (true, Some(runtime)) => Some(runtime.of_stage(job.stage)),
+                _ => None,
+            },
             externals: externals.to_vec(),
         }
     }

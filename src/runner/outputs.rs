@@ -121,6 +121,7 @@ pub(super) fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Summar
         backend_reason: evaluation.training.backend_reason.clone(),
         device: evaluation.training.device.clone(),
         augmentation: evaluation.training.augmentation,
+        parts: evaluation.training.parts,
         stopped_epoch: None,
         error: None,
     }

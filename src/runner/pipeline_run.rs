@@ -122,13 +122,13 @@ pub struct Finished {
 pub fn prepare<'a>(
     pipeline: Pipeline,
     jobs: Vec<Job<'a>>,
-    settings: Settings,
+    mut settings: Settings,
     install: bool,
     report: &dyn Report,
 ) -> Result<Prepared<'a>, RunError> {
-    let uses_runtime = jobs.iter().any(|job| job.stage.uses_runtime());
     let (device, threads) = (settings.device, settings.threads);
-    let ground = Ground::new(&pipeline.path, uses_runtime, device, threads, install, report)?;
+    let ground = Ground::new(&pipeline.path, &jobs, device, threads, install, report)?;
+    settings.device = ground.device;
     ground.check_runtime(&jobs)?;
     let externals = jobs
         .iter()

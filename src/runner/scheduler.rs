@@ -240,7 +240,7 @@ impl Scheduler<'_> {
             seed: task.seed,
             folder: self.folder,
             scratch: self.cache.scratch(&task.work_key),
-            device: self.device,
+            device: job.stage.device().unwrap_or(self.device),
             threads: self.threads,
             interrupt: self.interrupt,
             observer: self.observer,

@@ -135,6 +135,12 @@ pub struct TrainingSummary {
     pub truncated_share: f64,
     /// The epoch (from 1) whose weights were kept, where a best checkpoint was asked for.
     pub best_epoch: Option<u32>,
+    /// The most parts that a batch was computed in; `None` where all were computed whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u64>,
+    /// The steps that were left out because gradients in half precision overflowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped_steps: Option<u64>,
     /// What became of generated texts, where train holds some.
     #[serde(default)]
     pub augmentation: Option<AugmentationSummary>,

@@ -8,7 +8,7 @@ use super::predict::{self, InputLayout, longest};
 use super::stage::{Ctx, Interrupted, StageError};
 use crate::base::report::Progress;
 use crate::engine::binding::{Feed, Parameters};
-use crate::engine::{EngineError, Graph, Inference};
+use crate::engine::{EngineError, Graph, Inference, Place};
 use crate::model::masked::{MaskedHead, ROWS};
 use crate::model::{Config, NetworkOptions, Pooling, Pretrained, encoder, resolve};
 use crate::text::{TokenizedText, Tokenizer, batch};
@@ -20,7 +20,7 @@ const PLACES: usize = 256;
 /// Opens a session over those weights that the graph has.
 fn open(ctx: &dyn Ctx, graph: &Graph, pretrained: &Pretrained) -> Result<Inference, StageError> {
     let used = graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
-    Ok(Inference::new(ctx.runtime()?, graph, &Parameters::new(used)?)?)
+    Ok(Inference::new(ctx.runtime()?, graph, &Parameters::new(Place::of(ctx.device()), used)?)?)
 }
 
 /// An encoder whose states are not numbers.
@@ -53,9 +53,12 @@ impl SentenceEncoder {
         max_length: usize,
     ) -> Result<SentenceEncoder, StageError> {
         let pretrained = Pretrained::read(&resolve::resolve(reference, ctx.folder(), ctx)?)?;
-        let graph =
-            encoder::embedding(&pretrained.config, pooling, NetworkOptions::inference(&pretrained.config))
-                .map_err(EngineError::from)?;
+        let graph = encoder::embedding(
+            &pretrained.config,
+            pooling,
+            NetworkOptions::inference(&pretrained.config, Place::of(ctx.device())),
+        )
+        .map_err(EngineError::from)?;
         Ok(SentenceEncoder {
             reference: reference.to_owned(),
             tokenizer: predict::tokenizer(&pretrained)?,
@@ -97,7 +100,10 @@ impl MaskedModel {
     /// Opens a pretrained encoder with the masked-language-model head that its folder has; see [`MaskedHead::of`].
     pub fn new(ctx: &dyn Ctx, pretrained: &Pretrained) -> Result<MaskedModel, StageError> {
         let head = MaskedHead::of(&pretrained.config, &pretrained.weights)?;
-        let graph = head.graph(&pretrained.config, NetworkOptions::inference(&pretrained.config))?;
+        let graph = head.graph(
+            &pretrained.config,
+            NetworkOptions::inference(&pretrained.config, Place::of(ctx.device())),
+        )?;
         Ok(MaskedModel {
             config: pretrained.config.clone(),
             tokenizer: predict::tokenizer(pretrained)?,

@@ -62,7 +62,8 @@ pub fn open(
     labels: usize,
     parameters: &Parameters,
 ) -> Result<Inference, EngineError> {
-    let mut network = Network::new(config, head, labels, NetworkOptions::inference(config))?;
+    let mut network =
+        Network::new(config, head, labels, NetworkOptions::inference(config, parameters.place()))?;
     network.graph.output("logits", network.logits);
     Inference::new(runtime, &network.graph, parameters)
 }

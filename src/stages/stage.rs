@@ -44,6 +44,11 @@ pub trait Stage: Sync {
     /// Says whether ONNX Runtime, the device and the number of threads can change the output.
     fn uses_runtime(&self) -> bool;
 
+    /// Returns the device that the configuration names, in place of the run's.
+    fn device(&self) -> Option<Device> {
+        None
+    }
+
     /// Names the field of the configuration that only says where the work pauses, where it is set. Such work is the beginning of that without the
     /// field: both share their unfinished state, which stays when a pause is reached.
     fn pauses(&self) -> Option<&'static str> {
@@ -70,7 +75,7 @@ pub trait Ctx: Report {
     fn folder(&self) -> &Path;
     /// A folder for the state of unfinished work, kept between attempts at the same work and removed after success. Who writes makes it.
     fn scratch(&self) -> &Path;
-    /// The device that was asked for.
+    /// The device to compute on; never `auto`, which was decided before.
     fn device(&self) -> Device;
     /// The number of threads that the engine may use.
     fn threads(&self) -> usize;

@@ -51,6 +51,8 @@ pub struct ResultRow {
     pub backend_reason: String,
     /// Such as `cpu` or `cuda:0`.
     pub device: String,
+    /// The most parts that a batch of the training was computed in; `None` where all were computed whole.
+    pub parts: Option<u64>,
     /// What became of generated texts; `None` where the model was trained on none.
     pub augmentation: Option<AugmentationSummary>,
     /// The epoch at which a search stopped the training, which the metrics are of; `None` where it was trained to its end.
@@ -62,7 +64,7 @@ pub struct ResultRow {
 const PARQUET: &str = "results.parquet";
 const CSV: &str = "results.csv";
 const LEADING: [&str; 7] = ["run", "pipeline", "stage", "trial", "seed", "split", "n"];
-const TRAILING: [&str; 11] = [
+const TRAILING: [&str; 12] = [
     "steps",
     "seconds",
     "generated",
@@ -72,6 +74,7 @@ const TRAILING: [&str; 11] = [
     "backend",
     "backend_reason",
     "device",
+    "parts",
     "stopped_epoch",
     "error",
 ];
@@ -158,7 +161,7 @@ impl ResultTable {
             Ok(_) => columns.integers(name),
             Err(_) => Ok(vec![None; table.height()]),
         };
-        let (generated, stopped) = (counts("generated")?, counts("stopped_epoch")?);
+        let (generated, stopped, parts) = (counts("generated")?, counts("stopped_epoch")?, counts("parts")?);
         let errors = match table.column("error") {
             Ok(_) => columns.strings("error")?,
             Err(_) => vec![None; table.height()],
@@ -185,6 +188,7 @@ impl ResultTable {
                     augmentation_loss: losses[row],
                     copy_rate: copies[row],
                 }),
+                parts: parts[row],
                 stopped_epoch: stopped[row],
                 error: errors[row].clone(),
             })
@@ -266,6 +270,8 @@ impl ResultTable {
         columns.push(texts("backend", |row| &row.backend));
         columns.push(texts("backend_reason", |row| &row.backend_reason));
         columns.push(texts("device", |row| &row.device));
+        let parts = rows.iter().map(|row| row.parts);
+        columns.push(Column::new("parts".into(), parts.collect::<Vec<Option<u64>>>()));
         let stopped = rows.iter().map(|row| row.stopped_epoch);
         columns.push(Column::new("stopped_epoch".into(), stopped.collect::<Vec<Option<u64>>>()));
         let errors = rows.iter().map(|row| row.error.as_deref());
@@ -330,6 +336,7 @@ mod tests {
             backend: "session".into(),
             backend_reason: "asked for".into(),
             device: "cpu".into(),
+            parts: (seed > 1).then_some(2),
             augmentation: (seed > 1).then_some(AugmentationSummary {
                 generated: 160,
                 accepted_share: Some(0.75),
@@ -378,7 +385,7 @@ mod tests {
             csv.lines().next(),
             Some(
                 "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\
-                 \"f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,copy_rate,backend,backend_reason,device,stopped_epoch,error"
+                 \"f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,copy_rate,backend,backend_reason,device,parts,stopped_epoch,error"
             )
         );
         assert!(csv.contains(",0.30000000000000004,"), "{csv}");

@@ -12,7 +12,7 @@ use super::frame;
 const TEXTS: [&str; 8] =
     ["run", "pipeline", "stage", "split", "backend", "backend_reason", "device", "error"];
 /// The columns that hold whole numbers.
-const COUNTS: [&str; 6] = ["trial", "seed", "n", "steps", "generated", "stopped_epoch"];
+const COUNTS: [&str; 7] = ["trial", "seed", "n", "steps", "generated", "parts", "stopped_epoch"];
 
 /// Reads a `results.csv` into the frame that `results.parquet` would give. Parameters get the narrowest type that holds all their values,
 /// every other column is a metric. Rows are counted from 1, without the header.

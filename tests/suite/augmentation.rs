@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use ndarray::Axis;
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
-use pipe::engine::{Device, Inference, Kernels, Runtime};
+use pipe::engine::{Device, Inference, Kernels, Place, Runtime};
 use pipe::model::masked::{MaskedHead, ROWS};
 use pipe::model::{Dropout, NetworkOptions, Pretrained};
 use pipe::stages::predict::{self, InputLayout};
@@ -242,8 +242,11 @@ fn masked_words_get_the_logits_of_transformers() -> Result<(), TestError> {
                 NetworkOptions { kernels, dropout: Dropout::Off, word_rows, positions_in_graph: false };
             let graph = head.graph(&pretrained.config, options)?;
             let used = graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
-            let mut inference =
-                Inference::new(Runtime::get(Device::Cpu, 2, &Silent)?, &graph, &Parameters::new(used)?)?;
+            let mut inference = Inference::new(
+                Runtime::get(Device::Cpu, 2, &Silent)?,
+                &graph,
+                &Parameters::new(Place::Host, used)?,
+            )?;
             let cases = expected["cases"].as_array().ok_or("no cases")?;
             assert!(cases.len() >= 4);
             for case in cases {

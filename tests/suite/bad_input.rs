@@ -475,16 +475,60 @@ fn a_disk_that_is_full() -> Result<(), TestError> {
 
 #[test]
 fn a_device_that_is_not_there() -> Result<(), TestError> {
-    if std::env::var_os("ORT_DYLIB_PATH")
-        .is_some_and(|path| Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists())
-    {
-        skipped("this ONNX Runtime has CUDA; the test wants one without");
+    if pipe::engine::cuda::Driver::ask().is_ok() {
+        skipped("this machine has a GPU; the test wants one without");
         return Ok(());
     }
-    let said = run(&project()?, &["--device", "cuda"], &[], 0)?;
-    assert!(said.contains("error: the device `cuda:0` was asked for, and "), "{said}");
-    assert!(said.contains("has no CUDA execution provider\n  hint: "), "{said}");
+    let project = project()?;
+    let said = run(&project, &["--device", "cuda"], &[], 0)?;
+    match std::env::var_os("ORT_DYLIB_PATH") {
+        Some(path) if !Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists() => {
+            assert!(said.contains("error: the device `cuda:0` was asked for, and "), "{said}");
+            assert!(said.contains("has no CUDA execution provider\n  hint: "), "{said}");
+        }
+        _ => {
+            assert!(
+                said.contains("error: no NVIDIA driver was found: `libcuda.so.1` cannot be loaded"),
+                "{said}"
+            );
+            assert!(said.contains("  hint: install NVIDIA's driver 580 or later"), "{said}");
+        }
+    }
     assert!(said.ends_with("exit code 2"), "{said}");
+    assert!(!said.contains("data: started"), "it is refused before anything runs: {said}");
+    // `auto` takes the CPU, and says so.
+    let said = project.pipe(&["run", "x.yaml", "--device", "auto", "-n"])?;
+    assert!(said.code == Some(0) && said.err.contains("`--device auto` takes the CPU: "), "{}", said.err);
+    Ok(())
+}
+
+#[test]
+fn settings_of_other_devices() -> Result<(), TestError> {
+    let project = project()?;
+    let told = |setting: &str| -> Result<String, TestError> {
+        let stage = format!(
+            "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.2 }} }} }}\n  tuned: {{ train: {{ data: data, model: {{ pretrained: {} }}, {setting} }} }}\n",
+            data("tiny-bert")
+        );
+        fs::write(project.path("y.yaml"), stage)?;
+        let said = project.pipe(&["run", "y.yaml", "--threads", "1"])?;
+        assert!(said.code != Some(0), "{setting} is refused");
+        Ok(said.err)
+    };
+    for (setting, expected) in [
+        ("device: gpu", "`gpu` is not a device; expected `cpu`, `cuda`, `cuda:N` or `auto`"),
+        ("device: auto", "a file says where its results come from, and `auto` does not"),
+        ("device: cpu, precision: tf32", "`tf32` is a setting of GPUs, and this training runs on the CPU"),
+        ("precision: tf32", "`precision: tf32` is a setting of GPUs, and this training runs on the CPU"),
+        ("precision: fp64", "`fp64`"),
+        ("max_tokens_per_step: 0", "expected at least 1, found 0"),
+        ("backend: training_api, precision: bf16", "the training API trains in single precision here"),
+        ("backend: training_api, max_tokens_per_step: 99", "the training API computes batches whole here"),
+    ] {
+        let said = told(setting)?;
+        assert!(said.contains(expected), "{setting}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
     Ok(())
 }
 

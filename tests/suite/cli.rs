@@ -340,7 +340,7 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
       verify       Digest the cached outputs of a run anew
       gc           Remove cached outputs that no run uses
       schema       Print the JSON Schema of the pipeline file
-      runtime      Say which ONNX Runtime is used, or install one
+      runtime      Say which ONNX Runtime is used, install one, or test a device
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
 

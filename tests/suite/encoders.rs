@@ -11,8 +11,8 @@ use serde_json::Value;
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Runtime, SessionTrainer,
-    TensorFact, Trainer,
+    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision, Recipe,
+    Runtime, SessionTrainer, TensorFact, Trainer,
 };
 use pipe::model::freeze::is_spared_from_decay;
 use pipe::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
@@ -67,7 +67,7 @@ fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn 
 }
 
 fn parameters(pretrained: &Pretrained) -> Result<Parameters, Box<dyn Error>> {
-    Ok(Parameters::new(pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?)
+    Ok(Parameters::new(Place::Host, pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?)
 }
 
 #[test]
@@ -102,8 +102,18 @@ fn trainer(
     pretrained: &Pretrained,
     kernels: Kernels,
     gradient_clip: Option<f32>,
+    precision: Precision,
 ) -> Result<SessionTrainer, Box<dyn Error>> {
-    let config = without_dropout(pretrained.config.clone());
+    trainer_of(pretrained, without_dropout(pretrained.config.clone()), kernels, gradient_clip, precision)
+}
+
+fn trainer_of(
+    pretrained: &Pretrained,
+    config: Config,
+    kernels: Kernels,
+    gradient_clip: Option<f32>,
+    precision: Precision,
+) -> Result<SessionTrainer, Box<dyn Error>> {
     let options = NetworkOptions {
         kernels,
         dropout: Dropout::Keyed,
@@ -123,7 +133,14 @@ fn trainer(
         .collect();
     let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let optimizer = OptimizerConfig { algorithm, gradient_clip, groups };
-    Ok(SessionTrainer::new(runtime()?, network.graph, loss, parameters(pretrained)?, names, optimizer)?)
+    let recipe = Recipe { loss, trainable: names, optimizer, precision };
+    Ok(SessionTrainer::new(runtime()?, network.graph, parameters(pretrained)?, recipe)?)
+}
+
+/// Takes the step and returns its loss.
+fn loss_of_update(trainer: &mut SessionTrainer, learning_rate: f64) -> Result<f64, Box<dyn Error>> {
+    trainer.update(learning_rate)?;
+    Ok(f64::from(trainer.outcomes()?.pop().ok_or("no outcome")?.loss()))
 }
 
 fn with_targets(
@@ -163,9 +180,10 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
         let step = json(model, "expected.json")?["step"].clone();
         let wanted = recorded_gradients(model)?;
         for kernels in KERNELS {
-            let mut trainer = trainer(&pretrained, kernels, None)?;
+            let mut trainer = trainer(&pretrained, kernels, None, Precision::Fp32)?;
             let feeds = with_targets(feeds(&pretrained.config, &step)?, &step["labels"])?;
-            let loss = f64::from(trainer.accumulate(runtime()?, feeds, Part::whole(0))?);
+            trainer.accumulate(runtime()?, feeds, Part::whole(0))?;
+            let loss = loss_of_update(&mut trainer, 0.0)?;
             let wanted_loss = step["loss"].as_f64().ok_or("no loss")?;
             assert!(
                 (loss - wanted_loss).abs() < 1e-6,
@@ -177,7 +195,7 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
                 |array: &ArrayD<f32>| array.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
             let largest = wanted.values().map(norm).fold(0.0, f64::max);
             for (index, name) in names.iter().enumerate() {
-                let (found, wanted) = (trainer.gradient(index), &wanted[name]);
+                let (found, wanted) = (trainer.gradient(index)?, &wanted[name]);
                 let error = norm(&(&found - wanted));
                 // A bias of the keys moves all scores of a query alike, so its gradient is 0 but for rounding.
                 if norm(wanted) < 1e-6 * largest {
@@ -188,6 +206,31 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// Masks are the same numbers whether a kernel makes them or they are given, in the head's few rows too.
+#[test]
+fn dropout_is_the_same_with_both_kinds_of_kernels() -> Checked {
+    for model in MODELS {
+        let pretrained = Pretrained::read(&folder(model))?;
+        let config = Config {
+            hidden_dropout: 0.2,
+            attention_dropout: 0.2,
+            classifier_dropout: 0.2,
+            ..pretrained.config.clone()
+        };
+        let step = json(model, "expected.json")?["step"].clone();
+        let losses = KERNELS.map(|kernels| -> Result<f64, Box<dyn Error>> {
+            let mut trainer = trainer_of(&pretrained, config.clone(), kernels, None, Precision::Fp32)?;
+            let feeds = with_targets(feeds(&pretrained.config, &step)?, &step["labels"])?;
+            trainer.accumulate(runtime()?, feeds, Part::whole(5))?;
+            loss_of_update(&mut trainer, 0.0)
+        });
+        let [first, second] = losses;
+        let (first, second, without) = (first?, second?, step["loss"].as_f64().ok_or("no loss")?);
+        assert!((first - second).abs() < 1e-5 && (first - without).abs() > 1e-4, "{model}: {first} {second}");
     }
     Ok(())
 }
@@ -203,8 +246,12 @@ fn fifty_steps_follow_pytorchs_losses() -> Checked {
     let tokens = predict::tokenize(&pretrained, &texts, 24)?;
     let tokens: Vec<_> = tokens.iter().collect();
     let labels: Vec<Value> = serde_json::from_value(recorded["labels"].clone())?;
-    for kernels in KERNELS {
-        let mut trainer = trainer(&pretrained, kernels, None)?;
+    // Lower precisions stay within a distance of what single precision gives.
+    let low = [(Precision::Fp16, 2e-3), (Precision::Bf16, 2e-2)];
+    let exact = KERNELS.map(|kernels| (kernels, Precision::Fp32, 1e-4));
+    let low = low.map(|(precision, distance)| (Kernels::Standard, precision, distance));
+    for (kernels, precision, distance) in exact.into_iter().chain(low) {
+        let mut trainer = trainer(&pretrained, kernels, None, precision)?;
         for (step, wanted) in wanted.iter().enumerate() {
             let batch = if step % 2 == 0 { 0..4 } else { 4..8 };
             let feeds = predict::feeds(
@@ -216,8 +263,11 @@ fn fifty_steps_follow_pytorchs_losses() -> Checked {
                 with_targets(feeds, &Value::from(labels[batch].to_vec()))?,
                 Part::whole(0),
             )?;
-            let loss = f64::from(trainer.update(1e-3)?.loss);
-            assert!((loss - wanted).abs() < 1e-4, "{kernels:?} step {step}: {loss}, PyTorch {wanted}");
+            let loss = loss_of_update(&mut trainer, 1e-3)?;
+            assert!(
+                (loss - wanted).abs() < distance,
+                "{kernels:?} {precision:?} step {step}: {loss}, PyTorch {wanted}"
+            );
         }
     }
     Ok(())

@@ -300,8 +300,9 @@ fn unknown_keys_and_wrong_types() {
     9 |       zzz: 1
       |       ^^^
     hint: known keys are: `data`, `model`, `epochs`, `stop_after`, `budget`, `batch_size`, `max_length`,
-          `dropout`, `optimizer`, `schedule`, `gradient_clip`, `accumulation`, `loss`, `freeze`,
-          `early_stopping`, `best_checkpoint`, `backend`, `artifacts`
+          `dropout`, `optimizer`, `schedule`, `gradient_clip`, `accumulation`, `max_tokens_per_step`,
+          `precision`, `device`, `loss`, `freeze`, `early_stopping`, `best_checkpoint`, `backend`,
+          `artifacts`
     "#);
     assert_snapshot!(messages(&with_train(
         "      epochs: many\n      batch_size: -1\n      dropout: \"0.1\"\n      early_stopping: [1]\n      \
@@ -895,6 +896,7 @@ fn resolved_is_complete() {
               warmup: 0.1
           gradient_clip: 1.0
           accumulation: 1
+          precision: fp32
           loss:
             label_smoothing: 0.0
             class_weights:

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 /// The layers, top first. A module uses its own layer and those below.
-const LAYERS: [&str; 11] =
-    ["cli", "runner", "dag", "spec", "stages", "model", "engine", "search", "text", "table", "base"];
+const LAYERS: [&str; 12] = [
+    "cli", "runner", "dag", "spec", "stages", "selftest", "model", "engine", "search", "text", "table",
+    "base",
+];
 
 /// Layers that stand beside the stairs: who may use them.
 const ASIDE: [(&str, &[&str]); 3] = [
@@ -43,7 +45,10 @@ const OWNERS: [(&str, &[&str]); 37] = [
     // Checkpoints hold tensors too, and are the business of `train` alone.
     ("safetensors", &["model/", "stages/train/checkpoint.rs"]),
     // The JSON Schema is derived where a configuration is declared; the head is part of one.
-    ("schemars", &["spec/", "search/config/", "stages/", "model/head.rs"]),
+    (
+        "schemars",
+        &["spec/", "search/config/", "stages/", "model/head.rs", "engine/device.rs", "engine/precision.rs"],
+    ),
     ("serde_yaml", &["spec/"]),
     ("sha2", &["base/"]),
     ("similar", &["cli/"]),

@@ -119,21 +119,68 @@ fn parts_add_up_to_their_batch() -> Result<(), TestError> {
         &[
             ("whole", "few", &format!("{common}, batch_size: 24"), Some("test")),
             ("parts", "few", &format!("{common}, batch_size: 8, accumulation: 3"), Some("test")),
+            // Parts of unequal size, of a batch that stays one.
+            (
+                "limited",
+                "few",
+                &format!("{common}, batch_size: 24, max_tokens_per_step: 70, backend: session"),
+                Some("test"),
+            ),
         ],
     )?;
-    let (whole, parts) = (project.curves("whole")?.0, project.curves("parts")?.0);
-    assert_eq!((whole.len(), parts.len()), (6, 6));
-    for (whole, parts) in whole.iter().zip(&parts) {
-        assert!((whole.loss - parts.loss).abs() < 1e-5, "{whole:?} {parts:?}");
-        let norms = whole.gradient_norm.zip(parts.gradient_norm).ok_or("no norm")?;
-        assert!((norms.0 - norms.1).abs() < 1e-4 * norms.0, "{whole:?} {parts:?}");
-    }
-    let (whole, parts) = (project.evaluation("whole_score")?, project.evaluation("parts_score")?);
-    for (whole, parts) in whole.predictions.iter().zip(&parts.predictions) {
-        for (whole, parts) in whole.probabilities.iter().zip(&parts.probabilities) {
-            assert!((whole - parts).abs() < 1e-4, "{whole} {parts}");
+    let whole = project.curves("whole")?.0;
+    assert_eq!(whole.len(), 6);
+    for stage in ["parts", "limited"] {
+        let parts = project.curves(stage)?.0;
+        assert_eq!(parts.len(), 6);
+        for (whole, parts) in whole.iter().zip(&parts) {
+            assert!((whole.loss - parts.loss).abs() < 1e-5, "{whole:?} {parts:?}");
+            let norms = whole.gradient_norm.zip(parts.gradient_norm).ok_or("no norm")?;
+            assert!((norms.0 - norms.1).abs() < 1e-4 * norms.0, "{whole:?} {parts:?}");
+        }
+        let score = format!("{stage}_score");
+        let (whole, parts) = (project.evaluation("whole_score")?, project.evaluation(&score)?);
+        for (whole, parts) in whole.predictions.iter().zip(&parts.predictions) {
+            for (whole, parts) in whole.probabilities.iter().zip(&parts.probabilities) {
+                assert!((whole - parts).abs() < 1e-4, "{whole} {parts}");
+            }
         }
     }
+    // Texts of 6 to 9 tokens: more than two parts, and the table says so.
+    let parts = training(&project, "limited")?["summary"]["parts"]
+        .as_u64()
+        .ok_or("the number of parts is not told")?;
+    assert!((3..=8).contains(&parts), "{parts}");
+    assert!(training(&project, "whole")?["summary"].get("parts").is_none());
+    let rows = pipe::table::ResultTable::read(&project.path("runs/latest"))?.rows;
+    let told: Vec<(&str, Option<u64>)> = rows.iter().map(|row| (row.stage.as_str(), row.parts)).collect();
+    assert_eq!(told, [("whole_score", None), ("parts_score", None), ("limited_score", Some(parts))]);
+    Ok(())
+}
+
+/// Lower precisions train to losses near those of single precision, and say what they are in the files.
+#[test]
+fn lower_precision_trains_as_well() -> Result<(), TestError> {
+    let stage = |precision: &str| {
+        format!(
+            "epochs: 8, batch_size: 8, optimizer: {{ adamw: {{ learning_rate: 1e-3 }} }}, precision: {precision}, backend: session"
+        )
+    };
+    let (exact, half, brain) = (stage("fp32"), stage("fp16"), stage("bf16"));
+    let project = run(
+        80,
+        &[("exact", "few", &exact, None), ("half", "few", &half, None), ("brain", "few", &brain, None)],
+    )?;
+    let exact = project.curves("exact")?.0;
+    for (stage, distance) in [("half", 5e-3), ("brain", 5e-2)] {
+        let found = project.curves(stage)?.0;
+        assert_eq!(found.len(), exact.len());
+        let apart = exact.iter().zip(&found).map(|(a, b)| (a.loss - b.loss).abs()).fold(0.0, f64::max);
+        assert!(apart < distance && apart > 0.0, "{stage}: {apart}");
+    }
+    assert_eq!(training(&project, "half")?["summary"]["skipped_steps"], 0);
+    let brain = training(&project, "brain")?;
+    assert!(brain["summary"].get("skipped_steps").is_none(), "bfloat16 has the range of f32");
     Ok(())
 }
 

@@ -81,24 +81,9 @@ pub fn gelu_tanh(x: f32) -> (f32, f32) {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use super::*;
-
-    /// erf in double precision by its series and continued fraction (Abramowitz & Stegun 7.1.6 and 7.1.14).
-    pub fn erf64(x: f64) -> f64 {
-        if x.abs() < 2.5 {
-            let (mut term, mut sum) = (x, x);
-            for n in 1..200 {
-                term *= 2.0 * x * x / f64::from(2 * n + 1);
-                sum += term;
-            }
-            sum * (-x * x).exp() * std::f64::consts::FRAC_2_SQRT_PI
-        } else {
-            let size = x.abs();
-            let fraction = (1..200).rev().fold(size, |fraction, k| size + f64::from(k) / 2.0 / fraction);
-            (1.0 - (-size * size).exp() / (fraction * std::f64::consts::PI.sqrt())).copysign(x)
-        }
-    }
+    use crate::engine::op::samples::reference::erf64;
 
     fn worst(low: f32, high: f32, error: impl Fn(f32) -> f64) -> f64 {
         (0..=400_000).map(|i| error(low + (high - low) * i as f32 / 400_000.0)).fold(0.0, f64::max)

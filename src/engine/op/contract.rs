@@ -29,6 +29,11 @@ pub trait Op: fmt::Debug + Send + Sync {
     /// Returns type and shape of each output. `None` stands for an input that is left out.
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError>;
 
+    /// Returns what the operator does in a graph of lower precision.
+    fn role(&self) -> Role {
+        Role::Computes
+    }
+
     /// Adds the gradient: for each input the tensor that its gradient is, or `None` where there is none. The result may still be
     /// broadcast against the input; the driver sums it.
     fn grad(
@@ -40,6 +45,17 @@ pub trait Op: fmt::Debug + Send + Sync {
         let _ = (graph, node, dy);
         Err(GradError::NoGradient(self.name()))
     }
+}
+
+/// What an operator does with the type of its elements; see [`crate::engine::precision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A matrix product, whose operands may be narrow.
+    Multiplies,
+    /// Its first input's elements in another order or shape, of whatever type.
+    Moves,
+    /// All else: it computes in f32.
+    Computes,
 }
 
 /// The tensors of one applied operator.

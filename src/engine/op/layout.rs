@@ -1,6 +1,6 @@
 //! `Transpose`, `Reshape`, `Expand`, `Cast` and `Shape`: the same elements in another arrangement.
 
-use super::contract::{GradError, Op, OpNode, required};
+use super::contract::{GradError, Op, OpNode, Role, required};
 use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::{Constant, Graph, Var};
 use crate::engine::onnx::AttributeValue;
@@ -42,6 +42,10 @@ pub struct Shape;
 impl Op for Transpose {
     fn name(&self) -> &'static str {
         "Transpose"
+    }
+
+    fn role(&self) -> Role {
+        Role::Moves
     }
 
     fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
@@ -94,6 +98,10 @@ impl Op for Reshape {
         "Reshape"
     }
 
+    fn role(&self) -> Role {
+        Role::Moves
+    }
+
     fn constants(&self) -> Vec<Constant> {
         vec![Constant::ints(&self.shape)]
     }
@@ -142,6 +150,10 @@ impl Op for ReshapeTo {
         "Reshape"
     }
 
+    fn role(&self) -> Role {
+        Role::Moves
+    }
+
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [x, _] = required(inputs)?;
         Ok(vec![TensorFact { dtype: x.dtype, shape: self.result.clone() }])
@@ -185,7 +197,7 @@ impl Op for Cast {
     /// What is counted or true has no gradient.
     fn grad(&self, g: &mut Graph, node: &OpNode, _: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
         match g.fact(node.input(0)).dtype {
-            DType::F32 => Err(GradError::NoGradient(self.name())),
+            DType::F32 | DType::F16 | DType::BF16 | DType::F64 => Err(GradError::NoGradient(self.name())),
             DType::I64 | DType::Bool => Ok(vec![None]),
         }
     }

@@ -14,10 +14,9 @@ pub mod normalize;
 pub mod logic;
 pub mod random_mask;
 pub mod fused;
-#[cfg(test)]
-pub mod tests;
+pub mod samples;
 
-pub use contract::{GradError, Op, OpNode};
+pub use contract::{GradError, Op, OpNode, Role};
 
 /// The operators that graphs may hold. Each has samples in the one test that walks them all.
 pub const LISTED: &[&str] = &[

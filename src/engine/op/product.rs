@@ -1,6 +1,6 @@
 //! `MatMul` and `Gemm`.
 
-use super::contract::{GradError, Op, OpNode, required};
+use super::contract::{GradError, Op, OpNode, Role, required};
 use crate::engine::fact::{Dim, ShapeError, TensorFact, broadcast};
 use crate::engine::graph::{Graph, Var};
 use crate::engine::onnx::AttributeValue;
@@ -31,6 +31,10 @@ impl Op for MatMul {
         "MatMul"
     }
 
+    fn role(&self) -> Role {
+        Role::Multiplies
+    }
+
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [a, b] = required(inputs)?;
         let rank = a.rank();
@@ -55,6 +59,10 @@ impl Op for MatMul {
 impl Op for Gemm {
     fn name(&self) -> &'static str {
         "Gemm"
+    }
+
+    fn role(&self) -> Role {
+        Role::Multiplies
     }
 
     fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {

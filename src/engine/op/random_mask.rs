@@ -11,8 +11,9 @@ use crate::engine::onnx::AttributeValue;
 #[derive(Clone, Copy, Debug)]
 pub struct RandomMask {
     pub rate: f32,
-    /// The number of this place, which seeds its generator.
+    /// The number of this place, which seeds its generator together with the training's seed.
     pub site: u32,
+    pub seed: u32,
 }
 
 impl Op for RandomMask {
@@ -21,7 +22,7 @@ impl Op for RandomMask {
     }
 
     fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
-        vec![("seed", AttributeValue::Int(i64::from(self.site)))]
+        vec![("seed", AttributeValue::Int(i64::from(self.seed) << 16 ^ i64::from(self.site)))]
     }
 
     fn constants(&self) -> Vec<Constant> {

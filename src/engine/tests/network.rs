@@ -6,10 +6,10 @@ use ndarray::ArrayD;
 
 use crate::engine::binding::{Feed, Parameters};
 use crate::engine::build::{DropoutAt, DropoutSource};
-use crate::engine::op::tests::harness::{Numbers, runtime};
+use crate::engine::op::samples::harness::{Numbers, runtime};
 use crate::engine::{
-    Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, SessionTrainer, ShapeError,
-    TensorFact, Var,
+    Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, Place, Precision, Recipe,
+    SessionTrainer, ShapeError, TensorFact, Var,
 };
 
 /// Examples of a whole batch.
@@ -57,7 +57,7 @@ pub fn parameters() -> Result<Parameters, EngineError> {
     let mut numbers = Numbers::new(21);
     let weights: Vec<ArrayD<f32>> =
         PARAMETERS.iter().map(|(_, shape)| numbers.real(shape).mapv(|value| value as f32)).collect();
-    Parameters::new(PARAMETERS.iter().map(|(name, _)| *name).zip(&weights))
+    Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&weights))
 }
 
 pub fn optimizer(algorithm: Algorithm, parameters: usize) -> OptimizerConfig {
@@ -78,8 +78,22 @@ pub fn trainer(
     algorithm: Algorithm,
 ) -> Result<SessionTrainer, EngineError> {
     let (graph, loss) = network(kernels, rate)?;
+    trainer_of(graph, loss, parameters()?, trainable, algorithm, Precision::Fp32)
+}
+
+/// Prepares the training of a network.
+pub fn trainer_of(
+    graph: Graph,
+    loss: Var,
+    parameters: Parameters,
+    trainable: &[&str],
+    algorithm: Algorithm,
+    precision: Precision,
+) -> Result<SessionTrainer, EngineError> {
     let names = trainable.iter().map(|name| (*name).to_owned()).collect();
-    SessionTrainer::new(runtime(), graph, loss, parameters()?, names, optimizer(algorithm, trainable.len()))
+    let optimizer = optimizer(algorithm, trainable.len());
+    let recipe = Recipe { loss, trainable: names, optimizer, precision };
+    SessionTrainer::new(runtime(), graph, parameters, recipe)
 }
 
 /// Returns all names.

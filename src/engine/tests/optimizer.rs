@@ -3,14 +3,15 @@
 use ndarray::{ArrayD, IxDyn};
 use ort::value::Tensor;
 
-use crate::engine::binding::{Bound, Feed, copy_in, copy_out, new_tensor, open, zeros};
-use crate::engine::op::tests::harness::{Numbers, execute, near, runtime};
-use crate::engine::op::tests::reference::Real;
-use crate::engine::{Algorithm, EngineError, Group, Kernels, OptimizerConfig, onnx};
+use crate::engine::binding::{Bound, Feed, open};
+use crate::engine::op::samples::harness::{Numbers, execute, near, runtime};
+use crate::engine::op::samples::reference::Real;
+use crate::engine::{Algorithm, EngineError, Group, Kernels, OptimizerConfig, Place, Precision, onnx};
 
 const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };
 const STEPS: u64 = 5;
+const HERE: Place = Place::Host;
 
 fn shapes() -> Vec<Vec<usize>> {
     vec![vec![3, 17], vec![40_001], vec![1], vec![2, 3, 4]]
@@ -84,17 +85,16 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
     let mut beside_states: Vec<Vec<ArrayD<f32>>> =
         blank().iter().map(|states| states.iter().map(single).collect()).collect();
 
-    let graph = config.graph(&shapes, kernels)?;
-    let mut update = Bound::new(open(runtime(), &onnx::write(&graph))?)?;
-    let (mut scalars, mut norm) = (new_tensor(&[3])?, new_tensor(&[1])?);
+    let graph = config.graph(&shapes, kernels, None)?;
+    let mut update = Bound::new(open(runtime(), HERE, Precision::Fp32, &onnx::write(&graph))?)?;
+    let (mut scalars, mut norm) = (HERE.tensor(&[3])?, HERE.tensor(&[1])?);
     update.binding.bind_input("scalars", &scalars)?;
     update.binding.bind_output("gradient_norm", &mut norm)?;
     #[expect(clippy::type_complexity, reason = "parameter, gradient and states")]
     let mut own: Vec<(Tensor<f32>, Tensor<f32>, Vec<Tensor<f32>>)> = Vec::new();
     for (i, shape) in shapes.iter().enumerate() {
-        let (mut parameter, gradient) = (new_tensor(shape)?, new_tensor(shape)?);
-        copy_in(&mut parameter, &beside[i]);
-        let mut states = (0..config.states()).map(|_| zeros(shape)).collect::<Result<Vec<_>, _>>()?;
+        let (mut parameter, gradient) = (HERE.hold(shape, &beside[i])?, HERE.tensor(shape)?);
+        let mut states = (0..config.states()).map(|_| HERE.zeros(shape)).collect::<Result<Vec<_>, _>>()?;
         update.binding.bind_input(format!("parameter.{i}"), &parameter)?;
         update.binding.bind_output(format!("new_parameter.{i}"), &mut parameter)?;
         update.binding.bind_input(format!("gradient.{i}"), &gradient)?;
@@ -112,7 +112,7 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
         scalars.extract_tensor_mut().1.copy_from_slice(&values);
         let mut feeds = vec![("scalars".to_owned(), Feed::F32(vec![3], values.to_vec()))];
         for (i, gradient) in gradients.iter().enumerate() {
-            copy_in(&mut own[i].1, &single(gradient));
+            HERE.overwrite(&mut own[i].1, &single(gradient))?;
             feeds.push((format!("gradient.{i}"), feed(&single(gradient))));
             feeds.push((format!("parameter.{i}"), feed(&beside[i])));
             feeds.extend(
@@ -130,12 +130,12 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
         for i in 0..shapes.len() {
             let what = format!("{config:?} {kernels:?}: step {step}, parameter {i}");
             beside[i] = outputs[&format!("new_parameter.{i}")].clone();
-            assert_eq!(copy_out(&own[i].0), beside[i], "{what}: in place against beside");
+            assert_eq!(HERE.read(&own[i].0)?, beside[i], "{what}: in place against beside");
             near(&beside[i], &witness.parameters[i], 2e-6).unwrap_or_else(|error| panic!("{what}: {error}"));
             for j in 0..config.states() {
                 beside_states[i][j] = outputs[&format!("new_state.{i}.{j}")].clone();
                 assert_eq!(
-                    copy_out(&own[i].2[j]),
+                    HERE.read(&own[i].2[j])?,
                     beside_states[i][j],
                     "{what}: state {j} in place against beside"
                 );
@@ -166,7 +166,7 @@ fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError>
     let config = config(ADAMW, Some(1.0));
     let (shapes, mut numbers) = (shapes(), Numbers::new(12));
     for kernels in [Kernels::Fused, Kernels::Standard] {
-        let graph = config.graph(&shapes, kernels)?;
+        let graph = config.graph(&shapes, kernels, None)?;
         let mut feeds = vec![("scalars".to_owned(), Feed::F32(vec![3], config.scalars(0.013, 3).to_vec()))];
         let parameters: Vec<ArrayD<f32>> = shapes.iter().map(|shape| single(&numbers.real(shape))).collect();
         for (i, parameter) in parameters.iter().enumerate() {

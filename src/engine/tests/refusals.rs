@@ -2,12 +2,12 @@
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::network::{ADAMW, EXAMPLES, PARAMETERS, all, feeds, network, optimizer, parameters, trainer};
+use super::network::{ADAMW, EXAMPLES, PARAMETERS, all, feeds, network, parameters, trainer, trainer_of};
 use crate::engine::binding::{Feed, Parameters};
 use crate::engine::build::DropoutAt;
-use crate::engine::op::tests::harness::runtime;
+use crate::engine::op::samples::harness::runtime;
 use crate::engine::{
-    Dim, EngineError, Graph, Inference, Kernels, Part, SessionTrainer, TensorFact, Trainer as _, gradients,
+    Dim, EngineError, Graph, Inference, Kernels, Part, Place, Precision, TensorFact, Trainer as _, gradients,
 };
 
 const BOTH: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
@@ -23,15 +23,7 @@ fn a_parameter_that_the_loss_does_not_reach_is_named() -> Result<(), EngineError
     for kernels in BOTH {
         let (mut graph, loss) = network(kernels, 0.0)?;
         graph.parameter("idle", &[2]);
-        let error = SessionTrainer::new(
-            runtime(),
-            graph,
-            loss,
-            parameters()?,
-            vec!["idle".into()],
-            optimizer(ADAMW, 1),
-        )
-        .err();
+        let error = trainer_of(graph, loss, parameters()?, &["idle"], ADAMW, Precision::Fp32).err();
         assert!(matches!(&error, Some(EngineError::Unreached(name)) if name == "idle"), "{error:?}");
     }
     Ok(())
@@ -43,18 +35,17 @@ fn weights_that_are_missing_or_of_another_shape_are_errors() -> Result<(), Engin
         let zeros: Vec<ArrayD<f32>> =
             PARAMETERS.iter().map(|(_, shape)| ArrayD::zeros(IxDyn(shape))).collect();
         let (graph, loss) = network(kernels, 0.0)?;
-        let some = Parameters::new(PARAMETERS.iter().map(|(name, _)| *name).zip(&zeros).skip(1))?;
-        let error =
-            SessionTrainer::new(runtime(), graph, loss, some, vec!["w3".into()], optimizer(ADAMW, 1)).err();
+        let some =
+            Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&zeros).skip(1))?;
+        let error = trainer_of(graph, loss, some, &["w3"], ADAMW, Precision::Fp32).err();
         assert!(matches!(&error, Some(EngineError::MissingParameter(name)) if name == "w1"), "{error:?}");
 
         // The bias of the first layer, one element short.
         let mut wrong = zeros;
         wrong[1] = ArrayD::zeros(IxDyn(&[7]));
         let (graph, loss) = network(kernels, 0.0)?;
-        let wrong = Parameters::new(PARAMETERS.iter().map(|(name, _)| *name).zip(&wrong))?;
-        let error =
-            SessionTrainer::new(runtime(), graph, loss, wrong, vec!["b1".into()], optimizer(ADAMW, 1)).err();
+        let wrong = Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&wrong))?;
+        let error = trainer_of(graph, loss, wrong, &["b1"], ADAMW, Precision::Fp32).err();
         let Some(EngineError::ParameterShape { name, expected, found }) = error else { panic!("{error:?}") };
         assert_eq!((name.as_str(), expected, found), ("b1", vec![8], vec![7]));
     }
@@ -138,7 +129,7 @@ fn rows_that_differ_at_run_time_are_errors() -> Result<(), EngineError> {
         let attended = g.attention([normed, x, residual], mask, 2, DropoutAt::NONE)?;
         g.output("y", attended);
         let gamma = ArrayD::ones(IxDyn(&[8]));
-        let parameters = Parameters::new([("gamma", &gamma)])?;
+        let parameters = Parameters::new(Place::Host, [("gamma", &gamma)])?;
         for (x, residual, mask, good) in
             [(6, 6, [2, 3], true), (6, 5, [2, 3], false), (6, 6, [2, 4], false), (6, 6, [4, 2], false)]
         {

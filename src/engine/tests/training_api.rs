@@ -6,7 +6,7 @@ use ndarray::ArrayD;
 
 use super::network::{ADAMW, EXAMPLES, all, feeds, network_with_logits, optimizer, parameters};
 use crate::engine::artifacts::{LOGITS, LOSS};
-use crate::engine::op::tests::harness::runtime;
+use crate::engine::op::samples::harness::runtime;
 use crate::engine::{
     ApiTrainer, Artifacts, Clipping, Device, EngineError, Kernels, Part, SessionTrainer, Trainer,
 };
@@ -57,7 +57,8 @@ fn sessions(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<SessionTr
 
 fn step(trainer: &mut dyn Trainer, key: i64, rate: f64) -> Result<f32, EngineError> {
     trainer.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
-    Ok(trainer.update(rate)?.loss)
+    trainer.update(rate)?;
+    Ok(trainer.outcomes()?.pop().ok_or(EngineError::NoOutput)?.loss())
 }
 
 fn assert_near(found: &dyn Trainer, expected: &dyn Trainer) -> Result<(), EngineError> {
@@ -115,8 +116,11 @@ fn parts_of_a_step_add_up() -> Result<(), EngineError> {
             whole.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
             parted.accumulate(runtime(), feeds(0..2), Part { dropout_key: key, last: false })?;
             parted.accumulate(runtime(), feeds(2..EXAMPLES), Part { dropout_key: key, last: true })?;
-            let (whole, parted) = (whole.update(1e-2)?, parted.update(1e-2)?);
-            assert!((whole.loss - parted.loss).abs() < 1e-5, "{whole:?} {parted:?}");
+            whole.update(1e-2)?;
+            parted.update(1e-2)?;
+            let outcome = |trainer: &mut ApiTrainer| trainer.outcomes()?.pop().ok_or(EngineError::NoOutput);
+            let (whole, parted) = (outcome(&mut whole)?, outcome(&mut parted)?);
+            assert!((whole.loss() - parted.loss()).abs() < 1e-5, "{whole:?} {parted:?}");
             let norm = whole.gradient_norm.unwrap_or(f32::NAN);
             assert!(norm > 0.0);
             if parts != Clipping::InOptimizer {

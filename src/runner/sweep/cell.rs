@@ -15,6 +15,7 @@ use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 use crate::base::report::Silent;
 use crate::engine::Device;
+use crate::engine::error::tells_of_memory;
 use crate::runner::cache::{Cache, Entry};
 use crate::runner::error::RunError;
 use crate::runner::interrupt::Interrupt;
@@ -324,25 +325,10 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         }
     }
     let line = line.replace(['\n', '\r'], " ");
-    match is_out_of_memory(&line) {
+    match tells_of_memory(&line) {
         true => format!("out of memory (a smaller `batch_size` or `max_length` needs less): {line}"),
         false => line,
     }
-}
-
-/// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is no memory left.
-fn is_out_of_memory(line: &str) -> bool {
-    let line = line.to_lowercase();
-    [
-        "out of memory",
-        "bad_alloc",
-        "failed to allocate memory",
-        "cannot allocate memory",
-        "bfcarena",
-        "bfc_arena",
-    ]
-    .iter()
-    .any(|words| line.contains(words))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::settings::SweepSettings;
 use super::trial::{self, Body, Trial};
 use crate::base::report::Report;
 use crate::dag::{Plan, trials};
+use crate::engine::Device;
 use crate::runner::error::RunError;
 use crate::runner::ground::{self, Ground};
 use crate::runner::job::{Job, jobs};
@@ -39,7 +40,7 @@ impl<'a> Common<'a> {
         spec: &'a Spec,
         sweep: &'a Sweep,
         plan: &Plan,
-        settings: SweepSettings,
+        mut settings: SweepSettings,
         install: bool,
         report: &dyn Report,
     ) -> Result<Common<'a>, RunError> {
@@ -49,9 +50,11 @@ impl<'a> Common<'a> {
             reason: faults.first().map(|fault| fault.message.clone()).unwrap_or_default(),
         })?;
         let plain = jobs(plan)?;
-        let uses_runtime = plain.iter().any(|job| job.stage.uses_runtime());
         let (device, threads) = (settings.device(), settings.threads);
-        let ground = Ground::new(&spec.path, uses_runtime, device, threads, install, report)?;
+        let ground = Ground::new(&spec.path, &plain, device, threads, install, report)?;
+        if device == Device::Auto {
+            settings.devices = vec![ground.device];
+        }
         ground.check_runtime(&plain)?;
         let max_epochs =
             sweep.metric.as_ref().and_then(|metric| trials::max_epochs(plan, metric)).unwrap_or(1);

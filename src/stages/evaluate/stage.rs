@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Inference;
 use crate::engine::binding::Parameters;
+use crate::engine::{Inference, Place};
 use crate::stages::artifact::{Artifact, Evaluation, Network, Prediction, Split, TrainedModel};
 use crate::stages::predict::{self, InputLayout, probabilities, tokenize, tokenize_with};
 use crate::stages::stage::{CheckError, Ctx, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
@@ -115,12 +115,14 @@ fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Ve
             let config = &pretrained.config;
             let tokens = tokenize(pretrained, texts, model.max_length)?;
             let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
-            let inference = predict::open(runtime, config, *head, labels, &Parameters::new(weights)?)?;
+            let parameters = Parameters::new(Place::of(ctx.device()), weights)?;
+            let inference = predict::open(runtime, config, *head, labels, &parameters)?;
             (tokens, inference, InputLayout::of(config))
         }
         Network::Onnx(network) => {
             let tokens = tokenize_with(&network.files, texts, model.max_length)?;
-            let inference = Inference::of_model(runtime, &network.model, &network.output)?;
+            let inference =
+                Inference::of_model(runtime, Place::of(ctx.device()), &network.model, &network.output)?;
             (tokens, inference, network.layout)
         }
     };

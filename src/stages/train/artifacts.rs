@@ -131,6 +131,7 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
         layout,
         learning_rate: base_rate(&train.optimizer),
         resumes,
+        splits: false,
     };
     let fitted = fit::run(ctx, runtime, &job, &mut trainer)?;
     let model = trainer.export(runtime, &fitted.trained)?;

@@ -1,7 +1,7 @@
 //! Which backend trains a recipe, and why.
 
 use super::config::{Backend, Optimizer, Train};
-use crate::engine::Runtime;
+use crate::engine::{Precision, Runtime};
 
 /// One of the backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,20 @@ pub fn misfit(train: &Train) -> Option<Misfit> {
             field: "optimizer.adamw.head_learning_rate",
             reason: "the training API has one learning rate, and the head has its own",
             remedy: "leave `head_learning_rate` out, or train with `backend: session`",
+        });
+    }
+    if train.precision != Precision::Fp32 {
+        return Some(Misfit {
+            field: "precision",
+            reason: "the training API trains in single precision here",
+            remedy: "leave `precision` out, or train with `backend: session`",
+        });
+    }
+    if train.max_tokens_per_step.is_some() {
+        return Some(Misfit {
+            field: "max_tokens_per_step",
+            reason: "the training API computes batches whole here",
+            remedy: "leave `max_tokens_per_step` out, or train with `backend: session`",
         });
     }
     if adamw.weight_decay != 0.0 && !adamw.decay_all {

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{Device, Precision};
 use crate::model::Head;
 use crate::stages::stage::StageId;
 
@@ -45,6 +46,16 @@ pub struct Train {
     /// Batches whose gradients are averaged into one optimizer step.
     #[serde(default = "default_one")]
     pub accumulation: u32,
+    /// The most tokens, padding included, that are computed at a time: larger batches are computed in parts whose gradients are added up, which
+    /// takes less memory and gives the same steps. Left out: whole batches, or smaller parts where memory runs out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens_per_step: Option<usize>,
+    /// How exactly matrix products are computed; parameters and all else are in single precision. `tf32` needs a GPU.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Where this training runs, whatever `--device` says: `cpu`, `cuda` or `cuda:N`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
     /// The loss.
     #[serde(default)]
     pub loss: Loss,

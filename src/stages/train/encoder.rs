@@ -1,17 +1,19 @@
 //! Training an encoder of ours: from its weights and the recipe to a trainer, and back to whole weights.
 
 use ndarray::ArrayD;
+use rand::RngExt as _;
 
 use super::backend::{Choice, Chosen};
 use super::config::{Freeze, Optimizer, Train};
 use super::fit::{self, Fitted};
 use super::stage::TrainError;
+use crate::base::seed::stream;
 use crate::engine::artifacts::{LOGITS, LOSS};
 use crate::engine::binding::Parameters;
 use crate::engine::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
     Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
-    OptimizerConfig, Runtime, SessionTrainer, TensorFact, Trainer, Var,
+    OptimizerConfig, Place, Precision, Recipe, Runtime, SessionTrainer, TensorFact, Trainer, Var,
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
@@ -100,15 +102,18 @@ pub fn run(
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
     let backend = Choice::new(job.train, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
-    let kernels = match job.device {
-        Device::Cuda(_) if backend.backend == Chosen::Session => {
-            return Err(Box::new(TrainError::Device(job.device)));
-        }
-        Device::Cuda(_) => Kernels::Standard,
-        Device::Cpu | Device::Auto => Kernels::Fused,
+    let (place, precision) = (Place::of(job.device), job.train.precision);
+    let kernels = match (place, precision) {
+        (Place::Host, Precision::Tf32) => return Err(Box::new(TrainError::Tf32)),
+        (Place::Host, Precision::Fp32) => Kernels::Fused,
+        _ => Kernels::Standard,
+    };
+    let dropout = match place {
+        Place::Host => Dropout::Keyed,
+        Place::Gpu(_) => Dropout::Random(stream(ctx.seed(), &["train", "dropout"], 0).random()),
     };
     let NetworkWithLoss { network: built, loss } =
-        network(job.config, job.train, labels, compact.len(), kernels, Dropout::Keyed)?;
+        network(job.config, job.train, labels, compact.len(), kernels, dropout)?;
     let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let trainable = trainable(job.train, job.config, &names)?;
     let whole_table = std::mem::take(
@@ -129,9 +134,11 @@ pub fn run(
     let (mut trainer, resumes): (Box<dyn Trainer>, bool) = match backend.backend {
         Chosen::Session => {
             let parameters = Parameters::new(
+                place,
                 names.iter().filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))),
             )?;
-            let trainer = SessionTrainer::new(runtime, built.graph, loss, parameters, trainable, optimizer)?;
+            let recipe = Recipe { loss, trainable, optimizer, precision };
+            let trainer = SessionTrainer::new(runtime, built.graph, parameters, recipe)?;
             (Box::new(trainer.with_evaluation(evaluation.graph_of_logits())), true)
         }
         Chosen::TrainingApi => {
@@ -160,6 +167,7 @@ pub fn run(
             layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
             learning_rate: base_rate(&job.train.optimizer),
             resumes,
+            splits: backend.backend == Chosen::Session,
         },
         trainer.as_mut(),
     )?;

@@ -28,7 +28,7 @@ impl Train {
         let class_weights = targets::class_weights(&self.loss, data);
         let smoothing = self.loss.label_smoothing;
         let build = |dropout| network(&pretrained.config, self, &class_weights, smoothing, dropout);
-        let (training, loss) = build(Dropout::Random)?;
+        let (training, loss) = build(Dropout::Random(0))?;
         let (mut evaluation, eval_loss) = build(Dropout::Off)?;
         evaluation.graph.output(LOSS, eval_loss);
         evaluation.graph.output(LOGITS, evaluation.logits);

@@ -73,6 +73,8 @@ pub struct Job<'a> {
     pub learning_rate: f64,
     /// Whether an interrupted training can go on with the very numbers of one that was not; else it starts anew.
     pub resumes: bool,
+    /// Whether a batch may be computed in parts that are added up.
+    pub splits: bool,
 }
 
 /// What came out.
@@ -85,6 +87,10 @@ pub struct Fitted {
     pub kept_steps: usize,
     pub seconds: f64,
     pub best_epoch: Option<u32>,
+    /// The most parts that a batch was computed in.
+    pub parts: usize,
+    /// The steps that were left out because gradients overflowed.
+    pub skipped_steps: u64,
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.
@@ -126,6 +132,7 @@ pub fn run(
             best: Watch::default(),
             curves: Vec::new(),
             stopped: false,
+            skipped: 0,
         },
     };
 
@@ -133,61 +140,60 @@ pub fn run(
     let seconds_before = saved.seconds;
     let mut next_save = CHECKPOINT_SECONDS;
     let mut dev_detail = String::new();
+    let mut pieces = Pieces { longest: &lengths, limit: job.train.max_tokens_per_step, most: 1 };
     while saved.steps < total_steps && !saved.stopped && saved.epochs < stop_after {
         let epoch = saved.epochs + 1;
         let mut random = stream(ctx.seed(), &["train", "batches"], u64::from(epoch));
         let batches = batch::by_length(&lengths, job.train.batch_size, &mut random);
-        let (mut loss_sum, mut least_loss, mut examples) = (0.0, f64::INFINITY, 0usize);
+        let (mut tally, mut open) = (Tally::default(), Vec::new());
         let left = (total_steps - saved.steps) as usize;
         for parts in batches.chunks(job.train.accumulation as usize).take(left) {
             let step = saved.steps + 1;
             let factor = schedule::factor(&job.train.schedule, saved.steps, total_steps);
             let learning_rate = saved.plateau.learning_rate * factor;
-            let mut step_examples = 0;
-            for (part, indices) in parts.iter().enumerate() {
-                if ctx.interrupted() {
-                    return Err(Box::new(Interrupted));
-                }
-                let members: Vec<&TokenizedText> =
-                    indices.iter().map(|&index| &job.train_tokens[index]).collect();
-                let labels_of: Vec<usize> =
-                    indices.iter().map(|&index| job.data.train[index].label).collect();
-                let mut feeds = feeds(job.layout, &members);
+            let step_examples = parts.iter().map(Vec::len).sum();
+            let feeds_of = |batch: &[usize], members: &[usize]| {
+                let texts: Vec<&TokenizedText> =
+                    members.iter().map(|&index| &job.train_tokens[index]).collect();
+                let labels_of = |indices: &[usize]| -> Vec<usize> {
+                    indices.iter().map(|&index| job.data.train[index].label).collect()
+                };
+                let total = targets::weight(&labels_of(batch), &class_weights) * parts.len() as f32;
+                let mut feeds = feeds(job.layout, &texts);
                 let smoothing = job.train.loss.label_smoothing;
-                let values = targets::targets(&labels_of, &class_weights, smoothing, parts.len());
-                feeds.push(("targets".to_owned(), Feed::F32(vec![indices.len(), labels], values)));
+                let values = targets::targets(&labels_of(members), &class_weights, smoothing, total);
+                feeds.push(("targets".to_owned(), Feed::F32(vec![members.len(), labels], values)));
                 // Ours is the target; artifacts made elsewhere want the class.
-                let classes = labels_of.iter().map(|&label| label as i64).collect();
-                feeds.push(("labels".to_owned(), Feed::I64(vec![indices.len()], classes)));
-                let dropout_key = dropout_key(ctx.seed(), step, part as u64);
-                let last = part + 1 == parts.len();
-                let loss = trainer.accumulate(runtime, feeds, Part { dropout_key, last })?;
-                if !loss.is_finite() {
-                    return Err(Box::new(NotFinite { loss, step, learning_rate }));
+                let classes = labels_of(members).iter().map(|&label| label as i64).collect();
+                feeds.push(("labels".to_owned(), Feed::I64(vec![members.len()], classes)));
+                feeds
+            };
+            let parted = loop {
+                let parted: Vec<Vec<&[usize]>> = parts.iter().map(|batch| pieces.of(batch)).collect();
+                match accumulate(ctx, runtime, trainer, step, parts, &parted, &feeds_of) {
+                    Ok(()) => break parted,
+                    Err(Stopped::Memory { error, shape }) if job.splits && pieces.halve(shape) => {
+                        ctx.warn(&format!(
+                            "memory ran out ({error}); batches are computed in parts of at most {} tokens from here on, the steps stay those of whole batches",
+                            pieces.limit.unwrap_or_default()
+                        ));
+                        trainer.abandon()?;
+                    }
+                    Err(Stopped::Memory { error, .. }) => return Err(Box::new(error)),
+                    Err(Stopped::Other(error)) => return Err(error),
                 }
-                least_loss = least_loss.min(f64::from(loss) * parts.len() as f64);
-                step_examples += indices.len();
-            }
-            let outcome = trainer.update(learning_rate)?;
-            if let Some(norm) = outcome.gradient_norm
-                && !norm.is_finite()
-            {
-                return Err(Box::new(BadGradient { norm, step, learning_rate }));
-            }
+            };
+            pieces.most = parted.iter().map(Vec::len).fold(pieces.most, usize::max);
+            trainer.update(learning_rate)?;
             saved.steps = step;
-            let loss = f64::from(outcome.loss);
-            loss_sum += loss * step_examples as f64;
-            examples += step_examples;
-            saved.curves.push(CurvePoint {
-                step,
-                epoch,
-                loss,
-                learning_rate,
-                gradient_norm: outcome.gradient_norm.map(f64::from),
-                ..CurvePoint::default()
-            });
+            let pieces_of = parted.iter().map(Vec::len).collect();
+            open.push(Open { step, epoch, learning_rate, examples: step_examples, pieces_of });
+            if open.len() >= trainer.lag() {
+                tally.close(&mut open, trainer, &mut saved)?;
+            }
+            let shown = saved.curves.last().map_or(f64::NAN, |point| point.loss);
             let detail =
-                format!("epoch {epoch}/{epochs} · loss {loss:.4} · lr {learning_rate:.1e}{dev_detail}");
+                format!("epoch {epoch}/{epochs} · loss {shown:.4} · lr {learning_rate:.1e}{dev_detail}");
             ctx.progress(&Progress {
                 activity: "training",
                 done: step,
@@ -196,6 +202,7 @@ pub fn run(
                 detail: &detail,
             });
         }
+        tally.close(&mut open, trainer, &mut saved)?;
         let metrics = if job.dev_tokens.is_empty() {
             None
         } else {
@@ -221,8 +228,8 @@ pub fn run(
         if let Schedule::ReduceOnPlateau(settings) = &job.train.schedule {
             let of_dev = |value: fn(&DevMetrics) -> f64| metrics.as_ref().map_or(f64::NAN, value);
             let value = match settings.monitor {
-                Monitor::TrainLoss => loss_sum / examples.max(1) as f64,
-                Monitor::MinTrainLoss => least_loss,
+                Monitor::TrainLoss => tally.loss_sum / tally.examples.max(1) as f64,
+                Monitor::MinTrainLoss => tally.least_loss,
                 Monitor::DevLoss => of_dev(|metrics| metrics.loss),
                 Monitor::DevAccuracy => of_dev(|metrics| metrics.accuracy),
                 Monitor::DevMacroF1 => of_dev(|metrics| metrics.macro_f1),
@@ -276,7 +283,156 @@ pub fn run(
         kept_steps,
         seconds: seconds_before + watch.seconds(),
         best_epoch: job.train.best_checkpoint.and(saved.best.best_epoch),
+        parts: pieces.most,
+        skipped_steps: saved.skipped,
     })
+}
+
+/// Cuts batches so that no part has more tokens, padding included, than the limit allows.
+struct Pieces<'a> {
+    /// The length of each text in tokens.
+    longest: &'a [usize],
+    limit: Option<usize>,
+    /// The most parts that a batch was cut in.
+    most: usize,
+}
+
+impl Pieces<'_> {
+    /// Returns the parts of a batch; one text is a part however long it is.
+    fn of<'b>(&self, batch: &'b [usize]) -> Vec<&'b [usize]> {
+        let Some(limit) = self.limit else { return vec![batch] };
+        let mut parts = Vec::new();
+        let (mut start, mut longest) = (0, 0);
+        for (place, &index) in batch.iter().enumerate() {
+            let now = self.longest[index].max(longest);
+            if place > start && now * (place - start + 1) > limit {
+                parts.push(&batch[start..place]);
+                (start, longest) = (place, self.longest[index]);
+            } else {
+                longest = now;
+            }
+        }
+        parts.push(&batch[start..]);
+        parts
+    }
+
+    /// Halves the limit after a part of this shape, texts by tokens, was too large; says whether anything smaller is left to try.
+    fn halve(&mut self, [texts, length]: [usize; 2]) -> bool {
+        self.limit = Some(texts * length / 2);
+        texts > 1
+    }
+}
+
+/// Why a step's gradients could not be gathered.
+enum Stopped {
+    /// There was no memory for a part of so many texts and tokens each.
+    Memory {
+        error: EngineError,
+        shape: [usize; 2],
+    },
+    Other(StageError),
+}
+
+/// Makes the inputs of a part of a batch, given the batch and the part.
+type FeedsOf<'a> = dyn Fn(&[usize], &[usize]) -> Vec<(String, Feed)> + 'a;
+
+/// Adds up the gradients of a step's batches, each in its parts.
+fn accumulate(
+    ctx: &dyn Ctx,
+    runtime: &Runtime,
+    trainer: &mut dyn Trainer,
+    step: u64,
+    batches: &[Vec<usize>],
+    parted: &[Vec<&[usize]>],
+    feeds_of: &FeedsOf<'_>,
+) -> Result<(), Stopped> {
+    let count: usize = parted.iter().map(Vec::len).sum();
+    let members =
+        batches.iter().zip(parted).flat_map(|(batch, parts)| parts.iter().map(move |part| (batch, *part)));
+    for (number, (batch, members)) in members.enumerate() {
+        if ctx.interrupted() {
+            return Err(Stopped::Other(Box::new(Interrupted)));
+        }
+        let feeds = feeds_of(batch, members);
+        let shape = feeds.first().map_or([0; 2], |(_, ids)| [ids.shape()[0], ids.shape()[1]]);
+        let dropout_key = dropout_key(ctx.seed(), step, number as u64);
+        let part = Part { dropout_key, last: number + 1 == count };
+        trainer.accumulate(runtime, feeds, part).map_err(|error| match error.is_out_of_memory() {
+            true => Stopped::Memory { error, shape },
+            false => Stopped::Other(Box::new(error)),
+        })?;
+    }
+    Ok(())
+}
+
+/// A step that was taken, and of which nothing is known yet.
+struct Open {
+    step: u64,
+    epoch: u32,
+    learning_rate: f64,
+    examples: usize,
+    /// The number of parts of each of its batches.
+    pieces_of: Vec<usize>,
+}
+
+/// The losses of an epoch.
+struct Tally {
+    loss_sum: f64,
+    /// The least mean loss of a batch.
+    least_loss: f64,
+    examples: usize,
+    /// The steps in a row that were left out.
+    skipped_in_a_row: u64,
+}
+
+/// So many halvings take any scale that steps begin with to nothing.
+const MOST_SKIPPED: u64 = 40;
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally { loss_sum: 0.0, least_loss: f64::INFINITY, examples: 0, skipped_in_a_row: 0 }
+    }
+}
+
+impl Tally {
+    /// Takes what steps gave into the curves.
+    fn close(
+        &mut self,
+        open: &mut Vec<Open>,
+        trainer: &mut dyn Trainer,
+        saved: &mut Saved,
+    ) -> Result<(), StageError> {
+        for (Open { step, epoch, learning_rate, examples, pieces_of }, outcome) in
+            open.drain(..).zip(trainer.outcomes()?)
+        {
+            if let Some(&loss) = outcome.losses.iter().find(|loss| !loss.is_finite()) {
+                return Err(Box::new(NotFinite { loss, step, learning_rate }));
+            }
+            let norm = outcome.gradient_norm.unwrap_or(0.0);
+            self.skipped_in_a_row = if outcome.skipped { self.skipped_in_a_row + 1 } else { 0 };
+            saved.skipped += u64::from(outcome.skipped);
+            if !norm.is_finite() && (!outcome.skipped || self.skipped_in_a_row > MOST_SKIPPED) {
+                return Err(Box::new(BadGradient { norm, step, learning_rate }));
+            }
+            let mut losses = outcome.losses.iter().map(|&loss| f64::from(loss));
+            for &pieces in &pieces_of {
+                let loss: f64 = losses.by_ref().take(pieces).sum();
+                self.least_loss = self.least_loss.min(loss * pieces_of.len() as f64);
+            }
+            let loss = f64::from(outcome.loss());
+            self.loss_sum += loss * examples as f64;
+            self.examples += examples;
+            saved.curves.push(CurvePoint {
+                step,
+                epoch,
+                loss,
+                learning_rate,
+                gradient_norm: outcome.gradient_norm.filter(|norm| norm.is_finite()).map(f64::from),
+                ..CurvePoint::default()
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Returns the checkpoint that an earlier attempt left. One of another version of the program may hold other tensors; it is as good as none.
@@ -312,5 +468,44 @@ fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
         loss: metrics::nll::nll(&rows),
         accuracy: metrics::accuracy::accuracy(&counts),
         macro_f1: metrics::f1::macro_f1(&counts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_cut_to_the_limit() {
+        let longest = [4, 5, 6, 7, 30];
+        let batch = [0, 1, 2, 3, 4];
+        let cut = |limit| Pieces { longest: &longest, limit, most: 1 }.of(&batch).lengths();
+        assert_eq!(cut(None), [5]);
+        assert_eq!(cut(Some(1000)), [5]);
+        // Padded to the longest of the part: 3·6 tokens, then 7, and 30 alone though it is more than is allowed.
+        assert_eq!(cut(Some(18)), [3, 1, 1]);
+        assert_eq!(cut(Some(14)), [2, 2, 1]);
+        assert_eq!(cut(Some(1)), [1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn memory_is_halved_down_to_one_text() {
+        let longest = [8, 8, 8, 8];
+        let mut pieces = Pieces { longest: &longest, limit: None, most: 1 };
+        assert!(pieces.halve([4, 8]));
+        assert_eq!(pieces.of(&[0, 1, 2, 3]).lengths(), [2, 2]);
+        assert!(pieces.halve([2, 8]));
+        assert_eq!(pieces.of(&[0, 1, 2, 3]).lengths(), [1, 1, 1, 1]);
+        assert!(!pieces.halve([1, 8]), "nothing smaller is left");
+    }
+
+    trait Lengths {
+        fn lengths(&self) -> Vec<usize>;
+    }
+
+    impl Lengths for Vec<&[usize]> {
+        fn lengths(&self) -> Vec<usize> {
+            self.iter().map(|part| part.len()).collect()
+        }
     }
 }

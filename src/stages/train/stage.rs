@@ -38,11 +38,9 @@ pub enum TrainError {
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
-    #[error("there is no training by sessions on `{0}` yet")]
-    #[diagnostic(help(
-        "use `--device cpu`, or an ONNX Runtime with CUDA and the training API: `scripts/build-onnxruntime-training.sh --cuda` builds one"
-    ))]
-    Device(Device),
+    #[error("`precision: tf32` is a setting of GPUs, and this training runs on the CPU")]
+    #[diagnostic(help("add `--device cuda`, or take `fp32`"))]
+    Tf32,
 }
 
 impl Stage for Train {
@@ -77,6 +75,10 @@ impl Stage for Train {
         true
     }
 
+    fn device(&self) -> Option<Device> {
+        self.device
+    }
+
     fn pauses(&self) -> Option<&'static str> {
         self.stop_after.map(|_| "stop_after")
     }
@@ -97,17 +99,30 @@ impl Stage for Train {
                 Some(name) => artifacts::run(ctx, self, name, data)?,
                 None => self.run_encoder(ctx, data)?,
             };
+        if fitted.parts > 1 {
+            ctx.note(&format!(
+                "batches of {} were computed in up to {} parts; the steps are those of whole batches",
+                self.batch_size, fitted.parts
+            ));
+        }
+        if fitted.skipped_steps > 0 {
+            ctx.note(&format!(
+                "{} of {} steps were left out because gradients overflowed; the scale of the loss was halved after each",
+                fitted.skipped_steps, fitted.steps
+            ));
+        }
         let summary = TrainingSummary {
             steps: fitted.steps,
             seconds: fitted.seconds,
             backend: backend.name().to_owned(),
             backend_reason: backend.reason,
-            device: if let device @ Device::Cuda(_) = ctx.device() { device } else { Device::Cpu }
-                .to_string(),
+            device: ctx.device().to_string(),
             trainable_parameters,
             parameters,
             truncated_share,
             best_epoch: fitted.best_epoch,
+            parts: (fitted.parts > 1).then_some(fitted.parts as u64),
+            skipped_steps: self.precision.scales_loss().then_some(fitted.skipped_steps),
             augmentation: (!data.augmentation.rows.is_empty())
                 .then(|| AugmentationSummary::of(&data.augmentation.rows)),
         };

@@ -26,11 +26,15 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
     }
 }
 
-/// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is PyTorch's `CrossEntropyLoss(weight, label_smoothing)` with
-/// mean reduction, divided by `parts` (the batches of one step).
-pub fn targets(labels: &[usize], weights: &[f32], smoothing: f32, parts: usize) -> Vec<f32> {
-    let total: f32 = labels.iter().map(|&label| weights[label]).sum();
-    let scale = if total > 0.0 { 1.0 / (total * parts as f32) } else { 0.0 };
+/// Returns what a batch counts: the sum of its labels' weights.
+pub fn weight(labels: &[usize], weights: &[f32]) -> f32 {
+    labels.iter().map(|&label| weights[label]).sum()
+}
+
+/// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is the share that these examples have in PyTorch's
+/// `CrossEntropyLoss(weight, label_smoothing)` with mean reduction over a batch that counts `total`.
+pub fn targets(labels: &[usize], weights: &[f32], smoothing: f32, total: f32) -> Vec<f32> {
+    let scale = if total > 0.0 { 1.0 / total } else { 0.0 };
     labels.iter().flat_map(|&label| row(label, weights, smoothing)).map(|target| target * scale).collect()
 }
 
@@ -54,7 +58,7 @@ mod tests {
     fn is_pytorchs_weighted_smoothed_mean() {
         let logits = [[1.0f64, 2.0, 0.5], [0.0, -1.0, 3.0]];
         let loss = |weights: &[f32], smoothing: f32| {
-            let targets = targets(&[2, 0], weights, smoothing, 1);
+            let targets = targets(&[2, 0], weights, smoothing, weight(&[2, 0], weights));
             let mut loss = 0.0;
             for (row, logits) in logits.iter().enumerate() {
                 let normalizer = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();

@@ -43,6 +43,7 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         "backend": row.backend,
         "backend_reason": row.backend_reason,
         "device": row.device,
+        "parts": row.parts,
         "stopped_epoch": row.stopped_epoch,
         "error": row.error,
     })

@@ -1,0 +1,144 @@
+//! Whether a device trains as it should: what `pipe runtime check` does.
+
+mod profile;
+mod speed;
+mod subject;
+mod training;
+
+use serde::Serialize;
+
+use crate::base::report::{Progress, Report};
+use crate::engine::op::samples;
+use crate::engine::{Device, EngineError, Place, Precision, Runtime};
+
+pub use speed::Speed;
+
+/// What was found, in the order in which it was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Findings {
+    pub device: String,
+    /// The GPU in words.
+    pub gpu: Option<String>,
+    /// The library in words.
+    pub library: String,
+    pub checks: Vec<Check>,
+    pub speeds: Vec<Speed>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    pub name: String,
+    pub outcome: Outcome,
+    /// The figures, or what is wrong.
+    pub detail: String,
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Passed,
+    Failed,
+    /// This device cannot do it.
+    Skipped,
+}
+
+impl Findings {
+    /// Says whether nothing failed.
+    pub fn is_sound(&self) -> bool {
+        self.checks.iter().all(|check| check.outcome != Outcome::Failed)
+    }
+}
+
+/// The steps that [`run`] tells of.
+const STEPS: u64 = 5;
+
+/// Looks at everything on a device.
+pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
+    let place = Place::of(device);
+    let mut findings = Findings {
+        device: device.to_string(),
+        gpu: match (device, &runtime.driver) {
+            (Device::Cuda(number), Some(driver)) => driver.gpu(number).ok().map(|gpu| gpu.describe()),
+            _ => None,
+        },
+        library: runtime.identity.describe(),
+        checks: Vec::new(),
+        speeds: Vec::new(),
+    };
+    let mut done = 0;
+    let mut tell = |detail: &str| {
+        report.progress(&Progress { activity: "checking", done, total: Some(STEPS), unit: "steps", detail });
+        done += 1;
+    };
+    tell("operators and their gradients");
+    let opens = check("a session opens", training::opens(runtime, place));
+    let is_of_no_use = opens.outcome == Outcome::Failed;
+    findings.checks.push(opens);
+    if is_of_no_use {
+        return findings;
+    }
+    findings.checks.push(operators(runtime, place));
+    tell("fifty steps in every precision");
+    for precision in Precision::ALL {
+        findings.checks.push(check(
+            &format!("fifty steps in {}", precision.name()),
+            training::fifty_steps(runtime, place, precision),
+        ));
+    }
+    tell("update in place, dropout");
+    findings.checks.push(check("update in place", training::update_in_place(runtime, place)));
+    findings.checks.push(check("dropout", training::dropout(runtime, place)));
+    tell("what is copied");
+    findings.checks.push(check("no copies between host and device", profile::copies(runtime, place)));
+    tell("speed");
+    for found in speed::measure(runtime, device) {
+        match found {
+            Ok(speed) => findings.speeds.push(speed),
+            Err((name, error)) => findings.checks.push(check(&name, Err(error))),
+        }
+    }
+    findings
+}
+
+/// What a check gives: the figures, or what is wrong, in words.
+enum Verdict {
+    Sound(String),
+    Wrong(String),
+    Impossible(String),
+}
+
+fn check(name: &str, verdict: Result<Verdict, EngineError>) -> Check {
+    let (outcome, detail) = match verdict {
+        Ok(Verdict::Sound(detail)) => (Outcome::Passed, detail),
+        Ok(Verdict::Wrong(detail)) => (Outcome::Failed, detail),
+        Ok(Verdict::Impossible(detail)) => (Outcome::Skipped, detail),
+        Err(error) => (Outcome::Failed, error.to_string()),
+    };
+    // Messages of libraries come in several lines.
+    let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+    Check { name: name.to_owned(), outcome, detail }
+}
+
+/// So many mistakes are told.
+const SHOWN: usize = 3;
+
+fn operators(runtime: &Runtime, place: Place) -> Check {
+    let checked = samples::check(runtime, place);
+    let wrong: Vec<String> = checked
+        .iter()
+        .filter_map(|checked| Some(format!("{}: {}", checked.sample, checked.problem.as_ref()?)))
+        .collect();
+    let verdict = match wrong.is_empty() {
+        true => Verdict::Sound(format!(
+            "{} samples as in double precision, their gradients as the differences",
+            checked.len()
+        )),
+        false => {
+            let shown = wrong.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+            Verdict::Wrong(format!("{} of {} are wrong, such as {shown}", wrong.len(), checked.len()))
+        }
+    };
+    check("operators", Ok(verdict))
+}

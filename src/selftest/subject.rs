@@ -1,0 +1,191 @@
+//! Encoders of random weights that are trained on random texts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::ArrayD;
+
+use crate::base::seed::stream;
+use crate::engine::artifacts::{LOGITS, LOSS};
+use crate::engine::binding::{Feed, Parameters};
+use crate::engine::{
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Group, Kernels, OptimizerConfig,
+    Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome, TensorFact, Trainer, Var,
+};
+use crate::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions, init};
+
+const LABELS: usize = 2;
+const SEED: u64 = 7;
+
+/// The size of an encoder and of its batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub name: &'static str,
+    pub hidden: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub vocabulary: usize,
+    pub batch: usize,
+    pub length: usize,
+}
+
+impl Size {
+    /// Returns the configuration of such an encoder.
+    pub fn config(self, dropout: f32) -> Config {
+        Config {
+            architecture: Architecture::Bert,
+            vocabulary: self.vocabulary,
+            hidden: self.hidden,
+            layers: self.layers,
+            heads: self.heads,
+            intermediate: 4 * self.hidden,
+            activation: Activation::Gelu,
+            positions: 512,
+            token_types: 2,
+            layer_norm_epsilon: 1e-12,
+            hidden_dropout: dropout,
+            attention_dropout: dropout,
+            classifier_dropout: dropout,
+            padding_id: 0,
+            initializer_range: 0.02,
+        }
+    }
+
+    /// Returns a batch of random texts, of which every second one is shorter, with labels that the first token tells.
+    pub fn batch(self, number: u64) -> Vec<(String, Feed)> {
+        use rand::RngExt as _;
+        let mut random = stream(SEED, &["selftest", "batch"], number);
+        let tokens = vec![self.batch, self.length];
+        let ids: Vec<i64> =
+            (0..self.batch * self.length).map(|_| random.random_range(1..self.vocabulary as i64)).collect();
+        let is_shown = |index: usize| {
+            let (text, place) = (index / self.length, index % self.length);
+            text.is_multiple_of(2) || place < self.length.div_ceil(2)
+        };
+        let mask = (0..ids.len()).map(|index| i64::from(is_shown(index))).collect();
+        let positions = (0..ids.len()).map(|index| (index % self.length) as i64).collect();
+        let share = 1.0 / self.batch as f32;
+        let first = |text: usize| ids[text * self.length] % 2 == 0;
+        let targets =
+            (0..self.batch).flat_map(|text| if first(text) { [share, 0.0] } else { [0.0, share] }).collect();
+        vec![
+            ("input_ids".to_owned(), Feed::I64(tokens.clone(), ids)),
+            ("attention_mask".to_owned(), Feed::I64(tokens.clone(), mask)),
+            ("position_ids".to_owned(), Feed::I64(tokens, positions)),
+            ("targets".to_owned(), Feed::F32(vec![self.batch, LABELS], targets)),
+        ]
+    }
+}
+
+/// What is built and trained.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    pub size: Size,
+    pub place: Place,
+    pub precision: Precision,
+    pub kernels: Kernels,
+    /// The rate of dropout.
+    pub dropout: f32,
+}
+
+impl Subject {
+    /// Returns what training does at a place in a precision.
+    pub fn of(size: Size, place: Place, precision: Precision, dropout: f32) -> Subject {
+        let kernels = match precision {
+            Precision::Fp32 => place.kernels(),
+            _ => Kernels::Standard,
+        };
+        Subject { size, place, precision, kernels, dropout }
+    }
+
+    /// Prepares its training by sessions; `profiles` is a folder for what they spend their time with.
+    pub fn sessions(self, runtime: &Runtime, profiles: Option<&Path>) -> Result<SessionTrainer, EngineError> {
+        let (network, loss) = self.network(self.masks())?;
+        let weights = self.weights(&network);
+        let named = weights.iter().map(|(name, array)| (name.as_str(), array));
+        let parameters = Parameters::new(self.place, named)?;
+        let trainable: Vec<String> = weights.keys().cloned().collect();
+        let optimizer = optimizer(&trainable, false);
+        let recipe = Recipe { loss, trainable, optimizer, precision: self.precision };
+        SessionTrainer::profiled(runtime, network.graph, parameters, recipe, profiles)
+    }
+
+    /// Prepares its training by the training API.
+    pub fn training_api(self, runtime: &Runtime, device: Device) -> Result<ApiTrainer, EngineError> {
+        let (network, loss) = self.network(self.masks())?;
+        let (mut evaluation, evaluation_loss) = self.network(Dropout::Off)?;
+        evaluation.graph.output(LOSS, evaluation_loss);
+        evaluation.graph.output(LOGITS, evaluation.logits);
+        let weights = self.weights(&network);
+        let trainable: Vec<String> = weights.keys().cloned().collect();
+        let artifacts = Artifacts::new(
+            network.graph,
+            loss,
+            &evaluation.graph,
+            &trainable,
+            &optimizer(&trainable, true),
+            Clipping::InTraining { parts: 1 },
+            |name| weights.get(name),
+        )?;
+        ApiTrainer::new(runtime, device, artifacts)
+    }
+
+    fn masks(self) -> Dropout {
+        match self.place {
+            Place::Host => Dropout::Keyed,
+            Place::Gpu(_) => Dropout::Random(SEED as u32),
+        }
+    }
+
+    fn network(self, dropout: Dropout) -> Result<(Network, Var), EngineError> {
+        let config = self.size.config(self.dropout);
+        let word_rows = self.size.vocabulary;
+        let options = NetworkOptions { kernels: self.kernels, dropout, word_rows, positions_in_graph: false };
+        let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
+        let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]);
+        let targets = network.graph.input("targets", fact);
+        let loss = network.graph.cross_entropy(network.logits, targets)?;
+        Ok((network, loss))
+    }
+
+    fn weights(self, network: &Network) -> BTreeMap<String, ArrayD<f32>> {
+        let mut weights = BTreeMap::new();
+        init::fill(&network.graph, &self.size.config(self.dropout), &mut weights, SEED);
+        // What `fill` makes is a head; a whole encoder's norms begin with 1.
+        let norms = weights.iter_mut().filter(|(name, _)| name.ends_with("LayerNorm.weight"));
+        norms.for_each(|(_, array)| array.fill(1.0));
+        weights
+    }
+}
+
+fn optimizer(trainable: &[String], decays_all: bool) -> OptimizerConfig {
+    let decays = |name: &String| decays_all || !(name.ends_with(".bias") || name.contains("LayerNorm"));
+    let group = |name| Group { weight_decay: if decays(name) { 0.01 } else { 0.0 }, rate_factor: 1.0 };
+    OptimizerConfig {
+        algorithm: Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        gradient_clip: Some(1.0),
+        groups: trainable.iter().map(group).collect(),
+    }
+}
+
+/// Takes steps, one for each number, and returns what they gave.
+pub fn steps(
+    trainer: &mut dyn Trainer,
+    runtime: &Runtime,
+    size: Size,
+    numbers: std::ops::Range<u64>,
+) -> Result<Vec<StepOutcome>, EngineError> {
+    // A few batches again and again, so that there is something to be learnt.
+    let batches: Vec<_> = (0..4).map(|number| size.batch(number)).collect();
+    let mut outcomes = Vec::new();
+    for (taken, number) in numbers.enumerate() {
+        let feeds = batches[number as usize % batches.len()].clone();
+        trainer.accumulate(runtime, feeds, Part::whole(number as i64))?;
+        trainer.update(1e-3)?;
+        if (taken + 1) % trainer.lag() == 0 {
+            outcomes.extend(trainer.outcomes()?);
+        }
+    }
+    outcomes.extend(trainer.outcomes()?);
+    Ok(outcomes)
+}
