@@ -1,5 +1,6 @@
 //! Files and folders that appear whole or not at all.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -48,10 +49,27 @@ impl AtomicFiles {
         for (file, _) in &self.files {
             file.as_file().sync_all()?;
         }
+        let folder = self.folder.clone();
+        self.commit_unflushed()?;
+        sync_folder(&folder)
+    }
+
+    /// Gives the files their names without waiting for the disk: a killed program leaves them whole, a power failure may leave them cut. For what can
+    /// be made again, and whose damage is seen.
+    pub fn commit_unflushed(self) -> io::Result<()> {
         for (file, path) in self.files {
             file.persist(path).map_err(|error| error.error)?;
         }
-        sync_folder(&self.folder)
+        Ok(())
+    }
+
+    /// Returns the names of the files with their sizes in bytes.
+    pub fn sizes(&self) -> io::Result<BTreeMap<String, u64>> {
+        let size = |(file, path): &(tempfile::NamedTempFile, PathBuf)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok((name, file.as_file().metadata()?.len()))
+        };
+        self.files.iter().map(size).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use super::lock::KeyLock;
 use super::project::Project;
 use crate::base::clock;
 use crate::base::digest::Digest;
-use crate::base::files::{replace_folder_atomic, write_atomic};
+use crate::base::files::{AtomicFiles, replace_folder_atomic, write_atomic};
 use crate::stages::StageError;
 
 /// The layout of the cache. It is part of every key, so that another layout never meets this one's entries.
@@ -237,7 +237,10 @@ impl Cache {
         entry.done.files = left;
         entry.done.is_stripped = true;
         // The record first: a kill in between leaves files that nothing names, and never a record of files that are gone.
-        write_atomic(&entry.folder.join(DONE), &json(&entry.done)?)?;
+        // Not flushed: without it, too, an entry whose files are gone is no hit.
+        let mut files = AtomicFiles::new(&entry.folder);
+        files.add(DONE, &json(&entry.done)?)?;
+        files.commit_unflushed()?;
         gone.keys().try_for_each(|name| fs::remove_file(entry.artifact().join(name)))
     }
 

@@ -1,5 +1,6 @@
 //! The folder of a sweep: its tables, and a folder for each trial.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -37,7 +38,7 @@ struct Refreshed {
 }
 
 /// What `trial.json` says; it is written last.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct TrialRecord {
     trial: usize,
     values: IndexMap<String, Value>,
@@ -49,6 +50,20 @@ struct TrialRecord {
     error: Option<String>,
     /// The keys of everything behind the tables.
     keys: Vec<Digest>,
+    /// The sizes of the tables, which are not flushed to the disk: after a power failure they are made again from the cache.
+    #[serde(default)]
+    tables: BTreeMap<String, u64>,
+}
+
+impl TrialRecord {
+    /// Says whether this was written for the same, and the tables beside it are whole.
+    fn holds(&self, other: &TrialRecord, folder: &Path) -> bool {
+        let same = TrialRecord { tables: BTreeMap::new(), ..self.clone() } == *other;
+        let is_whole = |(name, size): (&String, &u64)| {
+            fs::metadata(folder.join(name)).is_ok_and(|found| found.len() == *size)
+        };
+        same && !self.tables.is_empty() && self.tables.iter().all(is_whole)
+    }
 }
 
 const FILE: &str = "trial.json";
@@ -107,9 +122,11 @@ impl<'a> TrialFolder<'a> {
             figure: told.figure,
             error: told.error.clone(),
             keys: told.records.iter().map(|record| record.key).collect(),
+            tables: BTreeMap::new(),
         };
-        let known = fs::read(folder.join(FILE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if known.as_ref() == Some(&record) && folder.join("results.parquet").is_file() {
+        let known = fs::read(folder.join(FILE)).ok();
+        let known = known.and_then(|bytes| serde_json::from_slice::<TrialRecord>(&bytes).ok());
+        if known.is_some_and(|known| known.holds(&record, &folder)) {
             return Ok(());
         }
         let mut files = AtomicFiles::new(&folder);
@@ -120,7 +137,7 @@ impl<'a> TrialFolder<'a> {
             let tasks = match self.common.tasks(&jobs, &self.common.settings.seeds, None) {
                 Ok(tasks) => tasks,
                 // What a failed trial reads may not be there.
-                Err(_) if told.error.is_some() => return finish(files, told, &record),
+                Err(_) if told.error.is_some() => return finish(files, told, record),
                 Err(error) => return Err(error),
             };
             let outcomes: Vec<Outcome> = tasks
@@ -148,7 +165,7 @@ impl<'a> TrialFolder<'a> {
             };
             outputs::add_details(&mut files, &from)?;
         }
-        finish(files, told, &record)
+        finish(files, told, record)
     }
 
     /// Writes the sweep's own table while it goes on, now and then.
@@ -169,11 +186,12 @@ impl<'a> TrialFolder<'a> {
     }
 }
 
-fn finish(mut files: AtomicFiles, told: &Told, record: &TrialRecord) -> Result<(), RunError> {
+fn finish(mut files: AtomicFiles, told: &Told, mut record: TrialRecord) -> Result<(), RunError> {
     // Its rows say more than what was evaluated: what failed, and what was stopped.
     ResultTable { rows: told.rows.clone() }.add_parquet(&mut files)?;
-    files.add(FILE, &serde_json::to_vec_pretty(record).map_err(std::io::Error::from)?)?;
-    Ok(files.commit()?)
+    record.tables = files.sizes()?;
+    files.add(FILE, &serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?)?;
+    Ok(files.commit_unflushed()?)
 }
 
 /// Returns the keys behind the trials of a sweep's folder, as far as they are told.
