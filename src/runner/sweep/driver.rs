@@ -78,12 +78,27 @@ struct State {
     /// Whether trials share models, so that one that nobody has asked for yet may need any of them.
     shares_models: bool,
     stopped: bool,
+    /// How many workers have not ended.
+    active: usize,
 }
 
 /// The cells of a request.
 struct Part {
     stopwatch: Stopwatch,
     cells: BTreeMap<usize, Finished>,
+}
+
+/// Tells that a worker has ended, however it ended.
+struct Leaving<'a> {
+    state: &'a Mutex<State>,
+    changed: &'a Condvar,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        lock(self.state).active -= 1;
+        self.changed.notify_all();
+    }
 }
 
 /// How often workers look whether the user wants to stop.
@@ -105,21 +120,22 @@ impl Driver<'_> {
             models: BTreeMap::new(),
             shares_models: false,
             stopped: false,
+            active: self.common.settings.workers.max(1),
         });
         let changed = Condvar::new();
         std::thread::scope(|scope| {
+            scope.spawn(|| self.drop_models(&state, &changed));
             for worker in 0..self.common.settings.workers.max(1) {
                 let devices = &self.common.settings.devices;
                 let device = devices.get(worker % devices.len().max(1)).copied().unwrap_or_default();
                 let (state, changed) = (&state, &changed);
-                scope.spawn(move || self.work(state, changed, device));
+                scope.spawn(move || {
+                    let _leaving = Leaving { state, changed };
+                    self.work(state, changed, device);
+                });
             }
         });
-        let mut state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.strip(&mut state) {
-            state.outcomes.error.get_or_insert(error);
-        }
-        state.outcomes
+        state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes
     }
 
     fn work(&self, state: &Mutex<State>, changed: &Condvar, device: Device) {
@@ -167,7 +183,6 @@ impl Driver<'_> {
                 changed.notify_all();
             }
         }
-        changed.notify_all();
     }
 
     /// Waits for a cell to run; `None` where no more will come.
@@ -252,8 +267,7 @@ impl Driver<'_> {
         });
         state.outcomes.trials.insert(number, told);
         self.doom(state, number, request);
-        let freed = if state.shares_models { Ok(()) } else { self.strip(state) };
-        if let Err(error) = freed.and_then(|()| self.folder.refresh(&state.outcomes)) {
+        if let Err(error) = self.folder.refresh(&state.outcomes) {
             state.stopped = true;
             state.outcomes.error.get_or_insert(error);
         }
@@ -280,28 +294,53 @@ impl Driver<'_> {
         }
     }
 
-    /// Frees the room of doomed models; their figures and curves stay. Where a `pipe run` goes on, which may be about to read one, nothing is done now.
-    fn strip(&self, state: &mut State) -> Result<(), RunError> {
-        if state.doomed.is_empty() {
-            return Ok(());
-        }
-        let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(()) };
-        let best = state.best.and_then(|(best, _)| state.outcomes.trials.get(&best));
-        let spared = best.map_or_else(Vec::new, |best| best.all_models.clone());
-        let cache = &self.common.ground.cache;
-        let doomed = std::mem::take(&mut state.doomed);
-        let (spared, gone): (Vec<_>, Vec<_>) = doomed.into_iter().partition(|key| spared.contains(key));
-        state.doomed = spared;
-        for key in gone {
-            // Who holds the lock computes it anew.
-            let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
-            cache.strip(&key, &MODEL_RECORDS)?;
-            for told in state.outcomes.trials.values_mut() {
-                let records = told.records.iter_mut().filter(|record| record.key == key);
-                records.for_each(|record| record.outcome = DROPPED.to_owned());
+    /// Frees the room of doomed models beside the workers, until they have ended; their figures and curves stay.
+    fn drop_models(&self, state: &Mutex<State>, changed: &Condvar) {
+        let mut held = lock(state);
+        loop {
+            let is_over = held.active == 0;
+            let doomed = if held.shares_models && !is_over { Vec::new() } else { held.take_doomed() };
+            if doomed.is_empty() {
+                if is_over {
+                    return;
+                }
+                held = changed.wait(held).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            drop(held);
+            let dropped = self.strip(&doomed);
+            held = lock(state);
+            match dropped {
+                Ok(Some(dropped)) => held.note_dropped(&dropped),
+                Ok(None) => {
+                    held.doomed.extend(doomed);
+                    if is_over {
+                        return;
+                    }
+                    let waited = changed.wait_timeout(held, WATCH);
+                    held = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                Err(error) => {
+                    held.stopped = true;
+                    held.outcomes.error.get_or_insert(error);
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Removes the files of models but for their figures and curves; returns those of which that was done. `None` where a `pipe run` goes on, which may
+    /// be about to read one.
+    fn strip(&self, doomed: &[Digest]) -> Result<Option<Vec<Digest>>, RunError> {
+        let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(None) };
+        let cache = &self.common.ground.cache;
+        let mut dropped = Vec::new();
+        for key in doomed {
+            // Who holds the lock computes it anew.
+            let Some(_lock) = cache.lock(key, || {}, || true)? else { continue };
+            cache.strip(key, &MODEL_RECORDS)?;
+            dropped.push(*key);
+        }
+        Ok(Some(dropped))
     }
 
     /// Puts the cells of a request together.
@@ -340,6 +379,24 @@ impl Driver<'_> {
 }
 
 impl State {
+    /// Takes the models that nothing needs any more, but for those behind the best trial.
+    fn take_doomed(&mut self) -> Vec<Digest> {
+        let best = self.best.and_then(|(best, _)| self.outcomes.trials.get(&best));
+        let spared = best.map_or_else(Vec::new, |best| best.all_models.clone());
+        let (spared, gone) =
+            std::mem::take(&mut self.doomed).into_iter().partition(|key| spared.contains(key));
+        self.doomed = spared;
+        gone
+    }
+
+    /// Notes in the trials' records that models are gone.
+    fn note_dropped(&mut self, dropped: &[Digest]) {
+        for told in self.outcomes.trials.values_mut() {
+            let records = told.records.iter_mut().filter(|record| dropped.contains(&record.key));
+            records.for_each(|record| record.outcome = DROPPED.to_owned());
+        }
+    }
+
     /// Takes what a cell gave; with the last seed's, returns all that its request gave.
     fn take_in(
         &mut self,
