@@ -44,6 +44,12 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Returns what a GPU without memory gives.
+    #[cfg(test)]
+    pub fn out_of_memory() -> EngineError {
+        ort::Error::new("CUDA failure 2: out of memory").into()
+    }
+
     /// Says whether memory ran out, the host's or a GPU's.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, EngineError::Runtime(error) if tells_of_memory(&error.to_string()))

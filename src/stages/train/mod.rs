@@ -3,11 +3,14 @@
 pub mod config;
 pub mod check;
 pub mod schedule;
+pub mod pieces;
 pub mod plateau;
 pub mod targets;
 pub mod watch;
 pub mod checkpoint;
 pub mod fit;
+#[cfg(test)]
+mod fit_tests;
 pub mod backend;
 pub mod encoder;
 pub mod export;

@@ -1,0 +1,142 @@
+//! The loop above a trainer that runs out of memory.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use ndarray::ArrayD;
+
+use super::config::Train;
+use super::fit::{self, Job};
+use crate::engine::binding::Feed;
+use crate::engine::op::samples::harness::runtime;
+use crate::engine::{EngineError, Part, Runtime, State, StepOutcome, Trainer};
+use crate::stages::predict::InputLayout;
+use crate::stages::test_ctx::TestCtx;
+use crate::table::{AugmentationTable, DataSet, Example};
+use crate::text::TokenizedText;
+
+type TestError = Box<dyn std::error::Error>;
+
+/// Has room for so many tokens at a time, and trains nothing.
+struct Small {
+    room: usize,
+    /// The shape and the sum of the targets of each part of the step.
+    parts: Vec<([usize; 2], f32)>,
+    abandoned: usize,
+    steps: Vec<Vec<([usize; 2], f32)>>,
+    outcomes: Vec<StepOutcome>,
+}
+
+impl Trainer for Small {
+    fn accumulate(&mut self, _: &Runtime, feeds: Vec<(String, Feed)>, _: Part) -> Result<(), EngineError> {
+        let shape = feeds[0].1.shape();
+        if shape[0] * shape[1] > self.room {
+            return Err(EngineError::out_of_memory());
+        }
+        let targets = feeds.iter().find(|(name, _)| name == "targets").map(|(_, targets)| targets);
+        let Some(Feed::F32(_, targets)) = targets else { return Err(EngineError::NoOutput) };
+        self.parts.push(([shape[0], shape[1]], targets.iter().sum()));
+        Ok(())
+    }
+
+    fn abandon(&mut self) -> Result<(), EngineError> {
+        self.abandoned += 1;
+        self.parts.clear();
+        Ok(())
+    }
+
+    fn update(&mut self, _: f64) -> Result<(), EngineError> {
+        let losses = self.parts.iter().map(|(_, share)| *share).collect();
+        self.outcomes.push(StepOutcome { losses, ..StepOutcome::default() });
+        self.steps.push(std::mem::take(&mut self.parts));
+        Ok(())
+    }
+
+    fn outcomes(&mut self) -> Result<Vec<StepOutcome>, EngineError> {
+        Ok(std::mem::take(&mut self.outcomes))
+    }
+
+    /// More than an epoch has: its end asks.
+    fn lag(&self) -> usize {
+        16
+    }
+
+    fn logits(&mut self, _: &Runtime, _: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
+        Err(EngineError::NoOutput)
+    }
+
+    fn trained(&self) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError> {
+        Ok(BTreeMap::new())
+    }
+
+    fn state(&mut self) -> Result<State, EngineError> {
+        Ok(State::new())
+    }
+
+    fn restore(&mut self, _: &Runtime, _: &State, _: u64) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
+
+fn run(room: usize, splits: bool) -> Result<(Small, fit::Fitted, String), TestError> {
+    let settings = serde_json::json!({
+        "data": "data", "model": { "pretrained": "x" }, "epochs": 2, "batch_size": 8, "accumulation": 2,
+    });
+    let train: Train = serde_json::from_value(settings)?;
+    let example = |index: usize| Example {
+        id: index.to_string(),
+        text: String::new(),
+        label: index % 2,
+        parents: Vec::new(),
+        method: None,
+    };
+    let data = DataSet {
+        labels: vec!["a".into(), "b".into()],
+        train: (0..32).map(example).collect(),
+        dev: Vec::new(),
+        test: Vec::new(),
+        augmentation: AugmentationTable::default(),
+    };
+    let tokens: Vec<TokenizedText> =
+        (0..32).map(|_| TokenizedText { ids: vec![1; 5], truncated: false }).collect();
+    let ctx = TestCtx::new(1)?;
+    let mut trainer =
+        Small { room, parts: Vec::new(), abandoned: 0, steps: Vec::new(), outcomes: Vec::new() };
+    let job = Job {
+        train: &train,
+        data: &data,
+        train_tokens: &tokens,
+        dev_tokens: &[],
+        layout: InputLayout { padding_id: 0, first_position: 0 },
+        learning_rate: 1e-3,
+        resumes: false,
+        splits,
+    };
+    let fitted = fit::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
+    let warnings = ctx.warnings.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+    Ok((trainer, fitted, warnings))
+}
+
+#[test]
+fn a_step_is_taken_again_in_smaller_parts() -> Result<(), TestError> {
+    // 8 texts of 5 tokens are too many, 4 are not.
+    let (trainer, fitted, warnings) = run(20, true)?;
+    assert_eq!((trainer.abandoned, trainer.steps.len(), fitted.steps), (1, 4, 4));
+    for step in &trainer.steps {
+        assert_eq!(step.iter().map(|(shape, _)| *shape).collect::<Vec<_>>(), [[4, 5]; 4]);
+        let total: f32 = step.iter().map(|(_, share)| share).sum();
+        assert!((total - 1.0).abs() < 1e-6, "the parts weigh as much as their batches: {total}");
+    }
+    assert_eq!(fitted.parts, 2);
+    assert_eq!(fitted.curves.0.len(), 4);
+    assert!(warnings.contains("parts of at most 20 tokens"), "{warnings}");
+    Ok(())
+}
+
+#[test]
+fn what_one_text_has_no_room_for_is_an_error() -> Result<(), TestError> {
+    let told = |room, splits| run(room, splits).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(told(4, true).contains("out of memory"));
+    assert!(told(20, false).contains("out of memory"), "artifacts are computed whole");
+    Ok(())
+}
