@@ -29,9 +29,9 @@ pub struct Progress {
     pub curves: Vec<CurvePoint>,
     /// Whether early stopping has ended training.
     pub stopped: bool,
-    /// The steps that were left out because gradients overflowed.
+    /// The numbers of the steps that were left out because gradients overflowed.
     #[serde(default)]
-    pub skipped: u64,
+    pub skipped: Vec<u64>,
 }
 
 /// Tensors by name: the trained parameters, the optimizer's state and the best epoch's parameters.
@@ -101,7 +101,7 @@ mod tests {
                 ..CurvePoint::default()
             }],
             stopped: false,
-            skipped: 1,
+            skipped: vec![3],
         };
         let tensors: Tensors =
             [("b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("a".to_owned(), vec![-0.0])].into();

@@ -174,9 +174,10 @@ pub fn run(
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = match word_group {
         Some(group) => {
-            // The idle rows follow the epoch whose weights are kept.
-            let rates: Vec<f64> =
-                fitted.curves.0.iter().take(fitted.kept_steps).map(|point| point.learning_rate).collect();
+            // The idle rows follow the epoch whose weights are kept, and no step that was left out.
+            let kept = fitted.curves.0.iter().take(fitted.kept_steps);
+            let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
+            let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
             compact.merge(&whole_table, &fitted.trained[WORD_EMBEDDINGS], |row| {
                 idle.step_idle(group, &rates, row)
             })

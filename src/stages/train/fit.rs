@@ -90,8 +90,8 @@ pub struct Fitted {
     pub best_epoch: Option<u32>,
     /// The most parts that a batch was computed in.
     pub parts: usize,
-    /// The steps that were left out because gradients overflowed.
-    pub skipped_steps: u64,
+    /// The numbers of the steps that were left out because gradients overflowed.
+    pub skipped: Vec<u64>,
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.
@@ -133,7 +133,7 @@ pub fn run(
             best: Watch::default(),
             curves: Vec::new(),
             stopped: false,
-            skipped: 0,
+            skipped: Vec::new(),
         },
     };
 
@@ -285,7 +285,7 @@ pub fn run(
         seconds: seconds_before + watch.seconds(),
         best_epoch: job.train.best_checkpoint.and(saved.best.best_epoch),
         parts: pieces.most,
-        skipped_steps: saved.skipped,
+        skipped: saved.skipped,
     })
 }
 
@@ -376,7 +376,7 @@ impl Tally {
             }
             let norm = outcome.gradient_norm.unwrap_or(0.0);
             self.skipped_in_a_row = if outcome.skipped { self.skipped_in_a_row + 1 } else { 0 };
-            saved.skipped += u64::from(outcome.skipped);
+            saved.skipped.extend(outcome.skipped.then_some(step));
             if !norm.is_finite() && (!outcome.skipped || self.skipped_in_a_row > MOST_SKIPPED) {
                 return Err(Box::new(BadGradient { norm, step, learning_rate }));
             }

@@ -105,10 +105,11 @@ impl Stage for Train {
                 self.batch_size, fitted.parts
             ));
         }
-        if fitted.skipped_steps > 0 {
+        if !fitted.skipped.is_empty() {
             ctx.note(&format!(
                 "{} of {} steps were left out because gradients overflowed; the scale of the loss was halved after each",
-                fitted.skipped_steps, fitted.steps
+                fitted.skipped.len(),
+                fitted.steps
             ));
         }
         let summary = TrainingSummary {
@@ -122,7 +123,7 @@ impl Stage for Train {
             truncated_share,
             best_epoch: fitted.best_epoch,
             parts: (fitted.parts > 1).then_some(fitted.parts as u64),
-            skipped_steps: self.precision.scales_loss().then_some(fitted.skipped_steps),
+            skipped_steps: self.precision.scales_loss().then_some(fitted.skipped.len() as u64),
             augmentation: (!data.augmentation.rows.is_empty())
                 .then(|| AugmentationSummary::of(&data.augmentation.rows)),
         };
