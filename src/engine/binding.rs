@@ -128,7 +128,9 @@ pub(super) fn open_profiled(
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from)?;
     // Shapes change from batch to batch, so a pattern of allocations planned ahead would be of no use.
     let builder = builder.with_memory_pattern(false).map_err(ort::Error::from)?;
-    let builder = builder.with_deterministic_compute(true).map_err(ort::Error::from)?;
+    // On a GPU that would ask for cuDNN's reductions, which are slow and want cuDNN; its sums are not repeatable anyway.
+    let is_repeatable = place == Place::Host;
+    let builder = builder.with_deterministic_compute(is_repeatable).map_err(ort::Error::from)?;
     let builder = builder.with_operators(register::domain()?).map_err(ort::Error::from)?;
     let mut builder =
         builder.with_execution_providers(place.providers(precision)).map_err(ort::Error::from)?;

@@ -523,6 +523,8 @@ fn settings_of_other_devices() -> Result<(), TestError> {
         ("precision: fp64", "`fp64`"),
         ("max_tokens_per_step: 0", "expected at least 1, found 0"),
         ("backend: training_api, precision: bf16", "the training API trains in single precision here"),
+        ("artifacts: made, precision: fp16", "the artifacts decide this, and their choice would win"),
+        ("artifacts: made, max_tokens_per_step: 9", "the artifacts decide this, and their choice would win"),
         ("backend: training_api, max_tokens_per_step: 99", "the training API computes batches whole here"),
     ] {
         let said = told(setting)?;

@@ -13,7 +13,7 @@ use crate::base::digest::Digest;
 use crate::base::memo;
 use crate::engine::artifacts::{ArtifactsError, CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING};
 use crate::engine::binding::Feed;
-use crate::engine::{ApiTrainer, Artifacts, EngineError, Trainer};
+use crate::engine::{ApiTrainer, Artifacts, EngineError, Precision, Trainer};
 use crate::model::pretrained::tokenizer_files;
 use crate::model::{Head, ModelError, resolve};
 use crate::stages::artifact::{Network, OnnxModel};
@@ -43,6 +43,8 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
         ("gradient_clip", train.gradient_clip != default_gradient_clip()),
         ("optimizer", adamw(&train.optimizer) != adamw(&Optimizer::default())),
         ("model.head", train.model.head != Head::default()),
+        ("precision", train.precision != Precision::default()),
+        ("max_tokens_per_step", train.max_tokens_per_step.is_some()),
     ];
     let mut problems = Vec::new();
     if train.accumulation != 1 {

@@ -267,6 +267,11 @@ pub fn run(
         (false, Some(epoch)) => (steps_per_epoch * u64::from(epoch)).min(total_steps) as usize,
         _ => saved.curves.len(),
     };
+    if let (Some(last), true) = (saved.curves.last(), saved.skipped.len() == saved.curves.len()) {
+        // Not one step was taken.
+        let (step, learning_rate) = (last.step, last.learning_rate);
+        return Err(Box::new(BadGradient { norm: f32::INFINITY, step, learning_rate }));
+    }
     let mut trained = trainer.trained()?;
     for (name, array) in &mut trained {
         if let Some(best) = best_weights.get(&format!("best/{name}")) {
@@ -347,16 +352,14 @@ struct Tally {
     /// The least mean loss of a batch.
     least_loss: f64,
     examples: usize,
-    /// The steps in a row that were left out.
-    skipped_in_a_row: u64,
 }
 
 /// So many halvings take any scale that steps begin with to nothing.
-const MOST_SKIPPED: u64 = 40;
+const MOST_SKIPPED: usize = 40;
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally { loss_sum: 0.0, least_loss: f64::INFINITY, examples: 0, skipped_in_a_row: 0 }
+        Tally { loss_sum: 0.0, least_loss: f64::INFINITY, examples: 0 }
     }
 }
 
@@ -375,9 +378,10 @@ impl Tally {
                 return Err(Box::new(NotFinite { loss, step, learning_rate }));
             }
             let norm = outcome.gradient_norm.unwrap_or(0.0);
-            self.skipped_in_a_row = if outcome.skipped { self.skipped_in_a_row + 1 } else { 0 };
             saved.skipped.extend(outcome.skipped.then_some(step));
-            if !norm.is_finite() && (!outcome.skipped || self.skipped_in_a_row > MOST_SKIPPED) {
+            let skipped_in_a_row = saved.skipped.iter().rev().zip((0..=step).rev());
+            let skipped_in_a_row = skipped_in_a_row.take_while(|(skipped, step)| *skipped == step).count();
+            if !norm.is_finite() && (!outcome.skipped || skipped_in_a_row > MOST_SKIPPED) {
                 return Err(Box::new(BadGradient { norm, step, learning_rate }));
             }
             let mut losses = outcome.losses.iter().map(|&loss| f64::from(loss));

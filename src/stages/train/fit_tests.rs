@@ -25,6 +25,8 @@ struct Small {
     abandoned: usize,
     steps: Vec<Vec<([usize; 2], f32)>>,
     outcomes: Vec<StepOutcome>,
+    /// Whether the gradients of every step overflow.
+    overflows: bool,
 }
 
 impl Trainer for Small {
@@ -48,7 +50,7 @@ impl Trainer for Small {
     fn update(&mut self, _: f64) -> Result<(), EngineError> {
         let losses = self.parts.iter().map(|(_, share)| *share).collect();
         // As if the gradients of the second step had overflowed.
-        let skipped = self.steps.len() == 1;
+        let skipped = self.overflows || self.steps.len() == 1;
         let gradient_norm = Some(if skipped { f32::INFINITY } else { 1.0 });
         self.outcomes.push(StepOutcome { losses, gradient_norm, skipped });
         self.steps.push(std::mem::take(&mut self.parts));
@@ -81,7 +83,7 @@ impl Trainer for Small {
     }
 }
 
-fn run(room: usize, splits: bool) -> Result<(Small, fit::Fitted, String), TestError> {
+fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, fit::Fitted, String), TestError> {
     let settings = serde_json::json!({
         "data": "data", "model": { "pretrained": "x" }, "epochs": 2, "batch_size": 8, "accumulation": 2,
     });
@@ -104,7 +106,7 @@ fn run(room: usize, splits: bool) -> Result<(Small, fit::Fitted, String), TestEr
         (0..32).map(|_| TokenizedText { ids: vec![1; 5], truncated: false }).collect();
     let ctx = TestCtx::new(1)?;
     let mut trainer =
-        Small { room, parts: Vec::new(), abandoned: 0, steps: Vec::new(), outcomes: Vec::new() };
+        Small { room, parts: Vec::new(), abandoned: 0, steps: Vec::new(), outcomes: Vec::new(), overflows };
     let job = Job {
         train: &train,
         data: &data,
@@ -123,7 +125,7 @@ fn run(room: usize, splits: bool) -> Result<(Small, fit::Fitted, String), TestEr
 #[test]
 fn a_step_is_taken_again_in_smaller_parts() -> Result<(), TestError> {
     // 8 texts of 5 tokens are too many, 4 are not.
-    let (trainer, fitted, warnings) = run(20, true)?;
+    let (trainer, fitted, warnings) = run(20, true, false)?;
     assert_eq!((trainer.abandoned, trainer.steps.len(), fitted.steps), (1, 4, 4));
     for step in &trainer.steps {
         assert_eq!(step.iter().map(|(shape, _)| *shape).collect::<Vec<_>>(), [[4, 5]; 4]);
@@ -139,8 +141,15 @@ fn a_step_is_taken_again_in_smaller_parts() -> Result<(), TestError> {
 
 #[test]
 fn what_one_text_has_no_room_for_is_an_error() -> Result<(), TestError> {
-    let told = |room, splits| run(room, splits).err().map(|error| error.to_string()).unwrap_or_default();
+    let told =
+        |room, splits| run(room, splits, false).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(told(4, true).contains("out of memory"));
     assert!(told(20, false).contains("out of memory"), "artifacts are computed whole");
     Ok(())
+}
+
+#[test]
+fn a_training_without_a_step_is_an_error() {
+    let told = run(1000, true, true).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(told.contains("the gradients' norm is inf at step 4"), "{told}");
 }
