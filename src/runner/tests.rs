@@ -220,7 +220,8 @@ fn run_interrupted(bench: &Bench, line: &Line) -> Result<(Finished, Recorder), T
     let interrupt = Interrupt::default();
     let asking = interrupt.clone();
     let stop = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
+        // Long enough for the stage before to be flushed to a busy disk.
+        std::thread::sleep(Duration::from_secs(1));
         asking.ask()
     });
     let outcome = bench.run_until(line, &interrupt)?;
