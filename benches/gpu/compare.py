@@ -49,7 +49,8 @@ def main() -> None:
 def checked(program: str) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "check.json"
-        subprocess.run([program, "runtime", "check", "--device", "cuda", "--json", str(path)], check=True)
+        # A check that fails is told, and speeds are compared nevertheless.
+        subprocess.run([program, "runtime", "check", "--device", "cuda", "--json", str(path)], check=False)
         return json.loads(path.read_text())["speeds"]
 
 

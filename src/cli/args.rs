@@ -136,7 +136,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
     pub device: Vec<Device>,
     /// The GPUs by number, such as `0,1`, each with one training at a time; short for `--device cuda:0,cuda:1 --jobs 2`
-    #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with = "device")]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with_all = ["device", "jobs"])]
     pub gpus: Vec<u32>,
     /// Threads of the engine, shared by all trainings that run at a time; part of the cache keys, since results depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]

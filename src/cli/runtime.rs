@@ -11,38 +11,51 @@ use super::tables;
 use crate::base::files::write_atomic;
 use crate::base::report::Report;
 use crate::engine::cuda::Driver;
-use crate::engine::install::{self, Kind};
-use crate::engine::runtime::prepare_cuda;
-use crate::engine::{Device, Runtime, RuntimeError};
+use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::runner::RunError;
 use crate::selftest::{self, Findings, Outcome};
 
 /// Says which library is used, where it lies and what it can; installs one, or tests a device.
 pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let (device, reason) = Runtime::decide(args.device).map_err(RunError::from)?;
+    let preparation = Preparation::new(printer);
+    let prepare = args.action.is_some().then_some(&preparation as &dyn Report);
+    let (device, reason) = Runtime::decide(args.device, prepare).map_err(RunError::from)?;
     if let Some(reason) = reason {
         printer.status(&reason);
     }
     match &args.action {
         Some(RuntimeAction::Install { cuda }) => {
             let device = if *cuda && device == Device::Cpu { Device::Cuda(0) } else { device };
-            let preparation = Preparation::new(printer);
-            // On a machine without a GPU, too: it may share its home with one that has some.
-            let prepared = prepare(device, &preparation);
+            Runtime::install(device, &preparation).map_err(RunError::from)?;
             drop(preparation);
-            prepared.map_err(RunError::from)?;
-            describe(device, printer)
+            let identity = Runtime::identify(device).map_err(RunError::from)?;
+            // On a machine without a GPU, too: it may share its home with one that has some, or be an image of one.
+            match Runtime::driver(device, &identity) {
+                Ok(_) => describe(device, printer),
+                Err(missing) => {
+                    printer.status(&format!("installed, and of no use on this machine yet: {missing}"));
+                    printer.data(&tables::columns(&about(&identity, device)))
+                }
+            }
         }
-        Some(RuntimeAction::Check { json }) => check(device, json.as_deref(), printer),
+        Some(RuntimeAction::Check { json }) => {
+            drop(preparation);
+            check(device, json.as_deref(), printer)
+        }
         None => {
+            drop(preparation);
             let identity = Runtime::identify(device).map_err(RunError::from)?;
             if identity.path.is_some() {
                 return describe(device, printer);
             }
-            let exit = printer.data(&tables::columns(&[
+            // Before anybody installs gigabytes for a GPU.
+            let driver = Runtime::driver(device, &identity).map_err(RunError::from)?;
+            let mut rows = vec![
                 vec!["version".into(), identity.version],
                 vec!["library".into(), "not installed".into()],
-            ]))?;
+            ];
+            rows.extend(driver.iter().flat_map(gpus));
+            let exit = printer.data(&tables::columns(&rows))?;
             printer.status(
                 "  hint: `pipe runtime install` installs it, and so does the first run that needs it",
             );
@@ -51,45 +64,36 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
 }
 
-/// Installs what a device needs.
-fn prepare(device: Device, report: &dyn Report) -> Result<(), RuntimeError> {
-    if Runtime::identify(device)?.path.is_some() && device == Device::Cpu {
-        return Ok(());
-    }
-    if Runtime::identify(device)?.digest.is_none() {
-        install::install(Kind::of(device), report)?;
-        if matches!(device, Device::Cuda(_)) {
-            for found in prepare_cuda(report)? {
-                let place = found.path.map_or("the system's".to_owned(), |path| path.display().to_string());
-                report.note(&format!("{}: {place}", found.name));
-            }
-        }
-    }
-    Ok(())
+/// Returns what there is to say of a library.
+fn about(identity: &RuntimeIdentity, device: Device) -> Vec<Vec<String>> {
+    let library = identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
+    let training = if identity.has_training_api {
+        "yes"
+    } else {
+        "no (training runs on sessions; scripts/build-onnxruntime-training.sh builds a library that has it)"
+    };
+    vec![
+        vec!["version".into(), identity.version.clone()],
+        vec!["library".into(), library],
+        vec!["device".into(), device.to_string()],
+        vec!["training API".into(), training.into()],
+    ]
+}
+
+/// Returns what there is to say of a driver and its GPUs.
+fn gpus(Driver { cuda: (major, minor), gpus }: &Driver) -> Vec<Vec<String>> {
+    let mut rows = vec![vec!["driver".into(), format!("for CUDA {major}.{minor}")]];
+    let numbered = gpus.iter().enumerate();
+    rows.extend(numbered.map(|(number, gpu)| vec![format!("cuda:{number}"), gpu.describe()]));
+    rows
 }
 
 fn describe(device: Device, printer: &Printer) -> Result<Exit, Failure> {
     let preparation = Preparation::new(printer);
     let runtime = Runtime::get(device, 1, &preparation).map_err(RunError::from)?;
     drop(preparation);
-    let library =
-        runtime.identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
-    let training = if runtime.identity.has_training_api {
-        "yes"
-    } else {
-        "no (training runs on sessions; scripts/build-onnxruntime-training.sh builds a library that has it)"
-    };
-    let mut rows = vec![
-        vec!["version".into(), runtime.identity.version.clone()],
-        vec!["library".into(), library],
-        vec!["device".into(), device.to_string()],
-        vec!["training API".into(), training.into()],
-    ];
-    if let Some(Driver { cuda: (major, minor), gpus }) = &runtime.driver {
-        rows.push(vec!["driver".into(), format!("for CUDA {major}.{minor}")]);
-        let numbered = gpus.iter().enumerate();
-        rows.extend(numbered.map(|(number, gpu)| vec![format!("cuda:{number}"), gpu.describe()]));
-    }
+    let mut rows = about(&runtime.identity, device);
+    rows.extend(runtime.driver.iter().flat_map(gpus));
     printer.data(&tables::columns(&rows))
 }
 

@@ -41,6 +41,11 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(seeds) => seeds.0.clone(),
         None => sweep.seeds.clone().unwrap_or_else(|| vec![spec.seed]),
     };
+    if let Some(twice) =
+        args.gpus.iter().enumerate().find_map(|(n, gpu)| args.gpus[..n].contains(gpu).then_some(gpu))
+    {
+        return Err(Failure::usage(format!("`--gpus` names GPU {twice} twice"), None));
+    }
     let gpus: Vec<Device> = args.gpus.iter().copied().map(Device::Cuda).collect();
     if args.device.len() > 1 && args.device.iter().any(|device| !matches!(device, Device::Cuda(_))) {
         let hint = Some("several devices are GPUs, such as `--device cuda:0,cuda:1`".to_owned());

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ndarray::ArrayD;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{IoBinding, Session};
+use ort::session::{IoBinding, RunOptions, Session};
 use ort::value::{DynValue, Tensor};
 
 use super::error::EngineError;
@@ -182,6 +182,14 @@ impl Bound {
                 self.binding.bind_input(name, &feed.into_value()?)?;
             }
         }
+        Ok(())
+    }
+
+    /// Runs the session as [`Bound::run`] does, and gives back to the device what memory the session keeps for its next run.
+    pub fn run_and_free(&mut self, place: Place) -> Result<(), EngineError> {
+        let mut options = RunOptions::new()?;
+        options.set("memory.enable_memory_arena_shrinkage", place.arena())?;
+        self.session.run_binding_with_options(&self.binding, &options)?;
         Ok(())
     }
 

@@ -11,9 +11,11 @@ use super::runtime::RuntimeError;
 pub const LIBRARIES: [&str; 5] =
     ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libnvrtc.so.13"];
 
-/// The oldest CUDA that a driver must support, as (major, minor), and the driver that first did.
+/// The oldest CUDA that a driver must support for them, as (major, minor), and the driver that first did.
 pub const OLDEST: (u32, u32) = (13, 0);
 pub const OLDEST_DRIVER: u32 = 580;
+/// The oldest compute capability that CUDA 13 has kernels for.
+pub const OLDEST_CAPABILITY: (u32, u32) = (7, 5);
 
 /// The driver's own library.
 const DRIVER: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
@@ -50,6 +52,10 @@ pub enum NoGpu {
     ))]
     OldDriver { found: (u32, u32) },
 
+    #[error("{name} has compute capability {}.{}; {}.{} is needed", found.0, found.1, OLDEST_CAPABILITY.0, OLDEST_CAPABILITY.1)]
+    #[diagnostic(help("set `ORT_DYLIB_PATH` to an ONNX Runtime for CUDA 12, or run with `--device cpu`"))]
+    OldGpu { name: String, found: (u32, u32) },
+
     #[error("the NVIDIA driver finds no GPU (CUDA error {code})")]
     #[diagnostic(help(
         "`nvidia-smi` lists what there is; `CUDA_VISIBLE_DEVICES` may hide it; or run with `--device cpu`"
@@ -79,12 +85,8 @@ impl Driver {
         unsafe {
             let code = (calls.init)(0);
             let mut version = 0;
-            if (calls.version)(&raw mut version) == 0 {
-                let found = ((version / 1000) as u32, (version % 1000 / 10) as u32);
-                if found < OLDEST {
-                    return Err(NoGpu::OldDriver { found });
-                }
-            }
+            // A driver that does not know its version counts as one that supports nothing.
+            let _ = (calls.version)(&raw mut version);
             let mut count = 0;
             let code = if code == 0 { (calls.count)(&raw mut count) } else { code };
             if code != 0 || count == 0 {
@@ -95,12 +97,26 @@ impl Driver {
         }
     }
 
-    /// Returns a GPU by its number.
-    pub fn gpu(&self, number: u32) -> Result<&Gpu, NoGpu> {
-        self.gpus.get(number as usize).ok_or_else(|| NoGpu::NoSuchDevice {
+    /// Returns a GPU by its number. What our own installation asks of driver and GPU counts where that is used; the needs of other libraries are not
+    /// known.
+    pub fn gpu(&self, number: u32, is_own_library: bool) -> Result<&Gpu, NoGpu> {
+        let gpu = self.gpus.get(number as usize).ok_or_else(|| NoGpu::NoSuchDevice {
             number,
             found: (0..self.gpus.len()).map(|known| format!("`cuda:{known}`")).collect::<Vec<_>>().join(", "),
-        })
+        })?;
+        if is_own_library && self.cuda < OLDEST {
+            return Err(NoGpu::OldDriver { found: self.cuda });
+        }
+        if is_own_library && gpu.capability < OLDEST_CAPABILITY {
+            return Err(NoGpu::OldGpu { name: gpu.name.clone(), found: gpu.capability });
+        }
+        Ok(gpu)
+    }
+
+    /// Returns the number of the first GPU that can be used.
+    pub fn first(&self, is_own_library: bool) -> Result<u32, NoGpu> {
+        let usable = (0..self.gpus.len() as u32).find(|&number| self.gpu(number, is_own_library).is_ok());
+        usable.map_or_else(|| self.gpu(0, is_own_library).map(|_| 0), Ok)
     }
 }
 
@@ -184,8 +200,11 @@ pub fn usual_folders(root: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cuda")))
         .collect();
-    toolkits.sort();
-    toolkits.reverse();
+    let version = |path: &PathBuf| -> Vec<u32> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.split(['-', '.']).filter_map(|part| part.parse().ok()).collect()
+    };
+    toolkits.sort_by_key(|path| std::cmp::Reverse(version(path)));
     let inner = ["lib64", "targets/x86_64-linux/lib"];
     toolkits.iter().flat_map(|toolkit| inner.map(|inner| toolkit.join(inner))).collect()
 }
@@ -244,9 +263,9 @@ mod tests {
     fn libraries_are_looked_for_in_order() -> Result<(), TestError> {
         let root = tempfile::tempdir()?;
         let local = root.path().join("usr/local");
-        touch(&local.join("cuda-12.4/lib64/libcudart.so.13"))?;
-        touch(&local.join("cuda-13.2/targets/x86_64-linux/lib/libcudart.so.13"))?;
-        touch(&local.join("cuda-13.2/lib64/libcublas.so.13"))?;
+        touch(&local.join("cuda-13.4/lib64/libcudart.so.13"))?;
+        touch(&local.join("cuda-13.10/targets/x86_64-linux/lib/libcudart.so.13"))?;
+        touch(&local.join("cuda-13.10/lib64/libcublas.so.13"))?;
         touch(&local.join("other/lib64/libcurand.so.10"))?;
         let own = root.path().join("own");
         touch(&own.join("libcublas.so.13"))?;
@@ -265,9 +284,9 @@ mod tests {
         assert_eq!(
             places,
             [
-                ("libcudart.so.13".into(), usr("cuda-13.2/targets/x86_64-linux/lib/libcudart.so.13")),
+                ("libcudart.so.13".into(), usr("cuda-13.10/targets/x86_64-linux/lib/libcudart.so.13")),
                 ("libcublasLt.so.13".into(), None),
-                ("libcublas.so.13".into(), usr("cuda-13.2/lib64/libcublas.so.13")),
+                ("libcublas.so.13".into(), usr("cuda-13.10/lib64/libcublas.so.13")),
             ]
         );
         assert_eq!(missing, ["libcurand.so.10", "libnvrtc.so.13"]);
@@ -280,9 +299,26 @@ mod tests {
         let gpu = Gpu { name: "NVIDIA H100".into(), memory_bytes: 80 << 30, capability: (9, 0) };
         assert_eq!(gpu.describe(), "NVIDIA H100, 80 GiB, compute capability 9.0");
         let driver = Driver { cuda: (13, 0), gpus: vec![gpu.clone(), gpu] };
-        assert!(driver.gpu(1).is_ok());
-        let error = driver.gpu(2).map_err(|error| error.to_string());
+        assert!(driver.gpu(1, true).is_ok());
+        let error = driver.gpu(2, false).map_err(|error| error.to_string());
         assert_eq!(error, Err("there is no `cuda:2`; the GPUs are `cuda:0`, `cuda:1`".into()));
+    }
+
+    #[test]
+    fn our_library_asks_more_than_others_may() {
+        let gpu = |name: &str, capability| Gpu { name: name.into(), memory_bytes: 1 << 34, capability };
+        let gpus = vec![gpu("Tesla V100", (7, 0)), gpu("Tesla T4", (7, 5))];
+        let driver = Driver { cuda: (13, 0), gpus: gpus.clone() };
+        let told = |found: Result<u32, NoGpu>| found.map_err(|error| error.to_string());
+        assert_eq!((told(driver.first(true)), told(driver.first(false))), (Ok(1), Ok(0)));
+        let old = Driver { cuda: (13, 0), gpus: gpus[..1].to_vec() };
+        assert_eq!(told(old.first(true)), Err("Tesla V100 has compute capability 7.0; 7.5 is needed".into()));
+        let old = Driver { cuda: (12, 4), gpus };
+        assert_eq!(
+            told(old.first(true)),
+            Err("the NVIDIA driver supports CUDA up to 12.4; 13.0 is needed".into())
+        );
+        assert_eq!(told(old.first(false)), Ok(0), "a library of the user's may be for that CUDA");
     }
 
     /// A driver made of a few lines of C, which the linker that Rust needs anyway can build.
@@ -316,10 +352,7 @@ mod tests {
         let found = driver(13_020, 2, 0)??;
         assert_eq!(found, Driver { cuda: (13, 2), gpus: vec![gpu("A"), gpu("B")] });
         let told = |found: Result<Driver, NoGpu>| found.map_err(|error| error.to_string());
-        assert_eq!(
-            told(driver(12_040, 1, 0)?),
-            Err("the NVIDIA driver supports CUDA up to 12.4; 13.0 is needed".into())
-        );
+        assert_eq!(driver(12_040, 1, 0)??.cuda, (12, 4));
         assert_eq!(told(driver(13_000, 0, 0)?), Err("the NVIDIA driver finds no GPU (CUDA error 0)".into()));
         assert_eq!(
             told(driver(13_000, 1, 100)?),

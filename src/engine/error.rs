@@ -10,7 +10,7 @@ use super::op::GradError;
 pub enum EngineError {
     #[error("ONNX Runtime: {0}")]
     #[diagnostic(help(
-        "`pipe runtime` says which library is used; if memory ran out, try half the `batch_size` with twice the `accumulation`"
+        "`pipe runtime` says which library is used; if memory ran out, a shorter `max_length` or `freeze` needs less, and sessions (`backend: session`) compute batches in parts"
     ))]
     Runtime(#[from] ort::Error),
     #[error("the model's graph cannot be built: {0}")]
@@ -66,6 +66,7 @@ pub fn tells_of_memory(message: &str) -> bool {
         "cannot allocate memory",
         "bfcarena",
         "bfc_arena",
+        "status_alloc_failed",
     ]
     .iter()
     .any(|words| message.contains(words))

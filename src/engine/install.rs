@@ -142,11 +142,6 @@ pub fn installed(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
     Ok(path.is_file().then_some(path))
 }
 
-/// Says whether there is a wheel for this machine.
-pub fn is_known(kind: Kind) -> bool {
-    pin(kind).is_ok()
-}
-
 /// Installs the library unless it is there, and returns it. Two processes at once install it once.
 pub fn install(kind: Kind, report: &dyn Report) -> Result<PathBuf, RuntimeError> {
     let pin = pin(kind)?;

@@ -68,6 +68,14 @@ impl Place {
         }
     }
 
+    /// Returns what ONNX Runtime calls the memory that a session keeps between its runs.
+    pub(super) fn arena(self) -> String {
+        match self {
+            Place::Host => "cpu:0".to_owned(),
+            Place::Gpu(number) => format!("gpu:{number}"),
+        }
+    }
+
     /// Returns a tensor of arbitrary content.
     pub(super) fn tensor(self, shape: &[usize]) -> Result<Tensor<f32>, EngineError> {
         match self {

@@ -127,7 +127,7 @@ static LOADING: Mutex<()> = Mutex::new(());
 impl Runtime {
     /// Returns which library is used, or would be installed: cheap, and without loading one where its version is known otherwise.
     pub fn identify(device: Device) -> Result<RuntimeIdentity, RuntimeError> {
-        if let Some(path) = chosen()? {
+        if let Some(path) = chosen(Kind::of(device))? {
             let Account { version, has_training_api } = library::inspect(&path)?;
             let digest = Some(memo::digest_of(&path)?);
             let has_cuda = path.with_file_name(library::CUDA_PROVIDER).is_file();
@@ -148,26 +148,52 @@ impl Runtime {
         })
     }
 
-    /// Decides for `auto`: a GPU where one can be used, else the CPU, and why. Other devices are what they are.
-    pub fn decide(device: Device) -> Result<(Device, Option<String>), RuntimeError> {
+    /// Decides for `auto`: the first GPU that can be used, else the CPU, and why. Other devices are what they are. With `prepare`, what the GPU needs is
+    /// installed now, and what cannot be is a reason for the CPU.
+    pub fn decide(
+        device: Device,
+        prepare: Option<&dyn Report>,
+    ) -> Result<(Device, Option<String>), RuntimeError> {
         if device != Device::Auto {
             return Ok((device, None));
         }
-        let cpu =
-            |reason: String| Ok((Device::Cpu, Some(format!("`--device auto` takes the CPU: {reason}"))));
-        match chosen()? {
-            Some(path) if !path.with_file_name(library::CUDA_PROVIDER).is_file() => {
-                return cpu(format!("`{}` has no CUDA execution provider", path.display()));
+        let usable = || -> Result<Device, RuntimeError> {
+            let identity = Runtime::identify(Device::Cuda(0))?;
+            let number = Driver::ask()?.first(identity.is_own())?;
+            if let Some(report) = prepare {
+                Runtime::install(Device::Cuda(number), report)?;
             }
-            None if !install::is_known(Kind::Gpu) => {
-                return cpu("there is no ONNX Runtime for GPUs for this machine".to_owned());
+            Ok(Device::Cuda(number))
+        };
+        Ok(match usable() {
+            Ok(device) => (device, Some(format!("`--device auto` takes `{device}`"))),
+            Err(error) => (Device::Cpu, Some(format!("`--device auto` takes the CPU: {error}"))),
+        })
+    }
+
+    /// Installs what a device needs and this machine lacks; returns the library.
+    pub fn install(device: Device, report: &dyn Report) -> Result<PathBuf, RuntimeError> {
+        let identity = Runtime::identify(device)?;
+        match (identity.is_own(), identity.path) {
+            (false, Some(path)) => Ok(path),
+            _ => {
+                let path = install::install(Kind::of(device), report)?;
+                // The identity was taken from the folder's name.
+                library::inspect(&path)?;
+                if Kind::of(device) == Kind::Gpu {
+                    prepare_cuda(report)?;
+                }
+                Ok(path)
             }
-            Some(_) | None => {}
         }
-        match Driver::ask() {
-            Ok(_) => Ok((Device::Cuda(0), Some("`--device auto` takes `cuda:0`".to_owned()))),
-            Err(error) => cpu(error.to_string()),
-        }
+    }
+
+    /// Returns what the driver says, where the device is a GPU; one that the library cannot use is an error.
+    pub fn driver(device: Device, identity: &RuntimeIdentity) -> Result<Option<Driver>, RuntimeError> {
+        let Device::Cuda(number) = device else { return Ok(None) };
+        let driver = Driver::ask()?;
+        driver.gpu(number, identity.is_own())?;
+        Ok(Some(driver))
     }
 
     /// Returns the process's library, finding, installing and loading it at the first call. Its thread pool, which all
@@ -192,7 +218,7 @@ impl Runtime {
         };
         refuse_cuda(device, runtime.has_cuda, &runtime.identity.describe())?;
         if let (Device::Cuda(number), Some(driver)) = (device, &runtime.driver) {
-            driver.gpu(number)?;
+            driver.gpu(number, runtime.identity.is_own())?;
         }
         Ok(runtime)
     }
@@ -207,6 +233,11 @@ impl RuntimeIdentity {
         }
     }
 
+    /// Says whether this is our own installation, of which all that it needs is known.
+    pub fn is_own(&self) -> bool {
+        self.digest.is_none()
+    }
+
     /// Returns the library in words.
     pub fn describe(&self) -> String {
         match &self.path {
@@ -218,26 +249,13 @@ impl RuntimeIdentity {
 
 fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, RuntimeError> {
     let mut identity = Runtime::identify(device)?;
-    let mut driver = None;
-    if let Device::Cuda(number) = device {
-        // A library that the user names may be for another CUDA; what that needs is the user's to see to.
-        let found = Driver::ask()?;
-        let gpu = found.gpu(number)?.describe();
-        if identity.digest.is_none() {
-            prepare_cuda(report)?;
-        }
-        let (major, minor) = found.cuda;
+    let driver = Runtime::driver(device, &identity)?;
+    if let (Device::Cuda(number), Some(driver)) = (device, &driver) {
+        let gpu = driver.gpu(number, identity.is_own())?.describe();
+        let (major, minor) = driver.cuda;
         report.note(&format!("`{device}` is {gpu}; the driver supports CUDA {major}.{minor}"));
-        driver = Some(found);
     }
-    let path = match identity.path.take() {
-        Some(path) => path,
-        None => install::install(Kind::of(device), report)?,
-    };
-    if identity.digest.is_none() {
-        // The identity of our own installation was taken from its folder's name.
-        library::inspect(&path)?;
-    }
+    let path = Runtime::install(device, report)?;
     let failed = |error: &dyn std::fmt::Display| RuntimeError::Start(error.to_string());
     let builder = ort::init_from(&path)
         .map_err(|error| RuntimeError::Load { path: path.clone(), detail: error.to_string() })?;
@@ -252,32 +270,29 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
     Ok(Runtime { environment, identity, has_cuda, driver })
 }
 
-/// Finds the CUDA libraries, installs those that the machine lacks, and loads them all. Returns where each was found.
-pub fn prepare_cuda(report: &dyn Report) -> Result<Vec<cuda::Found>, RuntimeError> {
-    let mut folders = install::cuda_folders();
+/// Finds the CUDA libraries, installs those that the machine lacks, and loads them all.
+fn prepare_cuda(report: &dyn Report) -> Result<(), RuntimeError> {
     // A toolkit of the system comes first: it may be there for a reason, and is not downloaded.
-    folders.splice(0..0, cuda::usual_folders(Path::new("/")));
-    let (found, missing) = cuda::find(&folders, cuda::loads);
-    let found = match missing.is_empty() {
-        true => found,
-        false => {
-            install::install_cuda(&missing, report)?;
-            let (found, missing) = cuda::find(&folders, cuda::loads);
-            if !missing.is_empty() {
-                return Err(RuntimeError::CudaLibraries { missing: missing.join(", ") });
-            }
-            found
-        }
-    };
-    cuda::preload(&found)?;
-    Ok(found)
+    let mut folders = cuda::usual_folders(Path::new("/"));
+    folders.extend(install::cuda_folders());
+    let (mut found, mut missing) = cuda::find(&folders, cuda::loads);
+    if !missing.is_empty() {
+        install::install_cuda(&missing, report)?;
+        (found, missing) = cuda::find(&folders, cuda::loads);
+    }
+    if !missing.is_empty() {
+        return Err(RuntimeError::CudaLibraries { missing: missing.join(", ") });
+    }
+    cuda::preload(&found)
 }
 
-/// Returns the library that `ORT_DYLIB_PATH` names, else the one with the training API that was built on this machine, where there is one.
-fn chosen() -> Result<Option<PathBuf>, RuntimeError> {
+/// Returns the library that `ORT_DYLIB_PATH` names, else the one with the training API that was built on this machine, where there is one that can do
+/// what is asked for.
+fn chosen(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
     let Some(value) = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) else {
         let built = built();
-        return Ok(built.is_file().then_some(built));
+        let is_fit = kind == Kind::Cpu || built.with_file_name(library::CUDA_PROVIDER).is_file();
+        return Ok((built.is_file() && is_fit).then_some(built));
     };
     // Relative to where the user stands; the loader and `ort` would look elsewhere.
     let path = std::path::absolute(Path::new(&value))?;

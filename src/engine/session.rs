@@ -45,6 +45,8 @@ pub struct SessionTrainer {
     sites: Vec<DropoutSite>,
     log: Log,
     steps: u64,
+    /// Whether a step was given up: what the gradients' session has laid hold of is most of the memory, and others need some.
+    frees: bool,
 }
 
 /// The state of loss scaling: what was, and what an update writes.
@@ -160,6 +162,7 @@ impl SessionTrainer {
             sites: graph.dropout_sites().to_vec(),
             log: Log::default(),
             steps: 0,
+            frees: false,
         };
         trainer.bind_scaler()?;
         Ok(trainer)
@@ -269,7 +272,12 @@ impl Trainer for SessionTrainer {
         self.gradient.feed(dropout_masks(&self.sites, &feeds, dropout_key))?;
         self.gradient.feed(feeds)?;
         self.gradient.feed([("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key]))])?;
-        self.gradient.run()?;
+        if self.frees {
+            self.gradient.run_and_free(self.place)?;
+            self.frees = false;
+        } else {
+            self.gradient.run()?;
+        }
         if parts_done > 0
             && let Some(adder) = &mut self.adder
         {
@@ -282,6 +290,7 @@ impl Trainer for SessionTrainer {
     fn abandon(&mut self) -> Result<(), EngineError> {
         let losses = std::mem::take(&mut self.log.losses);
         self.log.spare.extend(losses);
+        self.frees = true;
         bind_outputs(&mut self.gradient, "gradient", &mut self.sums)
     }
 

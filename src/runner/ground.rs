@@ -20,8 +20,8 @@ pub struct Ground {
     /// The pipeline file relative to the project's root.
     pub file: String,
     pub runtime: Option<RuntimeRecord>,
-    /// Where stages compute that name no device: what was asked for, with `auto` decided.
-    pub device: Device,
+    /// Where stages compute that name no device: what was asked for, with `auto` decided. The first one stands in the keys.
+    pub devices: Vec<Device>,
     /// What of the engine is in the keys.
     pub material: Option<RuntimeMaterial>,
     identity: Option<RuntimeIdentity>,
@@ -29,28 +29,36 @@ pub struct Ground {
 
 impl Ground {
     /// Finds the project of a pipeline file, and ONNX Runtime where a job uses it. With `install`, a missing runtime is installed now, since its
-    /// library is part of the keys, and a GPU that is asked for has to be there.
+    /// library is part of the keys, and every GPU that is asked for has to be there.
     pub fn new(
         file: &Path,
         jobs: &[Job<'_>],
-        device: Device,
+        devices: &[Device],
         threads: usize,
         install: bool,
         report: &dyn Report,
     ) -> Result<Ground, RunError> {
         let project = Project::of_file(file)?;
-        let mut users = jobs.iter().filter(|job| job.stage.uses_runtime()).peekable();
-        let (mut identity, mut device) = (None, device);
-        if users.peek().is_some() {
-            let (decided, reason) = Runtime::decide(device)?;
-            if let Some(reason) = reason {
-                report.note(&reason);
+        let mut identity = None;
+        let mut devices = devices.to_vec();
+        let users = || jobs.iter().filter(|job| job.stage.uses_runtime());
+        if users().next().is_some() {
+            for device in &mut devices {
+                let (decided, reason) = Runtime::decide(*device, install.then_some(report))?;
+                reason.iter().for_each(|reason| report.note(reason));
+                *device = decided;
             }
-            device = decided;
+            let named =
+                |job: &Job<'_>| job.stage.device().map_or_else(|| devices.clone(), |named| vec![named]);
+            let mut wanted: Vec<Device> = users().flat_map(named).collect();
             // One library serves them all; that for GPUs can do what the other can.
-            let mut devices = users.map(|job| job.stage.device().unwrap_or(device));
-            let wanted = devices.find(|device| matches!(device, Device::Cuda(_))).unwrap_or(device);
-            identity = Some(runtime_identity(wanted, threads, install, report)?);
+            wanted.sort_by_key(|device| !matches!(device, Device::Cuda(_)));
+            let first = wanted.first().copied().unwrap_or_default();
+            identity = Some(runtime_identity(first, threads, install, report)?);
+            if install {
+                let gpus = wanted.iter().filter(|device| matches!(device, Device::Cuda(_)));
+                gpus.copied().try_for_each(|gpu| Runtime::get(gpu, threads, report).map(|_| ()))?;
+            }
         }
         let runtime = identity.as_ref().map(|identity| RuntimeRecord {
             version: identity.version.clone(),
@@ -60,17 +68,21 @@ impl Ground {
         let material = runtime.as_ref().map(|runtime| RuntimeMaterial {
             version: runtime.version.clone(),
             library: runtime.digest,
-            device: device.to_string(),
+            device: devices.first().copied().unwrap_or_default().to_string(),
             threads,
         });
         let (cache, file) = (Cache::new(&project), project.relative(file));
-        Ok(Ground { project, cache, file, runtime, device, material, identity })
+        Ok(Ground { project, cache, file, runtime, devices, material, identity })
     }
 
-    /// Lets every stage refuse the runtime.
+    /// Lets every stage refuse the runtime, or the device.
     pub fn check_runtime(&self, jobs: &[Job<'_>]) -> Result<(), StageFailure> {
         let Some(identity) = &self.identity else { return Ok(()) };
-        jobs.iter().try_for_each(|job| job.stage.check_runtime(identity).map_err(|error| before(job, error)))
+        let run = self.devices.first().copied().unwrap_or_default();
+        jobs.iter().try_for_each(|job| {
+            let device = job.stage.device().unwrap_or(run);
+            job.stage.check_runtime(identity, device).map_err(|error| before(job, error))
+        })
     }
 }
 
@@ -94,8 +106,7 @@ fn runtime_identity(
     report: &dyn Report,
 ) -> Result<RuntimeIdentity, RunError> {
     let identity = Runtime::identify(device)?;
-    let is_gpu = matches!(device, Device::Cuda(_));
-    if install && (identity.path.is_none() || is_gpu) {
+    if install && identity.path.is_none() {
         return Ok(Runtime::get(device, threads, report)?.identity.clone());
     }
     Ok(identity)

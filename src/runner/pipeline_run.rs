@@ -127,8 +127,8 @@ pub fn prepare<'a>(
     report: &dyn Report,
 ) -> Result<Prepared<'a>, RunError> {
     let (device, threads) = (settings.device, settings.threads);
-    let ground = Ground::new(&pipeline.path, &jobs, device, threads, install, report)?;
-    settings.device = ground.device;
+    let ground = Ground::new(&pipeline.path, &jobs, &[device], threads, install, report)?;
+    settings.device = ground.devices.first().copied().unwrap_or_default();
     ground.check_runtime(&jobs)?;
     let externals = jobs
         .iter()

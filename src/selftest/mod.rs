@@ -60,7 +60,7 @@ pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
     let mut findings = Findings {
         device: device.to_string(),
         gpu: match (device, &runtime.driver) {
-            (Device::Cuda(number), Some(driver)) => driver.gpu(number).ok().map(|gpu| gpu.describe()),
+            (Device::Cuda(number), Some(driver)) => driver.gpu(number, false).ok().map(|gpu| gpu.describe()),
             _ => None,
         },
         library: runtime.identity.describe(),
@@ -91,7 +91,12 @@ pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
     findings.checks.push(check("update in place", training::update_in_place(runtime, place)));
     findings.checks.push(check("dropout", training::dropout(runtime, place)));
     tell("what is copied");
-    findings.checks.push(check("no copies between host and device", profile::copies(runtime, place)));
+    for precision in Precision::ALL {
+        findings.checks.push(check(
+            &format!("no copies between host and device in {}", precision.name()),
+            profile::copies(runtime, place, precision),
+        ));
+    }
     tell("speed");
     for found in speed::measure(runtime, device) {
         match found {

@@ -11,9 +11,12 @@ use crate::engine::{EngineError, Kernels, Place, Precision, Runtime};
 
 /// Looks for copies on the path of a step. What is bound to it (tokens, masks, labels, the learning rate) is copied before, and losses and norms
 /// after.
-pub fn copies(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
+pub fn copies(runtime: &Runtime, place: Place, precision: Precision) -> Result<Verdict, EngineError> {
+    if (place, precision) == (Place::Host, Precision::Tf32) {
+        return Ok(Verdict::Impossible("a setting of GPUs".to_owned()));
+    }
     let folder = tempfile::tempdir()?;
-    let subject = Subject { kernels: Kernels::Standard, ..Subject::of(SMALL, place, Precision::Fp32, 0.1) };
+    let subject = Subject { kernels: Kernels::Standard, ..Subject::of(SMALL, place, precision, 0.1) };
     let mut trainer = subject.sessions(runtime, Some(folder.path()))?;
     steps(&mut trainer, runtime, SMALL, 0..2)?;
     let mut nodes: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();

@@ -55,8 +55,8 @@ pub trait Stage: Sync {
         None
     }
 
-    /// Refuses an ONNX Runtime that this stage cannot run on, before anything runs.
-    fn check_runtime(&self, _: &RuntimeIdentity) -> Result<(), StageError> {
+    /// Refuses an ONNX Runtime or a device that this stage cannot run on, before anything runs.
+    fn check_runtime(&self, _: &RuntimeIdentity, _: Device) -> Result<(), StageError> {
         Ok(())
     }
 

@@ -22,7 +22,9 @@ fn the_cpu_trains_as_it_should() -> Result<(), TestError> {
         "fifty steps in bf16",
         "update in place",
         "dropout",
-        "no copies between host and device",
+        "no copies between host and device in fp32",
+        "no copies between host and device in fp16",
+        "no copies between host and device in bf16",
     ] {
         assert_eq!(outcome(name), Some("passed".into()), "{name}");
         assert!(said.out.contains(name), "{}", said.out);
@@ -49,12 +51,32 @@ fn a_gpu_that_is_not_there_is_no_device_to_test() -> Result<(), TestError> {
     Ok(())
 }
 
-/// GPUs by number are devices by name, with a worker each.
+/// GPUs by number are devices by name, with a worker each; they have to be there before anything runs.
 #[test]
-fn a_sweep_says_which_gpus_it_lacks() -> Result<(), TestError> {
-    let project = Project::new(0)?;
-    let said = project.pipe(&["sweep", "x.yaml", "--gpus", "0,1", "--device", "cpu"])?;
-    assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("'--gpus <N,N>' cannot be used with '--device <DEVICE>'"), "{}", said.err);
+fn gpus_of_a_sweep_have_to_be_there() -> Result<(), TestError> {
+    if pipe::engine::cuda::Driver::ask().is_ok() {
+        super::project::skipped("this machine has a GPU; the test wants one without");
+        return Ok(());
+    }
+    let project = Project::with(
+        20,
+        &format!(
+            "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.3 }} }} }}\n  tuned: {{ train: {{ data: data, model: {{ pretrained: {} }}, epochs: 1 }} }}\n  score: {{ evaluate: {{ model: tuned, data: data }} }}\n",
+            super::project::data("tiny-bert")
+        ),
+    )?;
+    let said = project.pipe(&["sweep", "x.yaml", "stages.tuned.train.epochs=1,2", "--gpus", "0,1"])?;
+    assert!(said.code != Some(0) && said.out.is_empty(), "{}{}", said.out, said.err);
+    let told = ["no NVIDIA driver was found", "has no CUDA execution provider"];
+    assert!(told.iter().any(|told| said.err.contains(told)), "{}", said.err);
+    for (arguments, expected) in [
+        (&["--gpus", "0,1", "--device", "cpu"][..], "'--gpus <N,N>' cannot be used with '--device <DEVICE>'"),
+        (&["--gpus", "0,1", "-j", "5"], "'--gpus <N,N>' cannot be used with '--jobs <N>'"),
+        (&["--gpus", "0,0"], "`--gpus` names GPU 0 twice"),
+    ] {
+        let said =
+            project.pipe(&[&["sweep", "x.yaml", "stages.tuned.train.epochs=1,2"], arguments].concat())?;
+        assert!(said.code == Some(2) && said.err.contains(expected), "{arguments:?}: {}", said.err);
+    }
     Ok(())
 }

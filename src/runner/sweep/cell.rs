@@ -326,7 +326,7 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     let line = line.replace(['\n', '\r'], " ");
     match tells_of_memory(&line) {
-        true => format!("out of memory (a smaller `batch_size` or `max_length` needs less): {line}"),
+        true => format!("out of memory (a shorter `max_length` or `freeze` needs less): {line}"),
         false => line,
     }
 }
@@ -338,9 +338,12 @@ mod tests {
     #[test]
     fn a_lack_of_memory_is_called_that() {
         let told = |text: &str| chain(&std::io::Error::other(text.to_owned()));
-        for text in
-            ["std::bad_alloc", "CUDA failure 2: out of memory", "BFCArena::AllocateRawInternal Failed"]
-        {
+        for text in [
+            "std::bad_alloc",
+            "CUDA failure 2: out of memory",
+            "BFCArena::AllocateRawInternal Failed",
+            "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+        ] {
             assert!(told(text).starts_with("out of memory"), "{text}");
         }
         assert_eq!(told("the loss is\nNaN"), "the loss is NaN");

@@ -7,7 +7,6 @@ use super::settings::SweepSettings;
 use super::trial::{self, Body, Trial};
 use crate::base::report::Report;
 use crate::dag::{Plan, trials};
-use crate::engine::Device;
 use crate::runner::error::RunError;
 use crate::runner::ground::{self, Ground};
 use crate::runner::job::{Job, jobs};
@@ -50,11 +49,9 @@ impl<'a> Common<'a> {
             reason: faults.first().map(|fault| fault.message.clone()).unwrap_or_default(),
         })?;
         let plain = jobs(plan)?;
-        let (device, threads) = (settings.device(), settings.threads);
-        let ground = Ground::new(&spec.path, &plain, device, threads, install, report)?;
-        if device == Device::Auto {
-            settings.devices = vec![ground.device];
-        }
+        let (devices, threads) = (&settings.devices, settings.threads);
+        let ground = Ground::new(&spec.path, &plain, devices, threads, install, report)?;
+        settings.devices.clone_from(&ground.devices);
         ground.check_runtime(&plain)?;
         let max_epochs =
             sweep.metric.as_ref().and_then(|metric| trials::max_epochs(plan, metric)).unwrap_or(1);

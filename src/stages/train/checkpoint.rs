@@ -32,6 +32,12 @@ pub struct Progress {
     /// The numbers of the steps that were left out because gradients overflowed.
     #[serde(default)]
     pub skipped: Vec<u64>,
+    /// The most tokens of a part, where memory or the configuration set a limit.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// The most parts that a batch was computed in.
+    #[serde(default)]
+    pub parts: usize,
 }
 
 /// Tensors by name: the trained parameters, the optimizer's state and the best epoch's parameters.
@@ -102,6 +108,8 @@ mod tests {
             }],
             stopped: false,
             skipped: vec![3],
+            limit: Some(128),
+            parts: 2,
         };
         let tensors: Tensors =
             [("b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("a".to_owned(), vec![-0.0])].into();

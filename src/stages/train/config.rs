@@ -47,7 +47,7 @@ pub struct Train {
     #[serde(default = "default_one")]
     pub accumulation: u32,
     /// The most tokens, padding included, that are computed at a time: larger batches are computed in parts whose gradients are added up, which
-    /// takes less memory and gives the same steps. Left out: whole batches, or smaller parts where memory runs out.
+    /// takes less memory and gives the same steps but for dropout's masks. Left out: whole batches, or smaller parts where memory runs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_step: Option<usize>,
     /// How exactly matrix products are computed; parameters and all else are in single precision. `tf32` needs a GPU.

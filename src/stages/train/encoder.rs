@@ -4,6 +4,7 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::backend::{Choice, Chosen};
+use super::checkpoint;
 use super::config::{Freeze, Optimizer, Train};
 use super::fit::{self, Fitted};
 use super::stage::TrainError;
@@ -104,13 +105,16 @@ pub fn run(
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
     let (place, precision) = (Place::of(job.device), job.train.precision);
     let kernels = match (place, precision) {
-        (Place::Host, Precision::Tf32) => return Err(Box::new(TrainError::Tf32)),
         (Place::Host, Precision::Fp32) => Kernels::Fused,
         _ => Kernels::Standard,
     };
     let dropout = match place {
         Place::Host => Dropout::Keyed,
-        Place::Gpu(_) => Dropout::Random(stream(ctx.seed(), &["train", "dropout"], 0).random()),
+        Place::Gpu(_) => {
+            // A generator that begins anew would repeat its first masks.
+            let steps = checkpoint::read(ctx.scratch()).map_or(0, |(saved, _)| saved.steps);
+            Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
+        }
     };
     let NetworkWithLoss { network: built, loss } =
         network(job.config, job.train, labels, compact.len(), kernels, dropout)?;

@@ -72,7 +72,8 @@ pub struct Job<'a> {
     pub layout: InputLayout,
     /// The learning rate before the schedule.
     pub learning_rate: f64,
-    /// Whether an interrupted training can go on with the very numbers of one that was not; else it starts anew.
+    /// Whether an interrupted training can go on: on the host with the very numbers of one that was not, on a GPU with other dropout masks. Else it
+    /// starts anew.
     pub resumes: bool,
     /// Whether a batch may be computed in parts that are added up.
     pub splits: bool,
@@ -134,6 +135,8 @@ pub fn run(
             curves: Vec::new(),
             stopped: false,
             skipped: Vec::new(),
+            limit: None,
+            parts: 1,
         },
     };
 
@@ -141,7 +144,7 @@ pub fn run(
     let seconds_before = saved.seconds;
     let mut next_save = CHECKPOINT_SECONDS;
     let mut dev_detail = String::new();
-    let mut pieces = Pieces { lengths: &lengths, limit: job.train.max_tokens_per_step, most: 1 };
+    let mut pieces = Pieces { lengths: &lengths, limit: saved.limit.or(job.train.max_tokens_per_step) };
     while saved.steps < total_steps && !saved.stopped && saved.epochs < stop_after {
         let epoch = saved.epochs + 1;
         let mut random = stream(ctx.seed(), &["train", "batches"], u64::from(epoch));
@@ -175,7 +178,7 @@ pub fn run(
                     Ok(()) => break parted,
                     Err(Stopped::Memory { error, shape }) if job.splits && pieces.halve(shape) => {
                         ctx.warn(&format!(
-                            "memory ran out ({error}); batches are computed in parts of at most {} tokens from here on, the steps stay those of whole batches",
+                            "memory ran out ({error}); batches are computed in parts of at most {} tokens from here on; the steps stay those of whole batches but for dropout's masks",
                             pieces.limit.unwrap_or_default()
                         ));
                         trainer.abandon()?;
@@ -184,7 +187,8 @@ pub fn run(
                     Err(Stopped::Other(error)) => return Err(error),
                 }
             };
-            pieces.most = parted.iter().map(Vec::len).fold(pieces.most, usize::max);
+            saved.parts = parted.iter().map(Vec::len).fold(saved.parts, usize::max);
+            saved.limit = pieces.limit;
             trainer.update(learning_rate)?;
             saved.steps = step;
             let pieces_of = parted.iter().map(Vec::len).collect();
@@ -192,9 +196,10 @@ pub fn run(
             if open.len() >= trainer.lag() {
                 tally.close(&mut open, trainer, &mut saved)?;
             }
-            let shown = saved.curves.last().map_or(f64::NAN, |point| point.loss);
-            let detail =
-                format!("epoch {epoch}/{epochs} · loss {shown:.4} · lr {learning_rate:.1e}{dev_detail}");
+            // A device may not have told of any step yet.
+            let loss =
+                saved.curves.last().map_or_else(String::new, |point| format!("loss {:.4} · ", point.loss));
+            let detail = format!("epoch {epoch}/{epochs} · {loss}lr {learning_rate:.1e}{dev_detail}");
             ctx.progress(&Progress {
                 activity: "training",
                 done: step,
@@ -289,7 +294,7 @@ pub fn run(
         kept_steps,
         seconds: seconds_before + watch.seconds(),
         best_epoch: job.train.best_checkpoint.and(saved.best.best_epoch),
-        parts: pieces.most,
+        parts: saved.parts,
         skipped: saved.skipped,
     })
 }
@@ -379,8 +384,10 @@ impl Tally {
             }
             let norm = outcome.gradient_norm.unwrap_or(0.0);
             saved.skipped.extend(outcome.skipped.then_some(step));
-            let skipped_in_a_row = saved.skipped.iter().rev().zip((0..=step).rev());
-            let skipped_in_a_row = skipped_in_a_row.take_while(|(skipped, step)| *skipped == step).count();
+            let steps_back = (0..=step).rev();
+            let in_a_row =
+                saved.skipped.iter().rev().zip(steps_back).take_while(|(skipped, step)| *skipped == step);
+            let skipped_in_a_row = in_a_row.count();
             if !norm.is_finite() && (!outcome.skipped || skipped_in_a_row > MOST_SKIPPED) {
                 return Err(Box::new(BadGradient { norm, step, learning_rate }));
             }

@@ -4,9 +4,8 @@
 pub struct Pieces<'a> {
     /// The length of each text in tokens.
     pub lengths: &'a [usize],
+    /// The most tokens of a part, padding included.
     pub limit: Option<usize>,
-    /// The most parts that a batch was cut in.
-    pub most: usize,
 }
 
 impl Pieces<'_> {
@@ -43,7 +42,7 @@ mod tests {
     fn batches_are_cut_to_the_limit() {
         let lengths = [4, 5, 6, 7, 30];
         let batch = [0, 1, 2, 3, 4];
-        let cut = |limit| Pieces { lengths: &lengths, limit, most: 1 }.of(&batch).lengths();
+        let cut = |limit| Pieces { lengths: &lengths, limit }.of(&batch).lengths();
         assert_eq!(cut(None), [5]);
         assert_eq!(cut(Some(1000)), [5]);
         // Padded to the longest of the part: 3·6 tokens, then 7, and 30 alone though it is more than is allowed.
@@ -55,7 +54,7 @@ mod tests {
     #[test]
     fn memory_is_halved_down_to_one_text() {
         let lengths = [8, 8, 8, 8];
-        let mut pieces = Pieces { lengths: &lengths, limit: None, most: 1 };
+        let mut pieces = Pieces { lengths: &lengths, limit: None };
         assert!(pieces.halve([4, 8]));
         assert_eq!(pieces.of(&[0, 1, 2, 3]).lengths(), [2, 2]);
         assert!(pieces.halve([2, 8]));

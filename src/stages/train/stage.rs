@@ -9,7 +9,7 @@ use super::config::{Backend, ClassWeights, Freeze, Train};
 use super::encoder::{self, Job};
 use super::fit::Fitted;
 use crate::base::report::Report;
-use crate::engine::{Device, EngineError, Kernels, RuntimeIdentity};
+use crate::engine::{Device, EngineError, Kernels, Precision, RuntimeIdentity};
 use crate::model::{Dropout, Pretrained, Weights, init, resolve};
 use crate::stages::artifact::{Artifact, Network, TrainedModel, TrainingSummary};
 use crate::stages::predict::{longest, tokenize};
@@ -83,7 +83,10 @@ impl Stage for Train {
         self.stop_after.map(|_| "stop_after")
     }
 
-    fn check_runtime(&self, runtime: &RuntimeIdentity) -> Result<(), StageError> {
+    fn check_runtime(&self, runtime: &RuntimeIdentity, device: Device) -> Result<(), StageError> {
+        if self.precision == Precision::Tf32 && device == Device::Cpu {
+            return Err(Box::new(TrainError::Tf32));
+        }
         let wanted = self.backend == Backend::TrainingApi || self.artifacts.is_some();
         if wanted && !runtime.has_training_api {
             return Err(Box::new(EngineError::NoTrainingApi { library: runtime.describe() }));
@@ -101,7 +104,7 @@ impl Stage for Train {
             };
         if fitted.parts > 1 {
             ctx.note(&format!(
-                "batches of {} were computed in up to {} parts; the steps are those of whole batches",
+                "batches of {} were computed in up to {} parts; the steps are those of whole batches but for dropout's masks",
                 self.batch_size, fitted.parts
             ));
         }
