@@ -369,16 +369,37 @@ impl Graph {
         Ok(self.apply(LayerNormalization { epsilon }, &[x, gamma, beta])?[0])
     }
 
-    /// Multi-head attention: queries, keys and values `[B·L, H]`, mask `[B, L]` (i64, 0 hides) → `[B·L, H]`.
-    pub fn attention(&mut self, qkv: [Var; 3], mask: Var, heads: usize, at: DropoutAt) -> Built {
-        let (hidden, width) = check_heads(self.fact(qkv[0]), self.fact(mask), heads)?;
+    /// The rows x·Wᵀ + b for [`Graph::attention`], without the bias where its fused form adds that.
+    pub fn projection(&mut self, x: Var, weight: Var, bias: Var) -> Result<(Var, Option<Var>), ShapeError> {
+        Ok(match self.kernels() {
+            Kernels::Fused => (self.linear(x, weight, None)?, Some(bias)),
+            Kernels::Standard => (self.linear(x, weight, Some(bias))?, None),
+        })
+    }
+
+    /// Multi-head attention: queries, keys and values `[B·L, H]`, each with a bias `[H]` that is still to be added, mask `[B, L]` (i64, 0 hides) →
+    /// `[B·L, H]`.
+    pub fn attention(
+        &mut self,
+        qkv: [(Var, Option<Var>); 3],
+        mask: Var,
+        heads: usize,
+        at: DropoutAt,
+    ) -> Built {
+        let (hidden, width) = check_heads(self.fact(qkv[0].0), self.fact(mask), heads)?;
         if self.kernels() == Kernels::Fused {
             let key = at.key();
             let rate = if key.is_some() { at.rate } else { 0.0 };
-            let inputs = [Some(qkv[0]), Some(qkv[1]), Some(qkv[2]), Some(mask), key];
+            let mut inputs = qkv.map(|(rows, _)| Some(rows)).to_vec();
+            for (_, bias) in qkv {
+                let none = || Constant::F32(vec![hidden], vec![0.0; hidden]);
+                inputs.push(bias.or_else(|| Some(self.constant(none()))));
+            }
+            inputs.extend([Some(mask), key]);
             return Ok(self.apply_optional(Attention { heads, rate, site: at.site }, &inputs)?[0]);
         }
-        let mut by_head = |x: Var| -> Built {
+        let mut by_head = |(rows, bias): (Var, Option<Var>)| -> Built {
+            let x = bias.map_or(Ok(rows), |bias| self.add(rows, bias))?;
             let rows = self.split_rows(x, mask)?; // [B, L, H]
             let heads = self.reshape(rows, &[0, 0, heads as i64, width as i64])?;
             self.transpose(heads, &[0, 2, 1, 3]) // [B, heads, L, d]

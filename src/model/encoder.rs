@@ -219,17 +219,19 @@ impl<'a> Builder<'a> {
         let (hidden, wide) = (self.config.hidden, self.config.intermediate);
         let names = names::layer(self.config.architecture, index);
         let asking = if first_token_only { self.first_tokens(x)? } else { x };
-        let q = self.linear(asking, &names.query, hidden, hidden)?;
         let at = self.dropout_at(self.config.attention_dropout);
         let (mask, heads) = (self.mask, self.config.heads);
         let context = if first_token_only {
+            let q = self.linear(asking, &names.query, hidden, hidden)?;
             let made = [&names.key, &names.value]
                 .map(|module| (self.weight(module, hidden, hidden), self.bias(module, hidden)));
             self.g.attention_of_one(q, x, made, mask, heads, at)?
         } else {
-            let k = self.linear(x, &names.key, hidden, hidden)?;
-            let v = self.linear(x, &names.value, hidden, hidden)?;
-            self.g.attention([q, k, v], mask, heads, at)?
+            let [q, k, v] = [&names.query, &names.key, &names.value].map(|module| {
+                let (weight, bias) = (self.weight(module, hidden, hidden), self.bias(module, hidden));
+                self.g.projection(x, weight, bias)
+            });
+            self.g.attention([q?, k?, v?], mask, heads, at)?
         };
         let (attended, bias) = self.linear_apart(context, &names.attention_output, hidden, hidden)?;
         // DistilBERT has no dropout here.

@@ -1,11 +1,11 @@
 //! Multi-head attention of one head of one text, and its gradient. The products are small, so they run here, on strided rows, and
-//! nothing is transposed or copied in memory but one head's keys or values.
+//! nothing is copied in memory but one head's rows.
 #![expect(unsafe_code, reason = "bounds checks in the innermost loop cost as much as its work")]
 
 use super::math::exp;
 use super::parallel::{Shared, with_scratch};
 use super::random::MaskKey;
-use super::simd::{max, sum, vectorized};
+use super::simd::vectorized;
 
 /// The sizes of one attention.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +27,33 @@ impl Sizes {
         self.length.next_multiple_of(BLOCK)
     }
 
+    fn padded_width(self) -> usize {
+        self.width().next_multiple_of(BLOCK)
+    }
+
+    /// How many numbers one head's rows take, copied, and one sum for each query.
+    fn rows(self) -> usize {
+        (self.length * self.padded_width()).max(self.padded_length())
+    }
+
+    /// How many numbers one head's rows take, copied and transposed.
+    fn transposed(self) -> usize {
+        self.width() * self.padded_length()
+    }
+
+    /// How many numbers one head's scores take, with room for queries up to the next multiple of [`BLOCK`].
+    fn scores(self) -> usize {
+        self.length * self.padded_length()
+    }
+
+    /// Where the columns of head `part % heads` start in a row.
+    fn column(self, part: usize) -> usize {
+        part % self.heads * self.width()
+    }
+
     /// Where the rows of text `part / heads` start, in elements of `[B·L, H]`, at the columns of head `part % heads`.
     fn start(self, part: usize) -> usize {
-        part / self.heads * self.length * self.hidden + part % self.heads * self.width()
+        part / self.heads * self.length * self.hidden + self.column(part)
     }
 }
 
@@ -46,16 +70,15 @@ struct Strided<'a> {
     column: usize,
 }
 
-/// The right operand of a product: rows of a slice.
+/// The right operand of a product: rows of a slice that go on, with anything, up to the next multiple of [`BLOCK`].
 #[derive(Clone, Copy)]
 struct Rows<'a> {
     data: &'a [f32],
     row: usize,
-    /// Whether rows go on, with anything, up to the next multiple of [`BLOCK`].
-    padded: bool,
 }
 
-/// Gives each row of A·B, in blocks of [`BLOCK`] columns, to `store(row, first column, values)`. A is `[m, k]`, B is `[k, n]`.
+/// Gives A·B in blocks of at most [`ROWS`] rows and [`BLOCK`] columns to `store(first row, first column, rows, columns that count)`. A is `[m, k]`,
+/// B is `[k, n]`.
 #[inline(always)]
 fn product(
     m: usize,
@@ -63,32 +86,28 @@ fn product(
     k: usize,
     a: Strided<'_>,
     b: Rows<'_>,
-    mut store: impl FnMut(usize, usize, &[f32]),
+    mut store: impl FnMut(usize, usize, &[[f32; BLOCK]], usize),
 ) {
-    let mut column = 0;
-    while column < n {
+    for column in (0..n).step_by(BLOCK) {
         let width = BLOCK.min(n - column);
         let mut row = 0;
         while row < m {
             let rows = ROWS.min(m - row);
             // Rows beyond the last are computed from the last and dropped: the inner loop stays without branches.
             let offsets: [usize; ROWS] = std::array::from_fn(|i| (row + i.min(rows - 1)) * a.row);
-            let sums = if width == BLOCK || b.padded {
-                block(k, a, offsets, b, column, BLOCK)
+            let sums = block(k, a, offsets, b, column);
+            // Sizes that are known make a few instructions of what would be calls.
+            if rows == ROWS && width == BLOCK {
+                store(row, column, &sums, BLOCK);
             } else {
-                block(k, a, offsets, b, column, width)
-            };
-            for (i, sums) in sums.iter().enumerate().take(rows) {
-                store(row + i, column, &sums[..width]);
+                store(row, column, &sums[..rows], width);
             }
             row += rows;
         }
-        column += BLOCK;
     }
 }
 
-/// The sums of a block of at most [`BLOCK`] columns. They are a value of this function's own, so that they can stay in registers where the
-/// width is known when this is compiled.
+/// The sums of a block of [`BLOCK`] columns. They are a value of this function's own, so that they can stay in registers.
 #[inline(always)]
 fn block(
     k: usize,
@@ -96,20 +115,19 @@ fn block(
     offsets: [usize; ROWS],
     b: Rows<'_>,
     column: usize,
-    width: usize,
 ) -> [[f32; BLOCK]; ROWS] {
     let mut sums = [[0.0f32; BLOCK]; ROWS];
     if k == 0 {
         return sums;
     }
-    assert!(width <= BLOCK && (k - 1) * b.row + column + width <= b.data.len());
+    assert!((k - 1) * b.row + column + BLOCK <= b.data.len());
     assert!(offsets.iter().all(|offset| offset + (k - 1) * a.column < a.data.len()));
     for inner in 0..k {
         let start = inner * b.row + column;
         for i in 0..ROWS {
             // SAFETY: `inner` is below `k`, and the assertions cover the last of its places.
             let factor = unsafe { *a.data.get_unchecked(offsets[i] + inner * a.column) };
-            for j in 0..width {
+            for j in 0..BLOCK {
                 // SAFETY: as above.
                 let value = unsafe { *b.data.get_unchecked(start + j) };
                 sums[i][j] = factor.mul_add(value, sums[i][j]);
@@ -119,59 +137,113 @@ fn block(
     sums
 }
 
-/// Writes one head's rows `[L, d]` transposed, as `[d, padded L]` with zeros behind each row.
-#[inline(always)]
-fn transpose_head(source: &[f32], sizes: Sizes, target: &mut [f32]) {
-    let (width, padded) = (sizes.width(), sizes.padded_length());
-    for first in (0..padded).step_by(BLOCK) {
-        // A block of rows at a time, so that what is written fills whole lines of the cache.
-        let rows: [&[f32]; BLOCK] = std::array::from_fn(|i| {
-            let start = (first + i).min(sizes.length - 1) * sizes.hidden;
-            &source[start..start + width]
-        });
-        let visible = (sizes.length - first.min(sizes.length)).min(BLOCK);
-        for column in 0..width {
-            let block: [f32; BLOCK] = std::array::from_fn(|i| rows[i][column]);
-            let target = &mut target[column * padded + first..][..BLOCK];
-            target.copy_from_slice(&block);
-            target[visible..].fill(0.0);
+/// Rows `[B·L, H]` without their bias, and the bias `[H]` if they have one.
+#[derive(Clone, Copy)]
+pub struct Biased<'a> {
+    pub rows: &'a [f32],
+    pub bias: Option<&'a [f32]>,
+}
+
+impl Biased<'_> {
+    /// Writes one head's rows `[L, d]` with their bias to `[L, padded d]`.
+    #[inline(always)]
+    fn copy(self, sizes: Sizes, part: usize, target: &mut [f32]) {
+        let width = sizes.width();
+        let sources = self.rows[sizes.start(part)..].chunks(sizes.hidden);
+        for (source, target) in sources.zip(target.chunks_exact_mut(sizes.padded_width())) {
+            let (source, target) = (&source[..width], &mut target[..width]);
+            match self.bias {
+                None => target.copy_from_slice(source),
+                Some(bias) => {
+                    let bias = &bias[sizes.column(part)..][..width];
+                    for i in 0..width {
+                        target[i] = source[i] + bias[i];
+                    }
+                }
+            }
         }
     }
 }
 
-/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`; probabilities is the part's `[L, L]`.
-#[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
+/// Writes one head's rows `[L, padded d]`, copied, transposed to `[d, padded L]` with zeros behind each row.
+#[inline(always)]
+fn transpose(rows: &[f32], sizes: Sizes, target: &mut [f32]) {
+    let (width, padded) = (sizes.width(), sizes.padded_length());
+    for first in (0..padded).step_by(BLOCK) {
+        for column in (0..width).step_by(BLOCK) {
+            let mut block = [[0.0f32; BLOCK]; BLOCK];
+            for (row, values) in block.iter_mut().zip(rows.chunks_exact(sizes.padded_width()).skip(first)) {
+                row.copy_from_slice(&values[column..column + BLOCK]);
+            }
+            let block = transposed(block);
+            for (i, row) in block.iter().enumerate().take(width - column) {
+                target[(column + i) * padded + first..][..BLOCK].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+/// Returns the transposed block: interleaving its halves four times moves every element to its place.
+#[inline(always)]
+fn transposed(mut rows: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
+    for _ in 0..BLOCK.ilog2() {
+        let mut next = [[0.0f32; BLOCK]; BLOCK];
+        for i in 0..BLOCK / 2 {
+            for j in 0..BLOCK / 2 {
+                next[2 * i][2 * j] = rows[i][j];
+                next[2 * i][2 * j + 1] = rows[i + BLOCK / 2][j];
+                next[2 * i + 1][2 * j] = rows[i][j + BLOCK / 2];
+                next[2 * i + 1][2 * j + 1] = rows[i + BLOCK / 2][j + BLOCK / 2];
+            }
+        }
+        rows = next;
+    }
+    rows
+}
+
+/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`; probabilities are the part's `[L, L]`, those of a key in a
+/// row.
 pub fn forward(
     sizes: Sizes,
     part: usize,
-    queries: &[f32],
-    keys: &[f32],
-    values: &[f32],
+    operands: [Biased<'_>; 3],
     mask: &[i64],
     key: Option<MaskKey>,
     context: &Shared<'_, f32>,
     probabilities: &mut [f32],
 ) {
-    with_scratch(sizes.width() * sizes.padded_length() + sizes.length * sizes.length, |scratch| {
-        forward_with(sizes, part, queries, keys, values, mask, key, context, probabilities, scratch);
+    with_scratch(sizes.rows() + sizes.transposed() + sizes.scores(), |scratch| {
+        forward_with(sizes, part, operands, mask, key, context, probabilities, scratch);
     });
 }
 
-/// Computes one part (text, head) of the gradients of queries, keys and values.
+/// Computes one part (text, head) of the gradients of queries, keys and values, and of the text's share in those of their biases: `[3, H]` from
+/// `set` on.
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 pub fn backward(
     sizes: Sizes,
     part: usize,
-    queries: &[f32],
-    keys: &[f32],
-    values: &[f32],
+    operands: [Biased<'_>; 3],
     probabilities: &[f32],
     d_context: &[f32],
     key: Option<MaskKey>,
     gradients: [&Shared<'_, f32>; 3],
+    d_biases: &Shared<'_, f32>,
+    set: usize,
 ) {
-    with_scratch(sizes.width() * sizes.padded_length() + 2 * sizes.length * sizes.length, |scratch| {
-        backward_with(sizes, part, queries, keys, values, probabilities, d_context, key, gradients, scratch);
+    with_scratch(sizes.rows() + sizes.transposed() + 2 * sizes.scores(), |scratch| {
+        backward_with(
+            sizes,
+            part,
+            operands,
+            probabilities,
+            d_context,
+            key,
+            gradients,
+            d_biases,
+            set,
+            scratch,
+        );
     });
 }
 
@@ -180,44 +252,42 @@ vectorized! {
 fn forward_with(
     sizes: Sizes,
     part: usize,
-    queries: &[f32],
-    keys: &[f32],
-    values: &[f32],
+    operands: [Biased<'_>; 3],
     mask: &[i64],
     key: Option<MaskKey>,
     context: &Shared<'_, f32>,
     probabilities: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let (width, length, padded) = (sizes.width(), sizes.length, sizes.padded_length());
-    let start = sizes.start(part);
-    let (queries, keys, values) = (&queries[start..], &keys[start..], &values[start..]);
-    let scale = 1.0 / (width as f32).sqrt();
-    let (keys_transposed, dropped) = scratch.split_at_mut(width * padded);
-    transpose_head(keys, sizes, keys_transposed);
-    let a = Strided { data: queries, row: sizes.hidden, column: 1 };
-    let b = Rows { data: keys_transposed, row: padded, padded: true };
-    product(length, length, width, a, b, |row, column, sums| {
-        for (score, sum) in probabilities[row * length + column..].iter_mut().zip(sums) {
-            *score = sum * scale;
+    let (width, length, padded, row) = (sizes.width(), sizes.length, sizes.padded_length(), sizes.padded_width());
+    let (rows, scratch) = scratch.split_at_mut(sizes.rows());
+    let (queries_transposed, scores) = scratch.split_at_mut(sizes.transposed());
+    let [queries, keys, values] = operands;
+    queries.copy(sizes, part, rows);
+    transpose(rows, sizes, queries_transposed);
+    keys.copy(sizes, part, rows);
+    // Keys down, queries across: what a query sums over its keys is summed in vector lanes.
+    let a = Strided { data: rows, row, column: 1 };
+    product(length, padded, width, a, Rows { data: queries_transposed, row: padded }, |first, column, sums, _| {
+        for (i, sums) in sums.iter().enumerate() {
+            *lanes(scores, (first + i) * padded + column) = *sums;
         }
     });
-    for row in probabilities.chunks_exact_mut(length) {
-        softmax(row, mask);
+    let scale = 1.0 / (width as f32).sqrt();
+    for first in (0..length).step_by(BLOCK) {
+        softmax(&mut scores[first..], padded, mask, scale);
     }
-    let weights = match key {
-        None => &*probabilities,
-        Some(key) => {
-            drop_elements(key, part * length * length, probabilities, dropped);
-            &*dropped
+    for (index, probabilities) in probabilities.chunks_exact_mut(length).enumerate() {
+        let scores = &mut scores[index * padded..][..padded];
+        probabilities.copy_from_slice(&scores[..length]);
+        if let Some(key) = key {
+            drop_elements(scores, key, sizes, part, index);
         }
-    };
-    let a = Strided { data: weights, row: length, column: 1 };
-    let b = Rows { data: values, row: sizes.hidden, padded: false };
-    product(length, width, length, a, b, |row, column, sums| {
-        let first = start + row * sizes.hidden + column;
-        // SAFETY: each part writes its own rows and columns.
-        unsafe { context.range(first..first + sums.len()) }.copy_from_slice(sums);
+    }
+    values.copy(sizes, part, rows);
+    let a = Strided { data: scores, row: 1, column: padded };
+    product(length, width, length, a, Rows { data: rows, row }, |row, column, sums, width| {
+        write(context, sizes, part, row, column, sums, width);
     });
 }
 
@@ -225,92 +295,167 @@ fn forward_with(
 fn backward_with(
     sizes: Sizes,
     part: usize,
-    queries: &[f32],
-    keys: &[f32],
-    values: &[f32],
+    operands: [Biased<'_>; 3],
     probabilities: &[f32],
     d_context: &[f32],
     key: Option<MaskKey>,
     gradients: [&Shared<'_, f32>; 3],
+    d_biases: &Shared<'_, f32>,
+    set: usize,
     scratch: &mut [f32],
 ) {
-    let (width, length, padded) = (sizes.width(), sizes.length, sizes.padded_length());
-    let start = sizes.start(part);
-    let (queries, keys, values, d_context) =
-        (&queries[start..], &keys[start..], &values[start..], &d_context[start..]);
-    let scale = 1.0 / (width as f32).sqrt();
-    let count = length * length;
-    let (values_transposed, rest) = scratch.split_at_mut(width * padded);
-    let (dropped, d_scores) = rest.split_at_mut(count);
-    match key {
-        None => dropped.copy_from_slice(probabilities),
-        Some(key) => drop_elements(key, part * count, probabilities, dropped),
+    let (width, length, padded, row) = (sizes.width(), sizes.length, sizes.padded_length(), sizes.padded_width());
+    let (rows, scratch) = scratch.split_at_mut(sizes.rows());
+    let (d_transposed, scratch) = scratch.split_at_mut(sizes.transposed());
+    let (weights, d_scores) = scratch.split_at_mut(sizes.scores());
+    let [queries, keys, values] = operands;
+    Biased { rows: d_context, bias: None }.copy(sizes, part, rows);
+    transpose(rows, sizes, d_transposed);
+    for (index, probabilities) in probabilities.chunks_exact(length).enumerate() {
+        let weights = &mut weights[index * padded..][..padded];
+        weights[..length].copy_from_slice(probabilities);
+        weights[length..].fill(0.0);
+        if let Some(key) = key {
+            drop_elements(weights, key, sizes, part, index);
+        }
     }
-    let write = |gradient: &Shared<'_, f32>, row: usize, column: usize, sums: &[f32]| {
-        let first = start + row * sizes.hidden + column;
-        // SAFETY: each part writes its own rows and columns.
-        unsafe { gradient.range(first..first + sums.len()) }.copy_from_slice(sums);
-    };
-    // dV = P̃ᵀ·dO
-    let a = Strided { data: dropped, row: 1, column: length };
-    let b = Rows { data: d_context, row: sizes.hidden, padded: false };
-    product(length, width, length, a, b, |row, column, sums| write(gradients[2], row, column, sums));
-    // dP̃ = dO·Vᵀ
-    transpose_head(values, sizes, values_transposed);
-    let a = Strided { data: d_context, row: sizes.hidden, column: 1 };
-    let b = Rows { data: values_transposed, row: padded, padded: true };
-    product(length, length, width, a, b, |row, column, sums| {
-        d_scores[row * length + column..][..sums.len()].copy_from_slice(sums);
+    let biases: [&mut [f32]; 3] = std::array::from_fn(|which| {
+        let first = set + which * sizes.hidden + sizes.column(part);
+        // SAFETY: each part has its own columns.
+        unsafe { d_biases.range(first..first + width) }
     });
-    if let Some(key) = key {
-        let first = (part * count) as u32;
-        for (index, d) in d_scores.iter_mut().enumerate() {
-            *d *= key.factor(first.wrapping_add(index as u32));
+    let [dq_bias, dk_bias, dv_bias] = biases;
+    // dV = P̃·dO
+    let a = Strided { data: weights, row: padded, column: 1 };
+    product(length, width, length, a, Rows { data: rows, row }, |row, column, sums, width| {
+        write(gradients[2], sizes, part, row, column, sums, width);
+        add(row, column, sums, width, dv_bias);
+    });
+    // dP̃ = V·dOᵀ
+    values.copy(sizes, part, rows);
+    let a = Strided { data: rows, row, column: 1 };
+    product(length, padded, width, a, Rows { data: d_transposed, row: padded }, |first, column, sums, _| {
+        for (i, sums) in sums.iter().enumerate() {
+            *lanes(d_scores, (first + i) * padded + column) = *sums;
+        }
+    });
+    // dS = P·(dP − Σ dP·P) = P̃·dP̃ − P·Σ P̃·dP̃, with the scale of the scores
+    let scale = 1.0 / (width as f32).sqrt();
+    let sums = &mut rows[..padded];
+    sums.fill(0.0);
+    for (d, weights) in d_scores.chunks_exact_mut(padded).zip(weights.chunks_exact(padded)) {
+        for ((d, weight), sum) in d.iter_mut().zip(weights).zip(&mut *sums) {
+            *d *= weight;
+            *sum += *d;
         }
     }
-    // dS = P·(dP − Σ dP·P), with the scale of the scores
-    for (d, p) in d_scores.chunks_exact_mut(length).zip(probabilities.chunks_exact(length)) {
-        let sum = sum([&*d, p]);
-        for i in 0..length {
-            d[i] = p[i] * (d[i] - sum) * scale;
+    for (d, probabilities) in d_scores.chunks_exact_mut(padded).zip(probabilities.chunks_exact(length)) {
+        for ((d, p), sum) in d.iter_mut().zip(probabilities).zip(&*sums) {
+            *d = (*d - p * sum) * scale;
         }
     }
-    // dQ = dS·K, dK = dSᵀ·Q
-    let a = Strided { data: d_scores, row: length, column: 1 };
-    let b = Rows { data: keys, row: sizes.hidden, padded: false };
-    product(length, width, length, a, b, |row, column, sums| write(gradients[0], row, column, sums));
-    let a = Strided { data: d_scores, row: 1, column: length };
-    let b = Rows { data: queries, row: sizes.hidden, padded: false };
-    product(length, width, length, a, b, |row, column, sums| write(gradients[1], row, column, sums));
+    // dQ = dSᵀ·K, dK = dS·Q
+    keys.copy(sizes, part, rows);
+    let a = Strided { data: d_scores, row: 1, column: padded };
+    product(length, width, length, a, Rows { data: rows, row }, |row, column, sums, width| {
+        write(gradients[0], sizes, part, row, column, sums, width);
+        add(row, column, sums, width, dq_bias);
+    });
+    queries.copy(sizes, part, rows);
+    let a = Strided { data: d_scores, row: padded, column: 1 };
+    product(length, width, length, a, Rows { data: rows, row }, |row, column, sums, width| {
+        write(gradients[1], sizes, part, row, column, sums, width);
+        add(row, column, sums, width, dk_bias);
+    });
 }
 }
 
+/// Writes a block of a head's rows to its place in `[B·L, H]`.
 #[inline(always)]
-fn drop_elements(key: MaskKey, first: usize, probabilities: &[f32], dropped: &mut [f32]) {
-    for (index, (dropped, p)) in dropped.iter_mut().zip(probabilities).enumerate() {
-        *dropped = p * key.factor((first as u32).wrapping_add(index as u32));
+fn write(
+    target: &Shared<'_, f32>,
+    sizes: Sizes,
+    part: usize,
+    row: usize,
+    column: usize,
+    values: &[[f32; BLOCK]],
+    width: usize,
+) {
+    let start = sizes.start(part) + row * sizes.hidden + column;
+    for (i, values) in values.iter().enumerate() {
+        let first = start + i * sizes.hidden;
+        // SAFETY: each part writes its own rows and columns.
+        unsafe { target.range(first..first + width) }.copy_from_slice(&values[..width]);
     }
 }
 
-/// Softmax over one row of scores; keys that the mask hides get 0.
+/// Adds a block of rows up to the sums of their columns, which begin with row 0.
 #[inline(always)]
-fn softmax(row: &mut [f32], mask: &[i64]) {
-    for (score, &visible) in row.iter_mut().zip(mask) {
-        *score = if visible == 0 { f32::NEG_INFINITY } else { *score };
+fn add(row: usize, column: usize, values: &[[f32; BLOCK]], width: usize, sums: &mut [f32]) {
+    let mut lanes = [0.0f32; BLOCK];
+    for values in values {
+        for i in 0..BLOCK {
+            lanes[i] += values[i];
+        }
     }
-    let highest = max(row);
-    if highest == f32::NEG_INFINITY {
-        // Every key is hidden (or not a number, which must stay to be seen).
-        let fill = if row.iter().any(|score| score.is_nan()) { f32::NAN } else { 0.0 };
-        row.fill(fill);
+    for (sum, lane) in sums[column..column + width].iter_mut().zip(lanes) {
+        *sum = if row == 0 { lane } else { *sum + lane };
+    }
+}
+
+/// Drops out elements of the probabilities of one key, given by its place. An element's number is that of its place in `[B, heads, queries, keys]`.
+#[inline(always)]
+fn drop_elements(row: &mut [f32], key: MaskKey, sizes: Sizes, part: usize, index: usize) {
+    let length = sizes.length as u32;
+    let first = (part as u32).wrapping_mul(length);
+    for (block, values) in row.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+        let first = first.wrapping_add((block * BLOCK) as u32);
+        for i in 0..BLOCK {
+            let number = first.wrapping_add(i as u32).wrapping_mul(length).wrapping_add(index as u32);
+            values[i] *= key.factor(number);
+        }
+    }
+}
+
+/// Returns a block of elements from `start` on.
+#[inline(always)]
+fn lanes(data: &mut [f32], start: usize) -> &mut [f32; BLOCK] {
+    data[start..].first_chunk_mut().expect("rows go on up to the next multiple of a block")
+}
+
+/// Softmax down a block of columns of scores, times their scale; keys that the mask hides get 0.
+#[inline(always)]
+fn softmax(scores: &mut [f32], row: usize, mask: &[i64], scale: f32) {
+    let mut highest = [f32::NEG_INFINITY; BLOCK];
+    let mut seen = false;
+    for (index, &visible) in mask.iter().enumerate() {
+        if visible != 0 {
+            seen = true;
+            let scores = lanes(scores, index * row);
+            for i in 0..BLOCK {
+                highest[i] = if scores[i] > highest[i] { scores[i] } else { highest[i] };
+            }
+        }
+    }
+    let mut sums = [0.0f32; BLOCK];
+    for (index, &visible) in mask.iter().enumerate() {
+        let scores = lanes(scores, index * row);
+        for i in 0..BLOCK {
+            scores[i] = if visible != 0 { exp((scores[i] - highest[i]) * scale) } else { 0.0 };
+            sums[i] += scores[i];
+        }
+    }
+    if !seen {
         return;
     }
-    for score in row.iter_mut() {
-        *score = exp(*score - highest);
+    let mut shares = [0.0f32; BLOCK];
+    for i in 0..BLOCK {
+        shares[i] = 1.0 / sums[i];
     }
-    let sum = sum([&*row]);
-    let share = 1.0 / sum;
-    for value in row.iter_mut() {
-        *value *= share;
+    for index in 0..mask.len() {
+        let scores = lanes(scores, index * row);
+        for i in 0..BLOCK {
+            scores[i] *= shares[i];
+        }
     }
 }

@@ -16,8 +16,8 @@ use super::{DOMAIN, adamw, attention, dropout, gelu, norm, sums};
 pub fn domain() -> ort::Result<OperatorDomain> {
     let mut domain = OperatorDomain::new(DOMAIN)?;
     for custom in [
-        Custom { name: "Attention", inputs: "fffi?i", outputs: 2, kernel: attention_kernel },
-        Custom { name: "AttentionGrad", inputs: "fffff?i", outputs: 3, kernel: attention_grad_kernel },
+        Custom { name: "Attention", inputs: "ffffffi?i", outputs: 2, kernel: attention_kernel },
+        Custom { name: "AttentionGrad", inputs: "ffffffff?i", outputs: 6, kernel: attention_grad_kernel },
         Custom { name: "BiasGelu", inputs: "ff", outputs: 2, kernel: gelu_kernel },
         Custom { name: "BiasGeluGrad", inputs: "ff", outputs: 2, kernel: gelu_grad_kernel },
         Custom { name: "AddNorm", inputs: "fffff?i", outputs: 3, kernel: norm_kernel },
@@ -154,28 +154,51 @@ fn kernel(compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'stat
     Box::new(compute)
 }
 
-fn attention_sizes(rows: &[usize], batch: usize, heads: usize) -> ort::Result<attention::Sizes> {
-    match *rows {
-        [rows, hidden]
-            if heads > 0 && batch > 0 && hidden.is_multiple_of(heads) && rows.is_multiple_of(batch) =>
-        {
-            Ok(attention::Sizes { hidden, heads, length: rows / batch })
+/// Queries, keys, values and their biases, as both attention operators take them.
+struct Rows<'c>([ValueRef<'c>; 6]);
+
+impl<'c> Rows<'c> {
+    fn read(ctx: &'c ComputeContext) -> ort::Result<Rows<'c>> {
+        let [q, k, v, bq, bk, bv] = [0, 1, 2, 3, 4, 5].map(|index| given(ctx, index));
+        Ok(Rows([q?, k?, v?, bq?, bk?, bv?]))
+    }
+
+    /// Returns the shape of the rows, the sizes of an attention of them, and the operands.
+    fn operands(
+        &self,
+        batch: usize,
+        heads: usize,
+    ) -> ort::Result<(Vec<usize>, attention::Sizes, [attention::Biased<'_>; 3])> {
+        let shape = floats(&self.0[0])?.0;
+        let &[count, hidden] = &shape[..] else {
+            return Err(ort::Error::new(format!("attention over {shape:?}")));
+        };
+        if heads == 0 || batch == 0 || !hidden.is_multiple_of(heads) || !count.is_multiple_of(batch) {
+            return Err(ort::Error::new(format!(
+                "attention of {heads} heads over {shape:?} in {batch} texts"
+            )));
         }
-        _ => Err(ort::Error::new(format!("attention of {heads} heads over {rows:?} in {batch} texts"))),
+        let sizes = attention::Sizes { hidden, heads, length: count / batch };
+        let mut operands = Vec::new();
+        for (rows, bias) in self.0[..3].iter().zip(&self.0[3..]) {
+            let ((its_shape, rows), (_, bias)) = (floats(rows)?, floats(bias)?);
+            agree("Attention", its_shape == shape && bias.len() == hidden)?;
+            operands.push(attention::Biased { rows, bias: Some(bias) });
+        }
+        let operands = operands.try_into().map_err(|_| missing("operand"))?;
+        Ok((shape, sizes, operands))
     }
 }
 
 fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, heads) = (Site::read(context)?, int(context, "heads")? as usize);
     Ok(kernel(move |ctx| {
-        let (q, k, v, mask) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
-        let key = site.key(optional(ctx, 4)?.as_ref())?;
-        let ((q_shape, q), (k_shape, k), (v_shape, v), (mask_shape, mask)) =
-            (floats(&q)?, floats(&k)?, floats(&v)?, ints(&mask)?);
-        let sizes = attention_sizes(&q_shape, mask_shape[0], heads)?;
-        let same = k_shape == q_shape && v_shape == q_shape;
-        agree("Attention", same && mask.len() == mask_shape[0] * sizes.length)?;
-        let mut context = made(ctx, 0, &q_shape)?;
+        let (rows, mask) = (Rows::read(ctx)?, given(ctx, 6)?);
+        let key = site.key(optional(ctx, 7)?.as_ref())?;
+        let (mask_shape, mask) = ints(&mask)?;
+        let (shape, sizes, operands) = rows.operands(mask_shape[0], heads)?;
+        agree("Attention", mask.len() == mask_shape[0] * sizes.length)?;
+        let mut context = made(ctx, 0, &shape)?;
         let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.length, sizes.length])?;
         let (context, probabilities) =
             (Shared::new(floats_mut(&mut context)?), Shared::new(floats_mut(&mut probabilities)?));
@@ -184,17 +207,8 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
             let text = part / heads;
             // SAFETY: each part has its own probabilities.
             let own = unsafe { probabilities.range(part * count..(part + 1) * count) };
-            attention::forward(
-                sizes,
-                part,
-                q,
-                k,
-                v,
-                &mask[text * sizes.length..(text + 1) * sizes.length],
-                key,
-                &context,
-                own,
-            );
+            let mask = &mask[text * sizes.length..(text + 1) * sizes.length];
+            attention::forward(sizes, part, operands, mask, key, &context, own);
         })
     }))
 }
@@ -202,35 +216,40 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
 fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, heads) = (Site::read(context)?, int(context, "heads")? as usize);
     Ok(kernel(move |ctx| {
-        let (q, k, v, p, dy) =
-            (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
-        let key = site.key(optional(ctx, 5)?.as_ref())?;
-        let ((q_shape, q), (k_shape, k), (v_shape, v), (p_shape, p), (_, dy)) =
-            (floats(&q)?, floats(&k)?, floats(&v)?, floats(&p)?, floats(&dy)?);
-        let sizes = attention_sizes(&q_shape, p_shape[0], heads)?;
-        let same = k_shape == q_shape && v_shape == q_shape && dy.len() == q.len();
+        let (rows, p, dy) = (Rows::read(ctx)?, given(ctx, 6)?, given(ctx, 7)?);
+        let key = site.key(optional(ctx, 8)?.as_ref())?;
+        let ((p_shape, p), (_, dy)) = (floats(&p)?, floats(&dy)?);
+        let texts = p_shape[0];
+        let (shape, sizes, operands) = rows.operands(texts, heads)?;
         let count = sizes.length * sizes.length;
-        agree("AttentionGrad", same && p.len() == p_shape[0] * heads * count)?;
-        let (mut dq, mut dk, mut dv) =
-            (made(ctx, 0, &q_shape)?, made(ctx, 1, &q_shape)?, made(ctx, 2, &q_shape)?);
+        agree("AttentionGrad", p.len() == texts * heads * count && dy.len() == operands[0].rows.len())?;
+        let (mut dq, mut dk, mut dv) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
         let (dq, dk, dv) = (
             Shared::new(floats_mut(&mut dq)?),
             Shared::new(floats_mut(&mut dk)?),
             Shared::new(floats_mut(&mut dv)?),
         );
-        for_each(ctx, p_shape[0] * heads, |part| {
-            attention::backward(
-                sizes,
-                part,
-                q,
-                k,
-                v,
-                &p[part * count..(part + 1) * count],
-                dy,
-                key,
-                [&dq, &dk, &dv],
-            );
-        })
+        let sums = sum_sets(texts, 3 * sizes.hidden, |sets| {
+            for_each(ctx, texts * heads, |part| {
+                let p = &p[part * count..(part + 1) * count];
+                let text = part / heads;
+                attention::backward(
+                    sizes,
+                    part,
+                    operands,
+                    p,
+                    dy,
+                    key,
+                    [&dq, &dk, &dv],
+                    sets,
+                    text * 3 * sizes.hidden,
+                );
+            })
+        })?;
+        for (index, sums) in sums.chunks_exact(sizes.hidden).enumerate() {
+            floats_mut(&mut made(ctx, 3 + index, &[sizes.hidden])?)?.copy_from_slice(sums);
+        }
+        Ok(())
     }))
 }
 
@@ -270,8 +289,8 @@ fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> 
     }))
 }
 
-/// Runs `work` for parts of `size` rows, each with `width` sums of its own, of arbitrary content before, and returns the sums added in the order of the parts: the same
-/// for any number of threads. Parts are rows and not columns, because memory is read fastest from end to end.
+/// Runs `work` for parts of `size` rows, each with `width` sums of its own, of arbitrary content before, and returns the sums added up; see
+/// [`sum_sets`]. Parts are rows and not columns, because memory is read fastest from end to end.
 fn sum_parts(
     ctx: &ComputeContext,
     rows: usize,
@@ -280,18 +299,27 @@ fn sum_parts(
     work: impl Fn(Range<usize>, &mut [f32]) + Sync + Send,
 ) -> ort::Result<Vec<f32>> {
     let parts = rows.div_ceil(size);
-    with_common_scratch(parts * width, |partial| {
-        {
-            let partial = Shared::new(partial);
-            for_each(ctx, parts, |part| {
-                // SAFETY: each part has its own sums.
-                let sums = unsafe { partial.range(part * width..(part + 1) * width) };
-                work(range(part, size, rows), sums);
-            })?;
-        }
+    sum_sets(parts, width, |sets| {
+        for_each(ctx, parts, |part| {
+            // SAFETY: each part has its own sums.
+            let sums = unsafe { sets.range(part * width..(part + 1) * width) };
+            work(range(part, size, rows), sums);
+        })
+    })
+}
+
+/// Lets `work` fill `count` sets of `width` sums, of arbitrary content before, and returns the sets added in their order: the same for any number
+/// of threads.
+fn sum_sets(
+    count: usize,
+    width: usize,
+    work: impl FnOnce(&Shared<'_, f32>) -> ort::Result<()>,
+) -> ort::Result<Vec<f32>> {
+    with_common_scratch(count * width, |sets| {
+        work(&Shared::new(sets))?;
         let mut total = vec![0.0; width];
-        for part in partial.chunks_exact(width.max(1)) {
-            for (total, value) in total.iter_mut().zip(part) {
+        for set in sets.chunks_exact(width.max(1)) {
+            for (total, value) in total.iter_mut().zip(set) {
                 *total += value;
             }
         }

@@ -100,35 +100,18 @@ pub fn sum<const N: usize>(factors: [&[f32]; N]) -> f32 {
         }
         lanes[lane] += product;
     }
-    fold(lanes, |a, b| a + b)
+    fold(lanes)
 }
 
-/// Joins the lanes, the upper half with the lower one each time.
+/// Adds the lanes, the upper half to the lower one each time.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
-            lanes[lane] = join(lanes[lane], lanes[lane + width]);
+            lanes[lane] += lanes[lane + width];
         }
         width /= 2;
     }
     lanes[0]
-}
-
-/// Returns the largest element that is a number, −∞ where there is none.
-#[inline(always)]
-pub fn max(x: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lanes[lane] = larger(lanes[lane], chunk[lane]);
-        }
-    }
-    for &value in rest {
-        lanes[0] = larger(lanes[0], value);
-    }
-    fold(lanes, larger)
 }

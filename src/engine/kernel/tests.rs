@@ -129,6 +129,7 @@ fn columns_do_not_depend_on_their_neighbours() {
 #[test]
 fn heads_do_not_depend_on_their_order() {
     let sizes = attention::Sizes { hidden: 12, heads: 3, length: 5 };
+    let bias = numbers(11, 12);
     let (q, k, v, dy) = (numbers(5, 120), numbers(6, 120), numbers(7, 120), numbers(8, 120));
     let mask = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
     let key = Some(MaskKey::new(5, 3, 0.3));
@@ -137,18 +138,24 @@ fn heads_do_not_depend_on_their_order() {
             [vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120]];
         let mut probabilities = vec![f32::NAN; 6 * 25];
         let [context, dq, dk, dv] = buffers.each_mut().map(|buffer| Shared::new(buffer));
+        let operands = [&q, &k, &v].map(|rows| attention::Biased { rows, bias: Some(&bias) });
         for &part in parts {
             let own = &mut probabilities[part * 25..(part + 1) * 25];
-            attention::forward(sizes, part, &q, &k, &v, &mask[part / 3 * 5..][..5], key, &context, own);
+            attention::forward(sizes, part, operands, &mask[part / 3 * 5..][..5], key, &context, own);
         }
+        let mut d_biases = vec![f32::NAN; 2 * 36];
+        let sets = Shared::new(&mut d_biases);
         for &part in parts {
             let own = &probabilities[part * 25..(part + 1) * 25];
-            attention::backward(sizes, part, &q, &k, &v, own, &dy, key, [&dq, &dk, &dv]);
+            attention::backward(sizes, part, operands, own, &dy, key, [&dq, &dk, &dv], &sets, part / 3 * 36);
         }
-        (buffers, probabilities)
+        (buffers, [probabilities, d_biases])
     };
     let forward = run(&[0, 1, 2, 3, 4, 5]);
-    assert!(forward.0.iter().flatten().all(|value| value.is_finite()), "every place is written");
+    assert!(
+        forward.0.iter().chain(&forward.1).flatten().all(|value| value.is_finite()),
+        "every place is written"
+    );
     assert_eq!(forward, run(&[5, 3, 1, 4, 2, 0]));
 }
 

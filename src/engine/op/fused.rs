@@ -10,8 +10,8 @@ use crate::engine::onnx::AttributeValue;
 
 /// Multi-head scaled dot-product attention (Vaswani et al. 2017) with dropout on the probabilities.
 ///
-/// Inputs: queries, keys and values `[B·L, H]`, mask `[B, L]` (i64, 0 hides a key), dropout key `[1]` (i64, where `rate` > 0).
-/// Outputs: context `[B·L, H]`, probabilities before dropout `[B, heads, L, L]`.
+/// Inputs: queries, keys and values `[B·L, H]` without their biases, the biases `[H]`, mask `[B, L]` (i64, 0 hides a key), dropout key `[1]` (i64,
+/// where `rate` > 0). Outputs: context `[B·L, H]`, probabilities before dropout `[B, heads, L, L]`, those of a key in a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     pub heads: usize,
@@ -19,9 +19,9 @@ pub struct Attention {
     pub site: u32,
 }
 
-/// The gradients of [`Attention`] with respect to queries, keys and values.
+/// The gradients of [`Attention`] with respect to queries, keys, values and their biases.
 ///
-/// Inputs: queries, keys, values, probabilities, gradient of the context, dropout key.
+/// Inputs: queries, keys, values, their biases, probabilities, gradient of the context, dropout key.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionGrad(pub Attention);
 
@@ -159,8 +159,9 @@ impl Op for Attention {
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let (queries, mask) = (present(inputs, 0)?, present(inputs, 3)?);
+        let (queries, mask) = (present(inputs, 0)?, present(inputs, 6)?);
         check_heads(queries, mask, self.heads)?;
+        check_columns(queries, &[present(inputs, 3)?, present(inputs, 4)?, present(inputs, 5)?])?;
         let (batch, length) = (mask.shape[0].clone(), mask.shape[1].clone());
         let probabilities = vec![batch, Dim::Fixed(self.heads), length.clone(), length];
         Ok(vec![queries.clone(), TensorFact::f32(probabilities)])
@@ -169,9 +170,9 @@ impl Op for Attention {
     fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
         let mut gradients = vec![None; node.inputs.len()];
         let Some(dy) = dy[0] else { return Ok(gradients) };
-        let mut inputs =
-            vec![node.inputs[0], node.inputs[1], node.inputs[2], Some(node.outputs[1]), Some(dy)];
-        inputs.extend(node.inputs.get(4));
+        let mut inputs = node.inputs[..6].to_vec();
+        inputs.extend([Some(node.outputs[1]), Some(dy)]);
+        inputs.extend(node.inputs.get(7));
         for (gradient, output) in gradients.iter_mut().zip(g.apply_optional(AttentionGrad(*self), &inputs)?) {
             *gradient = Some(output);
         }
@@ -191,7 +192,7 @@ impl Op for AttentionGrad {
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        (0..3).map(|index| present(inputs, index).cloned()).collect()
+        (0..6).map(|index| present(inputs, index).cloned()).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::table::{AugmentationRow, AugmentationSummary};
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
-        3
+        4
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

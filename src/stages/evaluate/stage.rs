@@ -45,7 +45,7 @@ fn default_split() -> Split {
 
 impl Stage for Evaluate {
     fn code_version(&self) -> u32 {
-        2
+        3
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

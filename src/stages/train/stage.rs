@@ -45,7 +45,7 @@ pub enum TrainError {
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        4
+        5
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

@@ -20,6 +20,9 @@ fn key() -> Input {
     Input::ints(&[1], &[KEY])
 }
 
+/// The bias of the keys has no effect, and a gradient of rounding only; so it is no input of the samples.
+const KEY_BIAS: f32 = 0.25;
+
 fn attentions(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (batch, length, hidden, heads) in
@@ -46,14 +49,30 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
                 mask = mask.named(0, "B").named(1, "L");
             }
             inputs.extend([mask, key()]);
+            let has_bias = length % 2 == 1;
+            if has_bias {
+                inputs.extend([n.real(&[hidden]), n.real(&[hidden])].map(Input::real));
+            }
             samples.push(Sample::new(
                 "Attention",
                 inputs,
                 move |g, x| {
                     let at = DropoutAt { rate, site, source: DropoutSource::Key(x[4]) };
-                    g.attention([x[0], x[1], x[2]], x[3], heads, at)
+                    let key_bias = g.constant(Constant::F32(vec![hidden], vec![KEY_BIAS; hidden]));
+                    let biases = match has_bias {
+                        true => [Some(x[5]), Some(key_bias), Some(x[6])],
+                        false => [None; 3],
+                    };
+                    g.attention(std::array::from_fn(|i| (x[i], biases[i])), x[3], heads, at)
                 },
-                move |x| witness.forward(&x[0], &x[1], &x[2]).0,
+                move |x| {
+                    let biased = |i: usize, bias: usize| match has_bias {
+                        true => binary(&x[i], &x[bias], |x, bias| x + bias),
+                        false => x[i].clone(),
+                    };
+                    let shift = if has_bias { f64::from(KEY_BIAS) } else { 0.0 };
+                    witness.forward(&biased(0, 5), &x[1].mapv(|x| x + shift), &biased(2, 6)).0
+                },
             ));
         }
     }
@@ -75,8 +94,6 @@ fn attention_of_one(n: &mut Numbers, mut witness: Witness, (rate, site): (f32, u
     }
     inputs.extend([n.real(&square), n.real(&square), n.real(&vector)].map(Input::real));
     inputs.extend([mask, key()]);
-    // The bias of the keys has no effect, and a gradient of rounding only; so it is no input here.
-    const KEY_BIAS: f32 = 0.25;
     Sample::new(
         "MatMul",
         inputs,

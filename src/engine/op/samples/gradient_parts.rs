@@ -2,7 +2,7 @@
 
 use super::harness::{Input, KEY, Numbers, Sample};
 use super::reference::{
-    Attention as Witness, Real, differences, flat, layer_norm, matmul, normalized, shaped,
+    Attention as Witness, Real, binary, differences, flat, layer_norm, matmul, normalized, shaped,
 };
 use crate::engine::fact::Dim;
 use crate::engine::graph::Constant;
@@ -151,20 +151,28 @@ fn attention_gradients(n: &mut Numbers) -> Vec<Sample> {
                 dropout::mask(KEY, site, rate, 2 * 3 * queries * 5).into_iter().map(f64::from).collect();
         }
         let (q, k, v) = (n.real(&[2 * queries, 12]), n.real(&[10, 12]), n.real(&[10, 12]));
-        let probabilities = witness.forward(&q, &k, &v).1;
-        let inputs = [q, k, v, probabilities, n.real(&[2 * queries, 12])].map(Input::real);
+        let (query_bias, value_bias) = (n.real(&[12]), n.real(&[12]));
+        let biased = |rows: &Real, bias: &Real| binary(rows, bias, |x, bias| x + bias);
+        let probabilities = witness.forward(&biased(&q, &query_bias), &k, &biased(&v, &value_bias)).1;
+        // Those of a key in a row.
+        let probabilities = probabilities.permuted_axes(vec![0, 1, 3, 2]).as_standard_layout().into_owned();
+        let dy = n.real(&[2 * queries, 12]);
+        // Without effect, and with a gradient of rounding only.
+        let key_bias = shaped(&[12], vec![0.0; 12]);
+        let inputs = [q, k, v, query_bias, key_bias, value_bias, probabilities, dy].map(Input::real);
         let inputs = [&inputs[..], &[Input::ints(&[1], &[KEY])]].concat();
-        for output in 0..3 {
+        for output in [0, 1, 2, 3, 5] {
             let witness = witness.clone();
             samples.push(Sample::new(
                 "AttentionGrad",
                 inputs.clone(),
                 move |g, x| Ok(g.apply(AttentionGrad(Attention { heads: 3, rate, site }), x)?[output]),
                 move |x| {
-                    differences(&x[output], &x[4], |moved| {
-                        let mut operands = [x[0].clone(), x[1].clone(), x[2].clone()];
+                    differences(&x[output], &x[7], |moved| {
+                        let mut operands = x[..6].to_vec();
                         operands[output] = moved.clone();
-                        witness.forward(&operands[0], &operands[1], &operands[2]).0
+                        let [q, k, v] = [0, 1, 2].map(|i| biased(&operands[i], &operands[i + 3]));
+                        witness.forward(&q, &k, &v).0
                     })
                 },
             ));
