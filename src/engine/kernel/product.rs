@@ -55,15 +55,15 @@ pub struct WeightGrad {
 }
 
 impl WeightGrad {
-    /// Whether B is the narrower operand, and parts are rows of the result.
-    fn splits_rows(self) -> bool {
+    /// Whether B is the operand that is packed once, and parts are rows of the result. Products with the same B can share it then.
+    pub fn packs_b(self) -> bool {
         self.columns <= self.rows
     }
 
     /// The columns of the operand that is packed once, and of one of its panels.
     fn common(self) -> (usize, usize) {
         let (rows, columns) = self.tile.sides();
-        if self.splits_rows() { (self.columns, columns) } else { (self.rows, rows) }
+        if self.packs_b() { (self.columns, columns) } else { (self.rows, rows) }
     }
 
     /// Returns how many numbers the packed operand takes.
@@ -89,7 +89,7 @@ impl WeightGrad {
 
     /// Packs one part of the narrower operand: for each step of the sum its panels one behind the other.
     pub fn pack(self, part: usize, a: &[f32], b: &[f32], packed: &Shared<'_, f32>) {
-        let source = if self.splits_rows() { b } else { a };
+        let source = if self.packs_b() { b } else { a };
         match self.common().1 {
             32 => pack_32(self, part, source, packed),
             16 => pack_16(self, part, source, packed),
@@ -100,8 +100,8 @@ impl WeightGrad {
 
     /// Computes one part of the result from the wider operand and the packed one. Each part writes rows or columns of its own.
     pub fn multiply(self, part: usize, a: &[f32], b: &[f32], packed: &[f32], result: &Shared<'_, f32>) {
-        let source = if self.splits_rows() { a } else { b };
-        with_scratch(PART * DEPTH, |scratch| match (self.tile, self.splits_rows()) {
+        let source = if self.packs_b() { a } else { b };
+        with_scratch(PART * DEPTH, |scratch| match (self.tile, self.packs_b()) {
             (Tile::Wide, true) => rows_wide(self, part, source, packed, scratch, result),
             (Tile::Wide, false) => columns_wide(self, part, source, packed, scratch, result),
             (Tile::Narrow, true) => rows_narrow(self, part, source, packed, scratch, result),

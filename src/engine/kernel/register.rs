@@ -16,18 +16,23 @@ use super::{DOMAIN, adamw, attention, dropout, gelu, norm, sums};
 pub fn domain() -> ort::Result<OperatorDomain> {
     let mut domain = OperatorDomain::new(DOMAIN)?;
     for custom in [
-        Custom { name: "Attention", inputs: "ffffffi?i", outputs: 2, kernel: attention_kernel },
-        Custom { name: "AttentionGrad", inputs: "ffffffff?i", outputs: 6, kernel: attention_grad_kernel },
-        Custom { name: "BiasGelu", inputs: "ff", outputs: 2, kernel: gelu_kernel },
-        Custom { name: "BiasGeluGrad", inputs: "ff", outputs: 2, kernel: gelu_grad_kernel },
-        Custom { name: "AddNorm", inputs: "fffff?i", outputs: 3, kernel: norm_kernel },
-        Custom { name: "AddNormGrad", inputs: "ffff?i", outputs: 5, kernel: norm_grad_kernel },
-        Custom { name: "Dropout", inputs: "fi", outputs: 1, kernel: dropout_kernel },
-        Custom { name: "ColumnSum", inputs: "f", outputs: 1, kernel: column_sum_kernel },
-        Custom { name: "WeightGrad", inputs: "ff", outputs: 1, kernel: weight_grad_kernel },
-        Custom { name: "GatherGrad", inputs: "fif", outputs: 1, kernel: gather_grad_kernel },
-        Custom { name: "AdamW", inputs: "ffffff", outputs: 3, kernel: adamw_kernel },
-        Custom { name: "SumSquares", inputs: "f", outputs: 1, kernel: sum_squares_kernel },
+        Custom { name: "Attention", inputs: "ffffffi?i", outputs: "ff", kernel: attention_kernel },
+        Custom {
+            name: "AttentionGrad",
+            inputs: "ffffffff?i",
+            outputs: "ffffff",
+            kernel: attention_grad_kernel,
+        },
+        Custom { name: "BiasGelu", inputs: "ff", outputs: "ff", kernel: gelu_kernel },
+        Custom { name: "BiasGeluGrad", inputs: "ff", outputs: "ff", kernel: gelu_grad_kernel },
+        Custom { name: "AddNorm", inputs: "fffff?i", outputs: "fff", kernel: norm_kernel },
+        Custom { name: "AddNormGrad", inputs: "ffff?i", outputs: "fffff", kernel: norm_grad_kernel },
+        Custom { name: "Dropout", inputs: "fi", outputs: "f", kernel: dropout_kernel },
+        Custom { name: "ColumnSum", inputs: "f", outputs: "f", kernel: column_sum_kernel },
+        Custom { name: "WeightGrad", inputs: "ff?f?f", outputs: "f?f?f", kernel: weight_grad_kernel },
+        Custom { name: "GatherGrad", inputs: "fif", outputs: "f", kernel: gather_grad_kernel },
+        Custom { name: "AdamW", inputs: "ffffff", outputs: "fff", kernel: adamw_kernel },
+        Custom { name: "SumSquares", inputs: "f", outputs: "f", kernel: sum_squares_kernel },
     ] {
         domain = domain.add(custom)?;
     }
@@ -39,9 +44,25 @@ struct Custom {
     name: &'static str,
     /// A letter for each input: `f` f32, `i` i64, after `?` where it may be left out.
     inputs: &'static str,
-    /// All outputs are f32.
-    outputs: usize,
+    /// The outputs in the same letters.
+    outputs: &'static str,
     kernel: fn(&KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>,
+}
+
+/// Returns the type of each letter, and whether the tensor may be left out.
+fn operands(letters: &str) -> impl Iterator<Item = (TensorElementType, bool)> {
+    let mut optional = false;
+    letters.chars().filter_map(move |letter| {
+        let element = match letter {
+            'f' => TensorElementType::Float32,
+            'i' => TensorElementType::Int64,
+            _ => {
+                optional = true;
+                return None;
+            }
+        };
+        Some((element, std::mem::take(&mut optional)))
+    })
 }
 
 impl Operator for Custom {
@@ -52,25 +73,17 @@ impl Operator for Custom {
     }
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
-        let mut optional = false;
-        self.inputs.chars().filter_map(move |letter| {
-            let element = match letter {
-                'f' => TensorElementType::Float32,
-                'i' => TensorElementType::Int64,
-                _ => {
-                    optional = true;
-                    return None;
-                }
-            };
-            let input =
-                if optional { OperatorInput::optional(element) } else { OperatorInput::required(element) };
-            optional = false;
-            Some(input)
+        operands(self.inputs).map(|(element, optional)| match optional {
+            true => OperatorInput::optional(element),
+            false => OperatorInput::required(element),
         })
     }
 
     fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
-        (0..self.outputs).map(|_| OperatorOutput::required(TensorElementType::Float32))
+        operands(self.outputs).map(|(element, optional)| match optional {
+            true => OperatorOutput::optional(element),
+            false => OperatorOutput::required(element),
+        })
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {
@@ -447,21 +460,35 @@ fn column_sum_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
 fn weight_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let tile = Tile::here();
     Ok(kernel(move |ctx| {
-        let (a, b) = (given(ctx, 0)?, given(ctx, 1)?);
-        let ((a_shape, a), (b_shape, b)) = (floats(&a)?, floats(&b)?);
+        let values =
+            (0..ctx.num_inputs()?).map(|index| given(ctx, index)).collect::<ort::Result<Vec<_>>>()?;
+        let operands = values.iter().map(floats).collect::<ort::Result<Vec<_>>>()?;
+        let [(b_shape, b), (a_shape, _), ..] = &operands[..] else {
+            return Err(missing("operand"));
+        };
         let (&[depth, rows], &[b_depth, columns]) = (&a_shape[..], &b_shape[..]) else {
             return agree("WeightGrad", false);
         };
-        agree("WeightGrad", depth == b_depth)?;
+        let same = operands[1..].iter().all(|(shape, _)| shape == a_shape);
+        agree("WeightGrad", same && depth == b_depth)?;
         let product = WeightGrad { tile, depth, rows, columns };
-        let mut result = made(ctx, 0, &[rows, columns])?;
-        let result = Shared::new(floats_mut(&mut result)?);
+        let mut results = (0..operands.len() - 1)
+            .map(|index| made(ctx, index, &[rows, columns]))
+            .collect::<ort::Result<Vec<_>>>()?;
+        let results = results.iter_mut().map(floats_mut).collect::<ort::Result<Vec<_>>>()?;
+        let products: Vec<(&[f32], Shared<'_, f32>)> =
+            operands[1..].iter().map(|(_, a)| *a).zip(results.into_iter().map(Shared::new)).collect();
         with_common_scratch(product.packed(), |packed| {
-            {
-                let packed = Shared::new(packed);
-                for_each(ctx, product.packing_parts(), |part| product.pack(part, a, b, &packed))?;
+            for products in products.chunks(if product.packs_b() { products.len() } else { 1 }) {
+                let shared = Shared::new(packed);
+                for_each(ctx, product.packing_parts(), |part| product.pack(part, products[0].0, b, &shared))?;
+                let packed = &*packed;
+                for_each(ctx, products.len() * product.parts(), |part| {
+                    let (a, result) = &products[part / product.parts()];
+                    product.multiply(part % product.parts(), a, b, packed, result);
+                })?;
             }
-            for_each(ctx, product.parts(), |part| product.multiply(part, a, b, packed, &result))
+            Ok(())
         })
     }))
 }

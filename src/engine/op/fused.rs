@@ -66,7 +66,8 @@ pub struct Dropout {
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnSum;
 
-/// Aᵀ·B for A `[T, M]` and B `[T, N]` → `[M, N]`; the gradient of a weight.
+/// Aᵀ·B for B `[T, N]` and each A `[T, M]`, of which there are up to [`WeightGrad::MOST`] → `[M, N]` each; the gradients of weights that the same
+/// rows B go through. Inputs: B, then each A.
 #[derive(Clone, Copy, Debug)]
 pub struct WeightGrad;
 
@@ -323,6 +324,11 @@ impl Op for ColumnSum {
     }
 }
 
+impl WeightGrad {
+    /// Queries, keys and values have their rows in common.
+    pub const MOST: usize = 3;
+}
+
 impl Op for WeightGrad {
     own_domain!();
 
@@ -331,12 +337,20 @@ impl Op for WeightGrad {
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let [a, b] = required(inputs)?;
-        if a.rank() != 2 || b.rank() != 2 {
-            return Err(ShapeError("both operands want rank 2".to_owned()));
+        let (b, a) = (present(inputs, 0)?, present(inputs, 1)?);
+        if a.rank() != 2 || b.rank() != 2 || inputs.len() > 1 + WeightGrad::MOST {
+            return Err(ShapeError(format!(
+                "rows and up to {} others of rank 2 were expected",
+                WeightGrad::MOST
+            )));
         }
         check_inner(&a.shape[0], &b.shape[0])?;
-        Ok(vec![TensorFact::f32(vec![a.shape[1].clone(), b.shape[1].clone()])])
+        for other in &inputs[1..] {
+            if other.as_ref().is_none_or(|other| other.shape != a.shape) {
+                return Err(ShapeError("gradients of one product differ in shape".to_owned()));
+            }
+        }
+        Ok(vec![TensorFact::f32(vec![a.shape[1].clone(), b.shape[1].clone()]); inputs.len() - 1])
     }
 }
 

@@ -111,16 +111,16 @@ fn sums(n: &mut Numbers) -> Vec<Sample> {
     for (depth, rows, columns) in
         [(1, 1, 1), (5, 3, 4), (1, 12, 32), (513, 13, 40), (1100, 7, 5), (30, 110, 150)]
     {
-        let inputs = vec![
-            Input::real(n.real(&[depth, rows])).named(0, "T"),
-            Input::real(n.real(&[depth, columns])).named(0, "T"),
-        ];
-        samples.push(Sample::new(
-            "WeightGrad",
-            inputs,
-            |g, x| g.apply1(WeightGrad, x),
-            |x| matmul(&x[0].t().to_owned(), &x[1]),
-        ));
+        for count in [1, WeightGrad::MOST] {
+            let mut inputs = vec![Input::real(n.real(&[depth, columns])).named(0, "T")];
+            inputs.extend((0..count).map(|_| Input::real(n.real(&[depth, rows])).named(0, "T")));
+            samples.push(Sample::new(
+                "WeightGrad",
+                inputs,
+                move |g, x| Ok(g.apply(WeightGrad, x)?[count - 1]),
+                move |x| matmul(&x[count].t().to_owned(), &x[0]),
+            ));
+        }
     }
     for shape in [&[][..], &[1], &[3, 17], &[70_001], &[2, 65_536]] {
         samples.push(Sample::new(
