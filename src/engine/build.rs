@@ -8,7 +8,7 @@ use super::op::arithmetic::Arithmetic;
 use super::op::fused::{AddNorm, Attention, BiasGelu, ColumnSum, Dropout, WeightGrad, check_heads};
 use super::op::gather::Gather;
 use super::op::layout::{Cast, Expand, Reshape, ReshapeTo, Shape, Transpose};
-use super::op::logic::{CumSum, Equal, Not, Where};
+use super::op::logic::{And, Comparison, CumSum, Not, Where};
 use super::op::normalize::LayerNormalization;
 use super::op::pointwise::Pointwise;
 use super::op::product::{Gemm, MatMul};
@@ -72,10 +72,6 @@ impl Graph {
 
     pub fn min(&mut self, a: Var, b: Var) -> Built {
         self.apply1(Arithmetic::Min, &[a, b])
-    }
-
-    pub fn max(&mut self, a: Var, b: Var) -> Built {
-        self.apply1(Arithmetic::Max, &[a, b])
     }
 
     pub fn neg(&mut self, x: Var) -> Built {
@@ -229,6 +225,12 @@ impl Graph {
         self.apply1(Expand { result }, &[x, shape])
     }
 
+    /// Zeros in the sizes that `shape` holds.
+    pub fn zeros(&mut self, shape: Var, result: Vec<Dim>) -> Built {
+        let zero = self.scalar(0.0);
+        self.expand(zero, shape, result)
+    }
+
     pub fn cast(&mut self, x: Var, to: DType) -> Built {
         self.apply1(Cast { to }, &[x])
     }
@@ -265,8 +267,18 @@ impl Graph {
         self.apply1(Where, &[condition, yes, no])
     }
 
+    pub fn greater_or_equal(&mut self, a: Var, b: Var) -> Built {
+        self.apply1(Comparison::GreaterOrEqual, &[a, b])
+    }
+
+    pub fn less_or_equal(&mut self, a: Var, b: Var) -> Built {
+        self.apply1(Comparison::LessOrEqual, &[a, b])
+    }
+
+    /// Whether two operands are equal. ONNX has an operator for it, of whose version in our operator set GPUs have no kernel.
     pub fn equal(&mut self, a: Var, b: Var) -> Built {
-        self.apply1(Equal, &[a, b])
+        let (least, most) = (self.greater_or_equal(a, b)?, self.less_or_equal(a, b)?);
+        self.apply1(And, &[least, most])
     }
 
     pub fn not(&mut self, x: Var) -> Built {
@@ -494,10 +506,9 @@ impl Graph {
     fn attention_probabilities(&mut self, scores: Var, width: usize, mask: Var, axes: &[usize]) -> Built {
         let scale = self.scalar(1.0 / (width as f32).sqrt());
         let scores = self.mul(scores, scale)?;
-        let hidden_key = self.constant(Constant::I64(vec![1], vec![0]));
-        let hides = self.equal(mask, hidden_key)?;
-        let (low, zero) = (self.scalar(f32::MIN), self.scalar(0.0));
-        let additive = self.choose(hides, low, zero)?;
+        let shows = self.cast(mask, DType::Bool)?;
+        let (zero, low) = (self.scalar(0.0), self.scalar(f32::MIN));
+        let additive = self.choose(shows, zero, low)?;
         let additive = self.unsqueeze(additive, axes)?;
         let scores = self.add(scores, additive)?;
         self.softmax(scores)

@@ -204,6 +204,15 @@ impl Graph {
         &self.masks
     }
 
+    /// Lists the operators of the standard with the types of their inputs and outputs.
+    #[cfg(test)]
+    pub(crate) fn applied(&self) -> impl Iterator<Item = (&'static str, Vec<DType>)> {
+        self.nodes.iter().filter(|node| node.op.domain().is_empty()).map(|node| {
+            let tensors = node.inputs.iter().flatten().chain(&node.outputs);
+            (node.op.name(), tensors.map(|var| self.fact(*var).dtype).collect())
+        })
+    }
+
     /// Lists the parameters by name.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, Var)> {
         self.values.iter().enumerate().filter_map(|(index, value)| match &value.source {

@@ -65,16 +65,14 @@ impl LossScaling {
     /// Adds the output with the next state, given the gradients' norm (unscaled), and returns what the update goes by.
     pub(super) fn step(&self, graph: &mut Graph, inverse: Var, norm: Var) -> Result<Scaled, ShapeError> {
         let largest = one(graph, f32::MAX);
-        let bounded = graph.min(norm, largest)?;
         // Not so where the norm is infinite or not a number.
-        let is_taken = graph.equal(bounded, norm)?;
+        let is_taken = graph.less_or_equal(norm, largest)?;
         let (scale, good, taken) = (scaler(graph, 0)?, scaler(graph, 1)?, scaler(graph, 2)?);
         let (zero, step) = (one(graph, 0.0), one(graph, 1.0));
         let (growth, backoff) = (one(graph, self.growth_factor), one(graph, self.backoff_factor));
         let interval = one(graph, self.growth_interval as f32);
         let better = graph.add(good, step)?;
-        let reached = graph.max(better, interval)?;
-        let grows = graph.equal(reached, better)?;
+        let grows = graph.greater_or_equal(better, interval)?;
         let larger = graph.mul(scale, growth)?;
         let larger = graph.min(larger, largest)?;
         let smaller = graph.mul(scale, backoff)?;

@@ -82,6 +82,40 @@ pub struct Recipe {
     pub precision: Precision,
 }
 
+/// What the two sessions run.
+pub(crate) struct Graphs {
+    /// Losses and gradients.
+    pub gradient: Graph,
+    pub update: Graph,
+    /// The shape of each trained parameter.
+    shapes: Vec<Vec<usize>>,
+    scaling: Option<LossScaling>,
+}
+
+impl Graphs {
+    /// Differentiates a graph and writes the optimizer's, as a place wants them.
+    pub fn new(mut graph: Graph, recipe: &Recipe, place: Place) -> Result<Graphs, EngineError> {
+        let scaling = recipe.precision.scales_loss().then(LossScaling::default);
+        let loss = match scaling {
+            Some(_) => LossScaling::scale(&mut graph, recipe.loss)?,
+            None => recipe.loss,
+        };
+        let found = differentiate(&mut graph, loss, &recipe.trainable)?;
+        let loss = graph.reshape(recipe.loss, &[1])?;
+        graph.output("loss", loss);
+        for (index, (_, gradient)) in found.iter().enumerate() {
+            graph.output(&format!("gradient.{index}"), *gradient);
+        }
+        let shapes: Vec<Vec<usize>> = found.iter().map(|(var, _)| graph.known_shape(*var)).collect();
+        let update = recipe.optimizer.graph(&shapes, graph.kernels(), scaling.as_ref())?;
+        let gradient = match recipe.precision.of_products() {
+            Some(low) => lower(graph, low, place.products()),
+            None => graph,
+        };
+        Ok(Graphs { gradient, update, shapes, scaling })
+    }
+}
+
 impl SessionTrainer {
     /// Prepares the training of a graph where its parameters lie.
     pub fn new(
@@ -97,38 +131,27 @@ impl SessionTrainer {
     /// [`SessionTrainer::end_profiles`].
     pub fn profiled(
         runtime: &Runtime,
-        mut graph: Graph,
+        graph: Graph,
         mut parameters: Parameters,
         recipe: Recipe,
         profiles: Option<&Path>,
     ) -> Result<SessionTrainer, EngineError> {
-        let Recipe { loss, trainable, optimizer, precision } = recipe;
-        let (kernels, place) = (graph.kernels(), parameters.place());
-        let scaling = precision.scales_loss().then(LossScaling::default);
-        let differentiated = if scaling.is_some() { LossScaling::scale(&mut graph, loss)? } else { loss };
-        let found = differentiate(&mut graph, differentiated, &trainable)?;
-        let loss = graph.reshape(loss, &[1])?;
-        graph.output("loss", loss);
-        for (index, (_, gradient)) in found.iter().enumerate() {
-            graph.output(&format!("gradient.{index}"), *gradient);
-        }
-        if let Some(low) = precision.of_products() {
-            graph = lower(graph, low, place.products());
-        }
+        let place = parameters.place();
+        let Graphs { gradient: graph, update, shapes, scaling } = Graphs::new(graph, &recipe, place)?;
+        let Recipe { trainable, optimizer, precision, .. } = recipe;
         let open = |graph: &Graph, name: &str| {
             let profile = profiles.map(|folder| folder.join(name));
             open_profiled(runtime, place, precision, &onnx::write(graph), profile.as_deref())
         };
         let mut gradient = Bound::new(open(&graph, "gradient")?)?;
         gradient.bind_parameters(&graph, &parameters)?;
-        let shapes: Vec<Vec<usize>> = found.iter().map(|(var, _)| graph.known_shape(*var)).collect();
         let mut sums = shapes.iter().map(|shape| place.tensor(shape)).collect::<Result<Vec<_>, _>>()?;
         let mut states = Vec::new();
         for shape in &shapes {
             states.push((0..optimizer.states()).map(|_| place.zeros(shape)).collect::<Result<Vec<_>, _>>()?);
         }
         bind_outputs(&mut gradient, "gradient", &mut sums)?;
-        let mut update = Bound::new(open(&optimizer.graph(&shapes, kernels, scaling.as_ref())?, "update")?)?;
+        let mut update = Bound::new(open(&update, "update")?)?;
         for (index, name) in trainable.iter().enumerate() {
             update.binding.bind_input(format!("parameter.{index}"), parameters.get(name)?)?;
             update.binding.bind_output(format!("new_parameter.{index}"), parameters.get_mut(name)?)?;

@@ -201,8 +201,8 @@ impl<'a> Builder<'a> {
             return self.g.add(counted, padding);
         }
         // Padding is masked, so its positions need no care: every place of a row counts, from 0.
-        let same = self.g.equal(self.ids, self.ids)?;
-        let ones = self.g.cast(same, DType::I64)?;
+        let (sizes, known) = (self.g.shape(self.ids)?, self.g.fact(self.ids).shape.clone());
+        let ones = self.g.expand(one, sizes, known)?;
         let counted = self.g.cumulative_sum(ones, 1)?;
         self.g.sub(counted, one)
     }

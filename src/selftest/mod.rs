@@ -1,5 +1,7 @@
 //! Whether a device trains as it should: what `pipe runtime check` does.
 
+#[cfg(test)]
+mod placement_tests;
 mod profile;
 mod speed;
 mod subject;

@@ -1,4 +1,4 @@
-//! `Add`, `Sub`, `Mul`, `Div`, `Min` and `Max`, with NumPy's broadcasting.
+//! `Add`, `Sub`, `Mul`, `Div` and `Min`, with NumPy's broadcasting.
 
 use super::contract::{GradError, Op, OpNode, required};
 use crate::engine::fact::{ShapeError, TensorFact, broadcast};
@@ -13,8 +13,6 @@ pub enum Arithmetic {
     Div,
     /// Without a gradient: only optimizers use it.
     Min,
-    /// Without a gradient: only optimizers use it.
-    Max,
 }
 
 impl Op for Arithmetic {
@@ -25,7 +23,6 @@ impl Op for Arithmetic {
             Arithmetic::Mul => "Mul",
             Arithmetic::Div => "Div",
             Arithmetic::Min => "Min",
-            Arithmetic::Max => "Max",
         }
     }
 
@@ -49,7 +46,7 @@ impl Op for Arithmetic {
                 let share = g.mul(da, node.outputs[0])?;
                 (da, g.neg(share)?)
             }
-            Arithmetic::Min | Arithmetic::Max => return Err(GradError::NoGradient(self.name())),
+            Arithmetic::Min => return Err(GradError::NoGradient(self.name())),
         };
         Ok(vec![Some(da), Some(db)])
     }

@@ -1,8 +1,8 @@
-//! `Gather` along axis 0 and what its gradient is made of: `ScatterND` and `ConstantOfShape`.
+//! `Gather` along axis 0, and `ScatterND` for its gradient.
 
 use super::contract::{GradError, Op, OpNode, required};
 use super::fused::GatherGrad;
-use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
+use crate::engine::fact::{DType, ShapeError, TensorFact};
 use crate::engine::graph::{Graph, Kernels, Var};
 use crate::engine::onnx::AttributeValue;
 
@@ -13,12 +13,6 @@ pub struct Gather;
 /// A table with rows added to it: table `[V, H]`, row numbers `[N, 1]`, rows `[N, H]`. Rows that come more than once add up.
 #[derive(Clone, Copy, Debug)]
 pub struct ScatterAdd;
-
-/// Zeros in the shape that the input holds; `result` is what is known of it.
-#[derive(Clone, Debug)]
-pub struct Zeros {
-    pub result: Vec<Dim>,
-}
 
 impl Op for Gather {
     fn name(&self) -> &'static str {
@@ -47,7 +41,7 @@ impl Op for Gather {
             Kernels::Standard => {
                 let size = g.shape(table)?;
                 let result = g.fact(table).shape.clone();
-                let zeros = g.apply1(Zeros { result }, &[size])?;
+                let zeros = g.zeros(size, result)?;
                 let rows = g.unsqueeze(rows, &[1])?;
                 g.apply1(ScatterAdd, &[zeros, rows, dy])?
             }
@@ -68,15 +62,5 @@ impl Op for ScatterAdd {
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [table, _, _] = required(inputs)?;
         Ok(vec![table.clone()])
-    }
-}
-
-impl Op for Zeros {
-    fn name(&self) -> &'static str {
-        "ConstantOfShape"
-    }
-
-    fn infer(&self, _: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        Ok(vec![TensorFact::f32(self.result.clone())])
     }
 }

@@ -1,4 +1,4 @@
-//! `Where`, `Equal`, `Not` and `CumSum`: choosing and counting.
+//! `Where`, comparisons, `And`, `Not` and `CumSum`: choosing and counting.
 
 use super::contract::{GradError, Op, OpNode, required};
 use crate::engine::fact::{DType, ShapeError, TensorFact, broadcast};
@@ -8,9 +8,16 @@ use crate::engine::graph::{Constant, Graph, Var};
 #[derive(Clone, Copy, Debug)]
 pub struct Where;
 
-/// Whether two operands are equal, element by element; without a gradient.
+/// How two operands compare, element by element; false where one is not a number. Without a gradient.
 #[derive(Clone, Copy, Debug)]
-pub struct Equal;
+pub enum Comparison {
+    GreaterOrEqual,
+    LessOrEqual,
+}
+
+/// Whether both operands are true; without a gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct And;
 
 /// The negation of truth values; without a gradient.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +51,23 @@ impl Op for Where {
     }
 }
 
-impl Op for Equal {
+impl Op for Comparison {
     fn name(&self) -> &'static str {
-        "Equal"
+        match self {
+            Comparison::GreaterOrEqual => "GreaterOrEqual",
+            Comparison::LessOrEqual => "LessOrEqual",
+        }
+    }
+
+    fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
+        let [a, b] = required(inputs)?;
+        Ok(vec![TensorFact { dtype: DType::Bool, shape: broadcast(&a.shape, &b.shape)? }])
+    }
+}
+
+impl Op for And {
+    fn name(&self) -> &'static str {
+        "And"
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {

@@ -66,7 +66,7 @@ impl Op for Pointwise {
             Pointwise::Relu => {
                 // The slope at 0 is 0, as in PyTorch.
                 let zero = g.scalar(0.0);
-                let off = g.equal(y, zero)?;
+                let off = g.less_or_equal(y, zero)?;
                 g.choose(off, zero, dy)?
             }
             Pointwise::Reciprocal => {

@@ -1,4 +1,4 @@
-//! `Slice`, `Concat` and `Pad`.
+//! `Slice` and `Concat`.
 
 use super::contract::{GradError, Op, OpNode, required};
 use crate::engine::fact::{Dim, ShapeError, TensorFact};
@@ -17,12 +17,6 @@ pub struct Slice {
 #[derive(Clone, Copy, Debug)]
 pub struct Concat {
     pub axis: usize,
-}
-
-/// Zeros around a tensor: the second input holds how many before each axis, then how many after each.
-#[derive(Clone, Debug)]
-pub struct Pad {
-    pub result: Vec<Dim>,
 }
 
 impl Op for Slice {
@@ -49,20 +43,50 @@ impl Op for Slice {
     fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None]) };
         let x = node.input(0);
-        let (rank, result) = (g.fact(x).rank(), g.fact(x).shape.clone());
-        // Zeros: `start` before, whatever is left after, which only the run may know.
+        // Zeros before and behind it, of which only the run may know how many.
         let sizes = g.shape(x)?;
-        let size = g.slice(sizes, 0, self.axis, self.axis + 1)?;
-        let end = g.constant(Constant::ints(&[self.end as i64]));
-        let after = g.sub(size, end)?;
-        let mut before = vec![0; rank + self.axis];
-        before[self.axis] = self.start as i64;
-        let mut parts = vec![g.constant(Constant::ints(&before)), after];
-        if self.axis + 1 < rank {
-            parts.push(g.constant(Constant::ints(&vec![0; rank - self.axis - 1])));
+        let mut parts = Vec::new();
+        if self.start > 0 {
+            let before = g.constant(Constant::ints(&[self.start as i64]));
+            parts.push(self.zeros(g, x, sizes, before, Dim::Fixed(self.start))?);
         }
-        let amounts = g.concat(&parts, 0)?;
-        Ok(vec![Some(g.apply1(Pad { result }, &[dy, amounts])?)])
+        parts.push(dy);
+        match g.fact(x).shape[self.axis] {
+            Dim::Fixed(size) if size == self.end => {}
+            Dim::Fixed(size) => {
+                let behind = g.constant(Constant::ints(&[(size - self.end) as i64]));
+                parts.push(self.zeros(g, x, sizes, behind, Dim::Fixed(size - self.end))?);
+            }
+            _ => {
+                let size = g.slice(sizes, 0, self.axis, self.axis + 1)?;
+                let end = g.constant(Constant::ints(&[self.end as i64]));
+                let behind = g.sub(size, end)?;
+                parts.push(self.zeros(g, x, sizes, behind, Dim::Unknown)?);
+            }
+        }
+        let whole = g.concat(&parts, self.axis)?;
+        // The name of the size is worth keeping.
+        g.values[whole.0 as usize].fact.shape = g.fact(x).shape.clone();
+        Ok(vec![Some(whole)])
+    }
+}
+
+impl Slice {
+    /// Returns zeros as large as `x`, whose sizes are `sizes`, but for the axis of the slice: there are `count` `[1]`.
+    fn zeros(&self, g: &mut Graph, x: Var, sizes: Var, count: Var, known: Dim) -> Result<Var, ShapeError> {
+        let mut result = g.fact(x).shape.clone();
+        let rank = result.len();
+        result[self.axis] = known;
+        let mut parts = Vec::new();
+        if self.axis > 0 {
+            parts.push(g.slice(sizes, 0, 0, self.axis)?);
+        }
+        parts.push(count);
+        if self.axis + 1 < rank {
+            parts.push(g.slice(sizes, 0, self.axis + 1, rank)?);
+        }
+        let shape = g.concat(&parts, 0)?;
+        g.zeros(shape, result)
     }
 }
 
@@ -115,16 +139,5 @@ impl Op for Concat {
             start += size;
         }
         Ok(gradients)
-    }
-}
-
-impl Op for Pad {
-    fn name(&self) -> &'static str {
-        "Pad"
-    }
-
-    fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let [x, _] = required(inputs)?;
-        Ok(vec![TensorFact { dtype: x.dtype, shape: self.result.clone() }])
     }
 }

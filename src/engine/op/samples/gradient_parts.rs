@@ -4,15 +4,12 @@ use super::harness::{Input, KEY, Numbers, Sample};
 use super::reference::{
     Attention as Witness, Real, binary, differences, flat, layer_norm, matmul, normalized, shaped,
 };
-use crate::engine::fact::Dim;
-use crate::engine::graph::Constant;
 use crate::engine::kernel::dropout;
 use crate::engine::op::fused::{
     AdamW, AddNorm, AddNormGrad, Attention, AttentionGrad, BiasGeluGrad, ColumnSum, GatherGrad, SumSquares,
     WeightGrad,
 };
-use crate::engine::op::gather::{ScatterAdd, Zeros};
-use crate::engine::op::slice::Pad;
+use crate::engine::op::gather::ScatterAdd;
 
 pub fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(2);
@@ -58,39 +55,6 @@ fn scatters(n: &mut Numbers) -> Vec<Sample> {
             vec![table, numbers, dy.named(0, "T")],
             |g, x| g.apply1(GatherGrad, x),
             sum,
-        ));
-    }
-    for shape in [&[3, 4][..], &[1]] {
-        samples.push(Sample::new(
-            "ConstantOfShape",
-            vec![Input::real(n.real(shape)).named(0, "B")],
-            |g, x| {
-                let (result, sizes) = (g.fact(x[0]).shape.clone(), g.shape(x[0])?);
-                g.apply1(Zeros { result }, &[sizes])
-            },
-            |x| Real::zeros(x[0].raw_dim()),
-        ));
-    }
-    for (shape, amounts, result) in [(&[3][..], &[1, 2][..], &[6][..]), (&[2, 3], &[0, 1, 3, 0], &[5, 4])] {
-        samples.push(Sample::new(
-            "Pad",
-            vec![Input::real(n.real(shape))],
-            move |g, x| {
-                let amounts = g.constant(Constant::ints(amounts));
-                g.apply1(
-                    Pad { result: result.iter().map(|&size| Dim::Fixed(size)).collect() },
-                    &[x[0], amounts],
-                )
-            },
-            move |x| {
-                let mut y = Real::zeros(result);
-                for (index, &value) in x[0].indexed_iter() {
-                    let place: Vec<usize> =
-                        (0..shape.len()).map(|axis| index[axis] + amounts[axis] as usize).collect();
-                    y[&place[..]] = value;
-                }
-                y
-            },
         ));
     }
     samples

@@ -24,13 +24,12 @@ type One = fn(f64) -> f64;
 
 fn elementwise(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    let twos: [(&'static str, Arithmetic, Two); 6] = [
+    let twos: [(&'static str, Arithmetic, Two); 5] = [
         ("Add", Arithmetic::Add, |a, b| a + b),
         ("Sub", Arithmetic::Sub, |a, b| a - b),
         ("Mul", Arithmetic::Mul, |a, b| a * b),
         ("Div", Arithmetic::Div, |a, b| a / b),
         ("Min", Arithmetic::Min, f64::min),
-        ("Max", Arithmetic::Max, f64::max),
     ];
     let shapes: [(&[usize], &[usize]); 9] = [
         (&[3, 4], &[3, 4]),
@@ -47,11 +46,7 @@ fn elementwise(n: &mut Numbers) -> Vec<Sample> {
         let mut add = |inputs| {
             let sample =
                 Sample::new(name, inputs, move |g, x| g.apply1(op, x), move |x| binary(&x[0], &x[1], f));
-            samples.push(if matches!(op, Arithmetic::Min | Arithmetic::Max) {
-                sample.without_gradient()
-            } else {
-                sample
-            });
+            samples.push(if matches!(op, Arithmetic::Min) { sample.without_gradient() } else { sample });
         };
         for (a, b) in shapes {
             add(vec![Input::real(n.real(a)), Input::real(n.off_zero(b))]);
@@ -419,7 +414,19 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
             let unequal = g.not(equal)?;
             g.cast(unequal, DType::F32)
         };
-        samples.push(Sample::new("Equal", inputs.clone(), equal, same).without_gradient());
+        samples.push(Sample::new("And", inputs.clone(), equal, same).without_gradient());
+        let least = |x: &[Real]| binary(&x[0], &x[1], |a, b| f64::from(u8::from(a >= b)));
+        let most = |x: &[Real]| binary(&x[0], &x[1], |a, b| f64::from(u8::from(a <= b)));
+        let is_least = |g: &mut Graph, x: &[Var]| {
+            let least = g.greater_or_equal(x[0], x[1])?;
+            g.cast(least, DType::F32)
+        };
+        let is_most = |g: &mut Graph, x: &[Var]| {
+            let most = g.less_or_equal(x[0], x[1])?;
+            g.cast(most, DType::F32)
+        };
+        samples.push(Sample::new("GreaterOrEqual", inputs.clone(), is_least, least).without_gradient());
+        samples.push(Sample::new("LessOrEqual", inputs.clone(), is_most, most).without_gradient());
         samples
             .push(Sample::new("Not", inputs, unequal, move |x| same(x).mapv(|x| 1.0 - x)).without_gradient());
     }
