@@ -45,8 +45,8 @@ pub struct SessionTrainer {
     sites: Vec<DropoutSite>,
     log: Log,
     steps: u64,
-    /// Whether a step was given up: what the gradients' session has laid hold of is most of the memory, and others need some.
-    frees: bool,
+    /// Whether memory ran out once. What the gradients' session lays hold of is most of it, and between steps others need some.
+    is_short: bool,
 }
 
 /// The state of loss scaling: what was, and what an update writes.
@@ -185,7 +185,7 @@ impl SessionTrainer {
             sites: graph.dropout_sites().to_vec(),
             log: Log::default(),
             steps: 0,
-            frees: false,
+            is_short: false,
         };
         trainer.bind_scaler()?;
         Ok(trainer)
@@ -283,7 +283,7 @@ impl Trainer for SessionTrainer {
         &mut self,
         runtime: &Runtime,
         feeds: Vec<(String, Feed)>,
-        Part { dropout_key, .. }: Part,
+        Part { dropout_key, last }: Part,
     ) -> Result<(), EngineError> {
         let parts_done = self.log.losses.len();
         if parts_done == 1 {
@@ -295,9 +295,8 @@ impl Trainer for SessionTrainer {
         self.gradient.feed(dropout_masks(&self.sites, &feeds, dropout_key))?;
         self.gradient.feed(feeds)?;
         self.gradient.feed([("dropout_key".to_owned(), Feed::I64(vec![1], vec![dropout_key]))])?;
-        if self.frees {
+        if self.is_short && (last || self.adder.is_none()) {
             self.gradient.run_and_free(self.place)?;
-            self.frees = false;
         } else {
             self.gradient.run()?;
         }
@@ -313,7 +312,7 @@ impl Trainer for SessionTrainer {
     fn abandon(&mut self) -> Result<(), EngineError> {
         let losses = std::mem::take(&mut self.log.losses);
         self.log.spare.extend(losses);
-        self.frees = true;
+        self.is_short = true;
         bind_outputs(&mut self.gradient, "gradient", &mut self.sums)
     }
 

@@ -177,9 +177,11 @@ pub fn run(
                 match accumulate(ctx, runtime, trainer, step, parts, &parted, &feeds_of) {
                     Ok(()) => break parted,
                     Err(Stopped::Memory { error, shape }) if job.splits && pieces.halve(shape) => {
+                        let limit = pieces.limit.unwrap_or_default();
+                        let told = error.to_string();
+                        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
                         ctx.warn(&format!(
-                            "memory ran out ({error}); batches are computed in parts of at most {} tokens from here on; the steps stay those of whole batches but for dropout's masks",
-                            pieces.limit.unwrap_or_default()
+                            "memory ran out ({told}); batches are computed in parts of at most {limit} tokens from here on, as with `max_tokens_per_step: {limit}`; the steps stay those of whole batches but for dropout's masks",
                         ));
                         trainer.abandon()?;
                     }
