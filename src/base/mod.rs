@@ -1,5 +1,6 @@
 //! Foundations without knowledge of pipelines or models: digests, seeds, files, folders, wheels.
 
+pub mod chain;
 pub mod clock;
 pub mod digest;
 pub mod seed;

@@ -41,12 +41,12 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
         Some(seeds) => seeds.0.clone(),
         None => sweep.seeds.clone().unwrap_or_else(|| vec![spec.seed]),
     };
-    if let Some(twice) =
-        args.gpus.iter().enumerate().find_map(|(n, gpu)| args.gpus[..n].contains(gpu).then_some(gpu))
-    {
-        return Err(Failure::usage(format!("`--gpus` names GPU {twice} twice"), None));
-    }
     let gpus: Vec<Device> = args.gpus.iter().copied().map(Device::Cuda).collect();
+    let devices = if gpus.is_empty() { args.device.clone() } else { gpus.clone() };
+    let twice = devices.iter().enumerate().find(|(place, device)| devices[..*place].contains(device));
+    if let Some((_, device)) = twice {
+        return Err(Failure::usage(format!("`{device}` is named twice"), None));
+    }
     if args.device.len() > 1 && args.device.iter().any(|device| !matches!(device, Device::Cuda(_))) {
         let hint = Some("several devices are GPUs, such as `--device cuda:0,cuda:1`".to_owned());
         return Err(Failure::usage("results of different devices would stand under one key", hint));
@@ -55,7 +55,7 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
         seeds,
         workers: usize::from(args.jobs).max(gpus.len()),
         fail_fast: args.fail_fast,
-        devices: if gpus.is_empty() { args.device.clone() } else { gpus },
+        devices,
         threads: open::threads(args.threads),
         command: open::command_line(),
     };

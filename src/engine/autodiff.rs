@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::fact::{Dim, ShapeError};
-use super::graph::{Graph, Source, Var};
-use super::op::{GradError, OpNode};
+use super::graph::{Graph, Node, Source, Var};
+use super::op::fused::WeightGrad;
+use super::op::{GradError, Op, OpNode};
 
 /// Adds the gradients of a scalar to the graph: for each of `wrt` the tensor that is ∂loss/∂it, `None` where the loss does not
 /// depend on it. Nothing is computed for tensors that no member of `wrt` feeds into.
@@ -25,7 +26,8 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
     let mut gradients: BTreeMap<Var, Var> = BTreeMap::new();
     let one = g.scalar(1.0);
     gradients.insert(loss, one);
-    for index in (0..g.nodes.len()).rev() {
+    let forward = g.nodes.len();
+    for index in (0..forward).rev() {
         let node = &g.nodes[index];
         let dy: Vec<Option<Var>> = node.outputs.iter().map(|output| gradients.get(output).copied()).collect();
         if dy.iter().all(Option::is_none)
@@ -50,7 +52,47 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
             gradients.insert(input, sum);
         }
     }
-    Ok(wrt.iter().map(|var| gradients.get(var).copied()).collect())
+    let found: Vec<Option<Var>> = wrt.iter().map(|var| gradients.get(var).copied()).collect();
+    join_weight_gradients(g, forward, &found);
+    Ok(found)
+}
+
+/// Joins gradients of weights that the same rows go through, so that those are read once: each group stands where its last member did. Only what
+/// `found` depends on is joined; nodes before `first` are not the gradients'.
+fn join_weight_gradients(g: &mut Graph, first: usize, found: &[Option<Var>]) {
+    let mut needed: HashSet<Var> = found.iter().flatten().copied().collect();
+    for node in g.nodes[first..].iter().rev() {
+        if node.outputs.iter().any(|output| needed.contains(output)) {
+            needed.extend(node.inputs.iter().flatten());
+        }
+    }
+    let is_one = |node: &Node| {
+        node.op.name() == WeightGrad.name() && node.outputs.iter().all(|output| needed.contains(output))
+    };
+    let mut at = first;
+    while at < g.nodes.len() {
+        let (node, mut earlier) = (&g.nodes[at], first..at);
+        let joins = |place: &usize| {
+            let other = &g.nodes[*place];
+            is_one(other)
+                && other.outputs.len() < WeightGrad::MOST
+                && other.inputs[0] == node.inputs[0]
+                && g.fact(other.outputs[0]).shape == g.fact(node.outputs[0]).shape
+                && !g.nodes[place + 1..at]
+                    .iter()
+                    .any(|between| between.inputs.iter().flatten().any(|input| other.outputs.contains(input)))
+        };
+        match earlier.find(joins).filter(|_| is_one(node)) {
+            Some(place) => {
+                // All that came behind it moves up by one, this node too.
+                let other = g.nodes.remove(place);
+                let node = &mut g.nodes[at - 1];
+                node.inputs = [&other.inputs[..], &node.inputs[1..]].concat();
+                node.outputs = [&other.outputs[..], &node.outputs[..]].concat();
+            }
+            None => at += 1,
+        }
+    }
 }
 
 /// Sums a gradient over the axes along which `target` was broadcast.

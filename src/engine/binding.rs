@@ -189,8 +189,12 @@ impl Bound {
     pub fn run_and_free(&mut self, place: Place) -> Result<(), EngineError> {
         let mut options = RunOptions::new()?;
         options.set("memory.enable_memory_arena_shrinkage", place.arena())?;
-        self.session.run_binding_with_options(&self.binding, &options)?;
-        Ok(())
+        let ran = self.session.run_binding_with_options(&self.binding, &options);
+        match ran.map(|_| ()).map_err(EngineError::from) {
+            // Where ONNX Runtime keeps no such memory it refuses to give it back, before it runs.
+            Err(error) if !error.is_out_of_memory() => self.run().map(|_| ()),
+            done => done,
+        }
     }
 
     /// Runs the session; bound outputs hold the results.

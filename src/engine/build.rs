@@ -2,7 +2,6 @@
 
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Kernels, Var};
-use super::op::Op;
 use super::op::activation::Gelu;
 use super::op::arithmetic::Arithmetic;
 use super::op::fused::{AddNorm, Attention, BiasGelu, ColumnSum, Dropout, WeightGrad, check_heads};
@@ -301,36 +300,9 @@ impl Graph {
     /// Aᵀ·B for rows A `[T, M]` and B `[T, N]`.
     pub fn weight_grad(&mut self, a: Var, b: Var) -> Built {
         match self.kernels() {
-            Kernels::Fused => self.fused_weight_grad(a, b),
+            Kernels::Fused => self.apply1(WeightGrad, &[b, a]),
             Kernels::Standard => self.gemm(a, b, None, true, false),
         }
-    }
-
-    /// Joins a product to an earlier one with the same rows B, which both then read once; the earlier one moves here.
-    fn fused_weight_grad(&mut self, a: Var, b: Var) -> Built {
-        let joins = |at: &usize| {
-            let node = &self.nodes[*at];
-            node.op.name() == WeightGrad.name()
-                && (2..=WeightGrad::MOST).contains(&node.inputs.len())
-                && node.inputs[0] == Some(b)
-                && node.inputs[1].is_some_and(|first| self.fact(first).shape == self.fact(a).shape)
-                && !self.nodes[at + 1..]
-                    .iter()
-                    .flat_map(|later| later.inputs.iter().flatten())
-                    .any(|input| node.outputs.contains(input))
-        };
-        let Some(at) = (0..self.nodes.len()).rev().find(joins) else {
-            return self.apply1(WeightGrad, &[b, a]);
-        };
-        let earlier = self.nodes.remove(at);
-        let mut inputs = earlier.inputs;
-        inputs.push(Some(a));
-        let mut outputs = self.apply_optional(WeightGrad, &inputs)?;
-        let joined = outputs.pop();
-        if let Some(node) = self.nodes.last_mut() {
-            node.outputs[..earlier.outputs.len()].copy_from_slice(&earlier.outputs);
-        }
-        joined.ok_or_else(|| ShapeError("a product without a result".to_owned()))
     }
 
     /// The sum over the rows of `[T, N]`.

@@ -85,7 +85,7 @@ impl Driver {
         unsafe {
             let code = (calls.init)(0);
             let mut version = 0;
-            // A driver that does not know its version counts as one that supports nothing.
+            // A driver that does not know its version leaves it at 0.
             let _ = (calls.version)(&raw mut version);
             let mut count = 0;
             let code = if code == 0 { (calls.count)(&raw mut count) } else { code };
@@ -104,10 +104,12 @@ impl Driver {
             number,
             found: (0..self.gpus.len()).map(|known| format!("`cuda:{known}`")).collect::<Vec<_>>().join(", "),
         })?;
-        if is_own_library && self.cuda < OLDEST {
+        // What the driver did not tell is left to fail where it matters.
+        let is_known = |found: (u32, u32)| found != (0, 0);
+        if is_own_library && is_known(self.cuda) && self.cuda < OLDEST {
             return Err(NoGpu::OldDriver { found: self.cuda });
         }
-        if is_own_library && gpu.capability < OLDEST_CAPABILITY {
+        if is_own_library && is_known(gpu.capability) && gpu.capability < OLDEST_CAPABILITY {
             return Err(NoGpu::OldGpu { name: gpu.name.clone(), found: gpu.capability });
         }
         Ok(gpu)
@@ -183,7 +185,7 @@ impl Calls {
 }
 
 /// Where a CUDA library was found.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub name: String,
     /// `None` where the system's loader finds it by itself.

@@ -9,6 +9,7 @@ use super::cuda::{self, Driver, NoGpu};
 use super::device::Device;
 use super::install::{self, Kind};
 use super::library::{self, Account};
+use crate::base::chain::chain;
 use crate::base::digest::Digest;
 use crate::base::home::pipe_home;
 use crate::base::memo;
@@ -167,25 +168,27 @@ impl Runtime {
         };
         Ok(match usable() {
             Ok(device) => (device, Some(format!("`--device auto` takes `{device}`"))),
-            Err(error) => (Device::Cpu, Some(format!("`--device auto` takes the CPU: {error}"))),
+            Err(error) => (Device::Cpu, Some(format!("`--device auto` takes the CPU: {}", chain(&error)))),
         })
     }
 
     /// Installs what a device needs and this machine lacks; returns the library.
     pub fn install(device: Device, report: &dyn Report) -> Result<PathBuf, RuntimeError> {
         let identity = Runtime::identify(device)?;
-        match (identity.is_own(), identity.path) {
-            (false, Some(path)) => Ok(path),
-            _ => {
-                let path = install::install(Kind::of(device), report)?;
-                // The identity was taken from the folder's name.
-                library::inspect(&path)?;
-                if Kind::of(device) == Kind::Gpu {
-                    prepare_cuda(report)?;
-                }
-                Ok(path)
+        let is_own = identity.is_own();
+        let path = match identity.path {
+            // Nothing is locked or written: a home may be read only, and another process may be installing something else.
+            Some(path) => path,
+            None => install::install(Kind::of(device), report)?,
+        };
+        if is_own {
+            // The identity was taken from the folder's name.
+            library::inspect(&path)?;
+            if Kind::of(device) == Kind::Gpu {
+                prepare_cuda(report)?;
             }
         }
+        Ok(path)
     }
 
     /// Returns what the driver says, where the device is a GPU; one that the library cannot use is an error.

@@ -45,7 +45,7 @@ pub struct SessionTrainer {
     sites: Vec<DropoutSite>,
     log: Log,
     steps: u64,
-    /// Whether memory ran out once. What the gradients' session lays hold of is most of it, and between steps others need some.
+    /// Whether memory is to be spared. What the gradients' session lays hold of is most of it.
     is_short: bool,
 }
 
@@ -312,8 +312,11 @@ impl Trainer for SessionTrainer {
     fn abandon(&mut self) -> Result<(), EngineError> {
         let losses = std::mem::take(&mut self.log.losses);
         self.log.spare.extend(losses);
-        self.is_short = true;
         bind_outputs(&mut self.gradient, "gradient", &mut self.sums)
+    }
+
+    fn spare_memory(&mut self) {
+        self.is_short = true;
     }
 
     fn update(&mut self, learning_rate: f64) -> Result<(), EngineError> {

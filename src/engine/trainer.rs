@@ -25,6 +25,9 @@ pub trait Trainer {
     /// Forgets what was accumulated for a step that is not taken.
     fn abandon(&mut self) -> Result<(), EngineError>;
 
+    /// Keeps no more memory between steps than it has to, from here on: some ran out, and others need it too.
+    fn spare_memory(&mut self) {}
+
     /// Takes the optimizer step with the gradients that were accumulated.
     fn update(&mut self, learning_rate: f64) -> Result<(), EngineError>;
 

@@ -100,21 +100,14 @@ impl Subject {
 
     /// Prepares its training by sessions; `profiles` is a folder for what they spend their time with.
     pub fn sessions(self, runtime: &Runtime, profiles: Option<&Path>) -> Result<SessionTrainer, EngineError> {
-        let (network, recipe) = self.recipe()?;
+        let (network, loss) = self.network(self.masks())?;
         let weights = self.weights(&network);
         let named = weights.iter().map(|(name, array)| (name.as_str(), array));
         let parameters = Parameters::new(self.place, named)?;
-        SessionTrainer::profiled(runtime, network.graph, parameters, recipe, profiles)
-    }
-
-    /// Returns the network, and how all of it is trained by sessions.
-    pub fn recipe(self) -> Result<(Network, Recipe), EngineError> {
-        let (network, loss) = self.network(self.masks())?;
-        let mut trainable: Vec<String> =
-            network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-        trainable.sort_unstable();
+        let trainable: Vec<String> = weights.keys().cloned().collect();
         let optimizer = optimizer(&trainable, false);
-        Ok((network, Recipe { loss, trainable, optimizer, precision: self.precision }))
+        let recipe = Recipe { loss, trainable, optimizer, precision: self.precision };
+        SessionTrainer::profiled(runtime, network.graph, parameters, recipe, profiles)
     }
 
     /// Prepares its training by the training API.

@@ -518,7 +518,7 @@ fn settings_of_other_devices() -> Result<(), TestError> {
     for (setting, expected) in [
         ("device: gpu", "`gpu` is not a device; expected `cpu`, `cuda`, `cuda:N` or `auto`"),
         ("device: auto", "a file says where its results come from, and `auto` does not"),
-        ("device: cpu, precision: tf32", "`precision: tf32` is a setting of GPUs"),
+        ("device: cpu, precision: tf32", "`tf32` is a setting of GPUs, and this training runs on the CPU"),
         ("precision: tf32", "`precision: tf32` is a setting of GPUs, and this training runs on the CPU"),
         ("precision: fp64", "`fp64`"),
         ("max_tokens_per_step: 0", "expected at least 1, found 0"),

@@ -31,9 +31,9 @@ impl Sizes {
         self.width().next_multiple_of(BLOCK)
     }
 
-    /// How many numbers one head's rows take, copied, and one sum for each query.
+    /// How many numbers one head's rows take, copied; that is at least one for each query, up to the next multiple of [`BLOCK`].
     fn rows(self) -> usize {
-        (self.length * self.padded_width()).max(self.padded_length())
+        self.length * self.padded_width()
     }
 
     /// How many numbers one head's rows take, copied and transposed.

@@ -179,6 +179,7 @@ impl<'c> Rows<'c> {
     /// Returns the shape of the rows, the sizes of an attention of them, and the operands.
     fn operands(
         &self,
+        operator: &str,
         batch: usize,
         heads: usize,
     ) -> ort::Result<(Vec<usize>, attention::Sizes, [attention::Biased<'_>; 3])> {
@@ -195,7 +196,7 @@ impl<'c> Rows<'c> {
         let mut operands = Vec::new();
         for (rows, bias) in self.0[..3].iter().zip(&self.0[3..]) {
             let ((its_shape, rows), (_, bias)) = (floats(rows)?, floats(bias)?);
-            agree("Attention", its_shape == shape && bias.len() == hidden)?;
+            agree(operator, its_shape == shape && bias.len() == hidden)?;
             operands.push(attention::Biased { rows, bias: Some(bias) });
         }
         let operands = operands.try_into().map_err(|_| missing("operand"))?;
@@ -209,7 +210,7 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
         let (rows, mask) = (Rows::read(ctx)?, given(ctx, 6)?);
         let key = site.key(optional(ctx, 7)?.as_ref())?;
         let (mask_shape, mask) = ints(&mask)?;
-        let (shape, sizes, operands) = rows.operands(mask_shape[0], heads)?;
+        let (shape, sizes, operands) = rows.operands("Attention", mask_shape[0], heads)?;
         agree("Attention", mask.len() == mask_shape[0] * sizes.length)?;
         let mut context = made(ctx, 0, &shape)?;
         let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.length, sizes.length])?;
@@ -233,7 +234,7 @@ fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel
         let key = site.key(optional(ctx, 8)?.as_ref())?;
         let ((p_shape, p), (_, dy)) = (floats(&p)?, floats(&dy)?);
         let texts = p_shape[0];
-        let (shape, sizes, operands) = rows.operands(texts, heads)?;
+        let (shape, sizes, operands) = rows.operands("AttentionGrad", texts, heads)?;
         let count = sizes.length * sizes.length;
         agree("AttentionGrad", p.len() == texts * heads * count && dy.len() == operands[0].rows.len())?;
         let (mut dq, mut dk, mut dv) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);

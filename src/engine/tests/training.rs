@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ndarray::ArrayD;
+use prost::Message as _;
 
 use super::network::{ADAMW, EXAMPLES, SGD, all, feeds, network, trainer};
 use crate::engine::op::samples::harness::{near, runtime};
-use crate::engine::{EngineError, Kernels, Part, SessionTrainer, StepOutcome, Trainer, gradients, onnx};
+use crate::engine::proto::ModelProto;
+use crate::engine::{
+    Dim, EngineError, Graph, Kernels, Part, SessionTrainer, StepOutcome, TensorFact, Trainer, Var, gradients,
+    onnx,
+};
 
 /// Takes a step and returns what it gave.
 fn update(trainer: &mut SessionTrainer, rate: f64) -> Result<StepOutcome, EngineError> {
@@ -118,6 +123,42 @@ fn nothing_is_computed_below_the_lowest_trained_parameter() -> Result<(), Engine
         }
         assert!(forward.len() < head.len() && head.len() < norm.len() && norm.len() < everything.len());
     }
+    Ok(())
+}
+
+#[test]
+fn trained_weights_of_the_same_rows_share_a_product() -> Result<(), EngineError> {
+    let outputs = |trained: &[&str]| -> Result<Vec<usize>, EngineError> {
+        let mut g = Graph::new(Kernels::Fused);
+        let x = g.input("x", TensorFact::f32(vec![Dim::Named("T"), Dim::Fixed(4)]));
+        let names = ["q", "k", "v", "w"];
+        let weights = names.map(|name| g.parameter(name, &[4, 4]));
+        let mut sum = g.linear(x, weights[0], None)?;
+        for weight in &weights[1..] {
+            let other = g.linear(x, *weight, None)?;
+            let product = g.mul(sum, other)?;
+            sum = g.tanh(product)?;
+        }
+        let loss = g.reduce_sum(sum, &[], false)?;
+        let wrt: Vec<Var> = names
+            .iter()
+            .zip(weights)
+            .filter(|(name, _)| trained.contains(name))
+            .map(|(_, var)| var)
+            .collect();
+        let found = gradients(&mut g, loss, &wrt)?;
+        assert!(found.iter().all(Option::is_some));
+        for (index, gradient) in found.iter().flatten().enumerate() {
+            g.output(&index.to_string(), *gradient);
+        }
+        let model = ModelProto::decode(&onnx::write(&g)[..]).expect("what was written can be read");
+        let nodes = model.graph.into_iter().flat_map(|graph| graph.node);
+        Ok(nodes.filter(|node| node.op_type == "WeightGrad").map(|node| node.output.len()).collect())
+    };
+    assert_eq!(outputs(&["q"])?, [1]);
+    assert_eq!(outputs(&["q", "v"])?, [2], "a frozen weight has no gradient");
+    assert_eq!(outputs(&["q", "k", "v"])?, [3]);
+    assert_eq!(outputs(&["q", "k", "v", "w"])?, [3, 1]);
     Ok(())
 }
 

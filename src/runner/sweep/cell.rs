@@ -316,15 +316,7 @@ fn config_of<'a>(body: &'a Body, stage: &str) -> Option<&'a StageConfig> {
 
 /// Puts an error and its causes into one line; a lack of memory is called that.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
-        if !line.contains(&cause) {
-            line.push_str(": ");
-            line.push_str(&cause);
-        }
-    }
-    let line = line.replace(['\n', '\r'], " ");
+    let line = crate::base::chain::chain(error);
     match tells_of_memory(&line) {
         true => format!("out of memory (a shorter `max_length` or `freeze` needs less): {line}"),
         false => line,

@@ -3,7 +3,7 @@
 use super::artifacts;
 use super::backend::misfit;
 use super::config::{Backend, Budget, ClassWeights, Freeze, Monitor, Optimizer, Schedule, Train};
-use crate::engine::Device;
+use crate::engine::{Device, Precision};
 use crate::stages::stage::{CheckError, DataFact};
 
 /// Returns every problem of the configuration.
@@ -36,6 +36,13 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
             "device",
             "a file says where its results come from, and `auto` does not".to_owned(),
             "say `--device auto` on the command line, or `cpu` or `cuda` here",
+        );
+    }
+    if train.device == Some(Device::Cpu) && train.precision == Precision::Tf32 {
+        problems.add(
+            "precision",
+            "`tf32` is a setting of GPUs, and this training runs on the CPU".to_owned(),
+            "take `fp32`, or `device: cuda`",
         );
     }
     problems.at_least_one("max_tokens_per_step", train.max_tokens_per_step.unwrap_or(1) as u64);

@@ -4,7 +4,7 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::backend::{Choice, Chosen};
-use super::checkpoint;
+use super::checkpoint::{self, Progress};
 use super::config::{Freeze, Optimizer, Train};
 use super::fit::{self, Fitted};
 use super::stage::TrainError;
@@ -111,8 +111,10 @@ pub fn run(
     let dropout = match place {
         Place::Host => Dropout::Keyed,
         Place::Gpu(_) => {
-            // A generator that begins anew would repeat its first masks.
-            let steps = checkpoint::read(ctx.scratch()).map_or(0, |(saved, _)| saved.steps);
+            // A generator that begins anew would repeat its first masks, where a training goes on.
+            let goes_on = |saved: &Progress| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
+            let saved = checkpoint::read(ctx.scratch()).map(|(saved, _)| saved).filter(goes_on);
+            let steps = saved.filter(|_| backend.backend == Chosen::Session).map_or(0, |saved| saved.steps);
             Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
         }
     };

@@ -10,6 +10,7 @@ use super::pieces::Pieces;
 use super::plateau::Plateau;
 use super::watch::{DevMetrics, Watch};
 use super::{schedule, targets};
+use crate::base::chain::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::report::Progress;
 use crate::base::seed::stream;
@@ -122,6 +123,9 @@ pub fn run(
                 tensors.into_iter().partition(|(name, _)| name.starts_with("best/"));
             best_weights = best;
             trainer.restore(runtime, &state, saved.steps)?;
+            if saved.limit != job.train.max_tokens_per_step {
+                trainer.spare_memory();
+            }
             ctx.note(&format!("going on after epoch {} of {}", saved.epochs, epochs));
             saved
         }
@@ -178,12 +182,12 @@ pub fn run(
                     Ok(()) => break parted,
                     Err(Stopped::Memory { error, shape }) if job.splits && pieces.halve(shape) => {
                         let limit = pieces.limit.unwrap_or_default();
-                        let told = error.to_string();
-                        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+                        let told = chain(&error);
                         ctx.warn(&format!(
-                            "memory ran out ({told}); batches are computed in parts of at most {limit} tokens from here on, as with `max_tokens_per_step: {limit}`; the steps stay those of whole batches but for dropout's masks",
+                            "memory ran out ({told}); batches are computed in parts of at most {limit} tokens from here on (`max_tokens_per_step: {limit}` would begin with that); the steps stay those of whole batches but for dropout's masks",
                         ));
                         trainer.abandon()?;
+                        trainer.spare_memory();
                     }
                     Err(Stopped::Memory { error, .. }) => return Err(Box::new(error)),
                     Err(Stopped::Other(error)) => return Err(error),

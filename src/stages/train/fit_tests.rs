@@ -23,6 +23,7 @@ struct Small {
     /// The shape and the sum of the targets of each part of the step.
     parts: Vec<([usize; 2], f32)>,
     abandoned: usize,
+    spares: bool,
     steps: Vec<Vec<([usize; 2], f32)>>,
     outcomes: Vec<StepOutcome>,
     /// Whether the gradients of every step overflow.
@@ -45,6 +46,10 @@ impl Trainer for Small {
         self.abandoned += 1;
         self.parts.clear();
         Ok(())
+    }
+
+    fn spare_memory(&mut self) {
+        self.spares = true;
     }
 
     fn update(&mut self, _: f64) -> Result<(), EngineError> {
@@ -105,8 +110,15 @@ fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, fit::Fitted
     let tokens: Vec<TokenizedText> =
         (0..32).map(|_| TokenizedText { ids: vec![1; 5], truncated: false }).collect();
     let ctx = TestCtx::new(1)?;
-    let mut trainer =
-        Small { room, parts: Vec::new(), abandoned: 0, steps: Vec::new(), outcomes: Vec::new(), overflows };
+    let mut trainer = Small {
+        room,
+        parts: Vec::new(),
+        abandoned: 0,
+        spares: false,
+        steps: Vec::new(),
+        outcomes: Vec::new(),
+        overflows,
+    };
     let job = Job {
         train: &train,
         data: &data,
@@ -132,7 +144,7 @@ fn a_step_is_taken_again_in_smaller_parts() -> Result<(), TestError> {
         let total: f32 = step.iter().map(|(_, share)| share).sum();
         assert!((total - 1.0).abs() < 1e-6, "the parts weigh as much as their batches: {total}");
     }
-    assert_eq!(fitted.parts, 2);
+    assert_eq!((fitted.parts, trainer.spares), (2, true));
     let norms: Vec<Option<f64>> = fitted.curves.0.iter().map(|point| point.gradient_norm).collect();
     assert_eq!((norms, fitted.skipped), (vec![Some(1.0), None, Some(1.0), Some(1.0)], vec![2]));
     assert!(warnings.contains("parts of at most 20 tokens"), "{warnings}");
