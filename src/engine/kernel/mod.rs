@@ -20,6 +20,7 @@ pub mod dropout;
 pub mod sums;
 pub mod product;
 pub mod adamw;
+mod operands;
 pub mod register;
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,11 @@ use std::ops::Range;
 use ort::operator::{
     BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
 };
-use ort::value::{TensorElementType, ValueRef, ValueRefMut};
+use ort::value::{TensorElementType, ValueRef};
 
+use super::operands::{Site, agree, float, floats, floats_mut, given, int, ints, made, missing, optional};
 use super::parallel::{Shared, for_each, range, with_common_scratch};
 use super::product::{Tile, WeightGrad};
-use super::random::MaskKey;
 use super::{DOMAIN, adamw, attention, dropout, gelu, norm, sums};
 
 /// Returns the domain with all our operators, for one session.
@@ -88,78 +88,6 @@ impl Operator for Custom {
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {
         (self.kernel)(context)
-    }
-}
-
-fn missing(what: &str) -> ort::Error {
-    ort::Error::new(format!("`{what}` is missing"))
-}
-
-fn float(context: &KernelContext<'_>, name: &str) -> ort::Result<f32> {
-    context.get::<f32>(name).ok_or_else(|| missing(name))
-}
-
-fn int(context: &KernelContext<'_>, name: &str) -> ort::Result<i64> {
-    context.get::<i64>(name).ok_or_else(|| missing(name))
-}
-
-/// The attributes of a place of dropout.
-#[derive(Clone, Copy)]
-struct Site {
-    rate: f32,
-    site: u32,
-}
-
-impl Site {
-    fn read(context: &KernelContext<'_>) -> ort::Result<Site> {
-        Ok(Site { rate: float(context, "rate")?, site: int(context, "site")? as u32 })
-    }
-
-    /// Returns the mask key where there is dropout.
-    fn key(self, input: Option<&ValueRef<'_>>) -> ort::Result<Option<MaskKey>> {
-        match input {
-            Some(value) if self.rate > 0.0 => {
-                let step_key = ints(value)?.1.first().copied().ok_or_else(|| missing("dropout key"))?;
-                Ok(Some(MaskKey::new(step_key, self.site, self.rate)))
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-fn optional<'c>(ctx: &'c ComputeContext, index: usize) -> ort::Result<Option<ValueRef<'c>>> {
-    if index < ctx.num_inputs()? { ctx.input(index) } else { Ok(None) }
-}
-
-fn given<'c>(ctx: &'c ComputeContext, index: usize) -> ort::Result<ValueRef<'c>> {
-    ctx.input(index)?.ok_or_else(|| missing("input"))
-}
-
-fn made<'c>(ctx: &'c ComputeContext, index: usize, shape: &[usize]) -> ort::Result<ValueRefMut<'c>> {
-    let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
-    ctx.output(index, shape)?.ok_or_else(|| missing("output"))
-}
-
-fn floats<'v>(value: &'v ValueRef<'_>) -> ort::Result<(Vec<usize>, &'v [f32])> {
-    let (shape, data) = value.try_extract_tensor::<f32>()?;
-    Ok((shape.iter().map(|&size| size as usize).collect(), data))
-}
-
-fn ints<'v>(value: &'v ValueRef<'_>) -> ort::Result<(Vec<usize>, &'v [i64])> {
-    let (shape, data) = value.try_extract_tensor::<i64>()?;
-    Ok((shape.iter().map(|&size| size as usize).collect(), data))
-}
-
-fn floats_mut<'v>(value: &'v mut ValueRefMut<'_>) -> ort::Result<&'v mut [f32]> {
-    Ok(value.try_extract_tensor_mut::<f32>()?.1)
-}
-
-/// Refuses tensors that a kernel would read beyond their end.
-fn agree(operator: &str, holds: bool) -> ort::Result<()> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ort::Error::new(format!("the sizes of the operands of `{operator}` do not go together")))
     }
 }
 
