@@ -72,6 +72,10 @@ fn join_weight_gradients(g: &mut Graph, first: usize, found: &[Option<Var>]) {
     let mut at = first;
     while at < g.nodes.len() {
         let (node, mut earlier) = (&g.nodes[at], first..at);
+        if !is_one(node) {
+            at += 1;
+            continue;
+        }
         let joins = |place: &usize| {
             let other = &g.nodes[*place];
             is_one(other)
@@ -82,7 +86,7 @@ fn join_weight_gradients(g: &mut Graph, first: usize, found: &[Option<Var>]) {
                     .iter()
                     .any(|between| between.inputs.iter().flatten().any(|input| other.outputs.contains(input)))
         };
-        match earlier.find(joins).filter(|_| is_one(node)) {
+        match earlier.find(joins) {
             Some(place) => {
                 // All that came behind it moves up by one, this node too.
                 let other = g.nodes.remove(place);

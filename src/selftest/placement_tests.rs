@@ -48,14 +48,19 @@ const KERNELS: &[(&str, &[DType])] = &[
     ("Cast", &[F32, F64, F16, BF16, I64, Bool]),
     // Its output lies on the host, where the sizes that are computed from it stay.
     ("Shape", &[F32, F64, F16, BF16, I64, Bool]),
-    // Truth values only as the condition.
-    ("Where", &[F32, F64, F16, I64, Bool]),
-    ("GreaterOrEqual", &[F32, F64, F16, I64, Bool]),
-    ("LessOrEqual", &[F32, F64, F16, I64, Bool]),
+    ("Where", &[F32, F64, F16, I64]),
+    ("GreaterOrEqual", &[F32, F64, F16, I64]),
+    ("LessOrEqual", &[F32, F64, F16, I64]),
     ("Dropout", &[F32, F64, F16, BF16, Bool]),
 ];
 
 fn has_kernel(operator: &str, types: &[DType]) -> bool {
+    // Conditions and answers are truth values, whatever is chosen or compared.
+    let types = match operator {
+        "Where" => &types[1..],
+        "GreaterOrEqual" | "LessOrEqual" => &types[..2],
+        _ => types,
+    };
     KERNELS.iter().any(|(name, known)| *name == operator && types.iter().all(|dtype| known.contains(dtype)))
 }
 

@@ -529,6 +529,7 @@ fn settings_of_other_devices() -> Result<(), TestError> {
     ] {
         let said = told(setting)?;
         assert!(said.contains(expected), "{setting}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
         assert!(!said.contains("data: started"), "it is refused before anything runs: {said}");
     }
     Ok(())

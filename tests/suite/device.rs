@@ -73,6 +73,7 @@ fn gpus_of_a_sweep_have_to_be_there() -> Result<(), TestError> {
         (&["--gpus", "0,1", "--device", "cpu"][..], "'--gpus <N,N>' cannot be used with '--device <DEVICE>'"),
         (&["--gpus", "0,1", "-j", "5"], "'--gpus <N,N>' cannot be used with '--jobs <N>'"),
         (&["--gpus", "0,0"], "`cuda:0` is named twice"),
+        (&["--device", "cuda:1,cuda:1"], "`cuda:1` is named twice"),
     ] {
         let said =
             project.pipe(&[&["sweep", "x.yaml", "stages.tuned.train.epochs=1,2"], arguments].concat())?;
