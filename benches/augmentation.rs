@@ -1,9 +1,12 @@
-//! Times augmentation: EDA's four operations as texts per second beside nlpaug and TextAttack, and how long Markov chains and hidden Markov models take to fit.
+//! Times augmentation: EDA's four operations as texts per second beside nlpaug and TextAttack, and
+//! how long Markov chains and hidden Markov models take to fit.
 //!
-//! `cargo bench --bench augmentation -- --texts sst2/train.csv [--wordnet DIR] [--python PYTHON] [--rounds N] [--operations random_swap,…] [--limit-textattack N]`. The table has a column `text`.
-//! Without `--python` (an interpreter with what benches/peers/requirements.txt names) the peers are left out. `--wordnet` is the folder of WordNet's files,
-//! by default Debian's. All sides take their synonyms from there and make one text of each. Goals: 100 times nlpaug's texts per second; Markov chains
-//! of 7000 texts in 2 s, hidden Markov models in 20 s.
+//! `cargo bench --bench augmentation -- --texts sst2/train.csv [--wordnet DIR] [--python PYTHON]
+//! [--rounds N] [--operations random_swap,…] [--limit-textattack N]`. The table has a column
+//! `text`. Without `--python` (an interpreter with what benches/peers/requirements.txt names) the
+//! peers are left out. `--wordnet` is the folder of WordNet's files, by default Debian's. All sides
+//! take their synonyms from there and make one text of each. Goals: 100 times nlpaug's texts per
+//! second; Markov chains of 7000 texts in 2 s, hidden Markov models in 20 s.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -27,7 +30,11 @@ const OPERATIONS: &str = "synonym_replacement,random_insertion,random_swap,rando
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |flag: &str| {
-        arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1)).cloned()
+        arguments
+            .iter()
+            .position(|argument| argument == flag)
+            .and_then(|at| arguments.get(at + 1))
+            .cloned()
     };
     let Some(texts) = value("--texts") else {
         return Err(
@@ -100,7 +107,10 @@ fn main() -> Result<(), AnyError> {
         let mut times = Vec::new();
         for _ in 0..rounds.min(5) {
             let watch = Stopwatch::start();
-            config.method().fit(&Quiet, &originals(&data), 13).map_err(|error| error.to_string())?;
+            config
+                .method()
+                .fit(&Quiet, &originals(&data), 13)
+                .map_err(|error| error.to_string())?;
             times.push(watch.seconds());
         }
         writeln!(out, "{name:<20} {:>12.2} {goal:>12.0}", median(times))?;
@@ -117,16 +127,23 @@ const COPIES: usize = 20;
 
 /// Returns the texts per second of a fitted method, random streams included.
 fn generate(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
-    let generator = config.method().fit(&Quiet, &originals(data), 13).map_err(|error| error.to_string())?;
+    let generator =
+        config.method().fit(&Quiet, &originals(data), 13).map_err(|error| error.to_string())?;
     let watch = Stopwatch::start();
     let mut made = 0;
     for copy in 1..=COPIES {
         let request = |original| {
-            Request::new(original, copy, key(13, &["augment", config.name(), &original.id], copy as u64))
+            Request::new(
+                original,
+                copy,
+                key(13, &["augment", config.name(), &original.id], copy as u64),
+            )
         };
-        let mut requests: Vec<Request<'_>> = data.train.par_iter().with_min_len(64).map(request).collect();
+        let mut requests: Vec<Request<'_>> =
+            data.train.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();
-        let texts = generator.generate(&Quiet, &mut references).map_err(|error| error.to_string())?;
+        let texts =
+            generator.generate(&Quiet, &mut references).map_err(|error| error.to_string())?;
         made += texts.iter().flatten().count();
     }
     let seconds = watch.seconds();
@@ -136,10 +153,14 @@ fn generate(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
     Ok((COPIES * data.train.len()) as f64 / seconds)
 }
 
-/// Returns the texts per second of the whole stage: with the fit, the check for leaks and repeats, and parents' ids.
+/// Returns the texts per second of the whole stage: with the fit, the check for leaks and repeats,
+/// and parents' ids.
 fn stage(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
-    let augment =
-        Augment { data: pipe::stages::StageId("data".into()), methods: vec![config.clone()], keep: None };
+    let augment = Augment {
+        data: pipe::stages::StageId("data".into()),
+        methods: vec![config.clone()],
+        keep: None,
+    };
     let mut inputs = Inputs::default();
     inputs.insert("data", std::sync::Arc::new(Artifact::Data(data.clone())));
     let watch = Stopwatch::start();
@@ -174,11 +195,17 @@ fn peer(
     command.args(limit.into_iter().flat_map(|limit| ["--limit", limit]));
     let output = command.stderr(std::process::Stdio::null()).output()?;
     if !output.status.success() {
-        return Err(format!("{tool}, {operation}: {}; run {script} by hand to see why", output.status).into());
+        return Err(format!(
+            "{tool}, {operation}: {}; run {script} by hand to see why",
+            output.status
+        )
+        .into());
     }
     let answer: Value = serde_json::from_slice(&output.stdout)?;
-    let rate =
-        answer["texts"].as_f64().zip(answer["seconds"].as_f64()).map(|(texts, seconds)| texts / seconds);
+    let rate = answer["texts"]
+        .as_f64()
+        .zip(answer["seconds"].as_f64())
+        .map(|(texts, seconds)| texts / seconds);
     Ok(rate.unwrap_or(f64::NAN))
 }
 

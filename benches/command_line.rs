@@ -1,8 +1,9 @@
-//! Times what a user waits for before any work is done, as whole processes: help, planning, a run where all is cached, and comparing
-//! results.
+//! Times what a user waits for before any work is done, as whole processes: help, planning, a run
+//! where all is cached, and comparing results.
 //!
-//! `cargo bench --bench command_line -- [--rounds N]`. Goals: help under 20 ms, a cached run under 100 ms, planning a file of 1000 stages
-//! under 200 ms, comparing 10 000 rows of results under 200 ms.
+//! `cargo bench --bench command_line -- [--rounds N]`. Goals: help under 20 ms, a cached run under
+//! 100 ms, planning a file of 1000 stages under 200 ms, comparing 10 000 rows of results under 200
+//! ms.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -19,7 +20,8 @@ const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny-bert")
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let rounds = arguments.iter().position(|argument| argument == "--rounds");
-    let rounds: usize = rounds.and_then(|at| arguments.get(at + 1)).map_or(Ok(20), |text| text.parse())?;
+    let rounds: usize =
+        rounds.and_then(|at| arguments.get(at + 1)).map_or(Ok(20), |text| text.parse())?;
     let folder = tempfile::tempdir()?;
     fs_err::create_dir(folder.path().join(".pipe"))?;
     fs_err::write(folder.path().join("texts.csv"), texts())?;
@@ -35,7 +37,11 @@ fn main() -> Result<(), AnyError> {
         ("pipe validate, 1001 stages", &["validate", "large.yaml"], 200.0),
         ("pipe run --dry-run, 1001 stages", &["run", "large.yaml", "--dry-run"], 200.0),
         ("pipe compare, 10 000 rows", &["compare", "runs/results.parquet"], 200.0),
-        ("pipe compare, 10 000 rows of CSV", &["compare", "runs/results.csv", "--top", "10"], 200.0),
+        (
+            "pipe compare, 10 000 rows of CSV",
+            &["compare", "runs/results.csv", "--top", "10"],
+            200.0,
+        ),
     ];
     let mut out = std::io::stdout().lock();
     writeln!(
@@ -87,11 +93,16 @@ fn results(trials: u64, seeds: u64) -> ResultTable {
                 ("shots".to_owned(), 8.into()),
             ]
             .into(),
-            metrics: (0..).zip(names).map(|(place, name)| (name.to_owned(), metric(place))).collect(),
+            metrics: (0..)
+                .zip(names)
+                .map(|(place, name)| (name.to_owned(), metric(place)))
+                .collect(),
             ..ResultRow::default()
         }
     };
-    ResultTable { rows: (0..trials).flat_map(|trial| (0..seeds).map(move |seed| row(trial, seed))).collect() }
+    ResultTable {
+        rows: (0..trials).flat_map(|trial| (0..seeds).map(move |seed| row(trial, seed))).collect(),
+    }
 }
 
 fn texts() -> String {
@@ -105,7 +116,8 @@ fn texts() -> String {
 
 fn pipeline(recipes: usize) -> String {
     let mut text =
-        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n".to_owned();
+        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n"
+            .to_owned();
     for recipe in 0..recipes {
         let _ = write!(
             text,

@@ -1,8 +1,11 @@
-//! Lets the searches minimise test functions beside Optuna's: what they find in so many trials, and how long a suggestion takes.
+//! Lets the searches minimise test functions beside Optuna's: what they find in so many trials, and
+//! how long a suggestion takes.
 //!
-//! `cargo bench --bench search -- [--python PYTHON] [--trials N] [--seeds N] [--sets N] [--functions branin,…] [--methods tpe,gp]`. Without `--python` (an interpreter
-//! with what benches/peers/requirements.txt names) the peer is left out. `--sets` repeats our side with so many other sets of seeds. Goals: medians no
-//! worse than Optuna's, and 1000 suggestions of TPE in a space of five parameters in 2 s.
+//! `cargo bench --bench search -- [--python PYTHON] [--trials N] [--seeds N] [--sets N]
+//! [--functions branin,…] [--methods tpe,gp]`. Without `--python` (an interpreter with what
+//! benches/peers/requirements.txt names) the peer is left out. `--sets` repeats our side with so
+//! many other sets of seeds. Goals: medians no worse than Optuna's, and 1000 suggestions of TPE in
+//! a space of five parameters in 2 s.
 
 use std::f64::consts::{E, PI};
 use std::io::Write as _;
@@ -11,8 +14,8 @@ use std::process::{Command, Stdio};
 use pipe::base::clock::Stopwatch;
 use pipe::base::seed::stream;
 use pipe::search::{
-    Axis, AxisKind, Condition, Observation, Outcome, Point, Space, gaussian_process, quasi_random, random,
-    tpe,
+    Axis, AxisKind, Condition, Observation, Outcome, Point, Space, gaussian_process, quasi_random,
+    random, tpe,
 };
 use serde_json::Value;
 
@@ -21,10 +24,16 @@ type AnyError = Box<dyn std::error::Error>;
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |flag: &str| {
-        arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1)).cloned()
+        arguments
+            .iter()
+            .position(|argument| argument == flag)
+            .and_then(|at| arguments.get(at + 1))
+            .cloned()
     };
-    let number = |flag: &str, default: u64| value(flag).map_or(Ok(default), |text| text.parse::<u64>());
-    let (trials, seeds, sets) = (number("--trials", 100)?, number("--seeds", 20)?, number("--sets", 1)?);
+    let number =
+        |flag: &str, default: u64| value(flag).map_or(Ok(default), |text| text.parse::<u64>());
+    let (trials, seeds, sets) =
+        (number("--trials", 100)?, number("--seeds", 20)?, number("--sets", 1)?);
     let functions = value("--functions").unwrap_or_else(|| "branin,hartmann6".to_owned());
     let methods = value("--methods").unwrap_or_else(|| "random,quasi_random,tpe,gp".to_owned());
     let python = value("--python");
@@ -122,9 +131,11 @@ fn peer(
     command.args(["--trials", &trials.to_string(), "--seeds", &seeds.to_string()]);
     let output = command.stderr(Stdio::null()).output()?;
     if !output.status.success() {
-        return Err(
-            format!("{method}, {function}: {}; run {script} by hand to see why", output.status).into()
-        );
+        return Err(format!(
+            "{method}, {function}: {}; run {script} by hand to see why",
+            output.status
+        )
+        .into());
     }
     let answer: Value = serde_json::from_slice(&output.stdout)?;
     let numbers = |key: &str| -> Vec<f64> {
@@ -174,7 +185,8 @@ fn function(name: &str) -> Option<Function> {
         "ackley5" => Function { space: box_of(5), value: ackley5 },
         "mixed" => {
             let numbers = [AxisKind::Continuous, AxisKind::Continuous];
-            let kinds = [AxisKind::Choice(vec![0.25; 4]), AxisKind::Steps(8)].into_iter().chain(numbers);
+            let kinds =
+                [AxisKind::Choice(vec![0.25; 4]), AxisKind::Steps(8)].into_iter().chain(numbers);
             let mut space = space(kinds);
             let condition = Some(Condition { axis: 0, values: vec![3] });
             space.axes.push(Axis { kind: AxisKind::Continuous, condition });
@@ -208,7 +220,9 @@ fn hartmann6(point: &Point) -> f64 {
 
 fn rosenbrock4(point: &Point) -> f64 {
     let x = scaled(point, -2.0, 2.0);
-    x.windows(2).map(|pair| 100.0 * (pair[1] - pair[0] * pair[0]).powi(2) + (1.0 - pair[0]).powi(2)).sum()
+    x.windows(2)
+        .map(|pair| 100.0 * (pair[1] - pair[0] * pair[0]).powi(2) + (1.0 - pair[0]).powi(2))
+        .sum()
 }
 
 /// The box is not symmetric, so that its middle is no good guess.
@@ -219,7 +233,8 @@ fn ackley5(point: &Point) -> f64 {
     20.0 + E - 20.0 * (-0.2 * distance).exp() - waves.exp()
 }
 
-/// One of four bowls by a choice; a step and two numbers place the point, and one more number exists with one of the choices only.
+/// One of four bowls by a choice; a step and two numbers place the point, and one more number
+/// exists with one of the choices only.
 fn mixed(point: &Point) -> f64 {
     let (kind, x, y) = (at(point, 0), at(point, 2), at(point, 3));
     let height = [0.3, 0.1, 0.2, 0.0].get(kind as usize).copied().unwrap_or(f64::NAN);

@@ -1,7 +1,9 @@
 //! Times what a sweep adds to its trainings, and counts what halving saves.
 //!
-//! `cargo bench --bench sweep -- [--trials N] [--rounds N] [--without-asha]`. Goals: under 5 ms a trial beyond its training, a sweep of 2000 cached trials
-//! resumed in under 1 s, and the full grid's best configuration, or one not shown different, found by `asha` with at most 40 % of its epochs.
+//! `cargo bench --bench sweep -- [--trials N] [--rounds N] [--without-asha]`. Goals: under 5 ms a
+//! trial beyond its training, a sweep of 2000 cached trials resumed in under 1 s, and the full
+//! grid's best configuration, or one not shown different, found by `asha` with at most 40 % of its
+//! epochs.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -45,7 +47,10 @@ fn main() -> Result<(), AnyError> {
     for round in 0..rounds {
         let watch = Stopwatch::start();
         // Another name is another folder: all is written anew, and nothing is computed.
-        sweep(folder.path(), &["tiny.yaml", "--threads", "1", "-S", &format!("name=other-{round}")])?;
+        sweep(
+            folder.path(),
+            &["tiny.yaml", "--threads", "1", "-S", &format!("name=other-{round}")],
+        )?;
         times.push(watch.seconds() / trials as f64 * 1000.0);
     }
     writeln!(out, "cached trials in a new folder: {}", summary(&mut times, "ms a trial (goal 5)"))?;
@@ -66,11 +71,15 @@ fn main() -> Result<(), AnyError> {
 /// Compares halving with the whole grid on a real encoder.
 fn asha(folder: &Path, out: &mut impl std::io::Write) -> Result<(), AnyError> {
     fs_err::write(folder.join("grid.yaml"), real("grid"))?;
-    fs_err::write(folder.join("asha.yaml"), real("{ asha: { sample: grid, min_epochs: 3, reduction: 3 } }"))?;
+    fs_err::write(
+        folder.join("asha.yaml"),
+        real("{ asha: { sample: grid, min_epochs: 3, reduction: 3 } }"),
+    )?;
     sweep(folder, &["grid.yaml"])?;
     let grid = ResultTable::read(&folder.join("runs/latest"))?.rows;
     let grid_best = best(folder)?;
-    let grid_epochs = u64::from(EPOCHS) * grid.iter().filter(|row| row.split == "dev").count() as u64;
+    let grid_epochs =
+        u64::from(EPOCHS) * grid.iter().filter(|row| row.split == "dev").count() as u64;
     sweep(folder, &["asha.yaml"])?;
     let asha = ResultTable::read(&folder.join("runs/latest"))?.rows;
     let asha_best = best(folder)?;
@@ -96,7 +105,8 @@ fn asha(folder: &Path, out: &mut impl std::io::Write) -> Result<(), AnyError> {
 /// Returns a trial's dev scores by seed.
 fn scores(rows: &[ResultRow], trial: u64) -> String {
     let of_trial = rows.iter().filter(|row| row.trial == Some(trial) && row.split == "dev");
-    let values: Vec<f64> = of_trial.filter_map(|row| row.metrics.get("macro_f1").copied()).collect();
+    let values: Vec<f64> =
+        of_trial.filter_map(|row| row.metrics.get("macro_f1").copied()).collect();
     let each: Vec<String> = values.iter().map(|value| format!("{value:.3}")).collect();
     format!("{:.4} ({})", values.iter().sum::<f64>() / values.len().max(1) as f64, each.join(", "))
 }
@@ -128,7 +138,8 @@ fn stage_times(folder: &Path) -> Result<StageTimes, AnyError> {
             }
             "stage_finished" => {
                 let since = started.get(text("task")).ok_or("a stage ended that never began")?;
-                times.whole += text("time").parse::<Timestamp>()?.duration_since(*since).as_secs_f64();
+                times.whole +=
+                    text("time").parse::<Timestamp>()?.duration_since(*since).as_secs_f64();
                 times.computing += event["seconds"].as_f64().unwrap_or(0.0);
             }
             _ => {}
@@ -145,7 +156,12 @@ fn summary(values: &mut [f64], unit: &str) -> String {
 
 fn sweep(folder: &Path, arguments: &[&str]) -> Result<(), AnyError> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
-    command.arg("sweep").args(arguments).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .arg("sweep")
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let output = command.output()?;
     if !output.status.success() {
         return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into());

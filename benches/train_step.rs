@@ -1,9 +1,11 @@
-//! Times whole training steps (loss, gradients, clipping, AdamW) of a MiniLM-sized BERT: our two backends and PyTorch eager, in turn, and
-//! compares the most memory that each has had.
+//! Times whole training steps (loss, gradients, clipping, AdamW) of a MiniLM-sized BERT: our two
+//! backends and PyTorch eager, in turn, and compares the most memory that each has had.
 //!
-//! `cargo bench --bench train_step -- [--python PYTHON] [--threads N] [--rounds N] [--shapes 8x32,16x64]`. Without `--python` (an interpreter with
-//! what benches/peers/requirements.txt names) PyTorch is left out; so is the training API where the ONNX Runtime that `ORT_DYLIB_PATH` names
-//! has none. Each side is a process of its own, and while one works, the others wait for their input.
+//! `cargo bench --bench train_step -- [--python PYTHON] [--threads N] [--rounds N] [--shapes
+//! 8x32,16x64]`. Without `--python` (an interpreter with what benches/peers/requirements.txt names)
+//! PyTorch is left out; so is the training API where the ONNX Runtime that `ORT_DYLIB_PATH` names
+//! has none. Each side is a process of its own, and while one works, the others wait for their
+//! input.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,8 +16,8 @@ use pipe::base::report::Silent;
 use pipe::engine::artifacts::{LOGITS, LOSS};
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part, Place,
-    Precision, Recipe, Runtime, SessionTrainer, Trainer, Var,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part,
+    Place, Precision, Recipe, Runtime, SessionTrainer, Trainer, Var,
 };
 use pipe::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
 
@@ -26,13 +28,18 @@ const VOCABULARY: usize = 600;
 const SHAPES: &str = "8x32,16x64,16x128";
 const STEPS_PER_ROUND: usize = 5;
 const WARM_UP: usize = 3;
-/// Between two turns: threads of the one before go on looking for work for 200 ms (OpenMP's habit) and would take the next one's time.
+/// Between two turns: threads of the one before go on looking for work for 200 ms (OpenMP's habit)
+/// and would take the next one's time.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(400);
 
 fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let value = |flag: &str| {
-        arguments.iter().position(|argument| argument == flag).and_then(|at| arguments.get(at + 1)).cloned()
+        arguments
+            .iter()
+            .position(|argument| argument == flag)
+            .and_then(|at| arguments.get(at + 1))
+            .cloned()
     };
     let threads: usize = value("--threads").map_or(Ok(2), |text| text.parse())?;
     let shapes = value("--shapes").unwrap_or_else(|| SHAPES.to_owned());
@@ -65,8 +72,10 @@ fn main() -> Result<(), AnyError> {
             .iter_mut()
             .map(|side| Ok((side.name, median(&side.times), side.peak_mb()?)))
             .collect::<Result<Vec<_>, AnyError>>()?;
-        let peer =
-            figures.iter().find(|(name, ..)| *name == "PyTorch").map_or((f64::NAN, f64::NAN), |f| (f.1, f.2));
+        let peer = figures
+            .iter()
+            .find(|(name, ..)| *name == "PyTorch")
+            .map_or((f64::NAN, f64::NAN), |f| (f.1, f.2));
         for (name, milliseconds, megabytes) in figures {
             writeln!(
                 out,
@@ -92,7 +101,11 @@ fn serve(backend: &str, shape: &str, threads: usize) -> Result<(), AnyError> {
     let mut own = Own::new(runtime, backend == "training_api", batch, length)?;
     own.steps(WARM_UP)?;
     let mut out = std::io::stdout();
-    writeln!(out, "{}", serde_json::json!({ "backend": backend, "runtime": runtime.identity.version }))?;
+    writeln!(
+        out,
+        "{}",
+        serde_json::json!({ "backend": backend, "runtime": runtime.identity.version })
+    )?;
     for line in std::io::stdin().lines() {
         let answer = match line?.split_once(' ') {
             Some(("RUN", count)) => serde_json::json!({ "step_ms": own.steps(count.parse()?)? }),
@@ -103,7 +116,8 @@ fn serve(backend: &str, shape: &str, threads: usize) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Returns the most resident memory that this process has had, in MiB; NaN where the system does not say.
+/// Returns the most resident memory that this process has had, in MiB; NaN where the system does
+/// not say.
 fn peak_mb() -> f64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -174,7 +188,8 @@ impl Own {
             .iter()
             .map(|name| {
                 // The training API has one weight decay for all; the work is the same.
-                let decays = training_api || !(name.ends_with(".bias") || name.contains("LayerNorm"));
+                let decays =
+                    training_api || !(name.ends_with(".bias") || name.contains("LayerNorm"));
                 Group { weight_decay: if decays { 0.01 } else { 0.0 }, rate_factor: 1.0 }
             })
             .collect();
@@ -186,8 +201,15 @@ impl Own {
             evaluation.graph.output(LOGITS, evaluation.logits);
             let clipping = Clipping::InTraining { parts: 1 };
             let values = |name: &str| weights.get(name);
-            let artifacts =
-                Artifacts::new(network.graph, loss, &evaluation.graph, &names, &optimizer, clipping, values)?;
+            let artifacts = Artifacts::new(
+                network.graph,
+                loss,
+                &evaluation.graph,
+                &names,
+                &optimizer,
+                clipping,
+                values,
+            )?;
             Box::new(ApiTrainer::new(runtime, Device::Cpu, artifacts)?)
         } else {
             let weights = weights.iter().map(|(name, array)| (name.as_str(), array));
@@ -227,12 +249,17 @@ impl Own {
 
 /// Builds the network under the input `targets`, and returns it with its loss.
 fn network(config: &Config, dropout: Dropout) -> Result<(Network, Var), AnyError> {
-    let options =
-        NetworkOptions { kernels: Kernels::Fused, dropout, word_rows: VOCABULARY, positions_in_graph: false };
+    let options = NetworkOptions {
+        kernels: Kernels::Fused,
+        dropout,
+        word_rows: VOCABULARY,
+        positions_in_graph: false,
+    };
     let mut network = Network::new(config, Head::Auto, 2, options)?;
-    let targets = network
-        .graph
-        .input("targets", pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]));
+    let targets = network.graph.input(
+        "targets",
+        pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]),
+    );
     let loss = network.graph.cross_entropy(network.logits, targets)?;
     Ok((network, loss))
 }
@@ -257,9 +284,12 @@ impl Side {
         let (batch, length) = sizes(shape)?;
         let mut command = Command::new(python);
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/train_step.py"));
-        for (flag, value) in
-            [("--batch", batch), ("--length", length), ("--threads", threads), ("--warmup", WARM_UP)]
-        {
+        for (flag, value) in [
+            ("--batch", batch),
+            ("--length", length),
+            ("--threads", threads),
+            ("--warmup", WARM_UP),
+        ] {
             command.args([flag, &value.to_string()]);
         }
         Side::start("PyTorch", command)
@@ -301,7 +331,8 @@ impl Side {
     fn answer(&mut self) -> Result<serde_json::Value, AnyError> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line).map_err(|error| format!("{}: {error}: {line}", self.name))?)
+        Ok(serde_json::from_str(&line)
+            .map_err(|error| format!("{}: {error}: {line}", self.name))?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! From a [`Spec`] to a checked plan: missing stages, cycles, wrong kinds and every stage's own checks.
+//! From a [`Spec`] to a checked plan: missing stages, cycles, wrong kinds and every stage's own
+//! checks.
 
 pub mod trials;
 
@@ -15,7 +16,8 @@ use petgraph::visit::EdgeRef;
 use crate::spec::{Draft, Override, Problem, Spec, SpecError};
 use crate::stages::{Fact, Kind, Port, StageConfig, StageId};
 
-/// A checked pipeline in an order in which every stage comes after its inputs; among those that could come next, the file's order decides.
+/// A checked pipeline in an order in which every stage comes after its inputs; among those that
+/// could come next, the file's order decides.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub steps: Vec<Step>,
@@ -41,10 +43,12 @@ pub struct StepInput {
     pub step: usize,
 }
 
-/// Reads and checks a pipeline file; on failure returns every problem of the file and between its stages.
+/// Reads and checks a pipeline file; on failure returns every problem of the file and between its
+/// stages.
 pub fn open(path: &Path, overrides: &[Override]) -> Result<(Spec, Plan), SpecError> {
     let (spec, plan) = finish(Draft::read(path, overrides)?)?;
-    let problems = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| trials::check_values(&spec, sweep));
+    let problems =
+        spec.sweep.as_ref().map_or_else(Vec::new, |sweep| trials::check_values(&spec, sweep));
     if problems.is_empty() { Ok((spec, plan)) } else { Err(spec.error(problems)) }
 }
 
@@ -91,10 +95,12 @@ impl Plan {
     }
 }
 
-/// Hints that compare with every stage; in a file with more problems, time would go into what nobody reads.
+/// Hints that compare with every stage; in a file with more problems, time would go into what
+/// nobody reads.
 const MAX_HINTS: usize = 50;
 
-/// The checks of one pipeline. Stages are known by their position in the file; edges go from an input to its user.
+/// The checks of one pipeline. Stages are known by their position in the file; edges go from an
+/// input to its user.
 struct Check<'a> {
     spec: &'a Spec,
     unsound: &'a IndexSet<StageId>,
@@ -143,9 +149,14 @@ impl<'a> Check<'a> {
                 } else if !(self.unsound.contains(port.stage)
                     || (port.stage.0.is_empty() && self.unsound.contains(id)))
                 {
-                    let others =
-                        self.spec.stages.keys().filter(|other| *other != id).map(|other| other.0.as_str());
-                    let problem = self.problem(stage, port.field, format!("unknown stage `{}`", port.stage));
+                    let others = self
+                        .spec
+                        .stages
+                        .keys()
+                        .filter(|other| *other != id)
+                        .map(|other| other.0.as_str());
+                    let problem =
+                        self.problem(stage, port.field, format!("unknown stage `{}`", port.stage));
                     problems.push(if problems.len() < MAX_HINTS {
                         problem.suggest(&port.stage.0, "the other stages are", others)
                     } else {
@@ -168,12 +179,14 @@ impl<'a> Check<'a> {
             {
                 continue;
             }
-            let Some(cycle) =
-                group.first().and_then(|first| self.cycle(*first, &group.iter().copied().collect()))
+            let Some(cycle) = group
+                .first()
+                .and_then(|first| self.cycle(*first, &group.iter().copied().collect()))
             else {
                 continue;
             };
-            let names: Vec<&str> = cycle.iter().map(|node| self.stages[node.index()].0.0.as_str()).collect();
+            let names: Vec<&str> =
+                cycle.iter().map(|node| self.stages[node.index()].0.0.as_str()).collect();
             let (user, input) = (cycle[0], cycle[1]);
             let field = self
                 .graph
@@ -191,7 +204,8 @@ impl<'a> Check<'a> {
         let mut came_from = BTreeMap::new();
         let mut queue = VecDeque::from([start]);
         while let Some(node) = queue.pop_front() {
-            // Edges come newest first; the file's order makes the message the same for the same file.
+            // Edges come newest first; the file's order makes the message the same for the same
+            // file.
             let mut inputs: Vec<NodeIndex> =
                 self.graph.neighbors_directed(node, Direction::Incoming).collect();
             inputs.sort();
@@ -216,7 +230,8 @@ impl<'a> Check<'a> {
         None
     }
 
-    /// Returns the stages in an order in which inputs come first, the file's order among equals; those in and after a cycle are left out.
+    /// Returns the stages in an order in which inputs come first, the file's order among equals;
+    /// those in and after a cycle are left out.
     fn order(&self) -> Vec<usize> {
         let mut missing: Vec<usize> = self
             .graph
@@ -239,13 +254,15 @@ impl<'a> Check<'a> {
         order
     }
 
-    /// Checks one stage against what is known of its inputs. `None` where that is not enough to go on.
+    /// Checks one stage against what is known of its inputs. `None` where that is not enough to go
+    /// on.
     fn check(&mut self, stage: usize, facts: &[Option<Fact>]) -> Option<Fact> {
         let (id, config) = self.stages[stage];
         let mut inputs = Vec::new();
         let mut problems = Vec::new();
         for port in &self.ports[stage] {
-            let input = self.spec.stages.get_index_of(port.stage).and_then(|input| facts[input].as_ref());
+            let input =
+                self.spec.stages.get_index_of(port.stage).and_then(|input| facts[input].as_ref());
             match input {
                 Some(fact) if fact.kind() == port.expects => inputs.push(fact.clone()),
                 Some(fact) => {
@@ -255,8 +272,9 @@ impl<'a> Check<'a> {
                         fact.kind(),
                         port.stage
                     );
-                    let hint =
-                        (self.problems.len() < MAX_HINTS).then(|| self.giving(port.expects, facts)).flatten();
+                    let hint = (self.problems.len() < MAX_HINTS)
+                        .then(|| self.giving(port.expects, facts))
+                        .flatten();
                     problems.push(self.problem(stage, port.field, message).maybe_hint(hint));
                 }
                 None => {}
@@ -271,7 +289,9 @@ impl<'a> Check<'a> {
             Err(errors) => {
                 let problems: Vec<Problem> = errors
                     .into_iter()
-                    .map(|error| self.problem(stage, &error.field, error.message).maybe_hint(error.hint))
+                    .map(|error| {
+                        self.problem(stage, &error.field, error.message).maybe_hint(error.hint)
+                    })
                     .collect();
                 self.problems.extend(problems);
                 None
@@ -294,7 +314,8 @@ impl<'a> Check<'a> {
         (!names.is_empty()).then(|| format!("{} {verb} {kind}", names.join(", ")))
     }
 
-    /// Returns the plan of the stages of which everything is known: all of them, if there was no problem.
+    /// Returns the plan of the stages of which everything is known: all of them, if there was no
+    /// problem.
     fn plan(&self, order: &[usize], mut facts: Vec<Option<Fact>>) -> Plan {
         let mut step_of = vec![None; self.stages.len()];
         let mut steps = Vec::new();

@@ -1,4 +1,5 @@
-//! The program `pipe`: everything lives in the library, so that tests and benches see what users get.
+//! The program `pipe`: everything lives in the library, so that tests and benches see what users
+//! get.
 
 use std::process::ExitCode;
 

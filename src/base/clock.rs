@@ -1,4 +1,5 @@
-//! The one place where time comes from. Times are for people and for records; no result depends on them.
+//! The one place where time comes from. Times are for people and for records; no result depends on
+//! them.
 
 use std::time::Instant;
 
@@ -57,7 +58,10 @@ mod tests {
         assert_eq!(text(moment), "2026-01-31T09:05:00.750Z");
         assert_eq!(compact(moment), "20260131T090500Z");
         let durations = [0.04, 9.94, 9.96, 59.4, 59.6, 125.0, 7620.0].map(duration);
-        assert_eq!(durations, ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 00 s", "2 min 05 s", "2 h 07 min"]);
+        assert_eq!(
+            durations,
+            ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 00 s", "2 min 05 s", "2 h 07 min"]
+        );
         Ok(())
     }
 }

@@ -69,7 +69,10 @@ mod tests {
     fn is_blake3_and_reads_back() {
         let digest = Digest::of(b"");
         // The published test vector of the empty input.
-        assert_eq!(digest.to_string(), "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
+        assert_eq!(
+            digest.to_string(),
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+        );
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert!("abc".parse::<Digest>().is_err());
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-/// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over it.
+/// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over
+/// it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
     let mut files = AtomicFiles::new(parent(path));
@@ -14,7 +15,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     files.commit()
 }
 
-/// Files of one folder that appear one after the other, each whole or not at all. The folder is flushed once for all of them.
+/// Files of one folder that appear one after the other, each whole or not at all. The folder is
+/// flushed once for all of them.
 #[derive(Debug)]
 pub struct AtomicFiles {
     folder: PathBuf,
@@ -35,7 +37,8 @@ impl AtomicFiles {
     /// Writes a file under a temporary name.
     pub fn add(&mut self, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let mut file = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(&self.folder)?;
+        let mut file =
+            ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(&self.folder)?;
         file.write_all(bytes)?;
         self.files.push((file, self.folder.join(name)));
         Ok(())
@@ -54,8 +57,9 @@ impl AtomicFiles {
         sync_folder(&folder)
     }
 
-    /// Gives the files their names without waiting for the disk: a killed program leaves them whole, a power failure may leave them cut. For what can
-    /// be made again, and whose damage is seen.
+    /// Gives the files their names without waiting for the disk: a killed program leaves them
+    /// whole, a power failure may leave them cut. For what can be made again, and whose damage is
+    /// seen.
     pub fn commit_unflushed(self) -> io::Result<()> {
         for (file, path) in self.files {
             file.persist(path).map_err(|error| error.error)?;
@@ -77,8 +81,9 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Fills a folder atomically: `fill` writes into a temporary folder beside `path`, which is then flushed and renamed to it.
-/// Where `path` exists by then (another process was faster), the existing one stays.
+/// Fills a folder atomically: `fill` writes into a temporary folder beside `path`, which is then
+/// flushed and renamed to it. Where `path` exists by then (another process was faster), the
+/// existing one stays.
 pub fn create_folder_atomic<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
@@ -94,8 +99,9 @@ pub fn create_folder_atomic<E: From<io::Error>>(
     Ok(sync_folder(parent)?)
 }
 
-/// Fills a folder as [`create_folder_atomic`] does, and puts it in the place of one that is there: the old one stays until the new
-/// one is whole and on the disk. The caller keeps others from doing the same at the same time.
+/// Fills a folder as [`create_folder_atomic`] does, and puts it in the place of one that is there:
+/// the old one stays until the new one is whole and on the disk. The caller keeps others from doing
+/// the same at the same time.
 pub fn replace_folder_atomic<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
@@ -132,7 +138,8 @@ fn filled<E: From<io::Error>>(
     Ok((parent, folder))
 }
 
-/// Gives what is made the rights that any other file gets (`mode` less the user's umask); temporary files are private otherwise.
+/// Gives what is made the rights that any other file gets (`mode` less the user's umask); temporary
+/// files are private otherwise.
 fn ordinary<'a, 'b, 'c>(
     builder: &'a mut tempfile::Builder<'b, 'c>,
     mode: u32,

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-/// Returns the folder for shared downloads: `PIPE_HOME` if set, else `$XDG_CACHE_HOME/pipe`, else `~/.cache/pipe`, else `.pipe/home`.
+/// Returns the folder for shared downloads: `PIPE_HOME` if set, else `$XDG_CACHE_HOME/pipe`, else
+/// `~/.cache/pipe`, else `.pipe/home`.
 pub fn pipe_home() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("PIPE_HOME")
         .or_else(|| variable("XDG_CACHE_HOME").map(|path| path.join("pipe")))
         .or_else(|| variable("HOME").map(|path| path.join(".cache/pipe")))

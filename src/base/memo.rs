@@ -10,8 +10,8 @@ use super::digest::Digest;
 use super::files::write_atomic;
 use super::home::pipe_home;
 
-/// A file that was changed less than this before it was hashed may change again within the same tick of the file system's
-/// clock, unseen. Its digest is not remembered.
+/// A file that was changed less than this before it was hashed may change again within the same
+/// tick of the file system's clock, unseen. Its digest is not remembered.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// What stands for a file's content as long as none of it changes.
@@ -19,7 +19,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 struct Stamp {
     size: u64,
     modified_nanos: i128,
-    /// When the inode last changed: an older modification time that was put back by hand changes it.
+    /// When the inode last changed: an older modification time that was put back by hand changes
+    /// it.
     changed_nanos: i128,
     inode: u64,
     device: u64,
@@ -32,7 +33,8 @@ struct Entry {
     digest: Digest,
 }
 
-/// Returns the digest of a file's content, from memory where size, times and inode are those of the last time.
+/// Returns the digest of a file's content, from memory where size, times and inode are those of the
+/// last time.
 pub fn digest_of(path: &Path) -> io::Result<Digest> {
     digest_of_within(path, &pipe_home())
 }
@@ -53,7 +55,8 @@ fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {
     let digest = Digest::of_file(&path)?;
     if settled(&before, hashed_at) && stamp(&path)? == before {
         let entry = Entry { path: name, stamp: before, digest };
-        // A memory that cannot be written (a read-only home, a full disk) costs time and nothing else.
+        // A memory that cannot be written (a read-only home, a full disk) costs time and nothing
+        // else.
         if let Ok(bytes) = serde_json::to_vec(&entry) {
             let _ = write_atomic(&place, &bytes);
         }
@@ -115,7 +118,10 @@ mod tests {
             fs::write(&file, content)?;
             assert_eq!(digest_of_within(&file, home.path())?, Digest::of(content));
         }
-        assert!(!home.path().join("digests").exists(), "a digest was remembered within the clock's tick");
+        assert!(
+            !home.path().join("digests").exists(),
+            "a digest was remembered within the clock's tick"
+        );
         Ok(())
     }
 
@@ -128,7 +134,10 @@ mod tests {
         std::thread::sleep(SETTLED + Duration::from_millis(50));
         let digest = digest_of_within(&file, home.path())?;
         // A memory that says something else shows whether it, or the file, is read.
-        let place = fs::read_dir(home.path().join("digests"))?.next().ok_or(io::ErrorKind::NotFound)??.path();
+        let place = fs::read_dir(home.path().join("digests"))?
+            .next()
+            .ok_or(io::ErrorKind::NotFound)??
+            .path();
         let other = Digest::of(b"other");
         let changed = fs::read_to_string(&place)?.replace(&digest.to_string(), &other.to_string());
         fs::write(&place, changed)?;

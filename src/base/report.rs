@@ -1,8 +1,10 @@
 //! How work in progress speaks to whoever watches it.
 
-/// Receives what a piece of work tells while it goes on. Everything is for people: nothing here may change a result.
+/// Receives what a piece of work tells while it goes on. Everything is for people: nothing here may
+/// change a result.
 pub trait Report: Sync {
-    /// Says where a measured piece of work stands. Called often; the receiver draws as often as it likes.
+    /// Says where a measured piece of work stands. Called often; the receiver draws as often as it
+    /// likes.
     fn progress(&self, progress: &Progress<'_>);
     /// Says one line that a user should see, such as the choice of a backend.
     fn note(&self, line: &str);

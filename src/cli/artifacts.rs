@@ -14,8 +14,8 @@ use crate::stages::StageConfig;
 use crate::stages::artifact::Artifact;
 use crate::stages::train::backend::misfit;
 
-/// Writes a `train` stage's recipe as training artifacts. The data that it trains on are made first, where they are not cached: they say
-/// how many classes there are and how they are weighted.
+/// Writes a `train` stage's recipe as training artifacts. The data that it trains on are made
+/// first, where they are not cached: they say how many classes there are and how they are weighted.
 pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failure> {
     let (spec, plan) = open::file(&args.file)?;
     let stage = open::stage(&plan, &args.stage)?;
@@ -25,7 +25,10 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
     };
     if train.artifacts.is_some() {
         let hint = "copy the folder that its `artifacts` names".to_owned();
-        return Err(Failure::usage(format!("`{stage}` is itself trained from artifacts"), Some(hint)));
+        return Err(Failure::usage(
+            format!("`{stage}` is itself trained from artifacts"),
+            Some(hint),
+        ));
     }
     if train.accumulation != 1 {
         let message = format!(
@@ -38,7 +41,8 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         return Err(Failure::usage(message, Some(hint)));
     }
     if let Some(misfit) = misfit(train) {
-        let message = format!("`{stage}` cannot be written for the training API: {}", misfit.reason);
+        let message =
+            format!("`{stage}` cannot be written for the training API: {}", misfit.reason);
         return Err(Failure::usage(message, Some(misfit.remedy.to_owned())));
     }
     let data_plan = plan.until(&train.data).unwrap_or(plan);
@@ -57,8 +61,9 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         unreachable!("the checked plan gives `{}` a data set", train.data)
     };
     let preparation = Preparation::new(printer);
-    let during =
-        |error| RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error });
+    let during = |error| {
+        RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error })
+    };
     let artifacts = train.artifacts(&spec.folder, seed, &data, &preparation).map_err(during)?;
     drop(preparation);
     fs_err::create_dir_all(&args.output)?;

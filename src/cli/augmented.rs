@@ -21,7 +21,8 @@ use crate::table::{AugmentationRow, AugmentationSummary, DataSet, Example};
 /// How many texts are shown where no number is asked for.
 const SHOWN: usize = 20;
 
-/// Prints what became of the texts by method (with `-v` by class too), then made texts beside their parents, from all over the stage's output.
+/// Prints what became of the texts by method (with `-v` by class too), then made texts beside their
+/// parents, from all over the stage's output.
 pub fn show(
     project: &Project,
     run: &Run,
@@ -40,23 +41,33 @@ pub fn show(
     if outputs.is_empty() {
         let names: BTreeSet<&str> = records.iter().map(|record| record.stage.as_str()).collect();
         let hint = suggest::hint(stage, "its stages are", names.into_iter().collect::<Vec<_>>());
-        return Err(Failure::usage(format!("run `{}` has no stage `{stage}`", run.provenance.run), hint));
+        return Err(Failure::usage(
+            format!("run `{}` has no stage `{stage}`", run.provenance.run),
+            hint,
+        ));
     }
     let mut text = String::new();
     let mut for_programs: Vec<Value> = Vec::new();
     for (trial, seed) in outputs {
         let folder = output(project, run, stage, trial, seed)?;
-        let data = if DataSet::is_in(&folder) { DataSet::read(&folder) } else { Ok(DataSet::default()) };
-        let data = data.map_err(|error| Failure::Other { exit: Exit::Failed, error: Box::new(error) })?;
+        let data =
+            if DataSet::is_in(&folder) { DataSet::read(&folder) } else { Ok(DataSet::default()) };
+        let data =
+            data.map_err(|error| Failure::Other { exit: Exit::Failed, error: Box::new(error) })?;
         if data.augmentation.rows.is_empty() {
-            let hint = Some("name an `augment` stage, or one that gets its data from there".to_owned());
+            let hint =
+                Some("name an `augment` stage, or one that gets its data from there".to_owned());
             return Err(Failure::usage(format!("stage `{stage}` holds no generated texts"), hint));
         }
         let known: BTreeMap<&str, &Example> =
             data.train.iter().map(|example| (example.id.as_str(), example)).collect();
-        let made: Vec<&Example> = data.train.iter().filter(|example| example.method.is_some()).collect();
-        let count =
-            args.table.top.unwrap_or(if args.table.json { made.len() } else { SHOWN }).min(made.len());
+        let made: Vec<&Example> =
+            data.train.iter().filter(|example| example.method.is_some()).collect();
+        let count = args
+            .table
+            .top
+            .unwrap_or(if args.table.json { made.len() } else { SHOWN })
+            .min(made.len());
         // From all over the list: neighbours are of one class and method.
         let shown = (0..count).map(|index| made[index * made.len() / count.max(1)]);
         if args.table.json {
@@ -113,9 +124,13 @@ fn table(rows: &[AugmentationRow], by_class: bool) -> String {
     }
     let mut lines = vec![headers.map(str::to_owned).to_vec()];
     for (_, group) in &groups {
-        let sum = |of: fn(&AugmentationRow) -> u64| group.iter().map(|row| of(row)).sum::<u64>().to_string();
+        let sum = |of: fn(&AugmentationRow) -> u64| {
+            group.iter().map(|row| of(row)).sum::<u64>().to_string()
+        };
         let summary = AugmentationSummary::of(group.iter().copied());
-        let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+        let figure = |value: Option<f64>| {
+            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+        };
         lines.push(vec![
             group[0].method.clone(),
             group[0].label.clone(),
@@ -138,7 +153,11 @@ fn table(rows: &[AugmentationRow], by_class: bool) -> String {
 }
 
 /// Writes a made text below the texts that it was made from, changes marked.
-fn beside_parents(example: &Example, labels: &[String], known: &BTreeMap<&str, &Example>) -> String {
+fn beside_parents(
+    example: &Example,
+    labels: &[String],
+    known: &BTreeMap<&str, &Example>,
+) -> String {
     let label = labels.get(example.label).map_or("", String::as_str);
     let mut text = format!("\n{} ({label})\n", example.id);
     let parents: Vec<&Example> =
@@ -152,7 +171,8 @@ fn beside_parents(example: &Example, labels: &[String], known: &BTreeMap<&str, &
             let words: BTreeSet<&str> =
                 parents.iter().flat_map(|parent| parent.text.split_word_bounds()).collect();
             let is_new = |word: &str| !word.trim().is_empty() && !words.contains(word);
-            let mark = |word: &str| if is_new(word) { format!("{{+{word}+}}") } else { word.to_owned() };
+            let mark =
+                |word: &str| if is_new(word) { format!("{{+{word}+}}") } else { word.to_owned() };
             one_line(&example.text).split_word_bounds().map(mark).collect()
         }
     };
@@ -164,7 +184,8 @@ fn beside_parents(example: &Example, labels: &[String], known: &BTreeMap<&str, &
 fn marked(before: &str, after: &str) -> String {
     let diff = TextDiff::from_unicode_words(before, after);
     let mut text = String::new();
-    let changes: Vec<_> = diff.iter_all_changes().map(|change| (change.tag(), change.value())).collect();
+    let changes: Vec<_> =
+        diff.iter_all_changes().map(|change| (change.tag(), change.value())).collect();
     for group in changes.chunk_by(|a, b| a.0 == b.0) {
         let run: String = group.iter().map(|(_, value)| *value).collect();
         match group[0].0 {
@@ -180,14 +201,22 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn record(seed: u64, example: &Example, labels: &[String], known: &BTreeMap<&str, &Example>) -> Value {
+fn record(
+    seed: u64,
+    example: &Example,
+    labels: &[String],
+    known: &BTreeMap<&str, &Example>,
+) -> Value {
     let parents: Vec<Value> = example
         .parents
         .iter()
         .map(|id| json!({ "id": id, "text": known.get(id.as_str()).map(|parent| parent.text.as_str()) }))
         .collect();
-    let method: Value =
-        example.method.as_deref().and_then(|method| serde_json::from_str(method).ok()).unwrap_or_default();
+    let method: Value = example
+        .method
+        .as_deref()
+        .and_then(|method| serde_json::from_str(method).ok())
+        .unwrap_or_default();
     json!({
         "seed": seed,
         "id": example.id,
@@ -204,7 +233,10 @@ mod tests {
 
     #[test]
     fn changes_are_marked_word_by_word() {
-        assert_eq!(marked("Where is my card?", "Where is the card?"), "Where is [-my-]{+the+} card?");
+        assert_eq!(
+            marked("Where is my card?", "Where is the card?"),
+            "Where is [-my-]{+the+} card?"
+        );
         assert_eq!(marked("a b c", "a c"), "a [-b -]c");
         assert_eq!(marked("卡在哪里", "卡在这里"), "卡在[-哪-]{+这+}里");
         assert_eq!(marked("same", "same"), "same");

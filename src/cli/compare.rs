@@ -29,9 +29,12 @@ pub fn compare(args: &CompareArgs, printer: &Printer) -> Result<Exit, Failure> {
         different_tests: args.different_tests,
     };
     let comparison = compared(&sources, &request)?;
-    let shown = Shown { precision: table.precision.map(usize::from), only_changed: args.only_changed };
+    let shown =
+        Shown { precision: table.precision.map(usize::from), only_changed: args.only_changed };
     let text = match table {
-        TableArgs { json: true, .. } => forms::json(&comparison, shown).map_err(std::io::Error::from)?,
+        TableArgs { json: true, .. } => {
+            forms::json(&comparison, shown).map_err(std::io::Error::from)?
+        }
         TableArgs { csv: true, .. } => {
             // A table of values has no room for sentences.
             comparison.notes.iter().for_each(|note| printer.status(note));

@@ -27,7 +27,10 @@ pub enum Failure {
 impl Failure {
     /// Returns a failure of usage: nothing ran.
     pub fn usage(message: impl Into<String>, hint: Option<String>) -> Failure {
-        Failure::Other { exit: Exit::Usage, error: Box::new(Plain { message: message.into(), hint }) }
+        Failure::Other {
+            exit: Exit::Usage,
+            error: Box::new(Plain { message: message.into(), hint }),
+        }
     }
 
     /// Returns a failure of the program's own.
@@ -98,7 +101,9 @@ impl From<TableError> for Failure {
     fn from(error: TableError) -> Failure {
         match error {
             // The user named it; nothing of ours is damaged.
-            TableError::NotResults { .. } => Failure::Other { exit: Exit::Usage, error: Box::new(error) },
+            TableError::NotResults { .. } => {
+                Failure::Other { exit: Exit::Usage, error: Box::new(error) }
+            }
             error => RunError::from(error).into(),
         }
     }
@@ -112,7 +117,8 @@ impl From<std::io::Error> for Failure {
 
 impl From<FormatError> for Failure {
     fn from(error: FormatError) -> Failure {
-        let exit = if matches!(error, FormatError::NoColumn { .. }) { Exit::Usage } else { Exit::Failed };
+        let exit =
+            if matches!(error, FormatError::NoColumn { .. }) { Exit::Usage } else { Exit::Failed };
         Failure::Other { exit, error: Box::new(error) }
     }
 }
@@ -141,8 +147,8 @@ impl Line {
     }
 }
 
-/// Returns how the system says that a disk is full. Errors are wrapped by many hands on their way here, not all of which
-/// keep the system's number where it can be asked for; all keep its words.
+/// Returns how the system says that a disk is full. Errors are wrapped by many hands on their way
+/// here, not all of which keep the system's number where it can be asked for; all keep its words.
 fn disk_full() -> String {
     let number = if cfg!(windows) { 112 } else { 28 };
     std::io::Error::from_raw_os_error(number).to_string()

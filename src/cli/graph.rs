@@ -26,7 +26,8 @@ pub fn render(plan: &Plan, format: GraphFormat) -> String {
 }
 
 fn text(plan: &Plan) -> String {
-    let widest = |of: fn(&Step) -> &str| plan.steps.iter().map(|step| of(step).width()).max().unwrap_or(0);
+    let widest =
+        |of: fn(&Step) -> &str| plan.steps.iter().map(|step| of(step).width()).max().unwrap_or(0);
     let ids = widest(|step| &step.id.0);
     let kinds = widest(|step| step.config.kind_name());
     let mut text = String::new();
@@ -36,7 +37,12 @@ fn text(plan: &Plan) -> String {
             .iter()
             .map(|input| format!("{}: {}", input.field, plan.steps[input.step].id))
             .collect();
-        let line = format!("{:ids$}  {:kinds$}  {}", step.id.0, step.config.kind_name(), inputs.join(", "));
+        let line = format!(
+            "{:ids$}  {:kinds$}  {}",
+            step.id.0,
+            step.config.kind_name(),
+            inputs.join(", ")
+        );
         text += line.trim_end();
         text.push('\n');
     }
@@ -44,13 +50,16 @@ fn text(plan: &Plan) -> String {
 }
 
 fn dot(plan: &Plan) -> String {
-    let mut text = "digraph pipeline {\n  rankdir=LR;\n  node [shape=box, style=rounded];\n".to_owned();
+    let mut text =
+        "digraph pipeline {\n  rankdir=LR;\n  node [shape=box, style=rounded];\n".to_owned();
     for step in &plan.steps {
         text += &format!("  \"{0}\" [label=\"{0}\\n{1}\"];\n", step.id, step.config.kind_name());
     }
     for (step, input) in edges(plan) {
-        text +=
-            &format!("  \"{}\" -> \"{}\" [label=\"{}\"];\n", plan.steps[input.step].id, step.id, input.field);
+        text += &format!(
+            "  \"{}\" -> \"{}\" [label=\"{}\"];\n",
+            plan.steps[input.step].id, step.id, input.field
+        );
     }
     text + "}\n"
 }

@@ -38,7 +38,9 @@ fn line(run: &Run) -> Vec<String> {
         run.status().to_owned(),
         about.name.clone(),
         seeds(&about.seeds),
-        best.map_or("-".to_owned(), |best| format!("{} {:.4} ({})", best.metric, best.value, best.stage)),
+        best.map_or("-".to_owned(), |best| {
+            format!("{} {:.4} ({})", best.metric, best.value, best.stage)
+        }),
         if about.finished.is_some() { clock::duration(about.seconds) } else { "-".to_owned() },
     ]
 }
@@ -61,7 +63,9 @@ fn object(run: &Run) -> serde_json::Value {
 /// Writes seeds as `--seeds` takes them.
 fn seeds(seeds: &[u64]) -> String {
     match seeds {
-        [first, .., last] if seeds.len() > 2 && seeds.windows(2).all(|pair| pair[1] == pair[0] + 1) => {
+        [first, .., last]
+            if seeds.len() > 2 && seeds.windows(2).all(|pair| pair[1] == pair[0] + 1) =>
+        {
             format!("{first}..{last}")
         }
         _ => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(","),

@@ -45,10 +45,12 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
         }
     };
-    // The scheduler turns a panic into an error that names the stage; the default report would come on top of it.
+    // The scheduler turns a panic into an error that names the stage; the default report would come
+    // on top of it.
     std::panic::set_hook(Box::new(|_| {}));
     let printer = Printer::new(cli.quiet, cli.verbose);
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.command, &printer)));
+    let ended =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.command, &printer)));
     match ended {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(failure)) => {

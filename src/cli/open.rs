@@ -82,14 +82,18 @@ pub fn output(
     seed: u64,
 ) -> Result<PathBuf, Failure> {
     let mut records = run.provenance.stages.iter();
-    let record = records.find(|record| record.stage == stage && record.trial == trial && record.seed == seed);
+    let record = records
+        .find(|record| record.stage == stage && record.trial == trial && record.seed == seed);
     match record.and_then(|record| Cache::new(project).entry(&record.key)) {
         Some(entry) => Ok(entry.artifact()),
         None => {
-            let (file, outcome) = (&run.provenance.pipeline, record.map(|record| record.outcome.as_str()));
+            let (file, outcome) =
+                (&run.provenance.pipeline, record.map(|record| record.outcome.as_str()));
             let done = matches!(outcome, Some("computed" | "cached"));
             let message = match outcome {
-                Some(outcome) if !done => format!("stage `{stage}` has no output in this run: {outcome}"),
+                Some(outcome) if !done => {
+                    format!("stage `{stage}` has no output in this run: {outcome}")
+                }
                 _ => format!("the output of stage `{stage}` is no longer in the cache"),
             };
             let hint = if done { "computes it again" } else { "goes on from there" };

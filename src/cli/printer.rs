@@ -23,7 +23,8 @@ impl Printer {
     /// Looks at the terminals and the environment.
     pub fn new(quiet: bool, verbose: bool) -> Printer {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let terminal = io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb");
+        let terminal =
+            io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb");
         let live = terminal && !quiet;
         let target = if live { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Printer {
@@ -55,10 +56,13 @@ impl Printer {
         &self.bars
     }
 
-    /// Returns the columns that a table on stdout may use: `COLUMNS` if set, else the terminal's; `None` where there is no limit.
+    /// Returns the columns that a table on stdout may use: `COLUMNS` if set, else the terminal's;
+    /// `None` where there is no limit.
     pub fn width(&self) -> Option<u16> {
-        let given =
-            std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|&columns| columns > 0);
+        let given = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .filter(|&columns| columns > 0);
         given.or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0))
     }
 
@@ -105,7 +109,8 @@ impl Printer {
     pub fn failure(&self, failure: &Failure) {
         match failure {
             Failure::Spec(error) => {
-                let columns = terminal_size::terminal_size_of(io::stderr()).map_or(100, |(width, _)| width.0);
+                let columns =
+                    terminal_size::terminal_size_of(io::stderr()).map_or(100, |(width, _)| width.0);
                 self.stderr(error.render(usize::from(columns), self.colour).trim_end());
             }
             Failure::Stages(failures) => failures.iter().for_each(|failure| self.error(failure)),

@@ -1,4 +1,5 @@
-//! What a run looks like while it goes on: a bar per running stage, or plain lines where there is no terminal.
+//! What a run looks like while it goes on: a bar per running stage, or plain lines where there is
+//! no terminal.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -151,7 +152,9 @@ fn bar_style(progress: &Progress<'_>) -> ProgressStyle {
         (_, false) => format!("{{pos}} {unit} {{rate}}"),
     };
     match progress.total {
-        Some(_) => style(&format!("{{prefix}}  {activity} {{wide_bar}} {amounts} {{msg}} eta {{eta}}")),
+        Some(_) => {
+            style(&format!("{{prefix}}  {activity} {{wide_bar}} {amounts} {{msg}} eta {{eta}}"))
+        }
         None => style(&format!("{{prefix}}  {{spinner}} {activity} {amounts} {{msg}}")),
     }
 }

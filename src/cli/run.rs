@@ -88,7 +88,8 @@ fn tell(finished: &Finished, seconds: f64, printer: &Printer) {
     }
 }
 
-/// The first interruption asks the stages to stop after their current step; the second ends the program at once.
+/// The first interruption asks the stages to stop after their current step; the second ends the
+/// program at once.
 pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> {
     let interrupt = Interrupt::default();
     let asked = interrupt.clone();
@@ -101,7 +102,10 @@ pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> 
         }
         bars.suspend(|| {
             use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "stopping after the current step; once more to stop at once");
+            let _ = writeln!(
+                std::io::stderr(),
+                "stopping after the current step; once more to stop at once"
+            );
         });
     };
     ctrlc::set_handler(handler)

@@ -29,11 +29,14 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
             Runtime::install(device, &preparation).map_err(RunError::from)?;
             drop(preparation);
             let identity = Runtime::identify(device).map_err(RunError::from)?;
-            // On a machine without a GPU, too: it may share its home with one that has some, or be an image of one.
+            // On a machine without a GPU, too: it may share its home with one that has some, or be
+            // an image of one.
             match Runtime::driver(device, &identity) {
                 Ok(_) => describe(device, printer),
                 Err(missing) => {
-                    printer.status(&format!("installed, and of no use on this machine yet: {missing}"));
+                    printer.status(&format!(
+                        "installed, and of no use on this machine yet: {missing}"
+                    ));
                     printer.data(&tables::columns(&about(&identity, device)))
                 }
             }
@@ -66,7 +69,8 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
 
 /// Returns what there is to say of a library.
 fn about(identity: &RuntimeIdentity, device: Device) -> Vec<Vec<String>> {
-    let library = identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
+    let library =
+        identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
     let training = if identity.has_training_api {
         "yes"
     } else {

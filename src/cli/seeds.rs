@@ -15,7 +15,8 @@ impl FromStr for Seeds {
     fn from_str(text: &str) -> Result<Seeds, String> {
         let number = |text: &str| {
             let parsed = text.trim().parse::<u64>();
-            parsed.map_err(|_| format!("expected seeds such as `0..4` or `13,21,42`, found `{text}`"))
+            parsed
+                .map_err(|_| format!("expected seeds such as `0..4` or `13,21,42`, found `{text}`"))
         };
         let mut seeds = Vec::new();
         for part in text.split(',') {

@@ -25,7 +25,8 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
         return augmented::show(&project, &run, stage, args, printer);
     }
     if !run.folder.join("results.parquet").is_file() {
-        let hint = Some(format!("`pipe {} {}` goes on where it stopped", run.verb(), about.pipeline));
+        let hint =
+            Some(format!("`pipe {} {}` goes on where it stopped", run.verb(), about.pipeline));
         return Err(Failure::usage(
             format!("run `{}` has no results: it is {}", about.run, run.status()),
             hint,
@@ -50,7 +51,8 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
             text.push_str(&title);
             text.push_str("rows: true class; columns: predicted class\n");
             text.push_str(
-                format::confusion(&evaluation.labels, &evaluation.confusion, printer.width()).trim_end(),
+                format::confusion(&evaluation.labels, &evaluation.confusion, printer.width())
+                    .trim_end(),
             );
             text.push('\n');
         }

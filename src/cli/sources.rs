@@ -37,7 +37,10 @@ fn source(name: &str) -> Result<Source, Failure> {
             }
             let about = &run.provenance;
             let hint = Some(format!("`pipe run {}` goes on where it stopped", about.pipeline));
-            Err(Failure::usage(format!("run `{}` has no results: it is {}", about.run, run.status()), hint))
+            Err(Failure::usage(
+                format!("run `{}` has no results: it is {}", about.run, run.status()),
+                hint,
+            ))
         }
     }
 }
@@ -57,7 +60,9 @@ fn of_trial(name: &str, run: &str, trial: u64) -> Result<Source, Failure> {
         return of_folder(&format!("{}/{TRIALS}/{trial}", run.provenance.run), &own);
     }
     let found: BTreeSet<u64> = match fs_err::read_dir(&folder) {
-        Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect(),
+        Ok(entries) => {
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+        }
         Err(_) => BTreeSet::new(),
     };
     let hint = match (found.first(), found.last()) {
@@ -74,7 +79,8 @@ fn of_file(name: &str, file: &Path) -> Result<Source, Failure> {
         let hint = "runs are named without an ending; `pipe ls` lists them".to_owned();
         return Err(Failure::usage(format!("there is no file `{name}`"), Some(hint)));
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     beside(name, ResultTable::read_file(file)?, folder)
 }
 
@@ -90,7 +96,8 @@ fn results_in(folder: &Path) -> Option<PathBuf> {
     RESULTS.iter().map(|name| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Adds what lies beside a table: predictions, those of trials included, and the pipeline that it came from.
+/// Adds what lies beside a table: predictions, those of trials included, and the pipeline that it
+/// came from.
 fn beside(name: &str, table: ResultTable, folder: &Path) -> Result<Source, Failure> {
     let mut blocks = predictions::read_run(folder)?.unwrap_or_default();
     let trials: BTreeSet<u64> = table.rows.iter().filter_map(|row| row.trial).collect();
@@ -110,7 +117,8 @@ fn beside(name: &str, table: ResultTable, folder: &Path) -> Result<Source, Failu
     })
 }
 
-/// Returns what tells the run's pipeline from others: the digest of its resolved form without the seed.
+/// Returns what tells the run's pipeline from others: the digest of its resolved form without the
+/// seed.
 fn fingerprint(folder: &Path) -> Option<String> {
     let text = fs_err::read_to_string(folder.join("resolved.yaml")).ok()?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("seed:")).collect();

@@ -43,11 +43,13 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     };
     let gpus: Vec<Device> = args.gpus.iter().copied().map(Device::Cuda).collect();
     let devices = if gpus.is_empty() { args.device.clone() } else { gpus.clone() };
-    let twice = devices.iter().enumerate().find(|(place, device)| devices[..*place].contains(device));
+    let twice =
+        devices.iter().enumerate().find(|(place, device)| devices[..*place].contains(device));
     if let Some((_, device)) = twice {
         return Err(Failure::usage(format!("`{device}` is named twice"), None));
     }
-    if args.device.len() > 1 && args.device.iter().any(|device| !matches!(device, Device::Cuda(_))) {
+    if args.device.len() > 1 && args.device.iter().any(|device| !matches!(device, Device::Cuda(_)))
+    {
         let hint = Some("several devices are GPUs, such as `--device cuda:0,cuda:1`".to_owned());
         return Err(Failure::usage("results of different devices would stand under one key", hint));
     }
@@ -116,7 +118,10 @@ fn dry_run(overview: &Overview, args: &SweepArgs, printer: &Printer) -> Result<E
     let more = match overview.is_whole {
         true => String::new(),
         false => {
-            format!(" for the first {}; the others are chosen by what these give", overview.listed.len())
+            format!(
+                " for the first {}; the others are chosen by what these give",
+                overview.listed.len()
+            )
         }
     };
     printer.status(&format!("dry run: {trials} trials; {missing} stages would run{more}"));
@@ -144,8 +149,9 @@ fn tell(finished: &SweepFinished, seconds: f64, args: &SweepArgs, printer: &Prin
         Status::Failed => "ended, with failed trials",
         Status::Complete | Status::Running => "complete",
     };
-    let mut line =
-        format!("sweep {run} {ended}: {trials} trials, {computed} trainings run, {cached} cached, in {time}");
+    let mut line = format!(
+        "sweep {run} {ended}: {trials} trials, {computed} trainings run, {cached} cached, in {time}"
+    );
     if record.stopped > 0 {
         line.push_str(&format!("; {} trials ended early", record.stopped));
     }
@@ -158,13 +164,17 @@ fn tell(finished: &SweepFinished, seconds: f64, args: &SweepArgs, printer: &Prin
         printer.warning(&format!("trial {trial} ({values}) failed: {error}"));
     }
     if let Some(more @ 1..) = finished.failures.len().checked_sub(SHOWN) {
-        printer.warning(&format!("{more} more trials failed; the column `error` of the table says why"));
+        printer.warning(&format!(
+            "{more} more trials failed; the column `error` of the table says why"
+        ));
     }
 }
 
 /// Names the best trial, and that it was selected.
 fn tell_best(finished: &SweepFinished, args: &SweepArgs, printer: &Printer) {
-    let (Some(best), Some(metric)) = (&finished.record.best, &finished.record.metric) else { return };
+    let (Some(best), Some(metric)) = (&finished.record.best, &finished.record.metric) else {
+        return;
+    };
     let values: Vec<String> =
         best.values.iter().map(|(key, value)| format!("{key}={}", display_param(value))).collect();
     printer.status(&format!(

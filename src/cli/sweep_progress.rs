@@ -1,5 +1,5 @@
-//! What a sweep looks like while it goes on: a bar over all trials and one for each training that runs, or a line per trial where there is no
-//! terminal.
+//! What a sweep looks like while it goes on: a bar over all trials and one for each training that
+//! runs, or a line per trial where there is no terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -56,12 +56,14 @@ impl<'a> SweepProgress<'a> {
     }
 
     fn trial(&self, event: &Event<'_>) {
-        let Event::TrialFinished { trial, values, epochs, figure, error, cached, seconds, best } = *event
+        let Event::TrialFinished { trial, values, epochs, figure, error, cached, seconds, best } =
+            *event
         else {
             return;
         };
-        let best_text =
-            best.map(|(trial, value)| format!("best {value:.4} (trial {trial})")).unwrap_or_default();
+        let best_text = best
+            .map(|(trial, value)| format!("best {value:.4} (trial {trial})"))
+            .unwrap_or_default();
         if let Some(bar) = &self.state().overall {
             bar.set_message(best_text.clone());
         }
@@ -82,15 +84,19 @@ impl<'a> SweepProgress<'a> {
             (None, None) => "done".to_owned(),
         };
         let best_text = if best_text.is_empty() { best_text } else { format!("; {best_text}") };
-        self.printer
-            .status(&format!("trial {trial}{values}: {outcome} in {}{best_text}", clock::duration(seconds)));
+        self.printer.status(&format!(
+            "trial {trial}{values}: {outcome} in {}{best_text}",
+            clock::duration(seconds)
+        ));
     }
 }
 
 impl Observer for SweepProgress<'_> {
     fn event(&self, event: &Event<'_>) {
         match *event {
-            Event::SweepStarted { trials, seeds, trainings, .. } => self.start(trials, seeds, trainings),
+            Event::SweepStarted { trials, seeds, trainings, .. } => {
+                self.start(trials, seeds, trainings)
+            }
             Event::CellStarted { trial, seed, .. } if self.printer.is_live() => {
                 let bar = self.printer.bars().add(ProgressBar::new_spinner());
                 bar.set_style(style("{spinner} {prefix}  {msg}"));
@@ -125,10 +131,9 @@ impl Observer for SweepProgress<'_> {
 
     fn progress(&self, task: &str, progress: &Progress<'_>) {
         let state = self.state();
-        let bar = state
-            .running
-            .iter()
-            .find(|((trial, seed), _)| task.strip_prefix(&format!("trial {trial}, seed {seed}: ")).is_some());
+        let bar = state.running.iter().find(|((trial, seed), _)| {
+            task.strip_prefix(&format!("trial {trial}, seed {seed}: ")).is_some()
+        });
         if let Some((_, bar)) = bar {
             let stage = task.rsplit(": ").next().unwrap_or(task);
             let amount = match progress.total {

@@ -12,7 +12,11 @@ pub fn render(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Resul
 }
 
 /// Returns the table of a sweep in the form asked for: people see a row for each trial and stage.
-pub fn render_trials(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<String, Failure> {
+pub fn render_trials(
+    table: &ResultTable,
+    args: &TableArgs,
+    printer: &Printer,
+) -> Result<String, Failure> {
     in_form(table, args, !printer.is_verbose(), printer)
 }
 

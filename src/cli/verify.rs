@@ -40,8 +40,10 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
             problems.iter().for_each(|problem| printer.warning(&format!("{name}: {problem}")));
         }
     }
-    printer
-        .status(&format!("run {}: {whole} outputs whole, {damaged} damaged or missing", run.provenance.run));
+    printer.status(&format!(
+        "run {}: {whole} outputs whole, {damaged} damaged or missing",
+        run.provenance.run
+    ));
     if damaged == 0 {
         return Ok(Exit::Success);
     }

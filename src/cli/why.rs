@@ -26,7 +26,8 @@ pub fn why(args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
     printer.data(&text)
 }
 
-/// Writes the reason of one stage for one seed, then those of its changed inputs, indented below it.
+/// Writes the reason of one stage for one seed, then those of its changed inputs, indented below
+/// it.
 fn explain(
     prepared: &Prepared<'_>,
     spec: &Spec,
@@ -52,7 +53,9 @@ fn explain(
     let reason = prepared.reason(job, seed, index);
     let key = task.key.short();
     let changes = match reason {
-        Reason::Cached => return line(format!("`{label}` would not run: its output is cached (key {key})")),
+        Reason::Cached => {
+            return line(format!("`{label}` would not run: its output is cached (key {key})"));
+        }
         Reason::Changed(changes) => changes,
         other => return line(format!("`{label}` would run: {other} (key {key})")),
     };
@@ -62,8 +65,9 @@ fn explain(
         match change {
             Change::Config { key, .. } => {
                 let kind = prepared.jobs[job].kind_name;
-                let place =
-                    spec.locate(&format!("stages.{id}.{kind}.{key}")).map_or(String::new(), |place| {
+                let place = spec
+                    .locate(&format!("stages.{id}.{kind}.{key}"))
+                    .map_or(String::new(), |place| {
                         format!(" ({}:{}:{})", spec.path.display(), place.line, place.column)
                     });
                 line(format!("  {change}{place}"));

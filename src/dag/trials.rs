@@ -1,4 +1,5 @@
-//! A sweep and its pipeline: what of the one does not fit the other, and the pipeline of each trial.
+//! A sweep and its pipeline: what of the one does not fit the other, and the pipeline of each
+//! trial.
 
 use serde_json::Value;
 
@@ -39,7 +40,8 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
         Some(metric) => problems.extend(check_metric(spec, sweep, metric)),
         None if sweep.needs_metric() => {
             problems.push(
-                spec.problem("sweep", "the method needs a `metric` to go by").maybe_hint(known_metrics(spec)),
+                spec.problem("sweep", "the method needs a `metric` to go by")
+                    .maybe_hint(known_metrics(spec)),
             );
         }
         None => {}
@@ -47,7 +49,8 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     problems
 }
 
-/// Tries the values of every parameter out, one parameter at a time, and returns what is wrong with them.
+/// Tries the values of every parameter out, one parameter at a time, and returns what is wrong with
+/// them.
 pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let Ok(parameters) = sweep.check() else { return Vec::new() };
     let mut problems = Vec::new();
@@ -60,12 +63,15 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
         for value in parameters.domains[axis].examples().iter().take(MAX_EXAMPLES) {
             let mut values = needed.clone();
             values.push(Override::set(key, value));
-            let at = |message: String| spec.problem_at(["sweep", "parameters", key].into_iter(), message);
+            let at = |message: String| {
+                spec.problem_at(["sweep", "parameters", key].into_iter(), message)
+            };
             match spec.again(&values).and_then(finish) {
                 Ok((_, plan)) if epochs.is_none() || epochs_of(&plan) == epochs => {}
                 Ok(_) => {
                     let hint = "a method that ends trainings early compares them by epochs; leave this parameter out, or take another method";
-                    let message = format!("with `{value}` trainings have other `epochs` than the file says");
+                    let message =
+                        format!("with `{value}` trainings have other `epochs` than the file says");
                     problems.push(at(message).hint(hint));
                     break;
                 }
@@ -85,12 +91,15 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
 /// Returns the values of a trial by key, those that exist at its point.
 pub fn values(parameters: &Parameters, point: &Point) -> Vec<(String, Value)> {
     let there = parameters.keys.iter().zip(&parameters.domains).zip(point);
-    there.filter_map(|((key, domain), place)| Some((key.clone(), domain.value((*place)?)))).collect()
+    there
+        .filter_map(|((key, domain), place)| Some((key.clone(), domain.value((*place)?))))
+        .collect()
 }
 
 /// Reads the pipeline with the values of a trial.
 pub fn open(spec: &Spec, values: &[(String, Value)]) -> Result<(Spec, Plan), SpecError> {
-    let overrides: Vec<Override> = values.iter().map(|(key, value)| Override::set(key, value)).collect();
+    let overrides: Vec<Override> =
+        values.iter().map(|(key, value)| Override::set(key, value)).collect();
     finish(spec.again(&overrides)?)
 }
 
@@ -126,7 +135,9 @@ fn problem(spec: &Spec, fault: Fault) -> Problem {
 fn conditions(parameters: &Parameters, axis: usize) -> Vec<Override> {
     let mut needed = Vec::new();
     let mut current = axis;
-    while let Some(condition) = parameters.space.axes.get(current).and_then(|axis| axis.condition.as_ref()) {
+    while let Some(condition) =
+        parameters.space.axes.get(current).and_then(|axis| axis.condition.as_ref())
+    {
         let place = condition.values.first().copied().unwrap_or(0) as f64;
         let value = parameters.domains[condition.axis].value(place);
         needed.push(Override::set(&parameters.keys[condition.axis], &value));
@@ -145,7 +156,8 @@ fn check_key(spec: &Spec, key: &str) -> Option<Problem> {
         "params" => {
             let under = format!("{rest}.");
             let is_known = spec.params.keys().any(|name| name == rest || name.starts_with(&under));
-            let known: Vec<String> = spec.params.keys().map(|name| format!("params.{name}")).collect();
+            let known: Vec<String> =
+                spec.params.keys().map(|name| format!("params.{name}")).collect();
             (!is_known).then(|| {
                 at(format!("the file has no `{key}`")).suggest(
                     key,
@@ -242,7 +254,8 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
 /// Returns the hint that lists what a sweep can go by.
 fn known_metrics(spec: &Spec) -> Option<String> {
     const SHOWN: usize = 8;
-    let readable = |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
+    let readable =
+        |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
     let of_stage = |id: &StageId, config: &StageConfig| -> Vec<String> {
         // The first few stand for all of an evaluation's.
         figure::names(config).into_iter().take(3).map(|name| format!("{id}.{name}")).collect()
@@ -257,7 +270,8 @@ fn known_metrics(spec: &Spec) -> Option<String> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Some(match names.is_empty() {
         true => {
-            "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev } }`".to_owned()
+            "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev } }`"
+                .to_owned()
         }
         false => format!("there are such as {}", suggest::list(&names)),
     })

@@ -1,7 +1,8 @@
 //! The files that ONNX Runtime's training API trains from: three models and a checkpoint.
 //!
-//! The training model takes the user's inputs, the parameters, a buffer for each trained parameter's gradient and a flag that empties the
-//! buffers; the evaluation model takes the same inputs and parameters; the optimizer model takes sequences of all trained parameters.
+//! The training model takes the user's inputs, the parameters, a buffer for each trained
+//! parameter's gradient and a flag that empties the buffers; the evaluation model takes the same
+//! inputs and parameters; the optimizer model takes sequences of all trained parameters.
 
 use std::path::Path;
 
@@ -17,8 +18,8 @@ use super::kernel::DOMAIN;
 use super::onnx::{self, AttributeValue};
 use super::optimizer::{Algorithm, GRADIENT_NORM, OptimizerConfig, clip_scale, global_norm};
 use super::proto::{
-    AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, SequenceTypeProto,
-    TypeProto, ValueInfoProto,
+    AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    SequenceTypeProto, TypeProto, ValueInfoProto,
 };
 use super::trainer::differentiate;
 use super::wire;
@@ -68,7 +69,9 @@ pub enum ArtifactsError {
         "inputs may be `input_ids`, `attention_mask`, `token_type_ids`, `position_ids` and `labels`; name them so when the model is exported"
     ))]
     UnknownInput { name: String },
-    #[error("the model gives logits of shape {found:?} for one text, and the data have {data} classes")]
+    #[error(
+        "the model gives logits of shape {found:?} for one text, and the data have {data} classes"
+    )]
     #[diagnostic(help("make the artifacts with a head for as many classes as the data have"))]
     Classes { found: Vec<usize>, data: usize },
     #[error("the optimizer cannot be written for the training API: {0}")]
@@ -78,11 +81,13 @@ pub enum ArtifactsError {
 /// Where gradients are clipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clipping {
-    /// In the optimizer model, by ONNX Runtime's own operator: any program can train from these. It adds up the parameters' norms in the
-    /// order of a hash table, which differs between processes, and so do the last bits.
+    /// In the optimizer model, by ONNX Runtime's own operator: any program can train from these. It
+    /// adds up the parameters' norms in the order of a hash table, which differs between processes,
+    /// and so do the last bits.
     InOptimizer,
-    /// In the training model with the last part of a step (an input [`LAST_PART`] says which it is, where there are several), in a fixed
-    /// order. The output [`GRADIENT_NORM`] holds the norm before clipping.
+    /// In the training model with the last part of a step (an input [`LAST_PART`] says which it is,
+    /// where there are several), in a fixed order. The output [`GRADIENT_NORM`] holds the norm
+    /// before clipping.
     InTraining { parts: u32 },
 }
 
@@ -93,13 +98,15 @@ pub struct Artifacts {
     pub evaluation: Vec<u8>,
     pub optimizer: Vec<u8>,
     pub checkpoint: CheckpointFile,
-    /// Where the training model takes dropout masks: in memory only, for a graph of standard operators that we train ourselves.
+    /// Where the training model takes dropout masks: in memory only, for a graph of standard
+    /// operators that we train ourselves.
     pub sites: Vec<DropoutSite>,
 }
 
 impl Artifacts {
-    /// Writes graphs as artifacts: a training graph with its scalar loss, and an evaluation graph over the same parameters whose outputs
-    /// are [`LOSS`] and [`LOGITS`]. `weights` gives a parameter's values by name.
+    /// Writes graphs as artifacts: a training graph with its scalar loss, and an evaluation graph
+    /// over the same parameters whose outputs are [`LOSS`] and [`LOGITS`]. `weights` gives a
+    /// parameter's values by name.
     pub fn new<'a>(
         mut training: Graph,
         loss: Var,
@@ -112,9 +119,12 @@ impl Artifacts {
         let mut found = differentiate(&mut training, loss, trainable)?;
         training.output(LOSS, loss);
         let (optimizer, outputs, overwrite) = match clipping {
-            Clipping::InOptimizer => (optimizer_model(optimizer, optimizer.gradient_clip)?, 1, RESET),
+            Clipping::InOptimizer => {
+                (optimizer_model(optimizer, optimizer.gradient_clip)?, 1, RESET)
+            }
             Clipping::InTraining { parts } => {
-                let norm = clip(&mut training, &mut found, trainable, optimizer.gradient_clip, parts > 1)?;
+                let norm =
+                    clip(&mut training, &mut found, trainable, optimizer.gradient_clip, parts > 1)?;
                 training.output(GRADIENT_NORM, norm);
                 // The buffer is in the sum already, where there are parts.
                 (optimizer_model(optimizer, None)?, 2, if parts > 1 { ALWAYS } else { RESET })
@@ -123,7 +133,8 @@ impl Artifacts {
         for ((_, gradient), name) in found.iter().zip(trainable) {
             training.output(&format!("{name}_grad"), *gradient);
         }
-        let parameters: Vec<String> = training.parameters().map(|(name, _)| name.to_owned()).collect();
+        let parameters: Vec<String> =
+            training.parameters().map(|(name, _)| name.to_owned()).collect();
         let mut model = onnx::model(&training, |_| None);
         let graph = model.graph.get_or_insert_default();
         inputs_first(graph, &parameters);
@@ -157,9 +168,13 @@ impl Artifacts {
         inputs_first(eval.graph.get_or_insert_default(), &parameters);
         let mut checkpoint = CheckpointFile::default();
         for name in parameters.iter().filter(|name| used.contains(name)) {
-            let values = weights(name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?.clone();
-            let list =
-                if trainable.contains(name) { &mut checkpoint.trained } else { &mut checkpoint.frozen };
+            let values =
+                weights(name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?.clone();
+            let list = if trainable.contains(name) {
+                &mut checkpoint.trained
+            } else {
+                &mut checkpoint.frozen
+            };
             list.push((name.clone(), values));
         }
         Ok(Artifacts {
@@ -181,8 +196,9 @@ impl Artifacts {
         Ok(files.commit()?)
     }
 
-    /// Reads a folder of artifacts and checks that its files belong together. The evaluation model gets the tensor that the loss is
-    /// computed from as a further output where it has none: that is what predictions are made of.
+    /// Reads a folder of artifacts and checks that its files belong together. The evaluation model
+    /// gets the tensor that the loss is computed from as a further output where it has none: that
+    /// is what predictions are made of.
     pub fn read(folder: &Path) -> Result<Artifacts, EngineError> {
         let file = |name: &str| match fs_err::read(folder.join(name)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -218,8 +234,8 @@ impl Artifacts {
         Ok(artifacts)
     }
 
-    /// Returns whether a checkpoint holds everything that training goes on with: it has no place for the state of ONNX Runtime's random
-    /// generators, and does not hold every size.
+    /// Returns whether a checkpoint holds everything that training goes on with: it has no place
+    /// for the state of ONNX Runtime's random generators, and does not hold every size.
     pub fn can_resume(&self) -> Result<bool, EngineError> {
         Ok(self.checkpoint.fits(MOMENTS.len()) && !self.draws()?)
     }
@@ -235,7 +251,8 @@ impl Artifacts {
         Ok(self.user_inputs(&training).map(|input| input.name.clone()).collect())
     }
 
-    /// Checks that a batch which gives `known` can be trained on: nothing else is asked for, and what is `needed` is.
+    /// Checks that a batch which gives `known` can be trained on: nothing else is asked for, and
+    /// what is `needed` is.
     pub fn check_inputs(&self, known: &[&str], needed: &[&str]) -> Result<(), EngineError> {
         let inputs = self.inputs()?;
         if let Some(name) = inputs.iter().find(|input| !known.contains(&input.as_str())) {
@@ -253,8 +270,8 @@ impl Artifacts {
         Ok(decode(TRAINING, &self.training)?.node.iter().any(|node| seed_type(node).is_some()))
     }
 
-    /// Returns the artifacts with every generator of the training model seeded, so that training repeats. Those that nobody seeds start
-    /// from the clock.
+    /// Returns the artifacts with every generator of the training model seeded, so that training
+    /// repeats. Those that nobody seeds start from the clock.
     pub fn seeded(mut self, seed: u64) -> Result<Artifacts, EngineError> {
         let mut place = 0;
         self.training = edit(TRAINING, &self.training, |graph| {
@@ -302,8 +319,12 @@ impl Artifacts {
         Ok(nodes.collect::<Vec<_>>().join(", then "))
     }
 
-    fn user_inputs<'a>(&'a self, training: &'a GraphProto) -> impl Iterator<Item = &'a ValueInfoProto> {
-        let initialized = |name: &str| training.initializer.iter().any(|tensor| tensor.name == name);
+    fn user_inputs<'a>(
+        &'a self,
+        training: &'a GraphProto,
+    ) -> impl Iterator<Item = &'a ValueInfoProto> {
+        let initialized =
+            |name: &str| training.initializer.iter().any(|tensor| tensor.name == name);
         training.input.iter().filter(move |input| {
             input.name != RESET
                 && !input.name.ends_with(BUFFER)
@@ -313,14 +334,18 @@ impl Artifacts {
     }
 
     fn check(&self, training: &GraphProto) -> Result<(), ArtifactsError> {
-        let unlike = |wanted: &str| ArtifactsError::Unlike { file: TRAINING.into(), wanted: wanted.into() };
+        let unlike =
+            |wanted: &str| ArtifactsError::Unlike { file: TRAINING.into(), wanted: wanted.into() };
         if training.input.iter().all(|input| input.name != RESET) {
             return Err(unlike(&format!("input `{RESET}`")));
         }
         for input in &training.input {
             let Some(name) = input.name.strip_suffix(BUFFER) else { continue };
             if !self.checkpoint.trained.iter().any(|(known, _)| known == name) {
-                return Err(ArtifactsError::NoParameter { file: TRAINING.into(), name: name.to_owned() });
+                return Err(ArtifactsError::NoParameter {
+                    file: TRAINING.into(),
+                    name: name.to_owned(),
+                });
             }
         }
         for input in self.user_inputs(training) {
@@ -329,7 +354,10 @@ impl Artifacts {
                 && shape.iter().product::<i64>() > 1
                 && elem_type(input) == Some(DType::F32.onnx())
             {
-                return Err(ArtifactsError::NoParameter { file: TRAINING.into(), name: input.name.clone() });
+                return Err(ArtifactsError::NoParameter {
+                    file: TRAINING.into(),
+                    name: input.name.clone(),
+                });
             }
         }
         Ok(())
@@ -346,8 +374,8 @@ fn seed_type(node: &NodeProto) -> Option<i32> {
         // Our own masks follow from the step.
         _ if node.domain == DOMAIN => None,
         "Dropout" | "BiasDropout" | "BitmaskDropout" | "BitmaskBiasDropout" => Some(INT),
-        "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" | "Multinomial"
-        | "Bernoulli" => Some(FLOAT),
+        "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike"
+        | "Multinomial" | "Bernoulli" => Some(FLOAT),
         _ => None,
     }
 }
@@ -358,8 +386,10 @@ fn edit(
     model: &[u8],
     mut graph: impl FnMut(&[u8]) -> Result<Vec<u8>, wire::Damaged>,
 ) -> Result<Vec<u8>, ArtifactsError> {
-    wire::map(model, 7, &mut graph)
-        .map_err(|error| ArtifactsError::NotAModel { file: file.to_owned(), reason: error.to_string() })
+    wire::map(model, 7, &mut graph).map_err(|error| ArtifactsError::NotAModel {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn decode(file: &str, bytes: &[u8]) -> Result<GraphProto, ArtifactsError> {
@@ -377,7 +407,8 @@ fn logits(evaluation: &GraphProto) -> Option<String> {
         return Some(LOGITS.to_owned());
     }
     let loss = evaluation.node.iter().find(|node| {
-        ["SoftmaxCrossEntropyLoss", "SoftmaxCrossEntropyLossInternal"].contains(&node.op_type.as_str())
+        ["SoftmaxCrossEntropyLoss", "SoftmaxCrossEntropyLossInternal"]
+            .contains(&node.op_type.as_str())
     })?;
     loss.input.first().cloned()
 }
@@ -398,7 +429,8 @@ fn elem_type(input: &ValueInfoProto) -> Option<i32> {
     Some(input.r#type.as_ref()?.tensor_type.as_ref()?.elem_type)
 }
 
-/// Clips the gradients, which become the sums over the parts of a step where there are several, and returns their norm before it.
+/// Clips the gradients, which become the sums over the parts of a step where there are several, and
+/// returns their norm before it.
 fn clip(
     g: &mut Graph,
     found: &mut [(Var, Var)],
@@ -408,7 +440,8 @@ fn clip(
 ) -> Result<Var, ShapeError> {
     let mut last = None;
     if parted {
-        // An accumulator writes to its buffer in place. Nothing reads that but the sum, which the accumulator waits for.
+        // An accumulator writes to its buffer in place. Nothing reads that but the sum, which the
+        // accumulator waits for.
         let first = g.input(RESET, flag_fact());
         for ((parameter, gradient), name) in found.iter_mut().zip(names) {
             let fact = g.fact(*parameter).clone();
@@ -448,7 +481,8 @@ fn microsoft() -> OperatorSetIdProto {
     OperatorSetIdProto { domain: MICROSOFT.into(), version: 1 }
 }
 
-/// Returns the optimizer model: AdamW over all trained parameters at once, after clipping where there is any.
+/// Returns the optimizer model: AdamW over all trained parameters at once, after clipping where
+/// there is any.
 fn optimizer_model(
     config: &OptimizerConfig,
     gradient_clip: Option<f32>,
@@ -466,7 +500,9 @@ fn optimizer_model(
         return Err(ArtifactsError::Optimizer("its parameters have a learning rate of their own"));
     }
     let mut graph = GraphProto { name: "pipe".into(), ..GraphProto::default() };
-    graph.input.push(onnx::value_info("learning_rate".into(), &TensorFact::f32(vec![Dim::Fixed(1)])));
+    graph
+        .input
+        .push(onnx::value_info("learning_rate".into(), &TensorFact::f32(vec![Dim::Fixed(1)])));
     graph.input.push(onnx::value_info("step".into(), &TensorFact::i64(vec![Dim::Fixed(1)])));
     for name in ["params", "gradients", "first_order_moments", "second_order_moments"] {
         graph.input.push(sequence(name));
@@ -498,8 +534,14 @@ fn optimizer_model(
         // PyTorch's AdamW; 1 would be that of `transformers`.
         ("adam_mode", AttributeValue::Int(0)),
     ];
-    let inputs =
-        ["learning_rate", "step", "params", gradients, "first_order_moments", "second_order_moments"];
+    let inputs = [
+        "learning_rate",
+        "step",
+        "params",
+        gradients,
+        "first_order_moments",
+        "second_order_moments",
+    ];
     graph.node.push(NodeProto {
         input: inputs.map(str::to_owned).to_vec(),
         output: vec!["updated_flag".into()],
@@ -509,17 +551,22 @@ fn optimizer_model(
         domain: MICROSOFT.into(),
     });
     graph.output.push(onnx::value_info("updated_flag".into(), &flag_fact()));
-    Ok(ModelProto { graph: Some(graph), opset_import: vec![onnx::standard(), microsoft()], ..onnx::blank() })
+    Ok(ModelProto {
+        graph: Some(graph),
+        opset_import: vec![onnx::standard(), microsoft()],
+        ..onnx::blank()
+    })
 }
 
 fn sequence(name: &str) -> ValueInfoProto {
-    let tensor = onnx::value_info(String::new(), &TensorFact::f32(Vec::new())).r#type.map(|mut tensor| {
-        // The tensors of a sequence have any shape.
-        if let Some(tensor) = &mut tensor.tensor_type {
-            tensor.shape = None;
-        }
-        Box::new(tensor)
-    });
+    let tensor =
+        onnx::value_info(String::new(), &TensorFact::f32(Vec::new())).r#type.map(|mut tensor| {
+            // The tensors of a sequence have any shape.
+            if let Some(tensor) = &mut tensor.tensor_type {
+                tensor.shape = None;
+            }
+            Box::new(tensor)
+        });
     let sequence = SequenceTypeProto { elem_type: tensor };
     ValueInfoProto {
         name: name.to_owned(),

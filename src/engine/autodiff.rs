@@ -7,8 +7,9 @@ use super::graph::{Graph, Node, Source, Var};
 use super::op::fused::WeightGrad;
 use super::op::{GradError, Op, OpNode};
 
-/// Adds the gradients of a scalar to the graph: for each of `wrt` the tensor that is ∂loss/∂it, `None` where the loss does not
-/// depend on it. Nothing is computed for tensors that no member of `wrt` feeds into.
+/// Adds the gradients of a scalar to the graph: for each of `wrt` the tensor that is ∂loss/∂it,
+/// `None` where the loss does not depend on it. Nothing is computed for tensors that no member of
+/// `wrt` feeds into.
 pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var>>, GradError> {
     if g.fact(loss).rank() != 0 {
         return Err(GradError::Shape(ShapeError(format!(
@@ -29,7 +30,8 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
     let forward = g.nodes.len();
     for index in (0..forward).rev() {
         let node = &g.nodes[index];
-        let dy: Vec<Option<Var>> = node.outputs.iter().map(|output| gradients.get(output).copied()).collect();
+        let dy: Vec<Option<Var>> =
+            node.outputs.iter().map(|output| gradients.get(output).copied()).collect();
         if dy.iter().all(Option::is_none)
             || !node.inputs.iter().flatten().any(|input| affected.contains(input))
         {
@@ -40,7 +42,8 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
         let partial = op.grad(g, &op_node, &dy);
         for (input, gradient) in op_node.inputs.iter().zip(partial?) {
             let (Some(input), Some(gradient)) = (*input, gradient) else { continue };
-            if !affected.contains(&input) || matches!(g.values[input.0 as usize].source, Source::Constant(_))
+            if !affected.contains(&input)
+                || matches!(g.values[input.0 as usize].source, Source::Constant(_))
             {
                 continue;
             }
@@ -57,8 +60,9 @@ pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var
     Ok(found)
 }
 
-/// Joins gradients of weights that the same rows go through, so that those are read once: each group stands where its last member did. Only what
-/// `found` depends on is joined; nodes before `first` are not the gradients'.
+/// Joins gradients of weights that the same rows go through, so that those are read once: each
+/// group stands where its last member did. Only what `found` depends on is joined; nodes before
+/// `first` are not the gradients'.
 fn join_weight_gradients(g: &mut Graph, first: usize, found: &[Option<Var>]) {
     let mut needed: HashSet<Var> = found.iter().flatten().copied().collect();
     for node in g.nodes[first..].iter().rev() {
@@ -67,7 +71,8 @@ fn join_weight_gradients(g: &mut Graph, first: usize, found: &[Option<Var>]) {
         }
     }
     let is_one = |node: &Node| {
-        node.op.name() == WeightGrad.name() && node.outputs.iter().all(|output| needed.contains(output))
+        node.op.name() == WeightGrad.name()
+            && node.outputs.iter().all(|output| needed.contains(output))
     };
     let mut at = first;
     while at < g.nodes.len() {
@@ -82,9 +87,9 @@ fn join_weight_gradients(g: &mut Graph, first: usize, found: &[Option<Var>]) {
                 && other.outputs.len() < WeightGrad::MOST
                 && other.inputs[0] == node.inputs[0]
                 && g.fact(other.outputs[0]).shape == g.fact(node.outputs[0]).shape
-                && !g.nodes[place + 1..at]
-                    .iter()
-                    .any(|between| between.inputs.iter().flatten().any(|input| other.outputs.contains(input)))
+                && !g.nodes[place + 1..at].iter().any(|between| {
+                    between.inputs.iter().flatten().any(|input| other.outputs.contains(input))
+                })
         };
         match earlier.find(joins) {
             Some(place) => {
@@ -104,7 +109,9 @@ fn sum_to_shape(g: &mut Graph, gradient: Var, target: Var) -> Result<Var, GradEr
     let (from, to) = (g.fact(gradient).shape.clone(), g.fact(target).shape.clone());
     let extra = from.len().saturating_sub(to.len());
     let axes: Vec<i64> = (0..from.len())
-        .filter(|&axis| axis < extra || (to[axis - extra] == Dim::Fixed(1) && from[axis] != Dim::Fixed(1)))
+        .filter(|&axis| {
+            axis < extra || (to[axis - extra] == Dim::Fixed(1) && from[axis] != Dim::Fixed(1))
+        })
         .map(|axis| axis as i64)
         .collect();
     if axes.is_empty() {

@@ -28,8 +28,9 @@ impl Parameters {
         place: Place,
         weights: impl IntoIterator<Item = (&'a str, &'a ArrayD<f32>)>,
     ) -> Result<Parameters, EngineError> {
-        let hold =
-            |(name, array): (&str, &ArrayD<f32>)| Ok((name.to_owned(), place.hold(array.shape(), array)?));
+        let hold = |(name, array): (&str, &ArrayD<f32>)| {
+            Ok((name.to_owned(), place.hold(array.shape(), array)?))
+        };
         let tensors = weights.into_iter().map(hold).collect::<Result<_, EngineError>>()?;
         Ok(Parameters { place, tensors })
     }
@@ -102,7 +103,8 @@ impl Feed {
     }
 }
 
-/// ONNX Runtime keeps one list of custom domains, and two sessions that enter theirs at the same time make it fail.
+/// ONNX Runtime keeps one list of custom domains, and two sessions that enter theirs at the same
+/// time make it fail.
 pub(super) static OPENING: Mutex<()> = Mutex::new(());
 
 /// Opens a session over a model that we wrote.
@@ -115,7 +117,8 @@ pub(super) fn open(
     open_profiled(runtime, place, precision, model, None)
 }
 
-/// Opens a session as [`open`] does, which writes what it spends its time with to a file whose path begins so.
+/// Opens a session as [`open`] does, which writes what it spends its time with to a file whose path
+/// begins so.
 pub(super) fn open_profiled(
     runtime: &Runtime,
     place: Place,
@@ -125,10 +128,13 @@ pub(super) fn open_profiled(
 ) -> Result<Session, EngineError> {
     let _turn = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
     let builder = Session::builder(&runtime.environment)?;
-    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from)?;
-    // Shapes change from batch to batch, so a pattern of allocations planned ahead would be of no use.
+    let builder =
+        builder.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from)?;
+    // Shapes change from batch to batch, so a pattern of allocations planned ahead would be of no
+    // use.
     let builder = builder.with_memory_pattern(false).map_err(ort::Error::from)?;
-    // On a GPU that would ask for cuDNN's reductions, which are slow and want cuDNN; its sums are not repeatable anyway.
+    // On a GPU that would ask for cuDNN's reductions, which are slow and want cuDNN; its sums are
+    // not repeatable anyway.
     let is_repeatable = place == Place::Host;
     let builder = builder.with_deterministic_compute(is_repeatable).map_err(ort::Error::from)?;
     let builder = builder.with_operators(register::domain()?).map_err(ort::Error::from)?;
@@ -163,7 +169,11 @@ impl Bound {
     }
 
     /// Binds the parameters that the session's graph, written from `graph`, has.
-    pub fn bind_parameters(&mut self, graph: &Graph, parameters: &Parameters) -> Result<(), EngineError> {
+    pub fn bind_parameters(
+        &mut self,
+        graph: &Graph,
+        parameters: &Parameters,
+    ) -> Result<(), EngineError> {
         for (name, var) in graph
             .parameters()
             .filter(|(name, _)| self.session.inputs().iter().any(|input| input.name() == *name))
@@ -176,7 +186,10 @@ impl Bound {
     }
 
     /// Binds what changes from run to run; names that the graph does not have are left out.
-    pub fn feed(&mut self, feeds: impl IntoIterator<Item = (String, Feed)>) -> Result<(), EngineError> {
+    pub fn feed(
+        &mut self,
+        feeds: impl IntoIterator<Item = (String, Feed)>,
+    ) -> Result<(), EngineError> {
         for (name, feed) in feeds {
             if self.has_input(&name) {
                 self.binding.bind_input(name, &feed.into_value()?)?;
@@ -185,7 +198,8 @@ impl Bound {
         Ok(())
     }
 
-    /// Runs the session as [`Bound::run`] does, and gives back to the device what memory the session keeps for its next run.
+    /// Runs the session as [`Bound::run`] does, and gives back to the device what memory the
+    /// session keeps for its next run.
     pub fn run_and_free(&mut self, place: Place) -> Result<(), EngineError> {
         let mut options = RunOptions::new()?;
         options.set("memory.enable_memory_arena_shrinkage", place.arena())?;

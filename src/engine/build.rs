@@ -1,4 +1,5 @@
-//! Building graphs: a method for each operator, and the composites that have a fused and a standard form.
+//! Building graphs: a method for each operator, and the composites that have a fused and a standard
+//! form.
 
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Kernels, Var};
@@ -125,7 +126,14 @@ impl Graph {
     }
 
     /// op(A)·op(B) + C.
-    pub fn gemm(&mut self, a: Var, b: Var, c: Option<Var>, transpose_a: bool, transpose_b: bool) -> Built {
+    pub fn gemm(
+        &mut self,
+        a: Var,
+        b: Var,
+        c: Option<Var>,
+        transpose_a: bool,
+        transpose_b: bool,
+    ) -> Built {
         let mut inputs = vec![a, b];
         inputs.extend(c);
         self.apply1(Gemm { transpose_a, transpose_b }, &inputs)
@@ -186,8 +194,10 @@ impl Graph {
     /// Takes away axes of size 1.
     pub fn squeeze(&mut self, x: Var, axes: &[usize]) -> Built {
         let shape = &self.fact(x).shape;
-        let result =
-            (0..shape.len()).filter(|axis| !axes.contains(axis)).map(|axis| shape[axis].clone()).collect();
+        let result = (0..shape.len())
+            .filter(|axis| !axes.contains(axis))
+            .map(|axis| shape[axis].clone())
+            .collect();
         self.rearrange(x, result)
     }
 
@@ -195,8 +205,10 @@ impl Graph {
     fn rearrange(&mut self, x: Var, result: Vec<Dim>) -> Built {
         let unknown = result.iter().filter(|dim| !matches!(dim, Dim::Fixed(_))).count();
         if unknown <= 1 {
-            let shape: Vec<i64> =
-                result.iter().map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { -1 }).collect();
+            let shape: Vec<i64> = result
+                .iter()
+                .map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { -1 })
+                .collect();
             let reshaped = self.reshape(x, &shape)?;
             // The name of the size is worth keeping.
             self.values[reshaped.0 as usize].fact.shape = result;
@@ -204,14 +216,18 @@ impl Graph {
         }
         let sizes = self.shape(x)?;
         let source = self.fact(x).shape.clone();
-        let mut from =
-            source.iter().enumerate().filter(|(_, dim)| !matches!(dim, Dim::Fixed(1))).map(|(axis, _)| axis);
+        let mut from = source
+            .iter()
+            .enumerate()
+            .filter(|(_, dim)| !matches!(dim, Dim::Fixed(1)))
+            .map(|(axis, _)| axis);
         let mut parts = Vec::new();
         for dim in &result {
             if *dim == Dim::Fixed(1) {
                 parts.push(self.constant(Constant::ints(&[1])));
             } else {
-                let axis = from.next().ok_or_else(|| ShapeError("the sizes do not match".to_owned()))?;
+                let axis =
+                    from.next().ok_or_else(|| ShapeError("the sizes do not match".to_owned()))?;
                 parts.push(self.slice(sizes, 0, axis, axis + 1)?);
             }
         }
@@ -274,7 +290,8 @@ impl Graph {
         self.apply1(Comparison::LessOrEqual, &[a, b])
     }
 
-    /// Whether two operands are equal. ONNX has an operator for it, of whose version in our operator set GPUs have no kernel.
+    /// Whether two operands are equal. ONNX has an operator for it, of whose version in our
+    /// operator set GPUs have no kernel.
     pub fn equal(&mut self, a: Var, b: Var) -> Built {
         let (least, most) = (self.greater_or_equal(a, b)?, self.less_or_equal(a, b)?);
         self.apply1(And, &[least, most])
@@ -367,7 +384,8 @@ impl Graph {
                 rate,
                 site: at.site,
             };
-            let inputs = [Some(x), bias.or(Some(gamma)), residual.or(Some(x)), Some(gamma), Some(beta), key];
+            let inputs =
+                [Some(x), bias.or(Some(gamma)), residual.or(Some(x)), Some(gamma), Some(beta), key];
             return Ok(self.apply_optional(op, &inputs)?[0]);
         }
         let mut x = x;
@@ -382,15 +400,20 @@ impl Graph {
     }
 
     /// The rows x·Wᵀ + b for [`Graph::attention`], without the bias where its fused form adds that.
-    pub fn projection(&mut self, x: Var, weight: Var, bias: Var) -> Result<(Var, Option<Var>), ShapeError> {
+    pub fn projection(
+        &mut self,
+        x: Var,
+        weight: Var,
+        bias: Var,
+    ) -> Result<(Var, Option<Var>), ShapeError> {
         Ok(match self.kernels() {
             Kernels::Fused => (self.linear(x, weight, None)?, Some(bias)),
             Kernels::Standard => (self.linear(x, weight, Some(bias))?, None),
         })
     }
 
-    /// Multi-head attention: queries, keys and values `[B·L, H]`, each with a bias `[H]` that is still to be added, mask `[B, L]` (i64, 0 hides) →
-    /// `[B·L, H]`.
+    /// Multi-head attention: queries, keys and values `[B·L, H]`, each with a bias `[H]` that is
+    /// still to be added, mask `[B, L]` (i64, 0 hides) → `[B·L, H]`.
     pub fn attention(
         &mut self,
         qkv: [(Var, Option<Var>); 3],
@@ -426,11 +449,13 @@ impl Graph {
         self.reshape(context, &[-1, hidden as i64])
     }
 
-    /// Multi-head attention with one query a text: queries `[B, H]`, rows `[B·L, H]`, of which `key` and `value` (a weight `[H, H]` and a
-    /// bias `[H]` each) would make keys and values, mask `[B, L]` (i64, 0 hides) → `[B, H]`.
+    /// Multi-head attention with one query a text: queries `[B, H]`, rows `[B·L, H]`, of which
+    /// `key` and `value` (a weight `[H, H]` and a bias `[H]` each) would make keys and values, mask
+    /// `[B, L]` (i64, 0 hides) → `[B, H]`.
     ///
-    /// The products are taken in another order than in [`Graph::attention`], q·(W·x + b) as (Wᵀ·q)·x + q·b and Σ p·(W·x + b) as
-    /// W·(Σ p·x) + b·Σ p, so that no weight is multiplied with every row.
+    /// The products are taken in another order than in [`Graph::attention`], q·(W·x + b) as
+    /// (Wᵀ·q)·x + q·b and Σ p·(W·x + b) as W·(Σ p·x) + b·Σ p, so that no weight is multiplied with
+    /// every row.
     pub fn attention_of_one(
         &mut self,
         q: Var,
@@ -474,8 +499,15 @@ impl Graph {
         Ok(context)
     }
 
-    /// Softmax over the visible keys: scores before scaling `[B, ..., L]` and mask `[B, L]`, which gets new axes at `axes`.
-    fn attention_probabilities(&mut self, scores: Var, width: usize, mask: Var, axes: &[usize]) -> Built {
+    /// Softmax over the visible keys: scores before scaling `[B, ..., L]` and mask `[B, L]`, which
+    /// gets new axes at `axes`.
+    fn attention_probabilities(
+        &mut self,
+        scores: Var,
+        width: usize,
+        mask: Var,
+        axes: &[usize],
+    ) -> Built {
         let scale = self.scalar(1.0 / (width as f32).sqrt());
         let scores = self.mul(scores, scale)?;
         let shows = self.cast(mask, DType::Bool)?;
@@ -486,8 +518,8 @@ impl Graph {
         self.softmax(scores)
     }
 
-    /// The cross-entropy −Σ targets·log softmax(logits): logits and targets `[B, K]` → a scalar. The targets carry class weights,
-    /// label smoothing and the division by the batch.
+    /// The cross-entropy −Σ targets·log softmax(logits): logits and targets `[B, K]` → a scalar.
+    /// The targets carry class weights, label smoothing and the division by the batch.
     pub fn cross_entropy(&mut self, logits: Var, targets: Var) -> Built {
         let log_probabilities = self.log_softmax(logits)?;
         let weighted = self.mul(targets, log_probabilities)?;

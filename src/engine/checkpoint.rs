@@ -1,7 +1,9 @@
-//! The checkpoint file of ONNX Runtime's training API: a flatbuffer with parameters, moments and a step count.
+//! The checkpoint file of ONNX Runtime's training API: a flatbuffer with parameters, moments and a
+//! step count.
 //!
-//! The layout is that of ONNX Runtime's `checkpoint.fbs`, version 2. It is written for the training API to load, and read for what the
-//! API does not give: the optimizer's moments, and a verdict before it is asked to load a damaged file.
+//! The layout is that of ONNX Runtime's `checkpoint.fbs`, version 2. It is written for the training
+//! API to load, and read for what the API does not give: the optimizer's moments, and a verdict
+//! before it is asked to load a damaged file.
 #![expect(
     unsafe_code,
     reason = "flatbuffers' own accessors are unsafe; every buffer is verified before any is called"
@@ -42,7 +44,9 @@ pub enum CheckpointError {
     #[error("it is damaged or truncated: {0}")]
     #[diagnostic(help("copy or make the file again"))]
     Damaged(String),
-    #[error("its parameters lie in another file (a checkpoint of more than 1.8 GB), which is not read")]
+    #[error(
+        "its parameters lie in another file (a checkpoint of more than 1.8 GB), which is not read"
+    )]
     External,
     #[error("{bytes} bytes of parameters and moments are more than one file of its layout holds")]
     #[diagnostic(help("train on sessions, which have no such limit: `backend: session`"))]
@@ -73,8 +77,8 @@ pub struct OptimizerState {
 }
 
 impl CheckpointFile {
-    /// Returns whether the parameters fit into one file, together with so many moments for each that is trained: above this ONNX Runtime
-    /// writes a second file.
+    /// Returns whether the parameters fit into one file, together with so many moments for each
+    /// that is trained: above this ONNX Runtime writes a second file.
     pub fn fits(&self, moments: usize) -> bool {
         self.bytes(moments) < LARGEST
     }
@@ -93,8 +97,10 @@ impl CheckpointFile {
             return Err(CheckpointError::TooLarge { bytes: self.bytes(moments) });
         }
         let mut builder = FlatBufferBuilder::new();
-        let trained = tensors(&mut builder, self.trained.iter().map(|(name, array)| (name.as_str(), array)));
-        let frozen = tensors(&mut builder, self.frozen.iter().map(|(name, array)| (name.as_str(), array)));
+        let trained =
+            tensors(&mut builder, self.trained.iter().map(|(name, array)| (name.as_str(), array)));
+        let frozen =
+            tensors(&mut builder, self.frozen.iter().map(|(name, array)| (name.as_str(), array)));
         let module = {
             let start = builder.start_table();
             builder.push_slot_always(ModuleState::REQUIRES_GRAD_PARAMS, trained);
@@ -119,7 +125,8 @@ impl CheckpointFile {
             let start = builder.start_table();
             builder.push_slot_always(OptimizerGroup::GROUP_NAME, name);
             builder.push_slot_always(OptimizerGroup::STEP, optimizer.steps as i64);
-            builder.push_slot_always(OptimizerGroup::INITIAL_LEARNING_RATE, optimizer.learning_rate);
+            builder
+                .push_slot_always(OptimizerGroup::INITIAL_LEARNING_RATE, optimizer.learning_rate);
             builder.push_slot_always(OptimizerGroup::OPTIMIZER_STATES, states);
             let group = builder.end_table(start);
             builder.create_vector(&[group])
@@ -140,7 +147,8 @@ impl CheckpointFile {
         if bytes.get(4..8) != Some(IDENTIFIER.as_bytes()) {
             return Err(CheckpointError::NotOne);
         }
-        // Files of many parameters have many tables; the budget is against buffers that point at themselves.
+        // Files of many parameters have many tables; the budget is against buffers that point at
+        // themselves.
         let options = VerifierOptions {
             max_tables: 10_000_000,
             max_apparent_size: usize::MAX,
@@ -152,8 +160,9 @@ impl CheckpointFile {
             VERSION => {}
             other => return Err(CheckpointError::Version(other)),
         }
-        let module =
-            root.module_state().ok_or_else(|| CheckpointError::Damaged("it has no parameters".into()))?;
+        let module = root
+            .module_state()
+            .ok_or_else(|| CheckpointError::Damaged("it has no parameters".into()))?;
         if module.has_external_data().unwrap_or_default() {
             return Err(CheckpointError::External);
         }
@@ -178,11 +187,14 @@ impl OptimizerState {
     fn read(group: OptimizerGroup<'_>) -> Result<OptimizerState, CheckpointError> {
         let name = group.group_name().unwrap_or_default();
         if name != GROUP {
-            return Err(CheckpointError::Damaged(format!("its optimizer group is `{name}`, not `{GROUP}`")));
+            return Err(CheckpointError::Damaged(format!(
+                "its optimizer group is `{name}`, not `{GROUP}`"
+            )));
         }
         let mut moments = BTreeMap::new();
         for state in group.optimizer_states().into_iter().flatten() {
-            let mut found: BTreeMap<String, ArrayD<f32>> = named(state.momentums())?.into_iter().collect();
+            let mut found: BTreeMap<String, ArrayD<f32>> =
+                named(state.momentums())?.into_iter().collect();
             let ordered = MOMENTS.into_iter().filter_map(|name| found.remove(name)).collect();
             moments.insert(state.param_name().unwrap_or_default().to_owned(), ordered);
         }
@@ -258,7 +270,8 @@ fn tensors<'a, 'b>(
     builder.create_vector(&offsets)
 }
 
-/// Declares a table: its accessors, the positions of its fields in the table's directory, and its verification.
+/// Declares a table: its accessors, the positions of its fields in the table's directory, and its
+/// verification.
 macro_rules! table {
     ($name:ident<$life:lifetime> { $($field:ident $constant:ident: $kind:ty = $slot:literal),* $(,)? }) => {
         #[derive(Clone, Copy)]
@@ -288,7 +301,8 @@ macro_rules! table {
                 const $constant: u16 = 4 + 2 * $slot;
 
                 fn $field(&self) -> Option<<$kind as Follow<$life>>::Inner> {
-                    // SAFETY: tables are reached only from a root whose fields were all verified to be of these kinds.
+                    // SAFETY: tables are reached only from a root whose fields were all verified to
+                    // be of these kinds.
                     unsafe { self.0.get::<$kind>(Self::$constant, None) }
                 }
             )*
@@ -332,7 +346,8 @@ mod tests {
         let array = |shape: &[usize], first: f32| {
             let size = shape.iter().product();
             let values = (0..size).map(|index| first + index as f32).collect();
-            ArrayD::from_shape_vec(shape.to_vec(), values).expect("as many values as the shape says")
+            ArrayD::from_shape_vec(shape.to_vec(), values)
+                .expect("as many values as the shape says")
         };
         let moments = vec![array(&[2, 3], 0.5), array(&[2, 3], -4.0)];
         CheckpointFile {
@@ -348,7 +363,9 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() -> Result<(), CheckpointError> {
-        for file in [sample(), CheckpointFile { optimizer: None, ..sample() }, CheckpointFile::default()] {
+        for file in
+            [sample(), CheckpointFile { optimizer: None, ..sample() }, CheckpointFile::default()]
+        {
             assert_eq!(CheckpointFile::read(&file.write()?)?, file);
         }
         Ok(())
@@ -359,7 +376,11 @@ mod tests {
     fn damage_is_an_error() {
         let whole = sample().write().expect("it is small");
         for length in 0..whole.len() {
-            assert!(CheckpointFile::read(&whole[..length]).is_err(), "{length} of {} bytes", whole.len());
+            assert!(
+                CheckpointFile::read(&whole[..length]).is_err(),
+                "{length} of {} bytes",
+                whole.len()
+            );
         }
         for place in 0..whole.len() {
             for bit in [1, 0x80] {
@@ -374,15 +395,22 @@ mod tests {
     fn what_one_file_cannot_hold_is_refused() {
         // Zeros that nobody reads take no memory.
         let table = ArrayD::<f32>::zeros(vec![200_000_000]);
-        let file = CheckpointFile { trained: vec![("table".into(), table)], ..CheckpointFile::default() };
+        let file =
+            CheckpointFile { trained: vec![("table".into(), table)], ..CheckpointFile::default() };
         assert!(file.fits(0) && !file.fits(MOMENTS.len()));
         let with_moments = CheckpointFile { optimizer: Some(OptimizerState::default()), ..file };
-        assert!(matches!(with_moments.write(), Err(CheckpointError::TooLarge { bytes: 2_400_000_000 })));
+        assert!(matches!(
+            with_moments.write(),
+            Err(CheckpointError::TooLarge { bytes: 2_400_000_000 })
+        ));
     }
 
     #[test]
     fn other_files_are_told_apart() {
-        assert!(matches!(CheckpointFile::read(b"PK\x03\x04 a zip file"), Err(CheckpointError::NotOne)));
+        assert!(matches!(
+            CheckpointFile::read(b"PK\x03\x04 a zip file"),
+            Err(CheckpointError::NotOne)
+        ));
         let mut builder = FlatBufferBuilder::new();
         let start = builder.start_table();
         builder.push_slot_always(Root::VERSION, 1);

@@ -1,4 +1,5 @@
-//! NVIDIA GPUs: the driver, the GPUs that it knows, and the CUDA libraries that ONNX Runtime's CUDA execution provider needs.
+//! NVIDIA GPUs: the driver, the GPUs that it knows, and the CUDA libraries that ONNX Runtime's CUDA
+//! execution provider needs.
 #![expect(unsafe_code, reason = "the driver can only be asked by calling into it")]
 
 use std::ffi::{CStr, c_char, c_int};
@@ -6,12 +7,18 @@ use std::path::{Path, PathBuf};
 
 use super::runtime::RuntimeError;
 
-/// The CUDA libraries that the execution provider of the pinned version is linked against, each after those that it needs itself.
-/// The last is opened by name when it is first needed.
-pub const LIBRARIES: [&str; 5] =
-    ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libnvrtc.so.13"];
+/// The CUDA libraries that the execution provider of the pinned version is linked against, each
+/// after those that it needs itself. The last is opened by name when it is first needed.
+pub const LIBRARIES: [&str; 5] = [
+    "libcudart.so.13",
+    "libcublasLt.so.13",
+    "libcublas.so.13",
+    "libcurand.so.10",
+    "libnvrtc.so.13",
+];
 
-/// The oldest CUDA that a driver must support for them, as (major, minor), and the driver that first did.
+/// The oldest CUDA that a driver must support for them, as (major, minor), and the driver that
+/// first did.
 pub const OLDEST: (u32, u32) = (13, 0);
 pub const OLDEST_DRIVER: u32 = 580;
 /// The oldest compute capability that CUDA 13 has kernels for.
@@ -53,7 +60,9 @@ pub enum NoGpu {
     OldDriver { found: (u32, u32) },
 
     #[error("{name} has compute capability {}.{}; {}.{} is needed", found.0, found.1, OLDEST_CAPABILITY.0, OLDEST_CAPABILITY.1)]
-    #[diagnostic(help("set `ORT_DYLIB_PATH` to an ONNX Runtime for CUDA 12, or run with `--device cpu`"))]
+    #[diagnostic(help(
+        "set `ORT_DYLIB_PATH` to an ONNX Runtime for CUDA 12, or run with `--device cpu`"
+    ))]
     OldGpu { name: String, found: (u32, u32) },
 
     #[error("the NVIDIA driver finds no GPU (CUDA error {code})")]
@@ -63,7 +72,9 @@ pub enum NoGpu {
     NoDevice { code: i32 },
 
     #[error("there is no `cuda:{number}`; the GPUs are {found}")]
-    #[diagnostic(help("they are counted from 0; `CUDA_VISIBLE_DEVICES` decides which are counted"))]
+    #[diagnostic(help(
+        "they are counted from 0; `CUDA_VISIBLE_DEVICES` decides which are counted"
+    ))]
     NoSuchDevice { number: u32, found: String },
 }
 
@@ -78,10 +89,12 @@ impl Driver {
             library: path.display().to_string(),
             detail: error.to_string(),
         };
-        // SAFETY: loading runs the initialisers of the driver's own library, which the system names.
+        // SAFETY: loading runs the initialisers of the driver's own library, which the system
+        // names.
         let library = unsafe { libloading::Library::new(path) }.map_err(missing)?;
         let calls = Calls::of(&library).map_err(missing)?;
-        // SAFETY: these functions have these signatures since CUDA 4.0; all pointers are to places that outlive the calls.
+        // SAFETY: these functions have these signatures since CUDA 4.0; all pointers are to places
+        // that outlive the calls.
         unsafe {
             let code = (calls.init)(0);
             let mut version = 0;
@@ -97,12 +110,15 @@ impl Driver {
         }
     }
 
-    /// Returns a GPU by its number. What our own installation asks of driver and GPU counts where that is used; the needs of other libraries are not
-    /// known.
+    /// Returns a GPU by its number. What our own installation asks of driver and GPU counts where
+    /// that is used; the needs of other libraries are not known.
     pub fn gpu(&self, number: u32, is_own_library: bool) -> Result<&Gpu, NoGpu> {
         let gpu = self.gpus.get(number as usize).ok_or_else(|| NoGpu::NoSuchDevice {
             number,
-            found: (0..self.gpus.len()).map(|known| format!("`cuda:{known}`")).collect::<Vec<_>>().join(", "),
+            found: (0..self.gpus.len())
+                .map(|known| format!("`cuda:{known}`"))
+                .collect::<Vec<_>>()
+                .join(", "),
         })?;
         // What the driver did not tell is left to fail where it matters.
         let is_known = |found: (u32, u32)| found != (0, 0);
@@ -117,7 +133,8 @@ impl Driver {
 
     /// Returns the number of the first GPU that can be used.
     pub fn first(&self, is_own_library: bool) -> Result<u32, NoGpu> {
-        let usable = (0..self.gpus.len() as u32).find(|&number| self.gpu(number, is_own_library).is_ok());
+        let usable =
+            (0..self.gpus.len() as u32).find(|&number| self.gpu(number, is_own_library).is_ok());
         usable.map_or_else(|| self.gpu(0, is_own_library).map(|_| 0), Ok)
     }
 }
@@ -126,7 +143,10 @@ impl Gpu {
     /// Returns the GPU in words.
     pub fn describe(&self) -> String {
         let gib = self.memory_bytes as f64 / (1u64 << 30) as f64;
-        format!("{}, {gib:.0} GiB, compute capability {}.{}", self.name, self.capability.0, self.capability.1)
+        format!(
+            "{}, {gib:.0} GiB, compute capability {}.{}",
+            self.name, self.capability.0, self.capability.1
+        )
     }
 }
 
@@ -167,7 +187,8 @@ impl Calls {
     unsafe fn gpu(&self, number: c_int) -> Gpu {
         let (mut device, mut memory, mut name) = (0, 0, [0 as c_char; 256]);
         let mut capability = [0; 2];
-        // SAFETY: as the caller says; the name ends with a zero within its buffer, whose last byte is never written.
+        // SAFETY: as the caller says; the name ends with a zero within its buffer, whose last byte
+        // is never written.
         unsafe {
             (self.get)(&raw mut device, number);
             (self.name)(name.as_mut_ptr(), name.len() as c_int - 1, device);
@@ -192,7 +213,8 @@ pub struct Found {
     pub path: Option<PathBuf>,
 }
 
-/// Returns the folders that may hold CUDA libraries where the system's loader does not look, the newest toolkit first; `root` is `/`.
+/// Returns the folders that may hold CUDA libraries where the system's loader does not look, the
+/// newest toolkit first; `root` is `/`.
 pub fn usual_folders(root: &Path) -> Vec<PathBuf> {
     let local = root.join("usr/local");
     let mut toolkits: Vec<PathBuf> = fs_err::read_dir(&local)
@@ -200,7 +222,9 @@ pub fn usual_folders(root: &Path) -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cuda")))
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cuda"))
+        })
         .collect();
     let version = |path: &PathBuf| -> Vec<u32> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -211,11 +235,13 @@ pub fn usual_folders(root: &Path) -> Vec<PathBuf> {
     toolkits.iter().flat_map(|toolkit| inner.map(|inner| toolkit.join(inner))).collect()
 }
 
-/// Looks for the CUDA libraries: where `loads` says that the loader has them, then in the folders. Returns what was found and the names of what is missing.
+/// Looks for the CUDA libraries: where `loads` says that the loader has them, then in the folders.
+/// Returns what was found and the names of what is missing.
 pub fn find(folders: &[PathBuf], loads: impl Fn(&str) -> bool) -> (Vec<Found>, Vec<&'static str>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in LIBRARIES {
-        let in_folder = || folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+        let in_folder =
+            || folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
         if loads(name) {
             found.push(Found { name: name.to_owned(), path: None });
         } else if let Some(path) = in_folder() {
@@ -232,19 +258,23 @@ pub fn loads(name: &str) -> bool {
     load(Path::new(name)).is_ok()
 }
 
-/// Loads libraries for the rest of the process, so that the execution provider's need for them is met.
+/// Loads libraries for the rest of the process, so that the execution provider's need for them is
+/// met.
 pub fn preload(libraries: &[Found]) -> Result<(), RuntimeError> {
     for library in libraries {
         if let Some(path) = &library.path {
-            load(path)
-                .map_err(|error| RuntimeError::Load { path: path.clone(), detail: error.to_string() })?;
+            load(path).map_err(|error| RuntimeError::Load {
+                path: path.clone(),
+                detail: error.to_string(),
+            })?;
         }
     }
     Ok(())
 }
 
 fn load(path: &Path) -> Result<(), libloading::Error> {
-    // SAFETY: loading runs the initialisers of NVIDIA's libraries, which come from the system or from wheels with pinned digests.
+    // SAFETY: loading runs the initialisers of NVIDIA's libraries, which come from the system or
+    // from wheels with pinned digests.
     let library = unsafe { libloading::Library::new(path) }?;
     let _stays = std::mem::ManuallyDrop::new(library);
     Ok(())
@@ -277,8 +307,9 @@ mod tests {
         let places: Vec<(String, Option<PathBuf>)> = found
             .into_iter()
             .map(|found| {
-                let below =
-                    |path: PathBuf| path.strip_prefix(root.path()).map(Path::to_owned).unwrap_or(path);
+                let below = |path: PathBuf| {
+                    path.strip_prefix(root.path()).map(Path::to_owned).unwrap_or(path)
+                };
                 (found.name, found.path.map(below))
             })
             .collect();
@@ -286,7 +317,10 @@ mod tests {
         assert_eq!(
             places,
             [
-                ("libcudart.so.13".into(), usr("cuda-13.10/targets/x86_64-linux/lib/libcudart.so.13")),
+                (
+                    "libcudart.so.13".into(),
+                    usr("cuda-13.10/targets/x86_64-linux/lib/libcudart.so.13")
+                ),
                 ("libcublasLt.so.13".into(), None),
                 ("libcublas.so.13".into(), usr("cuda-13.10/lib64/libcublas.so.13")),
             ]
@@ -308,13 +342,17 @@ mod tests {
 
     #[test]
     fn our_library_asks_more_than_others_may() {
-        let gpu = |name: &str, capability| Gpu { name: name.into(), memory_bytes: 1 << 34, capability };
+        let gpu =
+            |name: &str, capability| Gpu { name: name.into(), memory_bytes: 1 << 34, capability };
         let gpus = vec![gpu("Tesla V100", (7, 0)), gpu("Tesla T4", (7, 5))];
         let driver = Driver { cuda: (13, 0), gpus: gpus.clone() };
         let told = |found: Result<u32, NoGpu>| found.map_err(|error| error.to_string());
         assert_eq!((told(driver.first(true)), told(driver.first(false))), (Ok(1), Ok(0)));
         let old = Driver { cuda: (13, 0), gpus: gpus[..1].to_vec() };
-        assert_eq!(told(old.first(true)), Err("Tesla V100 has compute capability 7.0; 7.5 is needed".into()));
+        assert_eq!(
+            told(old.first(true)),
+            Err("Tesla V100 has compute capability 7.0; 7.5 is needed".into())
+        );
         let old = Driver { cuda: (12, 4), gpus };
         assert_eq!(
             told(old.first(true)),
@@ -328,7 +366,10 @@ mod tests {
     #[test]
     fn a_driver_is_asked_for_its_gpus() -> Result<(), TestError> {
         let folder = tempfile::tempdir()?;
-        let driver = |version: i32, count: i32, code: i32| -> Result<Result<Driver, NoGpu>, TestError> {
+        let driver = |version: i32,
+                      count: i32,
+                      code: i32|
+         -> Result<Result<Driver, NoGpu>, TestError> {
             let source = folder.path().join("driver.c");
             let library = folder.path().join(format!("libcuda-{version}-{count}-{code}.so"));
             fs_err::write(
@@ -355,7 +396,10 @@ mod tests {
         assert_eq!(found, Driver { cuda: (13, 2), gpus: vec![gpu("A"), gpu("B")] });
         let told = |found: Result<Driver, NoGpu>| found.map_err(|error| error.to_string());
         assert_eq!(driver(12_040, 1, 0)??.cuda, (12, 4));
-        assert_eq!(told(driver(13_000, 0, 0)?), Err("the NVIDIA driver finds no GPU (CUDA error 0)".into()));
+        assert_eq!(
+            told(driver(13_000, 0, 0)?),
+            Err("the NVIDIA driver finds no GPU (CUDA error 0)".into())
+        );
         assert_eq!(
             told(driver(13_000, 1, 100)?),
             Err("the NVIDIA driver finds no GPU (CUDA error 100)".into())

@@ -56,7 +56,8 @@ impl EngineError {
     }
 }
 
-/// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is no memory left.
+/// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is
+/// no memory left.
 pub fn tells_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
     [

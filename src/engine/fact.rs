@@ -32,8 +32,9 @@ impl DType {
 
 /// One dimension of a shape.
 ///
-/// A named or unknown dimension never takes part in broadcasting: it stands for a size other than 1 or is meant to be equal
-/// on both sides. That is what lets the autodiff driver know from shapes alone which axes a gradient is summed over.
+/// A named or unknown dimension never takes part in broadcasting: it stands for a size other than 1
+/// or is meant to be equal on both sides. That is what lets the autodiff driver know from shapes
+/// alone which axes a gradient is summed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dim {
     Fixed(usize),
@@ -132,7 +133,8 @@ mod tests {
 
     #[test]
     fn broadcasting_is_numpys() {
-        let shape = |sizes: &[usize]| sizes.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
+        let shape =
+            |sizes: &[usize]| sizes.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
         assert_eq!(broadcast(&shape(&[2, 1, 3]), &shape(&[4, 1])), Ok(shape(&[2, 4, 3])));
         assert!(broadcast(&shape(&[2]), &shape(&[3])).is_err());
         assert_eq!(

@@ -13,7 +13,8 @@ pub struct Var(pub(super) u32);
 /// Which operators a graph may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernels {
-    /// Operators of the ONNX standard only: runs on every execution provider, and is what gets exported.
+    /// Operators of the ONNX standard only: runs on every execution provider, and is what gets
+    /// exported.
     Standard,
     /// Also our own fused kernels (see [`super::kernel`]), which run on the CPU.
     Fused,
@@ -79,7 +80,8 @@ pub(super) struct Value {
     pub fact: TensorFact,
 }
 
-/// A graph of operators, built once and then written as ONNX. Nodes stand in an order in which each comes after its inputs.
+/// A graph of operators, built once and then written as ONNX. Nodes stand in an order in which each
+/// comes after its inputs.
 pub struct Graph {
     pub(super) values: Vec<Value>,
     pub(super) nodes: Vec<Node>,
@@ -102,7 +104,13 @@ pub struct DropoutSite {
 impl Graph {
     /// Returns an empty graph.
     pub fn new(kernels: Kernels) -> Graph {
-        Graph { values: Vec::new(), nodes: Vec::new(), outputs: Vec::new(), kernels, masks: Vec::new() }
+        Graph {
+            values: Vec::new(),
+            nodes: Vec::new(),
+            outputs: Vec::new(),
+            kernels,
+            masks: Vec::new(),
+        }
     }
 
     /// Returns which operators this graph may use.
@@ -176,18 +184,27 @@ impl Graph {
     ) -> Result<Vec<Var>, ShapeError> {
         let name = op.name();
         if !op::LISTED.contains(&name) {
-            return Err(ShapeError(format!("operator `{name}` is not listed, so no test covers it")));
+            return Err(ShapeError(format!(
+                "operator `{name}` is not listed, so no test covers it"
+            )));
         }
         let facts: Vec<Option<TensorFact>> =
             inputs.iter().map(|input| input.map(|var| self.fact(var).clone())).collect();
         let outputs = op.infer(&facts).map_err(|error| {
-            let shapes: Vec<_> =
-                facts.iter().map(|fact| fact.as_ref().map_or("-".to_owned(), ToString::to_string)).collect();
+            let shapes: Vec<_> = facts
+                .iter()
+                .map(|fact| fact.as_ref().map_or("-".to_owned(), ToString::to_string))
+                .collect();
             ShapeError(format!("{name}({}): {}", shapes.join(", "), error.0))
         })?;
 
-        let outputs: Vec<Var> = outputs.into_iter().map(|fact| self.value(Source::Node, fact)).collect();
-        self.nodes.push(Node { op: Arc::new(op), inputs: inputs.to_vec(), outputs: outputs.clone() });
+        let outputs: Vec<Var> =
+            outputs.into_iter().map(|fact| self.value(Source::Node, fact)).collect();
+        self.nodes.push(Node {
+            op: Arc::new(op),
+            inputs: inputs.to_vec(),
+            outputs: outputs.clone(),
+        });
         Ok(outputs)
     }
 
@@ -231,9 +248,11 @@ impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for node in &self.nodes {
             let facts = |vars: &mut dyn Iterator<Item = Option<Var>>| {
-                vars.map(|var| var.map_or("-".to_owned(), |var| format!("%{}{}", var.0, self.fact(var))))
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                vars.map(|var| {
+                    var.map_or("-".to_owned(), |var| format!("%{}{}", var.0, self.fact(var)))
+                })
+                .collect::<Vec<_>>()
+                .join(", ")
             };
             let outputs = facts(&mut node.outputs.iter().copied().map(Some));
             let inputs = facts(&mut node.inputs.iter().copied());

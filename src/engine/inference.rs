@@ -18,10 +18,17 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// Opens a session where the parameters lie, which sees their changes. The graph must have one output.
-    pub fn new(runtime: &Runtime, graph: &Graph, parameters: &Parameters) -> Result<Inference, EngineError> {
-        let output = graph.outputs.first().map(|(name, _)| name.clone()).ok_or(EngineError::NoOutput)?;
-        let mut bound = Bound::new(open(runtime, parameters.place(), Precision::Fp32, &onnx::write(graph))?)?;
+    /// Opens a session where the parameters lie, which sees their changes. The graph must have one
+    /// output.
+    pub fn new(
+        runtime: &Runtime,
+        graph: &Graph,
+        parameters: &Parameters,
+    ) -> Result<Inference, EngineError> {
+        let output =
+            graph.outputs.first().map(|(name, _)| name.clone()).ok_or(EngineError::NoOutput)?;
+        let mut bound =
+            Bound::new(open(runtime, parameters.place(), Precision::Fp32, &onnx::write(graph))?)?;
         bound.bind_parameters(graph, parameters)?;
         Ok(Inference { bound, output })
     }

@@ -1,4 +1,5 @@
-//! The ONNX Runtime that `pipe` installs for itself, and the CUDA libraries beside it, from their pinned wheels.
+//! The ONNX Runtime that `pipe` installs for itself, and the CUDA libraries beside it, from their
+//! pinned wheels.
 
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,8 @@ struct Pin {
     library: &'static str,
 }
 
-/// The wheels of [`VERSION`] for CPython 3.12, as the package index gives their digests. No code of the wheel's for Python is used.
+/// The wheels of [`VERSION`] for CPython 3.12, as the package index gives their digests. No code of
+/// the wheel's for Python is used.
 const PINS: [Pin; 5] = [
     Pin {
         kind: Kind::Cpu,
@@ -180,7 +182,9 @@ pub fn install_cuda(missing: &[&str], report: &dyn Report) -> Result<(), Runtime
         return Err(RuntimeError::CudaLibraries { missing: missing.join(", ") });
     }
     locked(&pipe_home().join("locks/runtime"), || {
-        for pin in CUDA_PINS.iter().filter(|pin| pin.libraries.iter().any(|name| missing.contains(name))) {
+        for pin in
+            CUDA_PINS.iter().filter(|pin| pin.libraries.iter().any(|name| missing.contains(name)))
+        {
             let folder = cuda_folder(pin);
             if pin.libraries.iter().all(|name| folder.join(name).is_file()) {
                 continue;
@@ -272,7 +276,10 @@ mod tests {
         assert!(!kept("onnxruntime_pybind11_state.cpython-312-x86_64-linux-gnu.so"));
         assert!(!kept("onnxruntime_pybind11_state.pyd"));
         assert!(kept("libonnxruntime_providers_cuda.so"));
-        assert!(!kept("libonnxruntime_providers_tensorrt.so"), "it needs libraries that nobody asked for");
+        assert!(
+            !kept("libonnxruntime_providers_tensorrt.so"),
+            "it needs libraries that nobody asked for"
+        );
         assert!(!kept("training/libonnxruntime.so"));
         assert!(shared_library("onnxruntime/backend/libonnxruntime.so").is_none());
         assert_eq!(cuda_library("nvidia/cu13/lib/libcublas.so.13"), Some("libcublas.so.13".into()));
@@ -283,8 +290,14 @@ mod tests {
     #[test]
     fn every_cuda_library_has_a_wheel() {
         for name in cuda::LIBRARIES {
-            assert_eq!(CUDA_PINS.iter().filter(|pin| pin.libraries.contains(&name)).count(), 1, "{name}");
+            assert_eq!(
+                CUDA_PINS.iter().filter(|pin| pin.libraries.contains(&name)).count(),
+                1,
+                "{name}"
+            );
         }
-        assert!(CUDA_PINS.iter().all(|pin| pin.sha256.len() == 64 && pin.platform.ends_with("x86_64")));
+        assert!(
+            CUDA_PINS.iter().all(|pin| pin.sha256.len() == 64 && pin.platform.ends_with("x86_64"))
+        );
     }
 }

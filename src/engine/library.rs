@@ -1,5 +1,9 @@
-//! Library files: what a file says of itself before it is loaded, and the version of the ONNX Runtime in it.
-#![expect(unsafe_code, reason = "a shared library can only be asked for its version by calling into it")]
+//! Library files: what a file says of itself before it is loaded, and the version of the ONNX
+//! Runtime in it.
+#![expect(
+    unsafe_code,
+    reason = "a shared library can only be asked for its version by calling into it"
+)]
 
 use std::ffi::CStr;
 use std::io::Read;
@@ -27,7 +31,8 @@ pub struct Account {
     pub has_training_api: bool,
 }
 
-/// Checks that a file is a whole shared library for this machine, and returns what the ONNX Runtime in it says of itself.
+/// Checks that a file is a whole shared library for this machine, and returns what the ONNX Runtime
+/// in it says of itself.
 pub fn inspect(path: &Path) -> Result<Account, RuntimeError> {
     check_file(path)?;
     let account = ask(path)?;
@@ -43,7 +48,8 @@ fn is_supported(version: &str) -> bool {
     matches!((parts.next().flatten(), parts.next().flatten()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
 }
 
-/// Checks a file's header. The dynamic loader's own messages say little, and a truncated file would end the process.
+/// Checks a file's header. The dynamic loader's own messages say little, and a truncated file would
+/// end the process.
 pub fn check_file(path: &Path) -> Result<(), RuntimeError> {
     if path.is_dir() {
         return Err(RuntimeError::Folder { path: path.to_owned() });
@@ -63,7 +69,8 @@ pub fn check_file(path: &Path) -> Result<(), RuntimeError> {
         return Err(RuntimeError::NotALibrary { path: path.to_owned() });
     };
     let here = (std::env::consts::OS, std::env::consts::ARCH);
-    let same_system = system == here.0 || (system == "linux" && !matches!(here.0, "macos" | "windows"));
+    let same_system =
+        system == here.0 || (system == "linux" && !matches!(here.0, "macos" | "windows"));
     if !same_system || (machine != here.1 && machine != "universal") {
         return Err(RuntimeError::WrongMachine {
             path: path.to_owned(),
@@ -72,9 +79,11 @@ pub fn check_file(path: &Path) -> Result<(), RuntimeError> {
         });
     }
     match elf_end(&header) {
-        Some(end) if end > size => {
-            Err(RuntimeError::Truncated { path: path.to_owned(), expected_bytes: end, found_bytes: size })
-        }
+        Some(end) if end > size => Err(RuntimeError::Truncated {
+            path: path.to_owned(),
+            expected_bytes: end,
+            found_bytes: size,
+        }),
         _ => Ok(()),
     }
 }
@@ -129,7 +138,8 @@ fn elf_end(header: &[u8]) -> Option<u64> {
     }
     let u16_at = |at: usize| Some(u16::from_le_bytes(header.get(at..at + 2)?.try_into().ok()?));
     let u64_at = |at: usize| Some(u64::from_le_bytes(header.get(at..at + 8)?.try_into().ok()?));
-    let (first, size, count) = (u64_at(0x20)? as usize, u16_at(0x36)? as usize, u16_at(0x38)? as usize);
+    let (first, size, count) =
+        (u64_at(0x20)? as usize, u16_at(0x36)? as usize, u16_at(0x38)? as usize);
     (0..count)
         .map_while(|index| {
             let at = first.checked_add(index * size)?;
@@ -139,13 +149,15 @@ fn elf_end(header: &[u8]) -> Option<u64> {
 }
 
 fn ask(path: &Path) -> Result<Account, RuntimeError> {
-    // SAFETY: loading runs the library's initialisers. Its header was checked, and it is the file that the user, or our own
-    // installation with its pinned digest, names as ONNX Runtime.
-    let library = unsafe { libloading::Library::new(path) }
-        .map_err(|error| RuntimeError::Load { path: path.to_owned(), detail: detail(path, &error) })?;
+    // SAFETY: loading runs the library's initialisers. Its header was checked, and it is the file
+    // that the user, or our own installation with its pinned digest, names as ONNX Runtime.
+    let library = unsafe { libloading::Library::new(path) }.map_err(|error| {
+        RuntimeError::Load { path: path.to_owned(), detail: detail(path, &error) }
+    })?;
     let missing = || RuntimeError::NotOnnxRuntime { path: path.to_owned() };
-    // SAFETY: `OrtGetApiBase` has this signature in every ONNX Runtime since 1.0, and so has the version's getter behind it. The API of
-    // version 19, and `GetTrainingApi` in it, are where `ort` expects them in every library that knows that version; others give null.
+    // SAFETY: `OrtGetApiBase` has this signature in every ONNX Runtime since 1.0, and so has the
+    // version's getter behind it. The API of version 19, and `GetTrainingApi` in it, are where
+    // `ort` expects them in every library that knows that version; others give null.
     let account = unsafe {
         let base = library
             .get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase\0")
@@ -159,14 +171,17 @@ fn ask(path: &Path) -> Result<Account, RuntimeError> {
             api.is_some_and(|api| !(api.GetTrainingApi)(ort::sys::ORT_API_VERSION).is_null());
         Account { version, has_training_api }
     };
-    // Unloading would run destructors under threads that may still be there; `ort` loads the same file again anyway.
+    // Unloading would run destructors under threads that may still be there; `ort` loads the same
+    // file again anyway.
     std::mem::forget(library);
     Ok(account)
 }
 
-/// Returns the loader's own message, which stands in the error's source, without the path that it starts with.
+/// Returns the loader's own message, which stands in the error's source, without the path that it
+/// starts with.
 fn detail(path: &Path, error: &libloading::Error) -> String {
-    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    let text =
+        std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
     text.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&text).to_owned()
 }
 

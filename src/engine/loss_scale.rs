@@ -1,12 +1,14 @@
 //! Dynamic loss scaling (Micikevicius et al. 2018, "Mixed precision training"), by PyTorch's rule.
 //!
-//! Gradients that half precision would round to 0 are kept by multiplying the loss. A step whose gradients overflow is left out and the scale
-//! halved; after a number of steps without one it is doubled. All of it is part of the graphs, so that the host need not wait for a step's outcome.
+//! Gradients that half precision would round to 0 are kept by multiplying the loss. A step whose
+//! gradients overflow is left out and the scale halved; after a number of steps without one it is
+//! doubled. All of it is part of the graphs, so that the host need not wait for a step's outcome.
 
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Var};
 
-/// The input `[3]` with the state: the scale, the steps since it last changed, and the steps that were taken.
+/// The input `[3]` with the state: the scale, the steps since it last changed, and the steps that
+/// were taken.
 pub const SCALER: &str = "scaler";
 /// The output with the state after the step.
 pub const NEW_SCALER: &str = "new_scaler";
@@ -24,7 +26,12 @@ pub struct LossScaling {
 impl Default for LossScaling {
     /// PyTorch's values.
     fn default() -> LossScaling {
-        LossScaling { initial: 65536.0, growth_factor: 2.0, backoff_factor: 0.5, growth_interval: 2000 }
+        LossScaling {
+            initial: 65536.0,
+            growth_factor: 2.0,
+            backoff_factor: 0.5,
+            growth_interval: 2000,
+        }
     }
 }
 
@@ -62,8 +69,14 @@ impl LossScaling {
         graph.div(one, scale)
     }
 
-    /// Adds the output with the next state, given the gradients' norm (unscaled), and returns what the update goes by.
-    pub(super) fn step(&self, graph: &mut Graph, inverse: Var, norm: Var) -> Result<Scaled, ShapeError> {
+    /// Adds the output with the next state, given the gradients' norm (unscaled), and returns what
+    /// the update goes by.
+    pub(super) fn step(
+        &self,
+        graph: &mut Graph,
+        inverse: Var,
+        norm: Var,
+    ) -> Result<Scaled, ShapeError> {
         let largest = one(graph, f32::MAX);
         // Not so where the norm is infinite or not a number.
         let is_taken = graph.less_or_equal(norm, largest)?;

@@ -1,4 +1,5 @@
-//! Training on ONNX Runtime: graphs, gradients, kernels and the backends that run them. Knows no tables and no texts.
+//! Training on ONNX Runtime: graphs, gradients, kernels and the backends that run them. Knows no
+//! tables and no texts.
 
 pub mod error;
 pub mod device;

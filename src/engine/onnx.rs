@@ -8,8 +8,9 @@ use super::fact::{DType, Dim, TensorFact};
 use super::graph::{Constant, Graph, Source, Var};
 use super::kernel;
 use super::proto::{
-    AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
 };
 
 /// The IR version that we write; ONNX Runtime 1.19 and later read it.
@@ -39,7 +40,8 @@ pub struct External {
     pub length: u64,
 }
 
-/// Writes a graph as an ONNX model; the parameters for which `weights` has a place become initializers that are read from there.
+/// Writes a graph as an ONNX model; the parameters for which `weights` has a place become
+/// initializers that are read from there.
 pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> Vec<u8> {
     model(graph, weights).encode_to_vec()
 }
@@ -47,7 +49,8 @@ pub fn write_with(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> 
 /// Returns the message that [`write_with`] writes.
 pub(super) fn model(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -> ModelProto {
     let needed = needed(graph);
-    // A node writes an output under its final name; where that is taken or no node gives the tensor, a copy is added below.
+    // A node writes an output under its final name; where that is taken or no node gives the
+    // tensor, a copy is added below.
     let mut final_names: HashMap<Var, &str> = HashMap::new();
     for (output, var) in &graph.outputs {
         if matches!(graph.values[var.0 as usize].source, Source::Node) {
@@ -57,7 +60,9 @@ pub(super) fn model(graph: &Graph, weights: impl Fn(&str) -> Option<External>) -
     let name = |var: Var| match &graph.values[var.0 as usize].source {
         Source::Input(name) | Source::Parameter(name) => name.clone(),
         Source::Constant(_) => format!("c{}", var.0),
-        Source::Node => final_names.get(&var).map_or_else(|| format!("v{}", var.0), ToString::to_string),
+        Source::Node => {
+            final_names.get(&var).map_or_else(|| format!("v{}", var.0), ToString::to_string)
+        }
     };
     let mut model = GraphProto { name: "pipe".into(), ..GraphProto::default() };
     for (index, value) in graph.values.iter().enumerate() {
@@ -166,9 +171,12 @@ pub(super) fn tensor(name: String, constant: &Constant) -> TensorProto {
             let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
             raw_tensor(name, shape, DType::F32, bytes)
         }
-        Constant::Bool(value) => {
-            TensorProto { data_type: 9, name, raw_data: vec![u8::from(*value)], ..TensorProto::default() }
-        }
+        Constant::Bool(value) => TensorProto {
+            data_type: 9,
+            name,
+            raw_data: vec![u8::from(*value)],
+            ..TensorProto::default()
+        },
         Constant::F64(shape, data) => {
             let bytes = data.iter().flat_map(|value| value.to_le_bytes()).collect();
             raw_tensor(name, shape, DType::F64, bytes)
@@ -222,8 +230,12 @@ pub(super) fn value_info(name: String, fact: &TensorFact) -> ValueInfoProto {
             }),
         })
         .collect();
-    let tensor = TensorTypeProto { elem_type: fact.dtype.onnx(), shape: Some(TensorShapeProto { dim }) };
-    ValueInfoProto { name, r#type: Some(TypeProto { tensor_type: Some(tensor), sequence_type: None }) }
+    let tensor =
+        TensorTypeProto { elem_type: fact.dtype.onnx(), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto {
+        name,
+        r#type: Some(TypeProto { tensor_type: Some(tensor), sequence_type: None }),
+    }
 }
 
 pub(super) fn attribute((name, value): (&'static str, AttributeValue)) -> AttributeProto {

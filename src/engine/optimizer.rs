@@ -1,4 +1,5 @@
-//! The optimizer as a graph of its own: parameters, gradients and state in, new parameters and state out.
+//! The optimizer as a graph of its own: parameters, gradients and state in, new parameters and
+//! state out.
 
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Kernels, Var};
@@ -45,19 +46,25 @@ impl OptimizerConfig {
         }
     }
 
-    /// Returns the scalars of step `step` (from 1), which the graph takes as the input `scalars` `[3]`.
+    /// Returns the scalars of step `step` (from 1), which the graph takes as the input `scalars`
+    /// `[3]`.
     pub fn scalars(&self, learning_rate: f64, step: u64) -> [f32; 3] {
         match self.algorithm {
             Algorithm::AdamW { beta1, beta2, .. } => {
                 let power = |beta: f64| beta.powf(step as f64);
-                [learning_rate as f32, (1.0 - power(beta1)) as f32, (1.0 - power(beta2)).sqrt() as f32]
+                [
+                    learning_rate as f32,
+                    (1.0 - power(beta1)) as f32,
+                    (1.0 - power(beta2)).sqrt() as f32,
+                ]
             }
             Algorithm::Sgd { .. } => [learning_rate as f32, 1.0, 1.0],
         }
     }
 
-    /// Takes values that have never had a gradient through steps with these learning rates, in the very arithmetic of the update, each
-    /// operation rounded by itself: AdamW multiplies them with its decay, SGD's penalty gathers momentum.
+    /// Takes values that have never had a gradient through steps with these learning rates, in the
+    /// very arithmetic of the update, each operation rounded by itself: AdamW multiplies them with
+    /// its decay, SGD's penalty gathers momentum.
     pub fn step_idle(&self, group: Group, learning_rates: &[f64], values: &mut [f32]) {
         if group.weight_decay == 0.0 {
             return;
@@ -84,9 +91,11 @@ impl OptimizerConfig {
 
     /// Builds the graph for parameters of these shapes.
     ///
-    /// Inputs: `parameter.i`, `gradient.i`, `state.i.j` and `scalars`; outputs: `new_parameter.i`, `new_state.i.j` and `gradient_norm` `[1]`, the
-    /// global L2 norm before clipping. Each tensor is read by nothing but its own update, so that an output may be bound to its input's buffer.
-    /// Where the loss is scaled, the gradients are too; see [`super::loss_scale`] for what is added then.
+    /// Inputs: `parameter.i`, `gradient.i`, `state.i.j` and `scalars`; outputs: `new_parameter.i`,
+    /// `new_state.i.j` and `gradient_norm` `[1]`, the global L2 norm before clipping. Each tensor
+    /// is read by nothing but its own update, so that an output may be bound to its input's buffer.
+    /// Where the loss is scaled, the gradients are too; see [`super::loss_scale`] for what is added
+    /// then.
     pub fn graph(
         &self,
         shapes: &[Vec<usize>],
@@ -94,7 +103,8 @@ impl OptimizerConfig {
         scaling: Option<&LossScaling>,
     ) -> Result<Graph, ShapeError> {
         let mut g = Graph::new(kernels);
-        let fact = |shape: &[usize]| TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
+        let fact =
+            |shape: &[usize]| TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
         let gradients: Vec<Var> = shapes
             .iter()
             .enumerate()
@@ -124,10 +134,18 @@ impl OptimizerConfig {
         };
         for (i, shape) in shapes.iter().enumerate() {
             let parameter = g.input(&format!("parameter.{i}"), fact(shape));
-            let states: Vec<Var> =
-                (0..self.states()).map(|j| g.input(&format!("state.{i}.{j}"), fact(shape))).collect();
-            let outputs =
-                self.update(&mut g, self.groups[i], parameter, gradients[i], &states, scale, scalars)?;
+            let states: Vec<Var> = (0..self.states())
+                .map(|j| g.input(&format!("state.{i}.{j}"), fact(shape)))
+                .collect();
+            let outputs = self.update(
+                &mut g,
+                self.groups[i],
+                parameter,
+                gradients[i],
+                &states,
+                scale,
+                scalars,
+            )?;
             let before = std::iter::once(parameter).chain(states);
             for (j, (before, mut after)) in before.zip(outputs).enumerate() {
                 if let Some(scaled) = &scaled {
@@ -142,8 +160,14 @@ impl OptimizerConfig {
         Ok(g)
     }
 
-    /// Returns the scalars of a step by its number among those that are taken, which the host does not know.
-    fn scalars_of_taken(&self, g: &mut Graph, scalars: Var, scaled: &Scaled) -> Result<Var, ShapeError> {
+    /// Returns the scalars of a step by its number among those that are taken, which the host does
+    /// not know.
+    fn scalars_of_taken(
+        &self,
+        g: &mut Graph,
+        scalars: Var,
+        scaled: &Scaled,
+    ) -> Result<Var, ShapeError> {
         let Algorithm::AdamW { beta1, beta2, .. } = self.algorithm else { return Ok(scalars) };
         let rate = g.slice(scalars, 0, 0, 1)?;
         let correction1 = scaled.correction(g, beta1)?;
@@ -164,7 +188,9 @@ impl OptimizerConfig {
         scale: Var,
         scalars: Var,
     ) -> Result<Vec<Var>, ShapeError> {
-        if let (Algorithm::AdamW { beta1, beta2, epsilon }, Kernels::Fused) = (self.algorithm, g.kernels()) {
+        if let (Algorithm::AdamW { beta1, beta2, epsilon }, Kernels::Fused) =
+            (self.algorithm, g.kernels())
+        {
             let op = AdamW {
                 beta1,
                 beta2,
@@ -205,7 +231,8 @@ impl OptimizerConfig {
                 Ok(vec![g.sub(decayed, step)?, first, second])
             }
             Algorithm::Sgd { momentum } => {
-                // The parameter is read twice here; the copy keeps the update from writing over what the penalty still reads.
+                // The parameter is read twice here; the copy keeps the update from writing over
+                // what the penalty still reads.
                 let penalty = g.mul(parameter, weight_decay)?;
                 let gradient = g.add(gradient, penalty)?;
                 let momentum = g.scalar(momentum as f32);
@@ -218,9 +245,11 @@ impl OptimizerConfig {
     }
 }
 
-/// Returns what clipping multiplies the gradients with, `[1]`: PyTorch's clip_grad_norm_, min(1, clip/(norm + 1e-6)).
+/// Returns what clipping multiplies the gradients with, `[1]`: PyTorch's clip_grad_norm_, min(1,
+/// clip/(norm + 1e-6)).
 pub(super) fn clip_scale(g: &mut Graph, norm: Var, clip: f32) -> Result<Var, ShapeError> {
-    let [clip, small, one] = [clip, 1e-6, 1.0].map(|value| g.constant(Constant::F32(vec![1], vec![value])));
+    let [clip, small, one] =
+        [clip, 1e-6, 1.0].map(|value| g.constant(Constant::F32(vec![1], vec![value])));
     let raised = g.add(norm, small)?;
     let share = g.div(clip, raised)?;
     g.min(share, one)

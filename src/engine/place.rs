@@ -36,8 +36,9 @@ impl Place {
         }
     }
 
-    /// Returns how this place computes products of lower precision. The host has no kernels for bfloat16, and where it has none for half precision
-    /// ONNX Runtime takes the casts away and computes in f32.
+    /// Returns how this place computes products of lower precision. The host has no kernels for
+    /// bfloat16, and where it has none for half precision ONNX Runtime takes the casts away and
+    /// computes in f32.
     pub fn products(self) -> Products {
         match self {
             Place::Host => Products::Rounded,
@@ -45,7 +46,8 @@ impl Place {
         }
     }
 
-    /// Returns how many steps may go by before what they gave is asked for. Asking a GPU makes it wait, and what it gave comes all at once.
+    /// Returns how many steps may go by before what they gave is asked for. Asking a GPU makes it
+    /// wait, and what it gave comes all at once.
     pub fn lag(self) -> usize {
         match self {
             Place::Host => 1,
@@ -53,14 +55,16 @@ impl Place {
         }
     }
 
-    /// Returns what sessions are to compute with before they fall back to the CPU, which is for sizes and shapes only.
+    /// Returns what sessions are to compute with before they fall back to the CPU, which is for
+    /// sizes and shapes only.
     pub(super) fn providers(self, precision: Precision) -> Vec<ExecutionProviderDispatch> {
         match self {
             Place::Host => Vec::new(),
             Place::Gpu(number) => {
                 let provider = CUDA::default()
                     .with_device_id(number as i32)
-                    // Training's batches differ in length: doubling the arena at each growth would take memory that is needed elsewhere.
+                    // Training's batches differ in length: doubling the arena at each growth would
+                    // take memory that is needed elsewhere.
                     .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
                     .with_tf32(precision == Precision::Tf32);
                 vec![provider.build().error_on_failure()]
@@ -151,7 +155,10 @@ pub(super) fn sizes(tensor: &Tensor<f32>) -> Vec<usize> {
 }
 
 fn host_tensor(shape: &[usize]) -> Result<Tensor<f32>, EngineError> {
-    Ok(Tensor::new(&Allocator::default(), shape.iter().map(|&size| size as i64).collect::<Vec<_>>())?)
+    Ok(Tensor::new(
+        &Allocator::default(),
+        shape.iter().map(|&size| size as i64).collect::<Vec<_>>(),
+    )?)
 }
 
 fn fill<'a>(tensor: &mut Tensor<f32>, values: impl IntoIterator<Item = &'a f32>) {

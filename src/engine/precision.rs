@@ -7,9 +7,18 @@ use super::graph::{Graph, Node, Source, Value, Var};
 use super::op::layout::Cast;
 use super::op::{Op, Role};
 
-/// How exactly a network is trained. Parameters, moments, softmax, LayerNorm, loss and reductions are f32 in all of them.
+/// How exactly a network is trained. Parameters, moments, softmax, LayerNorm, loss and reductions
+/// are f32 in all of them.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -18,7 +27,8 @@ pub enum Precision {
     Fp32,
     /// Matrix products with operands rounded to 10 bits of mantissa, on GPUs that have it.
     Tf32,
-    /// Matrix products in half precision; the loss is scaled, and steps whose gradients overflow are left out.
+    /// Matrix products in half precision; the loss is scaled, and steps whose gradients overflow
+    /// are left out.
     Fp16,
     /// Matrix products in bfloat16: the range of single precision with 7 bits of mantissa.
     Bf16,
@@ -26,7 +36,8 @@ pub enum Precision {
 
 impl Precision {
     /// All of them.
-    pub const ALL: [Precision; 4] = [Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Bf16];
+    pub const ALL: [Precision; 4] =
+        [Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Bf16];
 
     /// Returns the name that pipeline files use.
     pub fn name(self) -> &'static str {
@@ -38,7 +49,8 @@ impl Precision {
         }
     }
 
-    /// Returns the type of the products' operands where a graph says so; TF32 is a setting of the device.
+    /// Returns the type of the products' operands where a graph says so; TF32 is a setting of the
+    /// device.
     pub fn of_products(self) -> Option<DType> {
         match self {
             Precision::Fp32 | Precision::Tf32 => None,
@@ -58,21 +70,25 @@ impl Precision {
 pub enum Products {
     /// By kernels of that type.
     Native,
-    /// In f32 from operands that were rounded to that type, for execution providers without such kernels.
+    /// In f32 from operands that were rounded to that type, for execution providers without such
+    /// kernels.
     Rounded,
 }
 
 /// Rewrites a graph so that its matrix products have operands and results of type `low`.
 ///
-/// Casts stand around the products only: operators that move elements without computing with them take what they are given, so that nothing is
-/// widened between two products that only a transposition or a reshaping lies between, and each parameter is narrowed once.
+/// Casts stand around the products only: operators that move elements without computing with them
+/// take what they are given, so that nothing is widened between two products that only a
+/// transposition or a reshaping lies between, and each parameter is narrowed once.
 pub fn lower(mut graph: Graph, low: DType, products: Products) -> Graph {
     let nodes = std::mem::take(&mut graph.nodes);
     let wanted = Wanted::of(&nodes, &graph);
     let mut lowered = Lowered { narrow: vec![None; graph.values.len()], graph, low, products };
     for index in 0..lowered.narrow.len() {
         let var = Var(index as u32);
-        if wanted.narrow.contains(&var) && !matches!(lowered.graph.values[index].source, Source::Node) {
+        if wanted.narrow.contains(&var)
+            && !matches!(lowered.graph.values[index].source, Source::Node)
+        {
             lowered.narrow(var);
         }
     }
@@ -90,7 +106,11 @@ pub fn lower(mut graph: Graph, low: DType, products: Products) -> Graph {
                     inputs[0] = inputs[0].map(|var| lowered.narrow(var));
                     let result = lowered.value_like(output, low);
                     lowered.narrow[output.0 as usize] = Some(result);
-                    lowered.graph.nodes.push(Node { op: node.op.clone(), inputs, outputs: vec![result] });
+                    lowered.graph.nodes.push(Node {
+                        op: node.op.clone(),
+                        inputs,
+                        outputs: vec![result],
+                    });
                 }
                 if wanted.wide.contains(&output) {
                     lowered.graph.nodes.push(node);

@@ -1,4 +1,5 @@
-//! The messages of onnx.proto, as far as they are written and read here. Field numbers are the standard's.
+//! The messages of onnx.proto, as far as they are written and read here. Field numbers are the
+//! standard's.
 
 use prost::Message;
 

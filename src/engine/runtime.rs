@@ -35,7 +35,8 @@ pub struct RuntimeIdentity {
     pub version: String,
     /// The library file; `None` where the first run would install it.
     pub path: Option<PathBuf>,
-    /// The library's content, where it is not our own installation's. Of that the version says enough: its wheel is pinned.
+    /// The library's content, where it is not our own installation's. Of that the version says
+    /// enough: its wheel is pinned.
     pub digest: Option<Digest>,
     pub has_training_api: bool,
 }
@@ -44,7 +45,9 @@ pub struct RuntimeIdentity {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum RuntimeError {
     #[error("`ORT_DYLIB_PATH` names `{}`, which does not exist", path.display())]
-    #[diagnostic(help("name the ONNX Runtime library file, or unset the variable and `pipe` installs one"))]
+    #[diagnostic(help(
+        "name the ONNX Runtime library file, or unset the variable and `pipe` installs one"
+    ))]
     Missing { path: PathBuf },
 
     #[error("`{}` is a folder; the ONNX Runtime library file in it was expected", path.display())]
@@ -80,7 +83,9 @@ pub enum RuntimeError {
     TooOld { path: PathBuf, version: String },
 
     #[error("`{}` cannot be loaded: {detail}", path.display())]
-    #[diagnostic(help("a library that it needs may be missing: `ldd` (`otool -L` on macOS) lists them"))]
+    #[diagnostic(help(
+        "a library that it needs may be missing: `ldd` (`otool -L` on macOS) lists them"
+    ))]
     Load { path: PathBuf, detail: String },
 
     #[error("`{what}` could not be installed")]
@@ -97,7 +102,10 @@ pub enum RuntimeError {
         source: WheelError,
     },
 
-    #[error("`{package}=={}` has no wheel that `pipe` knows for {system} {machine}", install::VERSION)]
+    #[error(
+        "`{package}=={}` has no wheel that `pipe` knows for {system} {machine}",
+        install::VERSION
+    )]
     #[diagnostic(help("install ONNX Runtime yourself and set `ORT_DYLIB_PATH` to its library"))]
     UnknownPlatform { package: &'static str, system: &'static str, machine: &'static str },
 
@@ -126,7 +134,8 @@ static LOADED: OnceLock<Runtime> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
 
 impl Runtime {
-    /// Returns which library is used, or would be installed: cheap, and without loading one where its version is known otherwise.
+    /// Returns which library is used, or would be installed: cheap, and without loading one where
+    /// its version is known otherwise.
     pub fn identify(device: Device) -> Result<RuntimeIdentity, RuntimeError> {
         if let Some(path) = chosen(Kind::of(device))? {
             let Account { version, has_training_api } = library::inspect(&path)?;
@@ -149,8 +158,9 @@ impl Runtime {
         })
     }
 
-    /// Decides for `auto`: the first GPU that can be used, else the CPU, and why. Other devices are what they are. With `prepare`, what the GPU needs is
-    /// installed now, and what cannot be is a reason for the CPU.
+    /// Decides for `auto`: the first GPU that can be used, else the CPU, and why. Other devices are
+    /// what they are. With `prepare`, what the GPU needs is installed now, and what cannot be is a
+    /// reason for the CPU.
     pub fn decide(
         device: Device,
         prepare: Option<&dyn Report>,
@@ -168,7 +178,9 @@ impl Runtime {
         };
         Ok(match usable() {
             Ok(device) => (device, Some(format!("`--device auto` takes `{device}`"))),
-            Err(error) => (Device::Cpu, Some(format!("`--device auto` takes the CPU: {}", chain(&error)))),
+            Err(error) => {
+                (Device::Cpu, Some(format!("`--device auto` takes the CPU: {}", chain(&error))))
+            }
         })
     }
 
@@ -177,7 +189,8 @@ impl Runtime {
         let identity = Runtime::identify(device)?;
         let is_own = identity.is_own();
         let path = match identity.path {
-            // Nothing is locked or written: a home may be read only, and another process may be installing something else.
+            // Nothing is locked or written: a home may be read only, and another process may be
+            // installing something else.
             Some(path) => path,
             None => install::install(Kind::of(device), report)?,
         };
@@ -191,16 +204,21 @@ impl Runtime {
         Ok(path)
     }
 
-    /// Returns what the driver says, where the device is a GPU; one that the library cannot use is an error.
-    pub fn driver(device: Device, identity: &RuntimeIdentity) -> Result<Option<Driver>, RuntimeError> {
+    /// Returns what the driver says, where the device is a GPU; one that the library cannot use is
+    /// an error.
+    pub fn driver(
+        device: Device,
+        identity: &RuntimeIdentity,
+    ) -> Result<Option<Driver>, RuntimeError> {
         let Device::Cuda(number) = device else { return Ok(None) };
         let driver = Driver::ask()?;
         driver.gpu(number, identity.is_own())?;
         Ok(Some(driver))
     }
 
-    /// Returns the process's library, finding, installing and loading it at the first call. Its thread pool, which all
-    /// sessions share, has `threads` threads from then on; later calls do not change it.
+    /// Returns the process's library, finding, installing and loading it at the first call. Its
+    /// thread pool, which all sessions share, has `threads` threads from then on; later calls do
+    /// not change it.
     pub fn get(
         device: Device,
         threads: usize,
@@ -228,7 +246,8 @@ impl Runtime {
 }
 
 impl RuntimeIdentity {
-    /// Returns what a cache key takes of the library: its version, and its content where the user names the file.
+    /// Returns what a cache key takes of the library: its version, and its content where the user
+    /// names the file.
     pub fn key(&self) -> String {
         match self.digest {
             Some(digest) => format!("{} {digest}", self.version),
@@ -265,7 +284,8 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
     let pool = ort::environment::GlobalThreadPoolOptions::default()
         .with_intra_threads(threads)
         .map_err(|error| failed(&error))?;
-    let environment = builder.with_global_thread_pool(pool).build().map_err(|error| failed(&error))?;
+    let environment =
+        builder.with_global_thread_pool(pool).build().map_err(|error| failed(&error))?;
     // What it would log comes back as errors too, and the program's own messages say it once.
     environment.set_log_level(ort::logging::LogLevel::Fatal);
     let has_cuda = ort::ep::CUDA::is_available().unwrap_or(false);
@@ -289,8 +309,8 @@ fn prepare_cuda(report: &dyn Report) -> Result<(), RuntimeError> {
     cuda::preload(&found)
 }
 
-/// Returns the library that `ORT_DYLIB_PATH` names, else the one with the training API that was built on this machine, where there is one that can do
-/// what is asked for.
+/// Returns the library that `ORT_DYLIB_PATH` names, else the one with the training API that was
+/// built on this machine, where there is one that can do what is asked for.
 fn chosen(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
     let Some(value) = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) else {
         let built = built();
@@ -309,7 +329,9 @@ fn built() -> PathBuf {
 
 fn refuse_cuda(device: Device, has_cuda: bool, library: &str) -> Result<(), RuntimeError> {
     match device {
-        Device::Cuda(_) if !has_cuda => Err(RuntimeError::NoCuda { device, library: library.to_owned() }),
+        Device::Cuda(_) if !has_cuda => {
+            Err(RuntimeError::NoCuda { device, library: library.to_owned() })
+        }
         _ => Ok(()),
     }
 }
@@ -320,8 +342,12 @@ mod tests {
 
     #[test]
     fn the_key_leaves_the_path_out() {
-        let mut identity =
-            RuntimeIdentity { version: "1.31.1".into(), path: None, digest: None, has_training_api: false };
+        let mut identity = RuntimeIdentity {
+            version: "1.31.1".into(),
+            path: None,
+            digest: None,
+            has_training_api: false,
+        };
         let before = identity.key();
         identity.path = Some("/somewhere".into());
         assert_eq!(identity.key(), before);
@@ -335,7 +361,10 @@ mod tests {
         let runtime = Runtime::get(Device::Cpu, 2, &crate::base::report::Silent)?;
         assert!(runtime.identity.path.as_ref().is_some_and(|path| path.is_file()));
         assert_eq!(Runtime::identify(Device::Cpu)?, runtime.identity);
-        assert!(std::ptr::eq(runtime, Runtime::get(Device::Auto, 1, &crate::base::report::Silent)?));
+        assert!(std::ptr::eq(
+            runtime,
+            Runtime::get(Device::Auto, 1, &crate::base::report::Silent)?
+        ));
         // The library's own account of itself names its version's branch or commit.
         assert!(ort::info().starts_with("ORT Build Info"));
         Ok(())
@@ -343,18 +372,26 @@ mod tests {
 
     #[test]
     fn a_failed_installation_shows_the_cause_and_both_ways_out() {
-        let source =
-            WheelError::Unreachable { requirement: "onnxruntime==1.31.1".into(), detail: "closed".into() };
+        let source = WheelError::Unreachable {
+            requirement: "onnxruntime==1.31.1".into(),
+            detail: "closed".into(),
+        };
         let shown = format!(
             "{:?}",
-            miette::Report::new(RuntimeError::Install { what: "onnxruntime==1.31.1".into(), source })
+            miette::Report::new(RuntimeError::Install {
+                what: "onnxruntime==1.31.1".into(),
+                source
+            })
         );
         // Lines are broken to the width of the terminal, anywhere.
         let shown: String =
             shown.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
-        for part in
-            ["could not be installed", "cannot be reached (closed)", "PIP_INDEX_URL", "ORT_DYLIB_PATH"]
-        {
+        for part in [
+            "could not be installed",
+            "cannot be reached (closed)",
+            "PIP_INDEX_URL",
+            "ORT_DYLIB_PATH",
+        ] {
             assert!(shown.contains(part), "{part} is not in\n{shown}");
         }
     }

@@ -1,4 +1,5 @@
-//! The `session` backend: loss and gradients as one ordinary session, the optimizer as a second, parameters in bound tensors.
+//! The `session` backend: loss and gradients as one ordinary session, the optimizer as a second,
+//! parameters in bound tensors.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,7 +107,8 @@ impl Graphs {
         for (index, (_, gradient)) in found.iter().enumerate() {
             graph.output(&format!("gradient.{index}"), *gradient);
         }
-        let shapes: Vec<Vec<usize>> = found.iter().map(|(var, _)| graph.known_shape(*var)).collect();
+        let shapes: Vec<Vec<usize>> =
+            found.iter().map(|(var, _)| graph.known_shape(*var)).collect();
         let update = recipe.optimizer.graph(&shapes, graph.kernels(), scaling.as_ref())?;
         let gradient = match recipe.precision.of_products() {
             Some(low) => lower(graph, low, place.products()),
@@ -127,8 +129,8 @@ impl SessionTrainer {
         SessionTrainer::profiled(runtime, graph, parameters, recipe, None)
     }
 
-    /// Prepares as [`SessionTrainer::new`] does; the sessions write what they spend their time with into a folder, until
-    /// [`SessionTrainer::end_profiles`].
+    /// Prepares as [`SessionTrainer::new`] does; the sessions write what they spend their time with
+    /// into a folder, until [`SessionTrainer::end_profiles`].
     pub fn profiled(
         runtime: &Runtime,
         graph: Graph,
@@ -137,7 +139,8 @@ impl SessionTrainer {
         profiles: Option<&Path>,
     ) -> Result<SessionTrainer, EngineError> {
         let place = parameters.place();
-        let Graphs { gradient: graph, update, shapes, scaling } = Graphs::new(graph, &recipe, place)?;
+        let Graphs { gradient: graph, update, shapes, scaling } =
+            Graphs::new(graph, &recipe, place)?;
         let Recipe { trainable, optimizer, precision, .. } = recipe;
         let open = |graph: &Graph, name: &str| {
             let profile = profiles.map(|folder| folder.join(name));
@@ -145,16 +148,23 @@ impl SessionTrainer {
         };
         let mut gradient = Bound::new(open(&graph, "gradient")?)?;
         gradient.bind_parameters(&graph, &parameters)?;
-        let mut sums = shapes.iter().map(|shape| place.tensor(shape)).collect::<Result<Vec<_>, _>>()?;
+        let mut sums =
+            shapes.iter().map(|shape| place.tensor(shape)).collect::<Result<Vec<_>, _>>()?;
         let mut states = Vec::new();
         for shape in &shapes {
-            states.push((0..optimizer.states()).map(|_| place.zeros(shape)).collect::<Result<Vec<_>, _>>()?);
+            states.push(
+                (0..optimizer.states())
+                    .map(|_| place.zeros(shape))
+                    .collect::<Result<Vec<_>, _>>()?,
+            );
         }
         bind_outputs(&mut gradient, "gradient", &mut sums)?;
         let mut update = Bound::new(open(&update, "update")?)?;
         for (index, name) in trainable.iter().enumerate() {
             update.binding.bind_input(format!("parameter.{index}"), parameters.get(name)?)?;
-            update.binding.bind_output(format!("new_parameter.{index}"), parameters.get_mut(name)?)?;
+            update
+                .binding
+                .bind_output(format!("new_parameter.{index}"), parameters.get_mut(name)?)?;
             update.binding.bind_input(format!("gradient.{index}"), &sums[index])?;
             for (at, state) in states[index].iter_mut().enumerate() {
                 update.binding.bind_input(format!("state.{index}.{at}"), state)?;
@@ -212,7 +222,8 @@ impl SessionTrainer {
         &self.trainable
     }
 
-    /// Returns the gradient of a trained parameter as of the last [`SessionTrainer::accumulate`], times the scale of the loss.
+    /// Returns the gradient of a trained parameter as of the last [`SessionTrainer::accumulate`],
+    /// times the scale of the loss.
     pub fn gradient(&self, index: usize) -> Result<ArrayD<f32>, EngineError> {
         self.place.read(&self.sums[index])
     }
@@ -239,7 +250,8 @@ impl SessionTrainer {
         }
     }
 
-    /// Lets the sessions read the state of loss scaling as it is, and write the next beside it: the update reads it in several places.
+    /// Lets the sessions read the state of loss scaling as it is, and write the next beside it: the
+    /// update reads it in several places.
     fn bind_scaler(&mut self) -> Result<(), EngineError> {
         if let Some(scaler) = &mut self.scaler {
             self.gradient.binding.bind_input(SCALER, &scaler.now)?;
@@ -257,7 +269,8 @@ impl SessionTrainer {
         let mut shapes = Vec::new();
         for (index, sum) in self.sums.iter().enumerate() {
             let shape = sizes(sum);
-            let fact = super::fact::TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
+            let fact =
+                super::fact::TensorFact::f32(shape.iter().map(|&size| Dim::Fixed(size)).collect());
             let (a, b) = (
                 graph.input(&format!("sum.{index}"), fact.clone()),
                 graph.input(&format!("part.{index}"), fact),
@@ -266,8 +279,10 @@ impl SessionTrainer {
             graph.output(&format!("total.{index}"), total);
             shapes.push(shape);
         }
-        let mut adder = Bound::new(open(runtime, self.place, Precision::Fp32, &onnx::write(&graph))?)?;
-        self.parts = shapes.iter().map(|shape| self.place.tensor(shape)).collect::<Result<_, _>>()?;
+        let mut adder =
+            Bound::new(open(runtime, self.place, Precision::Fp32, &onnx::write(&graph))?)?;
+        self.parts =
+            shapes.iter().map(|shape| self.place.tensor(shape)).collect::<Result<_, _>>()?;
         for (index, part) in self.parts.iter().enumerate() {
             adder.binding.bind_input(format!("sum.{index}"), &self.sums[index])?;
             adder.binding.bind_input(format!("part.{index}"), part)?;
@@ -347,7 +362,10 @@ impl Trainer for SessionTrainer {
         for (losses, norm) in std::mem::take(&mut self.log.steps) {
             let gradient_norm = self.place.read_first(&norm)?;
             outcomes.push(StepOutcome {
-                losses: losses.iter().map(|loss| self.place.read_first(loss)).collect::<Result<_, _>>()?,
+                losses: losses
+                    .iter()
+                    .map(|loss| self.place.read_first(loss))
+                    .collect::<Result<_, _>>()?,
                 gradient_norm: Some(gradient_norm),
                 skipped: self.scaler.is_some() && !is_finite(gradient_norm),
             });
@@ -361,10 +379,16 @@ impl Trainer for SessionTrainer {
         self.place.lag()
     }
 
-    fn logits(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
+    fn logits(
+        &mut self,
+        runtime: &Runtime,
+        feeds: Vec<(String, Feed)>,
+    ) -> Result<ArrayD<f32>, EngineError> {
         let mut inference = match self.evaluation.take().ok_or(EngineError::NoOutput)? {
             Evaluation::Open(inference) => inference,
-            Evaluation::Waiting(graph) => Box::new(Inference::new(runtime, &graph, &self.parameters)?),
+            Evaluation::Waiting(graph) => {
+                Box::new(Inference::new(runtime, &graph, &self.parameters)?)
+            }
         };
         let logits = inference.run(feeds);
         self.evaluation = Some(Evaluation::Open(inference));
@@ -388,7 +412,8 @@ impl Trainer for SessionTrainer {
         self.steps = steps;
         let place = self.place;
         self.visit_state(|name, tensor| {
-            let old = state.get(&name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?;
+            let old =
+                state.get(&name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?;
             let length = sizes(tensor).iter().product();
             if old.len() != length {
                 let (expected, found) = (vec![length], vec![old.len()]);
@@ -399,7 +424,11 @@ impl Trainer for SessionTrainer {
     }
 }
 
-fn bind_outputs(bound: &mut Bound, name: &str, tensors: &mut [Tensor<f32>]) -> Result<(), EngineError> {
+fn bind_outputs(
+    bound: &mut Bound,
+    name: &str,
+    tensors: &mut [Tensor<f32>],
+) -> Result<(), EngineError> {
     for (index, tensor) in tensors.iter_mut().enumerate() {
         bound.binding.bind_output(format!("{name}.{index}"), tensor)?;
     }

@@ -25,13 +25,15 @@ pub trait Trainer {
     /// Forgets what was accumulated for a step that is not taken.
     fn abandon(&mut self) -> Result<(), EngineError>;
 
-    /// Keeps no more memory between steps than it has to, from here on: some ran out, and others need it too.
+    /// Keeps no more memory between steps than it has to, from here on: some ran out, and others
+    /// need it too.
     fn spare_memory(&mut self) {}
 
     /// Takes the optimizer step with the gradients that were accumulated.
     fn update(&mut self, learning_rate: f64) -> Result<(), EngineError>;
 
-    /// Returns what the steps since the last call gave, in their order, once the device has taken them.
+    /// Returns what the steps since the last call gave, in their order, once the device has taken
+    /// them.
     fn outcomes(&mut self) -> Result<Vec<StepOutcome>, EngineError>;
 
     /// Returns after how many steps [`Trainer::outcomes`] should be called at the latest.
@@ -40,7 +42,11 @@ pub trait Trainer {
     }
 
     /// Returns the logits `[B, K]` of a batch, without dropout.
-    fn logits(&mut self, runtime: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError>;
+    fn logits(
+        &mut self,
+        runtime: &Runtime,
+        feeds: Vec<(String, Feed)>,
+    ) -> Result<ArrayD<f32>, EngineError>;
 
     /// Returns the trained parameters as they are now, by name.
     fn trained(&self) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError>;
@@ -68,7 +74,8 @@ impl Part {
     }
 }
 
-/// The trained parameters (`parameter/<name>`) and what the optimizer has gathered for them (`state.<i>/<name>`).
+/// The trained parameters (`parameter/<name>`) and what the optimizer has gathered for them
+/// (`state.<i>/<name>`).
 pub type State = BTreeMap<String, Vec<f32>>;
 
 /// What one optimizer step gave.
@@ -89,16 +96,20 @@ impl StepOutcome {
     }
 }
 
-/// Adds to a graph the gradients of a scalar loss by these parameters, and returns them with the parameters' own variables.
+/// Adds to a graph the gradients of a scalar loss by these parameters, and returns them with the
+/// parameters' own variables.
 pub fn differentiate(
     graph: &mut Graph,
     loss: Var,
     trainable: &[String],
 ) -> Result<Vec<(Var, Var)>, EngineError> {
-    let known: BTreeMap<String, Var> = graph.parameters().map(|(name, var)| (name.to_owned(), var)).collect();
+    let known: BTreeMap<String, Var> =
+        graph.parameters().map(|(name, var)| (name.to_owned(), var)).collect();
     let vars: Vec<Var> = trainable
         .iter()
-        .map(|name| known.get(name).copied().ok_or_else(|| EngineError::MissingParameter(name.clone())))
+        .map(|name| {
+            known.get(name).copied().ok_or_else(|| EngineError::MissingParameter(name.clone()))
+        })
         .collect::<Result<_, _>>()?;
     let found = gradients(graph, loss, &vars)?;
     vars.into_iter()

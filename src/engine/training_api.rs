@@ -1,4 +1,5 @@
-//! The `training_api` backend: our gradient graph, or anyone's artifacts, run by ONNX Runtime's training API.
+//! The `training_api` backend: our gradient graph, or anyone's artifacts, run by ONNX Runtime's
+//! training API.
 
 use std::collections::BTreeMap;
 
@@ -27,21 +28,28 @@ pub struct ApiTrainer {
 
 impl ApiTrainer {
     /// Opens the artifacts for training, from the state that their checkpoint holds.
-    pub fn new(runtime: &Runtime, device: Device, artifacts: Artifacts) -> Result<ApiTrainer, EngineError> {
+    pub fn new(
+        runtime: &Runtime,
+        device: Device,
+        artifacts: Artifacts,
+    ) -> Result<ApiTrainer, EngineError> {
         let logits = artifacts.logits().unwrap_or_else(|| LOGITS.to_owned());
         let session = TrainingSession::new(runtime, device, &artifacts)?;
         let (outcome, outcomes) = Default::default();
         Ok(ApiTrainer { session, artifacts, device, logits, outcome, outcomes })
     }
 
-    /// Returns the evaluation model up to the logits with these parameters in it: one ONNX file for inference.
+    /// Returns the evaluation model up to the logits with these parameters in it: one ONNX file for
+    /// inference.
     pub fn export(
         &mut self,
         runtime: &Runtime,
         trained: &BTreeMap<String, ArrayD<f32>>,
     ) -> Result<Vec<u8>, EngineError> {
         for (name, values) in &mut self.artifacts.checkpoint.trained {
-            values.clone_from(trained.get(name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?);
+            values.clone_from(
+                trained.get(name).ok_or_else(|| EngineError::MissingParameter(name.clone()))?,
+            );
         }
         self.session = TrainingSession::new(runtime, self.device, &self.artifacts)?;
         // The API writes to paths only.
@@ -93,7 +101,11 @@ impl Trainer for ApiTrainer {
         Ok(std::mem::take(&mut self.outcomes))
     }
 
-    fn logits(&mut self, _: &Runtime, feeds: Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> {
+    fn logits(
+        &mut self,
+        _: &Runtime,
+        feeds: Vec<(String, Feed)>,
+    ) -> Result<ArrayD<f32>, EngineError> {
         self.session.eval_step(feeds, &self.logits)
     }
 
@@ -108,7 +120,9 @@ impl Trainer for ApiTrainer {
         for (name, array) in checkpoint.trained {
             state.insert(format!("parameter/{name}"), array.into_iter().collect());
         }
-        for (name, moments) in checkpoint.optimizer.into_iter().flat_map(|optimizer| optimizer.moments) {
+        for (name, moments) in
+            checkpoint.optimizer.into_iter().flat_map(|optimizer| optimizer.moments)
+        {
             for (place, moment) in moments.into_iter().enumerate() {
                 state.insert(format!("state.{place}/{name}"), moment.into_iter().collect());
             }
@@ -118,11 +132,14 @@ impl Trainer for ApiTrainer {
 
     fn restore(&mut self, runtime: &Runtime, state: &State, steps: u64) -> Result<(), EngineError> {
         let array = |key: String, like: &ArrayD<f32>| {
-            let values = state.get(&key).ok_or_else(|| EngineError::MissingParameter(key.clone()))?;
-            ArrayD::from_shape_vec(like.shape(), values.clone()).map_err(|_| EngineError::ParameterShape {
-                name: key,
-                expected: like.shape().to_vec(),
-                found: vec![values.len()],
+            let values =
+                state.get(&key).ok_or_else(|| EngineError::MissingParameter(key.clone()))?;
+            ArrayD::from_shape_vec(like.shape(), values.clone()).map_err(|_| {
+                EngineError::ParameterShape {
+                    name: key,
+                    expected: like.shape().to_vec(),
+                    found: vec![values.len()],
+                }
             })
         };
         let mut optimizer = OptimizerState { steps, ..OptimizerState::default() };

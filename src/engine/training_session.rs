@@ -1,8 +1,10 @@
 //! A training session of ONNX Runtime's training API: the one place that calls it.
 //!
-//! `ort` wraps the API, but its steps panic on their outputs, and its sessions make a pool of threads each. Both are called directly here.
-//! What that relies on: the session's pointer is alive as long as the [`Trainer`] that owns it; every call returns a status, which is
-//! checked before anything it wrote is read; a successful step has written one owned value for each of the model's outputs.
+//! `ort` wraps the API, but its steps panic on their outputs, and its sessions make a pool of
+//! threads each. Both are called directly here. What that relies on: the session's pointer is alive
+//! as long as the [`Trainer`] that owns it; every call returns a status, which is checked before
+//! anything it wrote is read; a successful step has written one owned value for each of the model's
+//! outputs.
 #![expect(unsafe_code, reason = "steps and names are asked for by raw calls")]
 
 use std::ffi::CStr;
@@ -14,7 +16,9 @@ use ort::AsPointer;
 use ort::memory::Allocator;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::sys::{OrtAllocator, OrtRunOptions, OrtStatusPtr, OrtTrainingApi, OrtTrainingSession, OrtValue};
+use ort::sys::{
+    OrtAllocator, OrtRunOptions, OrtStatusPtr, OrtTrainingApi, OrtTrainingSession, OrtValue,
+};
 use ort::training::{Checkpoint, Trainer, training_api};
 use ort::value::{DynValue, Value};
 
@@ -72,16 +76,19 @@ impl TrainingSession {
             .map_err(|_| EngineError::NoTrainingApi { library: runtime.identity.describe() })?;
         let _turn = OPENING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let builder = Session::builder(&runtime.environment)?;
-        let builder =
-            builder.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from)?;
+        let builder = builder
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .map_err(ort::Error::from)?;
         let builder = builder.with_memory_pattern(false).map_err(ort::Error::from)?;
         let builder = builder.with_deterministic_compute(true).map_err(ort::Error::from)?;
         let mut builder = builder.with_operators(register::domain()?).map_err(ort::Error::from)?;
         if let Device::Cuda(number) = device {
-            let provider = ort::ep::CUDA::default().with_device_id(number as i32).build().error_on_failure();
+            let provider =
+                ort::ep::CUDA::default().with_device_id(number as i32).build().error_on_failure();
             builder = builder.with_execution_providers([provider]).map_err(ort::Error::from)?;
         }
-        // SAFETY: the options are alive; all sessions share the environment's threads, as those of the other backend do.
+        // SAFETY: the options are alive; all sessions share the environment's threads, as those of
+        // the other backend do.
         check(unsafe { (ort::api().DisablePerSessionThreads)(builder.ptr_mut()) })?;
         let checkpoint = Checkpoint::load_from_buffer(&artifacts.checkpoint.write()?)?;
         let trainer = Trainer::new_from_memory(
@@ -119,12 +126,13 @@ impl TrainingSession {
         Ok(TrainingSession { trainer, api, training, evaluation })
     }
 
-    /// Adds the gradients of a batch to the buffers and returns the first output, which is the loss, and the gradients' norm where the model
-    /// gives it.
+    /// Adds the gradients of a batch to the buffers and returns the first output, which is the
+    /// loss, and the gradients' norm where the model gives it.
     pub fn train_step(&mut self, feeds: Vec<(String, Feed)>) -> Result<Step, EngineError> {
         let outputs = step(&mut self.trainer, self.api.TrainStep, &self.training, feeds)?;
         let scalar = |place: usize| -> Result<f32, EngineError> {
-            let values = outputs.get(place).ok_or(EngineError::NoOutput)?.try_extract_array::<f32>()?;
+            let values =
+                outputs.get(place).ok_or(EngineError::NoOutput)?.try_extract_array::<f32>()?;
             Ok(values.iter().copied().next().unwrap_or(f32::NAN))
         };
         let norm = self.training.outputs.iter().position(|name| name == GRADIENT_NORM);
@@ -138,8 +146,12 @@ impl TrainingSession {
         output: &str,
     ) -> Result<ArrayD<f32>, EngineError> {
         let outputs = step(&mut self.trainer, self.api.EvalStep, &self.evaluation, feeds)?;
-        let place =
-            self.evaluation.outputs.iter().position(|name| name == output).ok_or(EngineError::NoOutput)?;
+        let place = self
+            .evaluation
+            .outputs
+            .iter()
+            .position(|name| name == output)
+            .ok_or(EngineError::NoOutput)?;
         Ok(outputs[place].try_extract_array::<f32>()?.to_owned())
     }
 
@@ -189,8 +201,8 @@ fn step(
     }
     let inputs: Vec<*const OrtValue> = values.iter().map(AsPointer::ptr).collect();
     let mut outputs: Vec<*mut OrtValue> = vec![ptr::null_mut(); names.outputs.len()];
-    // SAFETY: the session and all values are alive, both lists are as long as is said, and null asks for default options and for
-    // outputs in memory of the session's own.
+    // SAFETY: the session and all values are alive, both lists are as long as is said, and null
+    // asks for default options and for outputs in memory of the session's own.
     check(unsafe {
         call(
             trainer.ptr_mut(),
@@ -220,8 +232,11 @@ fn names(trainer: &Trainer, count: Count, name: Name) -> Result<Vec<String>, Eng
         .map(|index| {
             let mut text = ptr::null();
             // SAFETY: as above; the index is below the count.
-            check(unsafe { name(trainer.ptr(), index, allocator.ptr().cast_mut(), &raw mut text) })?;
-            // SAFETY: the call has written a text that ends with a zero and that the allocator is to free.
+            check(unsafe {
+                name(trainer.ptr(), index, allocator.ptr().cast_mut(), &raw mut text)
+            })?;
+            // SAFETY: the call has written a text that ends with a zero and that the allocator is
+            // to free.
             let owned = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
             // SAFETY: the text came from this allocator and is not used any more.
             unsafe { allocator.free(text.cast_mut()) };

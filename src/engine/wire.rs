@@ -1,4 +1,5 @@
-//! Edits of encoded protobuf messages that leave every field they are not about as it is, known to us or not.
+//! Edits of encoded protobuf messages that leave every field they are not about as it is, known to
+//! us or not.
 
 /// Bytes that are no message.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,8 @@ const FOUR: u64 = 5;
 /// Makes a submessage's new bytes of its old ones.
 pub type Edit<'a> = dyn FnMut(&[u8]) -> Result<Vec<u8>, Damaged> + 'a;
 
-/// Returns a message in which each submessage of the field `number` is replaced by what `edit` makes of it.
+/// Returns a message in which each submessage of the field `number` is replaced by what `edit`
+/// makes of it.
 pub fn map(message: &[u8], number: u64, edit: &mut Edit<'_>) -> Result<Vec<u8>, Damaged> {
     let mut edited = Vec::with_capacity(message.len());
     let mut rest = message;
@@ -79,12 +81,16 @@ mod tests {
     fn unknown_fields_stay() -> Result<(), Damaged> {
         let node = |name: &str| NodeProto { name: name.into(), ..NodeProto::default() };
         let graph = GraphProto { node: vec![node("a"), node("b")], ..GraphProto::default() };
-        let mut message =
-            ModelProto { ir_version: 9, graph: Some(graph), ..ModelProto::default() }.encode_to_vec();
+        let mut message = ModelProto { ir_version: 9, graph: Some(graph), ..ModelProto::default() }
+            .encode_to_vec();
         // A varint, 8 bytes, a text and 4 bytes under numbers that the model does not have.
-        let unknown =
-            [b"\xa0\x06\x96\x01".as_slice(), b"\xa9\x06abcdefgh", b"\xb2\x06\x02hi", b"\xbd\x06wxyz"]
-                .concat();
+        let unknown = [
+            b"\xa0\x06\x96\x01".as_slice(),
+            b"\xa9\x06abcdefgh",
+            b"\xb2\x06\x02hi",
+            b"\xbd\x06wxyz",
+        ]
+        .concat();
         message.extend(&unknown);
         assert_eq!(map(&message, 1000, &mut |_| Ok(Vec::new()))?, message);
         let renamed = map(&message, 7, &mut |graph| {
@@ -106,8 +112,14 @@ mod tests {
         let mut whole = Vec::new();
         append(&mut whole, 7, b"content");
         for length in 1..whole.len() {
-            assert!(map(&whole[..length], 7, &mut |content| Ok(content.to_vec())).is_err(), "{length}");
+            assert!(
+                map(&whole[..length], 7, &mut |content| Ok(content.to_vec())).is_err(),
+                "{length}"
+            );
         }
-        assert!(map(b"\x0b", 1, &mut |content| Ok(content.to_vec())).is_err(), "groups are not used");
+        assert!(
+            map(b"\x0b", 1, &mut |content| Ok(content.to_vec())).is_err(),
+            "groups are not used"
+        );
     }
 }

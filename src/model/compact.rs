@@ -1,8 +1,9 @@
-//! Training on the rows of the word table that occur, with the numbers that training on all rows gives.
+//! Training on the rows of the word table that occur, with the numbers that training on all rows
+//! gives.
 //!
-//! A row whose token never occurs in training never has a gradient: the optimizer does nothing but decay it. So the rows that occur are
-//! trained as a table of their own, and the others get their decay at the end, in the same single-precision operations that the optimizer
-//! would have done.
+//! A row whose token never occurs in training never has a gradient: the optimizer does nothing but
+//! decay it. So the rows that occur are trained as a table of their own, and the others get their
+//! decay at the end, in the same single-precision operations that the optimizer would have done.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +44,8 @@ impl CompactVocabulary {
         table.select(Axis(0), &rows)
     }
 
-    /// Returns the whole table after training: `rows` where tokens occur, elsewhere the rows of `table` after `step_idle`.
+    /// Returns the whole table after training: `rows` where tokens occur, elsewhere the rows of
+    /// `table` after `step_idle`.
     pub fn merge(
         &self,
         table: &ArrayD<f32>,
@@ -70,14 +72,18 @@ mod tests {
 
     #[test]
     fn selects_and_merges_by_token() -> Result<(), ndarray::ShapeError> {
-        let table = ArrayD::from_shape_vec(vec![4, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])?;
+        let table =
+            ArrayD::from_shape_vec(vec![4, 2], vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])?;
         let compact = CompactVocabulary::new([2, 0, 2]);
         assert_eq!((compact.len(), compact.compact(2), compact.compact(1)), (2, Some(1), None));
         let rows = compact.select(&table);
         assert_eq!(rows.as_slice(), Some([0.0, 1.0, 4.0, 5.0].as_slice()));
-        let merged =
-            compact.merge(&table, &(rows + 10.0), |row| row.iter_mut().for_each(|value| *value *= 0.25));
-        assert_eq!(merged.as_slice(), Some([10.0, 11.0, 0.5, 0.75, 14.0, 15.0, 1.5, 1.75].as_slice()));
+        let merged = compact
+            .merge(&table, &(rows + 10.0), |row| row.iter_mut().for_each(|value| *value *= 0.25));
+        assert_eq!(
+            merged.as_slice(),
+            Some([10.0, 11.0, 0.5, 0.75, 14.0, 15.0, 1.5, 1.75].as_slice())
+        );
         Ok(())
     }
 }

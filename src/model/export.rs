@@ -1,4 +1,5 @@
-//! The model as ONNX, for inference anywhere: a small graph whose weights are those of model.safetensors beside it.
+//! The model as ONNX, for inference anywhere: a small graph whose weights are those of
+//! model.safetensors beside it.
 
 use std::path::Path;
 
@@ -17,8 +18,14 @@ const WEIGHTS: &str = "model.safetensors";
 
 /// Writes `model.onnx` into a folder that holds the model's model.safetensors.
 ///
-/// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), output `logits` `[B, labels]`; operators of the ONNX standard only.
-pub fn write(folder: &Path, pretrained: &Pretrained, head: Head, labels: usize) -> Result<(), ModelError> {
+/// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), output `logits` `[B, labels]`; operators
+/// of the ONNX standard only.
+pub fn write(
+    folder: &Path,
+    pretrained: &Pretrained,
+    head: Head,
+    labels: usize,
+) -> Result<(), ModelError> {
     let config = &pretrained.config;
     let options = NetworkOptions {
         kernels: Kernels::Standard,
@@ -26,8 +33,8 @@ pub fn write(folder: &Path, pretrained: &Pretrained, head: Head, labels: usize) 
         word_rows: config.vocabulary,
         positions_in_graph: true,
     };
-    let mut network =
-        Network::new(config, head, labels, options).map_err(|error| ModelError::Graph(error.to_string()))?;
+    let mut network = Network::new(config, head, labels, options)
+        .map_err(|error| ModelError::Graph(error.to_string()))?;
     network.graph.output("logits", network.logits);
     let file = fs::read(folder.join(WEIGHTS))?;
     let broken = |error: safetensors::SafeTensorError| {
@@ -50,9 +57,9 @@ pub fn write(folder: &Path, pretrained: &Pretrained, head: Head, labels: usize) 
         // The file's names are those of `transformers`, with the architecture's prefix.
         let (_, offset, length) = places.iter().find(|(name, _, _)| {
             name == parameter
-                || name
-                    .strip_suffix(parameter)
-                    .is_some_and(|prefix| prefix.ends_with('.') && !prefix[..prefix.len() - 1].contains('.'))
+                || name.strip_suffix(parameter).is_some_and(|prefix| {
+                    prefix.ends_with('.') && !prefix[..prefix.len() - 1].contains('.')
+                })
         })?;
         Some(onnx::External { file: WEIGHTS.to_owned(), offset: *offset, length: *length })
     });

@@ -24,22 +24,26 @@ impl Frozen {
             Frozen::AllButTopLayers(count) => {
                 let first = config.layers.saturating_sub(*count);
                 is_head(name)
-                    || (first..config.layers)
-                        .any(|index| name.starts_with(&names::layer_prefix(config.architecture, index)))
+                    || (first..config.layers).any(|index| {
+                        name.starts_with(&names::layer_prefix(config.architecture, index))
+                    })
             }
             Frozen::Names(patterns) => !patterns.iter().any(|pattern| names(config, pattern, name)),
         }
     }
 
-    /// Returns the patterns that match none of the names; such a pattern is a mistake, since it freezes nothing.
+    /// Returns the patterns that match none of the names; such a pattern is a mistake, since it
+    /// freezes nothing.
     pub fn unmatched(&self, config: &Config, parameters: &[String]) -> Vec<String> {
         let Frozen::Names(patterns) = self else { return Vec::new() };
-        let is_idle = |pattern: &&String| !parameters.iter().any(|name| names(config, pattern, name));
+        let is_idle =
+            |pattern: &&String| !parameters.iter().any(|name| names(config, pattern, name));
         patterns.iter().filter(is_idle).cloned().collect()
     }
 }
 
-/// Returns whether a pattern matches a parameter's name, with the prefix that the architecture's files have (`bert.`) or without.
+/// Returns whether a pattern matches a parameter's name, with the prefix that the architecture's
+/// files have (`bert.`) or without.
 fn names(config: &Config, pattern: &str, name: &str) -> bool {
     let prefix = match config.architecture {
         Architecture::Bert => "bert.",
@@ -49,9 +53,12 @@ fn names(config: &Config, pattern: &str, name: &str) -> bool {
     matches(pattern, name) || matches(pattern, &format!("{prefix}{name}"))
 }
 
-/// Returns whether a parameter belongs to the head. BERT's pooler does: it comes after the layers and only the head reads it.
+/// Returns whether a parameter belongs to the head. BERT's pooler does: it comes after the layers
+/// and only the head reads it.
 pub fn is_head(name: &str) -> bool {
-    name.starts_with("classifier") || name.starts_with("pre_classifier") || name.starts_with("pooler")
+    name.starts_with("classifier")
+        || name.starts_with("pre_classifier")
+        || name.starts_with("pooler")
 }
 
 /// Returns whether weight decay spares a parameter: biases and norms.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Head {
-    /// The architecture's own head, as `transformers` builds it: BERT's pooler over the first token, RoBERTa's and DistilBERT's dense layer.
+    /// The architecture's own head, as `transformers` builds it: BERT's pooler over the first
+    /// token, RoBERTa's and DistilBERT's dense layer.
     #[default]
     Auto,
     /// A linear layer over the mean of the token states, padding left out.

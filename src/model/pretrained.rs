@@ -31,10 +31,12 @@ pub struct Pretrained {
     pub config: Config,
     /// config.json as it was read, so that what `pipe` does not know survives a save.
     pub raw_config: Value,
-    /// The parameters, named relative to the encoder: `embeddings.word_embeddings.weight`, whatever prefix (`bert.`) the
-    /// file has; those of a classification head keep their names (`classifier.weight`).
+    /// The parameters, named relative to the encoder: `embeddings.word_embeddings.weight`, whatever
+    /// prefix (`bert.`) the file has; those of a classification head keep their names
+    /// (`classifier.weight`).
     pub weights: Weights,
-    /// The other files that belong to the model (tokenizer.json, vocab.txt, special_tokens_map.json, ...), by name.
+    /// The other files that belong to the model (tokenizer.json, vocab.txt,
+    /// special_tokens_map.json, ...), by name.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -44,7 +46,8 @@ impl Pretrained {
         Pretrained::read_with(folder, weights::is_head)
     }
 
-    /// Reads a Hugging Face folder, with the masked-language-model head that it may have in place of a classification head.
+    /// Reads a Hugging Face folder, with the masked-language-model head that it may have in place
+    /// of a classification head.
     pub fn read_with_masked_head(folder: &Path) -> Result<Pretrained, ModelError> {
         Pretrained::read_with(folder, masked::is_head)
     }
@@ -68,16 +71,19 @@ impl Pretrained {
         Ok(Pretrained { config, raw_config, weights, files })
     }
 
-    /// Writes a folder that `transformers` opens as a sequence classifier with these labels (`AutoModelForSequenceClassification`)
-    /// where the weights hold the architecture's own head, else as an encoder (`AutoModel`) with the head beside it.
+    /// Writes a folder that `transformers` opens as a sequence classifier with these labels
+    /// (`AutoModelForSequenceClassification`) where the weights hold the architecture's own head,
+    /// else as an encoder (`AutoModel`) with the head beside it.
     ///
-    /// BERT's own head is the pooler and `classifier`; a model with another kind of head must not hold `pooler.dense`.
+    /// BERT's own head is the pooler and `classifier`; a model with another kind of head must not
+    /// hold `pooler.dense`.
     pub fn write(&self, folder: &Path, labels: &[String]) -> Result<(), ModelError> {
         fs::create_dir_all(folder)?;
         let classifier = self.has_own_head(labels.len());
-        let mut config =
-            serde_json::to_string_pretty(&self.saved_config(labels, classifier)).map_err(|error| {
-                ModelError::Json { path: folder.join("config.json"), detail: error.to_string() }
+        let mut config = serde_json::to_string_pretty(&self.saved_config(labels, classifier))
+            .map_err(|error| ModelError::Json {
+                path: folder.join("config.json"),
+                detail: error.to_string(),
             })?;
         config.push('\n');
         fs::write(folder.join("config.json"), config)?;
@@ -94,7 +100,8 @@ impl Pretrained {
         };
         let own_pooler = self.config.architecture == Architecture::Bert;
         let mut kept = self.weights.clone();
-        // RoBERTa's classifier reads the first token itself; a pooler that came with the encoder has no place in it.
+        // RoBERTa's classifier reads the first token itself; a pooler that came with the encoder
+        // has no place in it.
         kept.retain(|name, _| own_pooler || !name.starts_with("pooler."));
         weights::write(folder, &kept, |name| {
             let head = name.starts_with("classifier.") || name.starts_with("pre_classifier.");
@@ -111,7 +118,8 @@ impl Pretrained {
 
     fn saved_config(&self, labels: &[String], classifier: bool) -> Value {
         let mut config = self.raw_config.as_object().cloned().unwrap_or_default();
-        // The weights are written in single precision whatever they were; readers take the type from them.
+        // The weights are written in single precision whatever they were; readers take the type
+        // from them.
         for name in ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"] {
             config.shift_remove(name);
         }
@@ -126,8 +134,11 @@ impl Pretrained {
         };
         let class = if classifier { "ForSequenceClassification" } else { "Model" };
         config.insert("architectures".to_owned(), vec![format!("{family}{class}")].into());
-        let names: Map<String, Value> =
-            labels.iter().enumerate().map(|(id, label)| (id.to_string(), label.as_str().into())).collect();
+        let names: Map<String, Value> = labels
+            .iter()
+            .enumerate()
+            .map(|(id, label)| (id.to_string(), label.as_str().into()))
+            .collect();
         let ids: Map<String, Value> =
             labels.iter().enumerate().map(|(id, label)| (label.clone(), id.into())).collect();
         config.insert("id2label".to_owned(), names.into());
@@ -152,19 +163,23 @@ pub fn tokenizer_files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Model
     Ok(files)
 }
 
-/// Returns the files of a folder that make up a model, in a fixed order. What else lies there (a README, other formats) has no
-/// influence on anything.
+/// Returns the files of a folder that make up a model, in a fixed order. What else lies there (a
+/// README, other formats) has no influence on anything.
 pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if !folder.is_dir() {
         return Err(ModelError::NoFolder { path: folder.to_owned() });
     }
     let config = folder.join("config.json");
     if !config.is_file() {
-        return Err(ModelError::MissingFile { folder: folder.to_owned(), file: "config.json".to_owned() });
+        return Err(ModelError::MissingFile {
+            folder: folder.to_owned(),
+            file: "config.json".to_owned(),
+        });
     }
     let mut files = vec![config];
     files.extend(weights::files(folder)?);
-    files.extend(TOKENIZER_FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
+    files
+        .extend(TOKENIZER_FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
     Ok(files)
 }
 

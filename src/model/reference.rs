@@ -16,10 +16,13 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// Reads a reference. Names of packages come out normalised, as package indexes compare them (PEP 503).
+    /// Reads a reference. Names of packages come out normalised, as package indexes compare them
+    /// (PEP 503).
     pub fn parse(text: &str) -> Result<Reference, ModelError> {
-        let wrong =
-            |detail: &str| ModelError::Reference { reference: text.to_owned(), detail: detail.to_owned() };
+        let wrong = |detail: &str| ModelError::Reference {
+            reference: text.to_owned(),
+            detail: detail.to_owned(),
+        };
         if let Some(package) = text.strip_prefix("pip:") {
             let (name, version) = match package.split_once("==") {
                 Some((name, version)) => (name, Some(version)),
@@ -31,7 +34,10 @@ impl Reference {
             if version.is_some_and(|version| !is_word(version, "-_.+!")) {
                 return Err(wrong("a version such as `1.0.2` is expected after `==`"));
             }
-            return Ok(Reference::Package { name: normalised(name), version: version.map(str::to_owned) });
+            return Ok(Reference::Package {
+                name: normalised(name),
+                version: version.map(str::to_owned),
+            });
         }
         if let Some(model) = text.strip_prefix("hf:") {
             let (repository, revision) = model.split_once('@').unwrap_or((model, "main"));
@@ -42,7 +48,10 @@ impl Reference {
             if !revision.split('/').all(|part| is_word(part, "-_.")) {
                 return Err(wrong("a branch, a tag or a commit is expected after `@`"));
             }
-            return Ok(Reference::Hub { repository: repository.to_owned(), revision: revision.to_owned() });
+            return Ok(Reference::Hub {
+                repository: repository.to_owned(),
+                revision: revision.to_owned(),
+            });
         }
         if text.trim().is_empty() {
             return Err(wrong("it is empty"));

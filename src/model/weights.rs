@@ -34,22 +34,32 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
         files.extend(shards(&index)?.into_iter().map(|name| folder.join(name)));
         return Ok(files);
     }
-    for file in ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"] {
+    for file in
+        ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"]
+    {
         if folder.join(file).is_file() {
-            return Err(ModelError::PickledWeights { folder: folder.to_owned(), file: file.to_owned() });
+            return Err(ModelError::PickledWeights {
+                folder: folder.to_owned(),
+                file: file.to_owned(),
+            });
         }
     }
     Err(ModelError::MissingFile { folder: folder.to_owned(), file: WHOLE.to_owned() })
 }
 
-/// Reads the encoder's parameters, named relative to the encoder, and of the others those that `wanted` says, by the names that they have.
-/// Everything else (other heads, buffers) is left out.
-pub fn read(folder: &Path, config: &Config, wanted: impl Fn(&str) -> bool) -> Result<Weights, ModelError> {
+/// Reads the encoder's parameters, named relative to the encoder, and of the others those that
+/// `wanted` says, by the names that they have. Everything else (other heads, buffers) is left out.
+pub fn read(
+    folder: &Path,
+    config: &Config,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Weights, ModelError> {
     let files = files(folder)?;
     let mut weights = Weights::new();
     let mut names = Vec::new();
-    let tensors =
-        files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    let tensors = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
     let mut contents = Vec::new();
     for path in tensors {
         if !path.is_file() {
@@ -106,15 +116,20 @@ pub fn read(folder: &Path, config: &Config, wanted: impl Fn(&str) -> bool) -> Re
 }
 
 /// Writes weights into `folder` as one file, each under the name that `rename` gives it.
-pub fn write(folder: &Path, weights: &Weights, rename: impl Fn(&str) -> String) -> Result<(), ModelError> {
+pub fn write(
+    folder: &Path,
+    weights: &Weights,
+    rename: impl Fn(&str) -> String,
+) -> Result<(), ModelError> {
     let path = folder.join(WHOLE);
     let views: Vec<(String, Floats<'_>)> =
         weights.iter().map(|(name, array)| (rename(name), Floats::of(array))).collect();
     // `transformers` refuses a file that does not say which framework's layout it has.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     // Not the crate's own writer of files, which replaces what is there by a private one.
-    let file = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| ModelError::Safetensors { path: path.clone(), detail: error.to_string() })?;
+    let file = safetensors::serialize(views, Some(metadata)).map_err(|error| {
+        ModelError::Safetensors { path: path.clone(), detail: error.to_string() }
+    })?;
     Ok(fs::write(&path, file)?)
 }
 
@@ -160,7 +175,8 @@ impl View for Floats<'_> {
 
 /// Returns the distinct files that an index names, in the order of their names.
 fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
-    let wrong = |detail: &str| ModelError::Json { path: index.to_owned(), detail: detail.to_owned() };
+    let wrong =
+        |detail: &str| ModelError::Json { path: index.to_owned(), detail: detail.to_owned() };
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(index)?).map_err(|error| wrong(&error.to_string()))?;
     let map = json
@@ -169,10 +185,11 @@ fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
         .ok_or_else(|| wrong("it has no object `weight_map`"))?;
     let mut names = std::collections::BTreeSet::new();
     for value in map.values() {
-        let name =
-            value.as_str().ok_or_else(|| wrong("`weight_map` holds something else than file names"))?;
-        let plain =
-            Path::new(name).file_name().is_some_and(|own| own == name) && name.ends_with(".safetensors");
+        let name = value
+            .as_str()
+            .ok_or_else(|| wrong("`weight_map` holds something else than file names"))?;
+        let plain = Path::new(name).file_name().is_some_and(|own| own == name)
+            && name.ends_with(".safetensors");
         if !plain {
             return Err(wrong(&format!(
                 "`weight_map` names `{name}`; a safetensors file of the same folder expected"
@@ -213,8 +230,12 @@ pub fn is_head(name: &str) -> bool {
 fn decode(path: &Path, name: &str, view: &TensorView<'_>) -> Result<ArrayD<f32>, ModelError> {
     let data = view.data();
     let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        Dtype::F32 => {
+            data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+        }
+        Dtype::F16 => {
+            data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
         Dtype::BF16 => {
             data.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
         }
@@ -258,9 +279,13 @@ mod tests {
 
     #[test]
     fn prefixes_and_old_names_go() {
-        let prefix_of =
-            |names: &[&str]| prefix(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-        assert_eq!(prefix_of(&["cls.predictions.bias", "bert.embeddings.word_embeddings.weight"]), "bert.");
+        let prefix_of = |names: &[&str]| {
+            prefix(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            prefix_of(&["cls.predictions.bias", "bert.embeddings.word_embeddings.weight"]),
+            "bert."
+        );
         assert_eq!(prefix_of(&["0.auto_model.embeddings.word_embeddings.weight"]), "0.auto_model.");
         assert_eq!(prefix_of(&["embeddings.word_embeddings.weight"]), "");
         assert_eq!(prefix_of(&["my_embeddings.word_embeddings.weight"]), "");
@@ -268,7 +293,10 @@ mod tests {
             relative("bert.encoder.layer.0.output.LayerNorm.gamma", "bert."),
             "encoder.layer.0.output.LayerNorm.weight"
         );
-        assert_eq!(relative("bert.embeddings.LayerNorm.beta", "bert."), "embeddings.LayerNorm.bias");
+        assert_eq!(
+            relative("bert.embeddings.LayerNorm.beta", "bert."),
+            "embeddings.LayerNorm.bias"
+        );
         assert_eq!(relative("classifier.weight", "bert."), "classifier.weight");
     }
 
@@ -280,9 +308,16 @@ mod tests {
             &index,
             r#"{"weight_map": {"a": "b.safetensors", "c": "a.safetensors", "d": "a.safetensors"}}"#,
         )?;
-        assert_eq!(shards(&index).ok(), Some(vec!["a.safetensors".to_owned(), "b.safetensors".to_owned()]));
-        for bad in [r#"{"weight_map": {"a": "../x.safetensors"}}"#, r#"{"weight_map": {"a": 1}}"#, "{}", "{"]
-        {
+        assert_eq!(
+            shards(&index).ok(),
+            Some(vec!["a.safetensors".to_owned(), "b.safetensors".to_owned()])
+        );
+        for bad in [
+            r#"{"weight_map": {"a": "../x.safetensors"}}"#,
+            r#"{"weight_map": {"a": 1}}"#,
+            "{}",
+            "{",
+        ] {
             fs::write(&index, bad)?;
             assert!(matches!(shards(&index), Err(ModelError::Json { .. })), "{bad}");
         }

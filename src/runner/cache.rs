@@ -1,4 +1,5 @@
-//! The content-addressed outputs of stages: `.pipe/cache/<key>/` with `artifact/…`, `key.json` and `done.json`.
+//! The content-addressed outputs of stages: `.pipe/cache/<key>/` with `artifact/…`, `key.json` and
+//! `done.json`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +16,8 @@ use crate::base::digest::Digest;
 use crate::base::files::{AtomicFiles, replace_folder_atomic, write_atomic};
 use crate::stages::StageError;
 
-/// The layout of the cache. It is part of every key, so that another layout never meets this one's entries.
+/// The layout of the cache. It is part of every key, so that another layout never meets this one's
+/// entries.
 pub const FORMAT: u32 = 1;
 
 const ARTIFACT: &str = "artifact";
@@ -42,7 +44,8 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub format: u32,
-    /// The stage that first computed it, and in which pipeline file (relative to the project's root).
+    /// The stage that first computed it, and in which pipeline file (relative to the project's
+    /// root).
     pub stage: String,
     pub pipeline: String,
     pub seed: u64,
@@ -116,7 +119,11 @@ impl Entry {
             match fs::metadata(self.artifact().join(name)) {
                 Ok(found) if found.len() == record.size => {}
                 Ok(found) => {
-                    return Err(format!("`{name}` has {} bytes, expected {}", found.len(), record.size));
+                    return Err(format!(
+                        "`{name}` has {} bytes, expected {}",
+                        found.len(),
+                        record.size
+                    ));
                 }
                 Err(_) => return Err(format!("`{name}` is missing")),
             }
@@ -131,7 +138,8 @@ impl Cache {
         Cache { state: project.state() }
     }
 
-    /// Looks a key up, checking that the entry's files have their sizes. One that was stripped is no hit.
+    /// Looks a key up, checking that the entry's files have their sizes. One that was stripped is
+    /// no hit.
     pub fn find(&self, key: &Digest) -> Lookup {
         match self.find_any(key) {
             Lookup::Hit(entry) if entry.done.is_stripped => Lookup::Miss,
@@ -152,7 +160,9 @@ impl Cache {
         if !folder.is_dir() {
             return Lookup::Miss;
         }
-        let done: Done = match fs::read(folder.join(DONE)).map(|bytes| serde_json::from_slice(&bytes)) {
+        let done: Done = match fs::read(folder.join(DONE))
+            .map(|bytes| serde_json::from_slice(&bytes))
+        {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => return Lookup::Damaged(format!("`{DONE}` cannot be read: {error}")),
             Err(_) => return Lookup::Damaged(format!("`{DONE}` is missing")),
@@ -175,8 +185,9 @@ impl Cache {
         }
     }
 
-    /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at all, and one that was there before
-    /// stays until the new one is; the caller holds the key's lock.
+    /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at
+    /// all, and one that was there before stays until the new one is; the caller holds the key's
+    /// lock.
     pub fn store(
         &self,
         key: &Digest,
@@ -228,7 +239,8 @@ impl Cache {
         fs::remove_dir_all(&doomed)
     }
 
-    /// Removes the files of an entry but for those named: it is no hit any more, and still tells of the work. The caller holds the key's lock.
+    /// Removes the files of an entry but for those named: it is no hit any more, and still tells of
+    /// the work. The caller holds the key's lock.
     pub fn strip(&self, key: &Digest, kept: &[&str]) -> io::Result<()> {
         let Some(mut entry) = self.entry(key) else { return Ok(()) };
         let (left, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut entry.done.files)
@@ -236,8 +248,9 @@ impl Cache {
             .partition(|(name, _)| kept.contains(&name.as_str()));
         entry.done.files = left;
         entry.done.is_stripped = true;
-        // The record first: a kill in between leaves files that nothing names, and never a record of files that are gone.
-        // Not flushed: without it, too, an entry whose files are gone is no hit.
+        // The record first: a kill in between leaves files that nothing names, and never a record
+        // of files that are gone. Not flushed: without it, too, an entry whose files are gone is no
+        // hit.
         let mut files = AtomicFiles::new(&entry.folder);
         files.add(DONE, &json(&entry.done)?)?;
         files.commit_unflushed()?;
@@ -283,13 +296,18 @@ impl Cache {
     /// Lists the folders of unfinished work, with their keys.
     pub fn unfinished(&self) -> io::Result<Vec<(Digest, PathBuf)>> {
         let found = names(&self.work())?;
-        Ok(found.iter().filter_map(|name| Some((name.parse().ok()?, self.work().join(name)))).collect())
+        Ok(found
+            .iter()
+            .filter_map(|name| Some((name.parse().ok()?, self.work().join(name))))
+            .collect())
     }
 
-    /// Says whether what is there for a key was never finished or lost its record: no run can use it.
+    /// Says whether what is there for a key was never finished or lost its record: no run can use
+    /// it.
     pub fn is_ruined(&self, key: &Digest) -> bool {
         let folder = self.folder(key);
-        // Only what is certain counts: a file that cannot be read just now is no reason to remove a result.
+        // Only what is certain counts: a file that cannot be read just now is no reason to remove a
+        // result.
         let lost = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
         folder.is_dir() && fs::metadata(folder.join(DONE)).is_err_and(lost)
     }
@@ -389,7 +407,8 @@ fn records(folder: &Path) -> io::Result<BTreeMap<String, FileRecord>> {
                 continue;
             }
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            let record = FileRecord { size: fs::metadata(&path)?.len(), digest: Digest::of_file(&path)? };
+            let record =
+                FileRecord { size: fs::metadata(&path)?.len(), digest: Digest::of_file(&path)? };
             records.insert(name, record);
         }
     }
@@ -448,7 +467,8 @@ mod tests {
         let (_folder, cache, key, material) = cache()?;
         let about = || Done::new("data", "x.yaml", 1, 0.5);
         cache.store(&key, &material, about(), fill)?;
-        let failed = cache.store(&key, &material, about(), |_| Err(boxed(io::Error::other("full"))));
+        let failed =
+            cache.store(&key, &material, about(), |_| Err(boxed(io::Error::other("full"))));
         assert!(failed.is_err() && cache.entry(&key).is_some_and(|entry| entry.bytes() == 6));
         cache.store(&key, &material, about(), |folder| {
             fs::write(folder.join("b.txt"), "other").map_err(boxed)
@@ -466,12 +486,17 @@ mod tests {
         let plain = tempfile::tempdir()?;
         fs::write(plain.path().join("file"), "x")?;
         let mode = |path: &Path| fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
-        let weights = crate::model::Weights::from([("a".to_owned(), ndarray::ArrayD::zeros(vec![2]))]);
-        let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
-            crate::model::weights::write(folder, &weights, str::to_owned)
-                .map_err(|error| -> StageError { Box::new(error) })
-        })?;
-        assert_eq!(mode(&entry.artifact().join("model.safetensors"))?, mode(&plain.path().join("file"))?);
+        let weights =
+            crate::model::Weights::from([("a".to_owned(), ndarray::ArrayD::zeros(vec![2]))]);
+        let entry =
+            cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
+                crate::model::weights::write(folder, &weights, str::to_owned)
+                    .map_err(|error| -> StageError { Box::new(error) })
+            })?;
+        assert_eq!(
+            mode(&entry.artifact().join("model.safetensors"))?,
+            mode(&plain.path().join("file"))?
+        );
         Ok(())
     }
 
@@ -480,8 +505,12 @@ mod tests {
         let (_folder, cache, key, material) = cache()?;
         type Damage = fn(&Entry) -> io::Result<()>;
         let damage: [(&str, Damage); 4] = [
-            ("`b.txt` has 1 bytes, expected 3", |entry| fs::write(entry.artifact().join("b.txt"), "x")),
-            ("`deep/a.txt` is missing", |entry| fs::remove_file(entry.artifact().join("deep/a.txt"))),
+            ("`b.txt` has 1 bytes, expected 3", |entry| {
+                fs::write(entry.artifact().join("b.txt"), "x")
+            }),
+            ("`deep/a.txt` is missing", |entry| {
+                fs::remove_file(entry.artifact().join("deep/a.txt"))
+            }),
             ("`done.json` is missing", |entry| fs::remove_file(entry.folder.join(DONE))),
             ("`done.json` cannot be read", |entry| fs::write(entry.folder.join(DONE), "{")),
         ];

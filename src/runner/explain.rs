@@ -43,7 +43,8 @@ pub enum Change {
         old: u32,
         new: u32,
     },
-    /// A value of the configuration, by its dotted key below the kind; `None` where it was or is absent.
+    /// A value of the configuration, by its dotted key below the kind; `None` where it was or is
+    /// absent.
     Config {
         key: String,
         old: Option<Value>,
@@ -105,16 +106,26 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::Kind { old, new } => write!(f, "kind changed: `{old}` -> `{new}`"),
-            Change::Code { old, new } => write!(f, "code of the stage changed: version {old} -> {new}"),
+            Change::Code { old, new } => {
+                write!(f, "code of the stage changed: version {old} -> {new}")
+            }
             Change::Config { key, old, new } => {
-                write!(f, "config changed: `{key}`: {} -> {}", shown(old.as_ref()), shown(new.as_ref()))
+                write!(
+                    f,
+                    "config changed: `{key}`: {} -> {}",
+                    shown(old.as_ref()),
+                    shown(new.as_ref())
+                )
             }
             Change::Seed { old, new } => {
-                let seed = |seed: &Option<u64>| seed.map_or("none".to_owned(), |seed| seed.to_string());
+                let seed =
+                    |seed: &Option<u64>| seed.map_or("none".to_owned(), |seed| seed.to_string());
                 write!(f, "seed changed: {} -> {}", seed(old), seed(new))
             }
             Change::Runtime { what, old, new } => write!(f, "{what} changed: {old} -> {new}"),
-            Change::External { name, old: Some(_), new: Some(_) } => write!(f, "content of `{name}` changed"),
+            Change::External { name, old: Some(_), new: Some(_) } => {
+                write!(f, "content of `{name}` changed")
+            }
             Change::External { name, old: None, .. } => write!(f, "`{name}` is new"),
             Change::External { name, new: None, .. } => write!(f, "`{name}` is no longer used"),
             Change::Input { field, stage: Some(stage) } => {
@@ -152,7 +163,11 @@ pub fn explain(
 }
 
 /// Lists what differs between two materials.
-fn changes(old: &KeyMaterial, new: &KeyMaterial, stage: impl Fn(&str) -> Option<String>) -> Vec<Change> {
+fn changes(
+    old: &KeyMaterial,
+    new: &KeyMaterial,
+    stage: impl Fn(&str) -> Option<String>,
+) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.kind != new.kind {
         // The configurations of two kinds have nothing to compare.
@@ -165,7 +180,11 @@ fn changes(old: &KeyMaterial, new: &KeyMaterial, stage: impl Fn(&str) -> Option<
         for key in union(&before, &after) {
             let (old, new) = (before.get(key), after.get(key));
             if old != new {
-                changes.push(Change::Config { key: key.clone(), old: old.cloned(), new: new.cloned() });
+                changes.push(Change::Config {
+                    key: key.clone(),
+                    old: old.cloned(),
+                    new: new.cloned(),
+                });
             }
         }
     }
@@ -182,7 +201,8 @@ fn changes(old: &KeyMaterial, new: &KeyMaterial, stage: impl Fn(&str) -> Option<
         compare("number of threads", old.threads.to_string(), new.threads.to_string());
         compare("version of ONNX Runtime", old.version.clone(), new.version.clone());
         if old.version == new.version {
-            let library = |digest: Option<Digest>| digest.map_or("not installed".to_owned(), |d| d.short());
+            let library =
+                |digest: Option<Digest>| digest.map_or("not installed".to_owned(), |d| d.short());
             compare("library of ONNX Runtime", library(old.library), library(new.library));
         }
     }
@@ -211,10 +231,12 @@ fn union<'a, V>(
     new.keys().chain(old.keys().filter(|key| !new.contains_key(*key)))
 }
 
-/// Flattens a configuration to its values by dotted key; an empty map or list is a value of its own.
+/// Flattens a configuration to its values by dotted key; an empty map or list is a value of its
+/// own.
 fn leaves(value: &Value) -> BTreeMap<String, Value> {
     fn walk(value: &Value, path: String, found: &mut BTreeMap<String, Value>) {
-        let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let below =
+            |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         match value {
             Value::Object(map) if !map.is_empty() => {
                 map.iter().for_each(|(key, value)| walk(value, below(key), found))
@@ -249,13 +271,13 @@ mod tests {
     #[test]
     fn each_difference_is_named() {
         let mut old = Line::new().tasks(&[1]).all.remove(1).material;
-        old.config =
-            json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}}});
+        old.config = json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}}});
         let mut new = old.clone();
         new.config = json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 1e-5, "betas": [0.9, 0.99]}}, "x": {}});
         new.code_version += 1;
         new.inputs.insert("data".into(), Digest::of(b"new"));
-        new.externals.push(crate::stages::External { name: "a.csv".into(), digest: Digest::of(b"rows") });
+        new.externals
+            .push(crate::stages::External { name: "a.csv".into(), digest: Digest::of(b"rows") });
         let text = Reason::Changed(changes(&old, &new, |_| Some("data".into()))).to_string();
         assert_eq!(
             text.split("; ").collect::<Vec<_>>(),

@@ -22,11 +22,13 @@ pub struct Freed {
     pub bytes: u64,
 }
 
-/// How long files that interrupted writers left behind are kept: longer than any writer lives between two writes.
+/// How long files that interrupted writers left behind are kept: longer than any writer lives
+/// between two writes.
 const LEFTOVER_HOURS: i64 = 24;
 
-/// Removes the outputs that no run in `runs/` uses and that are older than `keep_days`, unfinished work of that age, and
-/// what damage and interruptions left behind. With `dry_run`, only says what it would remove.
+/// Removes the outputs that no run in `runs/` uses and that are older than `keep_days`, unfinished
+/// work of that age, and what damage and interruptions left behind. With `dry_run`, only says what
+/// it would remove.
 pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<Freed>, RunError> {
     let cache = Cache::new(project);
     let mut used = BTreeSet::new();
@@ -36,8 +38,9 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         used.extend(sweep::keys_of_trials(&run.folder));
     }
     let now = clock::now_utc();
-    let is_old =
-        |moment: Timestamp, hours: i64| now.duration_since(moment) > SignedDuration::from_hours(hours);
+    let is_old = |moment: Timestamp, hours: i64| {
+        now.duration_since(moment) > SignedDuration::from_hours(hours)
+    };
     let keep_hours = i64::from(keep_days) * 24;
     let mut freed = Vec::new();
     for key in cache.keys()? {
@@ -49,13 +52,16 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         let (what, since, keep) = match found {
             Lookup::Hit(_) if used.contains(&key) => continue,
             Lookup::Hit(Entry { done, .. }) => {
-                let what = format!("output of `{}` in `{}`, {}", done.stage, done.pipeline, done.created);
+                let what =
+                    format!("output of `{}` in `{}`, {}", done.stage, done.pipeline, done.created);
                 (what, done.created.parse().ok(), keep_hours)
             }
             // No run can use it, whether one has it in its list or not.
-            Lookup::Damaged(reason) if cache.is_ruined(&key) => {
-                (format!("damaged output {}: {reason}", key.short()), modified(&folder), LEFTOVER_HOURS)
-            }
+            Lookup::Damaged(reason) if cache.is_ruined(&key) => (
+                format!("damaged output {}: {reason}", key.short()),
+                modified(&folder),
+                LEFTOVER_HOURS,
+            ),
             Lookup::Damaged(_) | Lookup::Miss => continue,
         };
         if !since.is_some_and(|since: Timestamp| is_old(since, keep)) {
@@ -83,7 +89,10 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
             continue;
         }
         let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
-        freed.push(Freed { what: format!("unfinished work {}", key.short()), bytes: size(&folder)? });
+        freed.push(Freed {
+            what: format!("unfinished work {}", key.short()),
+            bytes: size(&folder)?,
+        });
         if !dry_run {
             remove_if_there(&folder)?;
         }
@@ -110,7 +119,11 @@ fn size(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+        bytes += if entry.file_type()?.is_dir() {
+            size(&entry.path())?
+        } else {
+            entry.metadata()?.len()
+        };
     }
     Ok(bytes)
 }

@@ -20,7 +20,8 @@ pub struct Ground {
     /// The pipeline file relative to the project's root.
     pub file: String,
     pub runtime: Option<RuntimeRecord>,
-    /// Where stages compute that name no device: what was asked for, with `auto` decided. The first one stands in the keys.
+    /// Where stages compute that name no device: what was asked for, with `auto` decided. The first
+    /// one stands in the keys.
     pub devices: Vec<Device>,
     /// What of the engine is in the keys.
     pub material: Option<RuntimeMaterial>,
@@ -28,8 +29,9 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Finds the project of a pipeline file, and ONNX Runtime where a job uses it. With `install`, a missing runtime is installed now, since its
-    /// library is part of the keys, and every GPU that is asked for has to be there.
+    /// Finds the project of a pipeline file, and ONNX Runtime where a job uses it. With `install`,
+    /// a missing runtime is installed now, since its library is part of the keys, and every GPU
+    /// that is asked for has to be there.
     pub fn new(
         file: &Path,
         jobs: &[Job<'_>],
@@ -48,8 +50,9 @@ impl Ground {
                 reason.iter().for_each(|reason| report.note(reason));
                 *device = decided;
             }
-            let named =
-                |job: &Job<'_>| job.stage.device().map_or_else(|| devices.clone(), |named| vec![named]);
+            let named = |job: &Job<'_>| {
+                job.stage.device().map_or_else(|| devices.clone(), |named| vec![named])
+            };
             let mut wanted: Vec<Device> = users().flat_map(named).collect();
             // One library serves them all; that for GPUs can do what the other can.
             wanted.sort_by_key(|device| !matches!(device, Device::Cuda(_)));

@@ -6,14 +6,16 @@ use super::error::RunError;
 use crate::dag::{Plan, StepInput};
 use crate::stages::{Kind, Stage};
 
-/// A stage of the plan. The runner knows stages only through their trait, so that tests can give it others.
+/// A stage of the plan. The runner knows stages only through their trait, so that tests can give it
+/// others.
 pub struct Job<'a> {
     /// The stage's id.
     pub id: String,
     /// The kind as the pipeline file names it.
     pub kind_name: &'a str,
     pub stage: &'a dyn Stage,
-    /// The whole typed configuration, defaults filled in, so that the way it was written does not matter.
+    /// The whole typed configuration, defaults filled in, so that the way it was written does not
+    /// matter.
     pub config: Value,
     /// Indices of earlier jobs, by field.
     pub inputs: Vec<StepInput>,
@@ -27,9 +29,8 @@ pub fn jobs(plan: &Plan) -> Result<Vec<Job<'_>>, RunError> {
         .iter()
         .map(|step| {
             let kind_name = step.config.kind_name();
-            let mut tagged = serde_json::to_value(&step.config).map_err(|error| RunError::Config {
-                stage: step.id.to_string(),
-                reason: error.to_string(),
+            let mut tagged = serde_json::to_value(&step.config).map_err(|error| {
+                RunError::Config { stage: step.id.to_string(), reason: error.to_string() }
             })?;
             // The enum writes `{ "train": { … } }`.
             let config = tagged.get_mut(kind_name).map(Value::take).unwrap_or(tagged);

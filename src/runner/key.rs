@@ -10,10 +10,11 @@ use super::job::Job;
 use crate::base::digest::Digest;
 use crate::stages::{External, Stage};
 
-/// Everything that can change a stage's output. Its canonical JSON is what the key hashes; it is kept beside the output as
-/// `key.json`, so that `pipe why` can say what changed.
+/// Everything that can change a stage's output. Its canonical JSON is what the key hashes; it is
+/// kept beside the output as `key.json`, so that `pipe why` can say what changed.
 ///
-/// The ids of stages are not in it: the inputs stand by field with their own keys, so that renaming a stage changes nothing.
+/// The ids of stages are not in it: the inputs stand by field with their own keys, so that renaming
+/// a stage changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyMaterial {
     /// The layout of the cache.
@@ -36,7 +37,8 @@ pub struct KeyMaterial {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeMaterial {
     pub version: String,
-    /// The digest of the library file; `None` where it is not installed yet, which no finished output has.
+    /// The digest of the library file; `None` where it is not installed yet, which no finished
+    /// output has.
     pub library: Option<Digest>,
     pub device: String,
     pub threads: usize,
@@ -45,7 +47,8 @@ pub struct RuntimeMaterial {
 impl RuntimeMaterial {
     /// Returns the material of a stage, which may name a device of its own.
     fn of_stage(&self, stage: &dyn Stage) -> RuntimeMaterial {
-        let device = stage.device().map_or_else(|| self.device.clone(), |device| device.to_string());
+        let device =
+            stage.device().map_or_else(|| self.device.clone(), |device| device.to_string());
         RuntimeMaterial { device, ..self.clone() }
     }
 }
@@ -116,7 +119,8 @@ pub fn canonical(value: &Value) -> Value {
 
 /// Removes the value at dotted keys.
 fn remove(value: &mut Value, path: &str) {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) =
+        path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     match (value, rest) {
         (Value::Object(map), None) => {
             map.shift_remove(first);

@@ -13,9 +13,11 @@ use super::project::Project;
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 
-/// The key material with which each stage of one pipeline file last gave an output, by stage and seed.
+/// The key material with which each stage of one pipeline file last gave an output, by stage and
+/// seed.
 ///
-/// It lies in `.pipe/last/`, one file per pipeline file. It serves explanations only: losing it costs nothing else.
+/// It lies in `.pipe/last/`, one file per pipeline file. It serves explanations only: losing it
+/// costs nothing else.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
@@ -37,8 +39,8 @@ pub struct Last {
 }
 
 impl Ledger {
-    /// Reads the ledger of a pipeline file (relative to the project's root); one that is missing, damaged or of another
-    /// format counts as empty.
+    /// Reads the ledger of a pipeline file (relative to the project's root); one that is missing,
+    /// damaged or of another format counts as empty.
     pub fn read(project: &Project, pipeline: &str) -> Ledger {
         let name = format!("{}.json", Digest::of(pipeline.as_bytes()));
         let path = project.state().join("last").join(name);

@@ -26,7 +26,8 @@ impl KeyLock {
         }
     }
 
-    /// Takes the lock, calling `waiting` once where another holds it. Returns `None` where `stop` says so meanwhile.
+    /// Takes the lock, calling `waiting` once where another holds it. Returns `None` where `stop`
+    /// says so meanwhile.
     pub fn acquire(
         path: &Path,
         waiting: impl FnOnce(),
@@ -48,7 +49,8 @@ impl KeyLock {
     }
 }
 
-/// The right to read models that are in the cache, shared by runs, or to drop them, held by one alone.
+/// The right to read models that are in the cache, shared by runs, or to drop them, held by one
+/// alone.
 #[derive(Debug)]
 pub struct UseLock {
     _file: fs::File,

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::base::report::Progress;
 
-/// Watches a run: the command line draws from it, the run folder keeps its events. For people only; nothing here may change a result.
+/// Watches a run: the command line draws from it, the run folder keeps its events. For people only;
+/// nothing here may change a result.
 pub trait Observer: Sync {
     /// Receives one event.
     fn event(&self, event: &Event<'_>);
@@ -14,7 +15,8 @@ pub trait Observer: Sync {
     }
 }
 
-/// Something that happened in a run. A `task` is a stage's id, with its seed where there are several.
+/// Something that happened in a run. A `task` is a stage's id, with its seed where there are
+/// several.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
@@ -55,7 +57,8 @@ pub enum Event<'a> {
         status: &'a str,
         seconds: f64,
     },
-    /// A sweep begins, with at most so many trials, each for so many seeds. `trainings` is their number where none ends early.
+    /// A sweep begins, with at most so many trials, each for so many seeds. `trainings` is their
+    /// number where none ends early.
     SweepStarted {
         run: &'a str,
         trials: usize,
@@ -112,7 +115,9 @@ impl<'a> Event<'a> {
         match self {
             Event::StageCached { key, .. } => Event::StageCached { task, key },
             Event::StageStarted { key, .. } => Event::StageStarted { task, key },
-            Event::StageFinished { key, seconds, .. } => Event::StageFinished { task, key, seconds },
+            Event::StageFinished { key, seconds, .. } => {
+                Event::StageFinished { task, key, seconds }
+            }
             Event::StageFailed { error, .. } => Event::StageFailed { task, error },
             Event::StageInterrupted { .. } => Event::StageInterrupted { task },
             Event::Note { line, .. } => Event::Note { task, line },

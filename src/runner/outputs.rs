@@ -16,7 +16,8 @@ use crate::stages::evaluate::Summary;
 use crate::stages::{Evaluation, Kind, StageError};
 use crate::table::tag::Tag;
 use crate::table::{
-    AugmentationRow, AugmentationTable, Curves, ResultRow, ResultTable, augmentation, curves, predictions,
+    AugmentationRow, AugmentationTable, Curves, ResultRow, ResultTable, augmentation, curves,
+    predictions,
 };
 
 /// Where the tables of a run come from.
@@ -32,12 +33,15 @@ pub(super) struct Outputs<'a> {
     pub trial: Option<u64>,
 }
 
-/// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a run's folder.
+/// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where
+/// texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a
+/// run's folder.
 pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
     let mut files = AtomicFiles::new(folder);
     let evaluations = add_details(&mut files, from)?;
-    let rows =
-        evaluations.iter().map(|(tag, evaluation)| row(from.run, from.pipeline, tag, &evaluation.summary()));
+    let rows = evaluations
+        .iter()
+        .map(|(tag, evaluation)| row(from.run, from.pipeline, tag, &evaluation.summary()));
     let table = ResultTable { rows: rows.collect() };
     table.add_to(&mut files)?;
     files.commit()?;
@@ -56,8 +60,11 @@ pub(super) fn add_details(
     for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
         let task = &tasks.all[task];
         let tag = Tag { stage: jobs[job].id.clone(), trial, seed };
-        let failed =
-            |error: StageError| StageFailure { stage: task.label.clone(), phase: Phase::After, error };
+        let failed = |error: StageError| StageFailure {
+            stage: task.label.clone(),
+            phase: Phase::After,
+            error,
+        };
         // Of a model only the curves are read, which stay when it is dropped.
         let entry = match jobs[job].output {
             Kind::Model => cache.remains(&task.key),
@@ -65,7 +72,9 @@ pub(super) fn add_details(
         };
         let entry = entry.ok_or_else(|| failed(Box::new(Vanished)))?;
         match jobs[job].output {
-            Kind::Scores => evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?)),
+            Kind::Scores => {
+                evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?))
+            }
             Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),
             Kind::Data => {
                 let table = AugmentationTable::read(&entry.artifact())?;
@@ -80,20 +89,25 @@ pub(super) fn add_details(
         .map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice()))
         .collect();
     predictions::add_run(files, &blocks)?;
-    let blocks: Vec<(Tag, &Curves)> = all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
+    let blocks: Vec<(Tag, &Curves)> =
+        all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
     curves::add_run(files, &blocks)?;
     augmentation::add_run(files, &augmented)?;
     Ok(evaluations)
 }
 
-/// Returns the evaluate stage with the best mean of its main metric: macro F1 where there is one, else accuracy.
+/// Returns the evaluate stage with the best mean of its main metric: macro F1 where there is one,
+/// else accuracy.
 pub(super) fn best(table: &ResultTable) -> Option<Best> {
     let names = table.metric_names();
     let metric = ["macro_f1", "accuracy"].into_iter().find(|name| names.contains(*name))?;
     let mut values: IndexMap<(&str, &str), Vec<f64>> = IndexMap::new();
     for row in &table.rows {
         let found = row.metrics.get(metric).copied();
-        values.entry((&row.stage, &row.split)).or_default().extend(found.filter(|value| value.is_finite()));
+        values
+            .entry((&row.stage, &row.split))
+            .or_default()
+            .extend(found.filter(|value| value.is_finite()));
     }
     values
         .iter()

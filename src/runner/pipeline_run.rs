@@ -117,8 +117,9 @@ pub struct Finished {
     pub table: ResultTable,
 }
 
-/// Computes every key: reads the files that stages depend on, and finds ONNX Runtime where a stage uses it. With
-/// `install`, a missing runtime is installed now, since its library is part of the keys.
+/// Computes every key: reads the files that stages depend on, and finds ONNX Runtime where a stage
+/// uses it. With `install`, a missing runtime is installed now, since its library is part of the
+/// keys.
 pub fn prepare<'a>(
     pipeline: Pipeline,
     jobs: Vec<Job<'a>>,
@@ -137,7 +138,18 @@ pub fn prepare<'a>(
     let tasks = Tasks::new(&jobs, &settings.seeds, ground.material.as_ref(), &externals);
     let Ground { project, cache, file, runtime, .. } = ground;
     let ledger = Ledger::read(&project, &file);
-    Ok(Prepared { project, cache, jobs, tasks, ledger, pipeline, file, settings, runtime, externals })
+    Ok(Prepared {
+        project,
+        cache,
+        jobs,
+        tasks,
+        ledger,
+        pipeline,
+        file,
+        settings,
+        runtime,
+        externals,
+    })
 }
 
 impl Prepared<'_> {
@@ -167,7 +179,11 @@ impl Prepared<'_> {
     }
 
     /// Runs what has to run and writes the run's folder.
-    pub fn execute(&self, observer: &dyn Observer, interrupt: &Interrupt) -> Result<Finished, RunError> {
+    pub fn execute(
+        &self,
+        observer: &dyn Observer,
+        interrupt: &Interrupt,
+    ) -> Result<Finished, RunError> {
         if let Some((earlier, table)) = self.earlier_run()? {
             return self.nothing_to_do(earlier, table, observer);
         }
@@ -195,7 +211,9 @@ impl Prepared<'_> {
         };
         let table = outputs::write(&folder.path, &from)?;
         let status = match () {
-            _ if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) => Status::Failed,
+            _ if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) => {
+                Status::Failed
+            }
             _ if outcomes.iter().all(Outcome::is_done) => Status::Complete,
             _ => Status::Interrupted,
         };
@@ -212,9 +230,12 @@ impl Prepared<'_> {
         link_latest(&self.project, &folder.id)?;
         let seconds = provenance.seconds;
         both.event(&Event::RunFinished { run: &folder.id, status: status.name(), seconds });
-        let count = |test: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
-        let (computed, cached) =
-            (count(|o| matches!(o, Outcome::Computed { .. })), count(|o| matches!(o, Outcome::Cached)));
+        let count =
+            |test: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
+        let (computed, cached) = (
+            count(|o| matches!(o, Outcome::Computed { .. })),
+            count(|o| matches!(o, Outcome::Cached)),
+        );
         let mut failures = Vec::new();
         let mut not_run = Vec::new();
         for (outcome, task) in outcomes.into_iter().zip(&self.tasks.all) {
@@ -225,7 +246,17 @@ impl Prepared<'_> {
             }
         }
         let (run, folder) = (folder.id.clone(), folder.path.clone());
-        Ok(Finished { run, folder, status, nothing_to_do: false, computed, cached, failures, not_run, table })
+        Ok(Finished {
+            run,
+            folder,
+            status,
+            nothing_to_do: false,
+            computed,
+            cached,
+            failures,
+            not_run,
+            table,
+        })
     }
 
     /// Returns the cached output of a stage for a seed.
@@ -242,7 +273,11 @@ impl Prepared<'_> {
         }
     }
 
-    fn scheduler<'b>(&'b self, observer: &'b dyn Observer, interrupt: &'b Interrupt) -> Scheduler<'b> {
+    fn scheduler<'b>(
+        &'b self,
+        observer: &'b dyn Observer,
+        interrupt: &'b Interrupt,
+    ) -> Scheduler<'b> {
         Scheduler {
             jobs: &self.jobs,
             tasks: &self.tasks,
@@ -261,8 +296,9 @@ impl Prepared<'_> {
 
     /// Finds a complete run with exactly these results, where everything is cached.
     fn earlier_run(&self) -> Result<Option<(Run, ResultTable)>, RunError> {
-        let all_cached =
-            || self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)));
+        let all_cached = || {
+            self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)))
+        };
         if self.settings.force || !all_cached() {
             return Ok(None);
         }
@@ -271,8 +307,11 @@ impl Prepared<'_> {
             .map(|(job, seed, task)| (self.jobs[job].id.as_str(), seed, self.tasks.all[task].key))
             .collect();
         let same = |run: Run| {
-            let theirs =
-                run.provenance.stages.iter().map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
+            let theirs = run
+                .provenance
+                .stages
+                .iter()
+                .map(|stage| (stage.stage.as_str(), stage.seed, stage.key));
             let found = run.provenance.status == Status::Complete
                 && run.provenance.name == self.pipeline.name
                 && run.provenance.pipeline == self.file
@@ -311,7 +350,8 @@ impl Prepared<'_> {
         })
     }
 
-    /// Keeps what each stage now is, for later explanations. Read anew, since another run may have written meanwhile.
+    /// Keeps what each stage now is, for later explanations. Read anew, since another run may have
+    /// written meanwhile.
     fn remember(&self, done: &[usize]) -> Result<(), RunError> {
         let mut ledger = Ledger::read(&self.project, &self.file);
         let mut changed = false;
@@ -329,8 +369,12 @@ impl Prepared<'_> {
     }
 
     fn provenance(&self, id: &str) -> Provenance {
-        let data: BTreeMap<&str, &External> =
-            self.externals.iter().flatten().map(|external| (external.name.as_str(), external)).collect();
+        let data: BTreeMap<&str, &External> = self
+            .externals
+            .iter()
+            .flatten()
+            .map(|external| (external.name.as_str(), external))
+            .collect();
         Provenance {
             format: FORMAT,
             run: id.to_owned(),
@@ -366,7 +410,11 @@ impl Prepared<'_> {
                 seed,
                 key: self.tasks.all[task].key,
                 outcome: outcome.name().to_owned(),
-                seconds: if let Outcome::Computed { seconds } = outcome { Some(*seconds) } else { None },
+                seconds: if let Outcome::Computed { seconds } = outcome {
+                    Some(*seconds)
+                } else {
+                    None
+                },
             }
         };
         self.tasks.uses().map(record).collect()

@@ -7,8 +7,8 @@ use super::error::RunError;
 
 /// The folder that holds `.pipe` and `runs`.
 ///
-/// It is the nearest folder at or above the pipeline file that has `.pipe`, `.git` or `Cargo.toml`; without one, the
-/// file's own folder. So all pipelines of a repository share one cache.
+/// It is the nearest folder at or above the pipeline file that has `.pipe`, `.git` or `Cargo.toml`;
+/// without one, the file's own folder. So all pipelines of a repository share one cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     pub root: PathBuf,
@@ -25,7 +25,8 @@ impl Project {
 
     /// Finds the project of a folder, for commands that take no pipeline file.
     pub fn of_folder(folder: &Path) -> Project {
-        let marked = folder.ancestors().find(|folder| MARKS.iter().any(|mark| folder.join(mark).exists()));
+        let marked =
+            folder.ancestors().find(|folder| MARKS.iter().any(|mark| folder.join(mark).exists()));
         Project { root: marked.unwrap_or(folder).to_owned() }
     }
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::base::digest::Digest;
 use crate::stages::External;
 
-/// What `provenance.json` says of a run: everything that another person needs to get the same numbers.
+/// What `provenance.json` says of a run: everything that another person needs to get the same
+/// numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The layout of this file.
@@ -47,7 +48,8 @@ pub struct Provenance {
 /// What a sweep searched and what it found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepRecord {
-    /// What makes it this sweep: the file with all its values, the seeds and what else is part of the keys.
+    /// What makes it this sweep: the file with all its values, the seeds and what else is part of
+    /// the keys.
     pub identity: Digest,
     pub method: String,
     /// The figure that the search went by.
@@ -184,7 +186,10 @@ impl Git {
                 .stderr(Stdio::null())
                 .output()
                 .ok()?;
-            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            output
+                .status
+                .success()
+                .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
         let commit = git(&["rev-parse", "HEAD"])?;
         let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();

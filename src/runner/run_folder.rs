@@ -22,7 +22,8 @@ const LATEST: &str = "latest";
 /// How long a folder that is in use is waited for.
 const PATIENCE_SECONDS: f64 = 0.5;
 
-/// The folder of a run that goes on. It is told apart from a finished one by the status in `provenance.json`.
+/// The folder of a run that goes on. It is told apart from a finished one by the status in
+/// `provenance.json`.
 #[derive(Debug)]
 pub struct RunFolder {
     pub id: String,
@@ -33,14 +34,20 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder with `pipeline.yaml`, `resolved.yaml` and an empty `events.jsonl`.
-    pub fn create(project: &Project, name: &str, source: &str, resolved: &str) -> io::Result<RunFolder> {
+    pub fn create(
+        project: &Project,
+        name: &str,
+        source: &str,
+        resolved: &str,
+    ) -> io::Result<RunFolder> {
         let runs = project.runs();
         fs::create_dir_all(&runs)?;
         let (id, path) = unused(&runs, name)?;
         let lock = KeyLock::try_acquire(&path.join(LOCK))?;
         write_atomic(&path.join("pipeline.yaml"), source.as_bytes())?;
         write_atomic(&path.join("resolved.yaml"), resolved.as_bytes())?;
-        let events = fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
+        let events =
+            fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
         Ok(RunFolder { id, path, events: Mutex::new(events), _lock: lock })
     }
 
@@ -50,7 +57,8 @@ impl RunFolder {
         let stopwatch = Stopwatch::start();
         let stop = || stopwatch.seconds() > PATIENCE_SECONDS;
         let Some(lock) = KeyLock::acquire(&path.join(LOCK), || {}, stop)? else { return Ok(None) };
-        let events = fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
+        let events =
+            fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
         let (id, path) = (id.to_owned(), path.to_owned());
         Ok(Some(RunFolder { id, path, events: Mutex::new(events), _lock: Some(lock) }))
     }
@@ -117,11 +125,17 @@ fn unused(runs: &Path, name: &str) -> io::Result<(String, PathBuf)> {
     loop {
         let now = clock::now_utc();
         let seed = format!("{now} {} {attempt}", std::process::id());
-        let id = format!("{}-{name}-{}", clock::compact(now), &Digest::of(seed.as_bytes()).to_string()[..6]);
+        let id = format!(
+            "{}-{name}-{}",
+            clock::compact(now),
+            &Digest::of(seed.as_bytes()).to_string()[..6]
+        );
         let path = runs.join(&id);
         match fs::create_dir(&path) {
             Ok(()) => return Ok((id, path)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => attempt += 1,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                attempt += 1
+            }
             Err(error) => return Err(error),
         }
     }

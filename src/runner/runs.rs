@@ -21,9 +21,8 @@ impl Run {
     /// Reads a run's folder.
     pub fn open(folder: &Path) -> Result<Run, RunError> {
         let file = folder.join(PROVENANCE);
-        let provenance = serde_json::from_slice(&fs::read(&file)?).map_err(|error| RunError::Damaged {
-            file: file.display().to_string(),
-            reason: error.to_string(),
+        let provenance = serde_json::from_slice(&fs::read(&file)?).map_err(|error| {
+            RunError::Damaged { file: file.display().to_string(), reason: error.to_string() }
         })?;
         Ok(Run { folder: folder.to_owned(), provenance })
     }
@@ -44,7 +43,8 @@ impl Run {
     }
 }
 
-/// Lists the runs of a project, newest first. A folder without a readable `provenance.json` is no run.
+/// Lists the runs of a project, newest first. A folder without a readable `provenance.json` is no
+/// run.
 pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
     let folder = project.runs();
     let mut runs = Vec::new();
@@ -63,7 +63,8 @@ pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
     Ok(runs)
 }
 
-/// Finds a run: by its folder, by its name, by the beginning or the end of its name; without a name, the latest.
+/// Finds a run: by its folder, by its name, by the beginning or the end of its name; without a
+/// name, the latest.
 pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
     let latest = || latest(project).and_then(|folder| Run::open(&folder).ok());
     let Some(name) = name.filter(|name| *name != "latest") else {
@@ -81,7 +82,8 @@ pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
     if let Some(index) = runs.iter().position(|run| run.provenance.run == name) {
         return Ok(runs.swap_remove(index));
     }
-    let matches = |run: &&Run| run.provenance.run.starts_with(name) || run.provenance.run.ends_with(name);
+    let matches =
+        |run: &&Run| run.provenance.run.starts_with(name) || run.provenance.run.ends_with(name);
     let found: Vec<&Run> = runs.iter().filter(matches).collect();
     match found[..] {
         [run] => Ok(run.clone()),
@@ -95,7 +97,9 @@ pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
 
 fn no_run(project: &Project, name: &str, runs: &[Run]) -> RunError {
     let hint = match runs.first() {
-        Some(newest) => format!("the newest is `{}`; `pipe ls` lists them all", newest.provenance.run),
+        Some(newest) => {
+            format!("the newest is `{}`; `pipe ls` lists them all", newest.provenance.run)
+        }
         None => "`pipe run FILE` makes one".to_owned(),
     };
     RunError::NoRun { name: name.to_owned(), folder: project.runs().display().to_string(), hint }

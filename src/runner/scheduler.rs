@@ -21,9 +21,10 @@ use crate::stages::{Artifact, Inputs, StageError};
 
 /// Runs the tasks of one run.
 ///
-/// A task starts when all its inputs are there; among those that could start, the first in order does. What a task reads
-/// comes from the cache's files, whether they were written a moment or a month ago, so that neither the number of
-/// workers nor an earlier interruption can change a result.
+/// A task starts when all its inputs are there; among those that could start, the first in order
+/// does. What a task reads comes from the cache's files, whether they were written a moment or a
+/// month ago, so that neither the number of workers nor an earlier interruption can change a
+/// result.
 pub(super) struct Scheduler<'a> {
     pub jobs: &'a [Job<'a>],
     pub tasks: &'a Tasks,
@@ -86,7 +87,8 @@ struct State {
 }
 
 impl Scheduler<'_> {
-    /// Runs everything; returns how each task ended. `finished` is told of each task whose output is there.
+    /// Runs everything; returns how each task ended. `finished` is told of each task whose output
+    /// is there.
     pub fn run(&self, finished: &(dyn Fn(usize) + Sync)) -> Vec<Outcome> {
         let count = self.tasks.all.len();
         let mut readers = vec![0; count];
@@ -141,7 +143,8 @@ impl Scheduler<'_> {
                 return None;
             }
             let ready = self.tasks.all.iter().enumerate().find(|(index, task)| {
-                !state.started[*index] && task.inputs.iter().all(|&input| state.outcomes[input].is_done())
+                !state.started[*index]
+                    && task.inputs.iter().all(|&input| state.outcomes[input].is_done())
             });
             if let Some((index, _)) = ready {
                 state.started[index] = true;
@@ -158,26 +161,35 @@ impl Scheduler<'_> {
     }
 
     fn perform(&self, task: &Task, state: &Mutex<State>) -> Outcome {
-        // A mistake in one stage, or in a library below it, is an error of that stage and no end of the program.
+        // A mistake in one stage, or in a library below it, is an error of that stage and no end of
+        // the program.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(task, state)));
-        match attempt.unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
+        match attempt
+            .unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
         {
             Ok(outcome) => outcome,
             Err(error) if self.interrupt.is_asked() => {
-                // What fails now is mostly cut off by the same signal, as a `pip` is; a failure of its own must not go unseen.
+                // What fails now is mostly cut off by the same signal, as a `pip` is; a failure of
+                // its own must not go unseen.
                 let own: &(dyn Error + 'static) = &*error;
                 if !own.is::<Interrupted>() {
                     let causes = std::iter::successors(own.source(), |cause| (*cause).source());
-                    let line = causes
-                        .fold(format!("while stopping: {error}"), |line, cause| format!("{line}: {cause}"));
+                    let line = causes.fold(format!("while stopping: {error}"), |line, cause| {
+                        format!("{line}: {cause}")
+                    });
                     self.observer.event(&Event::Warning { task: &task.label, line: &line });
                 }
                 self.observer.event(&Event::StageInterrupted { task: &task.label });
                 Outcome::Interrupted
             }
             Err(error) => {
-                self.observer.event(&Event::StageFailed { task: &task.label, error: &error.to_string() });
-                Outcome::Failed(StageFailure { stage: task.label.clone(), phase: Phase::During, error })
+                self.observer
+                    .event(&Event::StageFailed { task: &task.label, error: &error.to_string() });
+                Outcome::Failed(StageFailure {
+                    stage: task.label.clone(),
+                    phase: Phase::During,
+                    error,
+                })
             }
         }
     }
@@ -195,7 +207,10 @@ impl Scheduler<'_> {
             let line = "waits for another that computes the same";
             self.observer.event(&Event::Note { task: label, line });
         };
-        let held = self.cache.lock(&task.work_key, waiting, || self.interrupt.is_asked()).map_err(boxed)?;
+        let held = self
+            .cache
+            .lock(&task.work_key, waiting, || self.interrupt.is_asked())
+            .map_err(boxed)?;
         let Some(_held) = held else {
             self.observer.event(&Event::StageInterrupted { task: label });
             return Ok(Outcome::Interrupted);
@@ -268,10 +283,12 @@ impl Scheduler<'_> {
         let unreadable = |damaged, error| -> StageError {
             Box::new(InputUnreadable { stage: task.label.clone(), damaged, error })
         };
-        let entry = self.cache.entry(&task.key).ok_or_else(|| unreadable(false, Box::new(Vanished)))?;
+        let entry =
+            self.cache.entry(&task.key).ok_or_else(|| unreadable(false, Box::new(Vanished)))?;
         let read = Artifact::read(self.jobs[task.job].output, &entry.artifact());
         let artifact = read.map_err(|error| {
-            // Only what is not what was stored goes: a lack of memory or of rights says nothing about the files.
+            // Only what is not what was stored goes: a lack of memory or of rights says nothing
+            // about the files.
             let damaged = entry.verify().is_ok_and(|problems| !problems.is_empty())
                 && self.cache.set_aside(&task.key).is_ok();
             unreadable(damaged, error)
@@ -295,8 +312,12 @@ struct InputUnreadable {
 impl miette::Diagnostic for InputUnreadable {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         Some(Box::new(match self.damaged {
-            true => "it was damaged and is out of the way; run the same command again to compute it anew",
-            false => "run the same command again; if that does not help, `--force` computes it anew",
+            true => {
+                "it was damaged and is out of the way; run the same command again to compute it anew"
+            }
+            false => {
+                "run the same command again; if that does not help, `--force` computes it anew"
+            }
         }))
     }
 
@@ -311,7 +332,8 @@ impl miette::Diagnostic for InputUnreadable {
 #[diagnostic(help("run the same command again to compute it anew"))]
 pub(super) struct Vanished;
 
-/// A file changed between the moment when its digest was taken and the end of the stage that read it.
+/// A file changed between the moment when its digest was taken and the end of the stage that read
+/// it.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("`{name}` changed while the stage ran")]
 #[diagnostic(help(
@@ -321,7 +343,8 @@ struct ExternalChanged {
     name: String,
 }
 
-/// A file that was there when its digest was taken is not there at the end of the stage that read it.
+/// A file that was there when its digest was taken is not there at the end of the stage that read
+/// it.
 #[derive(Debug, thiserror::Error)]
 #[error("what the stage read cannot be found again after it ran")]
 struct ExternalGone {

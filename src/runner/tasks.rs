@@ -7,7 +7,8 @@ use super::key::{KeyMaterial, RuntimeMaterial};
 use crate::base::digest::Digest;
 use crate::stages::External;
 
-/// One piece of work: a job for one seed, or for all seeds where none of its inputs depends on the seed.
+/// One piece of work: a job for one seed, or for all seeds where none of its inputs depends on the
+/// seed.
 #[derive(Debug)]
 pub struct Task {
     /// The index of the (first) job.
@@ -17,7 +18,8 @@ pub struct Task {
     pub label: String,
     pub material: KeyMaterial,
     pub key: Digest,
-    /// Under which its unfinished state is kept and locked: its key, or that of the work of which it is the beginning.
+    /// Under which its unfinished state is kept and locked: its key, or that of the work of which
+    /// it is the beginning.
     pub work_key: Digest,
     /// Indices of earlier tasks, in the order of the job's inputs.
     pub inputs: Vec<usize>,
@@ -33,8 +35,8 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Lays out the work: seed after seed, in the plan's order; equal work (equal keys) becomes one task.
-    /// `externals` holds those of each job.
+    /// Lays out the work: seed after seed, in the plan's order; equal work (equal keys) becomes one
+    /// task. `externals` holds those of each job.
     pub fn new(
         jobs: &[Job<'_>],
         seeds: &[u64],
@@ -46,14 +48,17 @@ impl Tasks {
         let mut known: BTreeMap<Digest, usize> = BTreeMap::new();
         for &seed in seeds {
             for (index, (job, externals)) in jobs.iter().zip(externals).enumerate() {
-                let inputs: Vec<usize> = job.inputs.iter().map(|input| of[&(input.step, seed)]).collect();
+                let inputs: Vec<usize> =
+                    job.inputs.iter().map(|input| of[&(input.step, seed)]).collect();
                 let keys = job.inputs.iter().zip(&inputs);
-                let keys =
-                    keys.map(|(input, &task): (_, &usize)| (input.field.to_owned(), all[task].key)).collect();
+                let keys = keys
+                    .map(|(input, &task): (_, &usize)| (input.field.to_owned(), all[task].key))
+                    .collect();
                 let material = KeyMaterial::new(job, keys, seed, runtime, externals);
                 let key = material.key();
                 let task = *known.entry(key).or_insert_with(|| {
-                    let work_key = job.stage.pauses().map_or(key, |field| material.without(field).key());
+                    let work_key =
+                        job.stage.pauses().map_or(key, |field| material.without(field).key());
                     all.push(Task {
                         job: index,
                         seed,
@@ -106,7 +111,10 @@ mod tests {
         let jobs = line.jobs();
         let tasks = Tasks::new(&jobs, &[1, 2], None, &vec![Vec::new(); jobs.len()]);
         let labels: Vec<&str> = tasks.all.iter().map(|task| task.label.as_str()).collect();
-        assert_eq!(labels, ["data", "draw (seed 1)", "score (seed 1)", "draw (seed 2)", "score (seed 2)"]);
+        assert_eq!(
+            labels,
+            ["data", "draw (seed 1)", "score (seed 1)", "draw (seed 2)", "score (seed 2)"]
+        );
         assert_eq!(tasks.index(0, 1), tasks.index(0, 2));
         assert_eq!(tasks.uses().count(), 6);
         let single = Tasks::new(&jobs, &[1], None, &vec![Vec::new(); jobs.len()]);

@@ -14,8 +14,8 @@ use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::dag::StepInput;
 use crate::stages::{
-    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port, Prediction, Split,
-    Stage, StageError, TrainingSummary,
+    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port,
+    Prediction, Split, Stage, StageError, TrainingSummary,
 };
 use crate::table::{DataSet, Example};
 
@@ -96,9 +96,17 @@ impl Stage for Fake {
         Ok(Fact::Data(DataFact { has_dev: false, has_test: true, augmented: false }))
     }
 
-    fn externals(&self, _folder: &Path, _fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        _folder: &Path,
+        _fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         let digest = Digest::of(self.runs().to_string().as_bytes());
-        Ok(if self.act == Act::Edited { vec![External { name: "a.csv".into(), digest }] } else { Vec::new() })
+        Ok(if self.act == Act::Edited {
+            vec![External { name: "a.csv".into(), digest }]
+        } else {
+            Vec::new()
+        })
     }
 
     fn uses_seed(&self) -> bool {
@@ -111,8 +119,11 @@ impl Stage for Fake {
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
-        let before =
-            if self.name == "data" { String::new() } else { inputs.data("data").train[0].text.clone() };
+        let before = if self.name == "data" {
+            String::new()
+        } else {
+            inputs.data("data").train[0].text.clone()
+        };
         match self.act {
             Act::Work | Act::Edited => {}
             Act::Fail => return Err(Box::new(Failed)),
@@ -120,7 +131,8 @@ impl Stage for Fake {
             Act::Slow => std::thread::sleep(Duration::from_millis(100)),
             Act::WaitForInterrupt | Act::FailWhileStopping => {
                 fs_err::create_dir_all(ctx.scratch()).map_err(super::cache::boxed)?;
-                fs_err::write(ctx.scratch().join("epoch-1"), "state").map_err(super::cache::boxed)?;
+                fs_err::write(ctx.scratch().join("epoch-1"), "state")
+                    .map_err(super::cache::boxed)?;
                 while !ctx.interrupted() {
                     std::thread::sleep(Duration::from_millis(5));
                 }
@@ -160,8 +172,13 @@ impl Stage for Fake {
                 ))
             }
             _ => {
-                let example =
-                    Example { id: "row-1".into(), text, label: 0, parents: Vec::new(), method: None };
+                let example = Example {
+                    id: "row-1".into(),
+                    text,
+                    label: 0,
+                    parents: Vec::new(),
+                    method: None,
+                };
                 Artifact::Data(DataSet {
                     labels: vec!["a".into(), "b".into()],
                     train: vec![example],
@@ -182,7 +199,8 @@ pub struct Line {
 
 impl Line {
     pub fn new() -> Line {
-        let stages = vec![Fake::data("data"), Fake::data("draw").seeded(), Fake::data("score").scores()];
+        let stages =
+            vec![Fake::data("data"), Fake::data("draw").seeded(), Fake::data("score").scores()];
         Line { stages, rate: 0.5 }
     }
 

@@ -58,7 +58,11 @@ impl Bench {
         self.run_until(line, &Interrupt::default())
     }
 
-    fn run_until(&self, line: &Line, interrupt: &Interrupt) -> Result<(Finished, Recorder), TestError> {
+    fn run_until(
+        &self,
+        line: &Line,
+        interrupt: &Interrupt,
+    ) -> Result<(Finished, Recorder), TestError> {
         let recorder = Recorder::default();
         let finished = self.prepare(line)?.execute(&recorder, interrupt)?;
         Ok((finished, recorder))
@@ -85,8 +89,12 @@ fn a_change_runs_what_depends_on_it_and_says_why() -> Result<(), TestError> {
     assert!(bench.prepare(&line)?.reasons().iter().all(|(_, reason)| *reason == Reason::FirstRun));
     bench.run(&line)?;
     line.rate = 0.75;
-    let texts: Vec<String> =
-        bench.prepare(&line)?.reasons().iter().map(|(label, reason)| format!("{label}: {reason}")).collect();
+    let texts: Vec<String> = bench
+        .prepare(&line)?
+        .reasons()
+        .iter()
+        .map(|(label, reason)| format!("{label}: {reason}"))
+        .collect();
     assert_eq!(
         texts,
         [
@@ -165,12 +173,18 @@ fn a_failure_blocks_only_what_depends_on_it() -> Result<(), TestError> {
     assert_eq!(failure.error.to_string(), "the loss is not a number");
     let run_now = runs::find(&bench.project(), None)?;
     assert_eq!(run_now.status(), "failed");
-    assert_eq!(run_now.provenance.error.as_deref(), Some("stage `draw` failed: the loss is not a number"));
-    let outcomes: Vec<&str> = run_now.provenance.stages.iter().map(|stage| stage.outcome.as_str()).collect();
+    assert_eq!(
+        run_now.provenance.error.as_deref(),
+        Some("stage `draw` failed: the loss is not a number")
+    );
+    let outcomes: Vec<&str> =
+        run_now.provenance.stages.iter().map(|stage| stage.outcome.as_str()).collect();
     assert_eq!(outcomes, ["computed", "failed", "not run", "computed"]);
     // What was done stays done.
-    let line =
-        Line { stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(), ..line };
+    let line = Line {
+        stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(),
+        ..line
+    };
     assert_eq!(run(&line)?.status, Status::Complete);
     assert_eq!(line.runs(), [1, 2, 1, 1]);
     Ok(())
@@ -252,8 +266,10 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
     assert!(scratch.join("epoch-1").exists());
     assert_eq!(runs::find(&bench.project(), None)?.status(), "interrupted");
     // The next attempt goes on, and cleans up after itself.
-    let line =
-        Line { stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(), ..line };
+    let line = Line {
+        stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(),
+        ..line
+    };
     assert_eq!(bench.run(&line)?.0.status, Status::Complete);
     assert!(!scratch.exists());
     Ok(())
@@ -261,10 +277,14 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
 
 #[test]
 fn two_runs_at_once_compute_each_key_once() -> Result<(), TestError> {
-    let (bench, line) = (Bench::new()?, Line::new().act(0, Act::Slow).act(1, Act::Slow).act(2, Act::Slow));
+    let (bench, line) =
+        (Bench::new()?, Line::new().act(0, Act::Slow).act(1, Act::Slow).act(2, Act::Slow));
     let tables = std::thread::scope(|scope| {
         let go = || {
-            bench.run(&line).map(|(finished, _)| finished.table.rows.len()).map_err(|error| error.to_string())
+            bench
+                .run(&line)
+                .map(|(finished, _)| finished.table.rows.len())
+                .map_err(|error| error.to_string())
         };
         let both = [scope.spawn(go), scope.spawn(go)];
         both.map(|thread| thread.join().unwrap_or_else(|_| Err("panicked".into())))
@@ -309,8 +329,12 @@ fn a_new_seed_shares_what_does_not_use_it() -> Result<(), TestError> {
     let (mut bench, line) = (Bench::new()?, Line::new());
     bench.run(&line)?;
     bench.settings.seeds = vec![1, 2];
-    let texts: Vec<String> =
-        bench.prepare(&line)?.reasons().iter().map(|(label, reason)| format!("{label}: {reason}")).collect();
+    let texts: Vec<String> = bench
+        .prepare(&line)?
+        .reasons()
+        .iter()
+        .map(|(label, reason)| format!("{label}: {reason}"))
+        .collect();
     assert_eq!(
         texts,
         [
@@ -354,7 +378,10 @@ fn a_run_folder_tells_everything() -> Result<(), TestError> {
     let kinds = events
         .lines()
         .map(|line| {
-            Ok(serde_json::from_str::<serde_json::Value>(line)?["event"].as_str().unwrap_or("").to_owned())
+            Ok(serde_json::from_str::<serde_json::Value>(line)?["event"]
+                .as_str()
+                .unwrap_or("")
+                .to_owned())
         })
         .collect::<Result<Vec<String>, serde_json::Error>>()?;
     assert_eq!(kinds[0], "run_started");
@@ -469,7 +496,8 @@ impl Observer for StopAt<'_> {
 fn what_finished_before_an_interruption_is_kept() -> Result<(), TestError> {
     let (bench, line) = (Bench::new()?, Line::new());
     let interrupt = Interrupt::default();
-    let finished = bench.prepare(&line)?.execute(&StopAt(&interrupt, "stage_finished"), &interrupt)?;
+    let finished =
+        bench.prepare(&line)?.execute(&StopAt(&interrupt, "stage_finished"), &interrupt)?;
     assert_eq!((finished.status, finished.computed), (Status::Interrupted, 1));
     assert_eq!(finished.not_run, ["draw", "score"]);
     bench.run(&line)?;

@@ -37,7 +37,8 @@ pub(super) fn spaces() -> impl Strategy<Value = Space> {
         for (kind, hangs) in axes {
             let parent = space.axes.len().checked_sub(1);
             let parent = parent.filter(|&parent| space.axes[parent].kind != AxisKind::Continuous);
-            let condition = parent.zip(hangs).map(|(axis, value)| Condition { axis, values: vec![0, value] });
+            let condition =
+                parent.zip(hangs).map(|(axis, value)| Condition { axis, values: vec![0, value] });
             space.axes.push(Axis { kind, condition });
         }
         space
@@ -47,7 +48,11 @@ pub(super) fn spaces() -> impl Strategy<Value = Space> {
 /// A history of random points whose outcomes are of these kinds.
 pub(super) fn history(space: &Space, seed: u64, outcomes: &[Outcome]) -> Vec<Observation> {
     let point = |at: usize| random::point(space, &mut stream(seed, &["history"], at as u64));
-    outcomes.iter().enumerate().map(|(at, &outcome)| Observation { point: point(at), outcome }).collect()
+    outcomes
+        .iter()
+        .enumerate()
+        .map(|(at, &outcome)| Observation { point: point(at), outcome })
+        .collect()
 }
 
 pub(super) fn outcomes(longest: usize) -> impl Strategy<Value = Vec<Outcome>> {
@@ -64,14 +69,20 @@ pub(super) fn outcomes(longest: usize) -> impl Strategy<Value = Vec<Outcome>> {
 /// Says whether exactly the axes that exist have coordinates, and those they may have.
 pub(super) fn valid(space: &Space, point: &Point) -> bool {
     point.len() == space.axes.len()
-        && space.axes.iter().enumerate().all(|(at, axis)| match (space.exists(at, point), point[at]) {
-            (false, value) => value.is_none(),
-            (true, None) => false,
-            (true, Some(value)) => match &axis.kind {
-                AxisKind::Continuous => (0.0..=1.0).contains(&value),
-                AxisKind::Steps(steps) => value.fract() == 0.0 && (0.0..*steps as f64).contains(&value),
-                AxisKind::Choice(weights) => value.fract() == 0.0 && weights.get(value as usize) > Some(&0.0),
-            },
+        && space.axes.iter().enumerate().all(|(at, axis)| {
+            match (space.exists(at, point), point[at]) {
+                (false, value) => value.is_none(),
+                (true, None) => false,
+                (true, Some(value)) => match &axis.kind {
+                    AxisKind::Continuous => (0.0..=1.0).contains(&value),
+                    AxisKind::Steps(steps) => {
+                        value.fract() == 0.0 && (0.0..*steps as f64).contains(&value)
+                    }
+                    AxisKind::Choice(weights) => {
+                        value.fract() == 0.0 && weights.get(value as usize) > Some(&0.0)
+                    }
+                },
+            }
         })
 }
 
@@ -115,7 +126,8 @@ pub(super) fn minimum(
     })
 }
 
-/// A bowl over the axes of [`conditional`]; only the third choice reaches its bottom, and only through the nested axis.
+/// A bowl over the axes of [`conditional`]; only the third choice reaches its bottom, and only
+/// through the nested axis.
 pub(super) fn bowl(point: &Point) -> f64 {
     let at = |axis: usize| point[axis];
     let nested = match at(4) {

@@ -46,12 +46,13 @@ pub enum Domain {
     },
 }
 
-/// Significant digits of drawn numbers: enough for any hyperparameter, readable in a table, and the same on machines whose
-/// logarithms differ in the last bit.
+/// Significant digits of drawn numbers: enough for any hyperparameter, readable in a table, and the
+/// same on machines whose logarithms differ in the last bit.
 const DIGITS: usize = 6;
 
 impl Domain {
-    /// Returns a Gaussian cut off at `min` and `max` where they are given; `None` where nothing of it is left.
+    /// Returns a Gaussian cut off at `min` and `max` where they are given; `None` where nothing of
+    /// it is left.
     pub fn normal(mu: f64, sigma: f64, min: Option<f64>, max: Option<f64>) -> Option<Domain> {
         let normal = Normal::new(mu, sigma).ok()?;
         let low = min.map_or(0.0, |min| normal.cdf(min));
@@ -73,7 +74,8 @@ impl Domain {
 
     /// Returns how many values there are, where they can be counted.
     pub fn count(&self) -> Option<usize> {
-        let between = |first: i64, last: i64| usize::try_from(i128::from(last) - i128::from(first) + 1).ok();
+        let between =
+            |first: i64, last: i64| usize::try_from(i128::from(last) - i128::from(first) + 1).ok();
         match self {
             Domain::Choice { values, .. } | Domain::Ordered(values) => Some(values.len()),
             Domain::Integers { min, max } => between(*min, *max),
@@ -94,7 +96,9 @@ impl Domain {
                 let exponent = min.ln() + coordinate * (max.ln() - min.ln());
                 number(exponent.exp(), *min, *max)
             }
-            Domain::Integers { min, max } => Value::from(min.saturating_add(index as i64).min(*max)),
+            Domain::Integers { min, max } => {
+                Value::from(min.saturating_add(index as i64).min(*max))
+            }
             Domain::Multiples { first, last, q } => {
                 let multiple = first.saturating_add(index as i64).min(*last) as f64 * q;
                 number(multiple, f64::NEG_INFINITY, f64::INFINITY)
@@ -110,7 +114,8 @@ impl Domain {
         }
     }
 
-    /// Returns some values that stand for all: every one of a list, the ends and the middle of a range.
+    /// Returns some values that stand for all: every one of a list, the ends and the middle of a
+    /// range.
     pub fn examples(&self) -> Vec<Value> {
         match self {
             Domain::Choice { values, .. } | Domain::Ordered(values) => values.clone(),

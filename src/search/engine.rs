@@ -10,8 +10,9 @@ use super::{gaussian_process, grid, tpe};
 
 /// A search as a whole: asked for work by [`Search::ask`], told of outcomes by [`Search::tell`].
 ///
-/// The same settings and outcomes give the same trials, whatever the order and the number in which outcomes come in: the k-th piece of work is chosen
-/// when the outcomes of all but the last few before it are there, in their order, and from nothing else. How many are left out is a setting.
+/// The same settings and outcomes give the same trials, whatever the order and the number in which
+/// outcomes come in: the k-th piece of work is chosen when the outcomes of all but the last few
+/// before it are there, in their order, and from nothing else. How many are left out is a setting.
 #[derive(Debug)]
 pub struct Search {
     space: Space,
@@ -50,7 +51,8 @@ pub enum Next {
 }
 
 impl Search {
-    /// Begins a search. `max_epochs` is how long a whole training is, for methods that end some early.
+    /// Begins a search. `max_epochs` is how long a whole training is, for methods that end some
+    /// early.
     pub fn new(sweep: &Sweep, space: Space, seed: u64, max_epochs: u32) -> Search {
         let of_sample = |sample: Sample| match sample {
             Sample::Grid => Sampler::Grid(grid::points(&space)),
@@ -63,11 +65,13 @@ impl Search {
             Method::Random(random) => (Sampler::Random, random.trials, usize::MAX),
             Method::QuasiRandom(quasi) => (Sampler::QuasiRandom, quasi.trials, usize::MAX),
             Method::Tpe(of) => {
-                let settings = tpe::Settings { startup_trials: of.startup_trials, ..Default::default() };
+                let settings =
+                    tpe::Settings { startup_trials: of.startup_trials, ..Default::default() };
                 (Sampler::Tpe(settings), of.trials, of.pending)
             }
             Method::Gp(of) => {
-                let settings = gaussian_process::Settings { startup_trials: of.startup_trials, seed };
+                let settings =
+                    gaussian_process::Settings { startup_trials: of.startup_trials, seed };
                 (Sampler::GaussianProcess(settings), of.trials, of.pending)
             }
             Method::Asha(asha) => {
@@ -95,7 +99,9 @@ impl Search {
             (_, None) => Rule::Full,
         };
         let trials = match (&rule, &sampler) {
-            (Rule::Hyperband { brackets, .. }, _) => brackets.iter().map(|bracket| bracket.trials).sum(),
+            (Rule::Hyperband { brackets, .. }, _) => {
+                brackets.iter().map(|bracket| bracket.trials).sum()
+            }
             _ => trials,
         };
         let trials = match &sampler {
@@ -207,13 +213,19 @@ impl Search {
         true
     }
 
-    /// Returns what a sampler may know: of each trial the outcome at the highest rung that enough trials have reached to be compared.
+    /// Returns what a sampler may know: of each trial the outcome at the highest rung that enough
+    /// trials have reached to be compared.
     fn history(&self) -> Vec<Observation> {
         let rungs = self.trials.iter().map(|trial| trial.ladder.len()).max().unwrap_or(0);
         let enough = self.sampler.startup_trials().max(self.space.axes.len() + 2);
         // Rungs are counted from the end, where the ladders of different brackets meet.
         let at = |trial: &Climb, from_end: usize| {
-            trial.ladder.len().checked_sub(from_end + 1).and_then(|rung| trial.outcomes.get(rung)).copied()
+            trial
+                .ladder
+                .len()
+                .checked_sub(from_end + 1)
+                .and_then(|rung| trial.outcomes.get(rung))
+                .copied()
         };
         let level = (0..rungs)
             .find(|&from_end| {
@@ -227,7 +239,8 @@ impl Search {
                 let last = trial.outcomes.last().copied();
                 let outcome = match at(trial, level) {
                     Some(outcome) => outcome,
-                    // Ended early, or failed: it is known to be no good, whatever its last value was. On its way, or left behind: not known.
+                    // Ended early, or failed: it is known to be no good, whatever its last value
+                    // was. On its way, or left behind: not known.
                     None if trial.is_over || last == Some(Outcome::Failed) => Outcome::Failed,
                     None => Outcome::Pending,
                 };
@@ -247,7 +260,11 @@ mod tests {
     use indexmap::IndexMap;
 
     fn sweep(method: Method, stop: Option<Stop>) -> Sweep {
-        let range = |min: f64, max: f64| Parameter { min: Some(min), max: Some(max), ..Parameter::default() };
+        let range = |min: f64, max: f64| Parameter {
+            min: Some(min),
+            max: Some(max),
+            ..Parameter::default()
+        };
         let parameters = IndexMap::from([
             ("params.x".to_owned(), range(0.5, 1.5)),
             ("params.y".to_owned(), range(0.1, 0.9)),
@@ -261,10 +278,13 @@ mod tests {
         if x > 0.95 {
             return Outcome::Failed;
         }
-        Outcome::Value((x - 0.3).powi(2) + (y - 0.7).powi(2) + 1.0 / f64::from(epochs.unwrap_or(27)))
+        Outcome::Value(
+            (x - 0.3).powi(2) + (y - 0.7).powi(2) + 1.0 / f64::from(epochs.unwrap_or(27)),
+        )
     }
 
-    /// Runs a search with so many workers, whose work ends in an order that `seed` decides. Returns what was run, in the order of the asking.
+    /// Runs a search with so many workers, whose work ends in an order that `seed` decides. Returns
+    /// what was run, in the order of the asking.
     fn run(sweep: &Sweep, workers: usize, seed: u64) -> Vec<(Request, Point)> {
         let space = sweep.check().map(|parameters| parameters.space).unwrap_or_default();
         let mut search = Search::new(sweep, space, 7, 27);
@@ -279,7 +299,8 @@ mod tests {
                 }
                 Next::Done if running.is_empty() => return asked,
                 Next::Done | Next::Wait => {
-                    let request: Request = running.swap_remove(random.random_range(0..running.len()));
+                    let request: Request =
+                        running.swap_remove(random.random_range(0..running.len()));
                     search.tell(request, outcome(search.point(request.trial), request.epochs));
                 }
             }
@@ -287,7 +308,13 @@ mod tests {
     }
 
     fn asha(trials: usize) -> Method {
-        Method::Asha(Asha { trials, sample: Sample::Random, min_epochs: 1, reduction: 3, pending: 4 })
+        Method::Asha(Asha {
+            trials,
+            sample: Sample::Random,
+            min_epochs: 1,
+            reduction: 3,
+            pending: 4,
+        })
     }
 
     #[test]
@@ -298,7 +325,14 @@ mod tests {
             sweep(asha(27), None),
             sweep(Method::Tpe(tpe), None),
             sweep(Method::Random(Random { trials: 12 }), Some(Stop::Median(median))),
-            sweep(Method::Hyperband(Hyperband { sample: Sample::Random, min_epochs: 1, reduction: 3 }), None),
+            sweep(
+                Method::Hyperband(Hyperband {
+                    sample: Sample::Random,
+                    min_epochs: 1,
+                    reduction: 3,
+                }),
+                None,
+            ),
             sweep(Method::Random(Random { trials: 12 }), None),
         ];
         for sweep in &searches {
@@ -329,7 +363,9 @@ mod tests {
             _ => f64::INFINITY,
         };
         let all = run.iter().filter(|(request, _)| request.epochs == Some(1));
-        let best = all.min_by(|a, b| value(&a.1).total_cmp(&value(&b.1))).map(|(request, _)| request.trial);
+        let best = all
+            .min_by(|a, b| value(&a.1).total_cmp(&value(&b.1)))
+            .map(|(request, _)| request.trial);
         assert_eq!(
             at(None).iter().find(|&&trial| Some(trial) == best).copied(),
             best,
@@ -349,9 +385,14 @@ mod tests {
     fn hyperband_runs_its_brackets() {
         let hyperband = Hyperband { sample: Sample::Random, min_epochs: 1, reduction: 3 };
         let run = run(&sweep(Method::Hyperband(hyperband), None), 8, 5);
-        let at = |epochs: Option<u32>| run.iter().filter(|(request, _)| request.epochs == epochs).count();
+        let at = |epochs: Option<u32>| {
+            run.iter().filter(|(request, _)| request.epochs == epochs).count()
+        };
         // 27 + 12 + 6 + 4 trials begin, at 1, 3, 9 and 27 epochs; a third of each rung goes on.
-        assert_eq!([at(Some(1)), at(Some(3)), at(Some(9)), at(None)], [27, 9 + 12, 3 + 4 + 6, 1 + 1 + 2 + 4]);
+        assert_eq!(
+            [at(Some(1)), at(Some(3)), at(Some(9)), at(None)],
+            [27, 9 + 12, 3 + 4 + 6, 1 + 1 + 2 + 4]
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Bayesian optimisation with a Gaussian process: the point from which most improvement is expected.
+//! Bayesian optimisation with a Gaussian process: the point from which most improvement is
+//! expected.
 //!
-//! Snoek et al. 2012 for the method, Ament et al. 2023 (LogEI) for its acquisition function, Hvarfner et al. 2024 for what is
-//! believed of length scales.
+//! Snoek et al. 2012 for the method, Ament et al. 2023 (LogEI) for its acquisition function,
+//! Hvarfner et al. 2024 for what is believed of length scales.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -28,8 +29,9 @@ mod acquisition;
 /// How the search proceeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// So many trials have to finish before the process takes over from points that fill the space evenly, as Jones et al. 1998 begin: from random ones it
-    /// found the best valley of Hartmann's function less often.
+    /// So many trials have to finish before the process takes over from points that fill the space
+    /// evenly, as Jones et al. 1998 begin: from random ones it found the best valley of Hartmann's
+    /// function less often.
     pub startup_trials: usize,
     /// The seed of those points, the same for all trials of a search.
     pub seed: u64,
@@ -41,7 +43,8 @@ impl Default for Settings {
     }
 }
 
-/// At most so many finished trials are known to the process, and at most so many running ones: time grows with their cube.
+/// At most so many finished trials are known to the process, and at most so many running ones: time
+/// grows with their cube.
 const MOST_FINISHED: usize = 400;
 const MOST_PENDING: usize = 100;
 
@@ -51,8 +54,9 @@ const MOST_FITTED: usize = 150;
 /// Near how many of the best observations is looked closely.
 const BEST: usize = 4;
 
-/// An expected improvement below this share of the observations' deviation matters to nobody, and says that the model believes the optimum found. It may
-/// only know one valley: every other trial then looks for the best of what lies outside it, while the others go on refining.
+/// An expected improvement below this share of the observations' deviation matters to nobody, and
+/// says that the model believes the optimum found. It may only know one valley: every other trial
+/// then looks for the best of what lies outside it, while the others go on refining.
 const NEGLIGIBLE: f64 = 1e-3;
 
 /// Returns where to look next.
@@ -62,7 +66,8 @@ pub fn suggest(
     settings: &Settings,
     random: &mut ChaCha8Rng,
 ) -> Point {
-    let finished = history.iter().filter(|observation| observation.outcome != Outcome::Pending).count();
+    let finished =
+        history.iter().filter(|observation| observation.outcome != Outcome::Pending).count();
     let ranked = ranked(history);
     if finished < settings.startup_trials || ranked.is_empty() {
         let point = quasi_random::point(space, settings.seed, history.len() as u64);
@@ -77,13 +82,17 @@ pub fn suggest(
     let (places, fitted) = told(MOST_FITTED);
     let kernel = fit(&Evidence::new(&features, &places, &fitted), random);
     let (mut places, values) = told(MOST_FINISHED);
-    let pending = history.iter().rev().filter(|observation| observation.outcome == Outcome::Pending);
-    places.extend(pending.take(MOST_PENDING).map(|observation| features.of(space, &observation.point)));
+    let pending =
+        history.iter().rev().filter(|observation| observation.outcome == Outcome::Pending);
+    places.extend(
+        pending.take(MOST_PENDING).map(|observation| features.of(space, &observation.point)),
+    );
     let Some(mut posterior) = Posterior::new(&features, kernel, places, &values) else {
         return random_point(space, history, random);
     };
     let mut promising = |posterior: &Posterior<'_>| -> Option<(f64, Point)> {
-        let outside = ranked.iter().filter(|(point, _)| !posterior.shuns(&features.of(space, point)));
+        let outside =
+            ranked.iter().filter(|(point, _)| !posterior.shuns(&features.of(space, point)));
         let best: Vec<&Point> = outside.take(BEST).map(|(point, _)| *point).collect();
         let points = Search { space, features: &features, posterior }.points(&best, random);
         points.into_iter().find(|(promise, point)| promise.is_finite() && !tried(history, point))
@@ -128,8 +137,12 @@ mod tests {
     fn bears_odd_histories() {
         let space = conditional();
         for history in odd_histories(&space, 1000) {
-            let found =
-                suggest(&space, &history, &Settings { startup_trials: 1, seed: 0 }, &mut stream(3, &[], 0));
+            let found = suggest(
+                &space,
+                &history,
+                &Settings { startup_trials: 1, seed: 0 },
+                &mut stream(3, &[], 0),
+            );
             assert!(valid(&space, &found), "{found:?}");
         }
     }
@@ -156,7 +169,8 @@ mod tests {
             -(-4.0 * distance(0.7, 0.7)).exp() - 1.2 * (-60.0 * distance(0.15, 0.2)).exp()
         };
         for seed in 0..3 {
-            let found = minimum(&space, 45, seed, value, |history, seed| next(&space, history, seed));
+            let found =
+                minimum(&space, 45, seed, value, |history, seed| next(&space, history, seed));
             assert!(found < -1.15, "{found}");
         }
     }

@@ -5,7 +5,8 @@ use super::space::{AxisKind, Point, Space};
 /// More points than this are a mistake.
 pub const MAX_POINTS: usize = 100_000;
 
-/// Returns every point, the last axis changing fastest; at most [`MAX_POINTS`]. Continuous axes have no points of their own and stay at 0.
+/// Returns every point, the last axis changing fastest; at most [`MAX_POINTS`]. Continuous axes
+/// have no points of their own and stay at 0.
 pub fn points(space: &Space) -> Vec<Point> {
     let mut points: Vec<Point> = vec![Vec::new()];
     for (axis, about) in space.axes.iter().enumerate() {
@@ -31,7 +32,8 @@ pub fn points(space: &Space) -> Vec<Point> {
     points
 }
 
-/// Returns how many points there are; `None` where they cannot be counted, or are more than [`MAX_POINTS`].
+/// Returns how many points there are; `None` where they cannot be counted, or are more than
+/// [`MAX_POINTS`].
 pub fn count(space: &Space) -> Option<usize> {
     if space.axes.iter().any(|axis| axis.kind == AxisKind::Continuous) {
         return None;
@@ -56,7 +58,10 @@ mod tests {
         let space = Space {
             axes: vec![
                 Axis { kind: AxisKind::Choice(vec![0.5, 0.5]), condition: None },
-                Axis { kind: AxisKind::Steps(3), condition: Some(Condition { axis: 0, values: vec![1] }) },
+                Axis {
+                    kind: AxisKind::Steps(3),
+                    condition: Some(Condition { axis: 0, values: vec![1] }),
+                },
             ],
         };
         let expected: Vec<Point> = vec![

@@ -1,4 +1,5 @@
-//! Minimising a smooth function in a box: L-BFGS with gradients projected on the box (Nocedal & Wright 2006, algorithms 7.4 and 7.5; Bertsekas 1982 for the box).
+//! Minimising a smooth function in a box: L-BFGS with gradients projected on the box (Nocedal &
+//! Wright 2006, algorithms 7.4 and 7.5; Bertsekas 1982 for the box).
 
 use std::collections::VecDeque;
 
@@ -18,8 +19,8 @@ pub(super) struct Minimum {
     pub value: f64,
 }
 
-/// Goes down from `place` inside the box; `function` returns the value and writes the gradient. A value that is no number counts as infinitely high. The result is
-/// never worse than the start.
+/// Goes down from `place` inside the box; `function` returns the value and writes the gradient. A
+/// value that is no number counts as infinitely high. The result is never worse than the start.
 pub(super) fn minimise(
     mut place: Vec<f64>,
     bounds: &[(f64, f64)],
@@ -27,7 +28,10 @@ pub(super) fn minimise(
     mut function: impl FnMut(&[f64], &mut [f64]) -> f64,
 ) -> Minimum {
     let project = |place: &mut [f64]| {
-        place.iter_mut().zip(bounds).for_each(|(value, (low, high))| *value = value.clamp(*low, *high));
+        place
+            .iter_mut()
+            .zip(bounds)
+            .for_each(|(value, (low, high))| *value = value.clamp(*low, *high));
     };
     project(&mut place);
     let mut gradient = vec![0.0; place.len()];
@@ -39,10 +43,15 @@ pub(super) fn minimise(
             .iter()
             .zip(bounds)
             .zip(&gradient)
-            .map(|((&x, &(low, high)), &slope)| !(x <= low && slope > 0.0 || x >= high && slope < 0.0))
+            .map(|((&x, &(low, high)), &slope)| {
+                !(x <= low && slope > 0.0 || x >= high && slope < 0.0)
+            })
             .collect();
-        let downhill: Vec<f64> =
-            gradient.iter().zip(&free).map(|(slope, free)| if *free { -slope } else { 0.0 }).collect();
+        let downhill: Vec<f64> = gradient
+            .iter()
+            .zip(&free)
+            .map(|(slope, free)| if *free { -slope } else { 0.0 })
+            .collect();
         let steepness = downhill.iter().fold(0.0_f64, |most, slope| most.max(slope.abs()));
         if !value.is_finite() || !steepness.is_finite() || steepness < 1e-7 {
             break;
@@ -63,14 +72,16 @@ pub(super) fn minimise(
             let moved: Vec<f64> = next.iter().zip(&place).map(|(new, old)| new - old).collect();
             let promised = dot(&moved, &gradient);
             let new_value = function(&next, &mut new_gradient);
-            if new_value.is_finite() && new_value <= value + SUFFICIENT * promised && promised < 0.0 {
+            if new_value.is_finite() && new_value <= value + SUFFICIENT * promised && promised < 0.0
+            {
                 accepted = Some((next, moved, new_value));
                 break;
             }
             length *= 0.4;
         }
         let Some((next, moved, new_value)) = accepted else { break };
-        let bent: Vec<f64> = new_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
+        let bent: Vec<f64> =
+            new_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
         if dot(&moved, &bent) > 1e-12 * dot(&bent, &bent) {
             memory.push_back(Step { moved, bent });
             if memory.len() > MEMORY {
@@ -114,7 +125,10 @@ fn newton(downhill: &[f64], free: &[bool], memory: &VecDeque<Step>) -> Vec<f64> 
     }
     for (step, curvature, weight) in used.iter().rev() {
         let correction = weight - masked(&step.bent, &direction) / curvature;
-        direction.iter_mut().zip(&step.moved).for_each(|(value, moved)| *value += correction * moved);
+        direction
+            .iter_mut()
+            .zip(&step.moved)
+            .for_each(|(value, moved)| *value += correction * moved);
     }
     direction.iter_mut().zip(free).for_each(|(value, free)| {
         if !free {
@@ -148,7 +162,10 @@ mod tests {
     #[test]
     fn stops_at_the_walls() {
         let found = minimise(vec![-1.2, 1.0], &[(-2.0, 0.5), (-2.0, 2.0)], 200, rosenbrock);
-        assert!((found.place[0] - 0.5).abs() < 1e-9 && (found.place[1] - 0.25).abs() < 1e-4, "{found:?}");
+        assert!(
+            (found.place[0] - 0.5).abs() < 1e-9 && (found.place[1] - 0.25).abs() < 1e-4,
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Hyperparameter search: where the next trial should look. Pure functions of the settings and of what earlier trials gave.
+//! Hyperparameter search: where the next trial should look. Pure functions of the settings and of
+//! what earlier trials gave.
 
 pub mod config;
 pub mod domain;

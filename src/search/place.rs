@@ -2,8 +2,8 @@
 
 use super::{AxisKind, Point, Space};
 
-/// Returns the point whose coordinates have these numbers from 0 to 1 as the values of their distribution functions; `unit` is asked only
-/// for axes that exist.
+/// Returns the point whose coordinates have these numbers from 0 to 1 as the values of their
+/// distribution functions; `unit` is asked only for axes that exist.
 pub(super) fn place(space: &Space, mut unit: impl FnMut(usize) -> f64) -> Point {
     let mut point = Point::with_capacity(space.axes.len());
     for (at, axis) in space.axes.iter().enumerate() {
@@ -18,7 +18,9 @@ pub(super) fn coordinate(kind: &AxisKind, unit: f64) -> f64 {
     let unit = unit.clamp(0.0, 1.0);
     match kind {
         AxisKind::Continuous => unit,
-        AxisKind::Steps(steps) => (unit * *steps as f64).floor().min(steps.saturating_sub(1) as f64),
+        AxisKind::Steps(steps) => {
+            (unit * *steps as f64).floor().min(steps.saturating_sub(1) as f64)
+        }
         AxisKind::Choice(weights) => choose(weights, unit) as f64,
     }
 }
@@ -50,7 +52,10 @@ mod tests {
             [0.0, 0.0, 1.0, 3.0, 3.0]
         );
         let choice = AxisKind::Choice(vec![0.0, 0.5, 0.0, 0.5, 0.0]);
-        assert_eq!([0.0, 0.49, 0.5, 1.0].map(|unit| coordinate(&choice, unit)), [1.0, 1.0, 3.0, 3.0]);
+        assert_eq!(
+            [0.0, 0.49, 0.5, 1.0].map(|unit| coordinate(&choice, unit)),
+            [1.0, 1.0, 3.0, 3.0]
+        );
         assert_eq!(coordinate(&AxisKind::Choice(Vec::new()), 0.5), 0.0);
         assert_eq!(coordinate(&AxisKind::Continuous, 0.3), 0.3);
     }

@@ -1,4 +1,5 @@
-//! Quasi-random search: an Owen-scrambled Sobol sequence, which leaves neither gaps nor heaps (Owen 1998; Burley 2020).
+//! Quasi-random search: an Owen-scrambled Sobol sequence, which leaves neither gaps nor heaps (Owen
+//! 1998; Burley 2020).
 
 use rand::Rng;
 
@@ -12,8 +13,9 @@ pub const MOST_POINTS: u64 = 1 << 16;
 /// How many axes one sequence has.
 pub const MOST_AXES: usize = sobol_burley::NUM_DIMENSIONS as usize;
 
-/// Returns one point of the sequence that belongs to a seed. Behind [`MOST_POINTS`] and [`MOST_AXES`] further sequences
-/// follow: their points are as good, but not spread evenly with regard to those of the first.
+/// Returns one point of the sequence that belongs to a seed. Behind [`MOST_POINTS`] and
+/// [`MOST_AXES`] further sequences follow: their points are as good, but not spread evenly with
+/// regard to those of the first.
 pub fn point(space: &Space, seed: u64, index: u64) -> Point {
     Sequence::new(seed, index / MOST_POINTS).point(space, index)
 }
@@ -34,14 +36,18 @@ impl Sequence {
         let index = (index % MOST_POINTS) as u32;
         place(space, |axis| {
             let block = axis / MOST_AXES;
-            let scramble =
-                if block == 0 { self.scramble } else { scramble(self.seed, self.number, block as u64) };
+            let scramble = if block == 0 {
+                self.scramble
+            } else {
+                scramble(self.seed, self.number, block as u64)
+            };
             f64::from(sobol_burley::sample(index, (axis % MOST_AXES) as u32, scramble))
         })
     }
 }
 
-/// The scrambles are 32 bits, the seeds 64: those that differ in the upper half only must not give the same points.
+/// The scrambles are 32 bits, the seeds 64: those that differ in the upper half only must not give
+/// the same points.
 fn scramble(seed: u64, number: u64, block: u64) -> u32 {
     let block = format!("{block}");
     stream(seed, &["search", "quasi_random", &block], number).next_u32()
@@ -65,14 +71,16 @@ mod tests {
         }
     }
 
-    /// In each axis, the first 2^k points have one in each 2^k-th of the unit interval; of random ones, a third of those stay empty.
+    /// In each axis, the first 2^k points have one in each 2^k-th of the unit interval; of random
+    /// ones, a third of those stay empty.
     #[test]
     fn every_interval_has_its_point() {
         let space = space(vec![AxisKind::Continuous; 12]);
         for seed in 0..4 {
             for power in 0..9 {
                 let count = 1_usize << power;
-                let points: Vec<Point> = (0..count as u64).map(|index| point(&space, seed, index)).collect();
+                let points: Vec<Point> =
+                    (0..count as u64).map(|index| point(&space, seed, index)).collect();
                 for axis in 0..12 {
                     let mut hit = vec![false; count];
                     for value in points.iter().filter_map(|point| point[axis]) {

@@ -1,4 +1,5 @@
-//! Random search: every point is drawn from what is said of the space before anything is known (Bergstra & Bengio 2012).
+//! Random search: every point is drawn from what is said of the space before anything is known
+//! (Bergstra & Bengio 2012).
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -33,8 +34,9 @@ mod tests {
     fn choices_follow_their_weights() {
         let (space, mut random) = (conditional(), stream(1, &[], 0));
         let points: Vec<Point> = (0..8000).map(|_| point(&space, &mut random)).collect();
-        let share =
-            |value: f64| points.iter().filter(|point| point[0] == Some(value)).count() as f64 / 8000.0;
+        let share = |value: f64| {
+            points.iter().filter(|point| point[0] == Some(value)).count() as f64 / 8000.0
+        };
         assert!((share(0.0) - 0.5).abs() < 0.03 && (share(2.0) - 0.25).abs() < 0.03);
     }
 }

@@ -7,10 +7,11 @@ use super::space::Outcome;
 pub enum Rule {
     /// Every trial runs to its end.
     Full,
-    /// The median rule (Golovin et al. 2017, "Google Vizier"): a trial ends whose best value so far is worse than the median of the means that
-    /// finished trials had up to the same rung.
+    /// The median rule (Golovin et al. 2017, "Google Vizier"): a trial ends whose best value so far
+    /// is worse than the median of the means that finished trials had up to the same rung.
     Median { ladder: Vec<Option<u32>>, startup_trials: usize },
-    /// Asynchronous successive halving (Li et al. 2020, "A system for massively parallel hyperparameter tuning", algorithm 2).
+    /// Asynchronous successive halving (Li et al. 2020, "A system for massively parallel
+    /// hyperparameter tuning", algorithm 2).
     Asha { ladder: Vec<Option<u32>>, reduction: usize },
     /// Hyperband (Li et al. 2018, algorithm 1): these brackets, one after the other.
     Hyperband { brackets: Vec<Bracket>, reduction: usize },
@@ -71,8 +72,8 @@ pub fn brackets(min: u32, reduction: u32, max: u32) -> Vec<Bracket> {
         .rev()
         .map(|halvings| {
             // n = ⌈(s_max + 1)/(s + 1) · η^s⌉
-            let trials =
-                (most + 1) as f64 / (halvings + 1) as f64 * f64::from(reduction).powi(halvings as i32);
+            let trials = (most + 1) as f64 / (halvings + 1) as f64
+                * f64::from(reduction).powi(halvings as i32);
             Bracket { trials: trials.ceil() as usize, ladder: whole[most - halvings..].to_vec() }
         })
         .collect()
@@ -119,8 +120,9 @@ impl Rule {
         }
     }
 
-    /// Returns what should happen next, given what has entered; `None` where more has to enter first, or all is done. `new` says whether there are
-    /// new trials, `all` whether every result has entered.
+    /// Returns what should happen next, given what has entered; `None` where more has to enter
+    /// first, or all is done. `new` says whether there are new trials, `all` whether every result
+    /// has entered.
     pub fn next(&self, trials: &mut [Climb], new: bool, all: bool) -> Option<Move> {
         match self {
             Rule::Full => new.then_some(Move::Begin),
@@ -146,7 +148,8 @@ impl Rule {
                     ranked.into_iter().take(count).find(goes_on)
                 });
                 let last = || {
-                    // Few trials would leave the upper rungs empty, and a search without one whole training has no result.
+                    // Few trials would leave the upper rungs empty, and a search without one whole
+                    // training has no result.
                     (0..top).rev().find_map(|rung| {
                         let ranked = ranked(trials, 0..trials.len(), rung);
                         let came_further =
@@ -183,7 +186,8 @@ impl Rule {
     }
 }
 
-/// Returns the next promotion of a bracket whose trials have all begun; `Some(None)` where results are awaited, `None` where the bracket is over.
+/// Returns the next promotion of a bracket whose trials have all begun; `Some(None)` where results
+/// are awaited, `None` where the bracket is over.
 fn halve(
     trials: &[Climb],
     members: std::ops::Range<usize>,
@@ -217,9 +221,11 @@ fn halve(
     None
 }
 
-/// Returns the trials whose result at a rung has entered, best first; failed ones last, of equals the first.
+/// Returns the trials whose result at a rung has entered, best first; failed ones last, of equals
+/// the first.
 fn ranked(trials: &[Climb], members: std::ops::Range<usize>, rung: usize) -> Vec<usize> {
-    let mut there: Vec<usize> = members.filter(|&index| trials[index].outcomes.len() > rung).collect();
+    let mut there: Vec<usize> =
+        members.filter(|&index| trials[index].outcomes.len() > rung).collect();
     let value = |index: &usize| trials[*index].value(rung).unwrap_or(f64::INFINITY);
     there.sort_by(|a, b| value(a).total_cmp(&value(b)).then(a.cmp(b)));
     there
@@ -244,7 +250,11 @@ fn is_hopeless(trials: &[Climb], index: usize, startup_trials: usize) -> bool {
     }
     means.sort_by(f64::total_cmp);
     let middle = means.len() / 2;
-    let median = if means.len() % 2 == 1 { means[middle] } else { (means[middle - 1] + means[middle]) / 2.0 };
+    let median = if means.len() % 2 == 1 {
+        means[middle]
+    } else {
+        (means[middle - 1] + means[middle]) / 2.0
+    };
     let best = (0..=rung).filter_map(|rung| trial.value(rung)).fold(f64::INFINITY, f64::min);
     best > median
 }
@@ -259,8 +269,10 @@ mod tests {
         assert_eq!(geometric_ladder(2, 2, 2), [None]);
         assert_eq!(even_ladder(2, 3, 9), [Some(2), Some(5), Some(8), None]);
         // The table of Li et al. 2018 for R = 81 and η = 3.
-        let found: Vec<(usize, usize)> =
-            brackets(1, 3, 81).iter().map(|bracket| (bracket.trials, bracket.ladder.len())).collect();
+        let found: Vec<(usize, usize)> = brackets(1, 3, 81)
+            .iter()
+            .map(|bracket| (bracket.trials, bracket.ladder.len()))
+            .collect();
         assert_eq!(found, [(81, 5), (34, 4), (15, 3), (8, 2), (5, 1)]);
         assert_eq!(brackets(1, 3, 81)[1].ladder, [Some(3), Some(9), Some(27), None]);
     }

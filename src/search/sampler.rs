@@ -35,22 +35,33 @@ impl Sampler {
         }
     }
 
-    /// Returns the point of the trial with this number, given what earlier ones gave; `None` where there are no more.
-    pub fn point(&self, space: &Space, seed: u64, trial: usize, history: &[Observation]) -> Option<Point> {
+    /// Returns the point of the trial with this number, given what earlier ones gave; `None` where
+    /// there are no more.
+    pub fn point(
+        &self,
+        space: &Space,
+        seed: u64,
+        trial: usize,
+        history: &[Observation],
+    ) -> Option<Point> {
         Some(match self {
             Sampler::Grid(points) => return points.get(trial).cloned(),
             Sampler::Random => {
                 let mut random = stream(seed, &["sweep", "random"], trial as u64);
-                // Two equal draws of numbers on a line are no accident worth the time of looking for them.
+                // Two equal draws of numbers on a line are no accident worth the time of looking
+                // for them.
                 match has_line(space) {
                     true => random::point(space, &mut random),
                     false => fresh::random_point(space, history, &mut random),
                 }
             }
             Sampler::QuasiRandom => quasi_random::point(space, seed, trial as u64),
-            Sampler::Tpe(settings) => {
-                tpe::suggest(space, history, settings, &mut stream(seed, &["sweep", "tpe"], trial as u64))
-            }
+            Sampler::Tpe(settings) => tpe::suggest(
+                space,
+                history,
+                settings,
+                &mut stream(seed, &["sweep", "tpe"], trial as u64),
+            ),
             Sampler::GaussianProcess(settings) => {
                 let mut random = stream(seed, &["sweep", "gp"], trial as u64);
                 gaussian_process::suggest(space, history, settings, &mut random)

@@ -1,4 +1,5 @@
-//! The space that a search moves in, without names and units: what the methods see of a sweep's parameters.
+//! The space that a search moves in, without names and units: what the methods see of a sweep's
+//! parameters.
 
 /// The axes of a search, each after the axis that its condition names.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,12 +18,13 @@ pub struct Axis {
 /// What coordinates an axis has.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AxisKind {
-    /// Numbers from 0 to 1, distributed uniformly before anything is known. Logarithms and other distributions are behind it:
-    /// who makes the space maps the unit interval to values.
+    /// Numbers from 0 to 1, distributed uniformly before anything is known. Logarithms and other
+    /// distributions are behind it: who makes the space maps the unit interval to values.
     Continuous,
     /// The whole numbers from 0 to this number less one, in an order that means something; uniform.
     Steps(usize),
-    /// The whole numbers from 0, without an order, with the probability of each before anything is known (they sum to 1).
+    /// The whole numbers from 0, without an order, with the probability of each before anything is
+    /// known (they sum to 1).
     Choice(Vec<f64>),
 }
 
@@ -35,8 +37,8 @@ pub struct Condition {
     pub values: Vec<usize>,
 }
 
-/// A place in the space: a coordinate for every axis (a whole number for [`AxisKind::Steps`] and [`AxisKind::Choice`]), `None` where the axis
-/// does not exist at this point.
+/// A place in the space: a coordinate for every axis (a whole number for [`AxisKind::Steps`] and
+/// [`AxisKind::Choice`]), `None` where the axis does not exist at this point.
 pub type Point = Vec<Option<f64>>;
 
 /// A point that was tried.
@@ -90,7 +92,9 @@ mod tests {
         assert!(space.exists(0, &[]));
         assert!(!space.exists(1, &[Some(0.0)]) && space.exists(1, &[Some(1.0)]));
         assert!(!space.exists(2, &[Some(0.0), None]));
-        assert!(space.exists(2, &[Some(1.0), Some(2.0)]) && !space.exists(2, &[Some(1.0), Some(1.0)]));
+        assert!(
+            space.exists(2, &[Some(1.0), Some(2.0)]) && !space.exists(2, &[Some(1.0), Some(1.0)])
+        );
         assert!(!space.exists(3, &[]));
     }
 }

@@ -1,8 +1,10 @@
-//! The multivariate tree-structured Parzen estimator: where good points are dense and others are not.
+//! The multivariate tree-structured Parzen estimator: where good points are dense and others are
+//! not.
 //!
-//! Bergstra et al. 2011 ("Algorithms for hyper-parameter optimization") for the method, Falkner et al. 2018 (BOHB) for kernels over all axes at once,
-//! Watanabe 2023 (arXiv 2304.11127) for what its parts are worth. Where a constant below differs from theirs, it was chosen by trial on functions of two to six axes
-//! (benches/README.md).
+//! Bergstra et al. 2011 ("Algorithms for hyper-parameter optimization") for the method, Falkner et
+//! al. 2018 (BOHB) for kernels over all axes at once, Watanabe 2023 (arXiv 2304.11127) for what its
+//! parts are worth. Where a constant below differs from theirs, it was chosen by trial on functions
+//! of two to six axes (benches/README.md).
 
 use rand_chacha::ChaCha8Rng;
 
@@ -17,7 +19,8 @@ mod mixture;
 pub struct Settings {
     /// So many trials have to finish before the estimator takes over from random search.
     pub startup_trials: usize,
-    /// How many points are drawn where good ones are dense; the one of the best ratio is taken. Few explore, many exploit.
+    /// How many points are drawn where good ones are dense; the one of the best ratio is taken. Few
+    /// explore, many exploit.
     pub candidates: usize,
     /// The share of the observations that counts as good.
     pub good_share: f64,
@@ -39,7 +42,8 @@ pub fn suggest(
     settings: &Settings,
     random: &mut ChaCha8Rng,
 ) -> Point {
-    let finished = history.iter().filter(|observation| observation.outcome != Outcome::Pending).count();
+    let finished =
+        history.iter().filter(|observation| observation.outcome != Outcome::Pending).count();
     if finished < settings.startup_trials {
         return random_point(space, history, random);
     }
@@ -63,8 +67,9 @@ pub fn suggest(
     random_point(space, history, random)
 }
 
-/// Returns the axes that exist together, by what they hang on. Each group is modelled from the observations that have it, on its own: a
-/// density over axes that exist here and there would compare points of different dimensions.
+/// Returns the axes that exist together, by what they hang on. Each group is modelled from the
+/// observations that have it, on its own: a density over axes that exist here and there would
+/// compare points of different dimensions.
 fn groups(space: &Space) -> Vec<(Option<&Condition>, Vec<usize>)> {
     let mut groups: Vec<(Option<&Condition>, Vec<usize>)> = Vec::new();
     for (at, axis) in space.axes.iter().enumerate() {
@@ -84,12 +89,18 @@ struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    fn new(space: &'a Space, axes: &[usize], history: &[Observation], settings: &Settings) -> Model<'a> {
+    fn new(
+        space: &'a Space,
+        axes: &[usize],
+        history: &[Observation],
+        settings: &Settings,
+    ) -> Model<'a> {
         let mut valued: Vec<(f64, Vec<f64>)> = Vec::new();
         let mut others: Vec<Weighted> = Vec::new();
         let mut failed = 0;
         for observation in history {
-            let coordinates = axes.iter().map(|&axis| observation.point.get(axis).copied().flatten());
+            let coordinates =
+                axes.iter().map(|&axis| observation.point.get(axis).copied().flatten());
             let Some(place) = coordinates.collect::<Option<Vec<f64>>>() else { continue };
             match observation.outcome {
                 Outcome::Value(value) => valued.push((value, place)),
@@ -103,16 +114,18 @@ impl<'a> Model<'a> {
         let count = (share.ceil() as usize).min(valued.len());
         let worse = valued.split_off(count).into_iter();
         others.extend(worse.map(|(_, place)| Weighted { place, weight: 1.0 }));
-        // Among the good ones the better weigh more, by rank as in CMA-ES (Hansen 2016, equation 49): improvements would do the same, but a single lucky
-        // value must not be all that counts.
+        // Among the good ones the better weigh more, by rank as in CMA-ES (Hansen 2016, equation
+        // 49): improvements would do the same, but a single lucky value must not be all that
+        // counts.
         let rank = |at: usize| (count as f64 + 0.5).ln() - (at as f64 + 1.0).ln();
         let good = valued.into_iter().enumerate();
         let good = good.map(|(at, (_, place))| Weighted { place, weight: rank(at) }).collect();
         Model { good: Mixture::new(space, axes, good), others: Mixture::new(space, axes, others) }
     }
 
-    /// Draws candidates where good points are dense; returns the one of the greatest ratio of the densities, which is the one
-    /// of the greatest expected improvement (Bergstra et al. 2011, section 4.1).
+    /// Draws candidates where good points are dense; returns the one of the greatest ratio of the
+    /// densities, which is the one of the greatest expected improvement (Bergstra et al. 2011,
+    /// section 4.1).
     fn best(&self, candidates: usize, random: &mut ChaCha8Rng) -> Vec<f64> {
         let mut best = self.good.draw(random);
         let mut greatest = self.log_ratio(&best);

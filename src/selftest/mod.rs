@@ -62,7 +62,9 @@ pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
     let mut findings = Findings {
         device: device.to_string(),
         gpu: match (device, &runtime.driver) {
-            (Device::Cuda(number), Some(driver)) => driver.gpu(number, false).ok().map(|gpu| gpu.describe()),
+            (Device::Cuda(number), Some(driver)) => {
+                driver.gpu(number, false).ok().map(|gpu| gpu.describe())
+            }
             _ => None,
         },
         library: runtime.identity.describe(),
@@ -71,7 +73,13 @@ pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
     };
     let mut done = 0;
     let mut tell = |detail: &str| {
-        report.progress(&Progress { activity: "checking", done, total: Some(STEPS), unit: "steps", detail });
+        report.progress(&Progress {
+            activity: "checking",
+            done,
+            total: Some(STEPS),
+            unit: "steps",
+            detail,
+        });
         done += 1;
     };
     tell("operators and their gradients");
@@ -144,7 +152,11 @@ fn operators(runtime: &Runtime, place: Place) -> Check {
         )),
         false => {
             let shown = wrong.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
-            Verdict::Wrong(format!("{} of {} are wrong, such as {shown}", wrong.len(), checked.len()))
+            Verdict::Wrong(format!(
+                "{} of {} are wrong, such as {shown}",
+                wrong.len(),
+                checked.len()
+            ))
         }
     };
     check("operators", Ok(verdict))

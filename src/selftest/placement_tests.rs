@@ -1,4 +1,5 @@
-//! What a GPU is given to compute has kernels there, so that no tensor has to travel to the host and back in the middle of a step.
+//! What a GPU is given to compute has kernels there, so that no tensor has to travel to the host
+//! and back in the middle of a step.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +14,11 @@ use crate::model::{Activation, Architecture, Config, Dropout, Head, Network, Net
 const SIZE: Size =
     Size { name: "tiny", hidden: 32, layers: 2, heads: 2, vocabulary: 100, batch: 4, length: 8 };
 
-/// The types that the CUDA execution provider computes each operator with, as far as we need them, in the operator's version of set 20: from
-/// ONNX Runtime's own list (docs/OperatorKernels.md). A kernel whose range of versions has no end counts for the version that it begins with
-/// alone, which is why set 20 has no `Equal` (19), no `Pad` (19) and no `ConstantOfShape` (20) on GPUs of most releases.
+/// The types that the CUDA execution provider computes each operator with, as far as we need them,
+/// in the operator's version of set 20: from ONNX Runtime's own list (docs/OperatorKernels.md). A
+/// kernel whose range of versions has no end counts for the version that it begins with alone,
+/// which is why set 20 has no `Equal` (19), no `Pad` (19) and no `ConstantOfShape` (20) on GPUs of
+/// most releases.
 const KERNELS: &[(&str, &[DType])] = &[
     ("Add", &[F32, F64, F16, BF16, I64]),
     ("Sub", &[F32, F64, F16, BF16, I64]),
@@ -61,7 +64,9 @@ fn has_kernel(operator: &str, types: &[DType]) -> bool {
         "GreaterOrEqual" | "LessOrEqual" => &types[..2],
         _ => types,
     };
-    KERNELS.iter().any(|(name, known)| *name == operator && types.iter().all(|dtype| known.contains(dtype)))
+    KERNELS
+        .iter()
+        .any(|(name, known)| *name == operator && types.iter().all(|dtype| known.contains(dtype)))
 }
 
 /// Returns the operators of a training without kernels on a GPU.
@@ -79,9 +84,11 @@ fn missing(
         positions_in_graph: false,
     };
     let mut network = Network::new(config, head, 3, options)?;
-    let targets = network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
+    let targets =
+        network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
     let loss = network.graph.cross_entropy(network.logits, targets)?;
-    let trainable: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
+    let trainable: Vec<String> =
+        network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let groups = vec![Group { weight_decay: 0.01, rate_factor: 1.0 }; trainable.len()];
     let optimizer = OptimizerConfig { algorithm, gradient_clip: Some(1.0), groups };
     let recipe = Recipe { loss, trainable, optimizer, precision };
@@ -89,7 +96,9 @@ fn missing(
     let applied: Vec<_> = graphs.gradient.applied().chain(graphs.update.applied()).collect();
     assert!(applied.len() > 100, "a whole step: {}", applied.len());
     let bare = applied.iter().filter(|(operator, types)| !has_kernel(operator, types));
-    Ok(bare.map(|(operator, types)| format!("{operator} of {types:?} in {}", precision.name())).collect())
+    Ok(bare
+        .map(|(operator, types)| format!("{operator} of {types:?} in {}", precision.name()))
+        .collect())
 }
 
 #[test]

@@ -9,14 +9,19 @@ use super::subject::{Subject, steps};
 use super::training::SMALL;
 use crate::engine::{EngineError, Kernels, Place, Precision, Runtime};
 
-/// Looks for copies on the path of a step. What is bound to it (tokens, masks, labels, the learning rate) is copied before, and losses and norms
-/// after.
-pub fn copies(runtime: &Runtime, place: Place, precision: Precision) -> Result<Verdict, EngineError> {
+/// Looks for copies on the path of a step. What is bound to it (tokens, masks, labels, the learning
+/// rate) is copied before, and losses and norms after.
+pub fn copies(
+    runtime: &Runtime,
+    place: Place,
+    precision: Precision,
+) -> Result<Verdict, EngineError> {
     if (place, precision) == (Place::Host, Precision::Tf32) {
         return Ok(Verdict::Impossible("a setting of GPUs".to_owned()));
     }
     let folder = tempfile::tempdir()?;
-    let subject = Subject { kernels: Kernels::Standard, ..Subject::of(SMALL, place, precision, 0.1) };
+    let subject =
+        Subject { kernels: Kernels::Standard, ..Subject::of(SMALL, place, precision, 0.1) };
     let mut trainer = subject.sessions(runtime, Some(folder.path()))?;
     steps(&mut trainer, runtime, SMALL, 0..2)?;
     let mut nodes: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
@@ -32,8 +37,10 @@ pub fn copies(runtime: &Runtime, place: Place, precision: Precision) -> Result<V
         }
     }
     let is_copy = |op: &str| op.starts_with("Memcpy");
-    let copies: usize =
-        nodes.values().flat_map(|ops| ops.iter().filter(|(op, _)| is_copy(op)).map(|(_, count)| count)).sum();
+    let copies: usize = nodes
+        .values()
+        .flat_map(|ops| ops.iter().filter(|(op, _)| is_copy(op)).map(|(_, count)| count))
+        .sum();
     let shares: Vec<String> = nodes
         .iter()
         .map(|(provider, ops)| {
@@ -43,5 +50,9 @@ pub fn copies(runtime: &Runtime, place: Place, precision: Precision) -> Result<V
         })
         .collect();
     let detail = format!("{copies} copies in two steps; {}", shares.join("; "));
-    Ok(if copies == 0 && !nodes.is_empty() { Verdict::Sound(detail) } else { Verdict::Wrong(detail) })
+    Ok(if copies == 0 && !nodes.is_empty() {
+        Verdict::Sound(detail)
+    } else {
+        Verdict::Wrong(detail)
+    })
 }

@@ -21,16 +21,31 @@ pub struct Speed {
 
 /// Word tables are as long as small data sets make them; see the compact vocabulary of `train`.
 const ROWS: usize = 2000;
-const MINILM: Size =
-    Size { name: "MiniLM-L6", hidden: 384, layers: 6, heads: 12, vocabulary: ROWS, batch: 32, length: 128 };
-const BERT: Size =
-    Size { name: "BERT-base", hidden: 768, layers: 12, heads: 12, vocabulary: ROWS, batch: 32, length: 128 };
+const MINILM: Size = Size {
+    name: "MiniLM-L6",
+    hidden: 384,
+    layers: 6,
+    heads: 12,
+    vocabulary: ROWS,
+    batch: 32,
+    length: 128,
+};
+const BERT: Size = Size {
+    name: "BERT-base",
+    hidden: 768,
+    layers: 12,
+    heads: 12,
+    vocabulary: ROWS,
+    batch: 32,
+    length: 128,
+};
 /// What a CPU does in a few seconds.
 const ON_HOST: Size = Size { batch: 8, length: 32, ..MINILM };
 
 const ROUNDS: u64 = 3;
 
-/// Measures training with dropout on a device; in place of a measurement stands what kept it, with its name.
+/// Measures training with dropout on a device; in place of a measurement stands what kept it, with
+/// its name.
 pub fn measure(runtime: &Runtime, device: Device) -> Vec<Result<Speed, (String, EngineError)>> {
     let place = Place::of(device);
     let (sizes, precisions, warm_up, count): (&[Size], &[Precision], u64, u64) = match place {
@@ -41,7 +56,9 @@ pub fn measure(runtime: &Runtime, device: Device) -> Vec<Result<Speed, (String, 
     for &size in sizes {
         for &precision in precisions {
             let subject = Subject::of(size, place, precision, 0.1);
-            let name = |backend: &str| format!("speed of {} in {} by {backend}", size.name, precision.name());
+            let name = |backend: &str| {
+                format!("speed of {} in {} by {backend}", size.name, precision.name())
+            };
             let timed = |backend, trainer: Result<Box<dyn Trainer>, EngineError>| {
                 trainer
                     .and_then(|mut trainer| time(trainer.as_mut(), runtime, size, warm_up, count))
@@ -58,7 +75,9 @@ pub fn measure(runtime: &Runtime, device: Device) -> Vec<Result<Speed, (String, 
             };
             found.push(timed(
                 "session",
-                subject.sessions(runtime, None).map(|trainer| Box::new(trainer) as Box<dyn Trainer>),
+                subject
+                    .sessions(runtime, None)
+                    .map(|trainer| Box::new(trainer) as Box<dyn Trainer>),
             ));
             if runtime.identity.has_training_api && precision == Precision::Fp32 {
                 let trainer = subject.training_api(runtime, device);
@@ -72,7 +91,8 @@ pub fn measure(runtime: &Runtime, device: Device) -> Vec<Result<Speed, (String, 
     found
 }
 
-/// Returns the milliseconds of a step: the median of some rounds' means, since a device tells of its steps only now and then.
+/// Returns the milliseconds of a step: the median of some rounds' means, since a device tells of
+/// its steps only now and then.
 fn time(
     trainer: &mut dyn Trainer,
     runtime: &Runtime,

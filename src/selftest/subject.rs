@@ -9,10 +9,13 @@ use crate::base::seed::stream;
 use crate::engine::artifacts::{LOGITS, LOSS};
 use crate::engine::binding::{Feed, Parameters};
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Group, Kernels, OptimizerConfig,
-    Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome, TensorFact, Trainer, Var,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Group, Kernels,
+    OptimizerConfig, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome,
+    TensorFact, Trainer, Var,
 };
-use crate::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions, init};
+use crate::model::{
+    Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions, init,
+};
 
 const LABELS: usize = 2;
 const SEED: u64 = 7;
@@ -51,13 +54,15 @@ impl Size {
         }
     }
 
-    /// Returns a batch of random texts, of which every second one is shorter, with labels that the first token tells.
+    /// Returns a batch of random texts, of which every second one is shorter, with labels that the
+    /// first token tells.
     pub fn batch(self, number: u64) -> Vec<(String, Feed)> {
         use rand::RngExt as _;
         let mut random = stream(SEED, &["selftest", "batch"], number);
         let tokens = vec![self.batch, self.length];
-        let ids: Vec<i64> =
-            (0..self.batch * self.length).map(|_| random.random_range(1..self.vocabulary as i64)).collect();
+        let ids: Vec<i64> = (0..self.batch * self.length)
+            .map(|_| random.random_range(1..self.vocabulary as i64))
+            .collect();
         let is_shown = |index: usize| {
             let (text, place) = (index / self.length, index % self.length);
             text.is_multiple_of(2) || place < self.length.div_ceil(2)
@@ -66,8 +71,9 @@ impl Size {
         let positions = (0..ids.len()).map(|index| (index % self.length) as i64).collect();
         let share = 1.0 / self.batch as f32;
         let first = |text: usize| ids[text * self.length] % 2 == 0;
-        let targets =
-            (0..self.batch).flat_map(|text| if first(text) { [share, 0.0] } else { [0.0, share] }).collect();
+        let targets = (0..self.batch)
+            .flat_map(|text| if first(text) { [share, 0.0] } else { [0.0, share] })
+            .collect();
         vec![
             ("input_ids".to_owned(), Feed::I64(tokens.clone(), ids)),
             ("attention_mask".to_owned(), Feed::I64(tokens.clone(), mask)),
@@ -98,8 +104,13 @@ impl Subject {
         Subject { size, place, precision, kernels, dropout }
     }
 
-    /// Prepares its training by sessions; `profiles` is a folder for what they spend their time with.
-    pub fn sessions(self, runtime: &Runtime, profiles: Option<&Path>) -> Result<SessionTrainer, EngineError> {
+    /// Prepares its training by sessions; `profiles` is a folder for what they spend their time
+    /// with.
+    pub fn sessions(
+        self,
+        runtime: &Runtime,
+        profiles: Option<&Path>,
+    ) -> Result<SessionTrainer, EngineError> {
         let (network, loss) = self.network(self.masks())?;
         let weights = self.weights(&network);
         let named = weights.iter().map(|(name, array)| (name.as_str(), array));
@@ -111,7 +122,11 @@ impl Subject {
     }
 
     /// Prepares its training by the training API.
-    pub fn training_api(self, runtime: &Runtime, device: Device) -> Result<ApiTrainer, EngineError> {
+    pub fn training_api(
+        self,
+        runtime: &Runtime,
+        device: Device,
+    ) -> Result<ApiTrainer, EngineError> {
         let (network, loss) = self.network(self.masks())?;
         let (mut evaluation, evaluation_loss) = self.network(Dropout::Off)?;
         evaluation.graph.output(LOSS, evaluation_loss);
@@ -140,7 +155,8 @@ impl Subject {
     fn network(self, dropout: Dropout) -> Result<(Network, Var), EngineError> {
         let config = self.size.config(self.dropout);
         let word_rows = self.size.vocabulary;
-        let options = NetworkOptions { kernels: self.kernels, dropout, word_rows, positions_in_graph: false };
+        let options =
+            NetworkOptions { kernels: self.kernels, dropout, word_rows, positions_in_graph: false };
         let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
         let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]);
         let targets = network.graph.input("targets", fact);
@@ -159,8 +175,10 @@ impl Subject {
 }
 
 fn optimizer(trainable: &[String], decays_all: bool) -> OptimizerConfig {
-    let decays = |name: &String| decays_all || !(name.ends_with(".bias") || name.contains("LayerNorm"));
-    let group = |name| Group { weight_decay: if decays(name) { 0.01 } else { 0.0 }, rate_factor: 1.0 };
+    let decays =
+        |name: &String| decays_all || !(name.ends_with(".bias") || name.contains("LayerNorm"));
+    let group =
+        |name| Group { weight_decay: if decays(name) { 0.01 } else { 0.0 }, rate_factor: 1.0 };
     OptimizerConfig {
         algorithm: Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         gradient_clip: Some(1.0),

@@ -41,7 +41,11 @@ pub fn opens(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
 }
 
 /// Compares the losses of fifty steps with those of the host's fused kernels in single precision.
-pub fn fifty_steps(runtime: &Runtime, place: Place, precision: Precision) -> Result<Verdict, EngineError> {
+pub fn fifty_steps(
+    runtime: &Runtime,
+    place: Place,
+    precision: Precision,
+) -> Result<Verdict, EngineError> {
     if (place, precision) == (Place::Host, Precision::Tf32) {
         return Ok(Verdict::Impossible("a setting of GPUs".to_owned()));
     }
@@ -64,10 +68,15 @@ pub fn fifty_steps(runtime: &Runtime, place: Place, precision: Precision) -> Res
     );
     // So written that a loss that is not a number is wrong.
     let is_near = largest <= allowed && found.iter().all(|outcome| outcome.loss().is_finite());
-    Ok(if is_near && found.len() as u64 == STEPS { Verdict::Sound(detail) } else { Verdict::Wrong(detail) })
+    Ok(if is_near && found.len() as u64 == STEPS {
+        Verdict::Sound(detail)
+    } else {
+        Verdict::Wrong(detail)
+    })
 }
 
-/// Compares every parameter after one step with the host's: the device overwrites them where they lie.
+/// Compares every parameter after one step with the host's: the device overwrites them where they
+/// lie.
 pub fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     let of = |subject: Subject| -> Result<_, EngineError> {
         let mut trainer = subject.sessions(runtime, None)?;
@@ -80,13 +89,18 @@ pub fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, Engin
     let (_, found) = of(Subject { kernels: Kernels::Standard, ..here })?;
     let (mut largest, mut worst, mut idle) = (0.0_f32, String::new(), 0);
     for (name, expected) in &expected {
-        let Some(found) = found.get(name) else { return Err(EngineError::MissingParameter(name.clone())) };
-        // A gradient that is 0 but for rounding has either sign, and AdamW's first step has its sign alone: such elements are no witness.
+        let Some(found) = found.get(name) else {
+            return Err(EngineError::MissingParameter(name.clone()));
+        };
+        // A gradient that is 0 but for rounding has either sign, and AdamW's first step has its
+        // sign alone: such elements are no witness.
         let off = expected
             .iter()
             .zip(found)
             .zip(&before[name])
-            .map(|((expected, found), before)| (expected - found).abs().min((expected - before).abs()))
+            .map(|((expected, found), before)| {
+                (expected - found).abs().min((expected - before).abs())
+            })
             .sum::<f32>();
         let moved: f32 =
             expected.iter().zip(&before[name]).map(|(after, before)| (after - before).abs()).sum();
@@ -107,7 +121,8 @@ pub fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, Engin
     })
 }
 
-/// Looks at the masks that the device's generator makes: how many elements it drops, and whether places and runs differ.
+/// Looks at the masks that the device's generator makes: how many elements it drops, and whether
+/// places and runs differ.
 pub fn dropout(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     const SIDE: usize = 1000;
     const RATE: f32 = 0.1;

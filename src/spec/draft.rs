@@ -26,8 +26,8 @@ pub(super) const VERSION: u64 = 1;
 /// The seed where the file gives none.
 pub(super) const DEFAULT_SEED: u64 = 13;
 
-/// A pipeline file that was read as far as its problems allow, so that the stages can be checked against one another
-/// before the problems are shown.
+/// A pipeline file that was read as far as its problems allow, so that the stages can be checked
+/// against one another before the problems are shown.
 #[derive(Clone, Debug)]
 pub struct Draft {
     spec: Spec,
@@ -40,13 +40,15 @@ impl Draft {
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Draft, SpecError> {
         match read_text(path) {
             Ok(text) => Draft::parse(path, text, overrides),
-            Err(problem) => {
-                Err(SpecError::new(Arc::new(Sources::new(path, String::new(), overrides)), vec![problem]))
-            }
+            Err(problem) => Err(SpecError::new(
+                Arc::new(Sources::new(path, String::new(), overrides)),
+                vec![problem],
+            )),
         }
     }
 
-    /// Reads the text of a pipeline file; `path` is for messages, the default name, and what relative paths start from.
+    /// Reads the text of a pipeline file; `path` is for messages, the default name, and what
+    /// relative paths start from.
     pub fn parse(path: &Path, text: String, overrides: &[Override]) -> Result<Draft, SpecError> {
         Draft::parse_in(path, text, overrides, &|name| std::env::var(name))
     }
@@ -65,8 +67,8 @@ impl Draft {
         }
     }
 
-    /// Returns the pipeline. Stages of [`Draft::unsound`] hold made-up values where the file's are unusable, and a text
-    /// that is made up is empty.
+    /// Returns the pipeline. Stages of [`Draft::unsound`] hold made-up values where the file's are
+    /// unusable, and a text that is made up is empty.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -97,7 +99,9 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         io::ErrorKind::IsADirectory => {
             Problem::of_file(format!("`{shown}` is a folder; expected a pipeline file"))
         }
-        io::ErrorKind::PermissionDenied => Problem::of_file(format!("no permission to read `{shown}`")),
+        io::ErrorKind::PermissionDenied => {
+            Problem::of_file(format!("no permission to read `{shown}`"))
+        }
         kind => Problem::of_file(format!("cannot read `{shown}`: {kind}")),
     };
     let mut bytes = Vec::new();
@@ -121,14 +125,18 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        not_text(format!("byte {at} is 0x{:02x}", error.as_bytes().get(at).copied().unwrap_or_default()))
+        not_text(format!(
+            "byte {at} is 0x{:02x}",
+            error.as_bytes().get(at).copied().unwrap_or_default()
+        ))
     })
 }
 
 /// Returns "did you mean" for a path whose folder has a file of a similar name.
 fn similar_file(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut names: Vec<String> = fs::read_dir(folder)
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -153,7 +161,10 @@ fn read_tree(
         Some(node) if !node.is_null() => {
             problems.push(Problem::at(
                 node.span,
-                format!("expected a map with the keys `version` and `stages`, found {}", node.describe()),
+                format!(
+                    "expected a map with the keys `version` and `stages`, found {}",
+                    node.describe()
+                ),
             ));
             return None;
         }
@@ -175,13 +186,19 @@ fn read_tree(
     Some(map)
 }
 
-fn read_spec(sources: Arc<Sources>, tree: Map, overrides: &[Override], mut problems: Vec<Problem>) -> Draft {
+fn read_spec(
+    sources: Arc<Sources>,
+    tree: Map,
+    overrides: &[Override],
+    mut problems: Vec<Problem>,
+) -> Draft {
     let path = sources.path().to_owned();
     for (key, entry) in &tree {
         if !KEYS.contains(&key.as_str()) {
             let hint = suggest::hint(key, "a pipeline file has", KEYS);
             problems.push(
-                Problem::at(entry.key, format!("unknown key `{}`", super::node::clip(key))).maybe_hint(hint),
+                Problem::at(entry.key, format!("unknown key `{}`", super::node::clip(key)))
+                    .maybe_hint(hint),
             );
         }
     }
@@ -203,14 +220,16 @@ fn read_spec(sources: Arc<Sources>, tree: Map, overrides: &[Override], mut probl
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
     let source = sources.text(Span::default()).to_owned();
     let (overrides, tree) = (overrides.to_vec(), Arc::new(tree));
-    let spec = Spec { path, folder, name, seed, params, stages, sweep, source, overrides, sources, tree };
+    let spec =
+        Spec { path, folder, name, seed, params, stages, sweep, source, overrides, sources, tree };
     Draft { spec, unsound, problems }
 }
 
 fn read_version(tree: &Map, problems: &mut Vec<Problem>) {
     let Some(entry) = tree.get("version") else {
         problems.push(
-            Problem::at(start_of(tree), "missing key `version`").hint(format!("add `version: {VERSION}`")),
+            Problem::at(start_of(tree), "missing key `version`")
+                .hint(format!("add `version: {VERSION}`")),
         );
         return;
     };
@@ -219,7 +238,10 @@ fn read_version(tree: &Map, problems: &mut Vec<Problem>) {
         && read.sound
         && version != VERSION
     {
-        problems.push(Problem::at(entry.node.span, format!("expected version {VERSION}, found {version}")));
+        problems.push(Problem::at(
+            entry.node.span,
+            format!("expected version {VERSION}, found {version}"),
+        ));
     }
 }
 
@@ -261,7 +283,10 @@ fn check_name(name: &str, dots: bool) -> Result<(), String> {
     }
     if let Some(c) = name.chars().find(|c| !is_name_char(*c, dots)) {
         let also = if dots { "`-`, `_` and `.`" } else { "`-` and `_`" };
-        return Err(format!("expected letters of ASCII, digits, {also}, found `{}`", c.escape_debug()));
+        return Err(format!(
+            "expected letters of ASCII, digits, {also}, found `{}`",
+            c.escape_debug()
+        ));
     }
     if name.chars().all(|c| c == '.') {
         return Err("expected more than dots".to_owned());
@@ -289,7 +314,12 @@ fn read_params(tree: &Map, problems: &mut Vec<Problem>) -> IndexMap<String, Json
     params
 }
 
-fn flatten(map: &Map, prefix: &str, params: &mut IndexMap<String, Json>, problems: &mut Vec<Problem>) {
+fn flatten(
+    map: &Map,
+    prefix: &str,
+    params: &mut IndexMap<String, Json>,
+    problems: &mut Vec<Problem>,
+) {
     for (key, entry) in map {
         if let Err(why) = check_name(key, false) {
             problems.push(Problem::at(
@@ -300,7 +330,9 @@ fn flatten(map: &Map, prefix: &str, params: &mut IndexMap<String, Json>, problem
         let key = format!("{prefix}{key}");
         match &entry.node.value {
             // An empty map is a value: it has no keys below it that could stand for it.
-            Value::Map(inner) if !inner.is_empty() => flatten(inner, &format!("{key}."), params, problems),
+            Value::Map(inner) if !inner.is_empty() => {
+                flatten(inner, &format!("{key}."), params, problems)
+            }
             _ => {
                 params.insert(key, entry.node.to_json());
             }
@@ -345,8 +377,10 @@ fn read_stages(
                 }
             }
             _ if node.is_null() => problems.push(none(*key)),
-            _ => problems
-                .push(Problem::at(node.span, format!("expected a map of stages, found {}", node.describe()))),
+            _ => problems.push(Problem::at(
+                node.span,
+                format!("expected a map of stages, found {}", node.describe()),
+            )),
         },
     }
     (stages, unsound)

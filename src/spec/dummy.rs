@@ -1,13 +1,16 @@
-//! A value for a field whose own value is unusable, so that the rest of a stage can still be read and checked.
+//! A value for a field whose own value is unusable, so that the rest of a stage can still be read
+//! and checked.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
 };
 
 use super::fault::Fault;
 
-/// Gives every type some value: 1, an empty text, the first variant. Whatever is made of it is thrown away.
+/// Gives every type some value: 1, an empty text, the first variant. Whatever is made of it is
+/// thrown away.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dummy {
     depth: usize,
@@ -80,7 +83,11 @@ impl<'de> Deserializer<'de> for Dummy {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_seq(Fill { dummy: self.deeper()?, fields: &[], left: 0 })
     }
-    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_tuple<V: Visitor<'de>>(
+        self,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
         visitor.visit_seq(Fill { dummy: self.deeper()?, fields: &[], left: length })
     }
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -108,7 +115,10 @@ impl<'de> Deserializer<'de> for Dummy {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        visitor.visit_enum(Variant { name: variants.first().copied().unwrap_or(""), dummy: self.deeper()? })
+        visitor.visit_enum(Variant {
+            name: variants.first().copied().unwrap_or(""),
+            dummy: self.deeper()?,
+        })
     }
 }
 
@@ -121,7 +131,10 @@ struct Fill {
 impl<'de> SeqAccess<'de> for Fill {
     type Error = Fault;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Fault> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -133,7 +146,10 @@ impl<'de> SeqAccess<'de> for Fill {
 impl<'de> MapAccess<'de> for Fill {
     type Error = Fault;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fault> {
         let Some((field, rest)) = self.fields.split_first() else { return Ok(None) };
         self.fields = rest;
         seed.deserialize(BorrowedStrDeserializer::new(field)).map(Some)

@@ -7,7 +7,8 @@ use super::node::{Form, Map, Node, Resolved, Scalar, Value};
 use super::parse::{Budget, parse};
 use crate::stages::{StageConfig, StageId};
 
-/// Writes YAML that reads back to the same values. Numbers are written as they stand; no text is left to look like one.
+/// Writes YAML that reads back to the same values. Numbers are written as they stand; no text is
+/// left to look like one.
 #[derive(Debug, Default)]
 pub struct Emitter {
     text: String,
@@ -47,8 +48,10 @@ impl Emitter {
 
 /// Writes a typed value after a key's colon, with the end of the line.
 fn typed_below(value: &impl Serialize, indent: usize) -> String {
-    // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has those of an `f64`.
-    let json: String = serde_json::to_string(value).unwrap_or_default().chars().map(escaped).collect();
+    // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has
+    // those of an `f64`.
+    let json: String =
+        serde_json::to_string(value).unwrap_or_default().chars().map(escaped).collect();
     match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
         Some(node) => below(&node, indent),
         None => format!(" {json}\n"),
@@ -106,11 +109,15 @@ fn scalar(value: &Scalar) -> String {
     }
 }
 
-/// Writes a text, with quotes where it would else be something other; `escape` keeps a `${` from being an interpolation.
+/// Writes a text, with quotes where it would else be something other; `escape` keeps a `${` from
+/// being an interpolation.
 fn quote(text: &str, escape: bool) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
-        && matches!(Scalar { text: text.to_owned(), form: Form::Plain }.resolve(), Resolved::Text(_));
+        && matches!(
+            Scalar { text: text.to_owned(), form: Form::Plain }.resolve(),
+            Resolved::Text(_)
+        );
     if plain {
         return text.to_owned();
     }
@@ -129,7 +136,8 @@ fn quote(text: &str, escape: bool) -> String {
     quoted
 }
 
-/// Writes what YAML does not count as printable, and what may break lines, as an escape of both YAML and JSON.
+/// Writes what YAML does not count as printable, and what may break lines, as an escape of both
+/// YAML and JSON.
 fn escaped(c: char) -> String {
     match c {
         '\0'..='\x1f'

@@ -22,12 +22,14 @@ pub struct SpecError {
 }
 
 impl SpecError {
-    /// Returns the error of a file with at least one problem. Sorts by place and drops what is said twice.
+    /// Returns the error of a file with at least one problem. Sorts by place and drops what is said
+    /// twice.
     pub(super) fn new(sources: Arc<Sources>, mut problems: Vec<Problem>) -> SpecError {
         problems.sort_by_key(|problem| problem.span);
         let mut unique: Vec<Problem> = Vec::with_capacity(problems.len());
         for problem in problems {
-            let repeated = |other: &Problem| other.span == problem.span && other.message == problem.message;
+            let repeated =
+                |other: &Problem| other.span == problem.span && other.message == problem.message;
             // Those of one place stand together now.
             if !unique.iter().rev().take_while(|other| other.span == problem.span).any(repeated) {
                 unique.push(problem);
@@ -46,8 +48,9 @@ impl SpecError {
         problem.span.filter(|span| span.origin == 0).map(|span| self.sources.location(span))
     }
 
-    /// Writes all problems for people: each with file, line and column, the source line and a caret, then its `hint:`.
-    /// Source lines are cropped and texts wrapped to `width` columns; without `colour` it is plain text.
+    /// Writes all problems for people: each with file, line and column, the source line and a
+    /// caret, then its `hint:`. Source lines are cropped and texts wrapped to `width` columns;
+    /// without `colour` it is plain text.
     pub fn render(&self, width: usize, colour: bool) -> String {
         render::problems(&self.sources, &self.problems, width, colour)
     }

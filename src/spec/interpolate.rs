@@ -1,7 +1,8 @@
 //! `${params.NAME}` and `${env:NAME}` in values.
 //!
-//! A value that is nothing but one interpolation becomes what it names, with its type; within a text, the text is put in.
-//! `${env:NAME:-default}` falls back where the variable is unset or empty, and `$${` is a `${` that means itself.
+//! A value that is nothing but one interpolation becomes what it names, with its type; within a
+//! text, the text is put in. `${env:NAME:-default}` falls back where the variable is unset or
+//! empty, and `$${` is a `${` that means itself.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,10 +17,12 @@ use super::{Problem, suggest};
 /// How environment variables are read; tests bring their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
 
-/// Parameters that name one another; more than a few are a mistake, and thousands would overflow the stack.
+/// Parameters that name one another; more than a few are a mistake, and thousands would overflow
+/// the stack.
 const MAX_CHAIN: usize = 32;
 
-/// Replaces every interpolation below `root`. What cannot be replaced becomes [`Value::Broken`], with a problem.
+/// Replaces every interpolation below `root`. What cannot be replaced becomes [`Value::Broken`],
+/// with a problem.
 pub fn interpolate(
     root: &mut Map,
     sources: &Sources,
@@ -81,7 +84,9 @@ impl Interpolation<'_> {
     fn node(&mut self, node: &mut Node, depth: usize) {
         match &mut node.value {
             Value::List(items) => items.iter_mut().for_each(|item| self.node(item, depth + 1)),
-            Value::Map(map) => map.values_mut().for_each(|entry| self.node(&mut entry.node, depth + 1)),
+            Value::Map(map) => {
+                map.values_mut().for_each(|entry| self.node(&mut entry.node, depth + 1))
+            }
             Value::Scalar(scalar) if scalar.text.contains("${") => {
                 let scalar = scalar.clone();
                 match self.scalar(&scalar, node.span, depth) {
@@ -96,7 +101,12 @@ impl Interpolation<'_> {
         }
     }
 
-    fn scalar(&mut self, scalar: &Scalar, span: Span, depth: usize) -> Option<(Value, Option<Span>)> {
+    fn scalar(
+        &mut self,
+        scalar: &Scalar,
+        span: Span,
+        depth: usize,
+    ) -> Option<(Value, Option<Span>)> {
         let pieces = match pieces(&scalar.text) {
             Ok(pieces) => pieces,
             Err(rest) => {
@@ -122,8 +132,10 @@ impl Interpolation<'_> {
                     let found = self.reference(reference, span)?;
                     let Value::Scalar(scalar) = &found.node.value else {
                         let what = found.node.describe();
-                        let message =
-                            format!("`{}` is {what}, which cannot be part of a text", clip(reference));
+                        let message = format!(
+                            "`{}` is {what}, which cannot be part of a text",
+                            clip(reference)
+                        );
                         return self.problem(Problem::at(self.place(span, reference), message));
                     };
                     text.push_str(&scalar.text);
@@ -176,10 +188,9 @@ impl Interpolation<'_> {
             (Err(VarError::NotPresent), Some(default)) => default.to_owned(),
             (Err(VarError::NotPresent), None) => {
                 let message = format!("the environment variable `{}` is not set", clip(name));
-                return self.problem(
-                    Problem::at(self.place(span, reference), message)
-                        .hint(format!("set it, or give a default: `${{env:{}:-default}}`", clip(name))),
-                );
+                return self.problem(Problem::at(self.place(span, reference), message).hint(
+                    format!("set it, or give a default: `${{env:{}:-default}}`", clip(name)),
+                ));
             }
             (Err(VarError::NotUnicode(_)), _) => {
                 let message = format!("the environment variable `{}` is not UTF-8", clip(name));
@@ -193,7 +204,8 @@ impl Interpolation<'_> {
         if let Some(start) = self.chain.iter().position(|other| other == key) {
             let mut round: Vec<&str> = self.chain[start..].iter().map(String::as_str).collect();
             round.push(key);
-            let message = format!("the parameters name one another in a circle: {}", round.join(" -> "));
+            let message =
+                format!("the parameters name one another in a circle: {}", round.join(" -> "));
             let problem = Problem::at(self.place(span, reference), message);
             return self.problem(problem.hint("give one of them a value of its own"));
         }
@@ -226,19 +238,24 @@ impl Interpolation<'_> {
                 return None;
             }
             let next = match &mut node {
-                Cow::Borrowed(node) => {
-                    node.as_map().and_then(|map| map.get(name)).map(|entry| Cow::Borrowed(&entry.node))
-                }
+                Cow::Borrowed(node) => node
+                    .as_map()
+                    .and_then(|map| map.get(name))
+                    .map(|entry| Cow::Borrowed(&entry.node)),
                 Cow::Owned(Node { value: Value::Map(map), .. }) => {
                     map.swap_remove(name).map(|entry| Cow::Owned(entry.node))
                 }
                 Cow::Owned(_) => None,
             };
             let Some(next) = next else {
-                let hint =
-                    if self.hints_are_read() { suggest::hint(name, "there are", names(&node)) } else { None };
+                let hint = if self.hints_are_read() {
+                    suggest::hint(name, "there are", names(&node))
+                } else {
+                    None
+                };
                 let message = format!("unknown parameter `{}`", clip(key));
-                return self.problem(Problem::at(self.place(span, reference), message).maybe_hint(hint));
+                return self
+                    .problem(Problem::at(self.place(span, reference), message).maybe_hint(hint));
             };
             node = next;
         }
@@ -263,7 +280,8 @@ impl Interpolation<'_> {
         self.within(span, &format!("${{{reference}}}"))
     }
 
-    /// Returns where `part` stands within a scalar, if it stands there as it is (a folded or escaped scalar has other text).
+    /// Returns where `part` stands within a scalar, if it stands there as it is (a folded or
+    /// escaped scalar has other text).
     fn within(&self, span: Span, part: &str) -> Span {
         match self.sources.slice(span).find(part) {
             Some(at) if !part.is_empty() => {
@@ -311,7 +329,8 @@ mod tests {
         let mut problems = Vec::new();
         let mut budget = Budget::default();
         let sources = Sources::new(std::path::Path::new("x.yaml"), text.to_owned(), &[]);
-        let mut root = parse(text, 0, 0, &mut budget, &mut problems).expect("the test's YAML is sound");
+        let mut root =
+            parse(text, 0, 0, &mut budget, &mut problems).expect("the test's YAML is sound");
         let environment = |name: &str| match name {
             "SHOTS" => Ok("8".to_owned()),
             "EMPTY" => Ok(String::new()),

@@ -1,8 +1,9 @@
 //! From a YAML file to a typed [`Spec`], with a place in the file for every value.
 //!
-//! The way of a file: [`parse`] makes a tree whose every node knows its place, [`overrides`] and [`interpolate`]
-//! change the tree, [`typing`] makes stages of it. A step goes on after a problem where it can, so that all problems
-//! of a file are shown at once; nothing is typed twice and nothing is complained of twice.
+//! The way of a file: [`parse`] makes a tree whose every node knows its place, [`overrides`] and
+//! [`interpolate`] change the tree, [`typing`] makes stages of it. A step goes on after a problem
+//! where it can, so that all problems of a file are shown at once; nothing is typed twice and
+//! nothing is complained of twice.
 
 pub mod pipeline;
 pub mod load;

@@ -1,4 +1,5 @@
-//! The tree of a pipeline file: what YAML says, before it means anything, with a place for every key and value.
+//! The tree of a pipeline file: what YAML says, before it means anything, with a place for every
+//! key and value.
 
 use indexmap::IndexMap;
 
@@ -30,7 +31,8 @@ pub enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Map),
-    /// Something that a problem was reported for already; it fits everywhere, so that nothing is complained of twice.
+    /// Something that a problem was reported for already; it fits everywhere, so that nothing is
+    /// complained of twice.
     Broken,
 }
 
@@ -48,7 +50,8 @@ pub enum Form {
     Plain,
     /// Quoted: a text.
     Text,
-    /// Whatever is asked for: values of the command line and the environment, where quotes are hard to write.
+    /// Whatever is asked for: values of the command line and the environment, where quotes are hard
+    /// to write.
     Loose,
 }
 
@@ -82,12 +85,15 @@ impl Node {
         matches!(&self.value, Value::Scalar(scalar) if scalar.resolve() == Resolved::Null)
     }
 
-    /// Returns how much memory the tree takes, roughly: one for each node and one for every 32 bytes of text.
+    /// Returns how much memory the tree takes, roughly: one for each node and one for every 32
+    /// bytes of text.
     pub fn weight(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(scalar) => scalar.text.len() / 32,
             Value::List(items) => items.iter().map(Node::weight).sum(),
-            Value::Map(map) => map.iter().map(|(key, entry)| key.len() / 32 + entry.node.weight()).sum(),
+            Value::Map(map) => {
+                map.iter().map(|(key, entry)| key.len() / 32 + entry.node.weight()).sum()
+            }
             Value::Broken => 0,
         }
     }
@@ -118,7 +124,9 @@ impl Node {
         match &self.value {
             Value::Scalar(scalar) => scalar.to_json(),
             Value::List(items) => items.iter().map(Node::to_json).collect(),
-            Value::Map(map) => map.iter().map(|(key, entry)| (key.clone(), entry.node.to_json())).collect(),
+            Value::Map(map) => {
+                map.iter().map(|(key, entry)| (key.clone(), entry.node.to_json())).collect()
+            }
             Value::Broken => serde_json::Value::Null,
         }
     }
@@ -167,19 +175,23 @@ impl Scalar {
 /// Shortens a text for a message, on one line.
 pub fn clip(text: &str) -> String {
     const SHOWN: usize = 60;
-    let mut short: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String =
+        text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(SHOWN).is_some() {
         short.push('…');
     }
     short
 }
 
-/// Reads a number of YAML's core schema; Rust's own readers take more than it (`inf`, `1_000`, `+0x1`).
+/// Reads a number of YAML's core schema; Rust's own readers take more than it (`inf`, `1_000`,
+/// `+0x1`).
 fn number(text: &str) -> Option<Resolved<'_>> {
     for (prefix, radix) in [("0o", 8), ("0x", 16)] {
         if let Some(digits) = text.strip_prefix(prefix) {
             let valid = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
-            return valid.then(|| i128::from_str_radix(digits, radix).ok().map(Resolved::Integer)).flatten();
+            return valid
+                .then(|| i128::from_str_radix(digits, radix).ok().map(Resolved::Integer))
+                .flatten();
         }
     }
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -188,14 +200,20 @@ fn number(text: &str) -> Option<Resolved<'_>> {
             let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
             return Some(Resolved::Float(sign * f64::INFINITY));
         }
-        ".nan" | ".NaN" | ".NAN" if unsigned.len() == text.len() => return Some(Resolved::Float(f64::NAN)),
+        ".nan" | ".NaN" | ".NAN" if unsigned.len() == text.len() => {
+            return Some(Resolved::Float(f64::NAN));
+        }
         _ => {}
     }
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let whole = digits(unsigned);
     let mut rest = &unsigned[whole..];
     if whole > 0 && rest.is_empty() {
-        return text.parse().ok().map(Resolved::Integer).or_else(|| text.parse().ok().map(Resolved::Float));
+        return text
+            .parse()
+            .ok()
+            .map(Resolved::Integer)
+            .or_else(|| text.parse().ok().map(Resolved::Float));
     }
     let mut fraction = 0;
     if let Some(after) = rest.strip_prefix('.') {

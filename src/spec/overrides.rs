@@ -11,7 +11,8 @@ use super::{Problem, draft, suggest};
 /// One `-S key=value`, or one `key=value,value` of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number counts the items of a list from 0.
+    /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number counts the items
+    /// of a list from 0.
     pub key: String,
     /// The value as YAML.
     pub value: String,
@@ -77,7 +78,8 @@ impl Override {
         if problems.len() > before {
             return;
         }
-        let mut value = parsed.unwrap_or_else(|| Node::scalar(value_span, "", super::node::Form::Plain));
+        let mut value =
+            parsed.unwrap_or_else(|| Node::scalar(value_span, "", super::node::Form::Plain));
         if let Value::Scalar(scalar) = &mut value.value
             && scalar.form == super::node::Form::Plain
         {
@@ -104,13 +106,16 @@ impl Override {
                 Problem::at(*empty, "the key has an empty part")
                     .hint("write it as `stages.tuned.train.epochs`"),
             );
-        } else if let Err(problem) = check_start(root, &steps).and_then(|()| set(root, &steps, value)) {
+        } else if let Err(problem) =
+            check_start(root, &steps).and_then(|()| set(root, &steps, value))
+        {
             problems.push(problem);
         }
     }
 }
 
-/// Refuses what would only be found later and be harder to understand there: an unknown top key or stage.
+/// Refuses what would only be found later and be harder to understand there: an unknown top key or
+/// stage.
 fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
     let Some((top, span)) = steps.first() else { return Ok(()) };
     if !draft::KEYS.contains(top) {
@@ -125,16 +130,14 @@ fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
         && let Some(stages) = root.get("stages").and_then(|entry| entry.node.as_map())
         && !stages.contains_key(*stage)
     {
-        return Err(Problem::at(*span, format!("unknown stage `{stage}`")).maybe_hint(suggest::hint(
-            stage,
-            "the file has",
-            stages.keys().map(String::as_str),
-        )));
+        return Err(Problem::at(*span, format!("unknown stage `{stage}`"))
+            .maybe_hint(suggest::hint(stage, "the file has", stages.keys().map(String::as_str))));
     }
     Ok(())
 }
 
-/// Sets a value below a map; missing maps on the way are made. The steps are as few as [`MAX_DEPTH`] allows.
+/// Sets a value below a map; missing maps on the way are made. The steps are as few as
+/// [`MAX_DEPTH`] allows.
 fn set(map: &mut Map, steps: &[(&str, Span)], value: Node) -> Result<(), Problem> {
     let Some(((name, span), rest)) = steps.split_first() else { return Ok(()) };
     if rest.is_empty() {

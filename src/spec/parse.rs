@@ -11,7 +11,8 @@ use super::source::Span;
 /// Lists and maps within one another; a pipeline needs about ten.
 pub const MAX_DEPTH: usize = 48;
 
-/// What a file may grow to through aliases and interpolations, in the unit of [`Node::weight`]: some ten thousand stages.
+/// What a file may grow to through aliases and interpolations, in the unit of [`Node::weight`]:
+/// some ten thousand stages.
 #[derive(Clone, Debug)]
 pub struct Budget(usize);
 
@@ -30,8 +31,9 @@ impl Budget {
     }
 }
 
-/// Reads one YAML document. `offset` is where `text` starts in the text that spans refer to. Returns `None` where
-/// there is no tree to go on with; then `problems` says why, except that a text without any content is no problem here.
+/// Reads one YAML document. `offset` is where `text` starts in the text that spans refer to.
+/// Returns `None` where there is no tree to go on with; then `problems` says why, except that a
+/// text without any content is no problem here.
 pub fn parse(
     text: &str,
     origin: usize,
@@ -41,7 +43,8 @@ pub fn parse(
 ) -> Option<Node> {
     let mut options = Options::default();
     options.set_emit_comments(false);
-    // The builder counts lists and maps together; these limits only keep the parser's own state small.
+    // The builder counts lists and maps together; these limits only keep the parser's own state
+    // small.
     options.flow_nesting_limit = MAX_DEPTH + 1;
     options.block_nesting_limit = MAX_DEPTH + 1;
     let mut builder = Builder {
@@ -178,7 +181,8 @@ impl Builder<'_> {
     /// Keeps a finished node for its aliases and gives it to the list or map that it is in.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if anchor != 0 {
-            // The copy costs as much as an alias: anchors within anchors would else take memory for nothing.
+            // The copy costs as much as an alias: anchors within anchors would else take memory for
+            // nothing.
             self.spend(node.weight(), node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
@@ -251,7 +255,8 @@ impl Builder<'_> {
     fn unknown_tag(&mut self, tag: &Tag, span: Span) {
         let tag = super::node::clip(&format!("{}{}", tag.handle(), tag.suffix()));
         self.problems.push(
-            Problem::at(span, format!("the tag `{tag}` has no meaning in a pipeline")).hint("leave it out"),
+            Problem::at(span, format!("the tag `{tag}` has no meaning in a pipeline"))
+                .hint("leave it out"),
         );
     }
 
@@ -259,8 +264,9 @@ impl Builder<'_> {
         if self.budget.take(weight) {
             return Ok(());
         }
-        Err(Problem::at(span, "the file grows too large once its aliases are filled in")
-            .hint("aliases of aliases multiply; write `params` and `${params.NAME}` in their place"))
+        Err(Problem::at(span, "the file grows too large once its aliases are filled in").hint(
+            "aliases of aliases multiply; write `params` and `${params.NAME}` in their place",
+        ))
     }
 
     fn syntax(&self, error: &ScanError) -> Problem {
@@ -271,7 +277,8 @@ impl Builder<'_> {
         }
         let message = error.info();
         let message = message.trim_end_matches('.');
-        let line_start = self.text[..self.text.floor_char_boundary(start)].rfind('\n').map_or(0, |at| at + 1);
+        let line_start =
+            self.text[..self.text.floor_char_boundary(start)].rfind('\n').map_or(0, |at| at + 1);
         let line = self.text[line_start..].lines().next().unwrap_or("");
         let open = self
             .stack
@@ -290,19 +297,24 @@ impl Builder<'_> {
             | ErrorKind::TabInBlockIndentation
             | ErrorKind::TabInIndentation
             | ErrorKind::TabAtBlockScalarStart => Some("indent with spaces"),
-            ErrorKind::UnknownAnchor => Some("an alias `*name` repeats what `&name` marks further up"),
+            ErrorKind::UnknownAnchor => {
+                Some("an alias `*name` repeats what `&name` marks further up")
+            }
             _ if line.contains("${") => {
                 Some("within `{ }` and `[ ]` an interpolation needs quotes: `\"${params.NAME}\"`")
             }
-            ErrorKind::SimpleKeyExpected => Some("a key needs a colon and a space after it: `key: value`"),
+            ErrorKind::SimpleKeyExpected => {
+                Some("a key needs a colon and a space after it: `key: value`")
+            }
             _ => None,
         };
-        let problem =
-            Problem::at(span, format!("broken YAML: {message}")).maybe_hint(hint.map(str::to_owned));
+        let problem = Problem::at(span, format!("broken YAML: {message}"))
+            .maybe_hint(hint.map(str::to_owned));
         match open {
-            Some(frame) if unclosed => {
-                problem.note("the bracket was opened at", Span { end: frame.span.start + 1, ..frame.span })
-            }
+            Some(frame) if unclosed => problem.note(
+                "the bracket was opened at",
+                Span { end: frame.span.start + 1, ..frame.span },
+            ),
             _ => problem,
         }
     }
@@ -316,17 +328,22 @@ impl Builder<'_> {
 }
 
 fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
-    /// In bytes. YAML reads at most 1024 characters as a key, escapes included, and `Spec::resolved` must read back.
+    /// In bytes. YAML reads at most 1024 characters as a key, escapes included, and
+    /// `Spec::resolved` must read back.
     const MAX_LENGTH: usize = 160;
     match node.value {
         Value::Scalar(scalar) if scalar.text.len() > MAX_LENGTH => {
-            let message = format!("a key of {} bytes; expected at most {MAX_LENGTH}", scalar.text.len());
+            let message =
+                format!("a key of {} bytes; expected at most {MAX_LENGTH}", scalar.text.len());
             (Key::Dropped, Some(Problem::at(node.span, message)))
         }
-        Value::Scalar(scalar) if scalar.text == "<<" && scalar.form == Form::Plain => (Key::Merge, None),
+        Value::Scalar(scalar) if scalar.text == "<<" && scalar.form == Form::Plain => {
+            (Key::Merge, None)
+        }
         Value::Scalar(scalar) => match map.get(&scalar.text) {
             Some(first) => {
-                let message = format!("the key `{}` stands here twice", super::node::clip(&scalar.text));
+                let message =
+                    format!("the key `{}` stands here twice", super::node::clip(&scalar.text));
                 (
                     Key::Dropped,
                     Some(
@@ -356,15 +373,17 @@ mod tests {
     fn read(text: &str) -> (Option<serde_json::Value>, Vec<String>) {
         let mut problems = Vec::new();
         let node = parse(text, 0, 0, &mut Budget::default(), &mut problems);
-        (node.map(|node| node.to_json()), problems.into_iter().map(|problem| problem.message).collect())
+        (
+            node.map(|node| node.to_json()),
+            problems.into_iter().map(|problem| problem.message).collect(),
+        )
     }
 
     #[test]
     fn merges_and_aliases() {
         let (value, problems) = read("a: &a { x: 1, y: 2 }\nb: { <<: *a, y: 3 }\nc: *a\n");
         assert_eq!(problems, [""; 0]);
-        let expected =
-            serde_json::json!({ "a": { "x": 1, "y": 2 }, "b": { "y": 3, "x": 1 }, "c": { "x": 1, "y": 2 } });
+        let expected = serde_json::json!({ "a": { "x": 1, "y": 2 }, "b": { "y": 3, "x": 1 }, "c": { "x": 1, "y": 2 } });
         assert_eq!(value, Some(expected));
     }
 

@@ -35,16 +35,17 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Returns the place of a value by its dotted key from the top of the file (`stages.tuned.train.epochs`), or of the
-    /// nearest key above it that the file has. What an override set has no place in the file; the key above it may have.
+    /// Returns the place of a value by its dotted key from the top of the file
+    /// (`stages.tuned.train.epochs`), or of the nearest key above it that the file has. What an
+    /// override set has no place in the file; the key above it may have.
     pub fn locate(&self, key: &str) -> Option<Location> {
         let mut spans = self.spans(key.split('.'));
         spans.retain(|span| span.origin == 0);
         spans.last().map(|span| self.sources.location(*span))
     }
 
-    /// Returns the resolved pipeline (overridden, interpolated, defaults filled in) as YAML that [`super::load`] reads
-    /// back to the same spec.
+    /// Returns the resolved pipeline (overridden, interpolated, defaults filled in) as YAML that
+    /// [`super::load`] reads back to the same spec.
     pub fn resolved(&self) -> String {
         let mut yaml = emit::Emitter::default();
         yaml.value("version", &draft::VERSION.to_string(), Form::Plain);
@@ -60,7 +61,8 @@ impl Spec {
         yaml.finish()
     }
 
-    /// Returns a problem at a dotted key, for the error that [`super::Draft::finish`] and [`Spec::error`] make.
+    /// Returns a problem at a dotted key, for the error that [`super::Draft::finish`] and
+    /// [`Spec::error`] make.
     pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
         self.problem_at(key.split('.'), message)
     }
@@ -88,10 +90,13 @@ impl Spec {
         Draft::parse(&self.path, self.source.clone(), &overrides)
     }
 
-    /// Returns the places of the keys on the way to a key, as far as they exist; the last is that of the value.
+    /// Returns the places of the keys on the way to a key, as far as they exist; the last is that
+    /// of the value.
     fn spans<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Vec<Span> {
         let mut spans = Vec::new();
-        let Some(mut entry) = names.next().and_then(|name| self.tree.get(name)) else { return spans };
+        let Some(mut entry) = names.next().and_then(|name| self.tree.get(name)) else {
+            return spans;
+        };
         let mut node = &entry.node;
         let mut span = entry.key;
         loop {
@@ -104,7 +109,8 @@ impl Spec {
                     (node, span) = (&entry.node, entry.key);
                 }
                 Value::List(items) => {
-                    let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get(index)) else {
+                    let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get(index))
+                    else {
                         break;
                     };
                     (node, span) = (item, item.span);

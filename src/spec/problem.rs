@@ -44,7 +44,8 @@ impl Problem {
         self
     }
 
-    /// Adds "did you mean" where one of the candidates is like `name`, or else lists them after `what`.
+    /// Adds "did you mean" where one of the candidates is like `name`, or else lists them after
+    /// `what`.
     pub fn suggest<'a>(
         self,
         name: &str,

@@ -52,7 +52,8 @@ fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String 
         ("the command line".to_owned(), String::new(), sources.option(span))
     };
     let gutter = number.width();
-    let line_start = whole[..whole.floor_char_boundary(span.start)].rfind('\n').map_or(0, |at| at + 1);
+    let line_start =
+        whole[..whole.floor_char_boundary(span.start)].rfind('\n').map_or(0, |at| at + 1);
     let line = whole[line_start..].split(['\n', '\r']).next().unwrap_or("");
     let from = span.start.saturating_sub(line_start).min(line.len());
     let to = span.end.saturating_sub(line_start).clamp(from, line.len());
@@ -74,7 +75,8 @@ fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String 
     )
 }
 
-/// Cuts a line to the columns that there are, around what is marked. Returns it with the columns before the mark and of it.
+/// Cuts a line to the columns that there are, around what is marked. Returns it with the columns
+/// before the mark and of it.
 fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usize) {
     /// Less would show nothing.
     const LEAST: usize = 20;
@@ -89,7 +91,8 @@ fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usi
             c => vec![(at, c, c.width().unwrap_or(0))],
         })
         .collect();
-    let columns = |cells: &[(usize, char, usize)]| cells.iter().map(|(_, _, columns)| columns).sum::<usize>();
+    let columns =
+        |cells: &[(usize, char, usize)]| cells.iter().map(|(_, _, columns)| columns).sum::<usize>();
     let mark = cells.partition_point(|(at, ..)| *at < from);
     let mark_end = cells.partition_point(|(at, ..)| *at < to).max(mark);
     let mut first = 0;
@@ -161,7 +164,11 @@ impl Paint {
         self.with("1", text)
     }
     fn with(self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 

@@ -34,8 +34,13 @@ struct Pipeline {
     /// The version of the file format.
     #[schemars(extend("const" = 1))]
     version: u64,
-    /// The name of the pipeline in run folders and tables: letters, digits, `-`, `_` and `.`. Left out: the file's name.
-    #[schemars(default, length(min = 1, max = 64), regex(pattern = "^([A-Za-z0-9_.-]+|.*\\$\\{.+\\}.*)$"))]
+    /// The name of the pipeline in run folders and tables: letters, digits, `-`, `_` and `.`. Left
+    /// out: the file's name.
+    #[schemars(
+        default,
+        length(min = 1, max = 64),
+        regex(pattern = "^([A-Za-z0-9_.-]+|.*\\$\\{.+\\}.*)$")
+    )]
     name: Option<String>,
     /// The seed of every random stream.
     #[schemars(default = "default_seed")]
@@ -69,8 +74,8 @@ fn interpolation() -> Value {
     })
 }
 
-/// Makes a schema say what the reader takes: interpolations in place of values, kinds without settings by their name alone,
-/// and no unknown keys.
+/// Makes a schema say what the reader takes: interpolations in place of values, kinds without
+/// settings by their name alone, and no unknown keys.
 fn refine(schema: &mut Value, definitions: &Value) {
     match schema {
         Value::Object(object) => {
@@ -104,18 +109,22 @@ fn name_kinds(object: &mut Map<String, Value>, definitions: &Value) {
     let mut named = Vec::new();
     for kind in kinds.iter() {
         let Some(properties) = kind.get("properties").and_then(Value::as_object) else { continue };
-        let Some((name, content)) = properties.iter().next().filter(|_| properties.len() == 1) else {
+        let Some((name, content)) = properties.iter().next().filter(|_| properties.len() == 1)
+        else {
             continue;
         };
         let target = content
             .get("$ref")
             .and_then(Value::as_str)
             .and_then(|reference| definitions.get(reference.strip_prefix("#/$defs/")?));
-        let all_default = target
-            .is_some_and(|target| target.get("properties").is_some() && target.get("required").is_none());
+        let all_default = target.is_some_and(|target| {
+            target.get("properties").is_some() && target.get("required").is_none()
+        });
         if all_default {
             let mut alone = json!({ "type": "string", "const": name });
-            if let (Some(description), Some(alone)) = (kind.get("description"), alone.as_object_mut()) {
+            if let (Some(description), Some(alone)) =
+                (kind.get("description"), alone.as_object_mut())
+            {
                 alone.insert("description".to_owned(), description.clone());
             }
             named.push(alone);
@@ -124,7 +133,8 @@ fn name_kinds(object: &mut Map<String, Value>, definitions: &Value) {
     kinds.extend(named);
 }
 
-/// Lets an interpolation stand where a number, a truth value, a list or a kind is expected; a text may be one anyway.
+/// Lets an interpolation stand where a number, a truth value, a list or a kind is expected; a text
+/// may be one anyway.
 fn allow_interpolation(schema: &mut Value) {
     let reference = json!({ "$ref": format!("#/$defs/{INTERPOLATION}") });
     let Some(object) = schema.as_object_mut() else { return };
@@ -159,7 +169,10 @@ fn allow_interpolation(schema: &mut Value) {
             outer.insert(keyword.to_owned(), value);
         }
     }
-    outer.insert("anyOf".to_owned(), Value::Array(vec![Value::Object(std::mem::take(object)), reference]));
+    outer.insert(
+        "anyOf".to_owned(),
+        Value::Array(vec![Value::Object(std::mem::take(object)), reference]),
+    );
     *object = outer;
 }
 
@@ -181,13 +194,24 @@ mod tests {
     #[test]
     fn knows_the_keys_of_the_reader_and_no_others() -> Result<(), serde_json::Error> {
         let schema: Value = serde_json::from_str(&schema())?;
-        let keys: Vec<&str> =
-            schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+        let keys: Vec<&str> = schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.as_str())
+            .collect();
         assert_eq!(keys, draft::KEYS);
         let mut closed = 0;
         walk(&schema, &mut |object| {
-            if object.get("properties").is_some_and(|p| p.is_object() && object.contains_key("type")) {
-                assert_eq!(object.get("additionalProperties"), Some(&Value::Bool(false)), "{object:?}");
+            if object
+                .get("properties")
+                .is_some_and(|p| p.is_object() && object.contains_key("type"))
+            {
+                assert_eq!(
+                    object.get("additionalProperties"),
+                    Some(&Value::Bool(false)),
+                    "{object:?}"
+                );
                 closed += 1;
             }
         });

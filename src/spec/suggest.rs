@@ -17,10 +17,15 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             candidate.len().abs_diff(name.len()) <= allowed + 2 && candidate.len() <= 4 * MAX_CHARS
         })
         .map(|candidate| {
-            (strsim::damerau_levenshtein(&name, &candidate.to_lowercase().replace('-', "_")), candidate)
+            (
+                strsim::damerau_levenshtein(&name, &candidate.to_lowercase().replace('-', "_")),
+                candidate,
+            )
         })
         // A name of one letter is no misspelling of another one.
-        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
+        .filter(|(distance, candidate)| {
+            *distance <= allowed && *distance < candidate.chars().count()
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -41,7 +46,8 @@ pub fn hint<'a>(
 /// Writes names as `a`, `b`, `c`, cut where there are too many for a reader.
 pub fn list(names: &[&str]) -> String {
     const SHOWN: usize = 24;
-    let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut text =
+        names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text += &format!(" and {} more", names.len() - SHOWN);
     }

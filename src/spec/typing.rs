@@ -1,7 +1,8 @@
 //! From a tree to a type, with every problem at its place.
 //!
-//! serde stops at the first error. [`typed`] therefore notes it, lets a [`Dummy`] stand in for the value at fault and
-//! reads again, until the rest is read or makes no sense any more. Unknown keys are noted and passed over.
+//! serde stops at the first error. [`typed`] therefore notes it, lets a [`Dummy`] stand in for the
+//! value at fault and reads again, until the rest is read or makes no sense any more. Unknown keys
+//! are noted and passed over.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -9,7 +10,8 @@ use std::fmt;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
 };
 
 use super::dummy::Dummy;
@@ -20,14 +22,19 @@ use super::{Problem, suggest};
 
 /// The outcome of [`typed`].
 pub struct Typed<T> {
-    /// The value. Where `sound` is false it holds dummies; `None` where nothing could be made of the tree.
+    /// The value. Where `sound` is false it holds dummies; `None` where nothing could be made of
+    /// the tree.
     pub value: Option<T>,
     /// Whether the value is what the tree says.
     pub sound: bool,
 }
 
 /// Reads a type from a tree; `key` is where to point for what is missing in it.
-pub fn typed<'a, T: Deserialize<'a>>(node: &'a Node, key: Span, problems: &mut Vec<Problem>) -> Typed<T> {
+pub fn typed<'a, T: Deserialize<'a>>(
+    node: &'a Node,
+    key: Span,
+    problems: &mut Vec<Problem>,
+) -> Typed<T> {
     /// Attempts; each but the last finds one problem.
     const MAX_ATTEMPTS: usize = 100;
     let state = State::default();
@@ -62,7 +69,8 @@ struct State {
     poisoned: RefCell<HashSet<usize>>,
     /// Fields that are missing in a node and given a dummy.
     missing: RefCell<HashSet<(usize, &'static str)>>,
-    /// Keys (by the address of the value) that were reported as unknown, and what was meant by them.
+    /// Keys (by the address of the value) that were reported as unknown, and what was meant by
+    /// them.
     unknown: RefCell<HashMap<usize, Option<&'static str>>>,
     /// What misspelt keys were meant to be, by the address of their map.
     meant: RefCell<HashSet<(usize, &'static str)>>,
@@ -165,7 +173,8 @@ impl<'a, 's> Reader<'a, 's> {
     /// Returns the dummy that stands in for this node, if one does.
     fn stand_in(self) -> Option<Dummy> {
         let broken = matches!(self.node.value, Value::Broken);
-        (broken || self.state.poisoned.borrow().contains(&self.address())).then(|| self.state.dummy())
+        (broken || self.state.poisoned.borrow().contains(&self.address()))
+            .then(|| self.state.dummy())
     }
 
     fn resolved(self) -> Option<Resolved<'a>> {
@@ -192,7 +201,10 @@ impl<'a, 's> Reader<'a, 's> {
     fn unquote(self) -> Option<String> {
         let Value::Scalar(scalar) = &self.node.value else { return None };
         let plain = super::node::Scalar { form: Form::Plain, ..scalar.clone() };
-        let typed = matches!(plain.resolve(), Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_));
+        let typed = matches!(
+            plain.resolve(),
+            Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_)
+        );
         (scalar.form == Form::Text && typed).then(|| "leave out the quotes".to_owned())
     }
 
@@ -228,7 +240,9 @@ impl<'a, 's> Reader<'a, 's> {
     fn text(self) -> Result<&'a str, Fault> {
         match (&self.node.value, self.resolved()) {
             (_, Some(Resolved::Text(text))) => Ok(text),
-            (Value::Scalar(scalar), Some(resolved)) if self.is_loose() && resolved != Resolved::Null => {
+            (Value::Scalar(scalar), Some(resolved))
+                if self.is_loose() && resolved != Resolved::Null =>
+            {
                 Ok(&scalar.text)
             }
             (Value::Scalar(scalar), Some(Resolved::Null)) if scalar.text.is_empty() => {
@@ -277,24 +291,33 @@ impl<'a, 's> Reader<'a, 's> {
         let mut kinds = map.iter().filter(|(key, _)| known.contains(&key.as_str()));
         let variant = match (kinds.next(), kinds.next()) {
             (Some((first, _)), Some((second, entry))) => {
-                let message = format!("`{first}` and `{second}` stand together; expected only one of them");
+                let message =
+                    format!("`{first}` and `{second}` stand together; expected only one of them");
                 return Err(Fault::new(message).at(Place { span: entry.key, ..self.place() }));
             }
             (Some((name, entry)), None) => Variant {
                 name,
-                content: Reader { node: &entry.node, key: entry.key, state: self.state, mode: Mode::Content },
+                content: Reader {
+                    node: &entry.node,
+                    key: entry.key,
+                    state: self.state,
+                    mode: Mode::Content,
+                },
             },
             (None, _) => match map.first() {
                 Some((name, entry)) if map.len() == 1 => {
-                    return Err(
-                        Fault::unknown_kind(name, known).at(Place { span: entry.key, ..self.place() })
-                    );
+                    return Err(Fault::unknown_kind(name, known)
+                        .at(Place { span: entry.key, ..self.place() }));
                 }
                 Some(_) => {
                     let keys: Vec<&str> = map.keys().map(String::as_str).collect();
-                    let fault =
-                        Fault::expected(one_of(known), format_args!("the keys {}", suggest::list(&keys)));
-                    let hint = map.iter().find_map(|(key, _)| suggest::nearest(key, known.iter().copied()));
+                    let fault = Fault::expected(
+                        one_of(known),
+                        format_args!("the keys {}", suggest::list(&keys)),
+                    );
+                    let hint = map
+                        .iter()
+                        .find_map(|(key, _)| suggest::nearest(key, known.iter().copied()));
                     return Err(fault.hint(hint.map(|near| format!("did you mean `{near}`?"))));
                 }
                 None => return Err(self.mismatch(one_of(known))),
@@ -468,12 +491,17 @@ struct Entries<'a, 's> {
 impl<'a> MapAccess<'a> for Entries<'a, '_> {
     type Error = Fault;
 
-    fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+    fn next_key_seed<K: DeserializeSeed<'a>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fault> {
         let Some((key, entry)) = self.entries.next() else { return Ok(None) };
         self.value = entry;
-        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some).map_err(|fault: Fault| match entry {
-            Some(entry) => fault.at(self.of.child(&entry.node, entry.key).place()),
-            None => fault,
+        seed.deserialize(BorrowedStrDeserializer::new(key)).map(Some).map_err(|fault: Fault| {
+            match entry {
+                Some(entry) => fault.at(self.of.child(&entry.node, entry.key).place()),
+                None => fault,
+            }
         })
     }
 
@@ -496,7 +524,10 @@ struct Items<'a, 's> {
 impl<'a> SeqAccess<'a> for Items<'a, '_> {
     type Error = Fault;
 
-    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+    fn next_element_seed<T: DeserializeSeed<'a>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Fault> {
         let Some(item) = self.items.next() else { return Ok(None) };
         let child = self.of.child(item, item.span);
         seed.deserialize(child).map(Some).map_err(|fault| fault.at(child.place()))

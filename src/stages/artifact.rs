@@ -73,7 +73,8 @@ impl fmt::Display for Split {
 
 /// A fine-tuned model.
 ///
-/// On the disk: the files of its network, `training.json` (the other fields here) and `curves.parquet`.
+/// On the disk: the files of its network, `training.json` (the other fields here) and
+/// `curves.parquet`.
 #[derive(Debug)]
 pub struct TrainedModel {
     pub network: Network,
@@ -90,15 +91,17 @@ pub struct TrainedModel {
 /// What a trained model computes its logits with.
 #[derive(Debug)]
 pub enum Network {
-    /// An encoder of ours. On the disk: a Hugging Face folder (config.json with `id2label`, model.safetensors, tokenizer files), and
-    /// `model.onnx` for inference, whose weights are those in model.safetensors.
+    /// An encoder of ours. On the disk: a Hugging Face folder (config.json with `id2label`,
+    /// model.safetensors, tokenizer files), and `model.onnx` for inference, whose weights are those
+    /// in model.safetensors.
     Encoder {
         /// The weights with their configuration and tokenizer.
         pretrained: Pretrained,
         /// What the classification head reads.
         head: Head,
     },
-    /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, and the tokenizer files.
+    /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, and the
+    /// tokenizer files.
     Onnx(OnnxModel),
 }
 
@@ -148,8 +151,9 @@ pub struct TrainingSummary {
 
 /// Predictions of one model on one split, with every metric.
 ///
-/// On the disk: `predictions.parquet` and `evaluation.json` (the other fields here; metrics and confusion are there for other
-/// programs and are computed again from the predictions when it is read, so that they are the same to the last bit).
+/// On the disk: `predictions.parquet` and `evaluation.json` (the other fields here; metrics and
+/// confusion are there for other programs and are computed again from the predictions when it is
+/// read, so that they are the same to the last bit).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     pub split: Split,

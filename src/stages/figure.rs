@@ -30,9 +30,11 @@ pub fn names(stage: &StageConfig) -> Vec<&'static str> {
     }
 }
 
-/// Says whether a stage gives a figure. Which classes there are is not known before the data is read.
+/// Says whether a stage gives a figure. Which classes there are is not known before the data is
+/// read.
 pub fn has(stage: &StageConfig, name: &str) -> bool {
-    let of_a_class = || OF_A_CLASS.iter().any(|start| name.len() > start.len() && name.starts_with(start));
+    let of_a_class =
+        || OF_A_CLASS.iter().any(|start| name.len() > start.len() && name.starts_with(start));
     names(stage).contains(&name) || (matches!(stage, StageConfig::Evaluate(_)) && of_a_class())
 }
 
@@ -61,7 +63,8 @@ pub fn read(stage: &StageConfig, folder: &Path, name: &str) -> Result<Option<f64
                 kept.is_none_or(|epoch| point.epoch == epoch) && point.dev_loss.is_some()
             };
             let point = curves.0.iter().rev().find(of_epoch);
-            let value = OF_TRAINING.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+            let value =
+                OF_TRAINING.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
             Ok(value.zip(point).and_then(|(value, point)| value(point)))
         }
         StageConfig::Load(_) | StageConfig::Augment(_) => Ok(None),

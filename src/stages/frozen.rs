@@ -19,7 +19,8 @@ const PLACES: usize = 256;
 
 /// Opens a session over those weights that the graph has.
 fn open(ctx: &dyn Ctx, graph: &Graph, pretrained: &Pretrained) -> Result<Inference, StageError> {
-    let used = graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
+    let used =
+        graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
     Ok(Inference::new(ctx.runtime()?, graph, &Parameters::new(Place::of(ctx.device()), used)?)?)
 }
 
@@ -97,7 +98,8 @@ pub struct MaskedModel {
 }
 
 impl MaskedModel {
-    /// Opens a pretrained encoder with the masked-language-model head that its folder has; see [`MaskedHead::of`].
+    /// Opens a pretrained encoder with the masked-language-model head that its folder has; see
+    /// [`MaskedHead::of`].
     pub fn new(ctx: &dyn Ctx, pretrained: &Pretrained) -> Result<MaskedModel, StageError> {
         let head = MaskedHead::of(&pretrained.config, &pretrained.weights)?;
         let graph = head.graph(
@@ -122,7 +124,8 @@ impl MaskedModel {
         Ok(self.tokenizer.encode(texts, longest(&self.config, usize::MAX))?)
     }
 
-    /// Gives `use_logits` the logits of the tokens at these places of each text: the number of the text, which of its places it is, and its row `[V]`.
+    /// Gives `use_logits` the logits of the tokens at these places of each text: the number of the
+    /// text, which of its places it is, and its row `[V]`.
     pub fn predict(
         &self,
         ctx: &dyn Ctx,
@@ -152,7 +155,9 @@ impl MaskedModel {
             let mut asked = Vec::new();
             let mut rows = Vec::new();
             for (row, &index) in indices.iter().enumerate() {
-                for (nth, &at) in places[index].iter().enumerate().filter(|(_, at)| **at < lengths[index]) {
+                for (nth, &at) in
+                    places[index].iter().enumerate().filter(|(_, at)| **at < lengths[index])
+                {
                     asked.push((index, nth));
                     rows.push((row * length + at) as i64);
                 }
@@ -160,7 +165,8 @@ impl MaskedModel {
             if !rows.is_empty() {
                 let mut feeds = predict::feeds(layout, &members);
                 feeds.push((ROWS.to_owned(), Feed::I64(vec![rows.len()], rows)));
-                let logits = self.inference.lock().unwrap_or_else(PoisonError::into_inner).run(feeds)?;
+                let logits =
+                    self.inference.lock().unwrap_or_else(PoisonError::into_inner).run(feeds)?;
                 for (&(text, nth), row) in asked.iter().zip(logits.axis_iter(Axis(0))) {
                     let row: Vec<f32> = row.iter().copied().collect();
                     use_logits(text, nth, &row);
@@ -168,7 +174,13 @@ impl MaskedModel {
             }
             done += indices.len() as u64;
             let total = Some(texts.len() as u64);
-            ctx.progress(&Progress { activity: "filling masks", done, total, unit: "texts", detail: "" });
+            ctx.progress(&Progress {
+                activity: "filling masks",
+                done,
+                total,
+                unit: "texts",
+                detail: "",
+            });
         }
         Ok(())
     }

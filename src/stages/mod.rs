@@ -1,4 +1,5 @@
-//! The kinds of stage that a pipeline is made of, each with its own configuration, documentation and tests.
+//! The kinds of stage that a pipeline is made of, each with its own configuration, documentation
+//! and tests.
 
 pub mod stage;
 pub mod artifact;
@@ -16,5 +17,7 @@ pub(crate) mod test_ctx;
 
 pub use artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel, TrainingSummary};
 pub use config::StageConfig;
-pub use stage::{CheckError, Ctx, DataFact, External, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
+pub use stage::{
+    CheckError, Ctx, DataFact, External, Fact, Inputs, Kind, Port, Stage, StageError, StageId,
+};
 pub use trained_model::RECORDS as MODEL_RECORDS;

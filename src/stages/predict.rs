@@ -38,7 +38,10 @@ impl InputLayout {
     pub fn of_json(config: &serde_json::Value) -> InputLayout {
         let padding_id = config["pad_token_id"].as_u64().unwrap_or_default() as u32;
         let roberta = config["model_type"].as_str().is_some_and(|kind| kind.ends_with("roberta"));
-        InputLayout { padding_id, first_position: if roberta { i64::from(padding_id) + 1 } else { 0 } }
+        InputLayout {
+            padding_id,
+            first_position: if roberta { i64::from(padding_id) + 1 } else { 0 },
+        }
     }
 
     /// Returns an encoder's layout.
@@ -101,18 +104,23 @@ pub fn logits(
     Ok(logits)
 }
 
-/// Returns the inputs of a network for one batch: token ids, mask, types and positions, `[B, L]`. A session takes those that it knows.
+/// Returns the inputs of a network for one batch: token ids, mask, types and positions, `[B, L]`. A
+/// session takes those that it knows.
 pub fn feeds(layout: InputLayout, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
     let batch = batch::pad(texts, layout.padding_id);
     let shape = vec![batch.size, batch.length];
     let first = layout.first_position;
-    // Padding of RoBERTa stands at the padding id's own position; elsewhere its place is never seen.
-    let positions =
-        (0..batch.size * batch.length)
-            .map(|index| {
-                if batch.mask[index] == 0 { first.max(1) - 1 } else { first + (index % batch.length) as i64 }
-            })
-            .collect();
+    // Padding of RoBERTa stands at the padding id's own position; elsewhere its place is never
+    // seen.
+    let positions = (0..batch.size * batch.length)
+        .map(|index| {
+            if batch.mask[index] == 0 {
+                first.max(1) - 1
+            } else {
+                first + (index % batch.length) as i64
+            }
+        })
+        .collect();
     vec![
         ("input_ids".to_owned(), Feed::I64(shape.clone(), batch.ids)),
         ("attention_mask".to_owned(), Feed::I64(shape.clone(), batch.mask)),
@@ -121,9 +129,11 @@ pub fn feeds(layout: InputLayout, texts: &[&TokenizedText]) -> Vec<(String, Feed
     ]
 }
 
-/// Returns how many tokens a text may have: `max_length`, or what the model's position table holds if that is less.
+/// Returns how many tokens a text may have: `max_length`, or what the model's position table holds
+/// if that is less.
 pub fn longest(config: &Config, max_length: usize) -> usize {
-    let offset = if config.architecture == Architecture::Roberta { config.padding_id + 1 } else { 0 };
+    let offset =
+        if config.architecture == Architecture::Roberta { config.padding_id + 1 } else { 0 };
     config.positions.saturating_sub(offset).min(max_length)
 }
 
@@ -146,7 +156,8 @@ pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
     Ok(tokenizer)
 }
 
-/// Tokenizes texts, cut to `max_length`, with the tokenizer of a model of which nothing else is known.
+/// Tokenizes texts, cut to `max_length`, with the tokenizer of a model of which nothing else is
+/// known.
 pub fn tokenize_with(
     files: &BTreeMap<String, Vec<u8>>,
     texts: &[&str],
@@ -166,7 +177,8 @@ pub fn probabilities(logits: &Array2<f32>) -> Vec<Vec<f32>> {
         .into_iter()
         .map(|row| {
             let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let powers: Vec<f64> = row.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
+            let powers: Vec<f64> =
+                row.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
             let sum: f64 = powers.iter().sum();
             powers.into_iter().map(|power| (power / sum) as f32).collect()
         })
@@ -182,12 +194,18 @@ mod tests {
     /// What is read off the JSON alone is what the typed configuration says.
     #[test]
     fn layouts_follow_the_configuration() -> Result<(), Box<dyn std::error::Error>> {
-        for (name, padding_id, first_position) in [("bert", 0, 0), ("distilbert", 0, 0), ("roberta", 1, 2)] {
+        for (name, padding_id, first_position) in
+            [("bert", 0, 0), ("distilbert", 0, 0), ("roberta", 1, 2)]
+        {
             let path = format!("{}/tests/data/tiny-{name}/config.json", env!("CARGO_MANIFEST_DIR"));
             let json = serde_json::from_slice(&fs_err::read(&path)?)?;
             let layout = InputLayout::of_json(&json);
             assert_eq!(layout, InputLayout { padding_id, first_position }, "{name}");
-            assert_eq!(layout, InputLayout::of(&Config::from_json(&json, Path::new(&path))?), "{name}");
+            assert_eq!(
+                layout,
+                InputLayout::of(&Config::from_json(&json, Path::new(&path))?),
+                "{name}"
+            );
         }
         Ok(())
     }

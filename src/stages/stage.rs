@@ -17,23 +17,31 @@ use crate::table::DataSet;
 
 /// A piece of work with named inputs and one output.
 ///
-/// A stage has no caching, timing or seeding of its own, and writes nothing but its own scratch folder: the runner does that.
+/// A stage has no caching, timing or seeding of its own, and writes nothing but its own scratch
+/// folder: the runner does that.
 pub trait Stage: Sync {
-    /// Names the code that computes the output; raised whenever the same configuration would give another output.
+    /// Names the code that computes the output; raised whenever the same configuration would give
+    /// another output.
     fn code_version(&self) -> u32;
 
     /// Lists the inputs: the fields that hold another stage's id. They are the edges of the graph.
     fn inputs(&self) -> Vec<Port<'_>>;
 
-    /// Checks what can be known before anything runs, from the configuration and from what is known of the inputs
-    /// (in the order of [`Stage::inputs`]). Does no input or output. Returns every problem that it finds.
+    /// Checks what can be known before anything runs, from the configuration and from what is known
+    /// of the inputs (in the order of [`Stage::inputs`]). Does no input or output. Returns every
+    /// problem that it finds.
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>>;
 
-    /// Lists what the output depends on besides the configuration and the inputs: files, with their digests.
-    /// `folder` is what relative paths start from. A missing file is an error here, before anything runs. Where `fetch` is given,
-    /// something is about to run, and what is not on this machine yet may be fetched to be known. Asked once more after the work: what
-    /// changed meanwhile makes the output worthless.
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    /// Lists what the output depends on besides the configuration and the inputs: files, with their
+    /// digests. `folder` is what relative paths start from. A missing file is an error here, before
+    /// anything runs. Where `fetch` is given, something is about to run, and what is not on this
+    /// machine yet may be fetched to be known. Asked once more after the work: what changed
+    /// meanwhile makes the output worthless.
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         let _ = (folder, fetch);
         Ok(Vec::new())
     }
@@ -49,8 +57,9 @@ pub trait Stage: Sync {
         None
     }
 
-    /// Names the field of the configuration that only says where the work pauses, where it is set. Such work is the beginning of that without the
-    /// field: both share their unfinished state, which stays when a pause is reached.
+    /// Names the field of the configuration that only says where the work pauses, where it is set.
+    /// Such work is the beginning of that without the field: both share their unfinished state,
+    /// which stays when a pause is reached.
     fn pauses(&self) -> Option<&'static str> {
         None
     }
@@ -68,12 +77,14 @@ pub trait Stage: Sync {
 pub trait Ctx: Report {
     /// The stage's id, for messages.
     fn stage(&self) -> &str;
-    /// The seed of this run; streams come from [`crate::base::seed::stream`], named by their purpose and never by the stage's
-    /// id: the cache knows equal work by its configuration and inputs, whatever it is called.
+    /// The seed of this run; streams come from [`crate::base::seed::stream`], named by their
+    /// purpose and never by the stage's id: the cache knows equal work by its configuration and
+    /// inputs, whatever it is called.
     fn seed(&self) -> u64;
     /// The folder that relative paths of the pipeline file start from.
     fn folder(&self) -> &Path;
-    /// A folder for the state of unfinished work, kept between attempts at the same work and removed after success. Who writes makes it.
+    /// A folder for the state of unfinished work, kept between attempts at the same work and
+    /// removed after success. Who writes makes it.
     fn scratch(&self) -> &Path;
     /// The device to compute on; never `auto`, which was decided before.
     fn device(&self) -> Device;
@@ -81,7 +92,8 @@ pub trait Ctx: Report {
     fn threads(&self) -> usize;
     /// ONNX Runtime, found, installed if need be, and loaded at the first call.
     fn runtime(&self) -> Result<&Runtime, StageError>;
-    /// Says whether the user has asked to stop; long work asks between steps and returns [`Interrupted`].
+    /// Says whether the user has asked to stop; long work asks between steps and returns
+    /// [`Interrupted`].
     fn interrupted(&self) -> bool;
 }
 
@@ -98,7 +110,8 @@ pub struct Interrupted;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 #[error("{message}")]
 pub struct CheckError {
-    /// Where in the stage's configuration, as dotted keys below the kind: `split.test`. Empty for the whole stage.
+    /// Where in the stage's configuration, as dotted keys below the kind: `split.test`. Empty for
+    /// the whole stage.
     pub field: String,
     /// What is wrong, with what was expected.
     pub message: String,
@@ -121,7 +134,9 @@ impl CheckError {
 }
 
 /// The id of a stage, as the pipeline file names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct StageId(pub String);
 
@@ -205,8 +220,15 @@ pub struct External {
 
 impl External {
     /// Identifies a pretrained model by its reference; see [`crate::model::resolve`].
-    pub fn model(reference: &str, folder: &Path, fetch: Option<&dyn Report>) -> Result<External, StageError> {
-        Ok(External { name: reference.to_owned(), digest: resolve::identity(reference, folder, fetch)? })
+    pub fn model(
+        reference: &str,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<External, StageError> {
+        Ok(External {
+            name: reference.to_owned(),
+            digest: resolve::identity(reference, folder, fetch)?,
+        })
     }
 }
 
@@ -220,7 +242,8 @@ impl Inputs {
         self.0.insert(field, artifact);
     }
 
-    /// Returns the data set of a field. The plan was checked, so a missing one is a mistake in the stage's own code.
+    /// Returns the data set of a field. The plan was checked, so a missing one is a mistake in the
+    /// stage's own code.
     pub fn data(&self, field: &str) -> &DataSet {
         match self.0.get(field).map(Arc::as_ref) {
             Some(Artifact::Data(data)) => data,

@@ -11,7 +11,8 @@ use crate::base::files::AtomicFiles;
 
 /// What became of the texts that the methods of a data set's augmentation were asked for.
 ///
-/// On the disk: `augmentation.parquet`; a run's folder has those of all stages, with `augmentation.csv` for other programs.
+/// On the disk: `augmentation.parquet`; a run's folder has those of all stages, with
+/// `augmentation.csv` for other programs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AugmentationTable {
     pub rows: Vec<AugmentationRow>,
@@ -43,7 +44,8 @@ pub struct AugmentationRow {
     pub kept: u64,
     /// The sum of the added texts' distances to their class; `None` without a quality filter.
     pub distance_sum: Option<f64>,
-    /// The sum over the added texts of the share that the longest run of words out of one original makes up.
+    /// The sum over the added texts of the share that the longest run of words out of one original
+    /// makes up.
     pub copied_sum: f64,
 }
 
@@ -52,11 +54,14 @@ pub struct AugmentationRow {
 pub struct AugmentationSummary {
     /// Texts that were added to train.
     pub generated: u64,
-    /// The share of new texts that the quality filter let pass; `None` without one, or without new texts.
+    /// The share of new texts that the quality filter let pass; `None` without one, or without new
+    /// texts.
     pub accepted_share: Option<f64>,
-    /// The mean distance of added texts to their class, the "augmentation loss"; `None` without a quality filter, or without added texts.
+    /// The mean distance of added texts to their class, the "augmentation loss"; `None` without a
+    /// quality filter, or without added texts.
     pub augmentation_loss: Option<f64>,
-    /// The mean share of an added text that its longest run of words out of one original makes up; `None` without added texts.
+    /// The mean share of an added text that its longest run of words out of one original makes up;
+    /// `None` without added texts.
     pub copy_rate: Option<f64>,
 }
 
@@ -116,9 +121,11 @@ impl AugmentationTable {
         let counts = |name: &str| columns.full_integers(name);
         let (methods, labels) = (columns.full_strings("method")?, columns.full_strings("class")?);
         let (passes, entries, asked) = (counts("pass")?, counts("entry")?, counts("asked")?);
-        let (unchanged, leaks, repeats) = (counts("unchanged")?, counts("leaks")?, counts("repeats")?);
+        let (unchanged, leaks, repeats) =
+            (counts("unchanged")?, counts("leaks")?, counts("repeats")?);
         let (too_far, astray, kept) = (counts("too_far")?, counts("astray")?, counts("kept")?);
-        let (distances, copied) = (columns.numbers("distance_sum")?, columns.full_numbers("copied_sum")?);
+        let (distances, copied) =
+            (columns.numbers("distance_sum")?, columns.full_numbers("copied_sum")?);
         let row = |at: usize| AugmentationRow {
             pass: passes[at],
             entry: entries[at],
@@ -138,9 +145,12 @@ impl AugmentationTable {
     }
 }
 
-/// Adds a run's `augmentation.parquet` and `augmentation.csv` to `files`: the rows of every stage with its `stage`, `trial` and
-/// `seed`. Adds nothing where nothing was augmented.
-pub fn add_run(files: &mut AtomicFiles, blocks: &[(Tag, Vec<AugmentationRow>)]) -> Result<(), TableError> {
+/// Adds a run's `augmentation.parquet` and `augmentation.csv` to `files`: the rows of every stage
+/// with its `stage`, `trial` and `seed`. Adds nothing where nothing was augmented.
+pub fn add_run(
+    files: &mut AtomicFiles,
+    blocks: &[(Tag, Vec<AugmentationRow>)],
+) -> Result<(), TableError> {
     let rows: Vec<&AugmentationRow> = blocks.iter().flat_map(|(_, rows)| rows).collect();
     if rows.is_empty() {
         return Ok(());
@@ -152,7 +162,9 @@ pub fn add_run(files: &mut AtomicFiles, blocks: &[(Tag, Vec<AugmentationRow>)]) 
     files.add(PARQUET, &frame::parquet_bytes(&file, &mut table)?)?;
     let file = files.folder().join(CSV);
     let mut bytes = Vec::new();
-    CsvWriter::new(&mut bytes).finish(&mut table).map_err(|error| frame::unwritable(&file, &error))?;
+    CsvWriter::new(&mut bytes)
+        .finish(&mut table)
+        .map_err(|error| frame::unwritable(&file, &error))?;
     Ok(files.add(CSV, &bytes)?)
 }
 
@@ -167,7 +179,9 @@ fn columns(rows: &[&AugmentationRow]) -> Vec<Column> {
     let figures = |name: &str, of: fn(AugmentationSummary) -> Option<f64>| {
         Column::new(
             name.into(),
-            rows.iter().map(|row| of(AugmentationSummary::of([*row]))).collect::<Vec<Option<f64>>>(),
+            rows.iter()
+                .map(|row| of(AugmentationSummary::of([*row])))
+                .collect::<Vec<Option<f64>>>(),
         )
     };
     vec![
@@ -185,7 +199,10 @@ fn columns(rows: &[&AugmentationRow]) -> Vec<Column> {
         figures("accepted_share", |summary| summary.accepted_share),
         figures("mean_distance", |summary| summary.augmentation_loss),
         figures("copy_rate", |summary| summary.copy_rate),
-        Column::new("distance_sum".into(), rows.iter().map(|row| row.distance_sum).collect::<Vec<_>>()),
+        Column::new(
+            "distance_sum".into(),
+            rows.iter().map(|row| row.distance_sum).collect::<Vec<_>>(),
+        ),
         Column::new("copied_sum".into(), rows.iter().map(|row| row.copied_sum).collect::<Vec<_>>()),
     ]
 }

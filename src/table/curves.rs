@@ -48,8 +48,8 @@ impl Curves {
     }
 }
 
-/// Reads what [`add_run`] wrote into `folder`: the points of every training with where they come from; none where there is no
-/// such file.
+/// Reads what [`add_run`] wrote into `folder`: the points of every training with where they come
+/// from; none where there is no such file.
 pub fn read_run(folder: &Path) -> Result<Vec<(Tag, Vec<CurvePoint>)>, TableError> {
     let file = folder.join(FILE);
     if !file.is_file() {
@@ -63,7 +63,11 @@ pub fn read_run(folder: &Path) -> Result<Vec<(Tag, Vec<CurvePoint>)>, TableError
     for (row, point) in points(columns())?.into_iter().enumerate() {
         blocks.entry((&stages[row], trials[row], seeds[row])).or_default().push(point);
     }
-    let tag = |(stage, trial, seed): (&str, Option<u64>, u64)| Tag { stage: stage.to_owned(), trial, seed };
+    let tag = |(stage, trial, seed): (&str, Option<u64>, u64)| Tag {
+        stage: stage.to_owned(),
+        trial,
+        seed,
+    };
     Ok(blocks.into_iter().map(|(key, points)| (tag(key), points)).collect())
 }
 
@@ -80,7 +84,8 @@ fn points(columns: Columns<'_>) -> Result<Vec<CurvePoint>, TableError> {
         .map(|row| {
             Ok(CurvePoint {
                 step: steps[row],
-                epoch: u32::try_from(epochs[row]).map_err(|error| frame::damaged(columns.file, error))?,
+                epoch: u32::try_from(epochs[row])
+                    .map_err(|error| frame::damaged(columns.file, error))?,
                 loss: losses[row],
                 learning_rate: rates[row],
                 gradient_norm: norms[row],
@@ -127,8 +132,13 @@ mod tests {
     use super::*;
 
     fn curves() -> Curves {
-        let plain =
-            CurvePoint { step: 1, epoch: 1, loss: 0.1 + 0.2, learning_rate: 5e-5, ..Default::default() };
+        let plain = CurvePoint {
+            step: 1,
+            epoch: 1,
+            loss: 0.1 + 0.2,
+            learning_rate: 5e-5,
+            ..Default::default()
+        };
         let end = CurvePoint {
             step: 2,
             gradient_norm: Some(1.5),
@@ -163,7 +173,10 @@ mod tests {
         assert_eq!(columns.full_strings("stage")?, ["tuned", "tuned", "plain", "plain"]);
         assert_eq!(columns.full_integers("seed")?, [1, 1, 2, 2]);
         assert_eq!(columns.full_integers("step")?, [1, 2, 1, 2]);
-        assert_eq!(read_run(folder.path())?, [(tag("tuned", 1), curves().0), (tag("plain", 2), curves().0)]);
+        assert_eq!(
+            read_run(folder.path())?,
+            [(tag("tuned", 1), curves().0), (tag("plain", 2), curves().0)]
+        );
         assert_eq!(read_run(&folder.path().join("none"))?, []);
         Ok(())
     }

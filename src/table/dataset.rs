@@ -11,11 +11,12 @@ use super::frame::{self, Columns};
 
 /// A labelled data set with its three splits.
 ///
-/// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method`), `labels.json` and, where train was augmented,
-/// `augmentation.parquet`.
+/// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method`),
+/// `labels.json` and, where train was augmented, `augmentation.parquet`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
-    /// The class names; a label is an index into them. Sorted, so that the order never depends on the rows.
+    /// The class names; a label is an index into them. Sorted, so that the order never depends on
+    /// the rows.
     pub labels: Vec<String>,
     pub train: Vec<Example>,
     /// Empty where there is none.
@@ -29,7 +30,8 @@ pub struct DataSet {
 /// A labelled text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
-    /// Unique in the data set and the same in every run: the source's row for an original, derived from the parents for a generated one.
+    /// Unique in the data set and the same in every run: the source's row for an original, derived
+    /// from the parents for a generated one.
     pub id: String,
     pub text: String,
     /// An index into [`DataSet::labels`].
@@ -44,13 +46,15 @@ const FILE: &str = "data.parquet";
 const LABELS: &str = "labels.json";
 
 impl DataSet {
-    /// Writes `data.parquet` and `labels.json` into `folder`. The same data set gives the same bytes.
+    /// Writes `data.parquet` and `labels.json` into `folder`. The same data set gives the same
+    /// bytes.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
         let file = folder.join(FILE);
-        let rows: Vec<(&str, &Example)> = [("train", &self.train), ("dev", &self.dev), ("test", &self.test)]
-            .into_iter()
-            .flat_map(|(split, examples)| examples.iter().map(move |example| (split, example)))
-            .collect();
+        let rows: Vec<(&str, &Example)> =
+            [("train", &self.train), ("dev", &self.dev), ("test", &self.test)]
+                .into_iter()
+                .flat_map(|(split, examples)| examples.iter().map(move |example| (split, example)))
+                .collect();
         let mut labels = Vec::with_capacity(rows.len());
         for (_, example) in &rows {
             labels.push(self.labels.get(example.label).map(String::as_str).ok_or_else(|| {
@@ -65,11 +69,18 @@ impl DataSet {
             parents.append_values_iter(example.parents.iter().map(String::as_str));
         }
         let texts = |name: &str, of: fn(&Example) -> &str| {
-            Column::new(name.into(), rows.iter().map(|(_, example)| of(example)).collect::<Vec<&str>>())
+            Column::new(
+                name.into(),
+                rows.iter().map(|(_, example)| of(example)).collect::<Vec<&str>>(),
+            )
         };
-        let methods: Vec<Option<&str>> = rows.iter().map(|(_, example)| example.method.as_deref()).collect();
+        let methods: Vec<Option<&str>> =
+            rows.iter().map(|(_, example)| example.method.as_deref()).collect();
         let columns = vec![
-            Column::new("split".into(), rows.iter().map(|(split, _)| *split).collect::<Vec<&str>>()),
+            Column::new(
+                "split".into(),
+                rows.iter().map(|(split, _)| *split).collect::<Vec<&str>>(),
+            ),
             texts("id", |example| &example.id),
             texts("text", |example| &example.text),
             Column::new("label".into(), labels),
@@ -115,7 +126,9 @@ impl DataSet {
                 "train" => &mut data.train,
                 "dev" => &mut data.dev,
                 "test" => &mut data.test,
-                other => return Err(damaged(format!("`{other}` is none of `train`, `dev` and `test`"))),
+                other => {
+                    return Err(damaged(format!("`{other}` is none of `train`, `dev` and `test`")));
+                }
             };
             examples.push(Example { id, text, label, parents, method });
         }
@@ -149,7 +162,11 @@ mod tests {
             dev: Vec::new(),
             test: vec![original("row-2", " ", 0)],
             augmentation: AugmentationTable {
-                rows: vec![AugmentationRow { label: "yes".into(), kept: 1, ..AugmentationRow::default() }],
+                rows: vec![AugmentationRow {
+                    label: "yes".into(),
+                    kept: 1,
+                    ..AugmentationRow::default()
+                }],
             },
         }
     }

@@ -8,7 +8,9 @@ pub enum TableError {
     #[error("cannot write `{file}`: {reason}")]
     Unwritable { file: String, reason: String },
     #[error("`{file}` is damaged: {reason}")]
-    #[diagnostic(help("remove the folder that holds it; what it held is computed again when it is needed"))]
+    #[diagnostic(help(
+        "remove the folder that holds it; what it held is computed again when it is needed"
+    ))]
     Damaged { file: String, reason: String },
     #[error("`{file}` is no table of results: {reason}")]
     #[diagnostic(help("expected `results.parquet` or `results.csv` as `pipe run` writes them"))]

@@ -7,7 +7,8 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::guard::guarded;
 
-/// Frames below this many bytes are not compressed: setting a compressor up for each column takes longer than all the rest.
+/// Frames below this many bytes are not compressed: setting a compressor up for each column takes
+/// longer than all the rest.
 const SMALL: usize = 64 << 10;
 
 /// Returns the bytes of a Parquet file: the same frame gives the same bytes.
@@ -36,17 +37,23 @@ pub(super) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
 
 /// Reads the bytes of a Parquet file, all columns or those that are named.
 pub(super) fn parse_parquet(bytes: &[u8], columns: Option<Vec<String>>) -> PolarsResult<DataFrame> {
-    let frame = guarded(|| ParquetReader::new(std::io::Cursor::new(bytes)).with_columns(columns).finish())?;
+    let frame =
+        guarded(|| ParquetReader::new(std::io::Cursor::new(bytes)).with_columns(columns).finish())?;
     match frame.columns().iter().find(|column| column.len() != frame.height()) {
         Some(column) => Err(PolarsError::ShapeMismatch(
-            format!("column `{}` has {} of {} rows", column.name(), column.len(), frame.height()).into(),
+            format!("column `{}` has {} of {} rows", column.name(), column.len(), frame.height())
+                .into(),
         )),
         None => Ok(frame),
     }
 }
 
 /// Builds a frame from columns of equal length.
-pub(super) fn frame(file: &Path, height: usize, columns: Vec<Column>) -> Result<DataFrame, TableError> {
+pub(super) fn frame(
+    file: &Path,
+    height: usize,
+    columns: Vec<Column>,
+) -> Result<DataFrame, TableError> {
     DataFrame::new(height, columns).map_err(|error| unwritable(file, &error))
 }
 
@@ -89,7 +96,9 @@ impl<'a> Columns<'a> {
                 None => Ok(Vec::new()),
                 Some(list) => {
                     let list = list.str().map_err(bad)?;
-                    Ok((0..list.len()).filter_map(|item| list.get(item).map(str::to_owned)).collect())
+                    Ok((0..list.len())
+                        .filter_map(|item| list.get(item).map(str::to_owned))
+                        .collect())
                 }
             })
             .collect()

@@ -2,9 +2,11 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Returns the form in which two texts are compared: NFKC, lower case, runs of whitespace as one space, none at the ends.
+/// Returns the form in which two texts are compared: NFKC, lower case, runs of whitespace as one
+/// space, none at the ends.
 pub fn normalise(text: &str) -> String {
-    // Lower case first could leave what NFKC then composes in upper case, so both orders are not the same.
+    // Lower case first could leave what NFKC then composes in upper case, so both orders are not
+    // the same.
     let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     let mut normal = String::with_capacity(folded.len());
     for word in folded.split_whitespace() {

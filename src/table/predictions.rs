@@ -24,8 +24,13 @@ pub struct Prediction {
 
 const FILE: &str = "predictions.parquet";
 
-/// Writes `predictions.parquet` into `folder`: `id`, `text`, `label` and `prediction` by name, and a column `p/<label>` per class.
-pub fn write(folder: &Path, labels: &[String], predictions: &[Prediction]) -> Result<(), TableError> {
+/// Writes `predictions.parquet` into `folder`: `id`, `text`, `label` and `prediction` by name, and
+/// a column `p/<label>` per class.
+pub fn write(
+    folder: &Path,
+    labels: &[String],
+    predictions: &[Prediction],
+) -> Result<(), TableError> {
     let file = folder.join(FILE);
     let columns = columns(&[(labels, predictions)]);
     frame::write_parquet(&file, &mut frame::frame(&file, predictions.len(), columns)?)
@@ -46,8 +51,10 @@ pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableEr
     let texts = columns.full_strings("text")?;
     let trues = columns.full_strings("label")?;
     let guesses = columns.full_strings("prediction")?;
-    let probabilities: Vec<Vec<f32>> =
-        labels.iter().map(|label| columns.full_floats(&format!("p/{label}"))).collect::<Result<_, _>>()?;
+    let probabilities: Vec<Vec<f32>> = labels
+        .iter()
+        .map(|label| columns.full_floats(&format!("p/{label}")))
+        .collect::<Result<_, _>>()?;
     (0..table.height())
         .map(|row| {
             Ok(Prediction {
@@ -62,7 +69,8 @@ pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableEr
 }
 
 /// Adds a run's `predictions.parquet` to `files`: the predictions of every evaluate stage, each row
-/// with its `stage`, `trial` and `seed`. A class that an evaluation does not know leaves its `p/<label>` empty there.
+/// with its `stage`, `trial` and `seed`. A class that an evaluation does not know leaves its
+/// `p/<label>` empty there.
 pub fn add_run(
     files: &mut AtomicFiles,
     blocks: &[(Tag, &[String], &[Prediction])],
@@ -101,13 +109,16 @@ pub fn read_run(folder: &Path) -> Result<Option<Vec<Block>>, TableError> {
     }
     let (ids, texts) = (columns.full_strings("id")?, columns.full_strings("text")?);
     let (trues, guesses) = (columns.full_strings("label")?, columns.full_strings("prediction")?);
-    let names = table.columns().iter().filter_map(|column| column.name().as_str().strip_prefix("p/"));
+    let names =
+        table.columns().iter().filter_map(|column| column.name().as_str().strip_prefix("p/"));
     let classes: Vec<(&str, Vec<Option<f32>>)> = names
         .map(|class| Ok((class, columns.floats(&format!("p/{class}"))?)))
         .collect::<Result<_, TableError>>()?;
     let block = |((stage, trial, seed), rows): ((&str, Option<u64>, u64), Vec<usize>)| {
-        let known: Vec<&(&str, Vec<Option<f32>>)> =
-            classes.iter().filter(|(_, values)| rows.iter().all(|&row| values[row].is_some())).collect();
+        let known: Vec<&(&str, Vec<Option<f32>>)> = classes
+            .iter()
+            .filter(|(_, values)| rows.iter().all(|&row| values[row].is_some()))
+            .collect();
         let index = |name: &str, row: usize| {
             known.iter().position(|(class, _)| *class == name).ok_or_else(|| {
                 frame::damaged(&file, format!("row {}: `{name}` is none of its classes", row + 1))
@@ -132,7 +143,8 @@ pub fn read_run(folder: &Path) -> Result<Option<Vec<Block>>, TableError> {
 }
 
 fn columns(parts: &[(&[String], &[Prediction])]) -> Vec<Column> {
-    let rows = || parts.iter().flat_map(|(labels, rows)| rows.iter().map(move |row| (*labels, row)));
+    let rows =
+        || parts.iter().flat_map(|(labels, rows)| rows.iter().map(move |row| (*labels, row)));
     let name = |labels: &[String], index: usize| labels.get(index).cloned();
     let mut columns = vec![
         Column::new("id".into(), rows().map(|(_, row)| row.id.as_str()).collect::<Vec<&str>>()),
@@ -152,7 +164,9 @@ fn columns(parts: &[(&[String], &[Prediction])]) -> Vec<Column> {
         for (labels, predictions) in parts {
             let index = labels.iter().position(|label| label == class);
             values.extend(
-                predictions.iter().map(|row| index.and_then(|index| row.probabilities.get(index).copied())),
+                predictions
+                    .iter()
+                    .map(|row| index.and_then(|index| row.probabilities.get(index).copied())),
             );
         }
         columns.push(Column::new(format!("p/{class}").into(), values));
@@ -178,11 +192,16 @@ mod tests {
     fn read_back_bit_for_bit() -> Result<(), TableError> {
         let folder = tempfile::tempdir()?;
         let labels = ["a".to_owned(), "b c".to_owned()];
-        let rows =
-            [prediction("row-1", 0, [0.1, 0.9]), prediction("row-2", 1, [1.0 / 3.0, f32::MIN_POSITIVE])];
+        let rows = [
+            prediction("row-1", 0, [0.1, 0.9]),
+            prediction("row-2", 1, [1.0 / 3.0, f32::MIN_POSITIVE]),
+        ];
         write(folder.path(), &labels, &rows)?;
         assert_eq!(read(folder.path(), &labels)?, rows);
-        assert!(read(folder.path(), &["a".to_owned()]).is_err(), "a class that the reader does not know");
+        assert!(
+            read(folder.path(), &["a".to_owned()]).is_err(),
+            "a class that the reader does not know"
+        );
         Ok(())
     }
 

@@ -14,8 +14,8 @@ use crate::base::files::AtomicFiles;
 
 /// The results of a run, in the order in which they are shown unless sorted.
 ///
-/// On the disk: `results.parquet` and, for other programs, `results.csv`. Columns: the fields of [`ResultRow`] in their
-/// order, parameters as `param.<name>`, metrics by their bare names.
+/// On the disk: `results.parquet` and, for other programs, `results.csv`. Columns: the fields of
+/// [`ResultRow`] in their order, parameters as `param.<name>`, metrics by their bare names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResultTable {
     pub rows: Vec<ResultRow>,
@@ -51,11 +51,13 @@ pub struct ResultRow {
     pub backend_reason: String,
     /// Such as `cpu` or `cuda:0`.
     pub device: String,
-    /// The most parts that a batch of the training was computed in; `None` where all were computed whole.
+    /// The most parts that a batch of the training was computed in; `None` where all were computed
+    /// whole.
     pub parts: Option<u64>,
     /// What became of generated texts; `None` where the model was trained on none.
     pub augmentation: Option<AugmentationSummary>,
-    /// The epoch at which a search stopped the training, which the metrics are of; `None` where it was trained to its end.
+    /// The epoch at which a search stopped the training, which the metrics are of; `None` where it
+    /// was trained to its end.
     pub stopped_epoch: Option<u64>,
     /// Why there are no metrics; `None` where all went well.
     pub error: Option<String>,
@@ -110,7 +112,8 @@ impl ResultTable {
         Ok(files.add(PARQUET, &frame::parquet_bytes(&file, &mut table)?)?)
     }
 
-    /// Reads what [`ResultTable::write`] wrote. Parameters that are numbers in some rows and text in others come back as text.
+    /// Reads what [`ResultTable::write`] wrote. Parameters that are numbers in some rows and text
+    /// in others come back as text.
     pub fn read(folder: &Path) -> Result<ResultTable, TableError> {
         let file = folder.join(PARQUET);
         ResultTable::of_frame(&file, &frame::read_parquet(&file)?)
@@ -126,7 +129,8 @@ impl ResultTable {
             Some("csv") => results_csv::read(file)?,
             _ => return Err(not_results("its ending is neither `.parquet` nor `.csv`".to_owned())),
         };
-        let absent = ["run", "stage", "seed", "split"].iter().find(|name| table.column(name).is_err());
+        let absent =
+            ["run", "stage", "seed", "split"].iter().find(|name| table.column(name).is_err());
         if let Some(name) = absent {
             return Err(not_results(format!("it has no column `{name}`")));
         }
@@ -161,7 +165,8 @@ impl ResultTable {
             Ok(_) => columns.integers(name),
             Err(_) => Ok(vec![None; table.height()]),
         };
-        let (generated, stopped, parts) = (counts("generated")?, counts("stopped_epoch")?, counts("parts")?);
+        let (generated, stopped, parts) =
+            (counts("generated")?, counts("stopped_epoch")?, counts("parts")?);
         let errors = match table.column("error") {
             Ok(_) => columns.strings("error")?,
             Err(_) => vec![None; table.height()],
@@ -197,7 +202,9 @@ impl ResultTable {
             let name = column.name().as_str();
             if let Some(param) = name.strip_prefix("param.") {
                 for (row, result) in rows.iter_mut().enumerate() {
-                    if let Some(value) = value_at(column, row).map_err(|e| frame::damaged(file, e))? {
+                    if let Some(value) =
+                        value_at(column, row).map_err(|e| frame::damaged(file, e))?
+                    {
                         result.params.insert(param.to_owned(), value);
                     }
                 }
@@ -246,21 +253,29 @@ impl ResultTable {
             texts("run", |row| &row.run),
             texts("pipeline", |row| &row.pipeline),
             texts("stage", |row| &row.stage),
-            Column::new("trial".into(), rows.iter().map(|row| row.trial).collect::<Vec<Option<u64>>>()),
+            Column::new(
+                "trial".into(),
+                rows.iter().map(|row| row.trial).collect::<Vec<Option<u64>>>(),
+            ),
             counts("seed", |row| row.seed),
             texts("split", |row| &row.split),
             counts("n", |row| row.n),
         ];
         for name in self.param_names() {
-            let values: Vec<Option<&Value>> = rows.iter().map(|row| row.params.get(&name)).collect();
+            let values: Vec<Option<&Value>> =
+                rows.iter().map(|row| row.params.get(&name)).collect();
             columns.push(param_column(&format!("param.{name}"), &values));
         }
         for name in self.metric_names() {
-            let values: Vec<Option<f64>> = rows.iter().map(|row| row.metrics.get(&name).copied()).collect();
+            let values: Vec<Option<f64>> =
+                rows.iter().map(|row| row.metrics.get(&name).copied()).collect();
             columns.push(Column::new(name.as_str().into(), values));
         }
         columns.push(counts("steps", |row| row.steps));
-        columns.push(Column::new("seconds".into(), rows.iter().map(|row| row.seconds).collect::<Vec<f64>>()));
+        columns.push(Column::new(
+            "seconds".into(),
+            rows.iter().map(|row| row.seconds).collect::<Vec<f64>>(),
+        ));
         let generated = rows.iter().map(|row| row.augmentation.map(|summary| summary.generated));
         columns.push(Column::new("generated".into(), generated.collect::<Vec<Option<u64>>>()));
         for (name, of) in AUGMENTATION {
@@ -280,12 +295,15 @@ impl ResultTable {
     }
 }
 
-/// Returns a parameter as people read and write it: text without quotes, small and large numbers as `5e-5`, everything else as JSON.
+/// Returns a parameter as people read and write it: text without quotes, small and large numbers as
+/// `5e-5`, everything else as JSON.
 pub fn display_param(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) if number.is_f64() => match number.as_f64() {
-            Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => format!("{value:e}"),
+            Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+                format!("{value:e}")
+            }
             _ => number.to_string(),
         },
         other => other.to_string(),
@@ -329,8 +347,14 @@ mod tests {
             seed,
             split: "test".into(),
             n: 30,
-            params: IndexMap::from([("learning_rate".into(), rate), ("shots".into(), Value::from(8))]),
-            metrics: IndexMap::from([("accuracy".into(), 0.1 + 0.2), ("f1/a,\"b\"".into(), 1.0 / 3.0)]),
+            params: IndexMap::from([
+                ("learning_rate".into(), rate),
+                ("shots".into(), Value::from(8)),
+            ]),
+            metrics: IndexMap::from([
+                ("accuracy".into(), 0.1 + 0.2),
+                ("f1/a,\"b\"".into(), 1.0 / 3.0),
+            ]),
             steps: 40,
             seconds: 1.25,
             backend: "session".into(),
@@ -369,7 +393,8 @@ mod tests {
     #[test]
     fn a_parameter_of_mixed_types_becomes_text() -> Result<(), TableError> {
         let folder = tempfile::tempdir()?;
-        let table = ResultTable { rows: vec![row(1, Value::from(5e-5)), row(2, Value::from("auto"))] };
+        let table =
+            ResultTable { rows: vec![row(1, Value::from(5e-5)), row(2, Value::from("auto"))] };
         table.write(folder.path())?;
         let read = ResultTable::read(folder.path())?;
         assert_eq!(read.rows[0].params["learning_rate"], Value::from("5e-5"));
@@ -400,7 +425,10 @@ mod tests {
         let bytes = fs_err::read(&file)?;
         fs_err::write(&file, &bytes[..bytes.len() / 2])?;
         let message = ResultTable::read(folder.path()).map_err(|error| error.to_string());
-        assert!(matches!(&message, Err(text) if text.contains("results.parquet` is damaged")), "{message:?}");
+        assert!(
+            matches!(&message, Err(text) if text.contains("results.parquet` is damaged")),
+            "{message:?}"
+        );
         Ok(())
     }
 }

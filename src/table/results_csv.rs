@@ -8,17 +8,20 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::frame;
 
-/// The columns that hold text; a gap in them is an empty one, but for `error`, where it says that all went well.
+/// The columns that hold text; a gap in them is an empty one, but for `error`, where it says that
+/// all went well.
 const TEXTS: [&str; 8] =
     ["run", "pipeline", "stage", "split", "backend", "backend_reason", "device", "error"];
 /// The columns that hold whole numbers.
 const COUNTS: [&str; 7] = ["trial", "seed", "n", "steps", "generated", "parts", "stopped_epoch"];
 
-/// Reads a `results.csv` into the frame that `results.parquet` would give. Parameters get the narrowest type that holds all their values,
-/// every other column is a metric. Rows are counted from 1, without the header.
+/// Reads a `results.csv` into the frame that `results.parquet` would give. Parameters get the
+/// narrowest type that holds all their values, every other column is a metric. Rows are counted
+/// from 1, without the header.
 pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
     let bytes = fs_err::read(file)?;
-    let not_results = |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
+    let not_results =
+        |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
     if let Err(error) = std::str::from_utf8(&bytes) {
         let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
         return Err(not_results(format!("line {line} is not UTF-8")));
@@ -42,7 +45,10 @@ pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
     frame::frame(file, lines.height(), columns)
 }
 
-fn typed(column: &Column, not_results: &dyn Fn(String) -> TableError) -> Result<Column, TableError> {
+fn typed(
+    column: &Column,
+    not_results: &dyn Fn(String) -> TableError,
+) -> Result<Column, TableError> {
     let name = column.name().clone();
     let strings = column.str().map_err(|error| not_results(error.to_string()))?;
     let values: Vec<Option<&str>> = strings.iter().collect();
@@ -57,8 +63,8 @@ fn typed(column: &Column, not_results: &dyn Fn(String) -> TableError) -> Result<
         return Ok(Column::new(name, full));
     }
     if COUNTS.contains(&name.as_str()) {
-        let parsed =
-            parse::<u64>(&values).map_err(|row| wrong(row, values[row].unwrap_or(""), "a whole number"))?;
+        let parsed = parse::<u64>(&values)
+            .map_err(|row| wrong(row, values[row].unwrap_or(""), "a whole number"))?;
         if ["seed", "n", "steps"].contains(&name.as_str())
             && let Some(row) = parsed.iter().position(Option::is_none)
         {
@@ -78,7 +84,8 @@ fn typed(column: &Column, not_results: &dyn Fn(String) -> TableError) -> Result<
             Err(_) => Column::new(name, values),
         });
     }
-    let parsed = parse::<f64>(&values).map_err(|row| wrong(row, values[row].unwrap_or(""), "a number"))?;
+    let parsed =
+        parse::<f64>(&values).map_err(|row| wrong(row, values[row].unwrap_or(""), "a number"))?;
     Ok(Column::new(name, parsed))
 }
 
@@ -121,7 +128,8 @@ mod tests {
             ..ResultRow::default()
         };
         let folder = tempfile::tempdir()?;
-        let table = ResultTable { rows: vec![row(1, Value::from(5e-5)), row(2, Value::from(1e-5))] };
+        let table =
+            ResultTable { rows: vec![row(1, Value::from(5e-5)), row(2, Value::from(1e-5))] };
         table.write(folder.path())?;
         assert_eq!(ResultTable::read_file(&folder.path().join("results.csv"))?, table);
         assert_eq!(ResultTable::read_file(&folder.path().join("results.parquet"))?, table);
@@ -132,17 +140,27 @@ mod tests {
     fn what_is_wrong_is_named_with_its_row() -> Result<(), Box<dyn std::error::Error>> {
         let head = "run,pipeline,stage,trial,seed,split,n,accuracy,steps,seconds,backend,device\n";
         let good = "r,p,score,,1,test,30,0.5,10,1.0,session,cpu\n";
-        let bad = |from: &str, to: &str| message(&format!("{head}{good}{}", good.replace(from, to)));
+        let bad =
+            |from: &str, to: &str| message(&format!("{head}{good}{}", good.replace(from, to)));
         let start = "`<folder>/results.csv` is no table of results: ";
-        assert_eq!(bad("30", "thirty")?, format!("{start}row 2: `n` is `thirty`, expected a whole number"));
-        assert_eq!(bad("0.5", "high")?, format!("{start}row 2: `accuracy` is `high`, expected a number"));
+        assert_eq!(
+            bad("30", "thirty")?,
+            format!("{start}row 2: `n` is `thirty`, expected a whole number")
+        );
+        assert_eq!(
+            bad("0.5", "high")?,
+            format!("{start}row 2: `accuracy` is `high`, expected a number")
+        );
         assert_eq!(bad(",1,test", ",,test")?, format!("{start}row 2 has no `seed`"));
         assert_eq!(message("a,b\n1,2\n")?, format!("{start}it has no column `run`"));
         assert_eq!(message("")?, format!("{start}it is empty"));
-        let odd = ResultTable::read_file(Path::new("results.txt")).err().map(|error| error.to_string());
+        let odd =
+            ResultTable::read_file(Path::new("results.txt")).err().map(|error| error.to_string());
         assert_eq!(
             odd.as_deref(),
-            Some("`results.txt` is no table of results: its ending is neither `.parquet` nor `.csv`")
+            Some(
+                "`results.txt` is no table of results: its ending is neither `.parquet` nor `.csv`"
+            )
         );
         Ok(())
     }

@@ -19,8 +19,9 @@ pub struct SourceRow {
     pub label: String,
 }
 
-/// Returns the rows of a table. The file's ending says the format; `text` and `label` name the columns. Numbers and
-/// booleans in the label column become strings as they are written. Every row must have a text and a label.
+/// Returns the rows of a table. The file's ending says the format; `text` and `label` name the
+/// columns. Numbers and booleans in the label column become strings as they are written. Every row
+/// must have a text and a label.
 pub fn read(file: &Path, text: &str, label: &str) -> Result<Vec<SourceRow>, SourceError> {
     let shown = file.display().to_string();
     let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -29,7 +30,9 @@ pub fn read(file: &Path, text: &str, label: &str) -> Result<Vec<SourceRow>, Sour
         Some("tsv" | "tab") => delimited(file, b'\t', "TSV", [text, label])?,
         Some("jsonl" | "ndjson") => json_lines(file, [text, label])?,
         Some("parquet" | "pq") => parquet(file, [text, label])?,
-        Some(other) => return Err(SourceError::UnknownFormat { file: shown, found: format!("`{other}`") }),
+        Some(other) => {
+            return Err(SourceError::UnknownFormat { file: shown, found: format!("`{other}`") });
+        }
         None => return Err(SourceError::UnknownFormat { file: shown, found: "none".into() }),
     };
     if table.is_empty() {
@@ -48,9 +51,21 @@ pub fn read(file: &Path, text: &str, label: &str) -> Result<Vec<SourceRow>, Sour
                 rows.push(SourceRow { row, text: body.clone(), label: class.trim().to_owned() });
             }
             [body, _] if blank(body) => {
-                return Err(SourceError::EmptyText { file, row, column: text.to_owned(), more: more(0) });
+                return Err(SourceError::EmptyText {
+                    file,
+                    row,
+                    column: text.to_owned(),
+                    more: more(0),
+                });
             }
-            _ => return Err(SourceError::EmptyLabel { file, row, column: label.to_owned(), more: more(1) }),
+            _ => {
+                return Err(SourceError::EmptyLabel {
+                    file,
+                    row,
+                    column: label.to_owned(),
+                    more: more(1),
+                });
+            }
         }
     }
     Ok(rows)
@@ -90,7 +105,9 @@ fn delimited(
         let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
         return Err(malformed(
             format!("line {line} is not UTF-8"),
-            Some("save the file as UTF-8; `iconv -f LATIN1 -t UTF-8` does it for files of older programs"),
+            Some(
+                "save the file as UTF-8; `iconv -f LATIN1 -t UTF-8` does it for files of older programs",
+            ),
         ));
     }
     let frame = CsvReadOptions::default()
@@ -117,7 +134,8 @@ fn parquet(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
         hint: None,
     };
     let bytes = fs_err::read(file)?;
-    let schema = guarded(|| ParquetReader::new(Cursor::new(bytes.as_slice())).schema()).map_err(malformed)?;
+    let schema = guarded(|| ParquetReader::new(Cursor::new(bytes.as_slice())).schema())
+        .map_err(malformed)?;
     let found: Vec<String> = schema.iter_names().map(ToString::to_string).collect();
     find_columns(file, &found, names)?;
     if LINEAGE.iter().all(|column| found.iter().any(|name| name == column)) {
@@ -135,8 +153,8 @@ fn parquet(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
 /// The columns by which a data set of `pipe`'s own keeps where generated texts come from.
 const LINEAGE: [&str; 4] = ["split", "id", "parents", "method"];
 
-/// Returns how many texts of a data set of `pipe`'s own are generated: whatever split were drawn from it, texts and what they were made from would stand on both
-/// sides.
+/// Returns how many texts of a data set of `pipe`'s own are generated: whatever split were drawn
+/// from it, texts and what they were made from would stand on both sides.
 fn generated(bytes: &[u8]) -> PolarsResult<usize> {
     let frame = super::frame::parse_parquet(bytes, Some(vec!["method".to_owned()]))?;
     // A user's own column of that name may hold anything.
@@ -144,7 +162,8 @@ fn generated(bytes: &[u8]) -> PolarsResult<usize> {
     Ok(methods.map_or(0, |methods| methods.len() - methods.null_count()))
 }
 
-/// JSON lines are read row by row, because a column may mix numbers and strings and each must stay as written.
+/// JSON lines are read row by row, because a column may mix numbers and strings and each must stay
+/// as written.
 fn json_lines(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
     let content = fs_err::read_to_string(file)?;
     let mut rows = Vec::new();
@@ -157,7 +176,9 @@ fn json_lines(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> 
                 file: file.display().to_string(),
                 format: "JSON lines",
                 reason: format!("line {}: {error}", line + 1),
-                hint: Some("every line is one object such as {\"text\": \"…\", \"label\": \"…\"}".into()),
+                hint: Some(
+                    "every line is one object such as {\"text\": \"…\", \"label\": \"…\"}".into(),
+                ),
             })?;
         let mut cells = [None, None];
         for (cell, name) in cells.iter_mut().zip(names) {
@@ -209,7 +230,10 @@ fn cells(file: &Path, frame: &DataFrame, names: [&str; 2]) -> Result<Vec<Cells>,
         };
         let column = frame.column(name).map_err(|error| wrong(first_line(&error)))?;
         let dtype = column.dtype().clone();
-        if !(dtype == DataType::String || dtype == DataType::Boolean || dtype.is_primitive_numeric()) {
+        if !(dtype == DataType::String
+            || dtype == DataType::Boolean
+            || dtype.is_primitive_numeric())
+        {
             return Err(wrong(dtype.to_string()));
         }
         columns.push(column.cast(&DataType::String).map_err(|error| wrong(first_line(&error)))?);
@@ -296,8 +320,14 @@ mod tests {
 
     #[test]
     fn csv_with_lone_line_feeds_and_the_label_last() -> Outcome {
-        assert_eq!(rows("a.CSV", b"text,label\none,a\ntwo,b")?, pairs(&[("one", "a"), ("two", "b")]));
-        assert_eq!(rows("a.csv", b"text,label\r\none,a\r\ntwo,b\r\n")?, pairs(&[("one", "a"), ("two", "b")]));
+        assert_eq!(
+            rows("a.CSV", b"text,label\none,a\ntwo,b")?,
+            pairs(&[("one", "a"), ("two", "b")])
+        );
+        assert_eq!(
+            rows("a.csv", b"text,label\r\none,a\r\ntwo,b\r\n")?,
+            pairs(&[("one", "a"), ("two", "b")])
+        );
         Ok(())
     }
 
@@ -323,7 +353,8 @@ mod tests {
         ];
         let mut frame = DataFrame::new(2, columns)?;
         super::super::frame::write_parquet(&file, &mut frame)?;
-        let labels: Vec<String> = read(&file, "text", "label")?.into_iter().map(|row| row.label).collect();
+        let labels: Vec<String> =
+            read(&file, "text", "label")?.into_iter().map(|row| row.label).collect();
         assert_eq!(labels, ["1", "0"]);
         let missing = read(&file, "body", "label").map_err(|error| error.to_string());
         assert!(
@@ -371,8 +402,10 @@ mod tests {
     fn a_damaged_parquet_file_never_panics() -> Outcome {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("a.parquet");
-        let columns =
-            vec![Column::new("text".into(), ["a", "b", "c"]), Column::new("label".into(), ["x", "y", "x"])];
+        let columns = vec![
+            Column::new("text".into(), ["a", "b", "c"]),
+            Column::new("label".into(), ["x", "y", "x"]),
+        ];
         super::super::frame::write_parquet(&file, &mut DataFrame::new(3, columns)?)?;
         let whole = fs_err::read(&file)?;
         for place in 0..whole.len() {

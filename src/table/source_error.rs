@@ -1,6 +1,7 @@
 //! What goes wrong with a table that the user brings.
 
-/// A user's table that cannot be read into labelled texts. Rows are data rows, from 1, without the header.
+/// A user's table that cannot be read into labelled texts. Rows are data rows, from 1, without the
+/// header.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum SourceError {
     #[error(transparent)]

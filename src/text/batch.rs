@@ -33,14 +33,17 @@ pub fn pad(texts: &[&TokenizedText], padding_id: u32) -> Batch {
     Batch { size, length, ids, mask }
 }
 
-/// How many batches are sorted together at most: more makes batches of liker length, fewer makes them more random.
+/// How many batches are sorted together at most: more makes batches of liker length, fewer makes
+/// them more random.
 const SORTED_TOGETHER: usize = 50;
 
-/// Groups texts into batches of like length in random order, for one epoch of training; each index occurs exactly once.
+/// Groups texts into batches of like length in random order, for one epoch of training; each index
+/// occurs exactly once.
 ///
-/// All indices are shuffled; runs of a whole number of batches (50, or fewer, so that there are at least four runs) are sorted by
-/// length, cut into batches, and the batches are shuffled. Texts of one length stay in random order, so that which of them
-/// meet changes from epoch to epoch. This is the grouping of `transformers`' `group_by_length` with the order of batches made random.
+/// All indices are shuffled; runs of a whole number of batches (50, or fewer, so that there are at
+/// least four runs) are sorted by length, cut into batches, and the batches are shuffled. Texts of
+/// one length stay in random order, so that which of them meet changes from epoch to epoch. This is
+/// the grouping of `transformers`' `group_by_length` with the order of batches made random.
 pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
     let batch_size = batch_size.clamp(1, lengths.len().max(1));
     let mut indices: Vec<usize> = (0..lengths.len()).collect();
@@ -55,7 +58,8 @@ pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Ve
     batches
 }
 
-/// Groups texts into batches by ascending length, for evaluation; texts of one length stay in their order.
+/// Groups texts into batches by ascending length, for evaluation; texts of one length stay in their
+/// order.
 pub fn in_order_by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
     let mut indices: Vec<usize> = (0..lengths.len()).collect();
     indices.sort_by_key(|&index| lengths[index]);
@@ -70,7 +74,10 @@ mod tests {
 
     /// The cells of all batches, padding included.
     fn cells(batches: &[Vec<usize>], lengths: &[usize]) -> usize {
-        batches.iter().map(|batch| batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap_or(0)).sum()
+        batches
+            .iter()
+            .map(|batch| batch.len() * batch.iter().map(|&i| lengths[i]).max().unwrap_or(0))
+            .sum()
     }
 
     #[test]
@@ -91,7 +98,8 @@ mod tests {
         let second = by_length(&lengths, 16, &mut stream(1, &["epoch"], 1));
         assert_ne!(first, second);
         assert_eq!(first, by_length(&lengths, 16, &mut stream(1, &["epoch"], 0)));
-        let plain: Vec<Vec<usize>> = (0..400).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
+        let plain: Vec<Vec<usize>> =
+            (0..400).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
         assert!(cells(&first, &lengths) * 10 < cells(&plain, &lengths) * 8);
         // The order of batches is not that of their lengths.
         let longest: Vec<usize> =

@@ -23,10 +23,14 @@ pub struct TokenizedText {
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TextError {
     #[error("`tokenizer.json` cannot be read: {0}")]
-    #[diagnostic(help("the file may be damaged, or written by a newer `tokenizers`; fetch the model again"))]
+    #[diagnostic(help(
+        "the file may be damaged, or written by a newer `tokenizers`; fetch the model again"
+    ))]
     Unreadable(String),
 
-    #[error("`max_length: {max_length}` leaves no room for text: the tokenizer adds {added} special tokens")]
+    #[error(
+        "`max_length: {max_length}` leaves no room for text: the tokenizer adds {added} special tokens"
+    )]
     #[diagnostic(help("set `max_length` to {} or more", added + 1))]
     TooShort { max_length: usize, added: usize },
 
@@ -39,7 +43,8 @@ pub enum TextError {
 }
 
 impl Tokenizer {
-    /// Reads a tokenizer.json. Truncation and padding that the file switches on (sentence encoders do) are switched off.
+    /// Reads a tokenizer.json. Truncation and padding that the file switches on (sentence encoders
+    /// do) are switched off.
     pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, TextError> {
         let unreadable = |error: tokenizers::Error| TextError::Unreadable(error.to_string());
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(unreadable)?;
@@ -49,24 +54,33 @@ impl Tokenizer {
         Ok(Tokenizer { inner, added })
     }
 
-    /// Tokenizes texts in parallel, each cut to at most `max_length` tokens: text falls away at the end, the special tokens
-    /// around it stay, as with `truncation=True` in `transformers`. The order is that of the texts.
-    pub fn encode(&self, texts: &[&str], max_length: usize) -> Result<Vec<TokenizedText>, TextError> {
+    /// Tokenizes texts in parallel, each cut to at most `max_length` tokens: text falls away at the
+    /// end, the special tokens around it stay, as with `truncation=True` in `transformers`. The
+    /// order is that of the texts.
+    pub fn encode(
+        &self,
+        texts: &[&str],
+        max_length: usize,
+    ) -> Result<Vec<TokenizedText>, TextError> {
         if max_length <= self.added {
             return Err(TextError::TooShort { max_length, added: self.added });
         }
         texts.par_iter().map(|text| self.encode_one(text, max_length - self.added)).collect()
     }
 
-    /// Returns the places of the tokens that start at these bytes of a text, among all its tokens with the special ones; `None` where none does.
+    /// Returns the places of the tokens that start at these bytes of a text, among all its tokens
+    /// with the special ones; `None` where none does.
     pub fn tokens_at(&self, text: &str, bytes: &[usize]) -> Result<Vec<Option<usize>>, TextError> {
         let failed = |error: tokenizers::Error| TextError::Text {
             text: text.chars().take(40).collect(),
             detail: error.to_string(),
         };
         let encoding = self.inner.encode(text, true).map_err(failed)?;
-        // Special tokens stand for no text. A byte-level tokenizer counts the space before a word to it.
-        let covers = |&(start, end): &(usize, usize), byte: usize| start < end && start <= byte && byte < end;
+        // Special tokens stand for no text. A byte-level tokenizer counts the space before a word
+        // to it.
+        let covers = |&(start, end): &(usize, usize), byte: usize| {
+            start < end && start <= byte && byte < end
+        };
         Ok(bytes
             .iter()
             .map(|&byte| encoding.get_offsets().iter().position(|offsets| covers(offsets, byte)))
@@ -90,8 +104,10 @@ impl Tokenizer {
 
     fn encode_one(&self, text: &str, room: usize) -> Result<TokenizedText, TextError> {
         let shortened = || text.chars().take(40).collect();
-        let failed =
-            |error: tokenizers::Error| TextError::Text { text: shortened(), detail: error.to_string() };
+        let failed = |error: tokenizers::Error| TextError::Text {
+            text: shortened(),
+            detail: error.to_string(),
+        };
         let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         let truncated = encoding.len() > room;
         encoding.truncate(room, 0, TruncationDirection::Right);
@@ -136,13 +152,16 @@ mod tests {
             let ids: Vec<u32> = serde_json::from_value(case["ids"].clone())?;
             assert_eq!(found.ids, ids, "{}", case["text"]);
         }
-        assert!(found.iter().any(|text| text.truncated) && found.iter().any(|text| !text.truncated));
+        assert!(
+            found.iter().any(|text| text.truncated) && found.iter().any(|text| !text.truncated)
+        );
         Ok(())
     }
 
     #[test]
     fn says_when_nothing_fits() -> Result<(), Box<dyn std::error::Error>> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert/tokenizer.json");
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert/tokenizer.json");
         let tokenizer = Tokenizer::from_json(&fs_err::read(file)?)?;
         assert!(matches!(
             tokenizer.encode(&["good"], 2),
@@ -152,7 +171,8 @@ mod tests {
         assert!(tokenizer.encode(&["good food"], 3)?[0].truncated);
         assert!(!tokenizer.encode(&["good"], 3)?[0].truncated);
         // Without special tokens, a text may vanish.
-        let bare = br#"{"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
+        let bare =
+            br#"{"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
             "model": {"type": "WordLevel", "vocab": {"good": 0}, "unk_token": "good"}}"#;
         let bare = Tokenizer::from_json(bare)?;
         assert_eq!(bare.encode(&["good"], 3)?[0].ids, [0]);

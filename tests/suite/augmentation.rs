@@ -1,4 +1,5 @@
-//! Augmentation from the outside: what the methods make, what is kept of it, and what bad settings and files get.
+//! Augmentation from the outside: what the methods make, what is kept of it, and what bad settings
+//! and files get.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,8 +77,7 @@ stages:
     )
 }
 
-const THESAURUS: &str =
-    "UTF-8\ngood|1\n(adj)|lovely|kind\nslow|1\n(adj)|wrong\nfood|1\n(noun)|bill|service\nbill|1\n-|food\n";
+const THESAURUS: &str = "UTF-8\ngood|1\n(adj)|lovely|kind\nslow|1\n(adj)|wrong\nfood|1\n(noun)|bill|service\nbill|1\n-|food\n";
 
 /// Adds a word to each text, but to every other copy only.
 const OWN: &str = r#"sed -n '/"copy":1/s/"text":"/"text":"again /p'"#;
@@ -108,7 +108,8 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
         let mut seen = BTreeSet::new();
         for example in &data.train {
             assert!(
-                !held_out.contains(&normalise(&example.text)) && seen.insert(normalise(&example.text)),
+                !held_out.contains(&normalise(&example.text))
+                    && seen.insert(normalise(&example.text)),
                 "{example:?}"
             );
             assert!(!example.text.trim().is_empty());
@@ -117,18 +118,24 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
             assert!(method.as_object().is_some_and(|method| method.len() == 1));
             assert!(!example.parents.is_empty());
             for parent in &example.parents {
-                let parent =
-                    originals.get(parent.as_str()).ok_or_else(|| format!("{parent} is no original"))?;
+                let parent = originals
+                    .get(parent.as_str())
+                    .ok_or_else(|| format!("{parent} is no original"))?;
                 assert_eq!(parent.label, example.label, "{example:?}");
             }
         }
         for example in &data.train {
-            let Some(settings) = example.method.as_deref().map(serde_json::from_str::<Value>).transpose()?
+            let Some(settings) =
+                example.method.as_deref().map(serde_json::from_str::<Value>).transpose()?
             else {
                 continue;
             };
             if let Some(settings) = settings.get("masked_lm") {
-                masks_are_counted(settings, &originals[example.parents[0].as_str()].text, &example.text);
+                masks_are_counted(
+                    settings,
+                    &originals[example.parents[0].as_str()].text,
+                    &example.text,
+                );
             }
         }
         // Every entry made something, and the table counts what is there.
@@ -142,7 +149,8 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
                 "{row:?}"
             );
         }
-        let entries: BTreeSet<(u64, u64)> = table.rows.iter().map(|row| (row.pass, row.entry)).collect();
+        let entries: BTreeSet<(u64, u64)> =
+            table.rows.iter().map(|row| (row.pass, row.entry)).collect();
         for (pass, entry) in entries {
             let kept: u64 = table
                 .rows
@@ -170,7 +178,11 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
     assert_eq!(project.curves("plain")?.0.len(), 7);
     let csv = fs::read_to_string(project.path("runs/latest/augmentation.csv"))?;
     assert!(csv.starts_with("stage,trial,seed,pass,entry,method,class,asked,"), "{csv}");
-    assert_eq!(csv.lines().filter(|line| line.starts_with("texts,")).count(), 6 * 3, "the second pass alone");
+    assert_eq!(
+        csv.lines().filter(|line| line.starts_with("texts,")).count(),
+        6 * 3,
+        "the second pass alone"
+    );
 
     // A second run executes nothing; other jobs make the same.
     assert!(project.run(&["-j1"])?.err.contains("nothing to do: all 8 stages cached"));
@@ -180,7 +192,11 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
 
     let shown = project.pipe(&["show", "--augmented", "words", "--top", "3"])?;
     assert_eq!(shown.code, Some(0), "{}", shown.err);
-    assert!(shown.out.contains("  => ") && shown.out.contains("synonym_replacement  60 "), "{}", shown.out);
+    assert!(
+        shown.out.contains("  => ") && shown.out.contains("synonym_replacement  60 "),
+        "{}",
+        shown.out
+    );
     let shown: Value =
         serde_json::from_str(&project.pipe(&["show", "--augmented", "models", "--json"])?.out)?;
     assert!(
@@ -202,9 +218,11 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
     Ok(())
 }
 
-/// A text of l words has max(1, ⌊0.15·l⌋) masks, in place of words that are no stop words or before them.
+/// A text of l words has max(1, ⌊0.15·l⌋) masks, in place of words that are no stop words or before
+/// them.
 fn masks_are_counted(settings: &Value, before: &str, after: &str) {
-    let (before, after): (Vec<&str>, Vec<&str>) = (before.split(' ').collect(), after.split(' ').collect());
+    let (before, after): (Vec<&str>, Vec<&str>) =
+        (before.split(' ').collect(), after.split(' ').collect());
     let masks = (before.len() * 15 / 100).max(1);
     if settings["action"] == "insert" {
         // The tiny model reads 32 tokens; a mask behind them is none.
@@ -238,10 +256,16 @@ fn masked_words_get_the_logits_of_transformers() -> Result<(), TestError> {
         let tokenizer = Tokenizer::from_json(&fs::read(folder.join("tokenizer.json"))?)?;
         for kernels in [Kernels::Fused, Kernels::Standard] {
             let word_rows = pretrained.config.vocabulary;
-            let options =
-                NetworkOptions { kernels, dropout: Dropout::Off, word_rows, positions_in_graph: false };
+            let options = NetworkOptions {
+                kernels,
+                dropout: Dropout::Off,
+                word_rows,
+                positions_in_graph: false,
+            };
             let graph = head.graph(&pretrained.config, options)?;
-            let used = graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
+            let used = graph
+                .parameters()
+                .filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
             let mut inference = Inference::new(
                 Runtime::get(Device::Cpu, 2, &Silent)?,
                 &graph,
@@ -293,7 +317,12 @@ stages:
     let said = project.pipe(&["run", "x.yaml"])?;
     assert_ne!(said.code, Some(0), "{}", said.err);
     assert!(!said.err.contains("panicked"), "{}", said.err);
-    let error = said.err.lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>().join("\n");
+    let error = said
+        .err
+        .lines()
+        .skip_while(|line| !line.starts_with("error"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let folder = project.folder().display().to_string();
     Ok(error
         .replace(&format!("{}/", fs::canonicalize(project.folder())?.display()), "")
@@ -351,7 +380,8 @@ fn bad_files_and_programs_are_told() -> Result<(), TestError> {
     project.write("chats.sh", "echo Loading the model\n")?;
     let synonyms = |source: &str| format!("[synonym_replacement: {{ synonyms: {source} }}]");
     // Only what hangs runs into its limit, however slow the machine is.
-    let command = |run: &str, limit: u64| format!("[command: {{ run: {run}, timeout_seconds: {limit} }}]");
+    let command =
+        |run: &str, limit: u64| format!("[command: {{ run: {run}, timeout_seconds: {limit} }}]");
     let mut found = String::new();
     for methods in [
         synonyms("{ openoffice: none.dat }"),
@@ -418,7 +448,14 @@ fn generated_texts_are_not_loaded_as_originals() -> Result<(), TestError> {
     fs::copy(project.artifact("more")?.join("data.parquet"), project.path("more.parquet"))?;
     fs::copy(project.artifact("data")?.join("data.parquet"), project.path("plain.parquet"))?;
     let load = |name: &str| {
-        project.pipe(&["run", "x.yaml", "--until", "data", "-S", &format!("stages.data.load.path={name}")])
+        project.pipe(&[
+            "run",
+            "x.yaml",
+            "--until",
+            "data",
+            "-S",
+            &format!("stages.data.load.path={name}"),
+        ])
     };
     let said = load("more.parquet")?;
     assert!(
@@ -431,7 +468,8 @@ fn generated_texts_are_not_loaded_as_originals() -> Result<(), TestError> {
     Ok(())
 }
 
-/// The file's folder is where a program is looked for and runs, wherever `pipe` is started; what it leaves behind ends with it.
+/// The file's folder is where a program is looked for and runs, wherever `pipe` is started; what it
+/// leaves behind ends with it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
@@ -443,7 +481,11 @@ fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
         "#!/bin/sh\nsleep 300 > /dev/null 2>&1 &\necho $! > left\nsed 's/\"text\":\"/\"text\":\"again /'\n",
     )?;
     assert!(
-        std::process::Command::new("chmod").arg("+x").arg(project.path("sub/own.sh")).status()?.success()
+        std::process::Command::new("chmod")
+            .arg("+x")
+            .arg(project.path("sub/own.sh"))
+            .status()?
+            .success()
     );
     project.write(
         "sub/x.yaml",
@@ -451,7 +493,10 @@ fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
     )?;
     let said = project.pipe(&["run", "sub/x.yaml"])?;
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(is_gone(&fs::read_to_string(project.path("sub/left"))?), "what the program left goes on");
+    assert!(
+        is_gone(&fs::read_to_string(project.path("sub/left"))?),
+        "what the program left goes on"
+    );
     Ok(())
 }
 
@@ -460,17 +505,24 @@ fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
 #[test]
 fn an_interruption_ends_the_program() -> Result<(), TestError> {
     let project = Project::new(40)?;
-    project.write("own.sh", "sleep 300 &\necho $! > started.part\nmv started.part started\nwait\n")?;
+    project
+        .write("own.sh", "sleep 300 &\necho $! > started.part\nmv started.part started\nwait\n")?;
     project.write(
         "x.yaml",
         "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  more: { augment: { data: data, methods: [command: { run: [sh, own.sh] }] } }\n",
     )?;
-    let mut child = project.command(&["run", "x.yaml"]).stderr(std::process::Stdio::null()).spawn()?;
+    let mut child =
+        project.command(&["run", "x.yaml"]).stderr(std::process::Stdio::null()).spawn()?;
     while !project.path("started").exists() {
         assert!(child.try_wait()?.is_none(), "it ended before the program began");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status()?.success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()?
+            .success()
+    );
     assert_eq!(child.wait()?.code(), Some(130));
     assert!(is_gone(&fs::read_to_string(project.path("started"))?), "the program goes on");
     assert_eq!(fs::read_dir(project.path(".pipe/cache"))?.count(), 1, "the loaded data alone");

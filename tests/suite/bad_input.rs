@@ -1,4 +1,5 @@
-//! What bad input gets: an error that names the thing and the way out, an exit code, and nothing half-written.
+//! What bad input gets: an error that names the thing and the way out, an exit code, and nothing
+//! half-written.
 
 use std::path::Path;
 use std::process::Command;
@@ -63,7 +64,8 @@ fn run(
     Ok(format!("{}exit code {}", filtered(project, &said.err), said.code.ok_or("killed")?))
 }
 
-/// What is said before the error where the first or the second stage fails, and what stands for it in the snapshots.
+/// What is said before the error where the first or the second stage fails, and what stands for it
+/// in the snapshots.
 const LOGS: [(&str, &str); 2] = [
     (
         "data: started\ndata: failed\nrun <run> failed after <time>; not run: tuned, score\n",
@@ -80,7 +82,9 @@ const LOGS: [(&str, &str); 2] = [
 fn filtered(project: &Project, text: &str) -> String {
     let text = text.replace(&project.folder().display().to_string(), "<project>");
     let word = |word: &str| match word {
-        _ if word.len() > 16 && word.starts_with("20") && word[8..].starts_with('T') => "<run>".to_owned(),
+        _ if word.len() > 16 && word.starts_with("20") && word[8..].starts_with('T') => {
+            "<run>".to_owned()
+        }
         word => word.to_owned(),
     };
     let mut lines = String::new();
@@ -88,7 +92,8 @@ fn filtered(project: &Project, text: &str) -> String {
     for line in text.lines().filter(|line| !line.contains(": trained by `")) {
         let line: Vec<String> = line.split(' ').map(word).collect();
         let line = line.join(" ");
-        let time = line.find(" in ").map(|at| at + 4).or_else(|| line.find(" after ").map(|at| at + 7));
+        let time =
+            line.find(" in ").map(|at| at + 4).or_else(|| line.find(" after ").map(|at| at + 7));
         let line = match time {
             Some(at) if line[at..].starts_with(|c: char| c.is_ascii_digit()) => {
                 let rest = line[at..].split_once(" s").map_or("", |(_, rest)| rest);
@@ -261,7 +266,8 @@ fn a_duplicate_across_splits() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Runs the sound pipeline with a model that was changed; the data stage is finished before it where the model is opened late.
+/// Runs the sound pipeline with a model that was changed; the data stage is finished before it
+/// where the model is opened late.
 fn run_model(
     change: impl FnOnce(&Path) -> Result<(), TestError>,
     finished: usize,
@@ -303,7 +309,9 @@ fn weights_that_are_truncated() -> Result<(), TestError> {
 fn an_architecture_that_is_unknown() -> Result<(), TestError> {
     let other = |model: &Path| -> Result<(), TestError> {
         let config = fs::read_to_string(model.join("config.json"))?;
-        let config = config.replace("\"bert\"", "\"t5\"").replace("BertForSequenceClassification", "T5Model");
+        let config = config
+            .replace("\"bert\"", "\"t5\"")
+            .replace("BertForSequenceClassification", "T5Model");
         Ok(fs::write(model.join("config.json"), config)?)
     };
     assert_snapshot!(run_model(other, 1)?, @r#"
@@ -347,10 +355,13 @@ fn gradients_that_are_no_numbers() -> Result<(), TestError> {
     let project = project()?;
     let file = project.path("model/model.safetensors");
     let mut bytes = fs::read(&file)?;
-    // What the pooler makes tiny, the classifier makes large again: the loss is a number, and its gradient is not.
-    for (name, value) in
-        [("bert.pooler.dense.bias", 0.0f32), ("bert.pooler.dense.weight", 1e-37), ("classifier.weight", 1e38)]
-    {
+    // What the pooler makes tiny, the classifier makes large again: the loss is a number, and its
+    // gradient is not.
+    for (name, value) in [
+        ("bert.pooler.dense.bias", 0.0f32),
+        ("bert.pooler.dense.weight", 1e-37),
+        ("classifier.weight", 1e38),
+    ] {
         let place = place_of(&bytes, name)?;
         for (index, number) in bytes[place].as_chunks_mut::<4>().0.iter_mut().enumerate() {
             *number = if index % 3 == 0 { value } else { -value }.to_le_bytes();
@@ -371,14 +382,21 @@ fn gradients_that_are_no_numbers() -> Result<(), TestError> {
 fn place_of(bytes: &[u8], name: &str) -> Result<std::ops::Range<usize>, TestError> {
     let header = u64::from_le_bytes(bytes[..8].try_into()?) as usize;
     let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header])?;
-    let offset = |index: usize| json[name]["data_offsets"][index].as_u64().map(|at| 8 + header + at as usize);
+    let offset = |index: usize| {
+        json[name]["data_offsets"][index].as_u64().map(|at| 8 + header + at as usize)
+    };
     Ok(offset(0).ok_or("no such tensor")?..offset(1).ok_or("no such tensor")?)
 }
 
 #[test]
 fn freezing_that_fits_no_parameter() -> Result<(), TestError> {
     let frozen = |names: &str| -> Result<String, TestError> {
-        run(&project()?, &["-S", &format!("stages.tuned.train.freeze={{ names: [{names}] }}")], &[], 1)
+        run(
+            &project()?,
+            &["-S", &format!("stages.tuned.train.freeze={{ names: [{names}] }}")],
+            &[],
+            1,
+        )
     };
     assert_snapshot!(frozen("bert.embedings.*")?, @r#"
     <log of a run in which `tuned` fails>
@@ -457,7 +475,11 @@ fn a_disk_that_is_full() -> Result<(), TestError> {
     let pipe = project.command(&["run", "x.yaml", "--threads", "1"]);
     let script = "mount -t tmpfs -o size=96k tmpfs .pipe && mkdir .pipe/cache; \"$@\"; code=$?; ls -A .pipe/cache | wc -l; exit $code";
     let mut command = Command::new("unshare");
-    command.args(own).args(["sh", "-c", script, "sh"]).arg(pipe.get_program()).args(pipe.get_args());
+    command
+        .args(own)
+        .args(["sh", "-c", script, "sh"])
+        .arg(pipe.get_program())
+        .args(pipe.get_args());
     let said = Said::new(command.current_dir(project.folder()).env("COLUMNS", "100").output()?);
     assert_eq!(said.out.trim(), "1", "only the data set is kept: {}", said.err);
     let said_once = filtered(&project, &said.err);
@@ -482,7 +504,9 @@ fn a_device_that_is_not_there() -> Result<(), TestError> {
     let project = project()?;
     let said = run(&project, &["--device", "cuda"], &[], 0)?;
     match std::env::var_os("ORT_DYLIB_PATH") {
-        Some(path) if !Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists() => {
+        Some(path)
+            if !Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists() =>
+        {
             assert!(said.contains("error: the device `cuda:0` was asked for, and "), "{said}");
             assert!(said.contains("has no CUDA execution provider\n  hint: "), "{said}");
         }
@@ -498,7 +522,11 @@ fn a_device_that_is_not_there() -> Result<(), TestError> {
     assert!(!said.contains("data: started"), "it is refused before anything runs: {said}");
     // `auto` takes the CPU, and says so.
     let said = project.pipe(&["run", "x.yaml", "--device", "auto", "-n"])?;
-    assert!(said.code == Some(0) && said.err.contains("`--device auto` takes the CPU: "), "{}", said.err);
+    assert!(
+        said.code == Some(0) && said.err.contains("`--device auto` takes the CPU: "),
+        "{}",
+        said.err
+    );
     Ok(())
 }
 
@@ -518,14 +546,32 @@ fn settings_of_other_devices() -> Result<(), TestError> {
     for (setting, expected) in [
         ("device: gpu", "`gpu` is not a device; expected `cpu`, `cuda`, `cuda:N` or `auto`"),
         ("device: auto", "a file says where its results come from, and `auto` does not"),
-        ("device: cpu, precision: tf32", "`tf32` is a setting of GPUs, and this training runs on the CPU"),
-        ("precision: tf32", "`precision: tf32` is a setting of GPUs, and this training runs on the CPU"),
+        (
+            "device: cpu, precision: tf32",
+            "`tf32` is a setting of GPUs, and this training runs on the CPU",
+        ),
+        (
+            "precision: tf32",
+            "`precision: tf32` is a setting of GPUs, and this training runs on the CPU",
+        ),
         ("precision: fp64", "`fp64`"),
         ("max_tokens_per_step: 0", "expected at least 1, found 0"),
-        ("backend: training_api, precision: bf16", "the training API trains in single precision here"),
-        ("artifacts: made, precision: fp16", "the artifacts decide this, and their choice would win"),
-        ("artifacts: made, max_tokens_per_step: 9", "the artifacts decide this, and their choice would win"),
-        ("backend: training_api, max_tokens_per_step: 99", "the training API computes batches whole here"),
+        (
+            "backend: training_api, precision: bf16",
+            "the training API trains in single precision here",
+        ),
+        (
+            "artifacts: made, precision: fp16",
+            "the artifacts decide this, and their choice would win",
+        ),
+        (
+            "artifacts: made, max_tokens_per_step: 9",
+            "the artifacts decide this, and their choice would win",
+        ),
+        (
+            "backend: training_api, max_tokens_per_step: 99",
+            "the training API computes batches whole here",
+        ),
     ] {
         let said = told(setting)?;
         assert!(said.contains(expected), "{setting}: {said}");

@@ -32,9 +32,13 @@ impl Bench {
     fn new() -> Result<Bench, TestError> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join(".pipe"))?;
-        let rows = (0..30)
-            .map(|i| format!("where is my parcel number {i},parcel\nthe money back for case {i},refund\n"));
-        fs::write(folder.path().join("texts.csv"), format!("text,label\n{}", rows.collect::<String>()))?;
+        let rows = (0..30).map(|i| {
+            format!("where is my parcel number {i},parcel\nthe money back for case {i},refund\n")
+        });
+        fs::write(
+            folder.path().join("texts.csv"),
+            format!("text,label\n{}", rows.collect::<String>()),
+        )?;
         fs::write(folder.path().join("x.yaml"), PIPELINE)?;
         Ok(Bench(folder))
     }
@@ -45,7 +49,11 @@ impl Bench {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
-        command.args(arguments).current_dir(self.path()).env("COLUMNS", "80").env_remove("RUST_BACKTRACE");
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env("COLUMNS", "80")
+            .env_remove("RUST_BACKTRACE");
         command
     }
 
@@ -158,7 +166,11 @@ fn a_dry_run_and_why_name_the_change() -> Result<(), TestError> {
     assert_eq!(dry.out, "data   run     config changed: `shots`: 4 -> 6\nother  cached\n");
     assert_eq!(dry.err, "dry run: 1 of 2 stages would run\n");
     let why = bench.pipe(&["why", "x.yaml", "data", "-S", "params.shots=6"])?;
-    assert!(why.out.ends_with("\n  config changed: `shots`: 4 -> 6 (x.yaml:9:14)\n"), "{}", why.out);
+    assert!(
+        why.out.ends_with("\n  config changed: `shots`: 4 -> 6 (x.yaml:9:14)\n"),
+        "{}",
+        why.out
+    );
     // A change of the data is a change of content, not of time.
     let file = bench.path().join("texts.csv");
     let rows = fs::read_to_string(&file)?;
@@ -239,8 +251,11 @@ fn an_interrupted_run_says_so_and_goes_on_later() -> Result<(), TestError> {
     bench.pipe(&["run", "x.yaml"])?;
     for (signal, code, status) in [("-INT", Some(130), "interrupted"), ("-KILL", None, "killed")] {
         let held = bench.hold_all_keys()?;
-        let mut child =
-            bench.command(&["run", "x.yaml"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child = bench
+            .command(&["run", "x.yaml"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
         wait_for(&mut child, "data: waits for another that computes the same")?;
         Command::new("kill").args([signal, &child.id().to_string()]).status()?;
         let said = Said::new(child.wait_with_output()?);
@@ -289,7 +304,8 @@ fn results_are_printed_in_every_form() -> Result<(), TestError> {
         metrics: [("accuracy".to_owned(), accuracy), ("macro_f1".to_owned(), accuracy)].into(),
         ..ResultRow::default()
     };
-    let table = ResultTable { rows: vec![row("plain", 0.5), row("a_stage_with_a_rather_long_name", 0.75)] };
+    let table =
+        ResultTable { rows: vec![row("plain", 0.5), row("a_stage_with_a_rather_long_name", 0.75)] };
     table.write(&bench.path().join("runs/latest"))?;
     let json: serde_json::Value =
         serde_json::from_str(&bench.pipe(&["show", "--json", "--sort-by", "accuracy"])?.out)?;
@@ -312,7 +328,8 @@ fn a_reader_that_goes_away_is_no_error() -> Result<(), TestError> {
     let bench = Bench::new()?;
     let program = env!("CARGO_BIN_EXE_pipe");
     let script = format!("'{program}' schema | true; exit ${{PIPESTATUS[0]}}");
-    let said = Said::new(Command::new("bash").args(["-c", &script]).current_dir(bench.path()).output()?);
+    let said =
+        Said::new(Command::new("bash").args(["-c", &script]).current_dir(bench.path()).output()?);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `pipe compare` as its users meet it: runs, trials and files, every form, and what bad input gets.
+//! `pipe compare` as its users meet it: runs, trials and files, every form, and what bad input
+//! gets.
 
 use fs_err as fs;
 use insta::assert_snapshot;
@@ -38,13 +39,18 @@ fn rows(run: &str, recipes: &[(&str, &[f64])]) -> ResultTable {
         seed: seed as u64,
         split: "test".into(),
         n: 100,
-        params: [("shots".to_owned(), Value::from(8)), ("rate".to_owned(), Value::from(5e-5))].into(),
+        params: [("shots".to_owned(), Value::from(8)), ("rate".to_owned(), Value::from(5e-5))]
+            .into(),
         metrics: [("accuracy".to_owned(), accuracy)].into(),
         ..ResultRow::default()
     };
     let each = |&(stage, values): &(&str, &[f64])| {
         let stage = stage.to_owned();
-        values.iter().enumerate().map(move |(seed, value)| row(&stage, seed, *value)).collect::<Vec<_>>()
+        values
+            .iter()
+            .enumerate()
+            .map(move |(seed, value)| row(&stage, seed, *value))
+            .collect::<Vec<_>>()
     };
     ResultTable { rows: recipes.iter().flat_map(each).collect() }
 }
@@ -94,7 +100,10 @@ fn a_run_is_compared_by_its_seeds_and_its_texts() -> Result<(), TestError> {
     assert_eq!(comparison["baseline"], "slow_score");
     assert_eq!(comparison["test_rows"]["count"], 24);
     let fast = &comparison["recipes"][1];
-    assert_eq!((&fast["name"], &fast["seeds"]), (&Value::from("fast_score"), &serde_json::json!([0, 1, 2])));
+    assert_eq!(
+        (&fast["name"], &fast["seeds"]),
+        (&Value::from("fast_score"), &serde_json::json!([0, 1, 2]))
+    );
     let items = &fast["against"]["items"];
     assert_eq!(
         (&items["texts"], &items["seeds"], &items["resamples"]),
@@ -163,7 +172,8 @@ fn runs_trials_and_files_stand_side_by_side() -> Result<(), TestError> {
     let copy = project.path("elsewhere.parquet");
     fs::copy(folder.join("results.parquet"), &copy)?;
     assert_eq!(names(&["elsewhere.parquet"])?, plain);
-    // The same pipeline with other seeds adds to the recipes; changed and with the same seeds, its recipes are others.
+    // The same pipeline with other seeds adds to the recipes; changed and with the same seeds, its
+    // recipes are others.
     project.run(&["--seeds", "3..4", "--threads", "1"])?;
     assert_eq!(names(&[&run, "latest"])?, plain);
     let seeds = json(&project.pipe(&["compare", "--json", &run, "latest"])?)?;
@@ -196,10 +206,15 @@ fn people_see_a_table_with_notes() -> Result<(), TestError> {
     for width in ["60", "80", "100", "200"] {
         let said = Said::new(project.command(&["compare", "made"]).env("COLUMNS", width).output()?);
         let width: usize = width.parse()?;
-        assert!(said.out.lines().all(|line| line.chars().count() <= width), "{width}:\n{}", said.out);
+        assert!(
+            said.out.lines().all(|line| line.chars().count() <= width),
+            "{width}:\n{}",
+            said.out
+        );
         assert!(said.out.contains("better"), "{}", said.out);
     }
-    let markdown = ["compare", "made", "--md", "--top", "1", "--sort-by", "accuracy", "--precision", "3"];
+    let markdown =
+        ["compare", "made", "--md", "--top", "1", "--sort-by", "accuracy", "--precision", "3"];
     assert_snapshot!(unlimited(&project, &markdown)?, @r"
     | recipe | seeds | accuracy (mean ± sd, n−1) | 95 % interval | difference | its 95 % interval | p | d | Wilcoxon p | rank | verdict |
     | :-- | --: | --: | --: | --: | --: | --: | --: | --: | --: | :-- |
@@ -228,8 +243,10 @@ fn a_search_is_summed_up_by_its_parameters() -> Result<(), TestError> {
     let project = Project::new(0)?;
     let mut table = rows("20260101T000000Z-made-aa11", &[PLAIN, MORE, OTHER, ("last", &[0.5])]);
     for row in &mut table.rows {
-        let trial =
-            ["plain", "more", "other", "last"].iter().position(|stage| *stage == row.stage).ok_or("stage")?;
+        let trial = ["plain", "more", "other", "last"]
+            .iter()
+            .position(|stage| *stage == row.stage)
+            .ok_or("stage")?;
         row.trial = Some(trial as u64);
         row.stage = "score".into();
         row.params["shots"] = Value::from(if trial == 1 { 16 } else { 8 });
@@ -378,7 +395,8 @@ fn files_that_are_damaged_are_refused() -> Result<(), TestError> {
     fs::write(project.path("made/results.parquet"), &bytes[..bytes.len() / 2])?;
     let said = refused(&project, &["made"])?;
     assert!(
-        said.starts_with("error: `made/results.parquet` is damaged: ") && said.ends_with("exit code 1"),
+        said.starts_with("error: `made/results.parquet` is damaged: ")
+            && said.ends_with("exit code 1"),
         "{said}"
     );
     Ok(())
@@ -413,7 +431,8 @@ fn recipes_on_different_rows_are_refused() -> Result<(), TestError> {
     let labels = ["no".to_owned(), "yes".to_owned()];
     for (folder, text) in [("a", "one"), ("b", "another")] {
         fs::create_dir(project.path(folder))?;
-        rows(&format!("20260102T000000Z-{folder}-cc33"), &[(folder, &[0.5])]).write(&project.path(folder))?;
+        rows(&format!("20260102T000000Z-{folder}-cc33"), &[(folder, &[0.5])])
+            .write(&project.path(folder))?;
         let tag = Tag { stage: folder.into(), trial: None, seed: 0 };
         let mut files = AtomicFiles::new(&project.path(folder));
         add_run(&mut files, &[(tag, &labels, &predictions(text))])?;

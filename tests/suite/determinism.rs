@@ -43,8 +43,12 @@ fn two_runs_agree_to_the_last_bit() -> Result<(), TestError> {
     first.assert_same(&second);
     assert_eq!(first.rows.len(), 4);
     // The seeds themselves differ, so that equality above is not that of constants.
-    let losses: Vec<u64> =
-        first.rows.iter().filter_map(|row| row.metrics.get("nll")).map(|loss| loss.to_bits()).collect();
+    let losses: Vec<u64> = first
+        .rows
+        .iter()
+        .filter_map(|row| row.metrics.get("nll"))
+        .map(|loss| loss.to_bits())
+        .collect();
     assert_eq!(losses.len(), 4);
     assert!(
         losses.iter().all(|loss| losses.iter().filter(|other| *other == loss).count() == 1),
@@ -87,9 +91,14 @@ fn only_what_changed_runs_again() -> Result<(), TestError> {
     for id in ids {
         assert!(second.told(&format!("{id}: cached")), "{}", second.err);
     }
-    assert!(second.err.contains("nothing to do: all 6 stages cached, as in run "), "{}", second.err);
+    assert!(
+        second.err.contains("nothing to do: all 6 stages cached, as in run "),
+        "{}",
+        second.err
+    );
     before.assert_same(&project.outcome()?);
-    let why = project.pipe(&["why", "x.yaml", "plain", "--threads", "1", "-S", "params.rate=2e-3"])?;
+    let why =
+        project.pipe(&["why", "x.yaml", "plain", "--threads", "1", "-S", "params.rate=2e-3"])?;
     assert!(
         why.out.ends_with(
             "\n  config changed: `optimizer.adamw.learning_rate`: 0.001 -> 0.002 (x.yaml:12:44)\n"
@@ -107,7 +116,8 @@ fn only_what_changed_runs_again() -> Result<(), TestError> {
         why.out
     );
     let third = project.run(&["--threads", "1"])?;
-    let started: Vec<&str> = third.err.lines().filter_map(|line| line.strip_suffix(": started")).collect();
+    let started: Vec<&str> =
+        third.err.lines().filter_map(|line| line.strip_suffix(": started")).collect();
     assert_eq!(started, ["augmented", "augmented_score"]);
     let after = project.outcome()?;
     assert_eq!(

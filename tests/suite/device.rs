@@ -12,8 +12,9 @@ fn the_cpu_trains_as_it_should() -> Result<(), TestError> {
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     let found: Value = serde_json::from_slice(&fs_err::read(project.path("check.json"))?)?;
     let checks = found["checks"].as_array().ok_or("no checks")?;
-    let outcome =
-        |name: &str| checks.iter().find(|check| check["name"] == name).map(|check| check["outcome"].clone());
+    let outcome = |name: &str| {
+        checks.iter().find(|check| check["name"] == name).map(|check| check["outcome"].clone())
+    };
     for name in [
         "a session opens",
         "operators",
@@ -43,7 +44,9 @@ fn a_gpu_that_is_not_there_is_no_device_to_test() -> Result<(), TestError> {
         return Ok(());
     }
     let project = Project::new(0)?;
-    for arguments in [&["runtime", "check", "--device", "cuda"][..], &["runtime", "--device", "cuda:1"]] {
+    for arguments in
+        [&["runtime", "check", "--device", "cuda"][..], &["runtime", "--device", "cuda:1"]]
+    {
         let said = project.pipe(arguments)?;
         assert!(said.code != Some(0) && said.out.is_empty(), "{}", said.out);
         assert!(said.err.contains("hint: "), "{}", said.err);
@@ -51,7 +54,8 @@ fn a_gpu_that_is_not_there_is_no_device_to_test() -> Result<(), TestError> {
     Ok(())
 }
 
-/// GPUs by number are devices by name, with a worker each; they have to be there before anything runs.
+/// GPUs by number are devices by name, with a worker each; they have to be there before anything
+/// runs.
 #[test]
 fn gpus_of_a_sweep_have_to_be_there() -> Result<(), TestError> {
     if pipe::engine::cuda::Driver::ask().is_ok() {
@@ -65,18 +69,22 @@ fn gpus_of_a_sweep_have_to_be_there() -> Result<(), TestError> {
             super::project::data("tiny-bert")
         ),
     )?;
-    let said = project.pipe(&["sweep", "x.yaml", "stages.tuned.train.epochs=1,2", "--gpus", "0,1"])?;
+    let said =
+        project.pipe(&["sweep", "x.yaml", "stages.tuned.train.epochs=1,2", "--gpus", "0,1"])?;
     assert!(said.code != Some(0) && said.out.is_empty(), "{}{}", said.out, said.err);
     let told = ["no NVIDIA driver was found", "has no CUDA execution provider"];
     assert!(told.iter().any(|told| said.err.contains(told)), "{}", said.err);
     for (arguments, expected) in [
-        (&["--gpus", "0,1", "--device", "cpu"][..], "'--gpus <N,N>' cannot be used with '--device <DEVICE>'"),
+        (
+            &["--gpus", "0,1", "--device", "cpu"][..],
+            "'--gpus <N,N>' cannot be used with '--device <DEVICE>'",
+        ),
         (&["--gpus", "0,1", "-j", "5"], "'--gpus <N,N>' cannot be used with '--jobs <N>'"),
         (&["--gpus", "0,0"], "`cuda:0` is named twice"),
         (&["--device", "cuda:1,cuda:1"], "`cuda:1` is named twice"),
     ] {
-        let said =
-            project.pipe(&[&["sweep", "x.yaml", "stages.tuned.train.epochs=1,2"], arguments].concat())?;
+        let said = project
+            .pipe(&[&["sweep", "x.yaml", "stages.tuned.train.epochs=1,2"], arguments].concat())?;
         assert!(said.code == Some(2) && said.err.contains(expected), "{arguments:?}: {}", said.err);
     }
     Ok(())

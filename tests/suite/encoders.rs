@@ -1,4 +1,5 @@
-//! The encoders against what `transformers` and PyTorch said of the same weights (tests/record_transformers.py).
+//! The encoders against what `transformers` and PyTorch said of the same weights
+//! (tests/record_transformers.py).
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,8 +12,8 @@ use serde_json::Value;
 use pipe::base::report::Silent;
 use pipe::engine::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision, Recipe,
-    Runtime, SessionTrainer, TensorFact, Trainer,
+    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision,
+    Recipe, Runtime, SessionTrainer, TensorFact, Trainer,
 };
 use pipe::model::freeze::is_spared_from_decay;
 use pipe::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
@@ -49,14 +50,16 @@ fn rows(value: &Value) -> Result<Vec<Vec<f64>>, serde_json::Error> {
 fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
     let (ids, mask) = (rows(&batch["input_ids"])?, rows(&batch["attention_mask"])?);
     let shape = vec![ids.len(), ids[0].len()];
-    let first = if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
-    let flat = |rows: &[Vec<f64>]| rows.concat().into_iter().map(|value| value as i64).collect::<Vec<_>>();
+    let first =
+        if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
+    let flat =
+        |rows: &[Vec<f64>]| rows.concat().into_iter().map(|value| value as i64).collect::<Vec<_>>();
     let positions = mask
         .iter()
         .flat_map(|row| {
-            row.iter()
-                .enumerate()
-                .map(|(place, &seen)| if seen == 0.0 { (first - 1).max(0) } else { first + place as i64 })
+            row.iter().enumerate().map(|(place, &seen)| {
+                if seen == 0.0 { (first - 1).max(0) } else { first + place as i64 }
+            })
         })
         .collect();
     Ok(vec![
@@ -67,7 +70,10 @@ fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn 
 }
 
 fn parameters(pretrained: &Pretrained) -> Result<Parameters, Box<dyn Error>> {
-    Ok(Parameters::new(Place::Host, pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)))?)
+    Ok(Parameters::new(
+        Place::Host,
+        pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)),
+    )?)
 }
 
 #[test]
@@ -78,11 +84,16 @@ fn logits_are_those_of_transformers() -> Checked {
         for kernels in KERNELS {
             for positions_in_graph in [false, true] {
                 let word_rows = pretrained.config.vocabulary;
-                let options =
-                    NetworkOptions { kernels, dropout: Dropout::Off, word_rows, positions_in_graph };
+                let options = NetworkOptions {
+                    kernels,
+                    dropout: Dropout::Off,
+                    word_rows,
+                    positions_in_graph,
+                };
                 let mut network = Network::new(&pretrained.config, Head::Auto, LABELS, options)?;
                 network.graph.output("logits", network.logits);
-                let mut inference = Inference::new(runtime()?, &network.graph, &parameters(&pretrained)?)?;
+                let mut inference =
+                    Inference::new(runtime()?, &network.graph, &parameters(&pretrained)?)?;
                 let found = inference.run(feeds(&pretrained.config, &expected["forward"])?)?;
                 let wanted = rows(&expected["forward"]["logits"])?.concat();
                 assert_eq!(found.len(), wanted.len());
@@ -104,7 +115,13 @@ fn trainer(
     gradient_clip: Option<f32>,
     precision: Precision,
 ) -> Result<SessionTrainer, Box<dyn Error>> {
-    trainer_of(pretrained, without_dropout(pretrained.config.clone()), kernels, gradient_clip, precision)
+    trainer_of(
+        pretrained,
+        without_dropout(pretrained.config.clone()),
+        kernels,
+        gradient_clip,
+        precision,
+    )
 }
 
 fn trainer_of(
@@ -121,7 +138,8 @@ fn trainer_of(
         positions_in_graph: false,
     };
     let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
-    let targets = network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]));
+    let targets =
+        network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]));
     let loss = network.graph.cross_entropy(network.logits, targets)?;
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let groups = names
@@ -162,7 +180,8 @@ fn recorded_gradients(model: &str) -> Result<BTreeMap<String, ArrayD<f32>>, Box<
     let file = fs_err::read(folder(model).join("gradients.safetensors"))?;
     let mut gradients = BTreeMap::new();
     for (name, view) in SafeTensors::deserialize(&file)?.tensors() {
-        let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values =
+            view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         let name = ["bert.", "distilbert.", "roberta."]
             .iter()
             .find_map(|prefix| name.strip_prefix(prefix))
@@ -191,18 +210,26 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
             );
             let names = trainer.trainable().to_vec();
             assert_eq!(names.len(), wanted.len(), "{model}");
-            let norm =
-                |array: &ArrayD<f32>| array.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+            let norm = |array: &ArrayD<f32>| {
+                array.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+            };
             let largest = wanted.values().map(norm).fold(0.0, f64::max);
             for (index, name) in names.iter().enumerate() {
                 let (found, wanted) = (trainer.gradient(index)?, &wanted[name]);
                 let error = norm(&(&found - wanted));
-                // A bias of the keys moves all scores of a query alike, so its gradient is 0 but for rounding.
+                // A bias of the keys moves all scores of a query alike, so its gradient is 0 but
+                // for rounding.
                 if norm(wanted) < 1e-6 * largest {
-                    assert!(error < 1e-6 * largest, "{model} {kernels:?} {name}: {error} beside {largest}");
+                    assert!(
+                        error < 1e-6 * largest,
+                        "{model} {kernels:?} {name}: {error} beside {largest}"
+                    );
                 } else {
                     let relative = error / norm(wanted);
-                    assert!(relative < 1e-5, "{model} {kernels:?} {name}: relative error {relative}");
+                    assert!(
+                        relative < 1e-5,
+                        "{model} {kernels:?} {name}: relative error {relative}"
+                    );
                 }
             }
         }
@@ -210,7 +237,8 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
     Ok(())
 }
 
-/// Masks are the same numbers whether a kernel makes them or they are given, in the head's few rows too.
+/// Masks are the same numbers whether a kernel makes them or they are given, in the head's few rows
+/// too.
 #[test]
 fn dropout_is_the_same_with_both_kinds_of_kernels() -> Checked {
     for model in MODELS {
@@ -223,14 +251,18 @@ fn dropout_is_the_same_with_both_kinds_of_kernels() -> Checked {
         };
         let step = json(model, "expected.json")?["step"].clone();
         let losses = KERNELS.map(|kernels| -> Result<f64, Box<dyn Error>> {
-            let mut trainer = trainer_of(&pretrained, config.clone(), kernels, None, Precision::Fp32)?;
+            let mut trainer =
+                trainer_of(&pretrained, config.clone(), kernels, None, Precision::Fp32)?;
             let feeds = with_targets(feeds(&pretrained.config, &step)?, &step["labels"])?;
             trainer.accumulate(runtime()?, feeds, Part::whole(5))?;
             loss_of_update(&mut trainer, 0.0)
         });
         let [first, second] = losses;
         let (first, second, without) = (first?, second?, step["loss"].as_f64().ok_or("no loss")?);
-        assert!((first - second).abs() < 1e-5 && (first - without).abs() > 1e-4, "{model}: {first} {second}");
+        assert!(
+            (first - second).abs() < 1e-5 && (first - without).abs() > 1e-4,
+            "{model}: {first} {second}"
+        );
     }
     Ok(())
 }

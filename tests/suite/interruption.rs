@@ -9,8 +9,9 @@ use fs_err as fs;
 
 use super::project::{Project, Said, TestError, data, has_training_api};
 
-/// The long training takes seconds, so that there are checkpoints on a machine several times as fast as today's.
-/// Everything that training goes on with is in use: moments, dropout, a plateau schedule, the best epoch so far, a budget that ends within an epoch.
+/// The long training takes seconds, so that there are checkpoints on a machine several times as
+/// fast as today's. Everything that training goes on with is in use: moments, dropout, a plateau
+/// schedule, the best epoch so far, a budget that ends within an epoch.
 fn pipeline(adamw: &str) -> String {
     format!(
         "\
@@ -58,7 +59,8 @@ fn kill(mut child: Child) -> Result<Said, TestError> {
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     let entries: Vec<PathBuf> =
         fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    let here = entries.iter().find(|path| path.file_name().is_some_and(|found| found == name)).cloned();
+    let here =
+        entries.iter().find(|path| path.file_name().is_some_and(|found| found == name)).cloned();
     here.or_else(|| entries.iter().filter(|path| path.is_dir()).find_map(|path| find(path, name)))
 }
 
@@ -82,19 +84,27 @@ fn check(backend: &str, adamw: &str) -> Result<(), TestError> {
         let child = start(&killed)?;
         sleep(Duration::from_millis(milliseconds));
         said.push(kill(child)?);
-        assert!(!killed.path("runs/latest").exists(), "a killed run counts as the latest: {said:?}");
+        assert!(
+            !killed.path("runs/latest").exists(),
+            "a killed run counts as the latest: {said:?}"
+        );
     }
     // ... and at moments after a checkpoint.
     for milliseconds in [5, 330] {
         let mut child = start(&killed)?;
-        let before = find(&killed.path(".pipe"), "checkpoint.safetensors").map(fs::metadata).transpose()?;
+        let before =
+            find(&killed.path(".pipe"), "checkpoint.safetensors").map(fs::metadata).transpose()?;
         let newer = |path: PathBuf| {
             let modified = |data: &std::fs::Metadata| data.modified().ok();
             fs::metadata(path).is_ok_and(|now| modified(&now) != before.as_ref().and_then(modified))
         };
         while !find(&killed.path(".pipe"), "checkpoint.safetensors").is_some_and(newer) {
             if let Some(status) = child.try_wait()? {
-                return Err(format!("{status} before there was a checkpoint: {:?}", kill(child)?.err).into());
+                return Err(format!(
+                    "{status} before there was a checkpoint: {:?}",
+                    kill(child)?.err
+                )
+                .into());
             }
             sleep(Duration::from_millis(10));
         }

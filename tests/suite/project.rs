@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub type TestError = Box<dyn std::error::Error>;
 
-/// A folder with its own cache. Downloads are those of the user, so that they are fetched once per machine.
+/// A folder with its own cache. Downloads are those of the user, so that they are fetched once per
+/// machine.
 pub struct Project(tempfile::TempDir);
 
 /// What a command said.
@@ -27,7 +28,8 @@ pub struct Said {
 #[derive(Debug, PartialEq)]
 pub struct Outcome {
     pub rows: Vec<ResultRow>,
-    /// The run's predictions and curves, every data set and every trained model, by stage and file name.
+    /// The run's predictions and curves, every data set and every trained model, by stage and file
+    /// name.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -43,7 +45,8 @@ impl Outcome {
 }
 
 impl Project {
-    /// Makes a project with a file `texts.csv` of labelled texts from the vocabulary of the tiny models.
+    /// Makes a project with a file `texts.csv` of labelled texts from the vocabulary of the tiny
+    /// models.
     pub fn new(texts: usize) -> Result<Project, TestError> {
         let project = Project(tempfile::tempdir()?);
         fs::create_dir(project.path(".pipe"))?;
@@ -68,7 +71,11 @@ impl Project {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pipe"));
-        command.args(arguments).current_dir(self.0.path()).env("COLUMNS", "100").env_remove("RUST_BACKTRACE");
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("COLUMNS", "100")
+            .env_remove("RUST_BACKTRACE");
         command
     }
 
@@ -99,7 +106,10 @@ impl Project {
     pub fn artifact(&self, stage: &str) -> Result<PathBuf, TestError> {
         let provenance = self.provenance()?;
         let stages = provenance["stages"].as_array().ok_or("no stages")?;
-        let record = stages.iter().find(|record| record["stage"] == stage).ok_or_else(|| stage.to_owned())?;
+        let record = stages
+            .iter()
+            .find(|record| record["stage"] == stage)
+            .ok_or_else(|| stage.to_owned())?;
         let key = record["key"].as_str().ok_or("no key")?;
         Ok(self.path(".pipe/cache").join(key).join("artifact"))
     }
@@ -120,7 +130,10 @@ impl Project {
     /// The rows of the last run's table without what differs from run to run.
     pub fn results(&self) -> Result<Vec<ResultRow>, TestError> {
         let rows = ResultTable::read(&self.path("runs/latest"))?.rows;
-        Ok(rows.into_iter().map(|row| ResultRow { run: String::new(), seconds: 0.0, ..row }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ResultRow { run: String::new(), seconds: 0.0, ..row })
+            .collect())
     }
 
     /// Reads the outcome of the last run.
@@ -155,13 +168,15 @@ impl Said {
     }
 }
 
-/// Says that a test is skipped and what it wants, past the test runner, which keeps back what passing tests print.
+/// Says that a test is skipped and what it wants, past the test runner, which keeps back what
+/// passing tests print.
 pub fn skipped(wants: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "SKIPPED: {wants}");
 }
 
-/// Returns what an environment variable names for the tests; without it, says that the test is skipped.
+/// Returns what an environment variable names for the tests; without it, says that the test is
+/// skipped.
 pub fn wanted(variable: &str, what: &str) -> Option<std::ffi::OsString> {
     let value = std::env::var_os(variable).filter(|value| !value.is_empty());
     if value.is_none() {
@@ -170,10 +185,12 @@ pub fn wanted(variable: &str, what: &str) -> Option<std::ffi::OsString> {
     value
 }
 
-/// Returns whether the ONNX Runtime that the program uses here has the training API; without it, says that the test is skipped.
+/// Returns whether the ONNX Runtime that the program uses here has the training API; without it,
+/// says that the test is skipped.
 pub fn has_training_api() -> Result<bool, TestError> {
     let said = Project::new(0)?.pipe(&["runtime", "install"])?;
-    let has = said.out.lines().any(|line| line.starts_with("training API") && line.ends_with("yes"));
+    let has =
+        said.out.lines().any(|line| line.starts_with("training API") && line.ends_with("yes"));
     if !has {
         skipped("set ORT_DYLIB_PATH to an ONNX Runtime with the training API");
     }
@@ -193,13 +210,15 @@ pub fn repository(name: &str) -> String {
 /// The float tensors of a file by name.
 pub fn tensors(file: &Path) -> Result<BTreeMap<String, Vec<f32>>, TestError> {
     let bytes = fs::read(file)?;
-    let floats =
-        |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let floats = |data: &[u8]| {
+        data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    };
     let tensors = SafeTensors::deserialize(&bytes)?;
     Ok(tensors.tensors().into_iter().map(|(name, view)| (name, floats(view.data()))).collect())
 }
 
-/// Labelled texts that the tiny models can learn: two words tell the class, the others are noise. Half of them are neutral.
+/// Labelled texts that the tiny models can learn: two words tell the class, the others are noise.
+/// Half of them are neutral.
 fn tiny_texts(count: usize) -> String {
     const CLASSES: [(&str, [&str; 4]); 4] = [
         ("positive", ["good", "lovely", "kind", "open"]),
@@ -207,10 +226,12 @@ fn tiny_texts(count: usize) -> String {
         ("negative", ["slow", "wrong", "never", "nobody"]),
         ("neutral", ["noon", "hour", "place", "people"]),
     ];
-    const NOISE: [&str; 10] = ["the", "and", "was", "is", "it", "we", "they", "food", "service", "bill"];
+    const NOISE: [&str; 10] =
+        ["the", "and", "was", "is", "it", "we", "they", "food", "service", "bill"];
     let mut state = 1u64;
     let mut draw = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     let mut rows = "text,label\n".to_owned();

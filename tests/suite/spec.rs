@@ -1,4 +1,5 @@
-//! Pipeline files from the outside: whole messages, hostile files, files that read back to themselves.
+//! Pipeline files from the outside: whole messages, hostile files, files that read back to
+//! themselves.
 
 use std::path::Path;
 use std::time::Instant;
@@ -46,7 +47,8 @@ fn overrides(texts: &[&str]) -> Vec<Override> {
 
 fn open_with(text: &str, set: &[&str]) -> Result<(Spec, dag::Plan), String> {
     let show = |error: pipe::spec::SpecError| error.render(100, false);
-    let draft = Draft::parse(Path::new("exp.yaml"), text.to_owned(), &overrides(set)).map_err(show)?;
+    let draft =
+        Draft::parse(Path::new("exp.yaml"), text.to_owned(), &overrides(set)).map_err(show)?;
     dag::finish(draft).map_err(show)
 }
 
@@ -77,7 +79,8 @@ fn a_sound_file_is_read() {
         (spec.name.as_str(), spec.seed, spec.stages.len(), plan.steps.len()),
         ("support-intents", 13, 3, 3)
     );
-    let params: Vec<String> = spec.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let params: Vec<String> =
+        spec.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(params, ["shots=8", "learning_rate=0.00005", "nested.warmup=0.1"]);
     let json = serde_json::to_value(train(&spec, "tuned")).expect("a stage is JSON");
     assert_eq!(json["optimizer"]["adamw"]["learning_rate"], 5e-5);
@@ -89,10 +92,13 @@ fn a_sound_file_is_read() {
 #[test]
 fn defaults_are_filled_in() {
     let text = "version: 1\nstages: { data: { load: { path: x.csv } } }\n";
-    let draft =
-        Draft::parse(Path::new("dir/my exp.v2.yaml"), text.to_owned(), &[]).expect("the file is sound");
+    let draft = Draft::parse(Path::new("dir/my exp.v2.yaml"), text.to_owned(), &[])
+        .expect("the file is sound");
     let spec = draft.finish(Vec::new()).expect("the file is sound");
-    assert_eq!((spec.name.as_str(), spec.seed, spec.folder.as_path()), ("my-exp.v2", 13, Path::new("dir")));
+    assert_eq!(
+        (spec.name.as_str(), spec.seed, spec.folder.as_path()),
+        ("my-exp.v2", 13, Path::new("dir"))
+    );
 }
 
 #[test]
@@ -258,13 +264,16 @@ fn files_that_cannot_be_read() {
         let error = dag::open(&folder.path().join(name), &[]).expect_err("the file cannot be read");
         error.render(1000, false).replace(&folder.path().display().to_string(), "DIR")
     };
-    let write =
-        |name: &str, bytes: &[u8]| fs_err::write(folder.path().join(name), bytes).expect("a file is written");
+    let write = |name: &str, bytes: &[u8]| {
+        fs_err::write(folder.path().join(name), bytes).expect("a file is written")
+    };
     write("binary.yaml", b"version: 1\n\x00\x01\x02");
     write("latin.yaml", b"version: 1\nname: caf\xe9\n");
     write("utf16.yaml", b"\xff\xfev\0e\0r\0");
     write("huge.yaml", &vec![b'#'; 5 << 20]);
-    let all = ["binary.yaml", "latin.yaml", "utf16.yaml", "huge.yaml", "binry.yaml", ""].map(show).join("\n");
+    let all = ["binary.yaml", "latin.yaml", "utf16.yaml", "huge.yaml", "binry.yaml", ""]
+        .map(show)
+        .join("\n");
     assert_snapshot!(all, @r#"
     error: `DIR/binary.yaml` is not a text in UTF-8: byte 11 is zero
     hint: a pipeline is a YAML file; save it as UTF-8
@@ -721,14 +730,18 @@ fn overrides_change_anything() {
         "name=2024",
         "stages.again={evaluate: {model: tuned, data: data, split: train}}",
     ];
-    let draft =
-        Draft::parse(Path::new("exp.yaml"), SOUND.to_owned(), &overrides(&set)).expect("the tree is sound");
-    let spec = draft.finish(Vec::new()).unwrap_or_else(|error| panic!("{}", error.render(100, false)));
+    let draft = Draft::parse(Path::new("exp.yaml"), SOUND.to_owned(), &overrides(&set))
+        .expect("the tree is sound");
+    let spec =
+        draft.finish(Vec::new()).unwrap_or_else(|error| panic!("{}", error.render(100, false)));
     let json = serde_json::to_value(train(&spec, "tuned")).expect("a stage is JSON");
     assert_eq!(json["optimizer"]["adamw"]["learning_rate"], 1e-3);
     assert_eq!(json["optimizer"]["adamw"]["betas"], serde_json::json!([0.9, 0.5]));
     assert_eq!(json["early_stopping"]["patience"], 2);
-    assert_eq!((json["epochs"].as_u64(), spec.name.as_str(), spec.stages.len()), (Some(3), "2024", 4));
+    assert_eq!(
+        (json["epochs"].as_u64(), spec.name.as_str(), spec.stages.len()),
+        (Some(3), "2024", 4)
+    );
     assert_eq!(spec.source, SOUND);
 }
 
@@ -814,8 +827,10 @@ fn long_lines_are_cropped_and_hints_wrapped() {
         "      loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ {} }} }}, label_smothing: 1 }}\n",
         "label: 1.0, another_label_of_some_length: 1.0, yet_another: 1"
     ));
-    let error =
-        Draft::parse(Path::new("exp.yaml"), text, &[]).expect("the tree is sound").finish(Vec::new()).err();
+    let error = Draft::parse(Path::new("exp.yaml"), text, &[])
+        .expect("the tree is sound")
+        .finish(Vec::new())
+        .err();
     assert_snapshot!(error.expect("there is a problem").render(60, false), @r#"
     error: unknown key `label_smothing`
      --> exp.yaml:8:130
@@ -839,7 +854,8 @@ fn colours_are_only_for_terminals() {
 
 #[test]
 fn places_are_found() {
-    let (spec, _) = open_with(SOUND, &["stages.tuned.train.batch_size=4"]).expect("the file is sound");
+    let (spec, _) =
+        open_with(SOUND, &["stages.tuned.train.batch_size=4"]).expect("the file is sound");
     let at = |key: &str| spec.locate(key).map(|place| (place.line, place.column));
     assert_eq!(at("stages.tuned.train.epochs"), Some((12, 15)));
     assert_eq!(at("stages.tuned.train.optimizer.adamw.betas.1"), Some((13, 84)));
@@ -921,8 +937,9 @@ fn resolved_is_complete() {
 fn plans_keep_the_order_of_the_file() {
     let text = "version: 1\nstages:\n  s: { evaluate: { model: t, data: d, split: train } }\n  z: { load: { path: z } }\n  t: { train: { data: d, model: { pretrained: m } } }\n  d: { load: { path: d } }\n  a: { load: { path: a } }\n";
     let (_, plan) = open(text).expect("the file is sound");
-    let ids =
-        |plan: &dag::Plan| plan.steps.iter().map(|step| step.id.0.clone()).collect::<Vec<_>>().join(" ");
+    let ids = |plan: &dag::Plan| {
+        plan.steps.iter().map(|step| step.id.0.clone()).collect::<Vec<_>>().join(" ")
+    };
     assert_eq!(ids(&plan), "z d t s a");
     let cut = plan.until(&StageId("t".to_owned())).expect("there is such a stage");
     assert_eq!(ids(&cut), "d t");
@@ -985,19 +1002,23 @@ fn a_thousand_stages_take_no_time() {
 #[test]
 fn a_long_chain_overflows_nothing() {
     let mut text = "version: 1\nstages:\n  s0: { load: { path: x.csv } }\n".to_owned();
-    (1..20_000)
-        .for_each(|i| text += &format!("  s{i}: {{ evaluate: {{ model: s{0}, data: s{0} }} }}\n", i - 1));
+    (1..20_000).for_each(|i| {
+        text += &format!("  s{i}: {{ evaluate: {{ model: s{0}, data: s{0} }} }}\n", i - 1)
+    });
     // The first one is what a model is asked of.
     assert!(messages(&text).contains("expected a trained model, found a data set"));
-    let circle =
-        text.replace("s0: { load: { path: x.csv } }", "s0: { evaluate: { model: s19999, data: s19999 } }");
+    let circle = text.replace(
+        "s0: { load: { path: x.csv } }",
+        "s0: { evaluate: { model: s19999, data: s19999 } }",
+    );
     assert!(messages(&circle).contains("-> (19990 more) -> s1 -> s0"));
 }
 
 #[test]
 fn many_problems_take_no_time() {
     let mut text = "version: 1\nparams:\n".to_owned();
-    (0..5_000).for_each(|i| text += &format!("  some_parameter_{i}: ${{params.some_pramaeter_{i}}}\n"));
+    (0..5_000)
+        .for_each(|i| text += &format!("  some_parameter_{i}: ${{params.some_pramaeter_{i}}}\n"));
     text += "stages:\n";
     (0..5_000).for_each(|i| {
         text += &format!("  stage_{i}: {{ evaluate: {{ model: stgae_{i}, data: 5, dta: 7 }} }}\n")
@@ -1012,8 +1033,9 @@ fn many_problems_take_no_time() {
 
 #[test]
 fn the_schema_is_current() {
-    let committed =
-        fs_err::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/pipeline.schema.json"));
+    let committed = fs_err::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/pipeline.schema.json"),
+    );
     let current = pipe::spec::schema();
     assert!(
         committed.is_ok_and(|committed| committed == current),
@@ -1021,12 +1043,14 @@ fn the_schema_is_current() {
     );
 }
 
-/// A text for a value: everyday ones, and those that YAML or interpolation could take for something else.
+/// A text for a value: everyday ones, and those that YAML or interpolation could take for something
+/// else.
 fn awkward_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z_./-]{0,12}",
         "\\PC{0,12}",
-        proptest::collection::vec(any::<char>(), 0..8).prop_map(|chars| chars.into_iter().collect()),
+        proptest::collection::vec(any::<char>(), 0..8)
+            .prop_map(|chars| chars.into_iter().collect()),
         prop::sample::select(vec![
             "null",
             "~",
@@ -1097,7 +1121,8 @@ proptest! {
             clip = clip.map_or("null".to_owned(), |clip| format!("{clip:e}")),
             names = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "),
         );
-        // A label may be too much for a key, or be `<<`: then there is a message, which is no matter here.
+        // A label may be too much for a key, or be `<<`: then there is a message, which is no
+        // matter here.
         let Ok((first, _)) = open(&text) else { return Ok(()) };
         prop_assert_eq!(first.params.get("p"), Some(&serde_json::Value::String(parameter)));
         prop_assert_eq!(&train(&first, "t").model.pretrained, &pretrained);

@@ -1,4 +1,5 @@
-//! Sweeps from the outside: the same table whatever the number of workers, the kills and the processes.
+//! Sweeps from the outside: the same table whatever the number of workers, the kills and the
+//! processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
@@ -63,7 +64,8 @@ fn sweep(project: &Project, arguments: &[&str]) -> Result<Said, TestError> {
 }
 
 fn start(project: &Project, arguments: &[&str]) -> Result<Child, TestError> {
-    let mut command = project.command(&[&["sweep", "x.yaml", "--threads", "1"], arguments].concat());
+    let mut command =
+        project.command(&[&["sweep", "x.yaml", "--threads", "1"], arguments].concat());
     Ok(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
 }
 
@@ -123,7 +125,9 @@ fn a_grid_shares_what_its_parameters_do_not_touch() -> Result<(), TestError> {
         let folder = project.path(&format!("runs/latest/trials/{trial}"));
         let of_trial = pipe::table::ResultTable::read(&folder)?.rows;
         assert!(of_trial.iter().all(|row| row.trial == Some(trial)) && of_trial.len() == 4);
-        assert!(folder.join("predictions.parquet").is_file() && folder.join("curves.parquet").is_file());
+        assert!(
+            folder.join("predictions.parquet").is_file() && folder.join("curves.parquet").is_file()
+        );
     }
     assert_eq!(project.pipe(&["verify"])?.code, Some(0));
     // Only the best trial's models take room, unless all are asked for.
@@ -151,14 +155,21 @@ fn widening_a_sweep_runs_only_what_is_missing() -> Result<(), TestError> {
     assert_eq!(computed(&project)?.len(), 1 + 6 * 2 * 3);
     // The best trial's models are still there, so that it runs alone from the cache.
     let best = project.provenance()?["sweep"]["best"]["values"].clone();
-    let set: Vec<String> =
-        best.as_object().ok_or("no best")?.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let set: Vec<String> = best
+        .as_object()
+        .ok_or("no best")?
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let alone = ["--threads", "1", "--seeds", "1,2", "-S", &set[0], "-S", &set[1]];
     let said = project.run(&alone)?;
     assert!(said.err.contains(": 0 computed, "), "{}", said.err);
     sweep(&project, &["--seeds", "1..3"])?;
     assert_eq!(computed(&project)?.len(), 1 + 6 * 3 * 3);
-    sweep(&project, &["params.rate=1e-3,5e-3", "stages.tuned.train.batch_size=8", "--seeds", "1,2"])?;
+    sweep(
+        &project,
+        &["params.rate=1e-3,5e-3", "stages.tuned.train.batch_size=8", "--seeds", "1,2"],
+    )?;
     assert_eq!(project.results()?.len(), 2 * 2 * 2);
     let keys = computed(&project)?;
     assert_eq!(keys.len(), 1 + 6 * 3 * 3 + 2 * 3);
@@ -196,7 +207,8 @@ fn any_number_of_workers_gives_the_same_trials() -> Result<(), TestError> {
 
 #[test]
 fn a_killed_sweep_ends_as_an_undisturbed_one() -> Result<(), TestError> {
-    for sweep_of in [GRID.to_owned(), adaptive("asha: { trials: 9, min_epochs: 1, reduction: 2 }")] {
+    for sweep_of in [GRID.to_owned(), adaptive("asha: { trials: 9, min_epochs: 1, reduction: 2 }")]
+    {
         let file = pipeline(8, &sweep_of);
         let (calm, killed) = (Project::with(120, &file)?, Project::with(120, &file)?);
         sweep(&calm, &["-j", "2"])?;
@@ -227,7 +239,8 @@ fn two_processes_share_a_sweep() -> Result<(), TestError> {
         let project = Project::with(90, &pipeline(4, &sweep_of))?;
         let first = start(&project, &["--csv"])?;
         let second = start(&project, &["--csv"])?;
-        let (first, second) = (Said::new(first.wait_with_output()?), Said::new(second.wait_with_output()?));
+        let (first, second) =
+            (Said::new(first.wait_with_output()?), Said::new(second.wait_with_output()?));
         assert_eq!((first.code, second.code), (Some(0), Some(0)), "{}\n{}", first.err, second.err);
         assert!(once_each(&computed(&project)?), "a cell ran twice");
         // But for the name of the run, which is the first column, the tables are the same.
@@ -237,7 +250,9 @@ fn two_processes_share_a_sweep() -> Result<(), TestError> {
         assert_eq!(rows(&first), rows(&second));
         let shares: Vec<usize> = [&first, &second]
             .iter()
-            .map(|said| said.err.matches("\ntrial ").count() + usize::from(said.err.starts_with("trial ")))
+            .map(|said| {
+                said.err.matches("\ntrial ").count() + usize::from(said.err.starts_with("trial "))
+            })
             .collect();
         assert!(shares.iter().all(|&share| share > 0), "one of them did nothing: {shares:?}");
     }
@@ -256,7 +271,10 @@ fn a_failed_trial_is_a_row_with_its_error() -> Result<(), TestError> {
     let rows = project.results()?;
     assert_eq!(rows.len(), 6);
     let failed: Vec<&ResultRow> = rows.iter().filter(|row| row.error.is_some()).collect();
-    assert!(failed.iter().all(|row| row.trial == Some(1) && row.metrics.is_empty()) && failed.len() == 2);
+    assert!(
+        failed.iter().all(|row| row.trial == Some(1) && row.metrics.is_empty())
+            && failed.len() == 2
+    );
     let error = failed[0].error.clone().unwrap_or_default();
     assert!(error.contains("with learning rate 1e30"), "{error}");
     assert!(
@@ -291,8 +309,20 @@ fn a_promoted_trial_goes_on_from_where_it_paused() -> Result<(), TestError> {
     let apart = Project::with(60, &file)?;
     for row in whole.iter().filter(|row| row.split == "test") {
         let rate = format!("params.rate={}", row.params["rate"]);
-        let size = format!("stages.tuned.train.batch_size={}", row.params["stages.tuned.train.batch_size"]);
-        apart.run(&["--threads", "1", "-S", &rate, "-S", &size, "--seeds", &row.seed.to_string()])?;
+        let size = format!(
+            "stages.tuned.train.batch_size={}",
+            row.params["stages.tuned.train.batch_size"]
+        );
+        apart.run(&[
+            "--threads",
+            "1",
+            "-S",
+            &rate,
+            "-S",
+            &size,
+            "--seeds",
+            &row.seed.to_string(),
+        ])?;
         let alone = apart.results()?;
         let same = alone.iter().find(|alone| alone.stage == row.stage).ok_or("no row")?;
         assert_eq!(same.metrics, row.metrics);
@@ -322,7 +352,11 @@ fn a_dry_run_tells_what_would_run_and_what_it_may_take() -> Result<(), TestError
     trial 4  params.rate=0.01 stages.tuned.train.batch_size=4   run
     trial 5  params.rate=0.01 stages.tuned.train.batch_size=8   run
     ");
-    assert!(said.err.starts_with("dry run: 6 trials; 30 stages would run\nexpected: "), "{}", said.err);
+    assert!(
+        said.err.starts_with("dry run: 6 trials; 30 stages would run\nexpected: "),
+        "{}",
+        said.err
+    );
     assert!(
         said.err.ends_with(", by what earlier runs took\n") && !said.err.contains("unknown"),
         "{}",

@@ -1,4 +1,5 @@
-//! The shape of the source: stairs go down only, heavy crates stay with their owners, files say what they are.
+//! The shape of the source: stairs go down only, heavy crates stay with their owners, files say
+//! what they are.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +7,8 @@ use fs_err as fs;
 
 /// The layers, top first. A module uses its own layer and those below.
 const LAYERS: [&str; 12] = [
-    "cli", "runner", "dag", "spec", "stages", "selftest", "model", "engine", "search", "text", "table",
-    "base",
+    "cli", "runner", "dag", "spec", "stages", "selftest", "model", "engine", "search", "text",
+    "table", "base",
 ];
 
 /// Layers that stand beside the stairs: who may use them.
@@ -17,7 +18,8 @@ const ASIDE: [(&str, &[&str]); 3] = [
     ("table", &["stages", "runner", "cli"]),
 ];
 
-/// Where a crate may be named: prefixes of paths under src. A crate that is not listed may be named everywhere.
+/// Where a crate may be named: prefixes of paths under src. A crate that is not listed may be named
+/// everywhere.
 const OWNERS: [(&str, &[&str]); 37] = [
     ("anyhow", &["cli/"]),
     ("blake3", &["base/"]),
@@ -47,7 +49,14 @@ const OWNERS: [(&str, &[&str]); 37] = [
     // The JSON Schema is derived where a configuration is declared; the head is part of one.
     (
         "schemars",
-        &["spec/", "search/config/", "stages/", "model/head.rs", "engine/device.rs", "engine/precision.rs"],
+        &[
+            "spec/",
+            "search/config/",
+            "stages/",
+            "model/head.rs",
+            "engine/device.rs",
+            "engine/precision.rs",
+        ],
     ),
     ("serde_yaml", &["spec/"]),
     ("sha2", &["base/"]),
@@ -80,7 +89,8 @@ const EXEMPT: [(&str, &str, &str); 3] = [
     // fs-err has no types of its own for these.
     ("base/files.rs", "std::fs", "Permissions"),
     ("runner/lock.rs", "std::fs", "TryLockError"),
-    // In a macro: only some of the functions that it makes have many arguments, and `expect` fails for the others.
+    // In a macro: only some of the functions that it makes have many arguments, and `expect` fails
+    // for the others.
     ("engine/kernel/simd.rs", "#[allow", "too_many_arguments"),
 ];
 
@@ -102,7 +112,8 @@ fn tokens(source: &str) -> Vec<String> {
             }
             i += 2;
         } else if let Some(hashes) = raw_string(&chars[i..]) {
-            let end: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
+            let end: Vec<char> =
+                std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
             while at(i) != '"' {
                 i += 1;
             }
@@ -154,7 +165,8 @@ fn raw_string(chars: &[char]) -> Option<usize> {
     (rest.get(hashes) == Some(&'"')).then_some(hashes)
 }
 
-/// Returns the modules of the crate's root that tokens name by `crate::` or by `super::` from a depth of modules.
+/// Returns the modules of the crate's root that tokens name by `crate::` or by `super::` from a
+/// depth of modules.
 fn root_modules(tokens: &[String], depth: usize) -> Vec<&str> {
     let mut found = Vec::new();
     let mut i = 0;
@@ -186,7 +198,9 @@ fn root_modules(tokens: &[String], depth: usize) -> Vec<&str> {
                 match token.as_str() {
                     "{" => level += 1,
                     "}" => level -= 1,
-                    word if level == 1 && matches!(tokens[next - 1].as_str(), "{" | ",") => found.push(word),
+                    word if level == 1 && matches!(tokens[next - 1].as_str(), "{" | ",") => {
+                        found.push(word)
+                    }
                     _ => {}
                 }
                 next += 1;
@@ -242,8 +256,10 @@ fn breaches(path: &str, source: &str) -> Vec<String> {
     let Some(own) = LAYERS.iter().position(|name| *name == layer) else { return breaches };
     for other in root_modules(&tokens, module.split('/').count()) {
         let Some(place) = LAYERS.iter().position(|name| *name == other) else { continue };
-        let invited =
-            ASIDE.iter().find(|(name, _)| *name == other).is_none_or(|(_, users)| users.contains(&layer));
+        let invited = ASIDE
+            .iter()
+            .find(|(name, _)| *name == other)
+            .is_none_or(|(_, users)| users.contains(&layer));
         let goes_out = ASIDE.iter().any(|(name, _)| *name == layer) && other != "base";
         if other != layer && (place < own || !invited || goes_out) {
             breaches.push(format!("`{layer}` uses `{other}`, which does not stand below it"));
@@ -277,7 +293,9 @@ fn the_source_keeps_its_shape() -> std::io::Result<()> {
         let path = file.strip_prefix(&root).map_or_else(|_| file.clone(), Path::to_path_buf);
         let path = path.to_string_lossy().replace('\\', "/");
         let source = fs::read_to_string(&file)?;
-        found.extend(breaches(&path, &source).into_iter().map(|breach| format!("src/{path}: {breach}")));
+        found.extend(
+            breaches(&path, &source).into_iter().map(|breach| format!("src/{path}: {breach}")),
+        );
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
     Ok(())
@@ -287,15 +305,18 @@ fn the_source_keeps_its_shape() -> std::io::Result<()> {
 #[test]
 fn every_layer_is_listed() -> std::io::Result<()> {
     let library = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))?;
-    let modules: Vec<&str> =
-        library.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let modules: Vec<&str> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
     assert_eq!(modules, LAYERS);
     Ok(())
 }
 
 #[test]
 fn every_kind_of_breach_is_found() {
-    let breach = |path: &str, body: &str| breaches(path, &format!("//! A file.\n{body}\n")).join("; ");
+    let breach =
+        |path: &str, body: &str| breaches(path, &format!("//! A file.\n{body}\n")).join("; ");
     let up = "`engine` uses `model`, which does not stand below it";
     assert_eq!(breach("engine/op/mod.rs", "use crate::model::Config;"), up);
     assert_eq!(breach("engine/op/mod.rs", "use crate::{base::digest, model::{Config, Head}};"), up);
@@ -320,15 +341,27 @@ fn every_kind_of_breach_is_found() {
         "`model` uses `text`, which does not stand below it"
     );
     assert_eq!(breach("stages/x.rs", "use crate::text::Batch; use crate::table::Curves;"), "");
-    assert_eq!(breach("cli/x.rs", "use polars::prelude::*;"), "uses `polars`, which belongs to table/");
+    assert_eq!(
+        breach("cli/x.rs", "use polars::prelude::*;"),
+        "uses `polars`, which belongs to table/"
+    );
     assert_eq!(breach("cli/x.rs", "use ort;"), "uses `ort`, which belongs to engine/");
-    assert_eq!(breach("cli/x.rs", "use crate::base::report::Progress; let x = a.half::<u8>();"), "");
-    assert_eq!(breach("cli/x.rs", "println!(\"x\");"), "has `println!`: only the printer writes to stdout");
+    assert_eq!(
+        breach("cli/x.rs", "use crate::base::report::Progress; let x = a.half::<u8>();"),
+        ""
+    );
+    assert_eq!(
+        breach("cli/x.rs", "println!(\"x\");"),
+        "has `println!`: only the printer writes to stdout"
+    );
     assert_eq!(breach("cli/x.rs", "let text = \"println!\";"), "");
     assert_eq!(
         breach("cli/x.rs", "use std::fs::File;"),
         "has `std::fs`: fs-err names the path in its errors"
     );
     assert_eq!(breaches("cli/x.rs", "use x;\n").len(), 1);
-    assert_eq!(breach("cli/x.rs", &"\n".repeat(MOST_LINES - 1)), "has 601 lines, expected at most 600");
+    assert_eq!(
+        breach("cli/x.rs", &"\n".repeat(MOST_LINES - 1)),
+        "has 601 lines, expected at most 600"
+    );
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::project::{Project, TestError, data, repository, tensors};
 
-/// Builds a pipeline of `train` stages on the tiny BERT; a stage is a name, its data, its further settings and what is predicted.
+/// Builds a pipeline of `train` stages on the tiny BERT; a stage is a name, its data, its further
+/// settings and what is predicted.
 fn pipeline(stages: &[(&str, &str, &str, Option<&str>)]) -> String {
     let mut text = "\
 version: 1
@@ -58,7 +59,10 @@ fn changed(project: &Project, stage: &str) -> Result<Vec<String>, TestError> {
 fn step_length(project: &Project, stage: &str) -> Result<f64, TestError> {
     let (before, after) = (source()?, project.weights(stage)?);
     let squares = after.iter().flat_map(|(name, values)| {
-        values.iter().zip(&before[name]).map(|(new, old)| (f64::from(*new) - f64::from(*old)).powi(2))
+        values
+            .iter()
+            .zip(&before[name])
+            .map(|(new, old)| (f64::from(*new) - f64::from(*old)).powi(2))
     });
     Ok(squares.sum::<f64>().sqrt())
 }
@@ -86,16 +90,25 @@ fn what_is_frozen_stays_bit_for_bit() -> Result<(), TestError> {
             ("all", "few", rate, None),
             ("head", "few", &format!("{rate}, freeze: encoder"), None),
             ("top", "few", &format!("{rate}, freeze: {{ all_but_top_layers: 1 }}"), None),
-            ("named", "few", &format!("{rate}, freeze: {{ names: [\"embeddings.*\", \"*.bias\"] }}"), None),
+            (
+                "named",
+                "few",
+                &format!("{rate}, freeze: {{ names: [\"embeddings.*\", \"*.bias\"] }}"),
+                None,
+            ),
         ],
     )?;
     let all: Vec<String> = source()?.into_keys().collect();
     let head = |name: &str| name.starts_with("classifier") || name.contains("pooler");
-    let expected =
-        |trained: &dyn Fn(&str) -> bool| all.iter().filter(|name| trained(name)).cloned().collect::<Vec<_>>();
+    let expected = |trained: &dyn Fn(&str) -> bool| {
+        all.iter().filter(|name| trained(name)).cloned().collect::<Vec<_>>()
+    };
     assert_eq!(changed(&project, "all")?, all);
     assert_eq!(changed(&project, "head")?, expected(&head));
-    assert_eq!(changed(&project, "top")?, expected(&|name| head(name) || name.contains("encoder.layer.1.")));
+    assert_eq!(
+        changed(&project, "top")?,
+        expected(&|name| head(name) || name.contains("encoder.layer.1."))
+    );
     let named = changed(&project, "named")?;
     assert_eq!(named, expected(&|name| !name.contains("embeddings.") && !name.ends_with(".bias")));
     assert!(named.len() > 10 && named.len() < all.len());
@@ -153,12 +166,17 @@ fn parts_add_up_to_their_batch() -> Result<(), TestError> {
     assert!((3..=8).contains(&parts), "{parts}");
     assert!(training(&project, "whole")?["summary"].get("parts").is_none());
     let rows = pipe::table::ResultTable::read(&project.path("runs/latest"))?.rows;
-    let told: Vec<(&str, Option<u64>)> = rows.iter().map(|row| (row.stage.as_str(), row.parts)).collect();
-    assert_eq!(told, [("whole_score", None), ("parts_score", None), ("limited_score", Some(parts))]);
+    let told: Vec<(&str, Option<u64>)> =
+        rows.iter().map(|row| (row.stage.as_str(), row.parts)).collect();
+    assert_eq!(
+        told,
+        [("whole_score", None), ("parts_score", None), ("limited_score", Some(parts))]
+    );
     Ok(())
 }
 
-/// Lower precisions train to losses near those of single precision, and say what they are in the files.
+/// Lower precisions train to losses near those of single precision, and say what they are in the
+/// files.
 #[test]
 fn lower_precision_trains_as_well() -> Result<(), TestError> {
     let stage = |precision: &str| {
@@ -169,13 +187,18 @@ fn lower_precision_trains_as_well() -> Result<(), TestError> {
     let (exact, half, brain) = (stage("fp32"), stage("fp16"), stage("bf16"));
     let project = run(
         80,
-        &[("exact", "few", &exact, None), ("half", "few", &half, None), ("brain", "few", &brain, None)],
+        &[
+            ("exact", "few", &exact, None),
+            ("half", "few", &half, None),
+            ("brain", "few", &brain, None),
+        ],
     )?;
     let exact = project.curves("exact")?.0;
     for (stage, distance) in [("half", 5e-3), ("brain", 5e-2)] {
         let found = project.curves(stage)?.0;
         assert_eq!(found.len(), exact.len());
-        let apart = exact.iter().zip(&found).map(|(a, b)| (a.loss - b.loss).abs()).fold(0.0, f64::max);
+        let apart =
+            exact.iter().zip(&found).map(|(a, b)| (a.loss - b.loss).abs()).fold(0.0, f64::max);
         assert!(apart < distance && apart > 0.0, "{stage}: {apart}");
     }
     assert_eq!(training(&project, "half")?["summary"]["skipped_steps"], 0);
@@ -184,7 +207,8 @@ fn lower_precision_trains_as_well() -> Result<(), TestError> {
     Ok(())
 }
 
-/// One step of plain descent goes as far as the learning rate times the gradient, and no farther than it may.
+/// One step of plain descent goes as far as the learning rate times the gradient, and no farther
+/// than it may.
 #[test]
 fn a_step_of_sgd_follows_the_gradient() -> Result<(), TestError> {
     let sgd = "epochs: 1, batch_size: 24, optimizer: { sgd: { learning_rate: 0.5 } }";
@@ -211,8 +235,10 @@ fn cross_entropy(evaluation: &Evaluation, weights: &[f64], smoothing: f64) -> f6
     let (mut sum, mut total) = (0.0, 0.0);
     for row in &evaluation.predictions {
         let log = |class: usize| f64::from(row.probabilities[class]).ln();
-        let spread: f64 = weights.iter().enumerate().map(|(class, weight)| weight * log(class)).sum();
-        sum -= (1.0 - smoothing) * weights[row.label] * log(row.label) + smoothing / classes * spread;
+        let spread: f64 =
+            weights.iter().enumerate().map(|(class, weight)| weight * log(class)).sum();
+        sum -=
+            (1.0 - smoothing) * weights[row.label] * log(row.label) + smoothing / classes * spread;
         total += weights[row.label];
     }
     sum / total
@@ -244,7 +270,9 @@ fn the_loss_is_that_of_the_predictions() -> Result<(), TestError> {
     assert_eq!(evaluation.labels, ["negative", "neutral", "positive"]);
     assert_eq!(evaluation.predictions.len(), 56, "one batch");
     let loss = |stage: &str| -> Result<f64, TestError> { Ok(project.curves(stage)?.0[0].loss) };
-    let count = |class: usize| evaluation.predictions.iter().filter(|row| row.label == class).count() as f64;
+    let count = |class: usize| {
+        evaluation.predictions.iter().filter(|row| row.label == class).count() as f64
+    };
     let balanced: Vec<f64> = (0..3).map(|class| 56.0 / (3.0 * count(class))).collect();
     for (stage, weights, smoothing) in [
         ("plain", vec![1.0; 3], 0.0),
@@ -265,13 +293,19 @@ fn the_loss_is_that_of_the_predictions() -> Result<(), TestError> {
 #[test]
 fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     let common = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 1e-2 } }";
-    // A rate that rises to the end: it learns first and is torn apart later, so that the last epoch is not the best.
+    // A rate that rises to the end: it learns first and is torn apart later, so that the last epoch
+    // is not the best.
     let rising = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 0.08 } }, schedule: { constant: { warmup: 1.0 } }";
     let project = run(
         80,
         &[
             ("best", "data", &format!("{rising}, best_checkpoint: loss"), Some("dev")),
-            ("stopped", "data", &format!("{rising}, early_stopping: {{ metric: loss, patience: 2 }}"), None),
+            (
+                "stopped",
+                "data",
+                &format!("{rising}, early_stopping: {{ metric: loss, patience: 2 }}"),
+                None,
+            ),
             (
                 "plateau",
                 "data",
@@ -293,7 +327,8 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     let of_dev = |points: &[CurvePoint], of: fn(&CurvePoint) -> Option<f64>| -> Vec<f64> {
         points.iter().filter_map(of).collect()
     };
-    // The weights that are kept are those of the epoch with the least loss, which is not the last one.
+    // The weights that are kept are those of the epoch with the least loss, which is not the last
+    // one.
     let losses = of_dev(&project.curves("best")?.0, |point| point.dev_loss);
     assert_eq!(losses.len(), 26);
     let best = (0..26)
@@ -351,13 +386,18 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Dev texts that hold the whole vocabulary put the whole word table into training, in place of the rows that occur: the dense path.
+/// Dev texts that hold the whole vocabulary put the whole word table into training, in place of the
+/// rows that occur: the dense path.
 #[test]
 fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestError> {
     let vocabulary: Value =
         serde_json::from_slice(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
-    let words: Vec<&str> =
-        vocabulary["model"]["vocab"].as_object().ok_or("no vocabulary")?.keys().map(String::as_str).collect();
+    let words: Vec<&str> = vocabulary["model"]["vocab"]
+        .as_object()
+        .ok_or("no vocabulary")?
+        .keys()
+        .map(String::as_str)
+        .collect();
     // A piece of a word needs a word before it; a text is cut at 32 tokens.
     let spelled: Vec<String> = words
         .iter()
@@ -365,10 +405,17 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
         .collect();
     let mut dev = "text,label\n".to_owned();
     for (index, words) in spelled.chunks(10).enumerate() {
-        dev += &format!("\"{}\",{}\n", words.join(" "), ["negative", "neutral", "positive"][index % 3]);
+        dev += &format!(
+            "\"{}\",{}\n",
+            words.join(" "),
+            ["negative", "neutral", "positive"][index % 3]
+        );
     }
     let settings = [
-        ("adamw", "optimizer: { adamw: { learning_rate: 1e-3, weight_decay: 0.05 } }, gradient_clip: null"),
+        (
+            "adamw",
+            "optimizer: { adamw: { learning_rate: 1e-3, weight_decay: 0.05 } }, gradient_clip: null",
+        ),
         (
             "scheduled",
             "optimizer: { adamw: { learning_rate: 1e-2, weight_decay: 0.1 } }, gradient_clip: 0.5, schedule: { linear: { warmup: 0.2 } }",
@@ -376,7 +423,9 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
         ("sgd", "optimizer: { sgd: { learning_rate: 1e-2, momentum: 0.9, weight_decay: 0.1 } }"),
     ];
     let mut pipeline = "version: 1\nstages:\n".to_owned();
-    for (kind, files) in [("compact", "train: texts.csv"), ("dense", "train: texts.csv, dev: dev.csv")] {
+    for (kind, files) in
+        [("compact", "train: texts.csv"), ("dense", "train: texts.csv, dev: dev.csv")]
+    {
         pipeline += &format!("  {kind}: {{ load: {{ files: {{ {files} }} }} }}\n");
         for (name, settings) in settings {
             pipeline += &format!(
@@ -388,14 +437,21 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
     let project = Project::with(40, &pipeline)?;
     project.write("dev.csv", &dev)?;
     project.run(&["--threads", "1"])?;
-    // The dense path is what it says: every token of the vocabulary occurs; and the compact one leaves many out.
-    let tokenizer =
-        pipe::text::Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
+    // The dense path is what it says: every token of the vocabulary occurs; and the compact one
+    // leaves many out.
+    let tokenizer = pipe::text::Tokenizer::from_json(&fs_err::read(format!(
+        "{}/tokenizer.json",
+        data("tiny-bert")
+    ))?)?;
     let occurring = |file: &str| -> Result<usize, TestError> {
         let rows = fs_err::read_to_string(project.path(file))?;
-        let texts: Vec<&str> =
-            rows.lines().skip(1).filter_map(|row| Some(row.rsplit_once(',')?.0.trim_matches('"'))).collect();
-        let mut ids: Vec<u32> = tokenizer.encode(&texts, 32)?.into_iter().flat_map(|text| text.ids).collect();
+        let texts: Vec<&str> = rows
+            .lines()
+            .skip(1)
+            .filter_map(|row| Some(row.rsplit_once(',')?.0.trim_matches('"')))
+            .collect();
+        let mut ids: Vec<u32> =
+            tokenizer.encode(&texts, 32)?.into_iter().flat_map(|text| text.ids).collect();
         ids.sort_unstable();
         ids.dedup();
         Ok(ids.len())
@@ -403,15 +459,23 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
     assert_eq!(occurring("dev.csv")?, words.len());
     assert!(occurring("texts.csv")? < 50);
     for (name, _) in settings {
-        let (compact, dense) =
-            (project.weights(&format!("compact_{name}"))?, project.weights(&format!("dense_{name}"))?);
+        let (compact, dense) = (
+            project.weights(&format!("compact_{name}"))?,
+            project.weights(&format!("dense_{name}"))?,
+        );
         let table = "bert.embeddings.word_embeddings.weight";
         assert_ne!(source()?[table], compact[table]);
         for (parameter, compact) in &compact {
-            let differing =
-                compact.iter().zip(&dense[parameter]).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-            let largest =
-                compact.iter().zip(&dense[parameter]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let differing = compact
+                .iter()
+                .zip(&dense[parameter])
+                .filter(|(a, b)| a.to_bits() != b.to_bits())
+                .count();
+            let largest = compact
+                .iter()
+                .zip(&dense[parameter])
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
             assert_eq!(
                 differing,
                 0,

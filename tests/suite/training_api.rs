@@ -1,4 +1,5 @@
-//! Training through ONNX Runtime's training API: beside sessions, and beside Microsoft's own programs. What a machine lacks for a test is said.
+//! Training through ONNX Runtime's training API: beside sessions, and beside Microsoft's own
+//! programs. What a machine lacks for a test is said.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use super::project::{Project, TestError, data, has_training_api, repository, wanted};
 
 /// One learning rate and one weight decay, which both backends can do.
-const ADAMW: &str = "optimizer: { adamw: { learning_rate: 1e-3, decay_all: true, weight_decay: 0.05 } }";
+const ADAMW: &str =
+    "optimizer: { adamw: { learning_rate: 1e-3, decay_all: true, weight_decay: 0.05 } }";
 
 fn project(texts: usize, stages: &str) -> Result<Project, TestError> {
     let head = "\
@@ -27,7 +29,9 @@ stages:
 /// A `train` stage on the tiny BERT.
 fn stage(name: &str, data_stage: &str, settings: &str) -> String {
     let model = data("tiny-bert");
-    format!("  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} }} }}\n")
+    format!(
+        "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} }} }}\n"
+    )
 }
 
 fn losses(project: &Project, stage: &str) -> Result<Vec<f64>, TestError> {
@@ -45,7 +49,8 @@ fn assert_close(found: &[f64], expected: &[f64], relative: f64) {
     }
 }
 
-/// Every feature that both have, each with dropout off so that only rounding differs: the same curve, weights and choices.
+/// Every feature that both have, each with dropout off so that only rounding differs: the same
+/// curve, weights and choices.
 #[test]
 fn both_backends_give_the_same() -> Result<(), TestError> {
     if !has_training_api()? {
@@ -92,10 +97,16 @@ fn both_backends_give_the_same() -> Result<(), TestError> {
         assert_close(&found, &expected, 1e-5);
         let (expected, found) = (project.weights(&session)?, project.weights(&api)?);
         assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
-        // A key's bias shifts all scores of a query alike: its gradient is rounding, which AdamW makes whole steps of.
-        for (parameter, expected) in expected.into_iter().filter(|(name, _)| !name.ends_with("key.bias")) {
+        // A key's bias shifts all scores of a query alike: its gradient is rounding, which AdamW
+        // makes whole steps of.
+        for (parameter, expected) in
+            expected.into_iter().filter(|(name, _)| !name.ends_with("key.bias"))
+        {
             for (found, expected) in found[&parameter].iter().zip(expected) {
-                assert!((found - expected).abs() < 1e-4, "{name}, {parameter}: {found}, expected {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-4,
+                    "{name}, {parameter}: {found}, expected {expected}"
+                );
             }
         }
     }
@@ -129,7 +140,11 @@ fn auto_says_what_trains_and_why() -> Result<(), TestError> {
     let expected = if has {
         [
             ("fits", "training_api", "the library has the training API, and the recipe fits"),
-            ("own_rate", "session", "the training API has one learning rate, and the head has its own"),
+            (
+                "own_rate",
+                "session",
+                "the training API has one learning rate, and the head has its own",
+            ),
         ]
     } else {
         ["fits", "own_rate"].map(|name| (name, "session", "the library has no training API"))
@@ -167,7 +182,8 @@ fn witness(python: &OsString, arguments: &[&str], input: &str) -> Result<String,
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Trains a folder of artifacts with Microsoft's reader, the same batch again and again; returns the losses.
+/// Trains a folder of artifacts with Microsoft's reader, the same batch again and again; returns
+/// the losses.
 fn train_by_microsoft(
     python: &OsString,
     folder: &Path,
@@ -189,17 +205,21 @@ fn train_by_microsoft(
 /// All train texts of a project's `few` as one batch for the tiny BERT.
 fn batch_of(project: &Project) -> Result<Value, TestError> {
     let examples: Vec<Example> = DataSet::read(&project.artifact("few")?)?.train;
-    let tokenizer = Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
+    let tokenizer =
+        Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
     let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
     let tokens = tokenizer.encode(&texts, 32)?;
     let batch = batch::pad(&tokens.iter().collect::<Vec<_>>(), 0);
-    let rows = |values: &[i64]| values.chunks(batch.length).map(<[i64]>::to_vec).collect::<Vec<_>>();
+    let rows =
+        |values: &[i64]| values.chunks(batch.length).map(<[i64]>::to_vec).collect::<Vec<_>>();
     let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
-    Ok(json!({ "input_ids": rows(&batch.ids), "attention_mask": rows(&batch.mask), "labels": labels }))
+    Ok(
+        json!({ "input_ids": rows(&batch.ids), "attention_mask": rows(&batch.mask), "labels": labels }),
+    )
 }
 
-/// Twenty steps of Microsoft's reader on what `pipe artifacts` wrote, beside twenty of `pipe run`: another program, the whole vocabulary,
-/// standard operators, and the same losses.
+/// Twenty steps of Microsoft's reader on what `pipe artifacts` wrote, beside twenty of `pipe run`:
+/// another program, the whole vocabulary, standard operators, and the same losses.
 #[test]
 fn microsofts_reader_trains_our_artifacts() -> Result<(), TestError> {
     let Some(python) = microsoft() else { return Ok(()) };
@@ -226,7 +246,8 @@ fn microsofts_reader_trains_our_artifacts() -> Result<(), TestError> {
     Ok(())
 }
 
-/// The other way round: we train what `generate_artifacts` made, and go on from a checkpoint that Microsoft's program saved.
+/// The other way round: we train what `generate_artifacts` made, and go on from a checkpoint that
+/// Microsoft's program saved.
 #[test]
 fn artifacts_of_microsoft_train_on() -> Result<(), TestError> {
     let Some(python) = microsoft() else { return Ok(()) };
@@ -240,7 +261,8 @@ fn artifacts_of_microsoft_train_on() -> Result<(), TestError> {
         stage(name, "few", &settings)
             + &format!("  {name}_score: {{ evaluate: {{ model: {name}, data: few }} }}\n")
     };
-    let stages = from("whole", "made", 20) + &from("rest", "later", 15) + &from("dropped", "dropping", 20);
+    let stages =
+        from("whole", "made", 20) + &from("rest", "later", 15) + &from("dropped", "dropping", 20);
     let project = project(80, &stages)?;
     let make = |name: &str, dropout: &str| {
         let folder = project.path(name).display().to_string();
@@ -277,7 +299,8 @@ fn artifacts_of_microsoft_train_on() -> Result<(), TestError> {
     // 115 × 16 word vectors, 16 × 16 and 16, 3 × 16 and 3; 16 are frozen.
     assert_eq!(summary["summary"]["trainable_parameters"], 115 * 16 + 16 * 16 + 16 + 3 * 16 + 3);
     assert_eq!(summary["summary"]["parameters"], 115 * 16 + 16 * 16 + 16 + 3 * 16 + 3 + 16);
-    // Dropout of the network's own is seeded: it makes a difference, the same in each run, another for another seed.
+    // Dropout of the network's own is seeded: it makes a difference, the same in each run, another
+    // for another seed.
     let dropped = losses(&project, "dropped")?;
     assert!(dropped.iter().zip(&expected).any(|(dropped, plain)| (dropped - plain).abs() > 1e-3));
     project.run(&["--threads", "1", "--force"])?;
@@ -298,7 +321,8 @@ fn renamed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sets the version of a checkpoint: the first field of the flatbuffer's root, whose place the table's directory says.
+/// Sets the version of a checkpoint: the first field of the flatbuffer's root, whose place the
+/// table's directory says.
 fn set_version(file: &mut [u8], version: i32) -> Result<(), TestError> {
     let word = |at: usize| Ok::<_, TestError>(i32::from_le_bytes(file[at..at + 4].try_into()?));
     let root = word(0)? as usize;
@@ -330,14 +354,18 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     };
     let from = |folder: &str| stage("again", "few", &format!("epochs: 1, artifacts: {folder}"));
     // Found with the file, whatever the library.
-    let decided =
-        refused(&stage("again", "few", &format!("artifacts: {made}, dropout: 0.1, freeze: encoder")), "")?;
+    let decided = refused(
+        &stage("again", "few", &format!("artifacts: {made}, dropout: 0.1, freeze: encoder")),
+        "",
+    )?;
     assert_eq!(decided.matches("the artifacts decide this").count(), 2, "{decided}");
-    let other = refused(&stage("again", "few", &format!("artifacts: {made}, backend: session")), "")?;
+    let other =
+        refused(&stage("again", "few", &format!("artifacts: {made}, backend: session")), "")?;
     assert!(other.contains("artifacts are trained through the training API"), "{other}");
     let misfit = refused(&stage("again", "few", "backend: training_api"), "")?;
     assert!(
-        misfit.contains("the training API has one weight decay, and biases and LayerNorm are spared"),
+        misfit
+            .contains("the training API has one weight decay, and biases and LayerNorm are spared"),
         "{misfit}"
     );
     assert!(
@@ -347,10 +375,14 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     // Nor is there anything to write then.
     let spared = project(
         60,
-        &(stage("spared", "few", "epochs: 1") + &stage("again", "few", &format!("artifacts: {made}"))),
+        &(stage("spared", "few", "epochs: 1")
+            + &stage("again", "few", &format!("artifacts: {made}"))),
     )?;
     for (stage, told) in [
-        ("spared", "`spared` cannot be written for the training API: the training API has one weight decay"),
+        (
+            "spared",
+            "`spared` cannot be written for the training API: the training API has one weight decay",
+        ),
         ("again", "`again` is itself trained from artifacts"),
         ("few", "`few` is no training"),
     ] {
@@ -359,7 +391,9 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
         assert!(!spared.path("out").exists() && !said.err.contains("few: started"), "{}", said.err);
     }
     if !has {
-        for stages in [from(&made), stage("again", "few", &format!("backend: training_api, {ADAMW}"))] {
+        for stages in
+            [from(&made), stage("again", "few", &format!("backend: training_api, {ADAMW}"))]
+        {
             let told = refused(&stages, "")?;
             assert!(told.contains("has no training API"), "{told}");
             assert!(told.contains("scripts/build-onnxruntime-training.sh"), "{told}");
@@ -370,7 +404,8 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let copy = |name: &str| -> Result<std::path::PathBuf, TestError> {
         let folder = maker.path(name);
         fs_err::create_dir(&folder)?;
-        for file in ["training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint"] {
+        for file in ["training_model.onnx", "eval_model.onnx", "optimizer_model.onnx", "checkpoint"]
+        {
             fs_err::copy(Path::new(&made).join(file), folder.join(file))?;
         }
         Ok(folder)
@@ -379,13 +414,17 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let lacking = copy("lacking")?;
     fs_err::remove_file(lacking.join("optimizer_model.onnx"))?;
     let told = with(&lacking)?;
-    assert!(told.contains("optimizer_model.onnx` is missing") && !told.contains("few: started"), "{told}");
+    assert!(
+        told.contains("optimizer_model.onnx` is missing") && !told.contains("few: started"),
+        "{told}"
+    );
     let cut = copy("cut")?;
     let checkpoint = fs_err::read(cut.join("checkpoint"))?;
     fs_err::write(cut.join("checkpoint"), &checkpoint[..checkpoint.len() - 1000])?;
     let told = with(&cut)?;
     assert!(told.contains("the checkpoint cannot be used: it is damaged or truncated"), "{told}");
-    // An input that texts do not give, a checkpoint of another network, a layout that nobody has written yet.
+    // An input that texts do not give, a checkpoint of another network, a layout that nobody has
+    // written yet.
     let strange = copy("strange")?;
     let model = fs_err::read(strange.join("training_model.onnx"))?;
     fs_err::write(
@@ -401,7 +440,10 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     );
     let mixed = copy("mixed")?;
     let file = fs_err::read(mixed.join("checkpoint"))?;
-    fs_err::write(mixed.join("checkpoint"), renamed(&file, b"classifier.bias", b"classifier.bibs"))?;
+    fs_err::write(
+        mixed.join("checkpoint"),
+        renamed(&file, b"classifier.bias", b"classifier.bibs"),
+    )?;
     let told = with(&mixed)?;
     assert!(
         told.contains(
@@ -430,10 +472,13 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     assert_eq!(said.code, Some(0), "{}", said.err);
     let told = with(&two.path("made"))?;
     assert!(
-        told.contains("the model gives logits of shape [1, 2] for one text, and the data have 3 classes"),
+        told.contains(
+            "the model gives logits of shape [1, 2] for one text, and the data have 3 classes"
+        ),
         "{told}"
     );
-    let sound = project(60, &(from(&made) + "  score: { evaluate: { model: again, data: few } }\n"))?;
+    let sound =
+        project(60, &(from(&made) + "  score: { evaluate: { model: again, data: few } }\n"))?;
     sound.run(&["--threads", "1"])?;
     assert!(sound.artifact("again")?.join("model.onnx").is_file());
     Ok(())

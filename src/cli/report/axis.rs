@@ -13,13 +13,15 @@ pub struct Axis {
     step: f64,
 }
 
-/// From this ratio of largest to smallest on, an axis of positive values is logarithmic: nearly a decade, and three doublings.
+/// From this ratio of largest to smallest on, an axis of positive values is logarithmic: nearly a
+/// decade, and three doublings.
 const WIDE: f64 = 7.99;
 /// Values beyond are no measurements, and their differences would overflow.
 const LARGEST: f64 = 1e200;
 
 impl Axis {
-    /// Makes a linear axis with about `most` ticks; what is not finite is left out, and without values it goes from 0 to 1.
+    /// Makes a linear axis with about `most` ticks; what is not finite is left out, and without
+    /// values it goes from 0 to 1.
     pub fn linear(values: impl IntoIterator<Item = f64>, most: usize) -> Axis {
         let (low, high) = match range(values) {
             None => (0.0, 1.0),
@@ -44,11 +46,14 @@ impl Axis {
         }
     }
 
-    /// Makes a logarithmic axis where positive values span about a decade or more, else a linear one.
+    /// Makes a logarithmic axis where positive values span about a decade or more, else a linear
+    /// one.
     pub fn of(values: impl IntoIterator<Item = f64>, most: usize) -> Axis {
         let values: Vec<f64> = values.into_iter().collect();
         match range(values.iter().copied()) {
-            Some((low, high)) if low > 0.0 && high / low >= WIDE => Axis::logarithmic(low, high, most),
+            Some((low, high)) if low > 0.0 && high / low >= WIDE => {
+                Axis::logarithmic(low, high, most)
+            }
             _ => Axis::linear(values, most),
         }
     }
@@ -76,7 +81,8 @@ impl Axis {
         Axis { ticks, labels, ..self }
     }
 
-    /// Returns where a value stands, from 0 to 1; `None` for one that is not finite or cannot stand on this axis.
+    /// Returns where a value stands, from 0 to 1; `None` for one that is not finite or cannot stand
+    /// on this axis.
     pub fn place(&self, value: f64) -> Option<f64> {
         let scaled = |value: f64| if self.logarithmic { value.log10() } else { value };
         let (low, high) = (scaled(self.low), scaled(self.high));
@@ -84,17 +90,23 @@ impl Axis {
         place.is_finite().then(|| place.clamp(0.0, 1.0))
     }
 
-    /// Returns the ticks: where each stands, and its label. All labels of a linear axis have the same decimals.
+    /// Returns the ticks: where each stands, and its label. All labels of a linear axis have the
+    /// same decimals.
     pub fn ticks(&self) -> Vec<(f64, String)> {
-        let label = |index: usize, tick| self.labels.get(index).cloned().unwrap_or_else(|| self.label(tick));
+        let label = |index: usize, tick| {
+            self.labels.get(index).cloned().unwrap_or_else(|| self.label(tick))
+        };
         let ticks = self.ticks.iter().enumerate();
         ticks.filter_map(|(index, &tick)| Some((self.place(tick)?, label(index, tick)))).collect()
     }
 
     fn label(&self, tick: f64) -> String {
         let largest = self.low.abs().max(self.high.abs());
-        let plain =
-            if self.logarithmic { (1e-3..1e5).contains(&tick) } else { self.step >= 1e-4 && largest < 1e6 };
+        let plain = if self.logarithmic {
+            (1e-3..1e5).contains(&tick)
+        } else {
+            self.step >= 1e-4 && largest < 1e6
+        };
         let text = if plain && !self.logarithmic {
             let decimals = (-self.step.log10().floor()).max(0.0) as usize;
             format!("{tick:.decimals$}")
@@ -176,9 +188,14 @@ mod tests {
         assert!(Axis::linear([0.5], 4).place(0.5).is_some_and(|place| (place - 0.5).abs() < 1e-9));
         assert_eq!(Axis::linear([0.0], 4).place(0.0), Some(0.5));
         let axis = Axis::linear([f64::NAN, 0.0, f64::INFINITY, 1.0, f64::MAX], 4);
-        assert_eq!((axis.place(0.25), axis.place(f64::NAN), axis.place(2.0)), (Some(0.25), None, Some(1.0)));
+        assert_eq!(
+            (axis.place(0.25), axis.place(f64::NAN), axis.place(2.0)),
+            (Some(0.25), None, Some(1.0))
+        );
         assert_eq!(Axis::of([1.0, 100.0], 4).place(-1.0), None);
-        for values in [[f64::MIN_POSITIVE, 2.0 * f64::MIN_POSITIVE], [-1e199, 1e199], [1e15, 1e15 + 1.0]] {
+        for values in
+            [[f64::MIN_POSITIVE, 2.0 * f64::MIN_POSITIVE], [-1e199, 1e199], [1e15, 1e15 + 1.0]]
+        {
             let ticks = Axis::linear(values, 5).ticks();
             assert!((1..20).contains(&ticks.len()), "{values:?}: {ticks:?}");
         }

@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::number;
 use super::tally::Tally;
 
-/// A matrix of more classes is no picture any more; the most frequent mistakes are listed in its place.
+/// A matrix of more classes is no picture any more; the most frequent mistakes are listed in its
+/// place.
 const MOST_CLASSES: usize = 30;
 const MOST_MISTAKES: usize = 40;
 

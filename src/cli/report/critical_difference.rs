@@ -1,4 +1,5 @@
-//! The critical-difference diagram of Demšar (2006, Journal of Machine Learning Research 7, § 3.2.5).
+//! The critical-difference diagram of Demšar (2006, Journal of Machine Learning Research 7, §
+//! 3.2.5).
 
 use maud::{Markup, html};
 
@@ -15,8 +16,14 @@ const ROW: f64 = 22.0;
 pub const MOST: usize = 24;
 
 /// Returns the diagram of recipes with their mean ranks over so many seeds, rank 1 being the best.
-pub fn critical_difference(ranked: &[(&str, f64)], recipes: usize, seeds: usize, critical: f64) -> Markup {
-    let mut ranked: Vec<(&str, f64)> = ranked.iter().copied().filter(|(_, rank)| rank.is_finite()).collect();
+pub fn critical_difference(
+    ranked: &[(&str, f64)],
+    recipes: usize,
+    seeds: usize,
+    critical: f64,
+) -> Markup {
+    let mut ranked: Vec<(&str, f64)> =
+        ranked.iter().copied().filter(|(_, rank)| rank.is_finite()).collect();
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     let all = ranked.len();
     ranked.truncate(MOST);
@@ -30,7 +37,8 @@ pub fn critical_difference(ranked: &[(&str, f64)], recipes: usize, seeds: usize,
     let half = ranked.len().div_ceil(2);
     let height = first_row + ROW * half as f64;
     let stride = ((worst - 1.0) / 10.0).ceil().max(1.0);
-    let ticks = (0..).map(|index| 1.0 + f64::from(index) * stride).take_while(|tick| *tick <= worst);
+    let ticks =
+        (0..).map(|index| 1.0 + f64::from(index) * stride).take_while(|tick| *tick <= worst);
     let critical_end = (x(1.0 + critical)).min(WIDTH - 8.0);
     html! {
         div.wide {
@@ -76,12 +84,15 @@ pub fn critical_difference(ranked: &[(&str, f64)], recipes: usize, seeds: usize,
     }
 }
 
-/// Returns the widest groups of neighbours (first and last place in the sorted ranks) that lie less than `critical` apart.
+/// Returns the widest groups of neighbours (first and last place in the sorted ranks) that lie less
+/// than `critical` apart.
 fn cliques(ranks: &[f64], critical: f64) -> Vec<(usize, usize)> {
     let mut groups: Vec<(usize, usize)> = Vec::new();
     for from in 0..ranks.len() {
-        let to =
-            (from..ranks.len()).take_while(|&to| ranks[to] - ranks[from] < critical).last().unwrap_or(from);
+        let to = (from..ranks.len())
+            .take_while(|&to| ranks[to] - ranks[from] < critical)
+            .last()
+            .unwrap_or(from);
         let is_inside = groups.last().is_some_and(|(_, end)| *end >= to);
         if to > from && !is_inside {
             groups.push((from, to));

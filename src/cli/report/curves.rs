@@ -38,8 +38,9 @@ pub fn curves(trainings: &[Training]) -> Markup {
         let series = shown.iter().map(|training| Series { training, lines: training.epochs(of) });
         (name, series.collect::<Vec<_>>())
     });
-    let has_values =
-        |series: &[Series<'_>]| series.iter().flat_map(|s| &s.lines).any(|(_, line)| !line.is_empty());
+    let has_values = |series: &[Series<'_>]| {
+        series.iter().flat_map(|s| &s.lines).any(|(_, line)| !line.is_empty())
+    };
     let several = shown.iter().any(|training| training.seeds.len() > 1);
     html! {
         @if !has_values(&losses) { p.empty { "No learning curves were recorded." } }

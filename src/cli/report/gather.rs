@@ -64,7 +64,8 @@ pub fn gather(args: &ReportArgs) -> Result<Gathered, Failure> {
     };
     let comparison = compare(&sources, &request)?;
     let errors = errors(&rows);
-    let rows: Vec<&ResultRow> = rows.into_iter().filter(|row| row.split == comparison.split).collect();
+    let rows: Vec<&ResultRow> =
+        rows.into_iter().filter(|row| row.split == comparison.split).collect();
     let mut gaps = Vec::new();
     let content = Content {
         runs: runs(&places),
@@ -100,10 +101,14 @@ fn metrics(rows: &[&ResultRow], asked: Option<&str>) -> Vec<String> {
     let is_known = |name: &str| rows.iter().any(|row| row.metrics.contains_key(name));
     let mut metrics: Vec<&str> = match asked {
         Some(metric) => vec![metric],
-        None => ["macro_f1", "accuracy"].into_iter().find(|name| is_known(name)).into_iter().collect(),
+        None => {
+            ["macro_f1", "accuracy"].into_iter().find(|name| is_known(name)).into_iter().collect()
+        }
     };
     if let [judged] = metrics[..] {
-        metrics.extend(["macro_f1", "accuracy"].into_iter().find(|name| *name != judged && is_known(name)));
+        metrics.extend(
+            ["macro_f1", "accuracy"].into_iter().find(|name| *name != judged && is_known(name)),
+        );
     }
     metrics.into_iter().map(str::to_owned).collect()
 }
@@ -122,7 +127,8 @@ fn runs(places: &[Place<'_>]) -> Vec<RunContent> {
 
 /// Returns the recipes that are drawn as lines, with their places.
 fn drawn(comparison: &Comparison) -> impl Iterator<Item = (usize, &Recipe)> {
-    let with_values = comparison.recipes.iter().enumerate().filter(|(_, recipe)| recipe.summary.is_some());
+    let with_values =
+        comparison.recipes.iter().enumerate().filter(|(_, recipe)| recipe.summary.is_some());
     with_values.take(LINES)
 }
 
@@ -131,7 +137,11 @@ fn places_of<'a>(places: &'a [Place<'a>], recipe: &Recipe) -> impl Iterator<Item
     places.iter().filter(|place| place.source.rows.iter().any(|row| recipe.runs.contains(&row.run)))
 }
 
-fn trainings(places: &[Place<'_>], comparison: &Comparison, gaps: &mut Vec<String>) -> Vec<Training> {
+fn trainings(
+    places: &[Place<'_>],
+    comparison: &Comparison,
+    gaps: &mut Vec<String>,
+) -> Vec<Training> {
     let mut plans: BTreeMap<&Path, Option<Plan>> = BTreeMap::new();
     let mut read: BTreeMap<PathBuf, Vec<Block>> = BTreeMap::new();
     let mut found = Vec::new();
@@ -153,9 +163,11 @@ fn trainings(places: &[Place<'_>], comparison: &Comparison, gaps: &mut Vec<Strin
                 let plan = plans.entry(&place.folder).or_insert_with(|| plan(place));
                 let stage = training_stage(plan.as_ref(), &recipe.stage, blocks);
                 let is_it = |tag: &Tag| {
-                    let same_trial =
-                        tag.trial == recipe.trial || (tag.trial.is_none() && (is_own || own.is_none()));
-                    Some(&tag.stage) == stage.as_ref() && same_trial && recipe.seeds.contains(&tag.seed)
+                    let same_trial = tag.trial == recipe.trial
+                        || (tag.trial.is_none() && (is_own || own.is_none()));
+                    Some(&tag.stage) == stage.as_ref()
+                        && same_trial
+                        && recipe.seeds.contains(&tag.seed)
                 };
                 for (tag, points) in blocks.iter().filter(|(tag, _)| is_it(tag)) {
                     seeds.insert(tag.seed, points.clone());
@@ -163,7 +175,11 @@ fn trainings(places: &[Place<'_>], comparison: &Comparison, gaps: &mut Vec<Strin
             }
         }
         if !seeds.is_empty() {
-            found.push(Training { name: recipe.name.clone(), slot, seeds: seeds.into_iter().collect() });
+            found.push(Training {
+                name: recipe.name.clone(),
+                slot,
+                seeds: seeds.into_iter().collect(),
+            });
         }
     }
     found
@@ -176,7 +192,8 @@ fn plan(place: &Place<'_>) -> Option<Plan> {
     Some(plan)
 }
 
-/// Returns the stage whose model an evaluate stage evaluates: by the plan, or the only one that there is.
+/// Returns the stage whose model an evaluate stage evaluates: by the plan, or the only one that
+/// there is.
 fn training_stage(plan: Option<&Plan>, evaluate: &str, blocks: &[Block]) -> Option<String> {
     let planned = plan.and_then(|plan| {
         let step = plan.steps.iter().find(|step| step.id.0 == evaluate)?;
@@ -205,8 +222,10 @@ fn trials(rows: &[&ResultRow], comparison: &Comparison) -> Option<Trials> {
     let all = groups
         .into_iter()
         .map(|((run, stage, trial), rows)| {
-            let values: Vec<f64> =
-                rows.iter().filter_map(|row| row.metrics.get(&comparison.metric).copied()).collect();
+            let values: Vec<f64> = rows
+                .iter()
+                .filter_map(|row| row.metrics.get(&comparison.metric).copied())
+                .collect();
             let mut parts = vec![format!("trial {trial}")];
             if stages.len() > 1 {
                 parts.insert(0, stage.to_owned());
@@ -236,11 +255,12 @@ fn tallies(places: &[Place<'_>], comparison: &Comparison) -> Vec<Tally> {
 
 /// Sums up how a recipe's predictions fell; `None` without predictions.
 fn tally(places: &[Place<'_>], recipe: &Recipe) -> Option<Tally> {
-    let blocks = places_of(places, recipe).flat_map(|place| &place.source.predictions).filter(|block| {
-        block.tag.stage == recipe.stage
-            && block.tag.trial == recipe.trial
-            && recipe.seeds.contains(&block.tag.seed)
-    });
+    let blocks =
+        places_of(places, recipe).flat_map(|place| &place.source.predictions).filter(|block| {
+            block.tag.stage == recipe.stage
+                && block.tag.trial == recipe.trial
+                && recipe.seeds.contains(&block.tag.seed)
+        });
     let mut labels: Vec<String> = Vec::new();
     let mut pairs: Vec<(usize, usize)> = Vec::new();
     let mut seeds = BTreeSet::new();
@@ -263,7 +283,12 @@ fn tally(places: &[Place<'_>], recipe: &Recipe) -> Option<Tally> {
     }
     let mut counts = vec![vec![0; labels.len()]; labels.len()];
     pairs.iter().for_each(|(label, prediction)| counts[*label][*prediction] += 1);
-    (!pairs.is_empty()).then(|| Tally { name: recipe.name.clone(), labels, counts, seeds: seeds.len() })
+    (!pairs.is_empty()).then(|| Tally {
+        name: recipe.name.clone(),
+        labels,
+        counts,
+        seeds: seeds.len(),
+    })
 }
 
 fn errors(rows: &[&ResultRow]) -> Vec<(String, String)> {

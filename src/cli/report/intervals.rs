@@ -11,7 +11,8 @@ use crate::table::compare::Recipe;
 const MOST: usize = 24;
 const HEIGHT: f64 = 26.0;
 
-/// Returns the plot of the recipes that have values. Places are shares of the width, so that texts keep their size on any screen.
+/// Returns the plot of the recipes that have values. Places are shares of the width, so that texts
+/// keep their size on any screen.
 pub fn intervals(recipes: &[Recipe], metric: &str) -> Markup {
     let all: Vec<(usize, &Recipe)> =
         recipes.iter().enumerate().filter(|(_, recipe)| recipe.summary.is_some()).collect();
@@ -61,7 +62,9 @@ fn row(slot: usize, recipe: &Recipe, axis: &Axis, baseline: Option<f64>, metric:
         None => String::new(),
     };
     let about = match interval {
-        Some(interval) => format!("{}: {metric} {figure}, 95 % {}", recipe.name, number::interval(interval)),
+        Some(interval) => {
+            format!("{}: {metric} {figure}, 95 % {}", recipe.name, number::interval(interval))
+        }
         None => format!("{}: {metric} {figure}", recipe.name),
     };
     html! {

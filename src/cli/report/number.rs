@@ -42,7 +42,8 @@ pub fn probability(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { fixed(p, 3) }
 }
 
-/// Writes a parameter: whole numbers and texts as they are, other numbers with four digits, which tell those that were drawn apart.
+/// Writes a parameter: whole numbers and texts as they are, other numbers with four digits, which
+/// tell those that were drawn apart.
 pub fn setting(value: &Value) -> String {
     let number = value.as_f64().filter(|_| value.is_f64());
     let rounded = number.and_then(|number| format!("{number:.3e}").parse::<f64>().ok());

@@ -5,8 +5,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::content::Content;
 use super::provenance::{provenance, seeds};
 use super::{
-    confusion, critical_difference, curves, draw, intervals, number, parallel, per_class, said, scatter,
-    table,
+    confusion, critical_difference, curves, draw, intervals, number, parallel, per_class, said,
+    scatter, table,
 };
 use crate::base::clock;
 use crate::table::compare::Recipe;
@@ -77,7 +77,8 @@ pub fn page(content: &Content) -> String {
 }
 
 fn title(content: &Content) -> String {
-    let mut names: Vec<&str> = content.runs.iter().map(|run| run.provenance.name.as_str()).collect();
+    let mut names: Vec<&str> =
+        content.runs.iter().map(|run| run.provenance.name.as_str()).collect();
     if names.is_empty() {
         names.extend(content.comparison.recipes.iter().map(|recipe| recipe.pipeline.as_str()));
     }
@@ -89,7 +90,8 @@ fn title(content: &Content) -> String {
 /// The line below the title: state, time, and how much there is.
 fn facts(content: &Content) -> Markup {
     let comparison = &content.comparison;
-    let mut all_seeds: Vec<u64> = comparison.recipes.iter().flat_map(|recipe| recipe.seeds.clone()).collect();
+    let mut all_seeds: Vec<u64> =
+        comparison.recipes.iter().flat_map(|recipe| recipe.seeds.clone()).collect();
     all_seeds.sort_unstable();
     all_seeds.dedup();
     let what = if content.trials.is_some() { ("trial", "trials") } else { ("recipe", "recipes") };
@@ -143,11 +145,14 @@ fn sections(content: &Content) -> Vec<Section> {
         let body = intervals::intervals(&comparison.recipes, metric);
         let (title, aside) = match repeated {
             true => ("Spread over seeds", "What repeating with another seed does."),
-            false => ("Scores", "Of one seed each: how far another seed would move them is not known."),
+            false => {
+                ("Scores", "Of one seed each: how far another seed would move them is not known.")
+            }
         };
         sections.push(section("intervals", title, aside.to_owned(), body));
     }
-    if let Some(ranks) = comparison.ranks.as_ref().filter(|ranks| ranks.recipes <= critical_difference::MOST)
+    if let Some(ranks) =
+        comparison.ranks.as_ref().filter(|ranks| ranks.recipes <= critical_difference::MOST)
     {
         let ranked: Vec<(&str, f64)> =
             comparison.recipes.iter().filter_map(|r| Some((r.name.as_str(), r.rank?))).collect();
@@ -162,15 +167,26 @@ fn sections(content: &Content) -> Vec<Section> {
     }
     if let Some(trials) = &content.trials {
         let body = html! { (parallel::parallel(trials)) (scatter::scatter(trials)) };
-        let aside = format!("{} searched.", number::count(trials.params.len(), "parameter", "parameters"));
+        let aside =
+            format!("{} searched.", number::count(trials.params.len(), "parameter", "parameters"));
         sections.push(section("search", "Search", aside, body));
     }
-    sections.push(section("curves", "Learning curves", String::new(), curves::curves(&content.trainings)));
+    sections.push(section(
+        "curves",
+        "Learning curves",
+        String::new(),
+        curves::curves(&content.trainings),
+    ));
     if !content.tallies.is_empty() {
         sections.push(section("classes", "Classes", String::new(), classes(content)));
     }
     if !content.runs.is_empty() {
-        sections.push(section("provenance", "Provenance", String::new(), provenance(&content.runs)));
+        sections.push(section(
+            "provenance",
+            "Provenance",
+            String::new(),
+            provenance(&content.runs),
+        ));
     }
     sections
 }
@@ -196,7 +212,8 @@ fn results(content: &Content) -> Markup {
 
 fn classes(content: &Content) -> Markup {
     let tallies = &content.tallies;
-    let recipes: Vec<&Recipe> = content.comparison.recipes.iter().filter(|r| r.summary.is_some()).collect();
+    let recipes: Vec<&Recipe> =
+        content.comparison.recipes.iter().filter(|r| r.summary.is_some()).collect();
     html! {
         @if tallies.len() > 1 { (per_class::overview(tallies)) }
         @for (index, tally) in tallies.iter().enumerate() {

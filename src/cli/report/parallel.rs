@@ -37,7 +37,8 @@ impl Column<'_> {
     }
 }
 
-/// Returns the plot. Lines are coloured by the metric, the better the stronger and the thicker; each can be pointed at or stepped to.
+/// Returns the plot. Lines are coloured by the metric, the better the stronger and the thicker;
+/// each can be pointed at or stepped to.
 pub fn parallel(trials: &Trials) -> Markup {
     let drawn = trials.drawn(MOST);
     let columns: Vec<Column<'_>> = trials
@@ -51,7 +52,10 @@ pub fn parallel(trials: &Trials) -> Markup {
         .chain(std::iter::once(Column {
             name: &trials.metric,
             param: None,
-            scale: Scale::Numbers(super::axis::Axis::linear(drawn.iter().filter_map(|trial| trial.value), 6)),
+            scale: Scale::Numbers(super::axis::Axis::linear(
+                drawn.iter().filter_map(|trial| trial.value),
+                6,
+            )),
         }))
         .collect();
     let gaps = (columns.len() - 1).max(1) as f64;

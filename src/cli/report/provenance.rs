@@ -84,7 +84,8 @@ fn stages(about: &Provenance) -> String {
             None => counts.push((&stage.outcome, 1)),
         }
     }
-    let parts: Vec<String> = counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    let parts: Vec<String> =
+        counts.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
     parts.join(", ")
 }
 
@@ -93,8 +94,8 @@ fn command(words: &[String]) -> String {
     let word = |(index, word): (usize, &String)| {
         let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
         let word = if index == 0 { name } else { word };
-        let is_plain =
-            !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c));
+        let is_plain = !word.is_empty()
+            && word.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c));
         if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
     };
     words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")

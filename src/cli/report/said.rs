@@ -5,11 +5,15 @@ use maud::{Markup, html};
 use super::number;
 use crate::table::compare::{Against, Comparison, Recipe, Verdict};
 
-/// Returns the sentences at the head of a report: the best of a search, then the recipes against the baseline.
+/// Returns the sentences at the head of a report: the best of a search, then the recipes against
+/// the baseline.
 pub fn said(comparison: &Comparison) -> Markup {
     let metric = &comparison.metric;
-    let others: Vec<(&Recipe, &Against)> =
-        comparison.recipes.iter().filter_map(|recipe| Some((recipe, recipe.against.as_ref()?))).collect();
+    let others: Vec<(&Recipe, &Against)> = comparison
+        .recipes
+        .iter()
+        .filter_map(|recipe| Some((recipe, recipe.against.as_ref()?)))
+        .collect();
     html! {
         @if let Some(selected) = &comparison.selected {
             p.lead {
@@ -90,8 +94,10 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
     };
     let better = of(|verdict| verdict == Verdict::Better);
     let sign = if comparison.less_is_better { -1.0 } else { 1.0 };
-    let best =
-        better.iter().max_by(|a, b| (sign * a.1.difference).total_cmp(&(sign * b.1.difference))).copied();
+    let best = better
+        .iter()
+        .max_by(|a, b| (sign * a.1.difference).total_cmp(&(sign * b.1.difference)))
+        .copied();
     let are = |count: usize| if count == 1 { "is" } else { "are" };
     let worse = of(|verdict| verdict == Verdict::Worse).len();
     let same = of(|verdict| verdict == Verdict::NoDifference).len();
@@ -105,7 +111,9 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
         _ if texts == count => {
             Some(format!("For all {count}{shown} there are not enough test texts to tell."))
         }
-        _ if seeds == count => Some(format!("For all {count}{shown} there are not enough seeds to tell.")),
+        _ if seeds == count => {
+            Some(format!("For all {count}{shown} there are not enough seeds to tell."))
+        }
         _ => None,
     };
     let rest: Vec<String> = [

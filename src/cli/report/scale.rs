@@ -1,4 +1,5 @@
-//! The axis of a parameter: numbers on a linear or logarithmic one, everything else as names side by side.
+//! The axis of a parameter: numbers on a linear or logarithmic one, everything else as names side
+//! by side.
 
 use serde_json::Value;
 
@@ -26,7 +27,8 @@ impl Scale {
             }
             let axis = Axis::of(numbers, ticks);
             // The few values of a grid say more than round ones.
-            let is_grid = marks.len() <= ticks && marks.iter().all(|(_, label)| label.chars().count() <= 6);
+            let is_grid =
+                marks.len() <= ticks && marks.iter().all(|(_, label)| label.chars().count() <= 6);
             return Scale::Numbers(if is_grid { axis.marked(marks) } else { axis });
         }
         let mut names: Vec<String> = Vec::new();
@@ -59,7 +61,12 @@ impl Scale {
                 let place = |(index, name): (usize, &String)| {
                     ((index as f64 + 0.5) / names.len() as f64, name.clone())
                 };
-                names.iter().enumerate().step_by(names.len().div_ceil(12).max(1)).map(place).collect()
+                names
+                    .iter()
+                    .enumerate()
+                    .step_by(names.len().div_ceil(12).max(1))
+                    .map(place)
+                    .collect()
             }
         }
     }
@@ -82,7 +89,8 @@ mod tests {
         let numbers = [json!(1e-5), json!(1e-3)];
         assert!(matches!(Scale::of(numbers.iter(), 4), Scale::Numbers(_)));
         let grid = [json!(8), json!(64), json!(16), json!(8)];
-        let labels = |scale: Scale| scale.ticks().into_iter().map(|(_, label)| label).collect::<Vec<_>>();
+        let labels =
+            |scale: Scale| scale.ticks().into_iter().map(|(_, label)| label).collect::<Vec<_>>();
         assert_eq!(labels(Scale::of(grid.iter(), 4)), ["8", "16", "64"]);
         assert_eq!(labels(Scale::of(numbers.iter(), 2)), ["1e-5", "0.001"]);
         assert_eq!(Scale::of([].iter(), 4).place(&json!("x")), None);

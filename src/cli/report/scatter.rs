@@ -80,7 +80,8 @@ fn plot(param: &str, metric: &str, drawn: &[&Trial], up: &Axis) -> Markup {
     }
 }
 
-/// Dots over one name are moved a little to the sides, always in the same way, so that equal ones can be told apart.
+/// Dots over one name are moved a little to the sides, always in the same way, so that equal ones
+/// can be told apart.
 fn spread(scale: &Scale, rank: usize, best: usize) -> f64 {
     match scale {
         Scale::Names(names) if rank != best => {

@@ -24,9 +24,12 @@ pub fn table(comparison: &Comparison) -> Markup {
     };
     let several = recipes.iter().any(|recipe| recipe.values.len() > 1);
     let compared = recipes.iter().any(|recipe| recipe.against.is_some());
-    let intervals =
-        recipes.iter().filter_map(|recipe| recipe.against.as_ref()).any(|against| against.interval.is_some());
-    let ranked = comparison.ranks.as_ref().is_some_and(|ranks| ranks.recipes <= critical_difference::MOST);
+    let intervals = recipes
+        .iter()
+        .filter_map(|recipe| recipe.against.as_ref())
+        .any(|against| against.interval.is_some());
+    let ranked =
+        comparison.ranks.as_ref().is_some_and(|ranks| ranks.recipes <= critical_difference::MOST);
     html! {
         div class=(if recipes.len() > 24 { "wide tall" } else { "wide" }) tabindex="0" role="group" aria-label="Table of recipes" {
             table.results.sortable {

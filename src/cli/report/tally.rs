@@ -44,7 +44,8 @@ impl Tally {
     pub fn mistakes(&self) -> Vec<(usize, usize, u64)> {
         let mut pairs: Vec<(usize, usize, u64)> = Vec::new();
         for (label, row) in self.counts.iter().enumerate() {
-            let wrong = row.iter().enumerate().filter(|(other, count)| *other != label && **count > 0);
+            let wrong =
+                row.iter().enumerate().filter(|(other, count)| *other != label && **count > 0);
             pairs.extend(wrong.map(|(other, count)| (label, other, *count)));
         }
         pairs.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
@@ -65,7 +66,10 @@ mod tests {
             ..Tally::default()
         };
         let first = tally.class(0);
-        assert_eq!((first.precision, first.recall, first.f1), (Some(0.6), Some(0.75), Some(6.0 / 9.0)));
+        assert_eq!(
+            (first.precision, first.recall, first.f1),
+            (Some(0.6), Some(0.75), Some(6.0 / 9.0))
+        );
         assert_eq!(first.texts, 2.0);
         assert_eq!(tally.class(2).f1, None);
         assert_eq!(tally.mistakes(), [(1, 0, 2), (0, 1, 1)]);

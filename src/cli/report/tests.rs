@@ -1,4 +1,5 @@
-//! Every chart and the page hold for no, one, many and odd values, and for texts that look like markup.
+//! Every chart and the page hold for no, one, many and odd values, and for texts that look like
+//! markup.
 
 use serde_json::{Value, json};
 
@@ -18,8 +19,8 @@ const NASTY: &str = "<script>alert(\"1\")</script>&amp;'";
 /// Elements that have no end.
 const VOID: [&str; 3] = ["wbr", "meta", "link"];
 
-/// Checks that tags are closed in order, attributes quoted, and every sign that means something written as one that does not; numbers have
-/// to be numbers.
+/// Checks that tags are closed in order, attributes quoted, and every sign that means something
+/// written as one that does not; numbers have to be numbers.
 fn check(markup: &str) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = markup;
@@ -60,7 +61,8 @@ fn attributes(mut text: &str) -> Result<(), String> {
             text = text[word.len()..].trim_start();
             continue;
         }
-        let (name, after) = text.split_once("=\"").ok_or_else(|| format!("no value in `{text}`"))?;
+        let (name, after) =
+            text.split_once("=\"").ok_or_else(|| format!("no value in `{text}`"))?;
         let (value, after) = after.split_once('"').ok_or_else(|| format!("`{name}` has no end"))?;
         entities(value)?;
         let is_place = matches!(
@@ -81,7 +83,11 @@ fn entities(text: &str) -> Result<(), String> {
             return Err(format!("`&{part}` is no entity"));
         }
     }
-    if text.contains('"') && text.contains('=') { Err(format!("a quote in `{text}`")) } else { Ok(()) }
+    if text.contains('"') && text.contains('=') {
+        Err(format!("a quote in `{text}`"))
+    } else {
+        Ok(())
+    }
 }
 
 fn recipe(index: usize, values: &[f64]) -> Recipe {
@@ -113,7 +119,11 @@ fn recipe(index: usize, values: &[f64]) -> Recipe {
             effect_size: None,
             seeds_needed: None,
             items: None,
-            verdict: if index % 3 == 1 { Verdict::Better } else { Verdict::TooFewSeeds { more: Some(3) } },
+            verdict: if index % 3 == 1 {
+                Verdict::Better
+            } else {
+                Verdict::TooFewSeeds { more: Some(3) }
+            },
         }),
     }
 }
@@ -134,7 +144,8 @@ fn trainings(count: usize) -> Vec<Training> {
         dev_accuracy: step.is_multiple_of(5).then_some(f64::NAN),
         ..CurvePoint::default()
     };
-    let seeds = |slot: usize| (0..=slot as u64).map(|seed| (seed, (1..=10).map(point).collect())).collect();
+    let seeds =
+        |slot: usize| (0..=slot as u64).map(|seed| (seed, (1..=10).map(point).collect())).collect();
     (0..count).map(|slot| Training { name: NASTY.into(), slot, seeds: seeds(slot) }).collect()
 }
 
@@ -185,7 +196,13 @@ fn content(count: usize) -> Content {
             changed_params: vec!["rate".into(), NASTY.into()],
             recipes: recipes(count),
             compared: count,
-            ranks: Some(Ranks { recipes: count, seeds: 5, statistic: 3.0, p: 0.2, critical_difference: 1.5 }),
+            ranks: Some(Ranks {
+                recipes: count,
+                seeds: 5,
+                statistic: 3.0,
+                p: 0.2,
+                critical_difference: 1.5,
+            }),
             selected: None,
             by: None,
             examples: None,
@@ -204,10 +221,14 @@ fn every_chart_is_sound_for_any_values() -> Result<(), String> {
     for count in [0, 1, 2, 9, 60, 700] {
         let ranked: Vec<(String, f64)> = (0..count)
             .map(|index| {
-                (format!("{NASTY} {index}"), if index == 3 { f64::NAN } else { 1.0 + index as f64 / 2.0 })
+                (
+                    format!("{NASTY} {index}"),
+                    if index == 3 { f64::NAN } else { 1.0 + index as f64 / 2.0 },
+                )
             })
             .collect();
-        let ranked: Vec<(&str, f64)> = ranked.iter().map(|(name, rank)| (name.as_str(), *rank)).collect();
+        let ranked: Vec<(&str, f64)> =
+            ranked.iter().map(|(name, rank)| (name.as_str(), *rank)).collect();
         let charts = [
             ("intervals", intervals::intervals(&recipes(count), NASTY)),
             ("curves", curves::curves(&trainings(count.min(60)))),
@@ -230,7 +251,9 @@ fn every_chart_is_sound_for_any_values() -> Result<(), String> {
 #[test]
 fn what_is_drawn_of_many_stays_small() {
     let trials = trials(8000);
-    for (chart, most) in [(parallel::parallel(&trials), 400_000), (scatter::scatter(&trials), 900_000)] {
+    for (chart, most) in
+        [(parallel::parallel(&trials), 400_000), (scatter::scatter(&trials), 900_000)]
+    {
         let text = chart.into_string();
         assert!(text.len() < most, "{}", text.len());
         assert!(text.contains(" trials are drawn"));

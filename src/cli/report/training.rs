@@ -53,7 +53,8 @@ impl Training {
     }
 }
 
-/// Returns the mean over seeds where all of them have a value: a mean over those that went on longest would speak of others.
+/// Returns the mean over seeds where all of them have a value: a mean over those that went on
+/// longest would speak of others.
 pub fn mean(lines: &[(u64, Line)]) -> Line {
     let mut sums: BTreeMap<u64, (f64, usize)> = BTreeMap::new();
     for (x, y) in lines.iter().flat_map(|(_, line)| line) {

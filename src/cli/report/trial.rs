@@ -24,8 +24,8 @@ pub struct Trials {
 }
 
 impl Trials {
-    /// Returns at most `most` trials that have a value, the best first: the better half of them whole, of the others every so-manieth, so
-    /// that both the top and the spread can be seen.
+    /// Returns at most `most` trials that have a value, the best first: the better half of them
+    /// whole, of the others every so-manieth, so that both the top and the spread can be seen.
     pub fn drawn(&self, most: usize) -> Vec<&Trial> {
         let mut ranked: Vec<(&Trial, f64)> = self
             .all
@@ -44,7 +44,8 @@ impl Trials {
         top.iter().chain(spread).copied().collect()
     }
 
-    /// Returns which of the drawn trials is the best: of those that were trained to their end, where there is one.
+    /// Returns which of the drawn trials is the best: of those that were trained to their end,
+    /// where there is one.
     pub fn best(drawn: &[&Trial]) -> usize {
         drawn.iter().position(|trial| !trial.was_stopped).unwrap_or(0)
     }
@@ -76,7 +77,8 @@ mod tests {
             ..Trial::default()
         };
         let mut trials = Trials { all: (0..2000).map(trial).collect(), ..Trials::default() };
-        let drawn: Vec<f64> = trials.drawn(100).into_iter().filter_map(|trial| trial.value).collect();
+        let drawn: Vec<f64> =
+            trials.drawn(100).into_iter().filter_map(|trial| trial.value).collect();
         assert_eq!((drawn.len(), drawn[0], drawn[49]), (100, 1999.0, 1950.0));
         assert!(drawn[99] < 45.0);
         assert_eq!(trials.finished(), 1999);

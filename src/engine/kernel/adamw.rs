@@ -10,7 +10,8 @@ pub const PART: usize = 32_768;
 pub struct Step {
     pub learning_rate: f32,
     pub beta2: f32,
-    /// 1 − β₁ and 1 − β₂, subtracted in double precision: 1 − 0.999 in single precision is off by 1e-5 of itself.
+    /// 1 − β₁ and 1 − β₂, subtracted in double precision: 1 − 0.999 in single precision is off by
+    /// 1e-5 of itself.
     pub rise1: f32,
     pub rise2: f32,
     pub epsilon: f32,
@@ -24,7 +25,8 @@ pub struct Step {
 }
 
 vectorized! {
-/// Updates elements in place: θ ← θ(1 − ηλ) − η/(1 − β₁ᵗ)·m/(√v/√(1 − β₂ᵗ) + ε), in PyTorch's order of operations.
+/// Updates elements in place: θ ← θ(1 − ηλ) − η/(1 − β₁ᵗ)·m/(√v/√(1 − β₂ᵗ) + ε), in PyTorch's order
+/// of operations.
 pub fn update(step: &Step, gradient: &[f32], parameter: &mut [f32], first: &mut [f32], second: &mut [f32]) {
     let decay = 1.0 - step.learning_rate * step.weight_decay;
     let step_size = step.learning_rate / step.correction1;

@@ -1,5 +1,5 @@
-//! Multi-head attention of one head of one text, and its gradient. The products are small, so they run here, on strided rows, and
-//! nothing is copied in memory but one head's rows.
+//! Multi-head attention of one head of one text, and its gradient. The products are small, so they
+//! run here, on strided rows, and nothing is copied in memory but one head's rows.
 #![expect(unsafe_code, reason = "bounds checks in the innermost loop cost as much as its work")]
 
 use super::math::exp;
@@ -31,7 +31,8 @@ impl Sizes {
         self.width().next_multiple_of(BLOCK)
     }
 
-    /// How many numbers one head's rows take, copied; that is at least one for each query, up to the next multiple of [`BLOCK`].
+    /// How many numbers one head's rows take, copied; that is at least one for each query, up to
+    /// the next multiple of [`BLOCK`].
     fn rows(self) -> usize {
         self.length * self.padded_width()
     }
@@ -41,7 +42,8 @@ impl Sizes {
         self.width() * self.padded_length()
     }
 
-    /// How many numbers one head's scores take, with room for queries up to the next multiple of [`BLOCK`].
+    /// How many numbers one head's scores take, with room for queries up to the next multiple of
+    /// [`BLOCK`].
     fn scores(self) -> usize {
         self.length * self.padded_length()
     }
@@ -51,7 +53,8 @@ impl Sizes {
         part % self.heads * self.width()
     }
 
-    /// Where the rows of text `part / heads` start, in elements of `[B·L, H]`, at the columns of head `part % heads`.
+    /// Where the rows of text `part / heads` start, in elements of `[B·L, H]`, at the columns of
+    /// head `part % heads`.
     fn start(self, part: usize) -> usize {
         part / self.heads * self.length * self.hidden + self.column(part)
     }
@@ -70,15 +73,16 @@ struct Strided<'a> {
     column: usize,
 }
 
-/// The right operand of a product: rows of a slice that go on, with anything, up to the next multiple of [`BLOCK`].
+/// The right operand of a product: rows of a slice that go on, with anything, up to the next
+/// multiple of [`BLOCK`].
 #[derive(Clone, Copy)]
 struct Rows<'a> {
     data: &'a [f32],
     row: usize,
 }
 
-/// Gives A·B in blocks of at most [`ROWS`] rows and [`BLOCK`] columns to `store(first row, first column, rows, columns that count)`. A is `[m, k]`,
-/// B is `[k, n]`.
+/// Gives A·B in blocks of at most [`ROWS`] rows and [`BLOCK`] columns to `store(first row, first
+/// column, rows, columns that count)`. A is `[m, k]`, B is `[k, n]`.
 #[inline(always)]
 fn product(
     m: usize,
@@ -93,7 +97,8 @@ fn product(
         let mut row = 0;
         while row < m {
             let rows = ROWS.min(m - row);
-            // Rows beyond the last are computed from the last and dropped: the inner loop stays without branches.
+            // Rows beyond the last are computed from the last and dropped: the inner loop stays
+            // without branches.
             let offsets: [usize; ROWS] = std::array::from_fn(|i| (row + i.min(rows - 1)) * a.row);
             let sums = block(k, a, offsets, b, column);
             // Sizes that are known make a few instructions of what would be calls.
@@ -107,7 +112,8 @@ fn product(
     }
 }
 
-/// The sums of a block of [`BLOCK`] columns. They are a value of this function's own, so that they can stay in registers.
+/// The sums of a block of [`BLOCK`] columns. They are a value of this function's own, so that they
+/// can stay in registers.
 #[inline(always)]
 fn block(
     k: usize,
@@ -165,14 +171,17 @@ impl Biased<'_> {
     }
 }
 
-/// Writes one head's rows `[L, padded d]`, copied, transposed to `[d, padded L]` with zeros behind each row.
+/// Writes one head's rows `[L, padded d]`, copied, transposed to `[d, padded L]` with zeros behind
+/// each row.
 #[inline(always)]
 fn transpose(rows: &[f32], sizes: Sizes, target: &mut [f32]) {
     let (width, padded) = (sizes.width(), sizes.padded_length());
     for first in (0..padded).step_by(BLOCK) {
         for column in (0..width).step_by(BLOCK) {
             let mut block = [[0.0f32; BLOCK]; BLOCK];
-            for (row, values) in block.iter_mut().zip(rows.chunks_exact(sizes.padded_width()).skip(first)) {
+            for (row, values) in
+                block.iter_mut().zip(rows.chunks_exact(sizes.padded_width()).skip(first))
+            {
                 row.copy_from_slice(&values[column..column + BLOCK]);
             }
             let block = transposed(block);
@@ -183,7 +192,8 @@ fn transpose(rows: &[f32], sizes: Sizes, target: &mut [f32]) {
     }
 }
 
-/// Returns the transposed block: interleaving its halves four times moves every element to its place.
+/// Returns the transposed block: interleaving its halves four times moves every element to its
+/// place.
 #[inline(always)]
 fn transposed(mut rows: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
     for _ in 0..BLOCK.ilog2() {
@@ -201,8 +211,8 @@ fn transposed(mut rows: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
     rows
 }
 
-/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`; probabilities are the part's `[L, L]`, those of a key in a
-/// row.
+/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`; probabilities
+/// are the part's `[L, L]`, those of a key in a row.
 pub fn forward(
     sizes: Sizes,
     part: usize,
@@ -217,8 +227,8 @@ pub fn forward(
     });
 }
 
-/// Computes one part (text, head) of the gradients of queries, keys and values, and of the text's share in those of their biases: `[3, H]` from
-/// `set` on.
+/// Computes one part (text, head) of the gradients of queries, keys and values, and of the text's
+/// share in those of their biases: `[3, H]` from `set` on.
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 pub fn backward(
     sizes: Sizes,
@@ -403,7 +413,8 @@ fn add(row: usize, column: usize, values: &[[f32; BLOCK]], width: usize, sums: &
     }
 }
 
-/// Drops out elements of the probabilities of one key, given by its place. An element's number is that of its place in `[B, heads, queries, keys]`.
+/// Drops out elements of the probabilities of one key, given by its place. An element's number is
+/// that of its place in `[B, heads, queries, keys]`.
 #[inline(always)]
 fn drop_elements(row: &mut [f32], key: MaskKey, sizes: Sizes, part: usize, index: usize) {
     let length = sizes.length as u32;
@@ -411,7 +422,8 @@ fn drop_elements(row: &mut [f32], key: MaskKey, sizes: Sizes, part: usize, index
     for (block, values) in row.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
         let first = first.wrapping_add((block * BLOCK) as u32);
         for i in 0..BLOCK {
-            let number = first.wrapping_add(i as u32).wrapping_mul(length).wrapping_add(index as u32);
+            let number =
+                first.wrapping_add(i as u32).wrapping_mul(length).wrapping_add(index as u32);
             values[i] *= key.factor(number);
         }
     }

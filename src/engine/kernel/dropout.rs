@@ -15,7 +15,8 @@ pub fn apply(x: &[f32], key: MaskKey, first: usize, y: &mut [f32]) {
 }
 }
 
-/// Returns the mask itself, for graphs that take it as an input: 0 or 1/(1 − rate) for each of `len` elements.
+/// Returns the mask itself, for graphs that take it as an input: 0 or 1/(1 − rate) for each of
+/// `len` elements.
 pub fn mask(step_key: i64, site: u32, rate: f32, len: usize) -> Vec<f32> {
     let key = MaskKey::new(step_key, site, rate);
     let mut mask = vec![0.0; len];

@@ -1,7 +1,9 @@
-//! exp, tanh and the normal distribution in single precision, written so that they run in vector lanes.
+//! exp, tanh and the normal distribution in single precision, written so that they run in vector
+//! lanes.
 //!
-//! The polynomials are minimax fits of ours (Lawson's iteration over Chebyshev bases, in double precision). Errors are measured by the
-//! tests against double precision: relative 2e-7 for exp, absolute 2e-7 for tanh and Φ.
+//! The polynomials are minimax fits of ours (Lawson's iteration over Chebyshev bases, in double
+//! precision). Errors are measured by the tests against double precision: relative 2e-7 for exp,
+//! absolute 2e-7 for tanh and Φ.
 
 /// Returns e^x; 0 below −87, about 2.4e38 above 88.37.
 #[inline(always)]
@@ -21,15 +23,18 @@ pub fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 0.5);
     let p = p.mul_add(r, 1.0);
     let p = p.mul_add(r, 1.0);
-    // The low bits of the rounded sum are n; a conversion to an integer would leave the vector lanes.
-    let power = f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
+    // The low bits of the rounded sum are n; a conversion to an integer would leave the vector
+    // lanes.
+    let power =
+        f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { p * power }
 }
 
 /// Returns tanh(x).
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
-    // 1 − 2/(e^(2|x|) + 1) loses digits near 0, where the first terms of the series are exact enough.
+    // 1 − 2/(e^(2|x|) + 1) loses digits near 0, where the first terms of the series are exact
+    // enough.
     let size = x.abs();
     let far = 1.0 - 2.0 / (exp(2.0 * size.min(20.0)) + 1.0);
     let s = x * x;
@@ -46,7 +51,8 @@ pub fn tanh(x: f32) -> f32 {
 /// Returns the standard normal distribution function Φ(x) and its density φ(x).
 #[inline(always)]
 pub fn normal(x: f32) -> (f32, f32) {
-    // Φ(−z) = e^(−z²/2)·q(k) with k = 1/(1 + 0.55z), a form of Hastings (1955); one exponential serves both results.
+    // Φ(−z) = e^(−z²/2)·q(k) with k = 1/(1 + 0.55z), a form of Hastings (1955); one exponential
+    // serves both results.
     let size = x.abs();
     let bell = exp(-0.5 * size * size);
     let k = 1.0 / size.mul_add(0.55, 1.0);
@@ -91,7 +97,8 @@ mod tests {
 
     #[test]
     fn functions_are_as_exact_as_they_say() {
-        let exp_error = worst(-86.9, 88.3, |x| (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs());
+        let exp_error =
+            worst(-86.9, 88.3, |x| (f64::from(exp(x)) / f64::from(x).exp() - 1.0).abs());
         assert!(exp_error < 2e-7, "{exp_error}");
         let tanh_error = worst(-12.0, 12.0, |x| (f64::from(tanh(x)) - f64::from(x).tanh()).abs());
         assert!(tanh_error < 2e-7, "{tanh_error}");

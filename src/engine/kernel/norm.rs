@@ -58,7 +58,8 @@ pub fn forward(args: &Forward<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut 
 }
 
 vectorized! {
-/// Computes rows of the gradients of x and of the residual, and this part's sums for those of b, γ and β (`[3, H]`).
+/// Computes rows of the gradients of x and of the residual, and this part's sums for those of b, γ
+/// and β (`[3, H]`).
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 pub fn backward(
     dy: &[f32],

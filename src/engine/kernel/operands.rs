@@ -37,7 +37,8 @@ impl Site {
     pub fn key(self, input: Option<&ValueRef<'_>>) -> ort::Result<Option<MaskKey>> {
         match input {
             Some(value) if self.rate > 0.0 => {
-                let step_key = ints(value)?.1.first().copied().ok_or_else(|| missing("dropout key"))?;
+                let step_key =
+                    ints(value)?.1.first().copied().ok_or_else(|| missing("dropout key"))?;
                 Ok(Some(MaskKey::new(step_key, self.site, self.rate)))
             }
             _ => Ok(None),
@@ -56,7 +57,11 @@ pub fn given<'c>(ctx: &'c ComputeContext, index: usize) -> ort::Result<ValueRef<
 }
 
 /// Returns an output of a shape.
-pub fn made<'c>(ctx: &'c ComputeContext, index: usize, shape: &[usize]) -> ort::Result<ValueRefMut<'c>> {
+pub fn made<'c>(
+    ctx: &'c ComputeContext,
+    index: usize,
+    shape: &[usize],
+) -> ort::Result<ValueRefMut<'c>> {
     let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
     ctx.output(index, shape)?.ok_or_else(|| missing("output"))
 }
@@ -83,6 +88,8 @@ pub fn agree(operator: &str, holds: bool) -> ort::Result<()> {
     if holds {
         Ok(())
     } else {
-        Err(ort::Error::new(format!("the sizes of the operands of `{operator}` do not go together")))
+        Err(ort::Error::new(format!(
+            "the sizes of the operands of `{operator}` do not go together"
+        )))
     }
 }

@@ -7,7 +7,11 @@ use std::ops::Range;
 use ort::operator::ComputeContext;
 
 /// Runs `work` for every part of 0..parts on the session's threads.
-pub fn for_each(ctx: &ComputeContext, parts: usize, work: impl Fn(usize) + Sync + Send) -> ort::Result<()> {
+pub fn for_each(
+    ctx: &ComputeContext,
+    parts: usize,
+    work: impl Fn(usize) + Sync + Send,
+) -> ort::Result<()> {
     match parts {
         0 => Ok(()),
         1 => {
@@ -31,7 +35,8 @@ pub struct Shared<'a, T> {
     _owner: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: `Shared` gives out ranges only through `range`, whose callers keep them disjoint between threads.
+// SAFETY: `Shared` gives out ranges only through `range`, whose callers keep them disjoint between
+// threads.
 unsafe impl<T: Send> Sync for Shared<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Send for Shared<'_, T> {}
@@ -46,11 +51,16 @@ impl<'a, T> Shared<'a, T> {
     ///
     /// # Safety
     /// No two ranges that overlap may be alive at the same time.
-    #[expect(clippy::mut_from_ref, reason = "that is what the type is for; callers keep the ranges disjoint")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "that is what the type is for; callers keep the ranges disjoint"
+    )]
     pub unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
         // SAFETY: in bounds by the assertion, disjoint by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.start.add(range.start), range.end - range.start)
+        }
     }
 }
 
@@ -59,7 +69,8 @@ thread_local! {
     static COMMON: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends a part of the work a scratch buffer of `len` elements, whose content is arbitrary, that stays with the thread.
+/// Lends a part of the work a scratch buffer of `len` elements, whose content is arbitrary, that
+/// stays with the thread.
 pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     OWN.with_borrow_mut(|scratch| work(grown(scratch, len)))
 }

@@ -1,8 +1,10 @@
-//! Aᵀ·B for the gradients of weights: A `[T, M]` and B `[T, N]` are activations of all tokens, so the sum runs over the long side of both.
+//! Aᵀ·B for the gradients of weights: A `[T, M]` and B `[T, N]` are activations of all tokens, so
+//! the sum runs over the long side of both.
 //!
-//! General libraries transpose A first. Here both operands are read as they lie, row by row, and copied to panels of the width that a tile
-//! of sums in registers takes (Goto & van de Geijn 2008). The narrower operand is packed once for all threads; a part of the work packs
-//! columns of the wider one for itself.
+//! General libraries transpose A first. Here both operands are read as they lie, row by row, and
+//! copied to panels of the width that a tile of sums in registers takes (Goto & van de Geijn 2008).
+//! The narrower operand is packed once for all threads; a part of the work packs columns of the
+//! wider one for itself.
 
 use std::ops::Range;
 
@@ -11,11 +13,13 @@ use super::simd::{prefetch, vectorized, wide_registers};
 
 /// Columns of the wider operand per part; a multiple of the sides of both tiles.
 const PART: usize = 96;
-/// Rows of A and B that are summed at a time: their panels stay in the cache, and the result is read and written once for each.
+/// Rows of A and B that are summed at a time: their panels stay in the cache, and the result is
+/// read and written once for each.
 const DEPTH: usize = 512;
 /// Rows per part of the packing; divides [`DEPTH`].
 const PACKED_ROWS: usize = 64;
-/// How many rows ahead of the copying the memory is asked for: what a part wants of a row is short, and the next row lies far from it.
+/// How many rows ahead of the copying the memory is asked for: what a part wants of a row is short,
+/// and the next row lies far from it.
 const AHEAD: usize = 12;
 
 /// The sums that stand in registers at once; the result does not depend on it.
@@ -55,7 +59,8 @@ pub struct WeightGrad {
 }
 
 impl WeightGrad {
-    /// Whether B is the operand that is packed once, and parts are rows of the result. Products with the same B can share it then.
+    /// Whether B is the operand that is packed once, and parts are rows of the result. Products
+    /// with the same B can share it then.
     pub fn packs_b(self) -> bool {
         self.columns <= self.rows
     }
@@ -87,7 +92,8 @@ impl WeightGrad {
         range(index, DEPTH, self.depth)
     }
 
-    /// Packs one part of the narrower operand: for each step of the sum its panels one behind the other.
+    /// Packs one part of the narrower operand: for each step of the sum its panels one behind the
+    /// other.
     pub fn pack(self, part: usize, a: &[f32], b: &[f32], packed: &Shared<'_, f32>) {
         let source = if self.packs_b() { b } else { a };
         match self.common().1 {
@@ -98,8 +104,16 @@ impl WeightGrad {
         }
     }
 
-    /// Computes one part of the result from the wider operand and the packed one. Each part writes rows or columns of its own.
-    pub fn multiply(self, part: usize, a: &[f32], b: &[f32], packed: &[f32], result: &Shared<'_, f32>) {
+    /// Computes one part of the result from the wider operand and the packed one. Each part writes
+    /// rows or columns of its own.
+    pub fn multiply(
+        self,
+        part: usize,
+        a: &[f32],
+        b: &[f32],
+        packed: &[f32],
+        result: &Shared<'_, f32>,
+    ) {
         let source = if self.packs_b() { a } else { b };
         with_scratch(PART * DEPTH, |scratch| match (self.tile, self.packs_b()) {
             (Tile::Wide, true) => rows_wide(self, part, source, packed, scratch, result),
@@ -196,8 +210,9 @@ fn copy_padded<const N: usize>(values: &[f32], target: &mut [f32; N]) {
     }
 }
 
-/// Computes a part, whose own columns are packed in panels of `OWN` and those of the other operand in panels of `COMMON`: the rows `R` and the
-/// columns `C` of a tile, or the other way round. (Not two functions over one with a closure: closures are not compiled for the processor's
+/// Computes a part, whose own columns are packed in panels of `OWN` and those of the other operand
+/// in panels of `COMMON`: the rows `R` and the columns `C` of a tile, or the other way round. (Not
+/// two functions over one with a closure: closures are not compiled for the processor's
 /// instructions.)
 #[inline(always)]
 fn multiply_with<const R: usize, const C: usize, const OWN: usize, const COMMON: usize>(
@@ -235,7 +250,8 @@ fn multiply_with<const R: usize, const C: usize, const OWN: usize, const COMMON:
     }
 }
 
-/// Writes a tile's sums, or adds them to those of the steps before, up to the last row and the last column.
+/// Writes a tile's sums, or adds them to those of the steps before, up to the last row and the last
+/// column.
 #[inline(always)]
 fn store<const R: usize, const C: usize>(
     product: WeightGrad,

@@ -1,4 +1,5 @@
-//! Counter-based random bits for dropout: a pure function of step, place and element, so that nothing has to be stored to repeat them.
+//! Counter-based random bits for dropout: a pure function of step, place and element, so that
+//! nothing has to be stored to repeat them.
 
 /// The key of one place of dropout in one step.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +51,11 @@ mod tests {
     fn drops_the_asked_share_independently_of_place_and_step() {
         let n = 200_000;
         let kept = |key: MaskKey| (0..n).map(|index| key.factor(index) > 0.0).collect::<Vec<_>>();
-        let (a, b, c) =
-            (kept(MaskKey::new(7, 0, 0.1)), kept(MaskKey::new(7, 1, 0.1)), kept(MaskKey::new(8, 0, 0.1)));
+        let (a, b, c) = (
+            kept(MaskKey::new(7, 0, 0.1)),
+            kept(MaskKey::new(7, 1, 0.1)),
+            kept(MaskKey::new(8, 0, 0.1)),
+        );
         for mask in [&a, &b, &c] {
             let dropped = mask.iter().filter(|kept| !**kept).count() as f64 / f64::from(n);
             // Four standard deviations of a binomial share.

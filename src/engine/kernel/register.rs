@@ -3,11 +3,14 @@
 use std::ops::Range;
 
 use ort::operator::{
-    BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
+    BoxedKernel, ComputeContext, KernelContext, Operator, OperatorDomain, OperatorInput,
+    OperatorOutput,
 };
 use ort::value::{TensorElementType, ValueRef};
 
-use super::operands::{Site, agree, float, floats, floats_mut, given, int, ints, made, missing, optional};
+use super::operands::{
+    Site, agree, float, floats, floats_mut, given, int, ints, made, missing, optional,
+};
 use super::parallel::{Shared, for_each, range, with_common_scratch};
 use super::product::{Tile, WeightGrad};
 use super::{DOMAIN, adamw, attention, dropout, gelu, norm, sums};
@@ -26,10 +29,20 @@ pub fn domain() -> ort::Result<OperatorDomain> {
         Custom { name: "BiasGelu", inputs: "ff", outputs: "ff", kernel: gelu_kernel },
         Custom { name: "BiasGeluGrad", inputs: "ff", outputs: "ff", kernel: gelu_grad_kernel },
         Custom { name: "AddNorm", inputs: "fffff?i", outputs: "fff", kernel: norm_kernel },
-        Custom { name: "AddNormGrad", inputs: "ffff?i", outputs: "fffff", kernel: norm_grad_kernel },
+        Custom {
+            name: "AddNormGrad",
+            inputs: "ffff?i",
+            outputs: "fffff",
+            kernel: norm_grad_kernel,
+        },
         Custom { name: "Dropout", inputs: "fi", outputs: "f", kernel: dropout_kernel },
         Custom { name: "ColumnSum", inputs: "f", outputs: "f", kernel: column_sum_kernel },
-        Custom { name: "WeightGrad", inputs: "ff?f?f", outputs: "f?f?f", kernel: weight_grad_kernel },
+        Custom {
+            name: "WeightGrad",
+            inputs: "ff?f?f",
+            outputs: "f?f?f",
+            kernel: weight_grad_kernel,
+        },
         Custom { name: "GatherGrad", inputs: "fif", outputs: "f", kernel: gather_grad_kernel },
         Custom { name: "AdamW", inputs: "ffffff", outputs: "fff", kernel: adamw_kernel },
         Custom { name: "SumSquares", inputs: "f", outputs: "f", kernel: sum_squares_kernel },
@@ -86,12 +99,17 @@ impl Operator for Custom {
         })
     }
 
-    fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<BoxedKernel<'attr>> {
+    fn create_kernel<'attr>(
+        &self,
+        context: &KernelContext<'attr>,
+    ) -> ort::Result<BoxedKernel<'attr>> {
         (self.kernel)(context)
     }
 }
 
-fn kernel(compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'static) -> BoxedKernel<'static> {
+fn kernel(
+    compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'static,
+) -> BoxedKernel<'static> {
     Box::new(compute)
 }
 
@@ -115,7 +133,8 @@ impl<'c> Rows<'c> {
         let &[count, hidden] = &shape[..] else {
             return Err(ort::Error::new(format!("attention over {shape:?}")));
         };
-        if heads == 0 || batch == 0 || !hidden.is_multiple_of(heads) || !count.is_multiple_of(batch) {
+        if heads == 0 || batch == 0 || !hidden.is_multiple_of(heads) || !count.is_multiple_of(batch)
+        {
             return Err(ort::Error::new(format!(
                 "attention of {heads} heads over {shape:?} in {batch} texts"
             )));
@@ -164,8 +183,12 @@ fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel
         let texts = p_shape[0];
         let (shape, sizes, operands) = rows.operands("AttentionGrad", texts, heads)?;
         let count = sizes.length * sizes.length;
-        agree("AttentionGrad", p.len() == texts * heads * count && dy.len() == operands[0].rows.len())?;
-        let (mut dq, mut dk, mut dv) = (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
+        agree(
+            "AttentionGrad",
+            p.len() == texts * heads * count && dy.len() == operands[0].rows.len(),
+        )?;
+        let (mut dq, mut dk, mut dv) =
+            (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
         let (dq, dk, dv) = (
             Shared::new(floats_mut(&mut dq)?),
             Shared::new(floats_mut(&mut dk)?),
@@ -231,8 +254,9 @@ fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> 
     }))
 }
 
-/// Runs `work` for parts of `size` rows, each with `width` sums of its own, of arbitrary content before, and returns the sums added up; see
-/// [`sum_sets`]. Parts are rows and not columns, because memory is read fastest from end to end.
+/// Runs `work` for parts of `size` rows, each with `width` sums of its own, of arbitrary content
+/// before, and returns the sums added up; see [`sum_sets`]. Parts are rows and not columns, because
+/// memory is read fastest from end to end.
 fn sum_parts(
     ctx: &ComputeContext,
     rows: usize,
@@ -250,8 +274,8 @@ fn sum_parts(
     })
 }
 
-/// Lets `work` fill `count` sets of `width` sums, of arbitrary content before, and returns the sets added in their order: the same for any number
-/// of threads.
+/// Lets `work` fill `count` sets of `width` sums, of arbitrary content before, and returns the sets
+/// added in their order: the same for any number of threads.
 fn sum_sets(
     count: usize,
     width: usize,
@@ -271,7 +295,8 @@ fn sum_sets(
 
 fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, epsilon) = (Site::read(context)?, float(context, "epsilon")?);
-    let (has_bias, has_residual) = (int(context, "has_bias")? != 0, int(context, "has_residual")? != 0);
+    let (has_bias, has_residual) =
+        (int(context, "has_bias")? != 0, int(context, "has_residual")? != 0);
     Ok(kernel(move |ctx| {
         let (x, bias, residual, gamma, beta) =
             (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?, given(ctx, 4)?);
@@ -282,7 +307,10 @@ fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
         let is_column = |vector: &[f32]| vector.len() == gamma.len();
         agree(
             "AddNorm",
-            shape.len() == 2 && shape[1] == gamma.len() && is_column(beta) && bias.is_none_or(is_column),
+            shape.len() == 2
+                && shape[1] == gamma.len()
+                && is_column(beta)
+                && bias.is_none_or(is_column),
         )?;
         agree("AddNorm", residual.is_none_or(|residual| residual.len() == x.len()))?;
         let (mut y, mut normed, mut inverse) =
@@ -314,7 +342,8 @@ fn norm_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
 fn norm_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let site = Site::read(context)?;
     Ok(kernel(move |ctx| {
-        let (dy, normed, inverse, gamma) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
+        let (dy, normed, inverse, gamma) =
+            (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
         let key = site.key(optional(ctx, 4)?.as_ref())?;
         let ((shape, dy), (_, normed), (_, inverse), (_, gamma)) =
             (floats(&dy)?, floats(&normed)?, floats(&inverse)?, floats(&gamma)?);
@@ -327,11 +356,13 @@ fn norm_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
         )?;
         let width = shape[1];
         let (mut dx, mut d_residual) = (made(ctx, 0, &shape)?, made(ctx, 2, &shape)?);
-        let (dx, d_residual) = (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut d_residual)?));
+        let (dx, d_residual) =
+            (Shared::new(floats_mut(&mut dx)?), Shared::new(floats_mut(&mut d_residual)?));
         let sums = sum_parts(ctx, shape[0], norm::ROWS, 3 * width, |rows, sums| {
             let here = rows.start * width..rows.end * width;
             // SAFETY: parts are disjoint ranges of rows.
-            let (dx, d_residual) = unsafe { (dx.range(here.clone()), d_residual.range(here.clone())) };
+            let (dx, d_residual) =
+                unsafe { (dx.range(here.clone()), d_residual.range(here.clone())) };
             norm::backward(
                 &dy[here.clone()],
                 &normed[here],
@@ -389,8 +420,9 @@ fn column_sum_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>
 fn weight_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let tile = Tile::here();
     Ok(kernel(move |ctx| {
-        let values =
-            (0..ctx.num_inputs()?).map(|index| given(ctx, index)).collect::<ort::Result<Vec<_>>>()?;
+        let values = (0..ctx.num_inputs()?)
+            .map(|index| given(ctx, index))
+            .collect::<ort::Result<Vec<_>>>()?;
         let operands = values.iter().map(floats).collect::<ort::Result<Vec<_>>>()?;
         let [(b_shape, b), (a_shape, _), ..] = &operands[..] else {
             return Err(missing("operand"));
@@ -405,12 +437,17 @@ fn weight_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
             .map(|index| made(ctx, index, &[rows, columns]))
             .collect::<ort::Result<Vec<_>>>()?;
         let results = results.iter_mut().map(floats_mut).collect::<ort::Result<Vec<_>>>()?;
-        let products: Vec<(&[f32], Shared<'_, f32>)> =
-            operands[1..].iter().map(|(_, a)| *a).zip(results.into_iter().map(Shared::new)).collect();
+        let products: Vec<(&[f32], Shared<'_, f32>)> = operands[1..]
+            .iter()
+            .map(|(_, a)| *a)
+            .zip(results.into_iter().map(Shared::new))
+            .collect();
         with_common_scratch(product.packed(), |packed| {
             for products in products.chunks(if product.packs_b() { products.len() } else { 1 }) {
                 let shared = Shared::new(packed);
-                for_each(ctx, product.packing_parts(), |part| product.pack(part, products[0].0, b, &shared))?;
+                for_each(ctx, product.packing_parts(), |part| {
+                    product.pack(part, products[0].0, b, &shared)
+                })?;
                 let packed = &*packed;
                 for_each(ctx, products.len() * product.parts(), |part| {
                     let (a, result) = &products[part / product.parts()];
@@ -430,7 +467,14 @@ fn gather_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
         let mut gradient = made(ctx, 0, &shape)?;
         let gradient = Shared::new(floats_mut(&mut gradient)?);
         for_each(ctx, shape[1].div_ceil(sums::COLUMNS), |part| {
-            sums::scatter(rows, dy, shape[1], range(part, sums::COLUMNS, shape[1]), shape[0], &gradient);
+            sums::scatter(
+                rows,
+                dy,
+                shape[1],
+                range(part, sums::COLUMNS, shape[1]),
+                shape[0],
+                &gradient,
+            );
         })
     }))
 }
@@ -459,7 +503,8 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
     let (beta2, rise1, rise2) =
         (float(context, "beta2")?, float(context, "rise1")?, float(context, "rise2")?);
     let epsilon = float(context, "epsilon")?;
-    let (weight_decay, rate_factor) = (float(context, "weight_decay")?, float(context, "rate_factor")?);
+    let (weight_decay, rate_factor) =
+        (float(context, "weight_decay")?, float(context, "rate_factor")?);
     Ok(kernel(move |ctx| {
         let (p, g, m, v) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
         let (scale, scalars) = (given(ctx, 4)?, given(ctx, 5)?);
@@ -487,14 +532,16 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
         let old = [old_p.as_ptr(), old_m.as_ptr(), old_v.as_ptr()].map(Old);
         let (mut new_p, mut new_m, mut new_v) =
             (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
-        let new =
-            [floats_mut(&mut new_p)?, floats_mut(&mut new_m)?, floats_mut(&mut new_v)?].map(Shared::new);
+        let new = [floats_mut(&mut new_p)?, floats_mut(&mut new_m)?, floats_mut(&mut new_v)?]
+            .map(Shared::new);
         for_each(ctx, len.div_ceil(adamw::PART), |part| {
             let here = range(part, adamw::PART, len);
-            // SAFETY: all tensors have `len` elements, parts are disjoint, and an output either is its input's own buffer, as the
-            // session binds it, or one that ONNX Runtime has just allocated.
-            let [p, m, v] =
-                std::array::from_fn(|index| unsafe { old[index].carry_over(&new[index], here.clone()) });
+            // SAFETY: all tensors have `len` elements, parts are disjoint, and an output either is
+            // its input's own buffer, as the session binds it, or one that ONNX Runtime has just
+            // allocated.
+            let [p, m, v] = std::array::from_fn(|index| unsafe {
+                old[index].carry_over(&new[index], here.clone())
+            });
             adamw::update(&step, &gradient[here], p, m, v);
         })
     }))
@@ -512,10 +559,14 @@ unsafe impl Send for Old {}
 impl Old {
     /// Returns a range of the new tensor, holding the old one's values.
     ///
-    /// # Safety
-    /// The old tensor must be as large as the new one, and be either the same memory or apart from it; ranges must be disjoint between threads.
+    /// # Safety The old tensor must be as large as the new one, and be either the same memory or
+    /// apart from it; ranges must be disjoint between threads.
     #[expect(clippy::mut_from_ref, reason = "as in `Shared::range`")]
-    unsafe fn carry_over<'a>(self, new: &'a Shared<'_, f32>, range: std::ops::Range<usize>) -> &'a mut [f32] {
+    unsafe fn carry_over<'a>(
+        self,
+        new: &'a Shared<'_, f32>,
+        range: std::ops::Range<usize>,
+    ) -> &'a mut [f32] {
         // SAFETY: by the caller's promise.
         unsafe {
             let target = new.range(range.clone());

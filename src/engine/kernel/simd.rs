@@ -2,8 +2,9 @@
 
 /// Defines functions that run compiled for the vector instructions that the processor has.
 ///
-/// The body is inlined into a copy for each set of instructions, and what it calls must be `#[inline(always)]` to be part of that copy.
-/// Rust never contracts a multiplication and an addition by itself, so results do not depend on the choice.
+/// The body is inlined into a copy for each set of instructions, and what it calls must be
+/// `#[inline(always)]` to be part of that copy. Rust never contracts a multiplication and an
+/// addition by itself, so results do not depend on the choice.
 macro_rules! vectorized {
     ($($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {$(
         $(#[$meta])*
@@ -62,9 +63,12 @@ pub fn prefetch(data: &[f32], start: usize, len: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(data) = data.get(start..start + len) {
         for line in data.chunks(16) {
-            // SAFETY: asking for memory has no effect that a program can see, and the address is one of the slice's.
+            // SAFETY: asking for memory has no effect that a program can see, and the address is
+            // one of the slice's.
             unsafe {
-                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast())
+                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+                    line.as_ptr().cast(),
+                )
             };
         }
     }
@@ -72,14 +76,17 @@ pub fn prefetch(data: &[f32], start: usize, len: usize) {
     let _ = (data, start, len);
 }
 
-/// The lanes of sums that are added side by side; fixed, so that the order of additions is the same on every processor.
+/// The lanes of sums that are added side by side; fixed, so that the order of additions is the same
+/// on every processor.
 pub const LANES: usize = 16;
 
-/// Returns the sum over the elements of one slice, or of the products of several of the same length, added in [`LANES`] lanes.
+/// Returns the sum over the elements of one slice, or of the products of several of the same
+/// length, added in [`LANES`] lanes.
 #[inline(always)]
 pub fn sum<const N: usize>(factors: [&[f32]; N]) -> f32 {
     let n = factors[0].len();
-    // Slices of one length that is known: nothing in the loop can go beyond an end, and it becomes vector instructions.
+    // Slices of one length that is known: nothing in the loop can go beyond an end, and it becomes
+    // vector instructions.
     let factors = factors.map(|factor| &factor[..n]);
     let mut lanes = [0.0f32; LANES];
     let whole = n / LANES;

@@ -25,7 +25,8 @@ pub fn rows(x: &[f32], sums: &mut [f32]) {
 }
 
 vectorized! {
-/// Returns Σx², in double precision over lanes of single squares, so that large tensors lose no digits.
+/// Returns Σx², in double precision over lanes of single squares, so that large tensors lose no
+/// digits.
 pub fn squares(x: &[f32]) -> f64 {
     const LANES: usize = 8;
     let mut lanes = [0.0f64; LANES];
@@ -41,8 +42,9 @@ pub fn squares(x: &[f32]) -> f64 {
 }
 
 vectorized! {
-/// Computes a range of the columns of the gradient of `Gather`: zeros, to which each row of dy is added in its order.
-/// Row numbers outside the table are left out; `Gather` itself has refused them before.
+/// Computes a range of the columns of the gradient of `Gather`: zeros, to which each row of dy is
+/// added in its order. Row numbers outside the table are left out; `Gather` itself has refused them
+/// before.
 pub fn scatter(rows: &[i64], dy: &[f32], n: usize, columns: Range<usize>, height: usize, gradient: &Shared<'_, f32>) {
     for row in 0..height {
         // SAFETY: parts are disjoint ranges of columns.

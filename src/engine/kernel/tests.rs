@@ -1,4 +1,5 @@
-//! A part's result does not depend on what is computed beside it, so the number of threads changes no bit.
+//! A part's result does not depend on what is computed beside it, so the number of threads changes
+//! no bit.
 
 use super::parallel::{Shared, range};
 use super::product::{Tile, WeightGrad};
@@ -32,14 +33,24 @@ fn by_rows(mut work: impl FnMut(std::ops::Range<usize>, &mut Vec<f32>)) {
 
 #[test]
 fn rows_do_not_depend_on_their_neighbours() {
-    let (x, residual, vectors) = (numbers(1, ROWS * WIDTH), numbers(2, ROWS * WIDTH), numbers(3, 3 * WIDTH));
-    let (bias, gamma, beta) = (&vectors[..WIDTH], &vectors[WIDTH..2 * WIDTH], &vectors[2 * WIDTH..]);
+    let (x, residual, vectors) =
+        (numbers(1, ROWS * WIDTH), numbers(2, ROWS * WIDTH), numbers(3, 3 * WIDTH));
+    let (bias, gamma, beta) =
+        (&vectors[..WIDTH], &vectors[WIDTH..2 * WIDTH], &vectors[2 * WIDTH..]);
     let key = Some(MaskKey::new(5, 1, 0.3));
     by_rows(|rows, result| {
         let here = rows.start * WIDTH..rows.end * WIDTH;
         let blank = vec![0.0; here.len()];
-        let (mut y, mut normed, mut inverse) = (blank.clone(), blank.clone(), vec![0.0; rows.len()]);
-        let args = norm::Forward { bias: Some(bias), gamma, beta, epsilon: 1e-5, key, first_row: rows.start };
+        let (mut y, mut normed, mut inverse) =
+            (blank.clone(), blank.clone(), vec![0.0; rows.len()]);
+        let args = norm::Forward {
+            bias: Some(bias),
+            gamma,
+            beta,
+            epsilon: 1e-5,
+            key,
+            first_row: rows.start,
+        };
         norm::forward(
             &args,
             &x[here.clone()],
@@ -79,7 +90,8 @@ fn rows_do_not_depend_on_their_neighbours() {
         gelu::forward(&x[here.clone()], bias, false, &mut y, &mut slope);
         let mut dropped = vec![0.0; here.len()];
         dropout::apply(&x[here.clone()], MaskKey::new(5, 2, 0.5), here.start, &mut dropped);
-        let (mut dx, mut sum, mut row_sum) = (vec![0.0; here.len()], vec![0.0; WIDTH], vec![0.0; WIDTH]);
+        let (mut dx, mut sum, mut row_sum) =
+            (vec![0.0; here.len()], vec![0.0; WIDTH], vec![0.0; WIDTH]);
         gelu::backward(&residual[here.clone()], &slope, &mut dx, &mut sum);
         // Both sum rows in their order.
         sums::rows(&dx, &mut row_sum);
@@ -141,13 +153,31 @@ fn heads_do_not_depend_on_their_order() {
         let operands = [&q, &k, &v].map(|rows| attention::Biased { rows, bias: Some(&bias) });
         for &part in parts {
             let own = &mut probabilities[part * 25..(part + 1) * 25];
-            attention::forward(sizes, part, operands, &mask[part / 3 * 5..][..5], key, &context, own);
+            attention::forward(
+                sizes,
+                part,
+                operands,
+                &mask[part / 3 * 5..][..5],
+                key,
+                &context,
+                own,
+            );
         }
         let mut d_biases = vec![f32::NAN; 2 * 36];
         let sets = Shared::new(&mut d_biases);
         for &part in parts {
             let own = &probabilities[part * 25..(part + 1) * 25];
-            attention::backward(sizes, part, operands, own, &dy, key, [&dq, &dk, &dv], &sets, part / 3 * 36);
+            attention::backward(
+                sizes,
+                part,
+                operands,
+                own,
+                &dy,
+                key,
+                [&dq, &dk, &dv],
+                &sets,
+                part / 3 * 36,
+            );
         }
         (buffers, [probabilities, d_biases])
     };
@@ -166,22 +196,29 @@ fn a_weights_gradient_depends_on_neither_parts_nor_registers() {
         let (a, b) = (numbers(9, depth * rows), numbers(10, depth * columns));
         let run = |tile: Tile, backwards: bool| {
             let product = WeightGrad { tile, depth, rows, columns };
-            let order =
-                |parts: usize| (0..parts).map(move |part| if backwards { parts - 1 - part } else { part });
-            let (mut packed, mut result) = (vec![f32::NAN; product.packed()], vec![f32::NAN; rows * columns]);
+            let order = |parts: usize| {
+                (0..parts).map(move |part| if backwards { parts - 1 - part } else { part })
+            };
+            let (mut packed, mut result) =
+                (vec![f32::NAN; product.packed()], vec![f32::NAN; rows * columns]);
             let shared = Shared::new(&mut packed);
             order(product.packing_parts()).for_each(|part| product.pack(part, &a, &b, &shared));
             let shared = Shared::new(&mut result);
-            order(product.parts()).for_each(|part| product.multiply(part, &a, &b, &packed, &shared));
+            order(product.parts())
+                .for_each(|part| product.multiply(part, &a, &b, &packed, &shared));
             result
         };
         let found = run(Tile::Wide, false);
         for (index, &found) in found.iter().enumerate() {
             let term = |t: usize| {
-                f64::from(a[t * rows + index / columns]) * f64::from(b[t * columns + index % columns])
+                f64::from(a[t * rows + index / columns])
+                    * f64::from(b[t * columns + index % columns])
             };
             let expected: f64 = (0..depth).map(term).sum();
-            assert!((f64::from(found) - expected).abs() < 1e-4, "{index}: {found}, expected {expected}");
+            assert!(
+                (f64::from(found) - expected).abs() < 1e-4,
+                "{index}: {found}, expected {expected}"
+            );
         }
         assert_eq!(found, run(Tile::Wide, true));
         assert_eq!(found, run(Tile::Narrow, false));

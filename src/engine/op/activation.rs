@@ -29,7 +29,12 @@ impl Op for Gelu {
         Ok(vec![x.clone()])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let x = node.input(0);
         let Some(dy) = dy[0] else { return Ok(vec![None]) };
         let (half, one) = (g.scalar(0.5), g.scalar(1.0));

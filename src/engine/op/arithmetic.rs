@@ -34,7 +34,12 @@ impl Op for Arithmetic {
         Ok(vec![TensorFact { dtype: a.dtype, shape: broadcast(&a.shape, &b.shape)? }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let (a, b) = (node.input(0), node.input(1));
         let Some(dy) = dy[0] else { return Ok(vec![None, None]) };
         let (da, db) = match self {

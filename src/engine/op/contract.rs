@@ -21,7 +21,8 @@ pub trait Op: fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Returns the constant inputs that ONNX wants after the tensors, such as the axes of a reduction.
+    /// Returns the constant inputs that ONNX wants after the tensors, such as the axes of a
+    /// reduction.
     fn constants(&self) -> Vec<Constant> {
         Vec::new()
     }
@@ -34,8 +35,8 @@ pub trait Op: fmt::Debug + Send + Sync {
         Role::Computes
     }
 
-    /// Adds the gradient: for each input the tensor that its gradient is, or `None` where there is none. The result may still be
-    /// broadcast against the input; the driver sums it.
+    /// Adds the gradient: for each input the tensor that its gradient is, or `None` where there is
+    /// none. The result may still be broadcast against the input; the driver sums it.
     fn grad(
         &self,
         graph: &mut Graph,
@@ -82,9 +83,11 @@ pub enum GradError {
 }
 
 /// Returns the facts of inputs that must all be there.
-pub fn required<const N: usize>(inputs: &[Option<TensorFact>]) -> Result<[&TensorFact; N], ShapeError> {
+pub fn required<const N: usize>(
+    inputs: &[Option<TensorFact>],
+) -> Result<[&TensorFact; N], ShapeError> {
     let facts: Option<Vec<&TensorFact>> = inputs.iter().map(Option::as_ref).collect();
-    facts
-        .and_then(|facts| facts.try_into().ok())
-        .ok_or_else(|| ShapeError(format!("expected {N} inputs, found {}", inputs.iter().flatten().count())))
+    facts.and_then(|facts| facts.try_into().ok()).ok_or_else(|| {
+        ShapeError(format!("expected {N} inputs, found {}", inputs.iter().flatten().count()))
+    })
 }

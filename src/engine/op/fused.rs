@@ -1,5 +1,5 @@
-//! Our own operators, which the kernels of [`crate::engine::kernel`] compute on the CPU. Builders in
-//! [`crate::engine::build`] use them where a graph may, and their standard form elsewhere.
+//! Our own operators, which the kernels of [`crate::engine::kernel`] compute on the CPU. Builders
+//! in [`crate::engine::build`] use them where a graph may, and their standard form elsewhere.
 
 use super::contract::{GradError, Op, OpNode, required};
 use super::product::check_inner;
@@ -10,8 +10,9 @@ use crate::engine::onnx::AttributeValue;
 
 /// Multi-head scaled dot-product attention (Vaswani et al. 2017) with dropout on the probabilities.
 ///
-/// Inputs: queries, keys and values `[B·L, H]` without their biases, the biases `[H]`, mask `[B, L]` (i64, 0 hides a key), dropout key `[1]` (i64,
-/// where `rate` > 0). Outputs: context `[B·L, H]`, probabilities before dropout `[B, heads, L, L]`, those of a key in a row.
+/// Inputs: queries, keys and values `[B·L, H]` without their biases, the biases `[H]`, mask `[B,
+/// L]` (i64, 0 hides a key), dropout key `[1]` (i64, where `rate` > 0). Outputs: context `[B·L,
+/// H]`, probabilities before dropout `[B, heads, L, L]`, those of a key in a row.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     pub heads: usize,
@@ -21,11 +22,13 @@ pub struct Attention {
 
 /// The gradients of [`Attention`] with respect to queries, keys, values and their biases.
 ///
-/// Inputs: queries, keys, values, their biases, probabilities, gradient of the context, dropout key.
+/// Inputs: queries, keys, values, their biases, probabilities, gradient of the context, dropout
+/// key.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionGrad(pub Attention);
 
-/// GELU of x + b, rows `[T, N]`, bias `[N]`. Outputs: the result and the slope, which is all that the gradient needs.
+/// GELU of x + b, rows `[T, N]`, bias `[N]`. Outputs: the result and the slope, which is all that
+/// the gradient needs.
 #[derive(Clone, Copy, Debug)]
 pub struct BiasGelu {
     pub tanh: bool,
@@ -37,9 +40,10 @@ pub struct BiasGeluGrad;
 
 /// LayerNorm(residual + dropout(x + bias)) over rows `[T, H]`.
 ///
-/// Inputs: x, bias `[H]`, residual `[T, H]`, γ `[H]`, β `[H]`, dropout key (where `rate` > 0). Where there is no bias or no residual, any
-/// tensor of that shape stands in its place: ONNX Runtime 1.19 and 1.21 end the process over an input left out before one that is there.
-/// Outputs: the result, the normalised rows x̂ `[T, H]` and the inverse deviations `[T]`.
+/// Inputs: x, bias `[H]`, residual `[T, H]`, γ `[H]`, β `[H]`, dropout key (where `rate` > 0).
+/// Where there is no bias or no residual, any tensor of that shape stands in its place: ONNX
+/// Runtime 1.19 and 1.21 end the process over an input left out before one that is there. Outputs:
+/// the result, the normalised rows x̂ `[T, H]` and the inverse deviations `[T]`.
 #[derive(Clone, Copy, Debug)]
 pub struct AddNorm {
     pub has_bias: bool,
@@ -55,7 +59,8 @@ pub struct AddNorm {
 #[derive(Clone, Copy, Debug)]
 pub struct AddNormGrad(pub AddNorm);
 
-/// Dropout (Srivastava et al. 2014), survivors scaled by 1/(1 − rate). Inputs: x, dropout key. Its gradient is the same operator on dy.
+/// Dropout (Srivastava et al. 2014), survivors scaled by 1/(1 − rate). Inputs: x, dropout key. Its
+/// gradient is the same operator on dy.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     pub rate: f32,
@@ -66,19 +71,20 @@ pub struct Dropout {
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnSum;
 
-/// Aᵀ·B for B `[T, N]` and each A `[T, M]`, of which there are up to [`WeightGrad::MOST`] → `[M, N]` each; the gradients of weights that the same
-/// rows B go through. Inputs: B, then each A.
+/// Aᵀ·B for B `[T, N]` and each A `[T, M]`, of which there are up to [`WeightGrad::MOST`] → `[M,
+/// N]` each; the gradients of weights that the same rows B go through. Inputs: B, then each A.
 #[derive(Clone, Copy, Debug)]
 pub struct WeightGrad;
 
-/// The gradient of `Gather`: inputs table `[V, H]`, row numbers `[N]`, dy `[N, H]`; rows are added in their order.
+/// The gradient of `Gather`: inputs table `[V, H]`, row numbers `[N]`, dy `[N, H]`; rows are added
+/// in their order.
 #[derive(Clone, Copy, Debug)]
 pub struct GatherGrad;
 
 /// One step of AdamW in one pass over memory.
 ///
-/// Inputs: parameter, gradient, moments m and v, scale of the gradient `[1]`, scalars `[3]`: learning rate, 1 − β₁ᵗ, √(1 − β₂ᵗ).
-/// Outputs: parameter, m, v.
+/// Inputs: parameter, gradient, moments m and v, scale of the gradient `[1]`, scalars `[3]`:
+/// learning rate, 1 − β₁ᵗ, √(1 − β₂ᵗ). Outputs: parameter, m, v.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
     pub beta1: f64,
@@ -115,10 +121,14 @@ fn same_rows(x: &TensorFact, other: &TensorFact) -> Result<(), ShapeError> {
 }
 
 fn present(inputs: &[Option<TensorFact>], index: usize) -> Result<&TensorFact, ShapeError> {
-    inputs.get(index).and_then(Option::as_ref).ok_or_else(|| ShapeError(format!("input {index} is missing")))
+    inputs
+        .get(index)
+        .and_then(Option::as_ref)
+        .ok_or_else(|| ShapeError(format!("input {index} is missing")))
 }
 
-/// Checks that queries are rows of so many heads and that the mask is one for each text and token; returns the widths of a row and of a head.
+/// Checks that queries are rows of so many heads and that the mask is one for each text and token;
+/// returns the widths of a row and of a head.
 pub fn check_heads(
     queries: &TensorFact,
     mask: &TensorFact,
@@ -168,13 +178,20 @@ impl Op for Attention {
         Ok(vec![queries.clone(), TensorFact::f32(probabilities)])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let mut gradients = vec![None; node.inputs.len()];
         let Some(dy) = dy[0] else { return Ok(gradients) };
         let mut inputs = node.inputs[..6].to_vec();
         inputs.extend([Some(node.outputs[1]), Some(dy)]);
         inputs.extend(node.inputs.get(7));
-        for (gradient, output) in gradients.iter_mut().zip(g.apply_optional(AttentionGrad(*self), &inputs)?) {
+        for (gradient, output) in
+            gradients.iter_mut().zip(g.apply_optional(AttentionGrad(*self), &inputs)?)
+        {
             *gradient = Some(output);
         }
         Ok(gradients)
@@ -214,7 +231,12 @@ impl Op for BiasGelu {
         Ok(vec![x.clone(), x.clone()])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None, None]) };
         Ok(g.apply(BiasGeluGrad, &[dy, node.outputs[1]])?.into_iter().map(Some).collect())
     }
@@ -255,12 +277,20 @@ impl Op for AddNorm {
         Ok(vec![x.clone(), x.clone(), TensorFact::f32(vec![x.shape[0].clone()])])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let mut gradients = vec![None; node.inputs.len()];
         let Some(dy) = dy[0] else { return Ok(gradients) };
-        let mut inputs = vec![Some(dy), Some(node.outputs[1]), Some(node.outputs[2]), node.inputs[3]];
+        let mut inputs =
+            vec![Some(dy), Some(node.outputs[1]), Some(node.outputs[2]), node.inputs[3]];
         inputs.extend(node.inputs.get(5));
-        for (gradient, output) in gradients.iter_mut().zip(g.apply_optional(AddNormGrad(*self), &inputs)?) {
+        for (gradient, output) in
+            gradients.iter_mut().zip(g.apply_optional(AddNormGrad(*self), &inputs)?)
+        {
             *gradient = Some(output);
         }
         // What only stands in a place has no effect.
@@ -304,7 +334,12 @@ impl Op for Dropout {
         Ok(vec![x.clone()])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None, None]) };
         Ok(vec![Some(g.apply1(*self, &[dy, node.input(1)])?), None])
     }

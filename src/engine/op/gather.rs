@@ -10,7 +10,8 @@ use crate::engine::onnx::AttributeValue;
 #[derive(Clone, Copy, Debug)]
 pub struct Gather;
 
-/// A table with rows added to it: table `[V, H]`, row numbers `[N, 1]`, rows `[N, H]`. Rows that come more than once add up.
+/// A table with rows added to it: table `[V, H]`, row numbers `[N, 1]`, rows `[N, H]`. Rows that
+/// come more than once add up.
 #[derive(Clone, Copy, Debug)]
 pub struct ScatterAdd;
 
@@ -28,7 +29,12 @@ impl Op for Gather {
         Ok(vec![TensorFact { dtype: table.dtype, shape }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None, None]) };
         let (table, rows) = (node.input(0), node.input(1));
         if g.fact(table).rank() != 2 || g.fact(rows).rank() != 1 {

@@ -11,7 +11,8 @@ pub struct Transpose {
     pub order: Vec<usize>,
 }
 
-/// The same elements in a shape of which one size may be −1 (what is left) and sizes may be 0 (the input's own).
+/// The same elements in a shape of which one size may be −1 (what is left) and sizes may be 0 (the
+/// input's own).
 #[derive(Clone, Debug)]
 pub struct Reshape {
     pub shape: Vec<i64>,
@@ -63,7 +64,12 @@ impl Op for Transpose {
         Ok(vec![TensorFact { dtype: x.dtype, shape }])
     }
 
-    fn grad(&self, g: &mut Graph, _: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        _: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None]) };
         let mut back = vec![0; self.order.len()];
         for (to, &from) in self.order.iter().enumerate() {
@@ -111,23 +117,25 @@ impl Op for Reshape {
         let mut shape = Vec::new();
         for (axis, &size) in self.shape.iter().enumerate() {
             shape.push(match size {
-                0 => {
-                    x.shape.get(axis).cloned().ok_or_else(|| ShapeError(format!("no axis {axis} to copy")))?
-                }
+                0 => x
+                    .shape
+                    .get(axis)
+                    .cloned()
+                    .ok_or_else(|| ShapeError(format!("no axis {axis} to copy")))?,
                 -1 => Dim::Unknown,
                 size => Dim::Fixed(size as usize),
             });
         }
         let product = |shape: &[Dim]| {
-            shape.iter().try_fold(
-                1,
-                |product, dim| if let Dim::Fixed(size) = dim { Some(product * size) } else { None },
-            )
+            shape.iter().try_fold(1, |product, dim| {
+                if let Dim::Fixed(size) = dim { Some(product * size) } else { None }
+            })
         };
         if let (Some(before), Some(unknown)) =
             (product(&x.shape), shape.iter().position(|dim| *dim == Dim::Unknown))
         {
-            let rest: Vec<Dim> = shape.iter().filter(|dim| **dim != Dim::Unknown).cloned().collect();
+            let rest: Vec<Dim> =
+                shape.iter().filter(|dim| **dim != Dim::Unknown).cloned().collect();
             if let Some(rest) = product(&rest).filter(|rest| *rest > 0) {
                 shape[unknown] = Dim::Fixed(before / rest);
             }
@@ -140,7 +148,12 @@ impl Op for Reshape {
         Ok(vec![TensorFact { dtype: x.dtype, shape }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         Ok(vec![reshape_back(g, node, dy[0])?])
     }
 }
@@ -159,7 +172,12 @@ impl Op for ReshapeTo {
         Ok(vec![TensorFact { dtype: x.dtype, shape: self.result.clone() }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         Ok(vec![reshape_back(g, node, dy[0])?, None])
     }
 }
@@ -174,7 +192,12 @@ impl Op for Expand {
         Ok(vec![TensorFact { dtype: x.dtype, shape: self.result.clone() }])
     }
 
-    fn grad(&self, _: &mut Graph, _: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        _: &mut Graph,
+        _: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         // The driver sums over the axes that were broadcast.
         Ok(vec![dy[0], None])
     }
@@ -195,9 +218,16 @@ impl Op for Cast {
     }
 
     /// What is counted or true has no gradient.
-    fn grad(&self, g: &mut Graph, node: &OpNode, _: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        _: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         match g.fact(node.input(0)).dtype {
-            DType::F32 | DType::F16 | DType::BF16 | DType::F64 => Err(GradError::NoGradient(self.name())),
+            DType::F32 | DType::F16 | DType::BF16 | DType::F64 => {
+                Err(GradError::NoGradient(self.name()))
+            }
             DType::I64 | DType::Bool => Ok(vec![None]),
         }
     }

@@ -8,7 +8,8 @@ use crate::engine::graph::{Constant, Graph, Var};
 #[derive(Clone, Copy, Debug)]
 pub struct Where;
 
-/// How two operands compare, element by element; false where one is not a number. Without a gradient.
+/// How two operands compare, element by element; false where one is not a number. Without a
+/// gradient.
 #[derive(Clone, Copy, Debug)]
 pub enum Comparison {
     GreaterOrEqual,
@@ -43,7 +44,12 @@ impl Op for Where {
         Ok(vec![TensorFact { dtype: yes.dtype, shape }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None; 3]) };
         let condition = node.input(0);
         let zero = g.scalar(0.0);

@@ -1,4 +1,5 @@
-//! The operators of graphs: for each its shape rule, how ONNX writes it, its gradient and its test samples.
+//! The operators of graphs: for each its shape rule, how ONNX writes it, its gradient and its test
+//! samples.
 
 pub mod contract;
 pub mod arithmetic;

@@ -5,7 +5,8 @@ use crate::engine::fact::{Dim, ShapeError, TensorFact};
 use crate::engine::graph::{Graph, Var};
 use crate::engine::onnx::AttributeValue;
 
-/// (x − mean)/√(variance + ε)·γ + β over the last axis. Outputs: the result, the mean and the inverse deviation.
+/// (x − mean)/√(variance + ε)·γ + β over the last axis. Outputs: the result, the mean and the
+/// inverse deviation.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNormalization {
     pub epsilon: f32,
@@ -23,7 +24,9 @@ impl Op for LayerNormalization {
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [x, gamma, beta] = required(inputs)?;
         let axis = x.axis(-1)?;
-        if let Some(vector) = [gamma, beta].into_iter().find(|vector| vector.shape[..] != x.shape[axis..]) {
+        if let Some(vector) =
+            [gamma, beta].into_iter().find(|vector| vector.shape[..] != x.shape[axis..])
+        {
             return Err(ShapeError(format!("a vector {vector} does not go with rows {x}")));
         }
         let mut statistic = x.clone();
@@ -31,7 +34,12 @@ impl Op for LayerNormalization {
         Ok(vec![x.clone(), statistic.clone(), statistic])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None; 3]) };
         let (x, gamma) = (node.input(0), node.input(1));
         let (mean, inverse_deviation) = (node.outputs[1], node.outputs[2]);

@@ -36,7 +36,12 @@ impl Op for Pointwise {
         Ok(vec![x.clone()])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let (x, y) = (node.input(0), node.outputs[0]);
         let Some(dy) = dy[0] else { return Ok(vec![None]) };
         let dx = match self {

@@ -47,7 +47,12 @@ impl Op for MatMul {
         Ok(vec![TensorFact::f32(shape)])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let (a, b) = (node.input(0), node.input(1));
         let Some(dy) = dy[0] else { return Ok(vec![None, None]) };
         let b_transposed = g.transpose_last(b)?;
@@ -93,7 +98,12 @@ impl Op for Gemm {
         Ok(vec![TensorFact::f32(shape)])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let (a, b) = (node.input(0), node.input(1));
         let Some(dy) = dy[0] else { return Ok(vec![None; node.inputs.len()]) };
         // op(A) = dY·op(B)ᵀ and op(B) = op(A)ᵀ·dY, each transposed back where op transposes.

@@ -7,7 +7,8 @@ use crate::engine::onnx::AttributeValue;
 
 /// Which elements of a tensor dropout keeps, by ONNX Runtime's own generator; without a gradient.
 ///
-/// Outputs: the tensor with elements dropped, and the truth values. ONNX Runtime removes a `Dropout` whose truth values nobody reads.
+/// Outputs: the tensor with elements dropped, and the truth values. ONNX Runtime removes a
+/// `Dropout` whose truth values nobody reads.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomMask {
     pub rate: f32,

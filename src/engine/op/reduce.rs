@@ -56,7 +56,12 @@ impl Op for Reduce {
         Ok(vec![TensorFact { dtype: x.dtype, shape }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         if self.kind == Reduction::SumSquare {
             return Err(GradError::NoGradient(self.name()));
         }

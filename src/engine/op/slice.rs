@@ -5,7 +5,8 @@ use crate::engine::fact::{Dim, ShapeError, TensorFact};
 use crate::engine::graph::{Constant, Graph, Var};
 use crate::engine::onnx::AttributeValue;
 
-/// The part of a tensor from `start` up to `end` (left out) along one axis; step 1, no negative places.
+/// The part of a tensor from `start` up to `end` (left out) along one axis; step 1, no negative
+/// places.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice {
     pub axis: usize,
@@ -33,14 +34,22 @@ impl Op for Slice {
         let [x] = required(inputs)?;
         let axis = x.axis(self.axis as i64)?;
         if self.start >= self.end || matches!(x.shape[axis], Dim::Fixed(size) if self.end > size) {
-            return Err(ShapeError(format!("no part {}..{} along axis {axis}", self.start, self.end)));
+            return Err(ShapeError(format!(
+                "no part {}..{} along axis {axis}",
+                self.start, self.end
+            )));
         }
         let mut shape = x.shape.clone();
         shape[axis] = Dim::Fixed(self.end - self.start);
         Ok(vec![TensorFact { dtype: x.dtype, shape }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None]) };
         let x = node.input(0);
         // Zeros before and behind it, of which only the run may know how many.
@@ -72,8 +81,16 @@ impl Op for Slice {
 }
 
 impl Slice {
-    /// Returns zeros as large as `x`, whose sizes are `sizes`, but for the axis of the slice: there are `count` `[1]`.
-    fn zeros(&self, g: &mut Graph, x: Var, sizes: Var, count: Var, known: Dim) -> Result<Var, ShapeError> {
+    /// Returns zeros as large as `x`, whose sizes are `sizes`, but for the axis of the slice: there
+    /// are `count` `[1]`.
+    fn zeros(
+        &self,
+        g: &mut Graph,
+        x: Var,
+        sizes: Var,
+        count: Var,
+        known: Dim,
+    ) -> Result<Var, ShapeError> {
         let mut result = g.fact(x).shape.clone();
         let rank = result.len();
         result[self.axis] = known;
@@ -113,7 +130,9 @@ impl Op for Concat {
                     && matches!((&fact.shape[other], &first.shape[other]), (Dim::Fixed(a), Dim::Fixed(b)) if a != b)
             };
             if (0..first.rank()).any(differs) {
-                return Err(ShapeError(format!("parts {first} and {fact} differ beside axis {axis}")));
+                return Err(ShapeError(format!(
+                    "parts {first} and {fact} differ beside axis {axis}"
+                )));
             }
             total = match (total, &fact.shape[axis]) {
                 (Some(total), Dim::Fixed(size)) => Some(total + size),
@@ -125,7 +144,12 @@ impl Op for Concat {
         Ok(vec![TensorFact { dtype: first.dtype, shape }])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let Some(dy) = dy[0] else { return Ok(vec![None; node.inputs.len()]) };
         let mut start = 0;
         let mut gradients = Vec::new();

@@ -30,7 +30,12 @@ impl Op for Softmax {
         Ok(vec![x.clone()])
     }
 
-    fn grad(&self, g: &mut Graph, node: &OpNode, dy: &[Option<Var>]) -> Result<Vec<Option<Var>>, GradError> {
+    fn grad(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        dy: &[Option<Var>],
+    ) -> Result<Vec<Option<Var>>, GradError> {
         let y = node.outputs[0];
         let Some(dy) = dy[0] else { return Ok(vec![None]) };
         let dx = match self {

@@ -8,8 +8,8 @@ use crate::engine::binding::{Feed, Parameters};
 use crate::engine::build::{DropoutAt, DropoutSource};
 use crate::engine::op::samples::harness::{Numbers, runtime};
 use crate::engine::{
-    Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, Place, Precision, Recipe,
-    SessionTrainer, ShapeError, TensorFact, Var,
+    Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, Place, Precision,
+    Recipe, SessionTrainer, ShapeError, TensorFact, Var,
 };
 
 /// Examples of a whole batch.
@@ -37,7 +37,8 @@ pub fn network_with_logits(kernels: Kernels, rate: f32) -> Result<(Graph, Var, V
     let x = g.input("x", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(5)]));
     let targets = g.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
     let key = g.input("dropout_key", TensorFact { dtype: DType::I64, shape: vec![Dim::Fixed(1)] });
-    let [w1, b1, w2, b2, gamma, beta, w3, b3] = PARAMETERS.map(|(name, shape)| g.parameter(name, shape));
+    let [w1, b1, w2, b2, gamma, beta, w3, b3] =
+        PARAMETERS.map(|(name, shape)| g.parameter(name, shape));
     let hidden = g.linear(x, w1, None)?;
     let hidden = g.bias_gelu(hidden, b1, false)?;
     let inner = g.linear(hidden, w2, None)?;
@@ -55,8 +56,10 @@ pub fn network_with_logits(kernels: Kernels, rate: f32) -> Result<(Graph, Var, V
 
 pub fn parameters() -> Result<Parameters, EngineError> {
     let mut numbers = Numbers::new(21);
-    let weights: Vec<ArrayD<f32>> =
-        PARAMETERS.iter().map(|(_, shape)| numbers.real(shape).mapv(|value| value as f32)).collect();
+    let weights: Vec<ArrayD<f32>> = PARAMETERS
+        .iter()
+        .map(|(_, shape)| numbers.real(shape).mapv(|value| value as f32))
+        .collect();
     Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&weights))
 }
 
@@ -110,7 +113,10 @@ pub fn feeds(examples: Range<usize>) -> Vec<(String, Feed)> {
         (0..3).map(move |label| if example % 3 == label { 1.0 / EXAMPLES as f32 } else { 0.0 })
     });
     vec![
-        ("x".to_owned(), Feed::F32(vec![rows, 5], x[examples.start * 5..examples.end * 5].to_vec())),
+        (
+            "x".to_owned(),
+            Feed::F32(vec![rows, 5], x[examples.start * 5..examples.end * 5].to_vec()),
+        ),
         ("targets".to_owned(), Feed::F32(vec![rows, 3], targets.collect())),
         ("attention_mask".to_owned(), Feed::I64(vec![rows, 1], vec![1; rows])),
     ]

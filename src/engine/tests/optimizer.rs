@@ -6,7 +6,9 @@ use ort::value::Tensor;
 use crate::engine::binding::{Bound, Feed, open};
 use crate::engine::op::samples::harness::{Numbers, execute, near, runtime};
 use crate::engine::op::samples::reference::Real;
-use crate::engine::{Algorithm, EngineError, Group, Kernels, OptimizerConfig, Place, Precision, onnx};
+use crate::engine::{
+    Algorithm, EngineError, Group, Kernels, OptimizerConfig, Place, Precision, onnx,
+};
 
 const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };
@@ -42,9 +44,21 @@ struct Witness {
 
 impl Witness {
     /// Takes a step and returns the gradients' norm before clipping.
-    fn step(&mut self, config: &OptimizerConfig, gradients: &[Real], learning_rate: f64, step: u64) -> f64 {
-        let norm = gradients.iter().flat_map(|gradient| gradient.iter()).map(|g| g * g).sum::<f64>().sqrt();
-        let scale = config.gradient_clip.map_or(1.0, |clip| (f64::from(clip) / (norm + 1e-6)).min(1.0));
+    fn step(
+        &mut self,
+        config: &OptimizerConfig,
+        gradients: &[Real],
+        learning_rate: f64,
+        step: u64,
+    ) -> f64 {
+        let norm = gradients
+            .iter()
+            .flat_map(|gradient| gradient.iter())
+            .map(|g| g * g)
+            .sum::<f64>()
+            .sqrt();
+        let scale =
+            config.gradient_clip.map_or(1.0, |clip| (f64::from(clip) / (norm + 1e-6)).min(1.0));
         for (i, group) in config.groups.iter().enumerate() {
             let rate = learning_rate * f64::from(group.rate_factor);
             let decay = f64::from(group.weight_decay);
@@ -58,8 +72,8 @@ impl Witness {
                 };
                 match config.algorithm {
                     Algorithm::AdamW { beta1, beta2, epsilon } => {
-                        let first =
-                            state(0, &|m| beta1 * m + (1.0 - beta1) * g) / (1.0 - beta1.powf(step as f64));
+                        let first = state(0, &|m| beta1 * m + (1.0 - beta1) * g)
+                            / (1.0 - beta1.powf(step as f64));
                         let second = state(1, &|v| beta2 * v + (1.0 - beta2) * g * g)
                             / (1.0 - beta2.powf(step as f64));
                         *p = *p * (1.0 - rate * decay) - rate * first / (second.sqrt() + epsilon);
@@ -78,8 +92,12 @@ impl Witness {
 fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> {
     let (shapes, mut numbers) = (shapes(), Numbers::new(11));
     let parameters: Vec<Real> = shapes.iter().map(|shape| numbers.real(shape)).collect();
-    let blank =
-        || shapes.iter().map(|shape| vec![Real::zeros(IxDyn(shape)); config.states()]).collect::<Vec<_>>();
+    let blank = || {
+        shapes
+            .iter()
+            .map(|shape| vec![Real::zeros(IxDyn(shape)); config.states()])
+            .collect::<Vec<_>>()
+    };
     let mut witness = Witness { parameters: parameters.clone(), states: blank() };
     let mut beside: Vec<ArrayD<f32>> = parameters.iter().map(single).collect();
     let mut beside_states: Vec<Vec<ArrayD<f32>>> =
@@ -94,7 +112,8 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
     let mut own: Vec<(Tensor<f32>, Tensor<f32>, Vec<Tensor<f32>>)> = Vec::new();
     for (i, shape) in shapes.iter().enumerate() {
         let (mut parameter, gradient) = (HERE.hold(shape, &beside[i])?, HERE.tensor(shape)?);
-        let mut states = (0..config.states()).map(|_| HERE.zeros(shape)).collect::<Result<Vec<_>, _>>()?;
+        let mut states =
+            (0..config.states()).map(|_| HERE.zeros(shape)).collect::<Result<Vec<_>, _>>()?;
         update.binding.bind_input(format!("parameter.{i}"), &parameter)?;
         update.binding.bind_output(format!("new_parameter.{i}"), &mut parameter)?;
         update.binding.bind_input(format!("gradient.{i}"), &gradient)?;
@@ -116,7 +135,10 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
             feeds.push((format!("gradient.{i}"), feed(&single(gradient))));
             feeds.push((format!("parameter.{i}"), feed(&beside[i])));
             feeds.extend(
-                beside_states[i].iter().enumerate().map(|(j, state)| (format!("state.{i}.{j}"), feed(state))),
+                beside_states[i]
+                    .iter()
+                    .enumerate()
+                    .map(|(j, state)| (format!("state.{i}.{j}"), feed(state))),
             );
         }
         update.run()?;
@@ -131,7 +153,8 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
             let what = format!("{config:?} {kernels:?}: step {step}, parameter {i}");
             beside[i] = outputs[&format!("new_parameter.{i}")].clone();
             assert_eq!(HERE.read(&own[i].0)?, beside[i], "{what}: in place against beside");
-            near(&beside[i], &witness.parameters[i], 2e-6).unwrap_or_else(|error| panic!("{what}: {error}"));
+            near(&beside[i], &witness.parameters[i], 2e-6)
+                .unwrap_or_else(|error| panic!("{what}: {error}"));
             for j in 0..config.states() {
                 beside_states[i][j] = outputs[&format!("new_state.{i}.{j}")].clone();
                 assert_eq!(
@@ -160,15 +183,18 @@ fn an_update_in_place_is_the_update() -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Rows that never have a gradient are decayed at the end in place of at each step; that must be the same to the last bit.
+/// Rows that never have a gradient are decayed at the end in place of at each step; that must be
+/// the same to the last bit.
 #[test]
 fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError> {
     let config = config(ADAMW, Some(1.0));
     let (shapes, mut numbers) = (shapes(), Numbers::new(12));
     for kernels in [Kernels::Fused, Kernels::Standard] {
         let graph = config.graph(&shapes, kernels, None)?;
-        let mut feeds = vec![("scalars".to_owned(), Feed::F32(vec![3], config.scalars(0.013, 3).to_vec()))];
-        let parameters: Vec<ArrayD<f32>> = shapes.iter().map(|shape| single(&numbers.real(shape))).collect();
+        let mut feeds =
+            vec![("scalars".to_owned(), Feed::F32(vec![3], config.scalars(0.013, 3).to_vec()))];
+        let parameters: Vec<ArrayD<f32>> =
+            shapes.iter().map(|shape| single(&numbers.real(shape))).collect();
         for (i, parameter) in parameters.iter().enumerate() {
             let nothing = feed(&parameter.mapv(|_| 0.0));
             feeds.push((format!("parameter.{i}"), feed(parameter)));

@@ -14,8 +14,8 @@ use crate::engine::precision::lower;
 use crate::engine::proto::ModelProto;
 use crate::engine::trainer::differentiate;
 use crate::engine::{
-    Algorithm, DType, EngineError, Graph, Group, Kernels, OptimizerConfig, Part, Place, Precision, Products,
-    SessionTrainer, StepOutcome, Trainer,
+    Algorithm, DType, EngineError, Graph, Group, Kernels, OptimizerConfig, Part, Place, Precision,
+    Products, SessionTrainer, StepOutcome, Trainer,
 };
 
 type TestError = Box<dyn std::error::Error>;
@@ -39,8 +39,10 @@ fn read(graph: &Graph) -> ModelProto {
 #[test]
 fn casts_stand_around_products_only() -> Result<(), EngineError> {
     let plain = read(&gradient_graph()?).graph.expect("a graph");
-    let graph = read(&lower(gradient_graph()?, DType::F16, Products::Native)).graph.expect("a graph");
-    let mut types: HashMap<String, i32> = graph.input.iter().map(|input| (input.name.clone(), 1)).collect();
+    let graph =
+        read(&lower(gradient_graph()?, DType::F16, Products::Native)).graph.expect("a graph");
+    let mut types: HashMap<String, i32> =
+        graph.input.iter().map(|input| (input.name.clone(), 1)).collect();
     let mut casts = Vec::new();
     let mut products = 0;
     for node in &graph.node {
@@ -48,7 +50,10 @@ fn casts_stand_around_products_only() -> Result<(), EngineError> {
         let result = match node.op_type.as_str() {
             "Cast" => {
                 casts.push(node.input[0].clone());
-                node.attribute.iter().find(|attribute| attribute.name == "to").map_or(0, |to| to.i as i32)
+                node.attribute
+                    .iter()
+                    .find(|attribute| attribute.name == "to")
+                    .map_or(0, |to| to.i as i32)
             }
             "Gemm" | "MatMul" => {
                 products += 1;
@@ -65,7 +70,8 @@ fn casts_stand_around_products_only() -> Result<(), EngineError> {
         };
         types.extend(node.output.iter().map(|output| (output.clone(), result)));
     }
-    let before = plain.node.iter().filter(|node| ["Gemm", "MatMul"].contains(&node.op_type.as_str()));
+    let before =
+        plain.node.iter().filter(|node| ["Gemm", "MatMul"].contains(&node.op_type.as_str()));
     assert_eq!(products, before.count());
     let distinct: std::collections::HashSet<&String> = casts.iter().collect();
     assert_eq!(distinct.len(), casts.len(), "something is cast twice: {casts:?}");
@@ -110,7 +116,8 @@ fn trainer(precision: Precision) -> Result<SessionTrainer, EngineError> {
     trainer_of(graph, loss, parameters()?, &all(), ADAMW, precision)
 }
 
-/// The distances are those that the precisions promise: the loss of every one of fifty steps, beside that of fp32.
+/// The distances are those that the precisions promise: the loss of every one of fifty steps,
+/// beside that of fp32.
 #[test]
 fn the_losses_stay_near_those_of_single_precision() -> Result<(), EngineError> {
     for (precision, distance) in [(Precision::Fp16, 2e-3), (Precision::Bf16, 2e-2)] {
@@ -141,7 +148,10 @@ fn rounded_and_native_products_agree() -> Result<(), EngineError> {
         let weights = parameters()?;
         for name in all() {
             let array = weights.copy(name)?;
-            all_feeds.push((name.to_owned(), Feed::F32(array.shape().to_vec(), array.into_iter().collect())));
+            all_feeds.push((
+                name.to_owned(),
+                Feed::F32(array.shape().to_vec(), array.into_iter().collect()),
+            ));
         }
         execute(&graph, all_feeds)
     };
@@ -167,7 +177,8 @@ struct RecordedStep {
     parameters: Vec<Vec<f32>>,
 }
 
-/// PyTorch's GradScaler with AdamW and clipping, recorded by tests/record_loss_scale.py: overflows at the beginning, in between and late.
+/// PyTorch's GradScaler with AdamW and clipping, recorded by tests/record_loss_scale.py: overflows
+/// at the beginning, in between and late.
 #[test]
 fn scaling_is_pytorchs() -> Result<(), TestError> {
     let text = include_str!("../../../tests/data/loss_scale.json");
@@ -180,7 +191,8 @@ fn scaling_is_pytorchs() -> Result<(), TestError> {
     };
     let scaling = LossScaling { initial: 1024.0, growth_interval: 3, ..LossScaling::default() };
     let graph = config.graph(&shapes, Kernels::Standard, Some(&scaling))?;
-    let feed = |array: &ArrayD<f32>| Feed::F32(array.shape().to_vec(), array.iter().copied().collect());
+    let feed =
+        |array: &ArrayD<f32>| Feed::F32(array.shape().to_vec(), array.iter().copied().collect());
     let mut tensors: HashMap<String, ArrayD<f32>> = HashMap::new();
     for (i, shape) in shapes.iter().enumerate() {
         let start = ArrayD::from_shape_vec(IxDyn(shape), recorded.start[i].clone())?;
@@ -189,13 +201,15 @@ fn scaling_is_pytorchs() -> Result<(), TestError> {
             tensors.insert(format!("state.{i}.{j}"), ArrayD::zeros(IxDyn(shape)));
         }
     }
-    tensors.insert(SCALER.to_owned(), ArrayD::from_shape_vec(IxDyn(&[3]), scaling.state().to_vec())?);
+    tensors
+        .insert(SCALER.to_owned(), ArrayD::from_shape_vec(IxDyn(&[3]), scaling.state().to_vec())?);
     for (number, step) in recorded.steps.iter().enumerate() {
         let scale = tensors[SCALER][0];
         let mut feeds: Vec<(String, Feed)> =
             tensors.iter().map(|(name, array)| (name.clone(), feed(array))).collect();
         for (i, gradient) in step.gradients.iter().enumerate() {
-            let values: Result<Vec<f32>, _> = gradient.iter().map(|value| value.parse::<f32>()).collect();
+            let values: Result<Vec<f32>, _> =
+                gradient.iter().map(|value| value.parse::<f32>()).collect();
             let scaled = values?.into_iter().map(|value| value * scale).collect();
             feeds.push((format!("gradient.{i}"), Feed::F32(shapes[i].clone(), scaled)));
         }
@@ -211,10 +225,14 @@ fn scaling_is_pytorchs() -> Result<(), TestError> {
         for (i, wanted) in step.parameters.iter().enumerate() {
             let wanted = ArrayD::from_shape_vec(IxDyn(&shapes[i]), wanted.clone())?.mapv(f64::from);
             let found = outputs[&format!("new_parameter.{i}")].clone();
-            near(&found, &wanted, 1e-6).map_err(|error| format!("step {number}, parameter {i}: {error}"))?;
+            near(&found, &wanted, 1e-6)
+                .map_err(|error| format!("step {number}, parameter {i}: {error}"))?;
             tensors.insert(format!("parameter.{i}"), found);
             for j in 0..2 {
-                tensors.insert(format!("state.{i}.{j}"), outputs[&format!("new_state.{i}.{j}")].clone());
+                tensors.insert(
+                    format!("state.{i}.{j}"),
+                    outputs[&format!("new_state.{i}.{j}")].clone(),
+                );
             }
         }
         tensors.insert(SCALER.to_owned(), outputs[NEW_SCALER].clone());
@@ -223,7 +241,8 @@ fn scaling_is_pytorchs() -> Result<(), TestError> {
     Ok(())
 }
 
-/// Gradients of half precision that overflow: nothing moves, the scale is halved until they fit, and from there on it is trained.
+/// Gradients of half precision that overflow: nothing moves, the scale is halved until they fit,
+/// and from there on it is trained.
 #[test]
 fn steps_that_overflow_are_left_out() -> Result<(), EngineError> {
     let mut trainer = trainer(Precision::Fp16)?;

@@ -2,12 +2,15 @@
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::network::{ADAMW, EXAMPLES, PARAMETERS, all, feeds, network, parameters, trainer, trainer_of};
+use super::network::{
+    ADAMW, EXAMPLES, PARAMETERS, all, feeds, network, parameters, trainer, trainer_of,
+};
 use crate::engine::binding::{Feed, Parameters};
 use crate::engine::build::DropoutAt;
 use crate::engine::op::samples::harness::runtime;
 use crate::engine::{
-    Dim, EngineError, Graph, Inference, Kernels, Part, Place, Precision, TensorFact, Trainer as _, gradients,
+    Dim, EngineError, Graph, Inference, Kernels, Part, Place, Precision, TensorFact, Trainer as _,
+    gradients,
 };
 
 const BOTH: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
@@ -15,7 +18,10 @@ const BOTH: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
 #[test]
 fn a_misspelt_parameter_is_named() {
     let error = trainer(Kernels::Fused, 0.0, &["w1", "w33"], ADAMW).err();
-    assert!(matches!(&error, Some(EngineError::MissingParameter(name)) if name == "w33"), "{error:?}");
+    assert!(
+        matches!(&error, Some(EngineError::MissingParameter(name)) if name == "w33"),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -24,7 +30,10 @@ fn a_parameter_that_the_loss_does_not_reach_is_named() -> Result<(), EngineError
         let (mut graph, loss) = network(kernels, 0.0)?;
         graph.parameter("idle", &[2]);
         let error = trainer_of(graph, loss, parameters()?, &["idle"], ADAMW, Precision::Fp32).err();
-        assert!(matches!(&error, Some(EngineError::Unreached(name)) if name == "idle"), "{error:?}");
+        assert!(
+            matches!(&error, Some(EngineError::Unreached(name)) if name == "idle"),
+            "{error:?}"
+        );
     }
     Ok(())
 }
@@ -35,23 +44,37 @@ fn weights_that_are_missing_or_of_another_shape_are_errors() -> Result<(), Engin
         let zeros: Vec<ArrayD<f32>> =
             PARAMETERS.iter().map(|(_, shape)| ArrayD::zeros(IxDyn(shape))).collect();
         let (graph, loss) = network(kernels, 0.0)?;
-        let some =
-            Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&zeros).skip(1))?;
+        let some = Parameters::new(
+            Place::Host,
+            PARAMETERS.iter().map(|(name, _)| *name).zip(&zeros).skip(1),
+        )?;
         let error = trainer_of(graph, loss, some, &["w3"], ADAMW, Precision::Fp32).err();
-        assert!(matches!(&error, Some(EngineError::MissingParameter(name)) if name == "w1"), "{error:?}");
+        assert!(
+            matches!(&error, Some(EngineError::MissingParameter(name)) if name == "w1"),
+            "{error:?}"
+        );
 
         // The bias of the first layer, one element short.
         let mut wrong = zeros;
         wrong[1] = ArrayD::zeros(IxDyn(&[7]));
         let (graph, loss) = network(kernels, 0.0)?;
-        let wrong = Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&wrong))?;
+        let wrong =
+            Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&wrong))?;
         let error = trainer_of(graph, loss, wrong, &["b1"], ADAMW, Precision::Fp32).err();
-        let Some(EngineError::ParameterShape { name, expected, found }) = error else { panic!("{error:?}") };
+        let Some(EngineError::ParameterShape { name, expected, found }) = error else {
+            panic!("{error:?}")
+        };
         assert_eq!((name.as_str(), expected, found), ("b1", vec![8], vec![7]));
     }
     let mut set = parameters()?;
-    assert!(matches!(set.set("w1", &ArrayD::zeros(IxDyn(&[5, 8]))), Err(EngineError::ParameterShape { .. })));
-    assert!(matches!(set.set("w9", &ArrayD::zeros(IxDyn(&[5, 8]))), Err(EngineError::MissingParameter(_))));
+    assert!(matches!(
+        set.set("w1", &ArrayD::zeros(IxDyn(&[5, 8]))),
+        Err(EngineError::ParameterShape { .. })
+    ));
+    assert!(matches!(
+        set.set("w9", &ArrayD::zeros(IxDyn(&[5, 8]))),
+        Err(EngineError::MissingParameter(_))
+    ));
     Ok(())
 }
 
@@ -61,10 +84,16 @@ fn batches_of_another_width_are_errors() -> Result<(), EngineError> {
         let mut trainer = trainer(kernels, 0.0, &all(), ADAMW)?;
         let mut wrong = feeds(0..EXAMPLES);
         wrong[0].1 = Feed::F32(vec![EXAMPLES, 4], vec![0.0; EXAMPLES * 4]);
-        assert!(matches!(trainer.accumulate(runtime(), wrong, Part::whole(0)), Err(EngineError::Runtime(_))));
+        assert!(matches!(
+            trainer.accumulate(runtime(), wrong, Part::whole(0)),
+            Err(EngineError::Runtime(_))
+        ));
         let mut wrong = feeds(0..EXAMPLES);
         wrong[1].1 = Feed::F32(vec![EXAMPLES + 1, 3], vec![0.0; (EXAMPLES + 1) * 3]);
-        assert!(matches!(trainer.accumulate(runtime(), wrong, Part::whole(0)), Err(EngineError::Runtime(_))));
+        assert!(matches!(
+            trainer.accumulate(runtime(), wrong, Part::whole(0)),
+            Err(EngineError::Runtime(_))
+        ));
     }
     Ok(())
 }
@@ -72,7 +101,10 @@ fn batches_of_another_width_are_errors() -> Result<(), EngineError> {
 #[test]
 fn a_graph_without_output_is_an_error() -> Result<(), EngineError> {
     let (graph, _) = network(Kernels::Fused, 0.0)?;
-    assert!(matches!(Inference::new(runtime(), &graph, &parameters()?).err(), Some(EngineError::NoOutput)));
+    assert!(matches!(
+        Inference::new(runtime(), &graph, &parameters()?).err(),
+        Some(EngineError::NoOutput)
+    ));
     Ok(())
 }
 
@@ -123,7 +155,8 @@ fn shapes_that_do_not_go_together_are_errors() {
 fn rows_that_differ_at_run_time_are_errors() -> Result<(), EngineError> {
     for kernels in BOTH {
         let mut g = Graph::new(kernels);
-        let mut rows = |name: &str| g.input(name, TensorFact::f32(vec![Dim::Named("T"), Dim::Fixed(8)]));
+        let mut rows =
+            |name: &str| g.input(name, TensorFact::f32(vec![Dim::Named("T"), Dim::Fixed(8)]));
         let (x, residual) = (rows("x"), rows("residual"));
         let (gamma, mask) = (g.parameter("gamma", &[8]), g.tokens_input("mask"));
         let normed = g.add_norm(x, None, Some(residual), (gamma, gamma, 1e-5), DropoutAt::NONE)?;
@@ -132,9 +165,12 @@ fn rows_that_differ_at_run_time_are_errors() -> Result<(), EngineError> {
         g.output("y", attended);
         let gamma = ArrayD::ones(IxDyn(&[8]));
         let parameters = Parameters::new(Place::Host, [("gamma", &gamma)])?;
-        for (x, residual, mask, good) in
-            [(6, 6, [2, 3], true), (6, 5, [2, 3], false), (6, 6, [2, 4], false), (6, 6, [4, 2], false)]
-        {
+        for (x, residual, mask, good) in [
+            (6, 6, [2, 3], true),
+            (6, 5, [2, 3], false),
+            (6, 6, [2, 4], false),
+            (6, 6, [4, 2], false),
+        ] {
             let rows = |count: usize| Feed::F32(vec![count, 8], vec![0.5; count * 8]);
             let mask = Feed::I64(mask.to_vec(), vec![1; mask.iter().product()]);
             let feeds = [

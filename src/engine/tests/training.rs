@@ -10,8 +10,8 @@ use super::network::{ADAMW, EXAMPLES, SGD, all, feeds, network, trainer};
 use crate::engine::op::samples::harness::{near, runtime};
 use crate::engine::proto::ModelProto;
 use crate::engine::{
-    Dim, EngineError, Graph, Kernels, Part, SessionTrainer, StepOutcome, TensorFact, Trainer, Var, gradients,
-    onnx,
+    Dim, EngineError, Graph, Kernels, Part, SessionTrainer, StepOutcome, TensorFact, Trainer, Var,
+    gradients, onnx,
 };
 
 /// Takes a step and returns what it gave.
@@ -24,7 +24,11 @@ fn weights(trainer: &SessionTrainer) -> Result<BTreeMap<String, ArrayD<f32>>, En
     all().into_iter().map(|name| Ok((name.to_owned(), trainer.parameters().copy(name)?))).collect()
 }
 
-fn assert_near(found: &SessionTrainer, expected: &SessionTrainer, tolerance: f64) -> Result<(), EngineError> {
+fn assert_near(
+    found: &SessionTrainer,
+    expected: &SessionTrainer,
+    tolerance: f64,
+) -> Result<(), EngineError> {
     let expected = weights(expected)?;
     for (name, found) in weights(found)? {
         near(&found, &expected[&name].mapv(f64::from), tolerance)
@@ -41,7 +45,8 @@ fn norms_near(a: &StepOutcome, b: &StepOutcome) -> bool {
 #[test]
 fn parts_of_a_step_add_up_to_the_whole() -> Result<(), EngineError> {
     #[expect(clippy::single_range_in_vec_init, reason = "one part is a case too")]
-    let steps: [&[Range<usize>]; 5] = [&[0..4, 4..6], &[0..6], &[0..1, 1..3, 3..6], &[0..3, 3..6], &[0..6]];
+    let steps: [&[Range<usize>]; 5] =
+        [&[0..4, 4..6], &[0..6], &[0..1, 1..3, 3..6], &[0..3, 3..6], &[0..6]];
     for kernels in [Kernels::Fused, Kernels::Standard] {
         let (mut whole, mut parted) =
             (trainer(kernels, 0.0, &all(), SGD)?, trainer(kernels, 0.0, &all(), SGD)?);
@@ -52,7 +57,9 @@ fn parts_of_a_step_add_up_to_the_whole() -> Result<(), EngineError> {
             }
             for (index, name) in all().into_iter().enumerate() {
                 near(&parted.gradient(index)?, &whole.gradient(index)?.mapv(f64::from), 1e-5)
-                    .unwrap_or_else(|error| panic!("{kernels:?}: gradient of {name} in {parts:?}: {error}"));
+                    .unwrap_or_else(|error| {
+                        panic!("{kernels:?}: gradient of {name} in {parts:?}: {error}")
+                    });
             }
             let (expected, found) = (update(&mut whole, 0.1)?, update(&mut parted, 0.1)?);
             assert!(
@@ -73,7 +80,8 @@ fn fused_and_standard_training_with_dropout_agree() -> Result<(), EngineError> {
     for key in 0..4 {
         fused.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
         standard.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
-        let (expected, found) = (update(&mut fused, 0.0)?.loss(), update(&mut standard, 0.0)?.loss());
+        let (expected, found) =
+            (update(&mut fused, 0.0)?.loss(), update(&mut standard, 0.0)?.loss());
         assert!((found - expected).abs() < 1e-5, "{found} {expected}");
         losses.push(expected);
     }
@@ -89,22 +97,30 @@ fn fused_and_standard_training_with_dropout_agree() -> Result<(), EngineError> {
     assert_near(&standard, &fused, 1e-5)
 }
 
-/// Returns the operators of the graph that is run when these parameters are trained, or of the forward graph for none.
+/// Returns the operators of the graph that is run when these parameters are trained, or of the
+/// forward graph for none.
 fn operators(kernels: Kernels, trainable: &[&str]) -> Result<Vec<String>, EngineError> {
     let (mut graph, loss) = network(kernels, 0.3)?;
-    let vars: Vec<_> =
-        graph.parameters().filter(|(name, _)| trainable.contains(name)).map(|(_, var)| var).collect();
+    let vars: Vec<_> = graph
+        .parameters()
+        .filter(|(name, _)| trainable.contains(name))
+        .map(|(_, var)| var)
+        .collect();
     graph.output("loss", loss);
     for (index, gradient) in gradients(&mut graph, loss, &vars)?.into_iter().enumerate() {
-        graph.output(&format!("gradient.{index}"), gradient.expect("the loss depends on every parameter"));
+        graph.output(
+            &format!("gradient.{index}"),
+            gradient.expect("the loss depends on every parameter"),
+        );
     }
     Ok(onnx::operators(&onnx::write(&graph)))
 }
 
 #[test]
 fn nothing_is_computed_below_the_lowest_trained_parameter() -> Result<(), EngineError> {
-    let count =
-        |operators: &[String], name: &str| operators.iter().filter(|operator| *operator == name).count();
+    let count = |operators: &[String], name: &str| {
+        operators.iter().filter(|operator| *operator == name).count()
+    };
     for kernels in [Kernels::Fused, Kernels::Standard] {
         let forward = operators(kernels, &[])?;
         let head = operators(kernels, &["w3", "b3"])?;
@@ -117,11 +133,14 @@ fn nothing_is_computed_below_the_lowest_trained_parameter() -> Result<(), Engine
             .collect();
         assert_eq!(products, [3, 4, 5, 8], "{kernels:?}");
         if kernels == Kernels::Fused {
-            let backward = [&head, &norm, &everything]
-                .map(|operators| (count(operators, "AddNormGrad"), count(operators, "BiasGeluGrad")));
+            let backward = [&head, &norm, &everything].map(|operators| {
+                (count(operators, "AddNormGrad"), count(operators, "BiasGeluGrad"))
+            });
             assert_eq!(backward, [(0, 0), (1, 0), (1, 1)]);
         }
-        assert!(forward.len() < head.len() && head.len() < norm.len() && norm.len() < everything.len());
+        assert!(
+            forward.len() < head.len() && head.len() < norm.len() && norm.len() < everything.len()
+        );
     }
     Ok(())
 }
@@ -153,7 +172,10 @@ fn trained_weights_of_the_same_rows_share_a_product() -> Result<(), EngineError>
         }
         let model = ModelProto::decode(&onnx::write(&g)[..]).expect("what was written can be read");
         let nodes = model.graph.into_iter().flat_map(|graph| graph.node);
-        Ok(nodes.filter(|node| node.op_type == "WeightGrad").map(|node| node.output.len()).collect())
+        Ok(nodes
+            .filter(|node| node.op_type == "WeightGrad")
+            .map(|node| node.output.len())
+            .collect())
     };
     assert_eq!(outputs(&["q"])?, [1]);
     assert_eq!(outputs(&["q", "v"])?, [2], "a frozen weight has no gradient");
@@ -182,7 +204,9 @@ fn frozen_parameters_stay_and_the_loss_is_the_same() -> Result<(), EngineError> 
 /// A run that is stopped and taken up again ends bitwise where the one that was not stopped ends.
 #[test]
 fn a_resumed_training_is_the_same_training() -> Result<(), EngineError> {
-    for (kernels, algorithm) in [(Kernels::Fused, ADAMW), (Kernels::Standard, ADAMW), (Kernels::Fused, SGD)] {
+    for (kernels, algorithm) in
+        [(Kernels::Fused, ADAMW), (Kernels::Standard, ADAMW), (Kernels::Fused, SGD)]
+    {
         let step = |trainer: &mut SessionTrainer, key: i64| {
             trainer.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
             update(trainer, 0.05)

@@ -1,4 +1,5 @@
-//! The training API beside sessions: the same curve, the same weights, resuming. Skipped where the library does not have the API.
+//! The training API beside sessions: the same curve, the same weights, resuming. Skipped where the
+//! library does not have the API.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +42,9 @@ fn artifacts(
         .map(|name| Ok((name.to_owned(), weights.copy(name)?)))
         .collect::<Result<_, EngineError>>()?;
     let optimizer = optimizer(ADAMW, names.len());
-    Artifacts::new(training, loss, &evaluation, &names, &optimizer, clipping, |name| values.get(name))
+    Artifacts::new(training, loss, &evaluation, &names, &optimizer, clipping, |name| {
+        values.get(name)
+    })
 }
 
 fn api(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<ApiTrainer, EngineError> {
@@ -49,7 +52,11 @@ fn api(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<ApiTrainer, En
     ApiTrainer::new(runtime(), Device::Cpu, artifacts(kernels, rate, trainable, clipping)?)
 }
 
-fn sessions(kernels: Kernels, rate: f32, trainable: &[&str]) -> Result<SessionTrainer, EngineError> {
+fn sessions(
+    kernels: Kernels,
+    rate: f32,
+    trainable: &[&str],
+) -> Result<SessionTrainer, EngineError> {
     let (mut evaluation, _, logits) = network_with_logits(kernels, 0.0)?;
     evaluation.output(LOGITS, logits);
     Ok(super::network::trainer(kernels, rate, trainable, ADAMW)?.with_evaluation(evaluation))
@@ -88,7 +95,8 @@ fn both_backends_train_the_same() -> Result<(), EngineError> {
         let mut found = api(kernels, rate, &trainable)?;
         for key in 0..50 {
             let learning_rate = 1e-2 * (1.0 - key as f64 / 50.0);
-            let losses = (step(&mut found, key, learning_rate)?, step(&mut expected, key, learning_rate)?);
+            let losses =
+                (step(&mut found, key, learning_rate)?, step(&mut expected, key, learning_rate)?);
             assert!(
                 ((losses.0 - losses.1) / losses.1).abs() < 1e-5,
                 "{kernels:?}, dropout {rate}, step {key}: {losses:?}"
@@ -98,7 +106,10 @@ fn both_backends_train_the_same() -> Result<(), EngineError> {
         let (found, expected) =
             (found.logits(runtime(), feeds(0..2))?, expected.logits(runtime(), feeds(0..2))?);
         assert_eq!(found.shape(), [2, 3]);
-        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4), "{found} {expected}");
+        assert!(
+            found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4),
+            "{found} {expected}"
+        );
     }
     Ok(())
 }
@@ -108,17 +119,23 @@ fn parts_of_a_step_add_up() -> Result<(), EngineError> {
     if !has_api() {
         return Ok(());
     }
-    let open =
-        |clipping| ApiTrainer::new(runtime(), Device::Cpu, artifacts(Kernels::Fused, 0.0, &all(), clipping)?);
+    let open = |clipping| {
+        ApiTrainer::new(runtime(), Device::Cpu, artifacts(Kernels::Fused, 0.0, &all(), clipping)?)
+    };
     for parts in [Clipping::InTraining { parts: 2 }, Clipping::InOptimizer] {
         let (mut whole, mut parted) = (open(Clipping::InTraining { parts: 1 })?, open(parts)?);
         for key in 0..5 {
             whole.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
             parted.accumulate(runtime(), feeds(0..2), Part { dropout_key: key, last: false })?;
-            parted.accumulate(runtime(), feeds(2..EXAMPLES), Part { dropout_key: key, last: true })?;
+            parted.accumulate(
+                runtime(),
+                feeds(2..EXAMPLES),
+                Part { dropout_key: key, last: true },
+            )?;
             whole.update(1e-2)?;
             parted.update(1e-2)?;
-            let outcome = |trainer: &mut ApiTrainer| trainer.outcomes()?.pop().ok_or(EngineError::NoOutput);
+            let outcome =
+                |trainer: &mut ApiTrainer| trainer.outcomes()?.pop().ok_or(EngineError::NoOutput);
             let (whole, parted) = (outcome(&mut whole)?, outcome(&mut parted)?);
             assert!((whole.loss() - parted.loss()).abs() < 1e-5, "{whole:?} {parted:?}");
             let norm = whole.gradient_norm.unwrap_or(f32::NAN);
@@ -158,7 +175,8 @@ fn a_saved_state_goes_on_as_if_never_stopped() -> Result<(), EngineError> {
     Ok(())
 }
 
-/// A folder of artifacts reads back as it was, and each file that is missing or damaged is an error that names it.
+/// A folder of artifacts reads back as it was, and each file that is missing or damaged is an error
+/// that names it.
 #[test]
 fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
     let folder = tempfile::tempdir()?;
@@ -170,8 +188,9 @@ fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
     assert_eq!(read.inputs()?, ["x", "targets"]);
     assert_eq!(read.logits().as_deref(), Some(LOGITS));
 
-    let message =
-        |result: Result<Artifacts, EngineError>| result.map_or_else(|e| e.to_string(), |_| "none".into());
+    let message = |result: Result<Artifacts, EngineError>| {
+        result.map_or_else(|e| e.to_string(), |_| "none".into())
+    };
     let mut lacking = written.clone();
     lacking.checkpoint.trained.remove(0);
     lacking.write(folder.path())?;
@@ -191,11 +210,15 @@ fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
     let bytes = fs_err::read(&checkpoint)?;
     fs_err::write(&checkpoint, &bytes[..bytes.len() / 2])?;
     assert!(
-        message(Artifacts::read(folder.path())).starts_with("the checkpoint cannot be used: it is damaged")
+        message(Artifacts::read(folder.path()))
+            .starts_with("the checkpoint cannot be used: it is damaged")
     );
     written.write(folder.path())?;
     fs_err::write(folder.path().join("training_model.onnx"), b"not a model")?;
-    assert!(message(Artifacts::read(folder.path())).contains("`training_model.onnx` is not an ONNX model"));
+    assert!(
+        message(Artifacts::read(folder.path()))
+            .contains("`training_model.onnx` is not an ONNX model")
+    );
     fs_err::remove_file(folder.path().join("eval_model.onnx"))?;
     assert!(message(Artifacts::read(folder.path())).ends_with("eval_model.onnx` is missing"));
     Ok(())

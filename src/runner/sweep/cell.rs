@@ -94,7 +94,8 @@ impl Runner<'_> {
         loop {
             attempts += 1;
             match self.attempt(trial, body, cell, device) {
-                // Another sweep may have dropped a model between the moment when it was found and the one when it was to be read.
+                // Another sweep may have dropped a model between the moment when it was found and
+                // the one when it was to be read.
                 Ok(Attempt::Vanished(..)) if attempts < 3 => {}
                 Ok(Attempt::Vanished(finished, error)) => return self.failed(*finished, error),
                 Ok(Attempt::Ended(ended)) => return ended,
@@ -103,7 +104,13 @@ impl Runner<'_> {
         }
     }
 
-    fn attempt(&self, trial: &Trial, body: &Body, cell: Cell, device: Device) -> Result<Attempt, RunError> {
+    fn attempt(
+        &self,
+        trial: &Trial,
+        body: &Body,
+        cell: Cell,
+        device: Device,
+    ) -> Result<Attempt, RunError> {
         let metric = self.common.metric().map(|(metric, _)| metric);
         let plan = body.plan(metric, cell.request.epochs);
         let jobs = jobs(&plan)?;
@@ -130,8 +137,10 @@ impl Runner<'_> {
             let finished = self.gather(&work, &[]);
             return Ok(Attempt::Ended(self.failed(finished, error)));
         }
-        let labelled =
-            Labelled { observer: self.observer, cell: format!("trial {}, seed {}", trial.number, cell.seed) };
+        let labelled = Labelled {
+            observer: self.observer,
+            cell: format!("trial {}, seed {}", trial.number, cell.seed),
+        };
         let wanted: Vec<&str> = missing.iter().map(|&job| jobs[job].id.as_str()).collect();
         let needed = plan.for_stages(|step| wanted.contains(&step.id.0.as_str()));
         let run_jobs = crate::runner::job::jobs(&needed)?;
@@ -152,7 +161,8 @@ impl Runner<'_> {
             observer: &labelled,
         };
         let outcomes = scheduler.run(&|_| ());
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Interrupted)) || self.interrupt.is_asked()
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Interrupted))
+            || self.interrupt.is_asked()
         {
             return Ok(Attempt::Ended(Ended::Interrupted));
         }
@@ -197,8 +207,11 @@ impl Runner<'_> {
         let mut finished = Finished { cached: computed.is_empty(), ..Finished::default() };
         let number = Some(trial.number as u64);
         for (index, job) in jobs.iter().enumerate() {
-            let Some(task) = tasks.index(index, cell.seed).map(|task| &tasks.all[task]) else { continue };
-            let seconds = computed.iter().find(|(key, _)| *key == task.key).map(|(_, seconds)| *seconds);
+            let Some(task) = tasks.index(index, cell.seed).map(|task| &tasks.all[task]) else {
+                continue;
+            };
+            let seconds =
+                computed.iter().find(|(key, _)| *key == task.key).map(|(_, seconds)| *seconds);
             if job.stage.pauses().is_some() {
                 finished.work_keys.push(task.work_key);
             }
@@ -208,8 +221,10 @@ impl Runner<'_> {
             }
             let is_score = job.output == Kind::Scores;
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
-            // What lies upstream is looked for only where it was just computed: it may be gone, and need not be there.
-            let entry = if is_score || named.is_some() { found(cache, job, &task.key) } else { None };
+            // What lies upstream is looked for only where it was just computed: it may be gone, and
+            // need not be there.
+            let entry =
+                if is_score || named.is_some() { found(cache, job, &task.key) } else { None };
             let is_there = entry.is_some() || seconds.is_some();
             finished.records.push(StageRecord {
                 stage: job.id.clone(),
@@ -227,8 +242,9 @@ impl Runner<'_> {
             let Some(entry) = entry else { continue };
             if let Some((stage, name)) = named {
                 let config = config_of(body, stage);
-                let read =
-                    config.and_then(|config| figure::read(config, &entry.artifact(), name).ok().flatten());
+                let read = config.and_then(|config| {
+                    figure::read(config, &entry.artifact(), name).ok().flatten()
+                });
                 finished.figure = read.filter(|value| value.is_finite());
             }
             if is_score && let Ok(summary) = Summary::read(&entry.artifact()) {
@@ -278,7 +294,9 @@ impl Work<'_> {
     fn claim(&self) -> Digest {
         let targets = (0..self.jobs.len()).filter(|&job| is_target(&self.jobs[job], self.metric));
         let keys: Vec<String> = targets
-            .filter_map(|job| Some(self.tasks.all[self.tasks.index(job, self.cell.seed)?].key.to_string()))
+            .filter_map(|job| {
+                Some(self.tasks.all[self.tasks.index(job, self.cell.seed)?].key.to_string())
+            })
             .collect();
         Digest::of(keys.join(" ").as_bytes())
     }
@@ -311,7 +329,11 @@ fn is_target(job: &Job<'_>, metric: Option<&Metric>) -> bool {
 }
 
 fn config_of<'a>(body: &'a Body, stage: &str) -> Option<&'a StageConfig> {
-    body.plan.steps.iter().find(|step| step.id == StageId(stage.to_owned())).map(|step| &step.config)
+    body.plan
+        .steps
+        .iter()
+        .find(|step| step.id == StageId(stage.to_owned()))
+        .map(|step| &step.config)
 }
 
 /// Puts an error and its causes into one line; a lack of memory is called that.

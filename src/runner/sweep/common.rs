@@ -29,12 +29,14 @@ pub(super) struct Common<'a> {
     pub pipeline: Pipeline,
     /// The whole training, in epochs, for methods that end some early.
     max_epochs: u32,
-    /// Files and models behind configurations, by kind and configuration: most trials read the same ones.
+    /// Files and models behind configurations, by kind and configuration: most trials read the same
+    /// ones.
     externals: Mutex<BTreeMap<String, Arc<Vec<External>>>>,
 }
 
 impl<'a> Common<'a> {
-    /// Finds everything that the trials share. With `install`, what is missing on this machine is fetched.
+    /// Finds everything that the trials share. With `install`, what is missing on this machine is
+    /// fetched.
     pub fn new(
         spec: &'a Spec,
         sweep: &'a Sweep,
@@ -57,8 +59,11 @@ impl<'a> Common<'a> {
             sweep.metric.as_ref().and_then(|metric| trials::max_epochs(plan, metric)).unwrap_or(1);
         let pipeline = Pipeline::of(spec);
         let externals = Mutex::default();
-        let common = Common { spec, sweep, parameters, ground, settings, pipeline, max_epochs, externals };
-        plain.iter().try_for_each(|job| common.externals(job, install.then_some(report)).map(|_| ()))?;
+        let common =
+            Common { spec, sweep, parameters, ground, settings, pipeline, max_epochs, externals };
+        plain
+            .iter()
+            .try_for_each(|job| common.externals(job, install.then_some(report)).map(|_| ()))?;
         Ok(common)
     }
 
@@ -114,14 +119,22 @@ impl<'a> Common<'a> {
     /// Returns the files and models behind all trials so far, by name.
     pub fn all_externals(&self) -> Vec<External> {
         let known = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
-        let by_name: BTreeMap<&str, &External> =
-            known.values().flat_map(|found| found.iter()).map(|found| (found.name.as_str(), found)).collect();
+        let by_name: BTreeMap<&str, &External> = known
+            .values()
+            .flat_map(|found| found.iter())
+            .map(|found| (found.name.as_str(), found))
+            .collect();
         by_name.into_values().cloned().collect()
     }
 
-    fn externals(&self, job: &Job<'_>, fetch: Option<&dyn Report>) -> Result<Arc<Vec<External>>, RunError> {
+    fn externals(
+        &self,
+        job: &Job<'_>,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Arc<Vec<External>>, RunError> {
         let name = format!("{} {}", job.kind_name, job.config);
-        let known = self.externals.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        let known =
+            self.externals.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if let Some(found) = known {
             return Ok(found);
         }

@@ -40,7 +40,8 @@ pub(super) struct Told {
     pub figure: Option<f64>,
     pub error: Option<String>,
     pub cached: bool,
-    /// Every model behind it, and those that were trained for it by this process and are not doomed yet.
+    /// Every model behind it, and those that were trained for it by this process and are not doomed
+    /// yet.
     pub all_models: Vec<Digest>,
     pub models: Vec<Digest>,
 }
@@ -127,7 +128,8 @@ impl Driver<'_> {
             scope.spawn(|| self.drop_models(&state, &changed));
             for worker in 0..self.common.settings.workers.max(1) {
                 let devices = &self.common.settings.devices;
-                let device = devices.get(worker % devices.len().max(1)).copied().unwrap_or_default();
+                let device =
+                    devices.get(worker % devices.len().max(1)).copied().unwrap_or_default();
                 let (state, changed) = (&state, &changed);
                 scope.spawn(move || {
                     let _leaving = Leaving { state, changed };
@@ -147,7 +149,11 @@ impl Driver<'_> {
             });
             let ended = self.runner.run(&trial, cell, device);
             let is_done = matches!(ended, Ended::Done(_));
-            self.observer.event(&Event::CellFinished { trial: trial.number, seed: cell.seed, is_done });
+            self.observer.event(&Event::CellFinished {
+                trial: trial.number,
+                seed: cell.seed,
+                is_done,
+            });
             let is_elsewhere = matches!(ended, Ended::Elsewhere);
             let whole = match ended {
                 Ended::Done(finished) => {
@@ -165,8 +171,10 @@ impl Driver<'_> {
                     None
                 }
             };
-            // What a trial gave is on the disk before the search learns of it, and is written while others work.
-            let told = whole.map(|part| (part.stopwatch.seconds(), self.told(&trial, cell.request, part)));
+            // What a trial gave is on the disk before the search learns of it, and is written while
+            // others work.
+            let told =
+                whole.map(|part| (part.stopwatch.seconds(), self.told(&trial, cell.request, part)));
             let written = told.as_ref().map_or(Ok(()), |(_, told)| self.folder.write(told));
             let mut state = lock(state);
             state.running -= 1;
@@ -247,9 +255,9 @@ impl Driver<'_> {
         if let (Some(figure), Some(goal), None) = (told.figure, goal, told.epochs) {
             let is_better = |best: f64| goal.minimised(figure) < goal.minimised(best);
             // Of equals the first in order, whichever came in first.
-            let replaces = state
-                .best
-                .is_none_or(|(number, best)| is_better(best) || (figure == best && trial.number < number));
+            let replaces = state.best.is_none_or(|(number, best)| {
+                is_better(best) || (figure == best && trial.number < number)
+            });
             if replaces {
                 state.best = Some((trial.number, figure));
             }
@@ -273,13 +281,15 @@ impl Driver<'_> {
         }
     }
 
-    /// Finds the models that nothing reads any more once a trial is told: those of paused trainings, and those of trials that are not the best.
+    /// Finds the models that nothing reads any more once a trial is told: those of paused
+    /// trainings, and those of trials that are not the best.
     fn doom(&self, state: &mut State, number: usize, request: Request) {
         let Some(told) = state.outcomes.trials.get_mut(&number) else { return };
         for &key in &told.all_models {
             state.shares_models |= *state.models.entry(key).or_insert(number) != number;
         }
-        let keeps_all = self.common.sweep.keep_models == KeepModels::All || self.common.metric().is_none();
+        let keeps_all =
+            self.common.sweep.keep_models == KeepModels::All || self.common.metric().is_none();
         let is_best = state.best.is_some_and(|(best, _)| best == number);
         match request.epochs {
             Some(_) => state.doomed.append(&mut told.models),
@@ -287,19 +297,22 @@ impl Driver<'_> {
             None if keeps_all || told.error.is_some() => {}
             None if !is_best => state.doomed.append(&mut told.models),
             None => {
-                let others = state.outcomes.trials.values_mut().filter(|other| other.trial.number != number);
+                let others =
+                    state.outcomes.trials.values_mut().filter(|other| other.trial.number != number);
                 let sound = others.filter(|other| other.error.is_none());
                 sound.for_each(|other| state.doomed.append(&mut other.models));
             }
         }
     }
 
-    /// Frees the room of doomed models beside the workers, until they have ended; their figures and curves stay.
+    /// Frees the room of doomed models beside the workers, until they have ended; their figures and
+    /// curves stay.
     fn drop_models(&self, state: &Mutex<State>, changed: &Condvar) {
         let mut held = lock(state);
         loop {
             let is_over = held.active == 0;
-            let doomed = if held.shares_models && !is_over { Vec::new() } else { held.take_doomed() };
+            let doomed =
+                if held.shares_models && !is_over { Vec::new() } else { held.take_doomed() };
             if doomed.is_empty() {
                 if is_over {
                     return;
@@ -328,8 +341,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Removes the files of models but for their figures and curves; returns those of which that was done. `None` where a `pipe run` goes on, which may
-    /// be about to read one.
+    /// Removes the files of models but for their figures and curves; returns those of which that
+    /// was done. `None` where a `pipe run` goes on, which may be about to read one.
     fn strip(&self, doomed: &[Digest]) -> Result<Option<Vec<Digest>>, RunError> {
         let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(None) };
         let cache = &self.common.ground.cache;

@@ -23,7 +23,8 @@ use crate::runner::scheduler::Outcome;
 use crate::stages::{Kind, StageConfig};
 use crate::table::{ResultRow, ResultTable};
 
-/// Writes the folders of trials below a sweep's own: `trials/<n>/` with the tables of a run, and `trial.json`.
+/// Writes the folders of trials below a sweep's own: `trials/<n>/` with the tables of a run, and
+/// `trial.json`.
 pub(super) struct TrialFolder<'a> {
     common: &'a Common<'a>,
     run: &'a str,
@@ -50,7 +51,8 @@ struct TrialRecord {
     error: Option<String>,
     /// The keys of everything behind the tables.
     keys: Vec<Digest>,
-    /// The sizes of the tables, which are not flushed to the disk: after a power failure they are made again from the cache.
+    /// The sizes of the tables, which are not flushed to the disk: after a power failure they are
+    /// made again from the cache.
     #[serde(default)]
     tables: BTreeMap<String, u64>,
 }
@@ -67,7 +69,8 @@ impl TrialRecord {
 }
 
 const FILE: &str = "trial.json";
-/// The table of a sweep that goes on is written again after so many seconds, but not before fifty times as long has passed as that takes.
+/// The table of a sweep that goes on is written again after so many seconds, but not before fifty
+/// times as long has passed as that takes.
 const REFRESH_SECONDS: f64 = 5.0;
 const REFRESH_SHARE: f64 = 50.0;
 
@@ -84,9 +87,10 @@ impl<'a> TrialFolder<'a> {
         // All may have been evaluated, and still the figure that counts not be there.
         rows.iter_mut().for_each(|row| row.error = Some(error.clone()));
         let (stages, params) = match &trial.body {
-            Ok(body) => {
-                (body.plan.steps.iter().map(|step| (&step.id, &step.config)).collect(), body.params.clone())
-            }
+            Ok(body) => (
+                body.plan.steps.iter().map(|step| (&step.id, &step.config)).collect(),
+                body.params.clone(),
+            ),
             Err(_) => {
                 let params = trial::with_values(self.common.pipeline.params.clone(), &trial.values);
                 (self.common.spec.stages.iter().collect::<Vec<_>>(), params)
@@ -182,7 +186,9 @@ impl<'a> TrialFolder<'a> {
 
     /// Returns the table of all trials.
     pub fn table(&self, outcomes: &Outcomes) -> ResultTable {
-        ResultTable { rows: outcomes.trials.values().flat_map(|told| told.rows.iter().cloned()).collect() }
+        ResultTable {
+            rows: outcomes.trials.values().flat_map(|told| told.rows.iter().cloned()).collect(),
+        }
     }
 }
 

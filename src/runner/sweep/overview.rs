@@ -18,7 +18,8 @@ pub struct Overview {
     pub trials: usize,
     /// The trials that can be told beforehand.
     pub listed: Vec<ListedTrial>,
-    /// Stages that would run for the listed trials, and their expected seconds; `None` where a stage of the kind never ran here.
+    /// Stages that would run for the listed trials, and their expected seconds; `None` where a
+    /// stage of the kind never ran here.
     pub missing: usize,
     pub seconds: Option<f64>,
     /// Whether the listed trials are all.
@@ -50,7 +51,8 @@ pub(super) fn overview(common: &Common<'_>) -> Result<Overview, RunError> {
     while let Next::Run(request) = search.ask() {
         if request.trial == overview.listed.len() {
             let trial = common.trial(request.trial, search.point(request.trial));
-            let listed = list(common, &trial, &history, &mut known, &mut overview.missing, &mut seconds)?;
+            let listed =
+                list(common, &trial, &history, &mut known, &mut overview.missing, &mut seconds)?;
             overview.listed.push(listed);
         }
         if is_listable {
@@ -62,7 +64,8 @@ pub(super) fn overview(common: &Common<'_>) -> Result<Overview, RunError> {
     Ok(overview)
 }
 
-/// Looks one trial up. `known` are the keys that were counted, `missing` and `seconds` what is added to.
+/// Looks one trial up. `known` are the keys that were counted, `missing` and `seconds` what is
+/// added to.
 fn list(
     common: &Common<'_>,
     trial: &Trial,
@@ -103,8 +106,9 @@ fn list(
             };
             key.is_some_and(|key| known.contains(&key) || is_there(&key))
         };
-        let is_target =
-            |job: &usize| jobs[*job].output == Kind::Scores || named == Some(jobs[*job].id.as_str());
+        let is_target = |job: &usize| {
+            jobs[*job].output == Kind::Scores || named == Some(jobs[*job].id.as_str())
+        };
         let targets = || (0..jobs.len()).filter(is_target);
         if targets().all(there) {
             listed.cached_seeds += 1;
@@ -125,12 +129,15 @@ fn list(
     Ok(listed)
 }
 
-/// Returns the median seconds that each stage of this pipeline file took, in the outputs that the cache has.
+/// Returns the median seconds that each stage of this pipeline file took, in the outputs that the
+/// cache has.
 fn history(common: &Common<'_>) -> Result<BTreeMap<String, f64>, RunError> {
     let cache = &common.ground.cache;
     let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for key in cache.keys()? {
-        if let Some(entry) = cache.entry(&key).filter(|entry| entry.done.pipeline == common.ground.file) {
+        if let Some(entry) =
+            cache.entry(&key).filter(|entry| entry.done.pipeline == common.ground.file)
+        {
             all.entry(entry.done.stage).or_default().push(entry.done.seconds);
         }
     }

@@ -13,7 +13,8 @@ pub struct SweepSettings {
     pub fail_fast: bool,
     /// The workers' devices, in turn; the first one stands in the keys for all.
     pub devices: Vec<Device>,
-    /// Threads of the engine: one pool that all workers share. Part of the keys, and so never derived from `workers`.
+    /// Threads of the engine: one pool that all workers share. Part of the keys, and so never
+    /// derived from `workers`.
     pub threads: usize,
     /// The command line, for the record.
     pub command: Vec<String>,

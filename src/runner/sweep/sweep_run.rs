@@ -15,7 +15,9 @@ use crate::dag::Plan;
 use crate::runner::error::RunError;
 use crate::runner::interrupt::Interrupt;
 use crate::runner::observer::{Both, Event, Observer};
-use crate::runner::provenance::{Best, BestTrial, FORMAT, Git, Machine, Provenance, Status, SweepRecord};
+use crate::runner::provenance::{
+    Best, BestTrial, FORMAT, Git, Machine, Provenance, Status, SweepRecord,
+};
 use crate::runner::run_folder::{RunFolder, link_latest};
 use crate::runner::runs;
 use crate::search::Sweep;
@@ -45,7 +47,8 @@ pub struct SweepFinished {
 }
 
 impl<'a> SweepRun<'a> {
-    /// Finds everything that the trials share. With `install`, what is missing on this machine is fetched.
+    /// Finds everything that the trials share. With `install`, what is missing on this machine is
+    /// fetched.
     pub fn prepare(
         spec: &'a Spec,
         sweep: &'a Sweep,
@@ -79,8 +82,13 @@ impl<'a> SweepRun<'a> {
         overview::overview(&self.common)
     }
 
-    /// Runs what has to run and writes the sweep's folder. One that was begun before, by the same file with the same values, is gone on with.
-    pub fn execute(&self, observer: &dyn Observer, interrupt: &Interrupt) -> Result<SweepFinished, RunError> {
+    /// Runs what has to run and writes the sweep's folder. One that was begun before, by the same
+    /// file with the same values, is gone on with.
+    pub fn execute(
+        &self,
+        observer: &dyn Observer,
+        interrupt: &Interrupt,
+    ) -> Result<SweepFinished, RunError> {
         let (stopwatch, started) = (Stopwatch::start(), clock::now_utc());
         let common = &self.common;
         let identity = self.identity();
@@ -90,7 +98,8 @@ impl<'a> SweepRun<'a> {
             provenance.started.clone_from(&earlier.started);
             provenance.stages.clone_from(&earlier.stages);
         }
-        let was_complete = earlier.as_ref().is_some_and(|earlier| earlier.status == Status::Complete);
+        let was_complete =
+            earlier.as_ref().is_some_and(|earlier| earlier.status == Status::Complete);
         if !was_complete {
             folder.write_provenance(&provenance)?;
         }
@@ -122,7 +131,8 @@ impl<'a> SweepRun<'a> {
             .map(|(trial, values, error)| format!("trial {trial} ({values}) failed: {error}"));
         provenance.seconds = stopwatch.seconds();
         provenance.finished = Some(clock::text(clock::now_utc()));
-        provenance.stages = outcomes.trials.values().flat_map(|told| told.records.iter().cloned()).collect();
+        provenance.stages =
+            outcomes.trials.values().flat_map(|told| told.records.iter().cloned()).collect();
         provenance.best = record.best.as_ref().and_then(|best| {
             let (metric, _) = common.metric()?;
             let (stage, name) = metric.parts()?;
@@ -164,8 +174,8 @@ impl<'a> SweepRun<'a> {
         })
     }
 
-    /// Identifies the sweep: what another attempt has to share to go on in the same folder. Whether outputs are still what they were is for their keys
-    /// to say.
+    /// Identifies the sweep: what another attempt has to share to go on in the same folder. Whether
+    /// outputs are still what they were is for their keys to say.
     fn identity(&self) -> Digest {
         let common = &self.common;
         let material = serde_json::json!({
@@ -179,17 +189,20 @@ impl<'a> SweepRun<'a> {
         Digest::of(material.to_string().as_bytes())
     }
 
-    /// Returns the folder to work in: that of an earlier attempt which nobody works in now, or a new one.
+    /// Returns the folder to work in: that of an earlier attempt which nobody works in now, or a
+    /// new one.
     fn folder(&self, identity: Digest) -> Result<(RunFolder, Option<Provenance>), RunError> {
         let project = &self.common.ground.project;
         for run in runs::list(project)? {
-            let is_same = run.provenance.sweep.as_ref().is_some_and(|sweep| sweep.identity == identity);
+            let is_same =
+                run.provenance.sweep.as_ref().is_some_and(|sweep| sweep.identity == identity);
             if is_same && let Some(folder) = RunFolder::reopen(&run.folder, &run.provenance.run)? {
                 return Ok((folder, Some(run.provenance)));
             }
         }
         let pipeline = &self.common.pipeline;
-        let folder = RunFolder::create(project, &pipeline.name, &pipeline.source, &pipeline.resolved)?;
+        let folder =
+            RunFolder::create(project, &pipeline.name, &pipeline.source, &pipeline.resolved)?;
         Ok((folder, None))
     }
 

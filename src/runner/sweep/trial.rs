@@ -22,7 +22,8 @@ pub(super) struct Trial {
 /// What runs.
 #[derive(Debug)]
 pub(super) struct Body {
-    /// For the `param.*` columns: the file's parameters, and keys elsewhere in the file that are swept.
+    /// For the `param.*` columns: the file's parameters, and keys elsewhere in the file that are
+    /// swept.
     pub params: IndexMap<String, Value>,
     pub plan: Plan,
 }
@@ -30,14 +31,17 @@ pub(super) struct Body {
 impl Trial {
     /// Returns the values for people: `params.learning_rate=2e-5 params.shots=8`.
     pub fn label(&self) -> String {
-        let values: Vec<String> =
-            self.values.iter().map(|(key, value)| format!("{key}={}", display_param(value))).collect();
+        let values: Vec<String> = self
+            .values
+            .iter()
+            .map(|(key, value)| format!("{key}={}", display_param(value)))
+            .collect();
         values.join(" ")
     }
 }
 
-/// Returns a file's parameters with a trial's values in place: a swept one is one column whatever it holds, and keys elsewhere in the file are
-/// parameters too.
+/// Returns a file's parameters with a trial's values in place: a swept one is one column whatever
+/// it holds, and keys elsewhere in the file are parameters too.
 pub(super) fn with_values(
     mut params: IndexMap<String, Value>,
     values: &[(String, Value)],
@@ -55,12 +59,15 @@ pub(super) fn with_values(
 }
 
 impl Body {
-    /// Returns the plan of a piece of work: all that is evaluated, or, where training pauses, what the figure needs.
+    /// Returns the plan of a piece of work: all that is evaluated, or, where training pauses, what
+    /// the figure needs.
     pub fn plan(&self, metric: Option<&Metric>, epochs: Option<u32>) -> Plan {
         let named = metric.and_then(Metric::parts).map(|(stage, _)| stage);
-        let paused =
-            epochs.zip(metric).and_then(|(epochs, metric)| trials::paused(&self.plan, metric, epochs));
-        let is_wanted = |step: &Step| step.fact.kind() == Kind::Scores || Some(step.id.0.as_str()) == named;
+        let paused = epochs
+            .zip(metric)
+            .and_then(|(epochs, metric)| trials::paused(&self.plan, metric, epochs));
+        let is_wanted =
+            |step: &Step| step.fact.kind() == Kind::Scores || Some(step.id.0.as_str()) == named;
         paused.unwrap_or_else(|| self.plan.for_stages(is_wanted))
     }
 }

@@ -1,4 +1,5 @@
-//! What can be wrong with a sweep whatever the pipeline is, and what is left of it when all is well.
+//! What can be wrong with a sweep whatever the pipeline is, and what is left of it when all is
+//! well.
 
 use serde_json::Value;
 
@@ -39,7 +40,8 @@ impl Fault {
 }
 
 impl Sweep {
-    /// Checks everything that does not need the pipeline; returns the parameters, or all that is wrong.
+    /// Checks everything that does not need the pipeline; returns the parameters, or all that is
+    /// wrong.
     pub fn check(&self) -> Result<Parameters, Vec<Fault>> {
         let mut faults = Vec::new();
         self.check_numbers(&mut faults);
@@ -103,7 +105,9 @@ impl Sweep {
         let size = |value: usize| value as u64;
         match &self.method {
             Method::Grid => {}
-            Method::Random(random) => at_least(&["method", "random", "trials"], size(random.trials), 1),
+            Method::Random(random) => {
+                at_least(&["method", "random", "trials"], size(random.trials), 1)
+            }
             Method::QuasiRandom(quasi) => {
                 at_least(&["method", "quasi_random", "trials"], size(quasi.trials), 1);
             }
@@ -131,13 +135,16 @@ impl Sweep {
         if let Some(cap) = self.run_cap {
             at_least(&["run_cap"], size(cap), 1);
         }
-        if matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::Grid) {
+        if matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::Grid)
+        {
             let keys = ["method", "hyperband", "sample"];
             let fault = Fault::new(
                 &keys,
                 "hyperband decides itself how many trials begin, and would cut a grid short",
             );
-            faults.push(fault.hint("`asha` runs a whole grid; here take `random`, `quasi_random` or `tpe`"));
+            faults.push(
+                fault.hint("`asha` runs a whole grid; here take `random`, `quasi_random` or `tpe`"),
+            );
         }
         if self.stop.is_some() && matches!(self.method, Method::Asha(_) | Method::Hyperband(_)) {
             let fault = Fault::new(&["stop"], "the method ends trials early itself");
@@ -145,11 +152,16 @@ impl Sweep {
         }
         if let Some(seeds) = &self.seeds {
             if seeds.is_empty() {
-                faults.push(Fault::new(&["seeds"], "there are no seeds").hint("leave out `seeds` for one"));
+                faults.push(
+                    Fault::new(&["seeds"], "there are no seeds").hint("leave out `seeds` for one"),
+                );
             }
             let twice = seeds.iter().enumerate().find(|(at, seed)| seeds[..*at].contains(seed));
             if let Some((_, seed)) = twice {
-                faults.push(Fault::new(&["seeds"], format!("expected every seed once, found {seed} twice")));
+                faults.push(Fault::new(
+                    &["seeds"],
+                    format!("expected every seed once, found {seed} twice"),
+                ));
             }
         }
         if self.samples_quasi_randomly() && self.parameters.len() > quasi_random::MOST_AXES {
@@ -165,14 +177,22 @@ impl Sweep {
         {
             let (most, found) = (quasi_random::MOST_POINTS, quasi.trials);
             let keys = ["method", "quasi_random", "trials"];
-            let fault =
-                Fault::new(&keys, format!("a Sobol sequence has {most} points, found {found} trials"));
+            let fault = Fault::new(
+                &keys,
+                format!("a Sobol sequence has {most} points, found {found} trials"),
+            );
             faults.push(fault.hint("take `random`"));
         }
     }
 
     /// A grid needs values that can be counted, and gives each the same weight.
-    fn check_enumerable(&self, key: &str, parameter: &Parameter, domain: &Domain, faults: &mut Vec<Fault>) {
+    fn check_enumerable(
+        &self,
+        key: &str,
+        parameter: &Parameter,
+        domain: &Domain,
+        faults: &mut Vec<Fault>,
+    ) {
         if !self.samples_grid() {
             return;
         }
@@ -186,7 +206,8 @@ impl Sweep {
             ));
         }
         if parameter.probabilities.is_some() {
-            let fault = Fault::new(&["parameters", key, "probabilities"], "a grid runs every value once");
+            let fault =
+                Fault::new(&["parameters", key, "probabilities"], "a grid runs every value once");
             faults.push(fault.hint("leave out `probabilities`, or take `random`"));
         }
     }
@@ -221,8 +242,13 @@ fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
     if values.is_empty() {
         return Err(vec![at("values", format!("`{key}` has no values")).hint("list at least one")]);
     }
-    if let Some((_, value)) = values.iter().enumerate().find(|(at, value)| values[..*at].contains(value)) {
-        return Err(vec![at("values", format!("expected every value once, found `{value}` twice"))]);
+    if let Some((_, value)) =
+        values.iter().enumerate().find(|(at, value)| values[..*at].contains(value))
+    {
+        return Err(vec![at(
+            "values",
+            format!("expected every value once, found `{value}` twice"),
+        )]);
     }
     let Some(probabilities) = &parameter.probabilities else {
         let numbers: Option<Vec<f64>> = values.iter().map(Value::as_f64).collect();
@@ -244,7 +270,10 @@ fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
         )]);
     }
     if let Some(odd) = probabilities.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-        return Err(vec![at("probabilities", format!("expected numbers from 0 to 1, found {odd}"))]);
+        return Err(vec![at(
+            "probabilities",
+            format!("expected numbers from 0 to 1, found {odd}"),
+        )]);
     }
     let sum: f64 = probabilities.iter().sum();
     if (sum - 1.0).abs() > 1e-6 {
@@ -267,8 +296,9 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
         None if about_normal => Distribution::Normal,
         None if parameter.q.is_some() => Distribution::QUniform,
         None => {
-            let whole_ends =
-                [parameter.min, parameter.max].iter().all(|end| end.is_some_and(|end| end.fract() == 0.0));
+            let whole_ends = [parameter.min, parameter.max]
+                .iter()
+                .all(|end| end.is_some_and(|end| end.fract() == 0.0));
             if whole_ends {
                 let ends = format!(
                     "{} and {}",
@@ -287,7 +317,10 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
         ("sigma", parameter.sigma.is_some() && distribution != Distribution::Normal, "normal"),
     ];
     if let Some((name, _, of)) = unused.iter().find(|(_, odd, _)| *odd) {
-        return Err(at(name, format!("`{name}` belongs to `{of}`, not to `{}`", distribution.name())));
+        return Err(at(
+            name,
+            format!("`{name}` belongs to `{of}`, not to `{}`", distribution.name()),
+        ));
     }
     if distribution == Distribution::LogUniform {
         return Err(at("distribution", "`log_uniform` means two things".to_owned()).hint(
@@ -447,14 +480,20 @@ mod tests {
                 json!({ "values": [1, 2], "probabilities": [1.0] }),
                 "expected a probability for each of the 2 values, found 1",
             ),
-            (json!({ "values": [1, 2], "probabilities": [0.5, 0.6] }), "expected a sum of 1, found 1.1"),
+            (
+                json!({ "values": [1, 2], "probabilities": [0.5, 0.6] }),
+                "expected a sum of 1, found 1.1",
+            ),
             (
                 json!({ "values": [1, 2], "probabilities": [1.5, -0.5] }),
                 "expected numbers from 0 to 1, found 1.5",
             ),
             (json!({ "min": 0.1 }), "`params.x` has a `min` and no `max`"),
             (json!({ "min": 0.5, "max": 0.1 }), "expected `min` below `max`, found 0.5 and 0.1"),
-            (json!({ "min": 0, "max": 1 }), "whether `params.x` is whole cannot be told from 0 and 1"),
+            (
+                json!({ "min": 0, "max": 1 }),
+                "whether `params.x` is whole cannot be told from 0 and 1",
+            ),
             (
                 json!({ "min": 0.0, "max": 0.1, "distribution": "log_uniform_values" }),
                 "a logarithm needs a `min` above 0, found 0",
@@ -467,7 +506,10 @@ mod tests {
                 json!({ "min": 0.5, "max": 3.0, "distribution": "int_uniform" }),
                 "`int_uniform` has whole ends, found 0.5",
             ),
-            (json!({ "min": 1.0, "max": 3.0, "distribution": "q_uniform" }), "`params.x` lacks `q`"),
+            (
+                json!({ "min": 1.0, "max": 3.0, "distribution": "q_uniform" }),
+                "`params.x` lacks `q`",
+            ),
             (json!({ "min": 1.0, "max": 3.0, "q": 5.0 }), "no multiple of 5 lies between 1 and 3"),
             (json!({ "mu": 1.0 }), "`params.x` lacks `mu` or `sigma`"),
             (json!({ "mu": 1.0, "sigma": 0.0 }), "expected a number above 0, found 0"),
@@ -479,7 +521,10 @@ mod tests {
                 json!({ "values": [1], "when": { "params.second": 1 } }),
                 "`params.second` is no parameter of the sweep",
             ),
-            (json!({ "values": [1], "when": { "params.first": "c" } }), "`params.first` is never `\"c\"`"),
+            (
+                json!({ "values": [1], "when": { "params.first": "c" } }),
+                "`params.first` is never `\"c\"`",
+            ),
             (json!({ "values": [1], "when": { "params.x": 1 } }), "`params.x` depends on itself"),
         ];
         for (parameter, message) in cases {
@@ -502,7 +547,8 @@ mod tests {
         assert_eq!(message(seeds), "expected every seed once, found 1 twice");
         let none = json!({ "method": { "tpe": { "trials": 0 } }, "parameters": range });
         assert_eq!(message(none), "expected at least 1, found 0");
-        let twice = json!({ "method": { "asha": {} }, "stop": { "median": {} }, "parameters": range });
+        let twice =
+            json!({ "method": { "asha": {} }, "stop": { "median": {} }, "parameters": range });
         assert_eq!(message(twice), "the method ends trials early itself");
     }
 }

@@ -14,13 +14,17 @@ pub enum Method {
     Random(Random),
     /// A scrambled Sobol sequence: draws that fill the space evenly.
     QuasiRandom(QuasiRandom),
-    /// A tree-structured Parzen estimator over all parameters together (Bergstra et al. 2011, Falkner et al. 2018).
+    /// A tree-structured Parzen estimator over all parameters together (Bergstra et al. 2011,
+    /// Falkner et al. 2018).
     Tpe(Guided),
-    /// A Gaussian process with expected improvement (Jones et al. 1998); for numbers, few parameters and up to some hundred trials.
+    /// A Gaussian process with expected improvement (Jones et al. 1998); for numbers, few
+    /// parameters and up to some hundred trials.
     Gp(Guided),
-    /// Asynchronous successive halving (Li et al. 2020): many trials of few epochs, of which the best go on.
+    /// Asynchronous successive halving (Li et al. 2020): many trials of few epochs, of which the
+    /// best go on.
     Asha(Asha),
-    /// Hyperband (Li et al. 2018): successive halving with several trade-offs between many trials and many epochs.
+    /// Hyperband (Li et al. 2018): successive halving with several trade-offs between many trials
+    /// and many epochs.
     Hyperband(Hyperband),
 }
 
@@ -49,10 +53,12 @@ pub struct Guided {
     /// How many trials.
     #[serde(default = "default_trials")]
     pub trials: usize,
-    /// How many of them are chosen before anything is learned: at random for `tpe`, filling the space evenly for `gp`.
+    /// How many of them are chosen before anything is learned: at random for `tpe`, filling the
+    /// space evenly for `gp`.
     #[serde(default = "default_startup_trials")]
     pub startup_trials: usize,
-    /// How many trials may be under way when the next is chosen. It is a setting and not the number of workers, so that `-j` changes nothing.
+    /// How many trials may be under way when the next is chosen. It is a setting and not the number
+    /// of workers, so that `-j` changes nothing.
     #[serde(default = "default_pending")]
     pub pending: usize,
 }
@@ -73,7 +79,8 @@ pub struct Asha {
     /// η: one in so many trials goes on, for so many times the epochs.
     #[serde(default = "default_reduction")]
     pub reduction: u32,
-    /// How many trainings may be under way when the next is chosen. It is a setting and not the number of workers, so that `-j` changes nothing.
+    /// How many trainings may be under way when the next is chosen. It is a setting and not the
+    /// number of workers, so that `-j` changes nothing.
     #[serde(default = "default_pending")]
     pub pending: usize,
 }
@@ -121,7 +128,8 @@ pub struct MedianStop {
     /// How many trials run to their end before any is ended early.
     #[serde(default = "default_median_startup")]
     pub startup_trials: usize,
-    /// How many trainings may be under way when the next is chosen. It is a setting and not the number of workers, so that `-j` changes nothing.
+    /// How many trainings may be under way when the next is chosen. It is a setting and not the
+    /// number of workers, so that `-j` changes nothing.
     #[serde(default = "default_pending")]
     pub pending: usize,
 }

@@ -12,7 +12,8 @@ pub struct Parameter {
     /// The values, one by one: numbers, texts, or whole maps and lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<Value>>,
-    /// How likely each of the `values` is where a method draws; they sum to 1. Left out: all the same.
+    /// How likely each of the `values` is where a method draws; they sum to 1. Left out: all the
+    /// same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<Vec<f64>>,
     /// The least value of a range.
@@ -21,7 +22,8 @@ pub struct Parameter {
     /// The largest value of a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// How values are distributed over a range. Left out: `uniform`, or `normal` where `mu` is given. Where `min` and `max` are both whole numbers it has to be said.
+    /// How values are distributed over a range. Left out: `uniform`, or `normal` where `mu` is
+    /// given. Where `min` and `max` are both whole numbers it has to be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<Distribution>,
     /// The step of `q_uniform`: values are multiples of it.
@@ -33,8 +35,8 @@ pub struct Parameter {
     /// The standard deviation of `normal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f64>,
-    /// The parameter exists only where others, which stand before it, have these values: a value, or a list of them, by parameter. Elsewhere the file's
-    /// own value holds.
+    /// The parameter exists only where others, which stand before it, have these values: a value,
+    /// or a list of them, by parameter. Elsewhere the file's own value holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<IndexMap<String, Value>>,
 }
@@ -51,7 +53,8 @@ pub enum Distribution {
     LogUniformValues,
     /// Multiples of `q` evenly from `min` to `max`.
     QUniform,
-    /// Gaussian with mean `mu` and standard deviation `sigma`; where `min` or `max` is given, cut off there.
+    /// Gaussian with mean `mu` and standard deviation `sigma`; where `min` or `max` is given, cut
+    /// off there.
     Normal,
     /// Refused: it means two things.
     #[schemars(skip)]

@@ -40,24 +40,29 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Returns promising points with the logarithms of the improvement expected from them, the most promising first; `best` are the best observed ones.
+    /// Returns promising points with the logarithms of the improvement expected from them, the most
+    /// promising first; `best` are the best observed ones.
     pub fn points(&self, best: &[&Point], random: &mut ChaCha8Rng) -> Vec<(f64, Point)> {
         let sequence = Sequence::new(random.next_u64(), 0);
-        let everywhere: Vec<Point> = (0..GLOBAL).map(|index| sequence.point(self.space, index)).collect();
+        let everywhere: Vec<Point> =
+            (0..GLOBAL).map(|index| sequence.point(self.space, index)).collect();
         let mut nearby = Vec::with_capacity(best.len() * LOCAL);
         for point in best {
             nearby.extend((0..LOCAL).map(|at| self.near(point, at, random)));
         }
         let outside = |point: &Point| !self.posterior.shuns(&self.features.of(self.space, point));
         let (mut refined, mut rest) = (Vec::new(), Vec::new());
-        // Each sort has starts of its own: before the ascent, what lies near the best is nearly always ahead.
+        // Each sort has starts of its own: before the ascent, what lies near the best is nearly
+        // always ahead.
         for (candidates, starts) in [(everywhere, GLOBAL_STARTS), (nearby, LOCAL_STARTS)] {
             let candidates = candidates.into_iter().filter(outside);
             let mut rated: Vec<(f64, Point)> =
                 candidates.map(|point| (self.promise(&point), point)).collect();
             sort(&mut rated);
             rest.extend(rated.split_off(rated.len().min(starts)));
-            refined.extend(rated.into_iter().map(|(promise, point)| self.refine(promise, point, random)));
+            refined.extend(
+                rated.into_iter().map(|(promise, point)| self.refine(promise, point, random)),
+            );
         }
         // What climbs into the valley that is left out was only its rim.
         refined.retain(|(_, point)| outside(point));
@@ -73,7 +78,8 @@ impl Search<'_> {
         if promise.is_nan() { f64::NEG_INFINITY } else { promise }
     }
 
-    /// Returns a point near another: from a tenth of the space down to a thousandth, since nothing says on what scale to look.
+    /// Returns a point near another: from a tenth of the space down to a thousandth, since nothing
+    /// says on what scale to look.
     fn near(&self, point: &Point, at: usize, random: &mut ChaCha8Rng) -> Point {
         let scale = 10.0_f64.powf(-1.0 - 2.0 * at as f64 / LOCAL as f64);
         let rare = 1.0 / self.space.axes.len().max(1) as f64;
@@ -94,7 +100,8 @@ impl Search<'_> {
         self.complete(moved, random)
     }
 
-    /// Makes a point valid whose coordinates were changed: draws those of axes that came into being, takes away others.
+    /// Makes a point valid whose coordinates were changed: draws those of axes that came into
+    /// being, takes away others.
     fn complete(&self, mut point: Point, random: &mut ChaCha8Rng) -> Point {
         point.resize(self.space.axes.len(), None);
         for (at, axis) in self.space.axes.iter().enumerate() {
@@ -107,7 +114,8 @@ impl Search<'_> {
         point
     }
 
-    /// Goes uphill from a point: along the continuous axes by the gradient, along the others one at a time.
+    /// Goes uphill from a point: along the continuous axes by the gradient, along the others one at
+    /// a time.
     fn refine(&self, mut promise: f64, mut point: Point, random: &mut ChaCha8Rng) -> (f64, Point) {
         for _ in 0..ROUNDS {
             let climbed = self.climb(&point);
@@ -128,7 +136,9 @@ impl Search<'_> {
 
     fn climb(&self, point: &Point) -> Point {
         let smooth: Vec<usize> = (0..self.space.axes.len())
-            .filter(|&axis| point[axis].is_some() && self.space.axes[axis].kind == AxisKind::Continuous)
+            .filter(|&axis| {
+                point[axis].is_some() && self.space.axes[axis].kind == AxisKind::Continuous
+            })
             .collect();
         if smooth.is_empty() {
             return point.clone();
@@ -136,12 +146,13 @@ impl Search<'_> {
         let mut features = self.features.of(self.space, point);
         let mut slopes = vec![0.0; features.len()];
         let start = smooth.iter().map(|&axis| features[axis]).collect();
-        let found = minimise(start, &vec![(0.0, 1.0); smooth.len()], ITERATIONS, |place, gradient| {
-            smooth.iter().zip(place).for_each(|(&axis, value)| features[axis] = *value);
-            let promise = self.posterior.promise_with_gradient(&features, &mut slopes);
-            gradient.iter_mut().zip(&smooth).for_each(|(slope, &axis)| *slope = -slopes[axis]);
-            -promise
-        });
+        let found =
+            minimise(start, &vec![(0.0, 1.0); smooth.len()], ITERATIONS, |place, gradient| {
+                smooth.iter().zip(place).for_each(|(&axis, value)| features[axis] = *value);
+                let promise = self.posterior.promise_with_gradient(&features, &mut slopes);
+                gradient.iter_mut().zip(&smooth).for_each(|(slope, &axis)| *slope = -slopes[axis]);
+                -promise
+            });
         let mut climbed = point.clone();
         smooth.iter().zip(found.place).for_each(|(&axis, value)| climbed[axis] = Some(value));
         climbed
@@ -155,10 +166,13 @@ impl Search<'_> {
             AxisKind::Choice(weights) => {
                 (0..weights.len()).filter(|&at| weights[at] > 0.0).map(|at| at as f64).collect()
             }
-            AxisKind::Steps(steps) if *steps <= ENUMERATED => (0..*steps).map(|at| at as f64).collect(),
+            AxisKind::Steps(steps) if *steps <= ENUMERATED => {
+                (0..*steps).map(|at| at as f64).collect()
+            }
             AxisKind::Steps(steps) => {
-                let strides =
-                    (0..).map(|power| 2.0_f64.powi(power)).take_while(|stride| *stride < *steps as f64);
+                let strides = (0..)
+                    .map(|power| 2.0_f64.powi(power))
+                    .take_while(|stride| *stride < *steps as f64);
                 let both = strides.flat_map(|stride| [now - stride, now + stride]);
                 both.filter(|value| (0.0..*steps as f64).contains(value)).collect()
             }
@@ -169,7 +183,8 @@ impl Search<'_> {
                 other[axis] = Some(value);
                 let other = self.complete(other, random);
                 // Nothing had to be drawn: drawing again would change nothing.
-                let settled = other.iter().zip(&*point).all(|(new, old)| new.is_none() || old.is_some());
+                let settled =
+                    other.iter().zip(&*point).all(|(new, old)| new.is_none() || old.is_some());
                 let found = self.promise(&other);
                 if found > *promise {
                     (*promise, *point) = (found, other);

@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use super::kernel::{Features, Kernel, matern};
 use crate::search::minimise::minimise;
 
-/// The least variance of the noise, in units of the observations' variance: less would leave the matrix without a factor.
+/// The least variance of the noise, in units of the observations' variance: less would leave the
+/// matrix without a factor.
 const LEAST_NOISE: f64 = 1e-9;
 
 /// One over the variance of what is believed of the function's mean before anything is seen.
@@ -28,11 +29,13 @@ struct Belief {
 /// The variance of the function: about that of the observations.
 const SIGNAL: Belief = Belief { mean: 0.0, deviation: 2.0 };
 
-/// Nearly nothing is known of the noise: training is anything from exactly repeatable to mostly luck.
+/// Nearly nothing is known of the noise: training is anything from exactly repeatable to mostly
+/// luck.
 const NOISE: Belief = Belief { mean: -8.0, deviation: 4.0 };
 
-/// One over the squared length scale. Length scales grow with the root of the number of axes, as distances do (Hvarfner et al. 2024). Their belief is wider:
-/// with it, a dozen observations of six axes often make all but one or two of the axes look irrelevant.
+/// One over the squared length scale. Length scales grow with the root of the number of axes, as
+/// distances do (Hvarfner et al. 2024). Their belief is wider: with it, a dozen observations of six
+/// axes often make all but one or two of the axes look irrelevant.
 fn inverse_square(axes: usize) -> Belief {
     let mean = LENGTH_SCALE.ln() + 0.5 * (axes.max(1) as f64).ln();
     Belief { mean: -2.0 * mean, deviation: 1.5 }
@@ -61,7 +64,9 @@ impl Evidence {
         let pairs = || (0..places.len()).flat_map(|row| (0..row).map(move |column| (row, column)));
         let axis = |axis: usize| {
             pairs()
-                .map(|(row, column)| features.squared(axis, places[row][axis], places[column][axis]))
+                .map(|(row, column)| {
+                    features.squared(axis, places[row][axis], places[column][axis])
+                })
                 .collect()
         };
         Evidence {
@@ -70,14 +75,18 @@ impl Evidence {
         }
     }
 
-    /// Returns the negative logarithm of the posterior density of the parameters (but for a constant) and writes its gradient. Parameters are logarithms: one
-    /// over the squared length scales, the signal's variance, the noise's.
+    /// Returns the negative logarithm of the posterior density of the parameters (but for a
+    /// constant) and writes its gradient. Parameters are logarithms: one over the squared length
+    /// scales, the signal's variance, the noise's.
     fn cost(&self, parameters: &[f64], gradient: &mut [f64]) -> f64 {
         let (axes, count) = (self.distances.len(), self.values.len());
         let kernel = kernel(parameters);
         let mut squares = vec![0.0; count * count.saturating_sub(1) / 2];
         for (distances, inverse) in self.distances.iter().zip(&kernel.inverse_squares) {
-            squares.iter_mut().zip(distances).for_each(|(sum, distance)| *sum += inverse * distance);
+            squares
+                .iter_mut()
+                .zip(distances)
+                .for_each(|(sum, distance)| *sum += inverse * distance);
         }
         let correlations: Vec<(f64, f64)> = squares.into_iter().map(matern).collect();
         let mut covariance = DMatrix::zeros(count, count);
@@ -98,8 +107,9 @@ impl Evidence {
         let log_root: f64 = (0..count).map(|at| lower[(at, at)].ln()).sum();
         let mut cost = 0.5 * self.values.add_scalar(-mean).dot(&weights) + log_root;
         cost += 0.5 * MEAN_PRECISION * mean * mean;
-        // The mean is the likeliest for these parameters, so they move the cost through it only in the second order.
-        // The gradient is half the trace of (K⁻¹ - α αᵀ) dK (Rasmussen & Williams 2006, equation 5.9).
+        // The mean is the likeliest for these parameters, so they move the cost through it only in
+        // the second order. The gradient is half the trace of (K⁻¹ - α αᵀ) dK (Rasmussen & Williams
+        // 2006, equation 5.9).
         let inverse = inverse(&factor);
         gradient.fill(0.0);
         let mut slopes = Vec::with_capacity(correlations.len());
@@ -115,8 +125,11 @@ impl Evidence {
             by_signal += 0.5 * outer * kernel.signal;
             trace += 0.5 * outer;
         }
-        for (axis, (distances, inverse)) in self.distances.iter().zip(&kernel.inverse_squares).enumerate() {
-            let sum: f64 = slopes.iter().zip(distances).map(|(slope, distance)| slope * distance).sum();
+        for (axis, (distances, inverse)) in
+            self.distances.iter().zip(&kernel.inverse_squares).enumerate()
+        {
+            let sum: f64 =
+                slopes.iter().zip(distances).map(|(slope, distance)| slope * distance).sum();
             gradient[axis] = inverse * sum;
         }
         gradient[axes] = by_signal;
@@ -130,8 +143,9 @@ impl Evidence {
     }
 }
 
-/// Returns the likeliest mean of the function, m, and K⁻¹ (y - m). Observations gather where the function is low, so that their own mean is
-/// too low for what was never looked at, and would send the search to every corner.
+/// Returns the likeliest mean of the function, m, and K⁻¹ (y - m). Observations gather where the
+/// function is low, so that their own mean is too low for what was never looked at, and would send
+/// the search to every corner.
 pub(super) fn weigh(factor: &Cholesky<f64, Dyn>, values: &DVector<f64>) -> (f64, DVector<f64>) {
     let ones = factor.solve(&DVector::from_element(values.len(), 1.0));
     let weights = factor.solve(values);
@@ -161,7 +175,8 @@ fn kernel(parameters: &[f64]) -> Kernel {
     }
 }
 
-/// Finds the likeliest parameters from a start in the middle and random ones; of equally likely ones the first.
+/// Finds the likeliest parameters from a start in the middle and random ones; of equally likely
+/// ones the first.
 pub(super) fn fit(evidence: &Evidence, random: &mut ChaCha8Rng) -> Kernel {
     let axes = evidence.distances.len();
     let mut bounds = vec![(-12.0, 10.0); axes];
@@ -169,10 +184,13 @@ pub(super) fn fit(evidence: &Evidence, random: &mut ChaCha8Rng) -> Kernel {
     // Length scales of half the space; a signal as large as the observations, little noise.
     let mut start = vec![2.0 * 2.0_f64.ln() - (axes.max(1) as f64).ln(); axes];
     start.extend([0.0, -8.0]);
-    let mut best = minimise(start.clone(), &bounds, ITERATIONS, |at, gradient| evidence.cost(at, gradient));
+    let mut best =
+        minimise(start.clone(), &bounds, ITERATIONS, |at, gradient| evidence.cost(at, gradient));
     for _ in 0..RANDOM_STARTS {
-        let shifted = start.iter().map(|value| value + 6.0 * (random.random::<f64>() - 0.5)).collect();
-        let found = minimise(shifted, &bounds, ITERATIONS, |at, gradient| evidence.cost(at, gradient));
+        let shifted =
+            start.iter().map(|value| value + 6.0 * (random.random::<f64>() - 0.5)).collect();
+        let found =
+            minimise(shifted, &bounds, ITERATIONS, |at, gradient| evidence.cost(at, gradient));
         if found.value < best.value {
             best = found;
         }

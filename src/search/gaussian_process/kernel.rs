@@ -1,14 +1,17 @@
-//! The covariance of a Gaussian process: Matérn 5/2, with a length scale for each axis (Rasmussen & Williams 2006, section 4.2).
+//! The covariance of a Gaussian process: Matérn 5/2, with a length scale for each axis (Rasmussen &
+//! Williams 2006, section 4.2).
 
 use crate::search::{AxisKind, Space};
 
-/// The numbers from points that the kernel compares: one for each axis, from 0 to 1 where the axis has an order.
+/// The numbers from points that the kernel compares: one for each axis, from 0 to 1 where the axis
+/// has an order.
 pub(super) struct Features {
     /// Whether only the difference itself counts, not how far apart two coordinates are.
     pub nominal: Vec<bool>,
 }
 
-/// Where axes that do not exist stand: in the middle, so that this tells least; a choice that is not made differs from all that are.
+/// Where axes that do not exist stand: in the middle, so that this tells least; a choice that is
+/// not made differs from all that are.
 const ABSENT: f64 = 0.5;
 const NO_CHOICE: f64 = -1.0;
 
@@ -20,12 +23,13 @@ impl Features {
 
     /// Returns the features of a point.
     pub fn of(&self, space: &Space, point: &[Option<f64>]) -> Vec<f64> {
-        let feature = |(at, kind): (usize, &AxisKind)| match (kind, point.get(at).copied().flatten()) {
-            (AxisKind::Choice(_), value) => value.unwrap_or(NO_CHOICE),
-            (_, None) => ABSENT,
-            (AxisKind::Steps(steps), Some(value)) => (value + 0.5) / *steps as f64,
-            (AxisKind::Continuous, Some(value)) => value,
-        };
+        let feature =
+            |(at, kind): (usize, &AxisKind)| match (kind, point.get(at).copied().flatten()) {
+                (AxisKind::Choice(_), value) => value.unwrap_or(NO_CHOICE),
+                (_, None) => ABSENT,
+                (AxisKind::Steps(steps), Some(value)) => (value + 0.5) / *steps as f64,
+                (AxisKind::Continuous, Some(value)) => value,
+            };
         space.axes.iter().map(|axis| &axis.kind).enumerate().map(feature).collect()
     }
 

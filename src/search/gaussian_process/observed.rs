@@ -2,22 +2,26 @@
 
 use crate::search::{Observation, Outcome, Point};
 
-/// Returns the finished trials and their values, the best first. Failures have the worst value there is; where there is no value at all, there is nothing to
-/// tell.
+/// Returns the finished trials and their values, the best first. Failures have the worst value
+/// there is; where there is no value at all, there is nothing to tell.
 pub(super) fn ranked(history: &[Observation]) -> Vec<(&Point, f64)> {
     let value = |observation: &Observation| match observation.outcome {
         Outcome::Value(value) => Some(value),
         Outcome::Failed | Outcome::Pending => None,
     };
-    let Some(worst) = history.iter().filter_map(value).max_by(f64::total_cmp) else { return Vec::new() };
+    let Some(worst) = history.iter().filter_map(value).max_by(f64::total_cmp) else {
+        return Vec::new();
+    };
     let finished = history.iter().filter(|observation| observation.outcome != Outcome::Pending);
-    let mut ranked: Vec<(&Point, f64)> =
-        finished.map(|observation| (&observation.point, value(observation).unwrap_or(worst))).collect();
+    let mut ranked: Vec<(&Point, f64)> = finished
+        .map(|observation| (&observation.point, value(observation).unwrap_or(worst)))
+        .collect();
     ranked.sort_by(|(_, one), (_, other)| one.total_cmp(other));
     ranked
 }
 
-/// Returns which of so many ranked trials stay where at most `most` may: the best ones, and as many spread evenly over the others.
+/// Returns which of so many ranked trials stay where at most `most` may: the best ones, and as many
+/// spread evenly over the others.
 pub(super) fn thinned(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();
@@ -27,8 +31,9 @@ pub(super) fn thinned(count: usize, most: usize) -> Vec<usize> {
     (0..best).chain((0..spread).map(|at| best + at * others / spread)).collect()
 }
 
-/// Returns ranked values with mean 0 and variance 1, in the same order. Values worse than the median count by the logarithm of how much: how bad a
-/// learning rate far too high is would otherwise decide on the scale of everything.
+/// Returns ranked values with mean 0 and variance 1, in the same order. Values worse than the
+/// median count by the logarithm of how much: how bad a learning rate far too high is would
+/// otherwise decide on the scale of everything.
 pub(super) fn normalised(ranked: &[f64]) -> Vec<f64> {
     let (Some(best), Some(median)) = (ranked.first(), ranked.get(ranked.len() / 2)) else {
         return Vec::new();
@@ -45,7 +50,9 @@ pub(super) fn normalised(ranked: &[f64]) -> Vec<f64> {
     let deviation = (values.iter().map(|value| value * value).sum::<f64>() / count).sqrt();
     // Values may be so large that their differences are no numbers; then nothing is told apart.
     let factor = if deviation > 0.0 && deviation.is_finite() { deviation.recip() } else { 0.0 };
-    values.iter_mut().for_each(|value| *value = if value.is_finite() { *value * factor } else { 0.0 });
+    values
+        .iter_mut()
+        .for_each(|value| *value = if value.is_finite() { *value * factor } else { 0.0 });
     values
 }
 

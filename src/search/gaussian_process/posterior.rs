@@ -32,8 +32,9 @@ const VALLEY: f64 = 0.5;
 const ATTEMPTS: i32 = 8;
 
 impl<'a> Posterior<'a> {
-    /// Conditions the process on the values at the first places; at the others, where trials are still running, on their own
-    /// expectations (Ginsbourger et al. 2010, "kriging believer"). `None` where the matrix has no factor.
+    /// Conditions the process on the values at the first places; at the others, where trials are
+    /// still running, on their own expectations (Ginsbourger et al. 2010, "kriging believer").
+    /// `None` where the matrix has no factor.
     pub fn new(
         features: &'a Features,
         kernel: Kernel,
@@ -54,8 +55,11 @@ impl<'a> Posterior<'a> {
             shunned: None,
         };
         // With noise, the least value may be the luckiest one; the least expectation is not.
-        posterior.best =
-            posterior.places.iter().map(|place| posterior.mean(place)).fold(f64::INFINITY, f64::min);
+        posterior.best = posterior
+            .places
+            .iter()
+            .map(|place| posterior.mean(place))
+            .fold(f64::INFINITY, f64::min);
         if places.len() > values.len() {
             let running = places[values.len()..].iter().map(|place| posterior.mean(place));
             let believed: Vec<f64> = values.iter().copied().chain(running).collect();
@@ -70,15 +74,18 @@ impl<'a> Posterior<'a> {
     /// Leaves the valley around a place out: improvement counts from the best outside.
     pub fn shun(&mut self, place: &[f64]) {
         self.shunned = Some(place.to_vec());
-        let outside = self.places.iter().filter(|place| !self.shuns(place)).map(|place| self.mean(place));
+        let outside =
+            self.places.iter().filter(|place| !self.shuns(place)).map(|place| self.mean(place));
         let best = outside.fold(f64::INFINITY, f64::min);
-        // Where all is one valley, what is not observed of the rest of the space competes with what the model expects there.
+        // Where all is one valley, what is not observed of the rest of the space competes with what
+        // the model expects there.
         self.best = if best.is_finite() { best } else { self.average };
     }
 
     /// Says whether a place lies in the valley that is left out.
     pub fn shuns(&self, place: &[f64]) -> bool {
-        let correlation = |middle: &Vec<f64>| matern(self.kernel.distance(self.features, place, middle)).0;
+        let correlation =
+            |middle: &Vec<f64>| matern(self.kernel.distance(self.features, place, middle)).0;
         self.shunned.as_ref().is_some_and(|middle| correlation(middle) > VALLEY)
     }
 
@@ -105,7 +112,8 @@ impl<'a> Posterior<'a> {
         deviation.ln() + log_improvement((self.best - mean) / deviation).0
     }
 
-    /// The same, and its gradient by the features; along nominal axes, which have no slope, it is 0.
+    /// The same, and its gradient by the features; along nominal axes, which have no slope, it is
+    /// 0.
     pub fn promise_with_gradient(&self, place: &[f64], gradient: &mut [f64]) -> f64 {
         let signal = self.kernel.signal;
         let pairs: Vec<(f64, f64)> = self
@@ -113,8 +121,10 @@ impl<'a> Posterior<'a> {
             .iter()
             .map(|other| matern(self.kernel.distance(self.features, place, other)))
             .collect();
-        let covariances =
-            DVector::from_iterator(pairs.len(), pairs.iter().map(|(correlation, _)| signal * correlation));
+        let covariances = DVector::from_iterator(
+            pairs.len(),
+            pairs.iter().map(|(correlation, _)| signal * correlation),
+        );
         let mean = self.average + covariances.dot(&self.weights);
         let mut solved = covariances;
         let lower = self.factor.l_dirty();
@@ -141,7 +151,8 @@ impl<'a> Posterior<'a> {
     }
 }
 
-/// Returns the Cholesky factor of the covariance of observations, with more noise where it needs some.
+/// Returns the Cholesky factor of the covariance of observations, with more noise where it needs
+/// some.
 fn factor(
     features: &Features,
     mut kernel: Kernel,

@@ -1,4 +1,5 @@
-//! Parzen's mixture over several axes: a kernel at every observation, and what was believed before as one more.
+//! Parzen's mixture over several axes: a kernel at every observation, and what was believed before
+//! as one more.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -16,12 +17,13 @@ pub(super) struct Weighted {
     pub weight: f64,
 }
 
-/// A density over some axes of a space. Its last component is what was believed before; it weighs as much as the average
-/// observation, so that no place ever becomes impossible.
+/// A density over some axes of a space. Its last component is what was believed before; it weighs
+/// as much as the average observation, so that no place ever becomes impossible.
 pub(super) struct Mixture<'a> {
     /// Running sums of the weights of all components.
     cumulative: Vec<f64>,
-    /// For each component, what does not depend on the place: its weight and the norms of its kernels.
+    /// For each component, what does not depend on the place: its weight and the norms of its
+    /// kernels.
     log_factors: Vec<f64>,
     columns: Vec<Column<'a>>,
 }
@@ -30,8 +32,8 @@ pub(super) struct Mixture<'a> {
 enum Column<'a> {
     /// Normal distributions of one width, cut at 0 and 1.
     Normal { kind: &'a AxisKind, centres: Vec<f64>, width: f64 },
-    /// The same for steps: each has the probability of its part of the unit interval. `distinct` are the centres that occur,
-    /// `which` says which one each observation has.
+    /// The same for steps: each has the probability of its part of the unit interval. `distinct`
+    /// are the centres that occur, `which` says which one each observation has.
     Binned { kind: &'a AxisKind, steps: usize, distinct: Vec<f64>, which: Vec<usize>, width: f64 },
     /// The observed choice, or with the probability `blur` any.
     Choice { prior: &'a [f64], seen: Vec<usize>, blur: f64 },
@@ -57,7 +59,8 @@ impl<'a> Mixture<'a> {
         let sum: f64 = observations.iter().map(|observation| observation.weight).sum();
         let prior = if observations.is_empty() { 1.0 } else { sum / observations.len() as f64 };
         let weights = || observations.iter().map(|observation| observation.weight).chain([prior]);
-        let mut log_factors: Vec<f64> = weights().map(|weight| (weight / (sum + prior)).ln()).collect();
+        let mut log_factors: Vec<f64> =
+            weights().map(|weight| (weight / (sum + prior)).ln()).collect();
         let mut columns = Vec::with_capacity(axes.len());
         for (at, &axis) in axes.iter().enumerate() {
             let kind = &space.axes[axis].kind;
@@ -87,7 +90,9 @@ impl<'a> Mixture<'a> {
                     let mut distinct = centres.clone();
                     distinct.sort_by(f64::total_cmp);
                     distinct.dedup();
-                    let which = centres.iter().map(|centre| distinct.partition_point(|known| known < centre));
+                    let which = centres
+                        .iter()
+                        .map(|centre| distinct.partition_point(|known| known < centre));
                     Column::Binned { kind, steps, which: which.collect(), distinct, width }
                 }
             });
@@ -119,10 +124,13 @@ impl<'a> Mixture<'a> {
         self.columns.iter().map(|column| unit(column, random)).collect()
     }
 
-    /// Returns the logarithm of the density (over steps and choices: of the probability) at a place.
+    /// Returns the logarithm of the density (over steps and choices: of the probability) at a
+    /// place.
     pub fn log_density(&self, place: &[f64]) -> f64 {
         let mut logs = self.log_factors.clone();
-        let Some((prior_log, kernel_logs)) = logs.split_last_mut() else { return f64::NEG_INFINITY };
+        let Some((prior_log, kernel_logs)) = logs.split_last_mut() else {
+            return f64::NEG_INFINITY;
+        };
         for (column, &value) in self.columns.iter().zip(place) {
             match column {
                 Column::Normal { centres, width, .. } => {
@@ -136,7 +144,10 @@ impl<'a> Mixture<'a> {
                     let log_mass =
                         |&centre: &f64| mass(centre, *width, low, high).max(LEAST_PROBABILITY).ln();
                     let masses: Vec<f64> = distinct.iter().map(log_mass).collect();
-                    kernel_logs.iter_mut().zip(which).for_each(|(log, &which)| *log += masses[which]);
+                    kernel_logs
+                        .iter_mut()
+                        .zip(which)
+                        .for_each(|(log, &which)| *log += masses[which]);
                     *prior_log -= (*steps as f64).ln();
                 }
                 Column::Choice { prior, seen, blur } => {
@@ -156,15 +167,19 @@ impl<'a> Mixture<'a> {
     }
 }
 
-/// Returns the width of an axis' kernels: Scott's rule for so many axes (Scott 1992, equation 6.42), narrowed. The spread is that of the observations and of
-/// what was believed before, which keeps few observations from closing in on themselves. The last weight is that of the belief.
+/// Returns the width of an axis' kernels: Scott's rule for so many axes (Scott 1992, equation
+/// 6.42), narrowed. The spread is that of the observations and of what was believed before, which
+/// keeps few observations from closing in on themselves. The last weight is that of the belief.
 fn width(centres: &[f64], weights: impl Iterator<Item = f64> + Clone, axes: usize) -> f64 {
     let sum: f64 = centres.iter().zip(weights.clone()).map(|(_, weight)| weight).sum();
     if sum <= 0.0 {
         return 1.0;
     }
-    let mean = centres.iter().zip(weights.clone()).map(|(centre, weight)| weight * centre).sum::<f64>() / sum;
-    let squares = centres.iter().zip(weights).map(|(centre, weight)| weight * (centre - mean).powi(2));
+    let mean =
+        centres.iter().zip(weights.clone()).map(|(centre, weight)| weight * centre).sum::<f64>()
+            / sum;
+    let squares =
+        centres.iter().zip(weights).map(|(centre, weight)| weight * (centre - mean).powi(2));
     let count = centres.len() as f64;
     let variance = (squares.sum::<f64>() / sum * count + UNIFORM_VARIANCE) / (count + 1.0);
     (NARROWING * variance.sqrt() * count.powf(-1.0 / (axes as f64 + 4.0))).clamp(LEAST_WIDTH, 1.0)
@@ -201,7 +216,11 @@ mod tests {
 
     #[test]
     fn the_density_sums_to_one_and_is_what_is_drawn() {
-        let space = space([AxisKind::Continuous, AxisKind::Steps(5), AxisKind::Choice(vec![0.2, 0.3, 0.5])]);
+        let space = space([
+            AxisKind::Continuous,
+            AxisKind::Steps(5),
+            AxisKind::Choice(vec![0.2, 0.3, 0.5]),
+        ]);
         let mixture = mixture(&space);
         let cells = 400;
         let mut random = stream(1, &[], 0);
@@ -210,10 +229,12 @@ mod tests {
         for step in 0..5 {
             for choice in 0..3 {
                 let (step, choice) = (f64::from(step), f64::from(choice));
-                let density =
-                    |cell: i32| mixture.log_density(&[(f64::from(cell) + 0.5) / 400.0, step, choice]).exp();
+                let density = |cell: i32| {
+                    mixture.log_density(&[(f64::from(cell) + 0.5) / 400.0, step, choice]).exp()
+                };
                 let probability = (0..cells).map(density).sum::<f64>() / f64::from(cells);
-                let seen = drawn.iter().filter(|place| place[1] == step && place[2] == choice).count();
+                let seen =
+                    drawn.iter().filter(|place| place[1] == step && place[2] == choice).count();
                 assert!(
                     (seen as f64 / 20_000.0 - probability).abs() < 0.015,
                     "{step} {choice} {probability}"
@@ -226,7 +247,8 @@ mod tests {
 
     #[test]
     fn without_observations_it_is_what_was_believed() {
-        let space = space([AxisKind::Continuous, AxisKind::Steps(5), AxisKind::Choice(vec![0.2, 0.8])]);
+        let space =
+            space([AxisKind::Continuous, AxisKind::Steps(5), AxisKind::Choice(vec![0.2, 0.8])]);
         let mixture = Mixture::new(&space, &[0, 1, 2], Vec::new());
         assert!((mixture.log_density(&[0.3, 2.0, 1.0]) - (0.2_f64 * 0.8).ln()).abs() < 1e-12);
     }

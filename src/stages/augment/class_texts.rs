@@ -6,7 +6,8 @@ use super::verbatim::Verbatim;
 use super::words::{Words, join};
 use crate::table::Example;
 
-/// The original texts of one class as sequences of word numbers. A word is what stands between spaces, with its capitals and punctuation.
+/// The original texts of one class as sequences of word numbers. A word is what stands between
+/// spaces, with its capitals and punctuation.
 pub struct ClassTexts {
     ids: Vec<String>,
     /// The words by number, in the order in which they first stand.
@@ -66,13 +67,15 @@ impl ClassTexts {
         self.verbatim.longest_run(sequence)
     }
 
-    /// Returns the share of a text's words that its longest run out of one original makes up: 1 for a copy.
+    /// Returns the share of a text's words that its longest run out of one original makes up: 1 for
+    /// a copy.
     pub fn copied_share(&self, text: &str) -> f64 {
         let numbers = self.numbers(text);
         self.longest_run(&numbers) as f64 / numbers.len().max(1) as f64
     }
 
-    /// Returns the ids of originals that a sequence can be put together from, run by run from the left, each as long as possible.
+    /// Returns the ids of originals that a sequence can be put together from, run by run from the
+    /// left, each as long as possible.
     pub fn parents(&self, sequence: &[u32]) -> Vec<String> {
         let mut parents: Vec<String> = Vec::new();
         for text in self.verbatim.sources(sequence) {
@@ -92,8 +95,11 @@ mod tests {
 
     #[test]
     fn runs_and_parents_are_found() {
-        let examples =
-            examples(&[("where is my card", 0), ("where is the nearest bank?", 0), ("my card is lost", 0)]);
+        let examples = examples(&[
+            ("where is my card", 0),
+            ("where is the nearest bank?", 0),
+            ("my card is lost", 0),
+        ]);
         let texts = ClassTexts::of(&examples.iter().collect::<Vec<_>>());
         assert_eq!(texts.vocabulary(), 8);
         assert_eq!(texts.copied_share("where is my card"), 1.0);
@@ -101,7 +107,8 @@ mod tests {
         assert_eq!(texts.copied_share("my card is the nearest bank?"), 4.0 / 6.0);
         assert_eq!(texts.copied_share("something else"), 0.0);
         assert_eq!(texts.copied_share(""), 0.0);
-        let numbers: Vec<u32> = texts.numbers("my card is the nearest bank?").into_iter().flatten().collect();
+        let numbers: Vec<u32> =
+            texts.numbers("my card is the nearest bank?").into_iter().flatten().collect();
         assert_eq!(texts.parents(&numbers), ["row-2", "row-1"]);
         assert_eq!(texts.text(&numbers), "my card is the nearest bank?");
     }

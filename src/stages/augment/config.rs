@@ -23,8 +23,8 @@ use crate::stages::stage::{CheckError, StageId};
 
 /// Adds generated texts to train; dev and test pass through untouched.
 ///
-/// A generated text that dev, test or train already has is dropped. The originals stay, and every method works on them, not on
-/// what another method made.
+/// A generated text that dev, test or train already has is dropped. The originals stay, and every
+/// method works on them, not on what another method made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
@@ -72,7 +72,8 @@ methods! {
     RandomSwap(RandomSwap) = "random_swap",
     /// Deletes each word with a probability (EDA).
     RandomDeletion(RandomDeletion) = "random_deletion",
-    /// One of the four operations of EDA for each copy, with the paper's rate and copies by the size of train.
+    /// One of the four operations of EDA for each copy, with the paper's rate and copies by the
+    /// size of train.
     Eda(Eda) = "eda",
     /// Inserts punctuation marks at random places (AEDA).
     Aeda(Aeda) = "aeda",
@@ -100,7 +101,8 @@ pub(super) fn default_encoder() -> String {
 }
 
 impl MethodConfig {
-    /// Checks the settings of a method that stands by itself, at a place in the stage's configuration.
+    /// Checks the settings of a method that stands by itself, at a place in the stage's
+    /// configuration.
     pub fn check(&self, at: &str) -> Vec<CheckError> {
         self.check_with(self.method().amount().check(), at)
     }

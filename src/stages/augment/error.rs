@@ -25,7 +25,13 @@ pub enum AugmentError {
 
     #[error("`{path}`, line {line}: {found}; expected {expected}")]
     #[diagnostic(help("{help}"))]
-    Malformed { path: String, line: usize, found: String, expected: &'static str, help: &'static str },
+    Malformed {
+        path: String,
+        line: usize,
+        found: String,
+        expected: &'static str,
+        help: &'static str,
+    },
 
     #[error("`{pretrained}` cannot fill masks: {reason}")]
     #[diagnostic(help(
@@ -34,7 +40,9 @@ pub enum AugmentError {
     NoMasks { pretrained: String, reason: String },
 
     #[error("`{program}` printed in line {line} what is no answer: {reason}\n{shown}")]
-    #[diagnostic(help("expected one JSON object a line: {{\"id\": \"…\", \"copy\": 1, \"text\": \"…\"}}"))]
+    #[diagnostic(help(
+        "expected one JSON object a line: {{\"id\": \"…\", \"copy\": 1, \"text\": \"…\"}}"
+    ))]
     Answer { program: String, line: usize, reason: String, shown: String },
 
     #[error(transparent)]
@@ -42,20 +50,32 @@ pub enum AugmentError {
 }
 
 /// Returns the digest of a file that a setting names.
-pub(super) fn file_digest(folder: &Path, name: &str, what: &'static str) -> Result<External, StageError> {
+pub(super) fn file_digest(
+    folder: &Path,
+    name: &str,
+    what: &'static str,
+) -> Result<External, StageError> {
     let full = resolve(folder, name);
     let digest = memo::digest_of(&full).map_err(|error| unreadable(error, full, name, what))?;
     Ok(External { name: name.to_owned(), digest })
 }
 
 /// Reads a file that a setting names.
-pub(super) fn read_bytes(folder: &Path, name: &str, what: &'static str) -> Result<Vec<u8>, AugmentError> {
+pub(super) fn read_bytes(
+    folder: &Path,
+    name: &str,
+    what: &'static str,
+) -> Result<Vec<u8>, AugmentError> {
     let full = resolve(folder, name);
     fs_err::read(&full).map_err(|error| unreadable(error, full, name, what))
 }
 
 /// Reads a file of UTF-8 text that a setting names.
-pub(super) fn read_text(folder: &Path, name: &str, what: &'static str) -> Result<String, AugmentError> {
+pub(super) fn read_text(
+    folder: &Path,
+    name: &str,
+    what: &'static str,
+) -> Result<String, AugmentError> {
     let bytes = read_bytes(folder, name, what)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -64,7 +84,12 @@ pub(super) fn read_text(folder: &Path, name: &str, what: &'static str) -> Result
     })
 }
 
-fn unreadable(error: std::io::Error, full: PathBuf, name: &str, what: &'static str) -> AugmentError {
+fn unreadable(
+    error: std::io::Error,
+    full: PathBuf,
+    name: &str,
+    what: &'static str,
+) -> AugmentError {
     match error.kind() {
         std::io::ErrorKind::NotFound => AugmentError::NoFile { what, path: name.to_owned(), full },
         _ => AugmentError::Unreadable { what, path: name.to_owned(), source: error },

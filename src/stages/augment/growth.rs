@@ -1,4 +1,5 @@
-//! How train grows: how many texts, their ids and streams, and what counts as new; the same for every method.
+//! How train grows: how many texts, their ids and streams, and what counts as new; the same for
+//! every method.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -88,8 +89,8 @@ impl<'a> Growth<'a> {
         &self.originals
     }
 
-    /// Makes the texts that a method is asked for and returns those that are new and good: by original and copy, or class by class where classes are
-    /// filled up.
+    /// Makes the texts that a method is asked for and returns those that are new and good: by
+    /// original and copy, or class by class where classes are filled up.
     pub fn grow(
         &mut self,
         ctx: &dyn Ctx,
@@ -112,7 +113,8 @@ impl<'a> Growth<'a> {
         let last = match amount.to {
             Some(to) => self.fill_up(ctx, entry, to, first, &mut filter, &mut grown)?,
             None => {
-                let default = || entry.config.method().default_copies(self.originals.examples.len());
+                let default =
+                    || entry.config.method().default_copies(self.originals.examples.len());
                 let copies = amount.copies.unwrap_or_else(default);
                 let examples = self.originals.examples.clone();
                 let asked: Vec<(&Example, usize)> = examples
@@ -125,12 +127,14 @@ impl<'a> Growth<'a> {
                 first + copies - 1
             }
         };
-        // A second entry of the same method, or a second stage, numbers its copies on, so that it makes new ones.
+        // A second entry of the same method, or a second stage, numbers its copies on, so that it
+        // makes new ones.
         self.numbered.insert(name.to_owned(), last);
         Ok(grown)
     }
 
-    /// Makes copies of the originals of each class, round by round in a random order, until it has `to` texts. Returns the last number of a copy.
+    /// Makes copies of the originals of each class, round by round in a random order, until it has
+    /// `to` texts. Returns the last number of a copy.
     fn fill_up(
         &mut self,
         ctx: &dyn Ctx,
@@ -144,8 +148,11 @@ impl<'a> Growth<'a> {
         let mut last = first - 1;
         let mut classes: Vec<(usize, Vec<&Example>, usize)> = Vec::new();
         for (class, mut originals) in self.originals.by_class() {
-            let mut random =
-                stream(entry.seed, &["augment", name, "order", &self.originals.labels[class]], first as u64);
+            let mut random = stream(
+                entry.seed,
+                &["augment", name, "order", &self.originals.labels[class]],
+                first as u64,
+            );
             originals.shuffle(&mut random);
             classes.push((class, originals, 0));
         }
@@ -155,7 +162,8 @@ impl<'a> Growth<'a> {
             let mut asked: Vec<(&Example, usize)> = Vec::new();
             for (class, originals, place) in &mut classes {
                 let patience = PATIENCE * lacking[*class];
-                let wanted = to.saturating_sub(self.sizes[*class]).min(patience.saturating_sub(*place));
+                let wanted =
+                    to.saturating_sub(self.sizes[*class]).min(patience.saturating_sub(*place));
                 for _ in 0..wanted {
                     let copy = first + *place / originals.len();
                     asked.push((originals[*place % originals.len()], copy));
@@ -166,7 +174,8 @@ impl<'a> Growth<'a> {
             if asked.is_empty() {
                 break;
             }
-            fruitless = if self.make(ctx, entry, &asked, filter, grown)? > 0 { 0 } else { fruitless + 1 };
+            fruitless =
+                if self.make(ctx, entry, &asked, filter, grown)? > 0 { 0 } else { fruitless + 1 };
             // A program that makes nothing is not asked for ever.
             if fruitless == FRUITLESS_ROUNDS {
                 break;
@@ -180,7 +189,8 @@ impl<'a> Growth<'a> {
         Ok(last)
     }
 
-    /// Makes texts of these originals with these numbers, and adds those that are new and good. Returns how many could be made at all.
+    /// Makes texts of these originals with these numbers, and adds those that are new and good.
+    /// Returns how many could be made at all.
     fn make(
         &mut self,
         ctx: &dyn Ctx,
@@ -195,19 +205,27 @@ impl<'a> Growth<'a> {
         let name = entry.config.name();
         let request = |&(original, copy): &(&'a Example, usize)| {
             // Without the stage's id: renaming a stage changes no text.
-            Request::new(original, copy, key(entry.seed, &["augment", name, &original.id], copy as u64))
+            Request::new(
+                original,
+                copy,
+                key(entry.seed, &["augment", name, &original.id], copy as u64),
+            )
         };
-        let mut requests: Vec<Request<'_>> = asked.par_iter().with_min_len(64).map(request).collect();
+        let mut requests: Vec<Request<'_>> =
+            asked.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         let generated = entry.generator.generate(ctx, &mut references)?;
         let classes = self.originals.class_texts();
         let candidate =
             |(&(original, copy), made): (&(&Example, usize), Option<super::method::Generated>)| {
                 let made = made?;
-                let parents = if made.parents.is_empty() { vec![original.id.clone()] } else { made.parents };
+                let parents =
+                    if made.parents.is_empty() { vec![original.id.clone()] } else { made.parents };
                 Some(Candidate {
                     normal: normalise(&made.text),
-                    copied: classes.get(&original.label).map_or(0.0, |texts| texts.copied_share(&made.text)),
+                    copied: classes
+                        .get(&original.label)
+                        .map_or(0.0, |texts| texts.copied_share(&made.text)),
                     example: Example {
                         id: format!("{}{MADE}{name}{COPY}{copy}", original.id),
                         text: made.text,
@@ -230,7 +248,8 @@ impl<'a> Growth<'a> {
                 Some(candidate) => new.extend(self.admit(candidate, row)),
             }
         }
-        let texts: Vec<&str> = new.iter().map(|candidate| candidate.example.text.as_str()).collect();
+        let texts: Vec<&str> =
+            new.iter().map(|candidate| candidate.example.text.as_str()).collect();
         let labels: Vec<usize> = new.iter().map(|candidate| candidate.example.label).collect();
         let verdicts = match filter {
             Some(filter) if !new.is_empty() => Some(filter.judge(ctx, &texts, &labels)?),
@@ -242,7 +261,9 @@ impl<'a> Growth<'a> {
                 match verdict.fate {
                     Fate::TooFar => row.too_far += 1,
                     Fate::Astray => row.astray += 1,
-                    Fate::Kept => row.distance_sum = row.distance_sum.map(|sum| sum + verdict.distance),
+                    Fate::Kept => {
+                        row.distance_sum = row.distance_sum.map(|sum| sum + verdict.distance)
+                    }
                 }
                 if verdict.fate != Fate::Kept {
                     continue;
@@ -267,7 +288,8 @@ impl<'a> Growth<'a> {
             row.leaks += 1;
             return None;
         }
-        if self.ids.contains(&candidate.example.id) || !self.train.insert(candidate.normal.clone()) {
+        if self.ids.contains(&candidate.example.id) || !self.train.insert(candidate.normal.clone())
+        {
             row.repeats += 1;
             return None;
         }
@@ -276,7 +298,8 @@ impl<'a> Growth<'a> {
     }
 }
 
-/// What stands in a made example's id between its original's id, the method and the number of the copy.
+/// What stands in a made example's id between its original's id, the method and the number of the
+/// copy.
 const MADE: char = '+';
 const COPY: char = '-';
 
@@ -285,7 +308,8 @@ fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
     let mut last = BTreeMap::new();
     for example in train.iter().filter(|example| example.method.is_some()) {
         let made = example.id.rsplit_once(MADE).and_then(|(_, made)| made.rsplit_once(COPY));
-        let Some((name, copy)) = made.and_then(|(name, copy)| Some((name, copy.parse::<usize>().ok()?)))
+        let Some((name, copy)) =
+            made.and_then(|(name, copy)| Some((name, copy.parse::<usize>().ok()?)))
         else {
             continue;
         };
@@ -320,7 +344,9 @@ mod tests {
     fn data() -> DataSet {
         let mut data = DataSet {
             labels: vec!["a".into(), "b".into()],
-            train: (0..40).map(|row| example(&format!("row-{row}"), &format!("text {row}"))).collect(),
+            train: (0..40)
+                .map(|row| example(&format!("row-{row}"), &format!("text {row}")))
+                .collect(),
             dev: vec![example("row-50", "TEXT 0  red"), example("row-51", "text 0 green")],
             test: vec![example("row-52", "Text 0 blue")],
             ..DataSet::default()
@@ -329,7 +355,8 @@ mod tests {
         data
     }
 
-    /// Grows by a method whose name and amount are those of these settings, and whose work is the appender's.
+    /// Grows by a method whose name and amount are those of these settings, and whose work is the
+    /// appender's.
     fn grow(
         growth: &mut Growth<'_>,
         seed: u64,
@@ -342,12 +369,17 @@ mod tests {
         Ok((grown, ctx.said()))
     }
 
-    fn made(data: &DataSet, seed: u64, amount: &str) -> Result<Vec<Example>, Box<dyn std::error::Error>> {
+    fn made(
+        data: &DataSet,
+        seed: u64,
+        amount: &str,
+    ) -> Result<Vec<Example>, Box<dyn std::error::Error>> {
         Ok(grow(&mut Growth::of(data)?, seed, amount)?.0.made)
     }
 
     #[test]
-    fn held_out_texts_and_repeats_are_dropped_and_counted() -> Result<(), Box<dyn std::error::Error>> {
+    fn held_out_texts_and_repeats_are_dropped_and_counted() -> Result<(), Box<dyn std::error::Error>>
+    {
         let mut data = data();
         data.train.drain(2..40);
         data.train.push(example("row-2", "nothing to do."));
@@ -366,7 +398,8 @@ mod tests {
         assert_eq!(distinct.len(), made.len());
         assert!(
             made.iter()
-                .all(|example| example.parents == ["row-1"] && example.method.as_deref() == Some("{}"))
+                .all(|example| example.parents == ["row-1"]
+                    && example.method.as_deref() == Some("{}"))
         );
         assert_eq!(made[0].id, "row-1+aeda-1");
         assert!(
@@ -380,7 +413,11 @@ mod tests {
     fn classes_are_filled_up_to_a_number() -> Result<(), Box<dyn std::error::Error>> {
         let data = data();
         let (grown, said) = grow(&mut Growth::of(&data)?, 13, r#"{"to": 45}"#)?;
-        assert_eq!((grown.rows[0].kept, grown.rows[1].kept), (5, 3), "three texts can be made of one");
+        assert_eq!(
+            (grown.rows[0].kept, grown.rows[1].kept),
+            (5, 3),
+            "three texts can be made of one"
+        );
         assert_eq!(grown.rows[1].asked, 20 * 44);
         assert!(said.contains("class `b` has 4 texts in place of 45"), "{said}");
         let parents: HashSet<&String> =
@@ -397,11 +434,14 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_threads_and_other_examples_change_nothing() -> Result<(), Box<dyn std::error::Error>> {
+    fn the_number_of_threads_and_other_examples_change_nothing()
+    -> Result<(), Box<dyn std::error::Error>> {
         let data = data();
         let with = |threads| -> Result<Vec<Example>, String> {
-            let pool =
-                rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| e.to_string())?;
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .map_err(|e| e.to_string())?;
             pool.install(|| made(&data, 13, r#"{"copies": 3}"#).map_err(|error| error.to_string()))
         };
         let (one, four) = (with(1)?, with(4)?);
@@ -423,7 +463,13 @@ mod tests {
         for _ in 0..2 {
             let (grown, _) = grow(&mut growth, 13, r#"{"copies": 6}"#)?;
             repeats += grown.rows[0].repeats;
-            ids.extend(grown.made.into_iter().filter(|example| example.label == 0).map(|example| example.id));
+            ids.extend(
+                grown
+                    .made
+                    .into_iter()
+                    .filter(|example| example.label == 0)
+                    .map(|example| example.id),
+            );
         }
         let distinct: HashSet<&String> = ids.iter().collect();
         assert!(distinct.len() == ids.len() && ids.len() <= 3);
@@ -443,7 +489,10 @@ mod tests {
         data.train.truncate(41);
         let both = made(&data, 13, r#"{"copies": 2}"#)?;
         assert!(!more.made.is_empty());
-        assert_eq!(more.made, both.into_iter().filter(|e| e.id.ends_with("-2")).collect::<Vec<_>>());
+        assert_eq!(
+            more.made,
+            both.into_iter().filter(|e| e.id.ends_with("-2")).collect::<Vec<_>>()
+        );
         assert!(first.iter().all(|e| e.id.ends_with("-1")));
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Hidden Markov models over word numbers: Baum-Welch, Viterbi, sampling (Rabiner 1989).
 //!
-//! Dimensions: `K` states, `V` words. Instead of logarithms, forward and backward variables are scaled at every word (Rabiner, section V.A), which
-//! is as safe from underflow and takes a tenth of the time.
+//! Dimensions: `K` states, `V` words. Instead of logarithms, forward and backward variables are
+//! scaled at every word (Rabiner, section V.A), which is as safe from underflow and takes a tenth
+//! of the time.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -9,7 +10,8 @@ use rayon::prelude::*;
 
 use super::weighted::{cumulative, draw};
 
-/// A hidden Markov model whose texts end: every state has a probability that the text is over after it.
+/// A hidden Markov model whose texts end: every state has a probability that the text is over after
+/// it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct HiddenMarkov {
     states: usize,
@@ -31,27 +33,31 @@ struct Counts {
     log_likelihood: f64,
 }
 
-/// Into how many parts the texts are cut for threads. Fixed, so that sums are the same for any number of them.
+/// Into how many parts the texts are cut for threads. Fixed, so that sums are the same for any
+/// number of them.
 const PARTS: usize = 16;
 
 impl HiddenMarkov {
     /// Returns a model of random probabilities.
     pub fn random(states: usize, vocabulary: usize, random: &mut ChaCha8Rng) -> HiddenMarkov {
         let mut draw = |rows: usize, columns: usize| -> Vec<f64> {
-            let mut values: Vec<f64> = (0..rows * columns).map(|_| 0.5 + random.random::<f64>()).collect();
+            let mut values: Vec<f64> =
+                (0..rows * columns).map(|_| 0.5 + random.random::<f64>()).collect();
             values.chunks_mut(columns.max(1)).for_each(to_shares);
             values
         };
         let start = draw(1, states);
         let transition = draw(states, states + 1);
         let by_state = draw(states, vocabulary);
-        let emission =
-            (0..vocabulary * states).map(|at| by_state[at % states * vocabulary + at / states]).collect();
+        let emission = (0..vocabulary * states)
+            .map(|at| by_state[at % states * vocabulary + at / states])
+            .collect();
         HiddenMarkov { states, vocabulary, start, transition, emission }
     }
 
-    /// Fits a model by Baum-Welch from each of several random beginnings, and returns the one with the greatest likelihood and that likelihood's logarithm after each
-    /// iteration. Texts without words count for nothing. `None` where there is no beginning, or where `stop` said so.
+    /// Fits a model by Baum-Welch from each of several random beginnings, and returns the one with
+    /// the greatest likelihood and that likelihood's logarithm after each iteration. Texts without
+    /// words count for nothing. `None` where there is no beginning, or where `stop` said so.
     pub fn fit(
         sequences: &[Vec<u32>],
         vocabulary: usize,
@@ -74,7 +80,8 @@ impl HiddenMarkov {
             }
             likelihoods.push(model.expected(sequences).log_likelihood);
             // The first of equals; what is not a number is worse than any.
-            let last = |likelihoods: &[f64]| likelihoods.last().copied().filter(|last| !last.is_nan());
+            let last =
+                |likelihoods: &[f64]| likelihoods.last().copied().filter(|last| !last.is_nan());
             if best.as_ref().is_none_or(|(_, known)| last(&likelihoods) > last(known)) {
                 best = Some((model, likelihoods));
             }
@@ -147,7 +154,8 @@ impl HiddenMarkov {
         let last = (sequence.len() - 1) * k;
         let end: f64 = (0..k).map(|i| forward[last + i] * self.end(i)).sum();
         counts.log_likelihood += end.ln();
-        // beta[i] is scaled so that forward · beta is the probability of a state given the whole text.
+        // beta[i] is scaled so that forward · beta is the probability of a state given the whole
+        // text.
         beta.clear();
         beta.extend((0..k).map(|i| self.end(i) / end));
         for i in 0..k {
@@ -167,7 +175,9 @@ impl HiddenMarkov {
             }
             weighted.clear();
             let emission = self.emissions(sequence[t]);
-            weighted.extend(beta.iter().zip(emission).map(|(beta, emission)| beta * emission / scales[t]));
+            weighted.extend(
+                beta.iter().zip(emission).map(|(beta, emission)| beta * emission / scales[t]),
+            );
             let before = &forward[(t - 1) * k..t * k];
             for i in 0..k {
                 let mut sum = 0.0;
@@ -182,7 +192,8 @@ impl HiddenMarkov {
         }
     }
 
-    /// Replaces the probabilities by the shares of the counts (the M step). A state that is never used keeps its probabilities.
+    /// Replaces the probabilities by the shares of the counts (the M step). A state that is never
+    /// used keeps its probabilities.
     fn maximise(&mut self, counts: Counts) {
         let k = self.states;
         share(&counts.start, &mut self.start);
@@ -215,11 +226,13 @@ impl HiddenMarkov {
         }
     }
 
-    /// Returns the likeliest states of a text's words (Viterbi), of equally likely ones the lower. A word that the model does not know says nothing.
+    /// Returns the likeliest states of a text's words (Viterbi), of equally likely ones the lower.
+    /// A word that the model does not know says nothing.
     pub fn decode(&self, sequence: &[Option<u32>]) -> Vec<usize> {
         let k = self.states;
-        let log_emission =
-            |word: Option<u32>, state: usize| word.map_or(0.0, |word| self.emissions(word)[state].ln());
+        let log_emission = |word: Option<u32>, state: usize| {
+            word.map_or(0.0, |word| self.emissions(word)[state].ln())
+        };
         let mut best: Vec<f64> = Vec::new();
         let mut from: Vec<Vec<usize>> = Vec::with_capacity(sequence.len());
         for (t, &word) in sequence.iter().enumerate() {
@@ -297,9 +310,10 @@ struct Scratch {
 }
 
 fn highest(values: impl Iterator<Item = f64>) -> (usize, f64) {
-    values
-        .enumerate()
-        .fold((0, f64::NEG_INFINITY), |best, (at, value)| if value > best.1 { (at, value) } else { best })
+    values.enumerate().fold(
+        (0, f64::NEG_INFINITY),
+        |best, (at, value)| if value > best.1 { (at, value) } else { best },
+    )
 }
 
 fn to_shares(values: &mut [f64]) {
@@ -310,7 +324,10 @@ fn to_shares(values: &mut [f64]) {
 fn share(counts: &[f64], probabilities: &mut [f64]) {
     let sum: f64 = counts.iter().sum();
     if sum > 0.0 {
-        probabilities.iter_mut().zip(counts).for_each(|(probability, count)| *probability = count / sum);
+        probabilities
+            .iter_mut()
+            .zip(counts)
+            .for_each(|(probability, count)| *probability = count / sum);
     }
 }
 
@@ -326,8 +343,9 @@ mod tests {
 
     /// All ways through so many states with so many words.
     fn paths(states: usize, length: usize) -> impl Iterator<Item = Vec<usize>> {
-        (0..states.pow(length as u32))
-            .map(move |number| (0..length as u32).map(|place| number / states.pow(place) % states).collect())
+        (0..states.pow(length as u32)).map(move |number| {
+            (0..length as u32).map(|place| number / states.pow(place) % states).collect()
+        })
     }
 
     /// The probability of a text together with its states, by the definition.
@@ -335,8 +353,11 @@ mod tests {
         let mut probability = model.start[states[0]];
         for (t, (&word, &state)) in words.iter().zip(states).enumerate() {
             probability *= model.emissions(word)[state];
-            probability *=
-                if t + 1 < words.len() { model.steps(state)[states[t + 1]] } else { model.end(state) };
+            probability *= if t + 1 < words.len() {
+                model.steps(state)[states[t + 1]]
+            } else {
+                model.end(state)
+            };
         }
         probability
     }
@@ -430,7 +451,10 @@ mod tests {
                 assert!((found.steps(state)[next] - truth.steps(i)[j]).abs() < 0.05, "{found:?}");
             }
             for word in 0..4 {
-                assert!((found.emissions(word)[state] - truth.emissions(word)[i]).abs() < 0.05, "{found:?}");
+                assert!(
+                    (found.emissions(word)[state] - truth.emissions(word)[i]).abs() < 0.05,
+                    "{found:?}"
+                );
             }
         }
     }
@@ -438,10 +462,13 @@ mod tests {
     #[test]
     fn the_number_of_threads_changes_nothing() -> Result<(), rayon::ThreadPoolBuildError> {
         let sequences = sample(&known(), 200);
-        let with = |threads| -> Result<Option<(HiddenMarkov, Vec<f64>)>, rayon::ThreadPoolBuildError> {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-            Ok(pool.install(|| HiddenMarkov::fit(&sequences, 4, 3, 10, (0..3).map(random), &|| false)))
-        };
+        let with =
+            |threads| -> Result<Option<(HiddenMarkov, Vec<f64>)>, rayon::ThreadPoolBuildError> {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+                Ok(pool.install(|| {
+                    HiddenMarkov::fit(&sequences, 4, 3, 10, (0..3).map(random), &|| false)
+                }))
+            };
         assert_eq!(with(1)?, with(3)?);
         assert!(with(1)?.is_some());
         assert!(HiddenMarkov::fit(&sequences, 4, 3, 10, [random(1)], &|| true).is_none());

@@ -33,20 +33,31 @@ pub trait Method: Sync {
         false
     }
 
-    /// Lists what the texts depend on besides the settings and train; see [`crate::stages::Stage::externals`].
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    /// Lists what the texts depend on besides the settings and train; see
+    /// [`crate::stages::Stage::externals`].
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         let _ = (folder, fetch);
         Ok(Vec::new())
     }
 
-    /// Says whether the method makes texts without looking at the one that it is given; behind another in a chain it would throw that one's work away.
+    /// Says whether the method makes texts without looking at the one that it is given; behind
+    /// another in a chain it would throw that one's work away.
     fn starts_anew(&self) -> bool {
         false
     }
 
-    /// Learns what the method needs from the original texts of train, and from nothing else of the data set. `seed` is the method's own or that of what it
-    /// stands in, else the run's.
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError>;
+    /// Learns what the method needs from the original texts of train, and from nothing else of the
+    /// data set. `seed` is the method's own or that of what it stands in, else the run's.
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        train: &Originals<'_>,
+        seed: u64,
+    ) -> Result<Box<dyn Generator>, StageError>;
 }
 
 /// How many texts a method makes, and from which seed.
@@ -72,22 +83,34 @@ impl Amount {
                     .hint("texts are made in memory, and more of the same add little")
             })
         };
-        let many = most("copies", self.copies, 1000).into_iter().chain(most("to", self.to, 1_000_000));
+        let many =
+            most("copies", self.copies, 1000).into_iter().chain(most("to", self.to, 1_000_000));
         let both = (self.copies.is_some() && self.to.is_some()).then(|| {
             CheckError::new("to", "`to` and `copies` both say how many texts to make")
                 .hint("leave one of them out")
         });
-        zero("copies", self.copies).into_iter().chain(zero("to", self.to)).chain(many).chain(both).collect()
+        zero("copies", self.copies)
+            .into_iter()
+            .chain(zero("to", self.to))
+            .chain(many)
+            .chain(both)
+            .collect()
     }
 
     /// Checks the amount of a method inside another, which says how many texts there are.
     pub fn check_inside(self, outer: &str) -> Vec<CheckError> {
-        let said =
-            [("copies", self.copies.is_some()), ("to", self.to.is_some()), ("seed", self.seed.is_some())];
+        let said = [
+            ("copies", self.copies.is_some()),
+            ("to", self.to.is_some()),
+            ("seed", self.seed.is_some()),
+        ];
         let said = said.into_iter().filter(|(_, said)| *said);
         said.map(|(field, _)| {
-            CheckError::new(field, format!("`{field}` stands inside `{outer}`, which decides it for all"))
-                .hint(format!("give it to `{outer}`"))
+            CheckError::new(
+                field,
+                format!("`{field}` stands inside `{outer}`, which decides it for all"),
+            )
+            .hint(format!("give it to `{outer}`"))
         })
         .collect()
     }
@@ -106,10 +129,12 @@ macro_rules! settings {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_about])* pub $field: $kind,)*
-            /// How many texts to make of each original. Left out: 1, unless the method says otherwise or `to` is given.
+            /// How many texts to make of each original. Left out: 1, unless the method says
+            /// otherwise or `to` is given.
             #[serde(default)]
             pub copies: Option<usize>,
-            /// How many texts each class shall have in train, originals included: smaller classes are filled up, larger ones left as they are. In place of `copies`.
+            /// How many texts each class shall have in train, originals included: smaller classes
+            /// are filled up, larger ones left as they are. In place of `copies`.
             #[serde(default)]
             pub to: Option<usize>,
             /// The seed of this method's random streams. Left out: the run's.
@@ -141,7 +166,8 @@ pub(super) fn externals_of<'m>(
     folder: &Path,
     fetch: Option<&dyn Report>,
 ) -> Result<Vec<External>, StageError> {
-    let externals: Result<Vec<_>, _> = methods.map(|method| method.externals(folder, fetch)).collect();
+    let externals: Result<Vec<_>, _> =
+        methods.map(|method| method.externals(folder, fetch)).collect();
     Ok(externals?.concat())
 }
 
@@ -176,7 +202,8 @@ impl<'a> Originals<'a> {
 
     /// Returns the texts of each class as sequences of words; read once, whoever asks.
     pub fn class_texts(&self) -> &BTreeMap<usize, Arc<ClassTexts>> {
-        let read = |(class, texts): (&usize, &Vec<&Example>)| (*class, Arc::new(ClassTexts::of(texts)));
+        let read =
+            |(class, texts): (&usize, &Vec<&Example>)| (*class, Arc::new(ClassTexts::of(texts)));
         self.class_texts.get_or_init(|| self.by_class().par_iter().map(read).collect())
     }
 
@@ -204,7 +231,8 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Asks for a copy of an original. The key ([`crate::base::seed::key`]) belongs to this original and copy alone.
+    /// Asks for a copy of an original. The key ([`crate::base::seed::key`]) belongs to this
+    /// original and copy alone.
     pub fn new(original: &'a Example, copy: usize, key: [u8; 32]) -> Request<'a> {
         Request { original, text: Cow::Borrowed(&original.text), copy, key, streams: 0 }
     }
@@ -245,7 +273,8 @@ impl<T: OneByOne> Generator for T {
     ) -> Result<Vec<Option<Generated>>, StageError> {
         let draw = |request: &mut &mut Request<'_>| {
             let mut random = request.random();
-            let mut draws = (0..DRAWS).map(|_| self.one(&request.text, request.original, &mut random));
+            let mut draws =
+                (0..DRAWS).map(|_| self.one(&request.text, request.original, &mut random));
             draws.find(|made| made.as_ref().is_none_or(|made| made.text != request.text)).flatten()
         };
         Ok(requests.par_iter_mut().with_min_len(64).map(draw).collect())

@@ -1,6 +1,7 @@
 //! The stage `augment`: adds generated texts to train.
 //!
-//! A method is one file in [`methods`] with its configuration, its definition and its tests, and one line in [`config::MethodConfig`].
+//! A method is one file in [`methods`] with its configuration, its definition and its tests, and
+//! one line in [`config::MethodConfig`].
 
 pub mod config;
 pub mod stage;

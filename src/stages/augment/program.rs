@@ -41,8 +41,8 @@ const LAST_BYTES: usize = 1 << 16;
 /// How often the user's wish to stop is looked at.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs a program in a folder with this input and returns what it prints. Stops it, and what it started, after `limit` seconds or when the user
-/// wants to stop.
+/// Runs a program in a folder with this input and returns what it prints. Stops it, and what it
+/// started, after `limit` seconds or when the user wants to stop.
 pub(super) fn run(
     ctx: &dyn Ctx,
     command: &[String],
@@ -62,7 +62,8 @@ pub(super) fn run(
     std::thread::spawn(move || drop(stdin.write_all(&input)));
     let (errors, said) = mpsc::channel();
     std::thread::spawn(move || {
-        // The end is what matters; a program that complains without end must not wait for a reader either.
+        // The end is what matters; a program that complains without end must not wait for a reader
+        // either.
         let (mut text, mut part) = (Vec::new(), [0; 8192]);
         while let Ok(size) = stderr.read(&mut part)
             && size > 0
@@ -84,8 +85,10 @@ pub(super) fn run(
         if printed.is_none() {
             match output.recv_timeout(INTERVAL) {
                 Ok(read) => {
-                    printed =
-                        Some(read.map_err(|source| ProgramError::Pipe { program: program.clone(), source })?)
+                    printed = Some(read.map_err(|source| ProgramError::Pipe {
+                        program: program.clone(),
+                        source,
+                    })?)
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => printed = Some(Vec::new()),
@@ -109,21 +112,29 @@ pub(super) fn run(
         }
         if watch.seconds() > limit as f64 {
             child.stop();
-            return Err(Box::new(ProgramError::Timeout { program, limit, said: last_words(&said) }));
+            return Err(Box::new(ProgramError::Timeout {
+                program,
+                limit,
+                said: last_words(&said),
+            }));
         }
     };
     match status {
         (status, text) if status.success() => Ok(text),
-        (status, _) => Err(Box::new(ProgramError::Failed { program, status, said: last_words(&said) })),
+        (status, _) => {
+            Err(Box::new(ProgramError::Failed { program, status, said: last_words(&said) }))
+        }
     }
 }
 
 fn start(folder: &Path, command: &[String]) -> io::Result<Running> {
-    let (name, arguments) = command.split_first().ok_or_else(|| io::Error::other("there is no command"))?;
+    let (name, arguments) =
+        command.split_first().ok_or_else(|| io::Error::other("there is no command"))?;
     // `./NAME` is meant from the pipeline file's folder, wherever `pipe` was started.
     let folder = &std::path::absolute(folder)?;
     let beside = folder.join(name);
-    let name = if name.contains('/') && beside.exists() { beside.into_os_string() } else { name.into() };
+    let name =
+        if name.contains('/') && beside.exists() { beside.into_os_string() } else { name.into() };
     let mut command = Command::new(name);
     command
         .args(arguments)
@@ -143,7 +154,9 @@ struct Running(Child);
 impl Running {
     fn stop(&mut self) {
         #[cfg(unix)]
-        if let Some(group) = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(group) =
+            i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw)
+        {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         let _ = self.0.kill();

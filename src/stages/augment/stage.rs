@@ -8,7 +8,9 @@ use super::method::externals_of;
 use super::quality::{Filter, Keep};
 use crate::base::report::{Progress, Report};
 use crate::stages::artifact::Artifact;
-use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
+use crate::stages::stage::{
+    CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError,
+};
 use crate::table::{AugmentationRow, AugmentationSummary};
 
 impl Stage for Augment {
@@ -46,8 +48,13 @@ impl Stage for Augment {
         })
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let mut externals = externals_of(self.methods.iter().map(MethodConfig::method), folder, fetch)?;
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        let mut externals =
+            externals_of(self.methods.iter().map(MethodConfig::method), folder, fetch)?;
         if let Some(keep) = &self.keep {
             externals.extend(keep.externals(folder, fetch)?);
         }
@@ -157,12 +164,19 @@ mod tests {
     fn settings_are_checked_where_they_stand() {
         assert_eq!(fields("[]"), ["methods"]);
         assert_eq!(
-            fields(r#"[{"random_insertion": {}}, {"random_insertion": {"rate": 1.5, "copies": 0}}]"#),
+            fields(
+                r#"[{"random_insertion": {}}, {"random_insertion": {"rate": 1.5, "copies": 0}}]"#
+            ),
             ["methods.1.random_insertion.rate", "methods.1.random_insertion.copies"]
         );
         assert_eq!(
-            fields(r#"[{"random_insertion": {"rate": 0, "synonyms": {"embeddings": {"neighbours": 0}}}}]"#),
-            ["methods.0.random_insertion.synonyms.embeddings.neighbours", "methods.0.random_insertion.rate"]
+            fields(
+                r#"[{"random_insertion": {"rate": 0, "synonyms": {"embeddings": {"neighbours": 0}}}}]"#
+            ),
+            [
+                "methods.0.random_insertion.synonyms.embeddings.neighbours",
+                "methods.0.random_insertion.rate"
+            ]
         );
         assert_eq!(fields(r#"[{"random_insertion": {"rates": 0.1}}]"#), [""], "an unknown key");
     }
@@ -174,7 +188,8 @@ mod tests {
     }
 
     fn made(methods: &str, seed: u64) -> Result<Vec<Example>, Box<dyn std::error::Error>> {
-        let augment: Augment = serde_json::from_str(&format!(r#"{{"data": "data", "methods": {methods}}}"#))?;
+        let augment: Augment =
+            serde_json::from_str(&format!(r#"{{"data": "data", "methods": {methods}}}"#))?;
         let train = examples(&[
             ("where is my new card", 0),
             ("where is the nearest bank", 0),
@@ -191,18 +206,25 @@ mod tests {
 
     /// What is drawn as well as what is fitted, inside another method too.
     #[test]
-    fn a_seed_of_its_own_decides_all_that_is_random_in_a_method() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_seed_of_its_own_decides_all_that_is_random_in_a_method()
+    -> Result<(), Box<dyn std::error::Error>> {
         for (with, without) in [
             (r#"{"random_swap": {"copies": 3, "seed": 7}}"#, r#"{"random_swap": {"copies": 3}}"#),
             (r#"{"random_swap": {"to": 9, "seed": 7}}"#, r#"{"random_swap": {"to": 9}}"#),
-            (r#"{"hmm": {"copies": 3, "states": 3, "seed": 7}}"#, r#"{"hmm": {"copies": 3, "states": 3}}"#),
+            (
+                r#"{"hmm": {"copies": 3, "states": 3, "seed": 7}}"#,
+                r#"{"hmm": {"copies": 3, "states": 3}}"#,
+            ),
             (
                 r#"{"chain": {"copies": 3, "seed": 7, "methods": [{"hmm": {"states": 3}}]}}"#,
                 r#"{"chain": {"copies": 3, "methods": [{"hmm": {"states": 3}}]}}"#,
             ),
         ] {
             let texts = |methods: &str, seed| -> Result<Vec<String>, Box<dyn std::error::Error>> {
-                Ok(made(&format!("[{methods}]"), seed)?.into_iter().map(|example| example.text).collect())
+                Ok(made(&format!("[{methods}]"), seed)?
+                    .into_iter()
+                    .map(|example| example.text)
+                    .collect())
             };
             assert_eq!(texts(with, 13)?, texts(with, 14)?, "{with}");
             assert_eq!(texts(with, 13)?, texts(without, 7)?, "{with}");

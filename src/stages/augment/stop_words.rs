@@ -15,7 +15,8 @@ use crate::stages::stage::{CheckError, External, StageError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopWords {
-    /// The list of a language by its ISO 639-1 code, such as `en`, `de`, `zh` (NLTK's lists, and for other languages Stopwords ISO's).
+    /// The list of a language by its ISO 639-1 code, such as `en`, `de`, `zh` (NLTK's lists, and
+    /// for other languages Stopwords ISO's).
     Language(String),
     /// The lines of a text file (relative to this file), one word each.
     File(String),
@@ -60,7 +61,8 @@ impl StopWords {
 
     /// Reads the words.
     pub fn list(&self, folder: &Path) -> Result<StopWordList, StageError> {
-        let list = |words: &mut dyn Iterator<Item = &str>| StopWordList(words.map(folded).collect());
+        let list =
+            |words: &mut dyn Iterator<Item = &str>| StopWordList(words.map(folded).collect());
         Ok(match self {
             StopWords::Language(code) => {
                 list(&mut stop_words::lookup(code).unwrap_or_default().iter().copied())
@@ -118,7 +120,8 @@ mod tests {
     #[test]
     fn a_list_of_ones_own_is_a_file_of_lines() -> Result<(), StageError> {
         let folder = tempfile::tempdir().map_err(AugmentError::from)?;
-        fs_err::write(folder.path().join("own.txt"), "Foo\r\n\n bar \n").map_err(AugmentError::from)?;
+        fs_err::write(folder.path().join("own.txt"), "Foo\r\n\n bar \n")
+            .map_err(AugmentError::from)?;
         let own = StopWords::File("own.txt".into());
         let words = own.list(folder.path())?;
         assert!(words.contains("foo") && words.contains("bar") && !words.contains(""));

@@ -1,6 +1,7 @@
 //! Which runs of words stand in a collection of texts: a suffix automaton (Blumer et al. 1985).
 
-/// A suffix automaton over sequences of word numbers. Building and asking take time in proportion to the words.
+/// A suffix automaton over sequences of word numbers. Building and asking take time in proportion
+/// to the words.
 pub(super) struct Verbatim {
     states: Vec<State>,
 }
@@ -44,7 +45,8 @@ impl Verbatim {
             for &word in sequence {
                 last = automaton.extend(last, word, index as u32);
             }
-            // A word of its own after each sequence: no run goes over its end. They ascend, so that they are added at the end of lists.
+            // A word of its own after each sequence: no run goes over its end. They ascend, so that
+            // they are added at the end of lists.
             last = automaton.extend(last, SEPARATORS + index as u32, index as u32);
         }
         automaton
@@ -92,7 +94,8 @@ impl Verbatim {
         new
     }
 
-    /// Returns the length of the longest run of words that stands in one of the sequences. An unknown word ends a run.
+    /// Returns the length of the longest run of words that stands in one of the sequences. An
+    /// unknown word ends a run.
     pub fn longest_run(&self, words: &[Option<u32>]) -> usize {
         let (mut at, mut length, mut longest) = (ROOT, 0, 0);
         for word in words {
@@ -116,7 +119,8 @@ impl Verbatim {
         longest
     }
 
-    /// Cuts words into runs, each the longest from where the one before ended, and returns the first sequence that each run stands in.
+    /// Cuts words into runs, each the longest from where the one before ended, and returns the
+    /// first sequence that each run stands in.
     pub fn sources(&self, words: &[u32]) -> Vec<usize> {
         let mut sources = Vec::new();
         let mut at = ROOT;
@@ -140,7 +144,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn stands_in(sequences: &[Vec<u32>], run: &[u32]) -> bool {
-        sequences.iter().any(|sequence| sequence.windows(run.len().max(1)).any(|window| window == run))
+        sequences
+            .iter()
+            .any(|sequence| sequence.windows(run.len().max(1)).any(|window| window == run))
     }
 
     proptest! {

@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A text cut into words: at its whitespace, and between the signs of Chinese and Japanese, which write none. Written out unchanged it gives
-/// the text back.
+/// A text cut into words: at its whitespace, and between the signs of Chinese and Japanese, which
+/// write none. Written out unchanged it gives the text back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words<'a> {
     words: Sequence<'a>,
@@ -22,11 +22,13 @@ type Sequence<'a> = SmallVec<[Word<'a>; 32]>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word<'a> {
-    /// The word as it stands, with the whitespace before it and its punctuation. Most words are written out as they were read, in one piece.
+    /// The word as it stands, with the whitespace before it and its punctuation. Most words are
+    /// written out as they were read, in one piece.
     whole: &'a str,
     /// Where it stands in the text.
     start: u32,
-    /// Where in it the word with its punctuation starts, and the word without from and to. A word of punctuation alone is bare as a whole.
+    /// Where in it the word with its punctuation starts, and the word without from and to. A word
+    /// of punctuation alone is bare as a whole.
     token: u32,
     bare: [u32; 2],
     /// What stands in place of the whitespace.
@@ -45,7 +47,9 @@ impl<'a> Word<'a> {
     }
 
     fn bare(&self) -> &str {
-        self.other_bare.as_deref().unwrap_or(&self.whole[self.bare[0] as usize..self.bare[1] as usize])
+        self.other_bare
+            .as_deref()
+            .unwrap_or(&self.whole[self.bare[0] as usize..self.bare[1] as usize])
     }
 
     fn take_bare(&mut self) -> Cow<'a, str> {
@@ -59,10 +63,18 @@ impl<'a> Word<'a> {
 
     /// A word that was not there before.
     fn new(gap: &'a str, bare: Cow<'a, str>) -> Word<'a> {
-        Word { whole: "", start: 0, token: 0, bare: [0, 0], other_gap: Some(gap), other_bare: Some(bare) }
+        Word {
+            whole: "",
+            start: 0,
+            token: 0,
+            bare: [0, 0],
+            other_gap: Some(gap),
+            other_bare: Some(bare),
+        }
     }
 
-    /// Reads the word in `whole`, which stands at `start` in the text and whose whitespace ends at `token`.
+    /// Reads the word in `whole`, which stands at `start` in the text and whose whitespace ends at
+    /// `token`.
     fn of(whole: &'a str, start: usize, token: usize) -> Word<'a> {
         let part = &whole[token..];
         let mut bare = [token, whole.len()];
@@ -160,10 +172,13 @@ impl<'a> Words<'a> {
         self.words.iter().map(Word::bare)
     }
 
-    /// Returns the words that say something, in lower case, by their place: those with a letter or digit that `is_stop_word` does not know.
+    /// Returns the words that say something, in lower case, by their place: those with a letter or
+    /// digit that `is_stop_word` does not know.
     pub fn content(&self, is_stop_word: impl Fn(&str) -> bool) -> Vec<(usize, String)> {
         let lower = self.bare().map(str::to_lowercase).enumerate();
-        lower.filter(|(_, word)| word.chars().any(char::is_alphanumeric) && !is_stop_word(word)).collect()
+        lower
+            .filter(|(_, word)| word.chars().any(char::is_alphanumeric) && !is_stop_word(word))
+            .collect()
     }
 
     /// Returns the words as they stand, with their punctuation. [`join`] makes a text of them.
@@ -171,7 +186,8 @@ impl<'a> Words<'a> {
         self.words.iter().map(|word| [word.before(), word.bare(), word.after()].concat())
     }
 
-    /// Cuts the text into pieces of `size` words, the last one perhaps shorter, without the space around them.
+    /// Cuts the text into pieces of `size` words, the last one perhaps shorter, without the space
+    /// around them.
     pub fn pieces(&self, size: usize) -> Vec<String> {
         let piece = |words: &[Word<'a>]| {
             Words { words: words.into(), end: "", source: self.source }.text().trim().to_owned()
@@ -187,11 +203,14 @@ impl<'a> Words<'a> {
     /// Inserts a word before the one at `place`, or after all for the number of words.
     pub fn insert(&mut self, place: usize, bare: Cow<'a, str>) {
         let gap = match self.words.get_mut(place) {
-            // The newcomer takes the space before its place, so that a text's first word stays at its start.
+            // The newcomer takes the space before its place, so that a text's first word stays at
+            // its start.
             Some(next) => {
                 let gap = next.gap();
-                next.other_gap =
-                    Some(space_between(&bare, next.before().chars().chain(next.bare().chars()).next()));
+                next.other_gap = Some(space_between(
+                    &bare,
+                    next.before().chars().chain(next.bare().chars()).next(),
+                ));
                 gap
             }
             None => self.words.last().map_or("", |last| {
@@ -239,7 +258,8 @@ impl<'a> Words<'a> {
         self.text_of(|_| true)
     }
 
-    /// Writes the text out with only the words at the places that `keep` says, and their punctuation.
+    /// Writes the text out with only the words at the places that `keep` says, and their
+    /// punctuation.
     pub fn text_of(&self, keep: impl Fn(usize) -> bool) -> String {
         // With room for a few longer words.
         let mut text = String::with_capacity(self.source.len() + 24);
@@ -266,7 +286,8 @@ impl<'a> Words<'a> {
             run = 0..0;
             let mut gap = if moved { self.words[0].gap() } else { word.gap() };
             if gap.is_empty() {
-                gap = space_if_glued(&text, word.before().chars().chain(word.bare().chars()).next());
+                gap =
+                    space_if_glued(&text, word.before().chars().chain(word.bare().chars()).next());
             }
             for part in [gap, word.before(), word.bare(), word.after()] {
                 text.push_str(part);
@@ -278,13 +299,15 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Says whether a sign is of a script that puts no spaces between words and whose signs are words or syllables: Chinese and Japanese.
+/// Says whether a sign is of a script that puts no spaces between words and whose signs are words
+/// or syllables: Chinese and Japanese.
 pub(super) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3041}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}'
         | '\u{FF66}'..='\u{FF9D}' | '\u{20000}'..='\u{3FFFF}')
 }
 
-/// Joins words or pieces of text: with one space between them, or none beside Chinese and Japanese signs.
+/// Joins words or pieces of text: with one space between them, or none beside Chinese and Japanese
+/// signs.
 pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for part in parts {
@@ -294,26 +317,32 @@ pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
-/// Returns what stands between a text and what is put behind it: a space, or nothing at an end and beside Chinese and Japanese signs and their punctuation.
+/// Returns what stands between a text and what is put behind it: a space, or nothing at an end and
+/// beside Chinese and Japanese signs and their punctuation.
 fn space_between(before: &str, next: Option<char>) -> &'static str {
-    let unspaced = |c: char| is_unspaced(c) || matches!(c, '\u{3000}'..='\u{303F}' | '\u{FF00}'..='\u{FFEF}');
+    let unspaced =
+        |c: char| is_unspaced(c) || matches!(c, '\u{3000}'..='\u{303F}' | '\u{FF00}'..='\u{FFEF}');
     let none = before.chars().next_back().is_none_or(unspaced) || next.is_none_or(unspaced);
     if none { "" } else { " " }
 }
 
-/// Returns a space where two words would be read as one: in a Chinese or Japanese text words of other scripts may become neighbours that were none.
+/// Returns a space where two words would be read as one: in a Chinese or Japanese text words of
+/// other scripts may become neighbours that were none.
 fn space_if_glued(before: &str, next: Option<char>) -> &'static str {
     let is_letter = |c: char| c.is_alphanumeric() && !is_unspaced(c);
     let glued = before.chars().next_back().is_some_and(is_letter) && next.is_some_and(is_letter);
     if glued { " " } else { "" }
 }
 
-/// Cuts a token of such a script, behind `token` bytes of space, at Unicode's word boundaries (UAX 29); punctuation stays with the word before it, or the first
-/// word. A token without any word is one.
+/// Cuts a token of such a script, behind `token` bytes of space, at Unicode's word boundaries (UAX
+/// 29); punctuation stays with the word before it, or the first word. A token without any word is
+/// one.
 fn cut_unspaced<'a>(whole: &'a str, place: usize, token: usize, words: &mut Sequence<'a>) {
     let parts = whole[token..].split_word_bound_indices();
-    let mut starts: Vec<usize> =
-        parts.filter(|(_, part)| part.chars().any(char::is_alphanumeric)).map(|(at, _)| token + at).collect();
+    let mut starts: Vec<usize> = parts
+        .filter(|(_, part)| part.chars().any(char::is_alphanumeric))
+        .map(|(at, _)| token + at)
+        .collect();
     if starts.is_empty() {
         starts.push(0);
     }
@@ -367,7 +396,10 @@ mod tests {
     #[test]
     fn chinese_and_japanese_are_cut_between_signs() {
         let mut words = Words::of("我的卡，在 ATM里。カード!");
-        assert_eq!(words.bare().collect::<Vec<_>>(), ["我", "的", "卡", "在", "ATM", "里", "カード"]);
+        assert_eq!(
+            words.bare().collect::<Vec<_>>(),
+            ["我", "的", "卡", "在", "ATM", "里", "カード"]
+        );
         words.swap(0, 2);
         words.insert(1, "新".into());
         words.insert(8, "卡".into());

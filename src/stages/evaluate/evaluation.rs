@@ -26,17 +26,20 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Reads `evaluation.json` alone: the numbers are those that the predictions gave, to the last bit.
+    /// Reads `evaluation.json` alone: the numbers are those that the predictions gave, to the last
+    /// bit.
     pub fn read(folder: &Path) -> Result<Summary, StageError> {
         let file = folder.join(FILE);
         let bytes = fs_err::read(&file).map_err(TableError::from)?;
-        let damaged = |reason: String| TableError::Damaged { file: file.display().to_string(), reason };
+        let damaged =
+            |reason: String| TableError::Damaged { file: file.display().to_string(), reason };
         Ok(serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?)
     }
 }
 
 impl Evaluation {
-    /// Computes every metric of predictions, whose labels and probabilities must be of the given classes.
+    /// Computes every metric of predictions, whose labels and probabilities must be of the given
+    /// classes.
     pub fn new(
         split: Split,
         labels: Vec<String>,
@@ -72,9 +75,8 @@ impl Evaluation {
     pub fn write(&self, folder: &Path) -> Result<(), StageError> {
         predictions::write(folder, &self.labels, &self.predictions)?;
         let file = folder.join(FILE);
-        let json = serde_json::to_vec_pretty(&self.summary()).map_err(|error| TableError::Unwritable {
-            file: file.display().to_string(),
-            reason: error.to_string(),
+        let json = serde_json::to_vec_pretty(&self.summary()).map_err(|error| {
+            TableError::Unwritable { file: file.display().to_string(), reason: error.to_string() }
         })?;
         fs_err::write(file, json).map_err(TableError::from)?;
         Ok(())
@@ -100,8 +102,11 @@ mod tests {
             prediction: usize::from(p > 0.5),
             probabilities: vec![1.0 - p, p],
         };
-        let rows =
-            vec![prediction("test-1", 0, 0.1), prediction("test-2", 1, 0.7), prediction("test-3", 0, 0.9)];
+        let rows = vec![
+            prediction("test-1", 0, 0.1),
+            prediction("test-2", 1, 0.7),
+            prediction("test-3", 0, 0.9),
+        ];
         let training =
             TrainingSummary { steps: 12, seconds: 1.5, device: "cpu".into(), ..Default::default() };
         Evaluation::new(Split::Test, vec!["no".into(), "yes".into()], rows, training)
@@ -122,8 +127,10 @@ mod tests {
         let summary = Summary::read(folder.path())?;
         assert_eq!((summary.n, summary.metrics), (3, evaluation().metrics));
         fs_err::write(folder.path().join(FILE), "{").map_err(TableError::from)?;
-        let message =
-            Evaluation::read(folder.path()).err().map(|error| error.to_string()).unwrap_or_default();
+        let message = Evaluation::read(folder.path())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default();
         assert!(message.contains("evaluation.json` is damaged"), "{message}");
         Ok(())
     }

@@ -66,8 +66,11 @@ impl Stage for Evaluate {
             Split::Dev if !data.has_dev => Err(vec![missing("dev", "dev")]),
             Split::Test if !data.has_test => Err(vec![missing("test", "test")]),
             Split::Train if data.augmented => Err(vec![
-                CheckError::new("split", format!("the train split of `{}` holds generated texts", self.data))
-                    .hint("evaluate the train split of the stage before augmentation"),
+                CheckError::new(
+                    "split",
+                    format!("the train split of `{}` holds generated texts", self.data),
+                )
+                .hint("evaluate the train split of the stage before augmentation"),
             ]),
             _ => Ok(Fact::Scores),
         }
@@ -99,7 +102,9 @@ impl Stage for Evaluate {
             Evaluation::new(self.split, model.labels.clone(), predictions, model.summary.clone());
         for (class, label) in evaluation.labels.iter().enumerate() {
             if evaluation.confusion.iter().all(|counts| counts[class] == 0) {
-                ctx.warn(&format!("class `{label}` is never predicted; its precision and F1 count as 0"));
+                ctx.warn(&format!(
+                    "class `{label}` is never predicted; its precision and F1 count as 0"
+                ));
             }
         }
         Ok(Artifact::Scores(evaluation))
@@ -107,7 +112,11 @@ impl Stage for Evaluate {
 }
 
 /// Returns the probabilities of every class for every text, `[N, K]`.
-fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Vec<f32>>, StageError> {
+fn predict(
+    ctx: &dyn Ctx,
+    model: &TrainedModel,
+    texts: &[&str],
+) -> Result<Vec<Vec<f32>>, StageError> {
     let labels = model.labels.len();
     let runtime = ctx.runtime()?;
     let (tokens, mut inference, layout) = match &model.network {
@@ -121,13 +130,18 @@ fn predict(ctx: &dyn Ctx, model: &TrainedModel, texts: &[&str]) -> Result<Vec<Ve
         }
         Network::Onnx(network) => {
             let tokens = tokenize_with(&network.files, texts, model.max_length)?;
-            let inference =
-                Inference::of_model(runtime, Place::of(ctx.device()), &network.model, &network.output)?;
+            let inference = Inference::of_model(
+                runtime,
+                Place::of(ctx.device()),
+                &network.model,
+                &network.output,
+            )?;
             (tokens, inference, network.layout)
         }
     };
-    let logits =
-        predict::logits(ctx, layout, &tokens, labels, "evaluating", &mut |feeds| inference.run(feeds))?;
+    let logits = predict::logits(ctx, layout, &tokens, labels, "evaluating", &mut |feeds| {
+        inference.run(feeds)
+    })?;
     Ok(probabilities(&logits))
 }
 
@@ -154,8 +168,11 @@ fn predictions(
     examples
         .iter()
         .map(|example| {
-            let unusable =
-                |found: String| EvaluateError::Unusable { id: example.id.clone(), found, expected: classes };
+            let unusable = |found: String| EvaluateError::Unusable {
+                id: example.id.clone(),
+                found,
+                expected: classes,
+            };
             let row = probabilities.next().ok_or_else(|| unusable("nothing".into()))?;
             if row.len() != classes {
                 return Err(unusable(format!("{} of them", row.len())));
@@ -180,7 +197,8 @@ mod tests {
     use crate::stages::stage::DataFact;
 
     fn check(split: Split, has_dev: bool, has_test: bool, augmented: bool) -> Option<String> {
-        let stage = Evaluate { model: StageId("tuned".into()), data: StageId("data".into()), split };
+        let stage =
+            Evaluate { model: StageId("tuned".into()), data: StageId("data".into()), split };
         let facts = [Fact::Model, Fact::Data(DataFact { has_dev, has_test, augmented })];
         stage.check(&facts).err().map(|errors| errors[0].message.clone())
     }
@@ -188,8 +206,14 @@ mod tests {
     #[test]
     fn the_split_must_be_there_and_real() {
         assert_eq!(check(Split::Test, false, true, true), None);
-        assert_eq!(check(Split::Test, true, false, false).as_deref(), Some("`data` has no test split"));
-        assert_eq!(check(Split::Dev, false, true, false).as_deref(), Some("`data` has no dev split"));
+        assert_eq!(
+            check(Split::Test, true, false, false).as_deref(),
+            Some("`data` has no test split")
+        );
+        assert_eq!(
+            check(Split::Dev, false, true, false).as_deref(),
+            Some("`data` has no dev split")
+        );
         assert_eq!(check(Split::Train, false, false, false), None);
         let generated = check(Split::Train, true, true, true);
         assert_eq!(generated.as_deref(), Some("the train split of `data` holds generated texts"));
@@ -197,12 +221,19 @@ mod tests {
 
     #[test]
     fn output_that_is_no_probability_is_refused() {
-        let example =
-            Example { id: "row-1".into(), text: "a".into(), label: 0, parents: Vec::new(), method: None };
+        let example = Example {
+            id: "row-1".into(),
+            text: "a".into(),
+            label: 0,
+            parents: Vec::new(),
+            method: None,
+        };
         let examples = [example];
         let message = |rows| predictions(&examples, rows, 2).err().map(|error| error.to_string());
         assert_eq!(message(vec![vec![0.25, 0.75]]), None);
-        assert!(message(vec![vec![f32::NAN, 0.5]]).is_some_and(|text| text.contains("NaN for `row-1`")));
+        assert!(
+            message(vec![vec![f32::NAN, 0.5]]).is_some_and(|text| text.contains("NaN for `row-1`"))
+        );
         assert!(message(vec![vec![1.0]]).is_some() && message(vec![]).is_some());
     }
 }

@@ -28,7 +28,8 @@ pub(super) struct Found {
     pub contradicting: usize,
 }
 
-/// Finds equal texts and does with them what is asked. The parts' order says which of them keeps its text.
+/// Finds equal texts and does with them what is asked. The parts' order says which of them keeps
+/// its text.
 pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadError> {
     let unsplit = parts.len() == 1;
     let mut found = Found::default();
@@ -54,7 +55,8 @@ pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadEr
         } else {
             found.harmless += 1;
         }
-        found.contradicting += usize::from(parts[a.0].rows[a.1].label != parts[b.0].rows[b.1].label);
+        found.contradicting +=
+            usize::from(parts[a.0].rows[a.1].label != parts[b.0].rows[b.1].label);
     }
     match how {
         Duplicates::Error if found.leaking > 0 => {
@@ -78,8 +80,11 @@ pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadEr
         }
         Duplicates::Drop => {
             for (part, rows) in parts.iter_mut().map(|part| &mut part.rows).enumerate() {
-                let gone: std::collections::BTreeSet<usize> =
-                    copies.iter().filter(|(_, copy)| copy.0 == part).map(|(_, copy)| copy.1).collect();
+                let gone: std::collections::BTreeSet<usize> = copies
+                    .iter()
+                    .filter(|(_, copy)| copy.0 == part)
+                    .map(|(_, copy)| copy.1)
+                    .collect();
                 let mut index = 0;
                 rows.retain(|_| {
                     index += 1;

@@ -4,8 +4,8 @@ use rand::seq::SliceRandom;
 
 use crate::base::seed::stream;
 
-/// Returns how many rows of each class go to a split of `total` rows: every class by its share, the rounding by largest
-/// remainder (of equal ones the first), and never more than `free` of a class.
+/// Returns how many rows of each class go to a split of `total` rows: every class by its share, the
+/// rounding by largest remainder (of equal ones the first), and never more than `free` of a class.
 pub(super) fn quotas(sizes: &[usize], free: &[usize], total: usize) -> Vec<usize> {
     let rows: usize = sizes.iter().sum::<usize>().max(1);
     let mut quotas: Vec<usize> =
@@ -30,7 +30,8 @@ pub(super) fn quotas(sizes: &[usize], free: &[usize], total: usize) -> Vec<usize
     quotas
 }
 
-/// Returns the rows of each class in a random order that depends on the seed, the purpose and the class's name only.
+/// Returns the rows of each class in a random order that depends on the seed, the purpose and the
+/// class's name only.
 pub(super) fn shuffled(seed: u64, purpose: &str, label: &str, rows: &[usize]) -> Vec<usize> {
     let mut rows = rows.to_vec();
     rows.shuffle(&mut stream(seed, &["load", purpose, label], 0));

@@ -41,15 +41,21 @@ impl Stage for Load {
         }
         if self.files.is_some() && self.split.is_some() {
             errors.push(
-                CheckError::new("split", "`files` are split already, and `split` would split them again")
-                    .hint("remove `split`, or give one `path` in place of `files`"),
+                CheckError::new(
+                    "split",
+                    "`files` are split already, and `split` would split them again",
+                )
+                .hint("remove `split`, or give one `path` in place of `files`"),
             );
         }
         if let Some(split) = &self.split {
             errors.extend(check_split(split));
         }
         if self.text == self.label {
-            errors.push(CheckError::new("label", format!("`text` and `label` are both `{}`", self.text)));
+            errors.push(CheckError::new(
+                "label",
+                format!("`text` and `label` are both `{}`", self.text),
+            ));
         }
         for (key, shots) in [("shots", self.shots), ("dev_shots", self.dev_shots)] {
             if shots == Some(0) {
@@ -63,8 +69,11 @@ impl Stage for Load {
         };
         if self.dev_shots.is_some() && !has_dev {
             errors.push(
-                CheckError::new("dev_shots", "`dev_shots` draws from a dev split that is not there")
-                    .hint("give `split.dev` or `files.dev`, or remove `dev_shots`"),
+                CheckError::new(
+                    "dev_shots",
+                    "`dev_shots` draws from a dev split that is not there",
+                )
+                .hint("give `split.dev` or `files.dev`, or remove `dev_shots`"),
             );
         }
         if errors.is_empty() {
@@ -74,7 +83,11 @@ impl Stage for Load {
         }
     }
 
-    fn externals(&self, folder: &Path, _fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        _fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         let mut externals = Vec::new();
         for path in self.paths() {
             let full = resolve(folder, path);
@@ -107,7 +120,9 @@ impl Stage for Load {
             let seen: BTreeSet<usize> = examples.iter().map(|example| example.label).collect();
             for (label, name) in data.labels.iter().enumerate() {
                 if !examples.is_empty() && !seen.contains(&label) {
-                    ctx.warn(&format!("{split} has no row of class `{name}`; its scores there mean nothing"));
+                    ctx.warn(&format!(
+                        "{split} has no row of class `{name}`; its scores there mean nothing"
+                    ));
                 }
             }
         }
@@ -125,7 +140,9 @@ impl Stage for Load {
 impl Load {
     fn paths(&self) -> Vec<&str> {
         let files = self.files.iter().flat_map(|files| {
-            std::iter::once(files.train.as_str()).chain(files.dev.as_deref()).chain(files.test.as_deref())
+            std::iter::once(files.train.as_str())
+                .chain(files.dev.as_deref())
+                .chain(files.test.as_deref())
         });
         self.path.as_deref().into_iter().chain(files).collect()
     }
@@ -135,11 +152,14 @@ impl Load {
     }
 
     fn treat_duplicates(&self, ctx: &dyn Ctx, parts: &mut [Part]) -> Result<(), LoadError> {
-        let Found { dropped, leaking, harmless, contradicting } = duplicates::treat(parts, self.duplicates)?;
+        let Found { dropped, leaking, harmless, contradicting } =
+            duplicates::treat(parts, self.duplicates)?;
         if dropped > 0 {
             ctx.note(&format!("duplicate texts dropped: {dropped}"));
         } else if leaking > 0 && self.duplicates == Duplicates::Allow {
-            ctx.warn(&format!("duplicate texts kept, which may stand in train and test: {leaking}"));
+            ctx.warn(&format!(
+                "duplicate texts kept, which may stand in train and test: {leaking}"
+            ));
         } else if harmless > 0 {
             ctx.note(&format!("duplicate texts within one file, kept: {harmless}"));
         }
@@ -164,7 +184,11 @@ impl Load {
         }
         self.treat_duplicates(ctx, &mut parts)?;
         let of = |wanted: &str| {
-            parts.iter().filter(|part| part.name == wanted).flat_map(|part| &part.rows).collect::<Vec<_>>()
+            parts
+                .iter()
+                .filter(|part| part.name == wanted)
+                .flat_map(|part| &part.rows)
+                .collect::<Vec<_>>()
         };
         let labels = labels(&of("train"))?;
         Ok(DataSet {
@@ -177,7 +201,12 @@ impl Load {
     }
 
     fn read_and_split(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
-        let rows = self.path.iter().map(|path| self.read(ctx, path)).collect::<Result<Vec<_>, _>>()?.concat();
+        let rows = self
+            .path
+            .iter()
+            .map(|path| self.read(ctx, path))
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
         let mut parts = [Part { name: "row", rows }];
         self.treat_duplicates(ctx, &mut parts)?;
         let rows: Vec<&SourceRow> = parts.iter().flat_map(|part| &part.rows).collect();
@@ -194,7 +223,8 @@ impl Load {
             .map(|(rows, label)| shuffled(sizes.seed, "split", label, rows))
             .collect();
         let mut taken = vec![0; labels.len()];
-        for (to, name, asked) in [(Split::Test, "test", sizes.test), (Split::Dev, "dev", sizes.dev)] {
+        for (to, name, asked) in [(Split::Test, "test", sizes.test), (Split::Dev, "dev", sizes.dev)]
+        {
             let wanted = rows_of(asked, all.len());
             let quotas = quotas(&counts, &free, wanted);
             let given: usize = quotas.iter().sum();
@@ -286,7 +316,11 @@ fn labels(train: &[&SourceRow]) -> Result<Vec<String>, LoadError> {
     }
 }
 
-fn examples(split: &'static str, rows: &[&SourceRow], labels: &[String]) -> Result<Vec<Example>, LoadError> {
+fn examples(
+    split: &'static str,
+    rows: &[&SourceRow],
+    labels: &[String],
+) -> Result<Vec<Example>, LoadError> {
     let index: BTreeMap<&str, usize> =
         labels.iter().enumerate().map(|(index, label)| (label.as_str(), index)).collect();
     rows.iter()
@@ -334,7 +368,13 @@ fn draw(
     let mut kept = BTreeSet::new();
     for (rows, label) in by_class(examples, labels.len()).iter().zip(labels) {
         if rows.len() < asked {
-            return Err(LoadError::TooFewRows { label: label.clone(), found: rows.len(), split, key, asked });
+            return Err(LoadError::TooFewRows {
+                label: label.clone(),
+                found: rows.len(),
+                split,
+                key,
+                asked,
+            });
         }
         kept.extend(shuffled(seed, key, label, rows).into_iter().take(asked));
     }

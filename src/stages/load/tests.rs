@@ -38,7 +38,8 @@ fn hundred() -> String {
             "c"
         }
     };
-    (0..100).fold("text,label\n".to_owned(), |csv, row| csv + &format!("text {row},{}\n", label(row)))
+    (0..100)
+        .fold("text,label\n".to_owned(), |csv, row| csv + &format!("text {row},{}\n", label(row)))
 }
 
 fn ids(examples: &[Example]) -> BTreeSet<&str> {
@@ -46,7 +47,9 @@ fn ids(examples: &[Example]) -> BTreeSet<&str> {
 }
 
 fn counts(data: &DataSet, examples: &[Example]) -> Vec<usize> {
-    (0..data.labels.len()).map(|label| examples.iter().filter(|e| e.label == label).count()).collect()
+    (0..data.labels.len())
+        .map(|label| examples.iter().filter(|e| e.label == label).count())
+        .collect()
 }
 
 #[test]
@@ -82,8 +85,9 @@ fn the_split_is_stratified_and_leaves_the_run_seed_alone() -> Outcome {
 fn more_shots_keep_the_fewer_ones() -> Outcome {
     let ctx = TestCtx::new(7)?;
     ctx.file("a.csv", &hundred())?;
-    let shots =
-        |n: usize| load(&ctx, &format!(r#"{{"path": "a.csv", "split": {{"test": 20}}, "shots": {n}}}"#));
+    let shots = |n: usize| {
+        load(&ctx, &format!(r#"{{"path": "a.csv", "split": {{"test": 20}}, "shots": {n}}}"#))
+    };
     let (few, more) = (shots(4)?, shots(8)?);
     assert!(ids(&few.train).is_subset(&ids(&more.train)));
     assert_eq!((few.test.len(), few.dev.len()), (20, 0));
@@ -107,7 +111,8 @@ fn given_files_keep_their_splits() -> Outcome {
     ctx.file("test.jsonl", "{\"text\": \"three\", \"label\": \"c\"}\n")?;
     let message = load(&ctx, json).err().unwrap_or_default();
     assert!(
-        message.starts_with("test has the label `c` (row 1), which train lacks / train has `a`, `b`"),
+        message
+            .starts_with("test has the label `c` (row 1), which train lacks / train has `a`, `b`"),
         "{message}"
     );
     Ok(())
@@ -122,16 +127,25 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
     let message = load(&ctx, &files.replace("HOW", "error")).err().unwrap_or_default();
     assert!(message.contains("  test 2 and train 1: \"where is my CARD?\""), "{message}");
     let dropped = load(&ctx, &files.replace("HOW", "drop")).err().unwrap_or_default();
-    assert!(dropped.contains("only one class, `b`"), "train lost its text, test kept it: {dropped}");
+    assert!(
+        dropped.contains("only one class, `b`"),
+        "train lost its text, test kept it: {dropped}"
+    );
     let allowed = load(&ctx, &files.replace("HOW", "allow"))?;
     assert_eq!((allowed.train.len(), allowed.test.len()), (2, 2));
     assert!(ctx.said().contains("duplicate texts kept, which may stand in train and test: 1"));
 
     ctx.file("one.csv", "text,label\nx,a\ny,b\nX ,b\nz,a\n")?;
     let message = load(&ctx, r#"{"path": "one.csv"}"#).err().unwrap_or_default();
-    assert!(message.starts_with("duplicate texts: 1, such as\n  row 1 and row 3: \"x\""), "{message}");
+    assert!(
+        message.starts_with("duplicate texts: 1, such as\n  row 1 and row 3: \"x\""),
+        "{message}"
+    );
     let kept = load(&ctx, r#"{"path": "one.csv", "duplicates": "drop"}"#)?;
-    assert_eq!(kept.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["row-1", "row-2", "row-4"]);
+    assert_eq!(
+        kept.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
+        ["row-1", "row-2", "row-4"]
+    );
     assert!(ctx.said().contains("duplicate texts with different labels: 1"));
     Ok(())
 }
@@ -211,7 +225,10 @@ fn what_is_known_beforehand_follows_the_configuration() -> Outcome {
     };
     assert_eq!(fact(r#"{"path": "a"}"#)?, (false, false, false));
     assert_eq!(fact(r#"{"path": "a", "split": {"test": 0.2}, "shots": 8}"#)?, (false, true, true));
-    assert_eq!(fact(r#"{"files": {"train": "a", "dev": "b"}, "dev_shots": 1}"#)?, (true, false, true));
+    assert_eq!(
+        fact(r#"{"files": {"train": "a", "dev": "b"}, "dev_shots": 1}"#)?,
+        (true, false, true)
+    );
     assert_eq!(config(r#"{"path": "a"}"#)?.duplicates, Duplicates::Error);
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Training from artifacts that were made elsewhere: any network, as long as it takes tokens and labels.
+//! Training from artifacts that were made elsewhere: any network, as long as it takes tokens and
+//! labels.
 
 use std::path::Path;
 
@@ -26,7 +27,8 @@ const INPUTS: [&str; 5] = ["input_ids", MASK, "token_type_ids", "position_ids", 
 const MASK: &str = "attention_mask";
 const LABELS: &str = "labels";
 
-/// Returns the settings that artifacts decide themselves and that the file must therefore leave alone.
+/// Returns the settings that artifacts decide themselves and that the file must therefore leave
+/// alone.
 pub fn decided(train: &Train) -> Vec<CheckError> {
     let adamw = |optimizer: &Optimizer| match optimizer {
         Optimizer::Adamw(settings) => {
@@ -88,7 +90,12 @@ pub fn external(name: &str, folder: &Path) -> Result<External, StageError> {
 }
 
 /// Trains the artifacts in a folder.
-pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> Result<Trained, StageError> {
+pub(super) fn run(
+    ctx: &dyn Ctx,
+    train: &Train,
+    name: &str,
+    data: &DataSet,
+) -> Result<Trained, StageError> {
     let runtime = ctx.runtime()?;
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
     artifacts.check_inputs(&INPUTS, &[MASK, LABELS])?;
@@ -103,8 +110,9 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
     let tokens = Tokens::new(ctx, data, train.max_length, |texts| {
         predict::tokenize_with(&files, texts, train.max_length)
     })?;
-    let count =
-        |list: &[(String, ArrayD<f32>)]| list.iter().map(|(_, array)| array.len() as u64).sum::<u64>();
+    let count = |list: &[(String, ArrayD<f32>)]| {
+        list.iter().map(|(_, array)| array.len() as u64).sum::<u64>()
+    };
     let trainable_parameters = count(&artifacts.checkpoint.trained);
     let parameters = trainable_parameters + count(&artifacts.checkpoint.frozen);
     let output = artifacts.logits().ok_or(EngineError::NoOutput)?;
@@ -140,7 +148,10 @@ pub(super) fn run(ctx: &dyn Ctx, train: &Train, name: &str, data: &DataSet) -> R
     Ok(Trained {
         network: Network::Onnx(OnnxModel { model, output, layout, files }),
         fitted,
-        backend: Choice { backend: Chosen::TrainingApi, reason: "trained from artifacts".to_owned() },
+        backend: Choice {
+            backend: Chosen::TrainingApi,
+            reason: "trained from artifacts".to_owned(),
+        },
         trainable_parameters,
         parameters,
         truncated_share: tokens.truncated_share,

@@ -17,7 +17,8 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// What in a recipe the training API cannot do: it has one optimizer, with one learning rate and one weight decay.
+/// What in a recipe the training API cannot do: it has one optimizer, with one learning rate and
+/// one weight decay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// Where in the configuration.
@@ -28,12 +29,15 @@ pub struct Misfit {
 }
 
 impl Choice {
-    /// Decides for a recipe that was checked. `resumable` says whether the training API's checkpoint would hold the model with its moments.
+    /// Decides for a recipe that was checked. `resumable` says whether the training API's
+    /// checkpoint would hold the model with its moments.
     pub fn new(train: &Train, runtime: &Runtime, resumable: bool) -> Choice {
         let session = |reason: String| Choice { backend: Chosen::Session, reason };
         match train.backend {
             Backend::Session => session("asked for".into()),
-            Backend::TrainingApi => Choice { backend: Chosen::TrainingApi, reason: "asked for".into() },
+            Backend::TrainingApi => {
+                Choice { backend: Chosen::TrainingApi, reason: "asked for".into() }
+            }
             Backend::Auto if !runtime.identity.has_training_api => {
                 session("the library has no training API".into())
             }
@@ -109,7 +113,8 @@ mod tests {
             let train = serde_json::json!({
                 "data": "data", "model": { "pretrained": "x" }, "optimizer": optimizer,
             });
-            serde_json::from_value::<Train>(train).map(|train| misfit(&train).map(|misfit| misfit.field))
+            serde_json::from_value::<Train>(train)
+                .map(|train| misfit(&train).map(|misfit| misfit.field))
         };
         assert_eq!(fits(serde_json::json!({ "adamw": {} }))?, Some("optimizer.adamw"));
         assert_eq!(fits(serde_json::json!({ "adamw": { "weight_decay": 0.0 } }))?, None);
@@ -118,7 +123,10 @@ mod tests {
             fits(serde_json::json!({ "adamw": { "decay_all": true, "head_learning_rate": 1.0 } }))?,
             Some("optimizer.adamw.head_learning_rate")
         );
-        assert_eq!(fits(serde_json::json!({ "sgd": { "learning_rate": 0.1 } }))?, Some("optimizer"));
+        assert_eq!(
+            fits(serde_json::json!({ "sgd": { "learning_rate": 0.1 } }))?,
+            Some("optimizer")
+        );
         Ok(())
     }
 }

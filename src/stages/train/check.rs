@@ -100,7 +100,11 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     } else if train.backend == Backend::TrainingApi
         && let Some(misfit) = misfit(train)
     {
-        problems.add(misfit.field, format!("{} (`backend: training_api`)", misfit.reason), misfit.remedy);
+        problems.add(
+            misfit.field,
+            format!("{} (`backend: training_api`)", misfit.reason),
+            misfit.remedy,
+        );
     }
     problems.0
 }
@@ -132,9 +136,15 @@ fn optimizer(optimizer: &Optimizer, problems: &mut Problems) {
 fn schedule(schedule: &Schedule, data: &DataFact, problems: &mut Problems) {
     match schedule {
         Schedule::None => {}
-        Schedule::Constant(settings) => problems.share("schedule.constant.warmup", settings.warmup, true),
-        Schedule::Linear(settings) => problems.share("schedule.linear.warmup", settings.warmup, true),
-        Schedule::Cosine(settings) => problems.share("schedule.cosine.warmup", settings.warmup, true),
+        Schedule::Constant(settings) => {
+            problems.share("schedule.constant.warmup", settings.warmup, true)
+        }
+        Schedule::Linear(settings) => {
+            problems.share("schedule.linear.warmup", settings.warmup, true)
+        }
+        Schedule::Cosine(settings) => {
+            problems.share("schedule.cosine.warmup", settings.warmup, true)
+        }
         Schedule::Polynomial(settings) => {
             problems.share("schedule.polynomial.warmup", settings.warmup, true);
             problems.positive("schedule.polynomial.power", settings.power);
@@ -149,9 +159,15 @@ fn schedule(schedule: &Schedule, data: &DataFact, problems: &mut Problems) {
                 );
             }
             problems.not_negative("schedule.reduce_on_plateau.threshold", settings.threshold);
-            problems.not_negative("schedule.reduce_on_plateau.min_learning_rate", settings.min_learning_rate);
+            problems.not_negative(
+                "schedule.reduce_on_plateau.min_learning_rate",
+                settings.min_learning_rate,
+            );
             problems.not_negative("schedule.reduce_on_plateau.epsilon", settings.epsilon);
-            if matches!(settings.monitor, Monitor::DevLoss | Monitor::DevAccuracy | Monitor::DevMacroF1) {
+            if matches!(
+                settings.monitor,
+                Monitor::DevLoss | Monitor::DevAccuracy | Monitor::DevMacroF1
+            ) {
                 problems.wants_dev("schedule.reduce_on_plateau.monitor", data);
             }
         }
@@ -224,7 +240,8 @@ mod tests {
             "early_stopping": {},
         }))?;
         let data = DataFact { has_dev: false, has_test: true, augmented: false };
-        let fields: Vec<String> = check(&train, &data).into_iter().map(|problem| problem.field).collect();
+        let fields: Vec<String> =
+            check(&train, &data).into_iter().map(|problem| problem.field).collect();
         assert_eq!(
             fields,
             [

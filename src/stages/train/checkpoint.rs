@@ -71,8 +71,9 @@ pub fn read(folder: &Path) -> Option<(Progress, Tensors)> {
     if metadata.get(DIGEST)? != &digest(named.iter().map(|(_, view)| view.data())).to_string() {
         return None;
     }
-    let floats =
-        |data: &[u8]| data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let floats = |data: &[u8]| {
+        data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    };
     Some((progress, named.into_iter().map(|(name, view)| (name, floats(view.data()))).collect()))
 }
 

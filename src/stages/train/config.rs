@@ -12,17 +12,21 @@ use crate::stages::stage::StageId;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
-    /// The stage that gives the data set. Its dev split serves early stopping, the best checkpoint and plateau schedules.
+    /// The stage that gives the data set. Its dev split serves early stopping, the best checkpoint
+    /// and plateau schedules.
     pub data: StageId,
     /// The pretrained encoder.
     pub model: Model,
-    /// How often the training data is gone through. Left out: 10, or as often as `budget` has steps for.
+    /// How often the training data is gone through. Left out: 10, or as often as `budget` has steps
+    /// for.
     #[serde(default)]
     pub epochs: Option<u32>,
-    /// Stops after so many of the `epochs`, with the schedule of them all; the same training without this key goes on from there.
+    /// Stops after so many of the `epochs`, with the schedule of them all; the same training
+    /// without this key goes on from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_after: Option<u32>,
-    /// How long training goes on, in place of `epochs`: runs on data of different size are compared fairly by equal steps.
+    /// How long training goes on, in place of `epochs`: runs on data of different size are compared
+    /// fairly by equal steps.
     #[serde(default)]
     pub budget: Option<Budget>,
     /// Examples per optimizer step and accumulation part.
@@ -31,7 +35,8 @@ pub struct Train {
     /// The longest input in tokens; longer texts are truncated, and the share of them is reported.
     #[serde(default = "default_max_length")]
     pub max_length: usize,
-    /// Dropout over the encoder's hidden states, attention probabilities and the head. Left out: the model's own configuration.
+    /// Dropout over the encoder's hidden states, attention probabilities and the head. Left out:
+    /// the model's own configuration.
     #[serde(default)]
     pub dropout: Option<f32>,
     /// The optimizer.
@@ -46,11 +51,13 @@ pub struct Train {
     /// Batches whose gradients are averaged into one optimizer step.
     #[serde(default = "default_one")]
     pub accumulation: u32,
-    /// The most tokens, padding included, that are computed at a time: larger batches are computed in parts whose gradients are added up, which
-    /// takes less memory and gives the same steps but for dropout's masks. Left out: whole batches, or smaller parts where memory runs out.
+    /// The most tokens, padding included, that are computed at a time: larger batches are computed
+    /// in parts whose gradients are added up, which takes less memory and gives the same steps but
+    /// for dropout's masks. Left out: whole batches, or smaller parts where memory runs out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_step: Option<usize>,
-    /// How exactly matrix products are computed; parameters and all else are in single precision. `tf32` needs a GPU.
+    /// How exactly matrix products are computed; parameters and all else are in single precision.
+    /// `tf32` needs a GPU.
     #[serde(default)]
     pub precision: Precision,
     /// Where this training runs, whatever `--device` says: `cpu`, `cuda` or `cuda:N`.
@@ -68,11 +75,14 @@ pub struct Train {
     /// Keeps the weights of the epoch with the best dev metric in place of the last epoch's.
     #[serde(default)]
     pub best_checkpoint: Option<Metric>,
-    /// What trains: ordinary ONNX Runtime sessions, or ONNX Runtime's training API where the loaded library has it.
+    /// What trains: ordinary ONNX Runtime sessions, or ONNX Runtime's training API where the loaded
+    /// library has it.
     #[serde(default)]
     pub backend: Backend,
-    /// A folder (relative to this file) of training artifacts that `generate_artifacts` or `pipe artifacts` made: they are trained through the training API in place of
-    /// a network of `pipe`'s own. Of `model.pretrained` only the tokenizer and what config.json says of padding are used then.
+    /// A folder (relative to this file) of training artifacts that `generate_artifacts` or `pipe
+    /// artifacts` made: they are trained through the training API in place of a network of `pipe`'s
+    /// own. Of `model.pretrained` only the tokenizer and what config.json says of padding are used
+    /// then.
     #[serde(default)]
     pub artifacts: Option<String>,
 }
@@ -81,7 +91,8 @@ pub struct Train {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
-    /// So many optimizer steps. The training data is gone through as often as it takes; the last time may be cut short.
+    /// So many optimizer steps. The training data is gone through as often as it takes; the last
+    /// time may be cut short.
     Steps(u64),
 }
 
@@ -89,7 +100,8 @@ pub enum Budget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that carries one) or `hf:ORG/NAME[@REVISION]` (the hub).
+    /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that carries
+    /// one) or `hf:ORG/NAME[@REVISION]` (the hub).
     pub pretrained: String,
     /// What the classification head reads.
     #[serde(default)]
@@ -116,7 +128,8 @@ pub struct AdamW {
     /// The learning rate of the classification head, where it should differ.
     #[serde(default)]
     pub head_learning_rate: Option<f64>,
-    /// The decay λ of parameters that decay at all; biases and LayerNorm do not unless `decay_all` says so.
+    /// The decay λ of parameters that decay at all; biases and LayerNorm do not unless `decay_all`
+    /// says so.
     #[serde(default = "default_weight_decay")]
     pub weight_decay: f64,
     /// Lets biases and LayerNorm decay too.
@@ -142,7 +155,8 @@ pub struct Sgd {
     /// The share of the last step that is kept.
     #[serde(default)]
     pub momentum: f64,
-    /// The L2 penalty, added to the gradient; biases and LayerNorm have none unless `decay_all` says so.
+    /// The L2 penalty, added to the gradient; biases and LayerNorm have none unless `decay_all`
+    /// says so.
     #[serde(default)]
     pub weight_decay: f64,
     /// Lets biases and LayerNorm decay too.
@@ -150,7 +164,8 @@ pub struct Sgd {
     pub decay_all: bool,
 }
 
-/// How the learning rate changes over the steps of a run. `warmup` is the share of all steps over which it rises from 0.
+/// How the learning rate changes over the steps of a run. `warmup` is the share of all steps over
+/// which it rises from 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
@@ -291,7 +306,8 @@ pub enum Freeze {
     Encoder,
     /// All but the head and this many of the encoder's top layers.
     AllButTopLayers(usize),
-    /// Parameters whose Hugging Face name matches one of the patterns; `*` stands for any text: `*embeddings.*`. The prefix of the architecture (`bert.`) may be left out.
+    /// Parameters whose Hugging Face name matches one of the patterns; `*` stands for any text:
+    /// `*embeddings.*`. The prefix of the architecture (`bert.`) may be left out.
     Names(Vec<String>),
 }
 
@@ -328,8 +344,8 @@ pub enum Backend {
     /// The training API where the loaded library has it and the recipe fits, else sessions.
     #[default]
     Auto,
-    /// ONNX Runtime's training API. It has one learning rate and one weight decay: AdamW without `head_learning_rate`, and with `decay_all: true` or
-    /// `weight_decay: 0`.
+    /// ONNX Runtime's training API. It has one learning rate and one weight decay: AdamW without
+    /// `head_learning_rate`, and with `decay_all: true` or `weight_decay: 0`.
     TrainingApi,
     /// Ordinary sessions; every ONNX Runtime has them.
     Session,

@@ -1,4 +1,5 @@
-//! Training an encoder of ours: from its weights and the recipe to a trainer, and back to whole weights.
+//! Training an encoder of ours: from its weights and the recipe to a trainer, and back to whole
+//! weights.
 
 use ndarray::ArrayD;
 use rand::RngExt as _;
@@ -89,7 +90,8 @@ pub fn run(
     mut weights: Weights,
 ) -> Result<Trained, StageError> {
     let labels = job.data.labels.len();
-    // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no gradient and decay like the rest.
+    // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no
+    // gradient and decay like the rest.
     let compact = CompactVocabulary::new(
         job.train_tokens.iter().chain(job.dev_tokens).flat_map(|text| text.ids.iter().copied()),
     );
@@ -97,7 +99,10 @@ pub fn run(
         let ids = |text: &TokenizedText| {
             text.ids.iter().map(|&id| compact.compact(id).unwrap_or_default()).collect()
         };
-        texts.iter().map(|text| TokenizedText { ids: ids(text), truncated: text.truncated }).collect()
+        texts
+            .iter()
+            .map(|text| TokenizedText { ids: ids(text), truncated: text.truncated })
+            .collect()
     };
     let (train_tokens, dev_tokens) = (remap(job.train_tokens), remap(job.dev_tokens));
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
@@ -112,9 +117,11 @@ pub fn run(
         Place::Host => Dropout::Keyed,
         Place::Gpu(_) => {
             // A generator that begins anew would repeat its first masks, where a training goes on.
-            let goes_on = |saved: &Progress| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
+            let goes_on =
+                |saved: &Progress| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
             let saved = checkpoint::read(ctx.scratch()).map(|(saved, _)| saved).filter(goes_on);
-            let steps = saved.filter(|_| backend.backend == Chosen::Session).map_or(0, |saved| saved.steps);
+            let steps =
+                saved.filter(|_| backend.backend == Chosen::Session).map_or(0, |saved| saved.steps);
             Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
         }
     };
@@ -129,10 +136,16 @@ pub fn run(
     );
     weights.insert(WORD_EMBEDDINGS.to_owned(), compact.select(&whole_table));
     let optimizer = optimizer(&job.train.optimizer, job.train.gradient_clip, &trainable);
-    let word_group =
-        trainable.iter().position(|name| name == WORD_EMBEDDINGS).map(|index| optimizer.groups[index]);
+    let word_group = trainable
+        .iter()
+        .position(|name| name == WORD_EMBEDDINGS)
+        .map(|index| optimizer.groups[index]);
     let trained_count = |name: &str| {
-        if name == WORD_EMBEDDINGS { whole_table.len() } else { weights.get(name).map_or(0, ArrayD::len) }
+        if name == WORD_EMBEDDINGS {
+            whole_table.len()
+        } else {
+            weights.get(name).map_or(0, ArrayD::len)
+        }
     };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
     let idle = optimizer.clone();
@@ -141,7 +154,9 @@ pub fn run(
         Chosen::Session => {
             let parameters = Parameters::new(
                 place,
-                names.iter().filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))),
+                names
+                    .iter()
+                    .filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))),
             )?;
             let recipe = Recipe { loss, trainable, optimizer, precision };
             let trainer = SessionTrainer::new(runtime, built.graph, parameters, recipe)?;
@@ -195,14 +210,19 @@ pub fn run(
 }
 
 /// Returns which of a network's parameters are trained.
-pub fn trainable(train: &Train, config: &Config, names: &[String]) -> Result<Vec<String>, TrainError> {
+pub fn trainable(
+    train: &Train,
+    config: &Config,
+    names: &[String],
+) -> Result<Vec<String>, TrainError> {
     let frozen = match &train.freeze {
         None => Frozen::Nothing,
         Some(Freeze::Encoder) => Frozen::Encoder,
         Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
         Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
     };
-    let trainable: Vec<String> = names.iter().filter(|name| frozen.trains(config, name)).cloned().collect();
+    let trainable: Vec<String> =
+        names.iter().filter(|name| frozen.trains(config, name)).cloned().collect();
     if trainable.is_empty() {
         return Err(TrainError::AllFrozen);
     }
@@ -223,21 +243,33 @@ pub fn base_rate(optimizer: &Optimizer) -> f64 {
 }
 
 /// Returns the engine's optimizer for the trained parameters.
-pub fn optimizer(optimizer: &Optimizer, gradient_clip: Option<f32>, trainable: &[String]) -> OptimizerConfig {
+pub fn optimizer(
+    optimizer: &Optimizer,
+    gradient_clip: Option<f32>,
+    trainable: &[String],
+) -> OptimizerConfig {
     let (algorithm, weight_decay, decay_all, head_rate) = match optimizer {
         Optimizer::Adamw(s) => {
-            let algorithm = Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };
+            let algorithm =
+                Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };
             (algorithm, s.weight_decay, s.decay_all, s.head_learning_rate)
         }
-        Optimizer::Sgd(s) => {
-            (Algorithm::Sgd { momentum: s.momentum }, s.weight_decay, s.decay_all, s.head_learning_rate)
-        }
+        Optimizer::Sgd(s) => (
+            Algorithm::Sgd { momentum: s.momentum },
+            s.weight_decay,
+            s.decay_all,
+            s.head_learning_rate,
+        ),
     };
     let head_factor = head_rate.map_or(1.0, |rate| rate / base_rate(optimizer)) as f32;
     let groups = trainable
         .iter()
         .map(|name| Group {
-            weight_decay: if decay_all || !is_spared_from_decay(name) { weight_decay as f32 } else { 0.0 },
+            weight_decay: if decay_all || !is_spared_from_decay(name) {
+                weight_decay as f32
+            } else {
+                0.0
+            },
             rate_factor: if is_head(name) { head_factor } else { 1.0 },
         })
         .collect();

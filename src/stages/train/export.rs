@@ -1,8 +1,10 @@
-//! A recipe as training artifacts, for programs that train with ONNX Runtime's training API themselves.
+//! A recipe as training artifacts, for programs that train with ONNX Runtime's training API
+//! themselves.
 //!
-//! Other than what `pipe` trains from itself, these have operators of the standard only, the whole vocabulary, positions and dropout masks
-//! made in the graph, and class numbers for labels. Inputs: `input_ids` and `attention_mask` `[B, L]`, `labels` `[B]`, all i64. The loss is
-//! that of the recipe, the mean over a batch; class weights and label smoothing are in it.
+//! Other than what `pipe` trains from itself, these have operators of the standard only, the whole
+//! vocabulary, positions and dropout masks made in the graph, and class numbers for labels. Inputs:
+//! `input_ids` and `attention_mask` `[B, L]`, `labels` `[B]`, all i64. The loss is that of the
+//! recipe, the mean over a batch; class weights and label smoothing are in it.
 
 use super::config::Train;
 use super::encoder::{optimizer, trainable};
@@ -15,7 +17,8 @@ use crate::stages::stage::StageError;
 use crate::table::DataSet;
 
 impl Train {
-    /// Returns the artifacts of a recipe that [`super::backend::misfit`] has nothing against, for a data set's classes, from the pretrained weights and a head drawn with the seed.
+    /// Returns the artifacts of a recipe that [`super::backend::misfit`] has nothing against, for a
+    /// data set's classes, from the pretrained weights and a head drawn with the seed.
     pub fn artifacts(
         &self,
         folder: &std::path::Path,
@@ -32,7 +35,8 @@ impl Train {
         let (mut evaluation, eval_loss) = build(Dropout::Off)?;
         evaluation.graph.output(LOSS, eval_loss);
         evaluation.graph.output(LOGITS, evaluation.logits);
-        let names: Vec<String> = training.graph.parameters().map(|(name, _)| name.to_owned()).collect();
+        let names: Vec<String> =
+            training.graph.parameters().map(|(name, _)| name.to_owned()).collect();
         let trainable = trainable(self, &pretrained.config, &names)?;
         let optimizer = optimizer(&self.optimizer, self.gradient_clip, &trainable);
         let values = |name: &str| weights.get(name);
@@ -65,13 +69,15 @@ fn network(
     let mut network = Network::new(config, train.model.head, classes, options)?;
     let g = &mut network.graph;
     let labels = g.input("labels", TensorFact::i64(vec![Dim::Named("B")]));
-    let rows = (0..classes).flat_map(|label| targets::row(label, class_weights, smoothing)).collect();
+    let rows =
+        (0..classes).flat_map(|label| targets::row(label, class_weights, smoothing)).collect();
     let rows = g.constant(Constant::F32(vec![classes, classes], rows));
     let rows = g.gather(rows, labels)?; // [B, K]
     let counts = g.constant(Constant::F32(vec![classes, 1], class_weights.to_vec()));
     let counts = g.gather(counts, labels)?; // [B, 1]
     let total = g.reduce_sum(counts, &[], false)?;
-    // A batch of classes that count nothing has no loss, as in `targets`; beside any other weight this is nothing.
+    // A batch of classes that count nothing has no loss, as in `targets`; beside any other weight
+    // this is nothing.
     let tiny = g.scalar(1e-30);
     let total = g.add(total, tiny)?;
     let targets = g.div(rows, total)?;

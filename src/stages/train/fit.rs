@@ -21,9 +21,11 @@ use crate::stages::stage::{Ctx, Interrupted, StageError};
 use crate::table::{Curves, DataSet, curves::CurvePoint, metrics};
 use crate::text::{TokenizedText, batch};
 
-/// Checkpoints are written at the ends of epochs, at most this often in seconds: a shorter time of work is quicker done again than saved.
+/// Checkpoints are written at the ends of epochs, at most this often in seconds: a shorter time of
+/// work is quicker done again than saved.
 const CHECKPOINT_SECONDS: f64 = 2.0;
-/// The work between two checkpoints takes at least this many times as long as writing one: large models on slow disks train on.
+/// The work between two checkpoints takes at least this many times as long as writing one: large
+/// models on slow disks train on.
 const CHECKPOINT_SHARE: f64 = 10.0;
 
 /// The loss became infinite or not a number.
@@ -50,7 +52,9 @@ pub struct BadGradient {
 
 /// The weights became infinite or not a number, and no loss or gradient told before the end.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("`{name}` holds numbers that are not finite after step {step} with learning rate {learning_rate:e}")]
+#[error(
+    "`{name}` holds numbers that are not finite after step {step} with learning rate {learning_rate:e}"
+)]
 #[diagnostic(help("try a learning rate a tenth of it, or a schedule with `warmup: 0.1`"))]
 pub struct BadWeights {
     pub name: String,
@@ -73,8 +77,8 @@ pub struct Job<'a> {
     pub layout: InputLayout,
     /// The learning rate before the schedule.
     pub learning_rate: f64,
-    /// Whether an interrupted training can go on: on the host with the very numbers of one that was not, on a GPU with other dropout masks. Else it
-    /// starts anew.
+    /// Whether an interrupted training can go on: on the host with the very numbers of one that was
+    /// not, on a GPU with other dropout masks. Else it starts anew.
     pub resumes: bool,
     /// Whether a batch may be computed in parts that are added up.
     pub splits: bool,
@@ -148,7 +152,8 @@ pub fn run(
     let seconds_before = saved.seconds;
     let mut next_save = CHECKPOINT_SECONDS;
     let mut dev_detail = String::new();
-    let mut pieces = Pieces { lengths: &lengths, limit: saved.limit.or(job.train.max_tokens_per_step) };
+    let mut pieces =
+        Pieces { lengths: &lengths, limit: saved.limit.or(job.train.max_tokens_per_step) };
     while saved.steps < total_steps && !saved.stopped && saved.epochs < stop_after {
         let epoch = saved.epochs + 1;
         let mut random = stream(ctx.seed(), &["train", "batches"], u64::from(epoch));
@@ -169,7 +174,8 @@ pub fn run(
                 let total = targets::weight(&labels_of(batch), &class_weights) * parts.len() as f32;
                 let mut feeds = feeds(job.layout, &texts);
                 let smoothing = job.train.loss.label_smoothing;
-                let values = targets::targets(&labels_of(members), &class_weights, smoothing, total);
+                let values =
+                    targets::targets(&labels_of(members), &class_weights, smoothing, total);
                 feeds.push(("targets".to_owned(), Feed::F32(vec![members.len(), labels], values)));
                 // Ours is the target; artifacts made elsewhere want the class.
                 let classes = labels_of(members).iter().map(|&label| label as i64).collect();
@@ -177,7 +183,8 @@ pub fn run(
                 feeds
             };
             let parted = loop {
-                let parted: Vec<Vec<&[usize]>> = parts.iter().map(|batch| pieces.of(batch)).collect();
+                let parted: Vec<Vec<&[usize]>> =
+                    parts.iter().map(|batch| pieces.of(batch)).collect();
                 match accumulate(ctx, runtime, trainer, step, parts, &parted, &feeds_of) {
                     Ok(()) => break parted,
                     Err(Stopped::Memory { error, shape }) if job.splits && pieces.halve(shape) => {
@@ -203,9 +210,12 @@ pub fn run(
                 tally.close(&mut open, trainer, &mut saved)?;
             }
             // A device may not have told of any step yet.
-            let loss =
-                saved.curves.last().map_or_else(String::new, |point| format!("loss {:.4} · ", point.loss));
-            let detail = format!("epoch {epoch}/{epochs} · {loss}lr {learning_rate:.1e}{dev_detail}");
+            let loss = saved
+                .curves
+                .last()
+                .map_or_else(String::new, |point| format!("loss {:.4} · ", point.loss));
+            let detail =
+                format!("epoch {epoch}/{epochs} · {loss}lr {learning_rate:.1e}{dev_detail}");
             ctx.progress(&Progress {
                 activity: "training",
                 done: step,
@@ -218,17 +228,24 @@ pub fn run(
         let metrics = if job.dev_tokens.is_empty() {
             None
         } else {
-            let logits =
-                predict::logits(ctx, job.layout, job.dev_tokens, labels, "dev", &mut |mut feeds| {
+            let logits = predict::logits(
+                ctx,
+                job.layout,
+                job.dev_tokens,
+                labels,
+                "dev",
+                &mut |mut feeds| {
                     let size = feeds.first().map_or(0, |(_, ids)| ids.shape()[0]);
-                    // The evaluation model of the training API computes a loss beside the logits, which nobody reads.
+                    // The evaluation model of the training API computes a loss beside the logits,
+                    // which nobody reads.
                     feeds.push((
                         "targets".to_owned(),
                         Feed::F32(vec![size, labels], vec![0.0; size * labels]),
                     ));
                     feeds.push(("labels".to_owned(), Feed::I64(vec![size], vec![0; size])));
                     trainer.logits(runtime, feeds)
-                })?;
+                },
+            )?;
             Some(dev_metrics(&logits, job.data))
         };
         if let (Some(point), Some(metrics)) = (saved.curves.last_mut(), metrics) {
@@ -265,7 +282,11 @@ pub fn run(
         saved.seconds = seconds_before + watch.seconds();
         let now = watch.seconds();
         let stops_here = saved.epochs == stop_after;
-        if job.resumes && !is_beyond && (now >= next_save || stops_here) && saved.steps < total_steps {
+        if job.resumes
+            && !is_beyond
+            && (now >= next_save || stops_here)
+            && saved.steps < total_steps
+        {
             let mut tensors = best_weights.clone();
             tensors.extend(trainer.state()?);
             checkpoint::write(ctx.scratch(), &saved, &tensors).map_err(NotSaved)?;
@@ -289,8 +310,13 @@ pub fn run(
             array.iter_mut().zip(best).for_each(|(value, best)| *value = *best);
         }
         if array.iter().any(|value| !value.is_finite()) {
-            let learning_rate = saved.curves.last().map_or(job.learning_rate, |point| point.learning_rate);
-            return Err(Box::new(BadWeights { name: name.clone(), step: saved.steps, learning_rate }));
+            let learning_rate =
+                saved.curves.last().map_or(job.learning_rate, |point| point.learning_rate);
+            return Err(Box::new(BadWeights {
+                name: name.clone(),
+                step: saved.steps,
+                learning_rate,
+            }));
         }
     }
     Ok(Fitted {
@@ -329,8 +355,10 @@ fn accumulate(
     feeds_of: &FeedsOf<'_>,
 ) -> Result<(), Stopped> {
     let count: usize = parted.iter().map(Vec::len).sum();
-    let members =
-        batches.iter().zip(parted).flat_map(|(batch, parts)| parts.iter().map(move |part| (batch, *part)));
+    let members = batches
+        .iter()
+        .zip(parted)
+        .flat_map(|(batch, parts)| parts.iter().map(move |part| (batch, *part)));
     for (number, (batch, members)) in members.enumerate() {
         if ctx.interrupted() {
             return Err(Stopped::Other(Box::new(Interrupted)));
@@ -339,9 +367,11 @@ fn accumulate(
         let shape = feeds.first().map_or([0; 2], |(_, ids)| [ids.shape()[0], ids.shape()[1]]);
         let dropout_key = dropout_key(ctx.seed(), step, number as u64);
         let part = Part { dropout_key, last: number + 1 == count };
-        trainer.accumulate(runtime, feeds, part).map_err(|error| match error.is_out_of_memory() {
-            true => Stopped::Memory { error, shape },
-            false => Stopped::Other(Box::new(error)),
+        trainer.accumulate(runtime, feeds, part).map_err(|error| {
+            match error.is_out_of_memory() {
+                true => Stopped::Memory { error, shape },
+                false => Stopped::Other(Box::new(error)),
+            }
         })?;
     }
     Ok(())
@@ -391,8 +421,12 @@ impl Tally {
             let norm = outcome.gradient_norm.unwrap_or(0.0);
             saved.skipped.extend(outcome.skipped.then_some(step));
             let steps_back = (0..=step).rev();
-            let in_a_row =
-                saved.skipped.iter().rev().zip(steps_back).take_while(|(skipped, step)| *skipped == step);
+            let in_a_row = saved
+                .skipped
+                .iter()
+                .rev()
+                .zip(steps_back)
+                .take_while(|(skipped, step)| *skipped == step);
             let skipped_in_a_row = in_a_row.count();
             if !norm.is_finite() && (!outcome.skipped || skipped_in_a_row > MOST_SKIPPED) {
                 return Err(Box::new(BadGradient { norm, step, learning_rate }));
@@ -418,8 +452,12 @@ impl Tally {
     }
 }
 
-/// Returns the checkpoint that an earlier attempt left. One of another version of the program may hold other tensors; it is as good as none.
-fn resumable(ctx: &dyn Ctx, trainer: &mut dyn Trainer) -> Result<Option<(Saved, Tensors)>, EngineError> {
+/// Returns the checkpoint that an earlier attempt left. One of another version of the program may
+/// hold other tensors; it is as good as none.
+fn resumable(
+    ctx: &dyn Ctx,
+    trainer: &mut dyn Trainer,
+) -> Result<Option<(Saved, Tensors)>, EngineError> {
     let Some((saved, tensors)) = checkpoint::read(ctx.scratch()) else { return Ok(None) };
     let fits = trainer
         .state()?

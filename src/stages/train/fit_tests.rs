@@ -31,7 +31,12 @@ struct Small {
 }
 
 impl Trainer for Small {
-    fn accumulate(&mut self, _: &Runtime, feeds: Vec<(String, Feed)>, _: Part) -> Result<(), EngineError> {
+    fn accumulate(
+        &mut self,
+        _: &Runtime,
+        feeds: Vec<(String, Feed)>,
+        _: Part,
+    ) -> Result<(), EngineError> {
         let shape = feeds[0].1.shape();
         if shape[0] * shape[1] > self.room {
             return Err(EngineError::out_of_memory());
@@ -88,7 +93,11 @@ impl Trainer for Small {
     }
 }
 
-fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, fit::Fitted, String), TestError> {
+fn run(
+    room: usize,
+    splits: bool,
+    overflows: bool,
+) -> Result<(Small, fit::Fitted, String), TestError> {
     let settings = serde_json::json!({
         "data": "data", "model": { "pretrained": "x" }, "epochs": 2, "batch_size": 8, "accumulation": 2,
     });
@@ -129,7 +138,8 @@ fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, fit::Fitted
         resumes: false,
         splits,
     };
-    let fitted = fit::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
+    let fitted =
+        fit::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
     let warnings = ctx.warnings.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
     Ok((trainer, fitted, warnings))
 }
@@ -153,8 +163,9 @@ fn a_step_is_taken_again_in_smaller_parts() -> Result<(), TestError> {
 
 #[test]
 fn what_one_text_has_no_room_for_is_an_error() -> Result<(), TestError> {
-    let told =
-        |room, splits| run(room, splits, false).err().map(|error| error.to_string()).unwrap_or_default();
+    let told = |room, splits| {
+        run(room, splits, false).err().map(|error| error.to_string()).unwrap_or_default()
+    };
     assert!(told(4, true).contains("out of memory"));
     assert!(told(20, false).contains("out of memory"), "artifacts are computed whole");
     Ok(())

@@ -27,7 +27,8 @@ impl Pieces<'_> {
         parts
     }
 
-    /// Halves the limit after a part of this shape, texts by tokens, was too large; says whether anything smaller is left to try.
+    /// Halves the limit after a part of this shape, texts by tokens, was too large; says whether
+    /// anything smaller is left to try.
     pub fn halve(&mut self, [texts, length]: [usize; 2]) -> bool {
         self.limit = Some(texts * length / 2);
         texts > 1
@@ -45,7 +46,8 @@ mod tests {
         let cut = |limit| Pieces { lengths: &lengths, limit }.of(&batch).lengths();
         assert_eq!(cut(None), [5]);
         assert_eq!(cut(Some(1000)), [5]);
-        // Padded to the longest of the part: 3·6 tokens, then 7, and 30 alone though it is more than is allowed.
+        // Padded to the longest of the part: 3·6 tokens, then 7, and 30 alone though it is more
+        // than is allowed.
         assert_eq!(cut(Some(18)), [3, 1, 1]);
         assert_eq!(cut(Some(14)), [2, 2, 1]);
         assert_eq!(cut(Some(1)), [1, 1, 1, 1, 1]);

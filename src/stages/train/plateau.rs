@@ -20,7 +20,8 @@ impl Plateau {
         Plateau { learning_rate, best: None, bad_epochs: 0, cooldown_left: 0 }
     }
 
-    /// Takes an epoch's value and returns whether the learning rate was reduced. A value that is not a number is a bad one.
+    /// Takes an epoch's value and returns whether the learning rate was reduced. A value that is
+    /// not a number is a bad one.
     pub fn step(&mut self, settings: &ReduceOnPlateau, value: f64) -> bool {
         if self.is_better(settings, value) {
             self.best = Some(value);
@@ -46,7 +47,8 @@ impl Plateau {
     }
 
     fn is_better(&self, settings: &ReduceOnPlateau, value: f64) -> bool {
-        // PyTorch starts from the worst value there is, so that a first loss of infinity is a bad epoch.
+        // PyTorch starts from the worst value there is, so that a first loss of infinity is a bad
+        // epoch.
         let worst = match settings.mode {
             PlateauMode::Min => f64::INFINITY,
             PlateauMode::Max => f64::NEG_INFINITY,
@@ -101,8 +103,10 @@ mod tests {
                 epsilon: number(&options["eps"]),
             };
             let mut plateau = Plateau::new(number(&case["learning_rate"]));
-            let (values, rates) =
-                (case["values"].as_array().expect("values"), case["rates"].as_array().expect("rates"));
+            let (values, rates) = (
+                case["values"].as_array().expect("values"),
+                case["rates"].as_array().expect("rates"),
+            );
             assert_eq!(values.len(), rates.len());
             for (epoch, (value, expected)) in values.iter().zip(rates).enumerate() {
                 let before = plateau.learning_rate;

@@ -4,8 +4,9 @@ use super::config::Schedule;
 
 /// Returns what the learning rate is multiplied with at step `step` (from 0) of `total`.
 ///
-/// The warm-up takes ⌈share · total⌉ steps and starts at 0, as in `transformers.get_*_schedule_with_warmup`. A plateau schedule has no
-/// factor of its own here; see [`super::plateau`].
+/// The warm-up takes ⌈share · total⌉ steps and starts at 0, as in
+/// `transformers.get_*_schedule_with_warmup`. A plateau schedule has no factor of its own here; see
+/// [`super::plateau`].
 pub fn factor(schedule: &Schedule, step: u64, total: u64) -> f64 {
     let share = match schedule {
         Schedule::Constant(settings) | Schedule::Linear(settings) | Schedule::Cosine(settings) => {
@@ -40,7 +41,8 @@ mod tests {
     use super::*;
     use crate::stages::train::config::{Polynomial, Warmup};
 
-    /// The learning rates that the schedules of `transformers` gave; tests/record_schedules.py recorded them.
+    /// The learning rates that the schedules of `transformers` gave; tests/record_schedules.py
+    /// recorded them.
     const RECORDED: &str = include_str!("../../../tests/data/schedules.json");
 
     #[test]
@@ -56,16 +58,20 @@ mod tests {
                 Some("constant") => Schedule::Constant(Warmup { warmup }),
                 Some("linear") => Schedule::Linear(Warmup { warmup }),
                 Some("cosine") => Schedule::Cosine(Warmup { warmup }),
-                Some("polynomial") => {
-                    Schedule::Polynomial(Polynomial { warmup, power: number("power"), end: number("end") })
-                }
+                Some("polynomial") => Schedule::Polynomial(Polynomial {
+                    warmup,
+                    power: number("power"),
+                    end: number("end"),
+                }),
                 other => panic!("an unknown schedule {other:?}"),
             };
             let rates = case["rates"].as_array().expect("rates");
             assert_eq!(rates.len() as u64, total);
             for (step, expected) in rates.iter().enumerate() {
-                let (found, expected) =
-                    (rate * factor(&schedule, step as u64, total), expected.as_f64().expect("a rate"));
+                let (found, expected) = (
+                    rate * factor(&schedule, step as u64, total),
+                    expected.as_f64().expect("a rate"),
+                );
                 assert!(
                     (found - expected).abs() <= 1e-12 * expected.abs().max(1e-3 * rate),
                     "{schedule:?}, step {step} of {total}: expected {expected}, found {found}"

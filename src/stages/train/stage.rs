@@ -13,14 +13,18 @@ use crate::engine::{Device, EngineError, Kernels, Precision, RuntimeIdentity};
 use crate::model::{Dropout, Pretrained, Weights, init, resolve};
 use crate::stages::artifact::{Artifact, Network, TrainedModel, TrainingSummary};
 use crate::stages::predict::{longest, tokenize};
-use crate::stages::stage::{CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError};
+use crate::stages::stage::{
+    CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError,
+};
 use crate::table::{AugmentationSummary, DataSet, Example};
 use crate::text::TokenizedText;
 
 /// Data or a model that this training cannot be done with.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TrainError {
-    #[error("`class_weights` names `{name}`, which is no label of the data; the labels are {labels}")]
+    #[error(
+        "`class_weights` names `{name}`, which is no label of the data; the labels are {labels}"
+    )]
     UnknownClass { name: String, labels: String },
     #[error("`class_weights` has no weight for the label `{name}`")]
     #[diagnostic(help("give every label of the data a weight, 1 where it should count as it is"))]
@@ -30,12 +34,16 @@ pub enum TrainError {
         "the head's parameters start with `classifier`; take the pattern that matches them away"
     ))]
     AllFrozen,
-    #[error("`freeze` has the pattern `{pattern}`, which matches no parameter; there are such as {examples}")]
+    #[error(
+        "`freeze` has the pattern `{pattern}`, which matches no parameter; there are such as {examples}"
+    )]
     #[diagnostic(help(
         "`*` stands for any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`"
     ))]
     IdlePattern { pattern: String, examples: String },
-    #[error("`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}")]
+    #[error(
+        "`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}"
+    )]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
     #[error("`precision: tf32` is a setting of GPUs, and this training runs on the CPU")]
@@ -59,7 +67,11 @@ impl Stage for Train {
         if problems.is_empty() { Ok(Fact::Model) } else { Err(problems) }
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         let mut externals = vec![External::model(&self.model.pretrained, folder, fetch)?];
         if let Some(name) = &self.artifacts {
             externals.push(artifacts::external(name, folder)?);
@@ -171,7 +183,10 @@ impl Tokens {
         let (train, dev) = (encode(&data.train)?, encode(&data.dev)?);
         let truncated = train.iter().filter(|text| text.truncated).count();
         if truncated > 0 {
-            ctx.note(&format!("{truncated} of {} train texts are cut to {longest} tokens", train.len()));
+            ctx.note(&format!(
+                "{truncated} of {} train texts are cut to {longest} tokens",
+                train.len()
+            ));
         }
         let truncated_share = truncated as f64 / train.len().max(1) as f64;
         Ok(Tokens { train, dev, truncated_share })
@@ -180,10 +195,12 @@ impl Tokens {
 
 impl Train {
     fn run_encoder(&self, ctx: &dyn Ctx, data: &DataSet) -> Result<Trained, StageError> {
-        let (mut pretrained, weights) = self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
-        let tokens = Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
-            tokenize(&pretrained, texts, self.max_length)
-        })?;
+        let (mut pretrained, weights) =
+            self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
+        let tokens =
+            Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
+                tokenize(&pretrained, texts, self.max_length)
+            })?;
         let job = Job {
             train: self,
             device: ctx.device(),
@@ -205,8 +222,8 @@ impl Train {
         })
     }
 
-    /// Reads the encoder with the recipe's dropout, and returns it with the weights of the whole network: the head, where the encoder has
-    /// none for these classes, is drawn with the seed.
+    /// Reads the encoder with the recipe's dropout, and returns it with the weights of the whole
+    /// network: the head, where the encoder has none for these classes, is drawn with the seed.
     pub(super) fn pretrained(
         &self,
         folder: &Path,
@@ -214,7 +231,8 @@ impl Train {
         labels: usize,
         report: &dyn Report,
     ) -> Result<(Pretrained, Weights), StageError> {
-        let mut pretrained = Pretrained::read(&resolve::resolve(&self.model.pretrained, folder, report)?)?;
+        let mut pretrained =
+            Pretrained::read(&resolve::resolve(&self.model.pretrained, folder, report)?)?;
         let config = &mut pretrained.config;
         if let Some(Freeze::AllButTopLayers(asked)) = self.freeze
             && asked > config.layers
@@ -222,10 +240,12 @@ impl Train {
             return Err(Box::new(TrainError::TooManyLayers { asked, found: config.layers }));
         }
         if let Some(rate) = self.dropout {
-            (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (rate, rate, rate);
+            (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =
+                (rate, rate, rate);
         }
         let rows = config.vocabulary;
-        let whole = encoder::network(config, self, labels, rows, Kernels::Standard, Dropout::Off)?.network;
+        let whole =
+            encoder::network(config, self, labels, rows, Kernels::Standard, Dropout::Off)?.network;
         let mut weights = std::mem::take(&mut pretrained.weights);
         init::fill(&whole.graph, &pretrained.config, &mut weights, seed);
         weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
@@ -235,7 +255,10 @@ impl Train {
     pub(super) fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
         let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
         if let Some(name) = weights.keys().find(|name| !data.labels.contains(name)) {
-            return Err(TrainError::UnknownClass { name: name.clone(), labels: data.labels.join(", ") });
+            return Err(TrainError::UnknownClass {
+                name: name.clone(),
+                labels: data.labels.join(", "),
+            });
         }
         match data.labels.iter().find(|label| !weights.contains_key(*label)) {
             Some(name) => Err(TrainError::MissingClass { name: name.clone() }),

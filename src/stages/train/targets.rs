@@ -1,9 +1,11 @@
-//! The targets of the cross-entropy, which carry class weights, label smoothing and the division by the batch.
+//! The targets of the cross-entropy, which carry class weights, label smoothing and the division by
+//! the batch.
 
 use super::config::{ClassWeights, Loss};
 use crate::table::DataSet;
 
-/// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train example counts 0 when balanced.
+/// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train
+/// example counts 0 when balanced.
 pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
     let classes = data.labels.len();
     match &loss.class_weights {
@@ -18,9 +20,13 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
             }
             counts
                 .into_iter()
-                .map(
-                    |count| if count == 0 { 0.0 } else { data.train.len() as f32 / (classes * count) as f32 },
-                )
+                .map(|count| {
+                    if count == 0 {
+                        0.0
+                    } else {
+                        data.train.len() as f32 / (classes * count) as f32
+                    }
+                })
                 .collect()
         }
     }
@@ -31,11 +37,16 @@ pub fn weight(labels: &[usize], weights: &[f32]) -> f32 {
     labels.iter().map(|&label| weights[label]).sum()
 }
 
-/// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is the share that these examples have in PyTorch's
-/// `CrossEntropyLoss(weight, label_smoothing)` with mean reduction over a batch that counts `total`.
+/// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is the share that these
+/// examples have in PyTorch's `CrossEntropyLoss(weight, label_smoothing)` with mean reduction over
+/// a batch that counts `total`.
 pub fn targets(labels: &[usize], weights: &[f32], smoothing: f32, total: f32) -> Vec<f32> {
     let scale = if total > 0.0 { 1.0 / total } else { 0.0 };
-    labels.iter().flat_map(|&label| row(label, weights, smoothing)).map(|target| target * scale).collect()
+    labels
+        .iter()
+        .flat_map(|&label| row(label, weights, smoothing))
+        .map(|target| target * scale)
+        .collect()
 }
 
 /// Returns the targets `[K]` of one text before the division by the batch's weight.

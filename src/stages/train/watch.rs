@@ -33,8 +33,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Takes an epoch's metrics and returns whether they are better than any before by more than `min_delta`. The first of equals wins.
-    pub fn improves(&mut self, metric: Metric, min_delta: f64, epoch: u32, dev: &DevMetrics) -> bool {
+    /// Takes an epoch's metrics and returns whether they are better than any before by more than
+    /// `min_delta`. The first of equals wins.
+    pub fn improves(
+        &mut self,
+        metric: Metric,
+        min_delta: f64,
+        epoch: u32,
+        dev: &DevMetrics,
+    ) -> bool {
         let value = dev.goodness(metric);
         let better = !value.is_nan() && self.best.is_none_or(|best| value > best + min_delta);
         if better {
@@ -65,7 +72,11 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(epoch, &loss)| {
-                watch.stops(&settings, epoch as u32 + 1, &DevMetrics { loss, accuracy: 0.0, macro_f1: 0.0 })
+                watch.stops(
+                    &settings,
+                    epoch as u32 + 1,
+                    &DevMetrics { loss, accuracy: 0.0, macro_f1: 0.0 },
+                )
             })
             .collect();
         assert_eq!(stops, [false, false, false, true]);

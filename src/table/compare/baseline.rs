@@ -4,8 +4,8 @@ use super::draft::Draft;
 use super::error::CompareError;
 use crate::table::source::nearest;
 
-/// Returns the place of the recipe that a name means: its whole name, its stage, its trial, its run or the beginning or end of it, or one
-/// of the parts of its name.
+/// Returns the place of the recipe that a name means: its whole name, its stage, its trial, its run
+/// or the beginning or end of it, or one of the parts of its name.
 pub(super) fn find(drafts: &[Draft<'_>], name: &str) -> Result<usize, CompareError> {
     let wanted = name.trim();
     let trial = wanted.strip_prefix("trial ").unwrap_or(wanted).parse::<u64>().ok();
@@ -40,7 +40,10 @@ pub(super) fn find(drafts: &[Draft<'_>], name: &str) -> Result<usize, CompareErr
 }
 
 /// Returns the place of the recipe that others are compared with; `None` where none has finished.
-pub(super) fn baseline(drafts: &[Draft<'_>], name: Option<&str>) -> Result<Option<usize>, CompareError> {
+pub(super) fn baseline(
+    drafts: &[Draft<'_>],
+    name: Option<&str>,
+) -> Result<Option<usize>, CompareError> {
     let Some(name) = name else {
         return Ok(drafts.iter().position(|draft| !draft.values.is_empty()));
     };

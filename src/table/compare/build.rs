@@ -18,7 +18,8 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
     let entries = draft::entries(sources, request);
     check_seeds(sources, request)?;
     let (split, left) = split(&entries, request)?;
-    let entries: Vec<Entry<'_>> = entries.into_iter().filter(|entry| entry.row.split == split).collect();
+    let entries: Vec<Entry<'_>> =
+        entries.into_iter().filter(|entry| entry.row.split == split).collect();
     let metrics = metrics(&entries, request)?;
     let (metric, others) = match &metrics[..] {
         [metric, others @ ..] => (metric.clone(), others.to_vec()),
@@ -33,7 +34,9 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
     let sorted = items::sort(&drafts);
     let test_rows = items::test_rows(&drafts, &sorted, request.different_tests)?;
     let mut against: Vec<_> = (0..drafts.len())
-        .map(|place| base.filter(|&base| base != place).and_then(|base| seeds::compare(&drafts, base, place)))
+        .map(|place| {
+            base.filter(|&base| base != place).and_then(|base| seeds::compare(&drafts, base, place))
+        })
         .collect();
     correct(&mut against);
     let compared = drafts.len();
@@ -119,8 +122,9 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
 
 /// Corrects all p values together; a recipe without one takes no part.
 fn correct(against: &mut [Option<Against>]) {
-    let tested: Vec<usize> =
-        (0..against.len()).filter(|&place| against[place].as_ref().is_some_and(|a| a.p.is_some())).collect();
+    let tested: Vec<usize> = (0..against.len())
+        .filter(|&place| against[place].as_ref().is_some_and(|a| a.p.is_some()))
+        .collect();
     let values: Vec<f64> =
         tested.iter().filter_map(|&place| against[place].as_ref().and_then(|a| a.p)).collect();
     for (place, corrected) in tested.into_iter().zip(holm(&values)) {
@@ -159,7 +163,8 @@ fn recipe(draft: &Draft<'_>, others: &[String]) -> Recipe {
 
 /// Fails where none of the rows has a seed that was asked for.
 fn check_seeds(sources: &[Source], request: &Request) -> Result<(), CompareError> {
-    let found: IndexSet<u64> = sources.iter().flat_map(|source| &source.rows).map(|row| row.seed).collect();
+    let found: IndexSet<u64> =
+        sources.iter().flat_map(|source| &source.rows).map(|row| row.seed).collect();
     if found.is_empty() {
         let names = sources.iter().map(|source| source.name.as_str());
         return Err(CompareError::NoRows { left: Some(format!(" in {}", list(names))) });
@@ -240,7 +245,8 @@ fn sort(
             .map(String::as_str)
             .chain(fixed)
             .collect();
-        let name = ["params.", "param."].iter().find_map(|p| column.strip_prefix(p)).unwrap_or(column);
+        let name =
+            ["params.", "param."].iter().find_map(|p| column.strip_prefix(p)).unwrap_or(column);
         if !known.contains(name) {
             return Err(no_column("column to sort by", column, known.into_iter()).into());
         }

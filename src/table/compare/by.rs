@@ -8,7 +8,8 @@ use super::error::CompareError;
 use crate::table::format::options::no_column;
 use crate::table::statistics::{Summary, mean};
 
-/// Groups recipes by a parameter, which may be written `x`, `param.x` or `params.x`; groups go by value.
+/// Groups recipes by a parameter, which may be written `x`, `param.x` or `params.x`; groups go by
+/// value.
 pub(super) fn by(
     drafts: &[Draft<'_>],
     parameter: &str,
@@ -16,8 +17,10 @@ pub(super) fn by(
 ) -> Result<ByParameter, CompareError> {
     let known = || drafts.iter().flat_map(|draft| draft.row.params.keys()).map(String::as_str);
     let short = ["params.", "param."].iter().find_map(|prefix| parameter.strip_prefix(prefix));
-    let name =
-        [Some(parameter), short].into_iter().flatten().find(|name| known().any(|known| known == *name));
+    let name = [Some(parameter), short]
+        .into_iter()
+        .flatten()
+        .find(|name| known().any(|known| known == *name));
     let Some(name) = name else {
         let unique: indexmap::IndexSet<&str> = known().collect();
         return Err(no_column("parameter", short.unwrap_or(parameter), unique.into_iter()).into());

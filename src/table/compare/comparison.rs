@@ -26,7 +26,8 @@ pub struct Comparison {
     pub recipes: Vec<Recipe>,
     /// How many recipes were compared, those included that are not shown.
     pub compared: usize,
-    /// Friedman's test over all recipes with the baseline's seeds; `None` for fewer than three or for a single seed.
+    /// Friedman's test over all recipes with the baseline's seeds; `None` for fewer than three or
+    /// for a single seed.
     pub ranks: Option<Ranks>,
     /// What the best trial of a search is worth; `None` where fewer than three were compared.
     pub selected: Option<Selected>,
@@ -86,7 +87,8 @@ pub struct Skipped {
     pub stopped_epoch: Option<u64>,
 }
 
-/// A recipe against the baseline. Differences are the recipe's value less the baseline's, whichever is better.
+/// A recipe against the baseline. Differences are the recipe's value less the baseline's, whichever
+/// is better.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Against {
     /// The seeds that both have; values are paired by them where there are at least two.
@@ -118,7 +120,8 @@ pub enum Test {
     PairedT,
     /// Welch's, where the recipes have no two seeds in common.
     Welch,
-    /// Wilcoxon's signed ranks, where the difference is the same at every seed and Student's test cannot be made.
+    /// Wilcoxon's signed ranks, where the difference is the same at every seed and Student's test
+    /// cannot be made.
     Wilcoxon,
 }
 
@@ -128,10 +131,12 @@ pub struct Items {
     pub texts: u64,
     /// The seeds whose predictions were read.
     pub seeds: usize,
-    /// 95 % of the mean difference over seeds when texts are drawn anew: paired bootstrap, percentiles.
+    /// 95 % of the mean difference over seeds when texts are drawn anew: paired bootstrap,
+    /// percentiles.
     pub interval: Option<Interval>,
     pub resamples: usize,
-    /// Texts that only the baseline gets right, and those that only this recipe does, summed over seeds.
+    /// Texts that only the baseline gets right, and those that only this recipe does, summed over
+    /// seeds.
     pub only_baseline_right: u64,
     pub only_this_right: u64,
     /// McNemar's exact test; of several seeds twice the median of their p.
@@ -142,7 +147,8 @@ pub struct Items {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Verdict {
-    /// Better than the baseline: p with Holm's correction is below 0.05, and the interval over test texts, where there is one, leaves 0 out.
+    /// Better than the baseline: p with Holm's correction is below 0.05, and the interval over test
+    /// texts, where there is one, leaves 0 out.
     Better,
     /// The same the other way round.
     Worse,
@@ -150,7 +156,8 @@ pub enum Verdict {
     NoDifference,
     /// The seeds agree, but on other test texts it could come out the other way.
     TooFewTexts,
-    /// Not enough seeds to tell; so many more would show a difference of one point, where that can be said.
+    /// Not enough seeds to tell; so many more would show a difference of one point, where that can
+    /// be said.
     TooFewSeeds { more: Option<u64> },
 }
 
@@ -172,7 +179,8 @@ pub struct Selected {
     /// How many trials it was chosen from.
     pub trials: usize,
     pub value: f64,
-    /// What the value owes to having been chosen, and what is left; `None` where nothing can be resampled.
+    /// What the value owes to having been chosen, and what is left; `None` where nothing can be
+    /// resampled.
     pub bias: Option<f64>,
     pub corrected: Option<f64>,
     /// What was resampled: `seeds` or `texts`.

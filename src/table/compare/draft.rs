@@ -41,7 +41,8 @@ pub(super) fn entries<'a>(sources: &'a [Source], request: &Request) -> Vec<Entry
             .collect();
         for row in &source.rows {
             let wanted = request.seeds.is_empty() || request.seeds.contains(&row.seed);
-            // A run and a trial of it may be named side by side; a table without runs is told from others by its place.
+            // A run and a trial of it may be named side by side; a table without runs is told from
+            // others by its place.
             let run = if row.run.is_empty() { &source.name } else { &row.run };
             let key = (run, &row.stage, row.trial, row.seed, &row.split, params(row));
             if wanted && seen.insert(key) {
@@ -53,8 +54,9 @@ pub(super) fn entries<'a>(sources: &'a [Source], request: &Request) -> Vec<Entry
     entries
 }
 
-/// Groups rows that differ in nothing but the seed. Runs with other seeds add to a recipe; where two runs have the same seed, each run
-/// has a recipe of its own: something that the rows do not tell must differ.
+/// Groups rows that differ in nothing but the seed. Runs with other seeds add to a recipe; where
+/// two runs have the same seed, each run has a recipe of its own: something that the rows do not
+/// tell must differ.
 pub(super) fn drafts<'a>(entries: &[Entry<'a>], metric: &str) -> Vec<Draft<'a>> {
     type Runs<'a> = IndexMap<&'a str, Vec<Entry<'a>>>;
     let mut groups: IndexMap<_, Runs<'a>> = IndexMap::new();
@@ -110,7 +112,8 @@ fn params(row: &ResultRow) -> String {
     row.params.iter().map(|(name, value)| format!("{name}={}\n", plain(value))).collect()
 }
 
-/// A column that holds one number with a point makes all its numbers such ones: 16 and 16.0 are the same.
+/// A column that holds one number with a point makes all its numbers such ones: 16 and 16.0 are the
+/// same.
 pub(super) fn plain(value: &Value) -> String {
     match value.as_f64() {
         Some(number) => number.to_string(),
@@ -120,7 +123,8 @@ pub(super) fn plain(value: &Value) -> String {
 
 /// Returns the names of the parameters that differ between recipes.
 pub(super) fn changed_params(drafts: &[Draft<'_>]) -> Vec<String> {
-    let names: IndexSet<&String> = drafts.iter().flat_map(|draft| draft.row.params.keys()).collect();
+    let names: IndexSet<&String> =
+        drafts.iter().flat_map(|draft| draft.row.params.keys()).collect();
     let differs = |name: &&String| {
         let first = drafts.first().and_then(|draft| draft.row.params.get(*name)).map(plain);
         drafts.iter().any(|draft| draft.row.params.get(*name).map(plain) != first)
@@ -128,7 +132,8 @@ pub(super) fn changed_params(drafts: &[Draft<'_>]) -> Vec<String> {
     names.into_iter().filter(differs).cloned().collect()
 }
 
-/// Names recipes by what tells them apart: pipeline, stage, trial or else parameters, and the run where nothing else does.
+/// Names recipes by what tells them apart: pipeline, stage, trial or else parameters, and the run
+/// where nothing else does.
 fn name(drafts: &mut [Draft<'_>]) {
     let changed = changed_params(drafts);
     let differs = |of: fn(&ResultRow) -> &str| {
@@ -146,11 +151,9 @@ fn name(drafts: &mut [Draft<'_>]) {
         }
         match row.trial {
             Some(trial) => parts.push(format!("trial {trial}")),
-            None => parts.extend(
-                changed
-                    .iter()
-                    .filter_map(|name| Some(format!("{name}={}", display_param(row.params.get(name)?)))),
-            ),
+            None => parts.extend(changed.iter().filter_map(|name| {
+                Some(format!("{name}={}", display_param(row.params.get(name)?)))
+            })),
         }
         if parts.is_empty() {
             parts.push(row.stage.clone());
@@ -166,7 +169,9 @@ fn name(drafts: &mut [Draft<'_>]) {
         let unique = runs.iter().filter(|other| other.ends_with(end)).count() == 1;
         if unique { end.to_owned() } else { run.clone() }
     };
-    for draft in drafts.iter_mut().filter(|draft| counts.get(&draft.name).is_some_and(|&count| count > 1)) {
+    for draft in
+        drafts.iter_mut().filter(|draft| counts.get(&draft.name).is_some_and(|&count| count > 1))
+    {
         let runs: Vec<String> = draft.runs.iter().map(short).collect();
         draft.name = format!("{} (run {})", draft.name, runs.join(" and "));
     }

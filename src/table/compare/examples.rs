@@ -7,8 +7,8 @@ use super::draft::Draft;
 use super::error::CompareError;
 use super::items::{AllSorted, Sorted, common};
 
-/// Lists texts that one recipe gets right and the other does not, at the seeds that both have; those that flip the same way at most
-/// seeds first.
+/// Lists texts that one recipe gets right and the other does not, at the seeds that both have;
+/// those that flip the same way at most seeds first.
 pub(super) fn examples(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,
@@ -32,13 +32,19 @@ pub(super) fn examples(
         return Err(missing(format!("`{}` and `{}` have no seed in common", base.name, this.name)));
     };
     if blocks.iter().flatten().any(|sorted| sorted.digest != first.digest) {
-        return Err(missing(format!("`{}` and `{}` were tested on different rows", base.name, this.name)));
+        return Err(missing(format!(
+            "`{}` and `{}` were tested on different rows",
+            base.name, this.name
+        )));
     }
     let texts = first.order.len();
     let mut examples: Vec<Example> = (0..texts).filter_map(|item| example(&blocks, item)).collect();
     // Stable: texts that flip equally stay in the order of their ids.
     examples.sort_by_key(|example| {
-        (std::cmp::Reverse(example.fixed.abs_diff(example.broken)), std::cmp::Reverse(example.fixed))
+        (
+            std::cmp::Reverse(example.fixed.abs_diff(example.broken)),
+            std::cmp::Reverse(example.fixed),
+        )
     });
     let flipped = examples.len();
     examples.truncate(most);

@@ -11,25 +11,28 @@ pub struct Source {
     pub rows: Vec<ResultRow>,
     /// Predictions of its rows; of those without any, nothing is said about single texts.
     pub predictions: Vec<Block>,
-    /// What tells its pipeline from others, but for the seed: rows of several runs are one recipe only where it is the same. `None`
-    /// where it is not known.
+    /// What tells its pipeline from others, but for the seed: rows of several runs are one recipe
+    /// only where it is the same. `None` where it is not known.
     pub fingerprint: Option<String>,
 }
 
 /// What is asked about the sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The metrics, the first being the one that is judged. Empty: `macro_f1` where there is one, else `accuracy`.
+    /// The metrics, the first being the one that is judged. Empty: `macro_f1` where there is one,
+    /// else `accuracy`.
     pub metrics: Vec<String>,
     /// The split; default: `test` where there are such rows, else the first.
     pub split: Option<String>,
-    /// The recipe that others are compared with: its name, a part of it, a stage, a trial or a run; default: the first.
+    /// The recipe that others are compared with: its name, a part of it, a stage, a trial or a run;
+    /// default: the first.
     pub baseline: Option<String>,
     /// The seeds that take part; empty: all.
     pub seeds: Vec<u64>,
     /// The parameter whose values are summed up over recipes.
     pub by: Option<String>,
-    /// Whether texts that flip are listed, and against which recipe; `Some(None)`: the best of the others.
+    /// Whether texts that flip are listed, and against which recipe; `Some(None)`: the best of the
+    /// others.
     pub examples: Option<Option<String>>,
     /// At most so many texts.
     pub most_examples: usize,

@@ -14,7 +14,8 @@ use crate::table::statistics::{Interval, mcnemar, paired_bootstrap, twice_the_me
 /// Resamples of a paired bootstrap.
 const RESAMPLES: usize = 10_000;
 
-/// The predictions of one row in the order of ids, texts and labels, so that those of two rows go together by place.
+/// The predictions of one row in the order of ids, texts and labels, so that those of two rows go
+/// together by place.
 pub(super) struct Sorted<'a> {
     pub block: &'a Block,
     pub order: Vec<usize>,
@@ -72,7 +73,8 @@ pub(super) fn test_rows(
             }
             let Some(sorted) = all.get(&(recipe, place)) else { continue };
             let seed = entry.row.seed;
-            let (name, other, digest) = *first_sorted.get_or_insert((&draft.name, seed, sorted.digest));
+            let (name, other, digest) =
+                *first_sorted.get_or_insert((&draft.name, seed, sorted.digest));
             if digest != sorted.digest && different.is_none() {
                 let says = |name: &str, seed: u64, digest: &Digest| {
                     format!("`{name}` at seed {seed} on texts {}", digest.short())
@@ -86,7 +88,8 @@ pub(super) fn test_rows(
     if let Some((first, second)) = different.filter(|_| !allowed) {
         return Err(CompareError::DifferentTests { first, second });
     }
-    let counts: Vec<u64> = drafts.iter().flat_map(|draft| &draft.entries).map(|entry| entry.row.n).collect();
+    let counts: Vec<u64> =
+        drafts.iter().flat_map(|draft| &draft.entries).map(|entry| entry.row.n).collect();
     let count = counts.first().copied().filter(|first| counts.iter().all(|count| count == first));
     let digest = first_sorted.filter(|_| same).map(|(_, _, digest)| digest.to_string());
     Ok(TestRows { count, digest, same })
@@ -103,7 +106,8 @@ pub(super) enum Missing {
     NoPairs,
 }
 
-/// Compares recipes with the baseline by test texts, several at a time; each has its own resamples, so that the order does not matter.
+/// Compares recipes with the baseline by test texts, several at a time; each has its own resamples,
+/// so that the order does not matter.
 pub(super) fn compare_all(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,
@@ -119,7 +123,9 @@ pub(super) fn compare_all(
         let parts = places.chunks(places.len().div_ceil(threads).max(1));
         let parts: Vec<_> = parts.map(|part| scope.spawn(|| each(part))).collect();
         let joined = parts.into_iter().map(|part| part.join());
-        joined.flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        joined
+            .flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 
@@ -132,8 +138,10 @@ fn compare(
     metric: &str,
 ) -> Result<Items, Missing> {
     let pairs = common(drafts, baseline, recipe);
-    let blocks: Option<Vec<[&Sorted<'_>; 2]>> =
-        pairs.iter().map(|&(a, b)| Some([all.get(&(baseline, a))?, all.get(&(recipe, b))?])).collect();
+    let blocks: Option<Vec<[&Sorted<'_>; 2]>> = pairs
+        .iter()
+        .map(|&(a, b)| Some([all.get(&(baseline, a))?, all.get(&(recipe, b))?]))
+        .collect();
     let blocks = blocks.ok_or(Missing::Predictions)?;
     let first = blocks.first().ok_or(Missing::NoPairs)?[0];
     if blocks.iter().flatten().any(|sorted| sorted.digest != first.digest) {
@@ -175,7 +183,8 @@ fn compare(
 
 /// Returns the places of the rows that two recipes have at the same seeds.
 pub(super) fn common(drafts: &[Draft<'_>], baseline: usize, recipe: usize) -> Vec<(usize, usize)> {
-    let place = |seed: u64| drafts[baseline].entries.iter().position(|entry| entry.row.seed == seed);
+    let place =
+        |seed: u64| drafts[baseline].entries.iter().position(|entry| entry.row.seed == seed);
     let pair = |(b, entry): (usize, &Entry<'_>)| Some((place(entry.row.seed)?, b));
     drafts[recipe].entries.iter().enumerate().filter_map(pair).collect()
 }
@@ -193,7 +202,8 @@ pub(super) fn rows<'a>(block: &'a Block, places: impl Iterator<Item = usize>) ->
 /// Says whether predictions give the metric that the table of results holds, but for rounding.
 pub(super) fn gives(block: &Block, metric: &str, measured: f64) -> bool {
     let rows = rows(block, 0..block.rows.len());
-    let value = Weighted::of(metric, &block.labels, &rows).and_then(|m| m.value(&vec![1; rows.len()]));
+    let value =
+        Weighted::of(metric, &block.labels, &rows).and_then(|m| m.value(&vec![1; rows.len()]));
     value.is_some_and(|value| (value - measured).abs() < 1e-6 * measured.abs().max(1.0))
 }
 
@@ -217,8 +227,9 @@ fn interval(blocks: &[[&Sorted<'_>; 2]], metric: &str) -> (Option<Interval>, usi
     (found.map(|found| found.interval), found.map_or(0, |found| found.resamples))
 }
 
-/// Groups texts that no metric of decisions tells apart: those with the same label and the same predictions throughout. Returns the group
-/// of every text and the first text of every group. Most texts are easy, so the groups are few, and a resample is as many numbers.
+/// Groups texts that no metric of decisions tells apart: those with the same label and the same
+/// predictions throughout. Returns the group of every text and the first text of every group. Most
+/// texts are easy, so the groups are few, and a resample is as many numbers.
 fn groups(blocks: &[[&Sorted<'_>; 2]], texts: usize, each: bool) -> (Vec<u32>, Vec<usize>) {
     if each {
         return ((0..texts as u32).collect(), (0..texts).collect());

@@ -39,9 +39,13 @@ pub(super) fn notes(
     }
     notes.extend(skipped(recipes));
     if !comparison.test_rows.same {
-        notes.push("the recipes were tested on different rows: the texts may make the difference".to_owned());
+        notes.push(
+            "the recipes were tested on different rows: the texts may make the difference"
+                .to_owned(),
+        );
     } else if comparison.test_rows.digest.is_none() && comparison.compared > 1 {
-        notes.push("without predictions, only the number of test rows could be compared".to_owned());
+        notes
+            .push("without predictions, only the number of test rows could be compared".to_owned());
     }
     for (split, rows) in other_splits {
         let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
@@ -79,7 +83,9 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
     let same = named(Test::Wilcoxon);
     if !same.is_empty() {
         let names = list(same.into_iter());
-        notes.push(format!("the same difference at every seed, so p is of Wilcoxon's test: {names}"));
+        notes.push(format!(
+            "the same difference at every seed, so p is of Wilcoxon's test: {names}"
+        ));
     }
     let floors: IndexSet<usize> = compared(recipes)
         .filter(|(_, against)| against.wilcoxon_least.is_some_and(|least| least > 0.05))
@@ -89,7 +95,8 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
         let least = 2.0 * 0.5f64.powi(*pairs as i32);
         notes.push(format!("Wilcoxon's test of {pairs} pairs cannot go below p = {least}"));
     }
-    let more = |against: &Against| matches!(against.verdict, Verdict::TooFewSeeds { more: Some(_) });
+    let more =
+        |against: &Against| matches!(against.verdict, Verdict::TooFewSeeds { more: Some(_) });
     if compared(recipes).any(|(_, against)| more(against)) {
         notes.push(
             "so many more seeds would show a true difference of one point (0.01) four times in five"
@@ -120,7 +127,11 @@ fn over_texts(recipes: &[Recipe]) -> Option<String> {
 
 fn left_out_of_texts(missing: &IndexSet<(Missing, String)>) -> Vec<String> {
     let named = |reason: Missing| -> Vec<&str> {
-        missing.iter().filter(|(found, _)| *found == reason).map(|(_, name)| name.as_str()).collect()
+        missing
+            .iter()
+            .filter(|(found, _)| *found == reason)
+            .map(|(_, name)| name.as_str())
+            .collect()
     };
     let note = |reason: Missing, text: &str| {
         let names = named(reason);

@@ -41,7 +41,8 @@ fn three() -> Vec<ResultRow> {
     .concat()
 }
 
-/// Predictions of 200 texts of two classes: the first `right` of those that `place` puts in order are right.
+/// Predictions of 200 texts of two classes: the first `right` of those that `place` puts in order
+/// are right.
 fn block(stage: &str, seed: u64, right: usize, place: impl Fn(usize) -> usize) -> Block {
     let rows = (0..200)
         .map(|item| {
@@ -68,13 +69,18 @@ fn with_metrics(mut row: ResultRow, block: &Block) -> ResultRow {
     let rows: Vec<Row<'_>> = block
         .rows
         .iter()
-        .map(|row| Row { label: row.label, prediction: row.prediction, probabilities: &row.probabilities })
+        .map(|row| Row {
+            label: row.label,
+            prediction: row.prediction,
+            probabilities: &row.probabilities,
+        })
         .collect();
     row.metrics = all(&block.labels, &rows);
     row
 }
 
-/// Recipes with the number of right texts at each seed, and where in the list the texts begin that are got wrong.
+/// Recipes with the number of right texts at each seed, and where in the list the texts begin that
+/// are got wrong.
 fn predicted(recipes: &[(&str, &[usize], usize)]) -> Source {
     let mut made = source(Vec::new());
     for (stage, rights, from) in recipes {
@@ -88,12 +94,20 @@ fn predicted(recipes: &[(&str, &[usize], usize)]) -> Source {
 }
 
 fn verdicts(comparison: &Comparison) -> Vec<(&str, Option<Verdict>)> {
-    comparison.recipes.iter().map(|r| (r.name.as_str(), r.against.as_ref().map(|a| a.verdict))).collect()
+    comparison
+        .recipes
+        .iter()
+        .map(|r| (r.name.as_str(), r.against.as_ref().map(|a| a.verdict)))
+        .collect()
 }
 
 fn find<'a>(comparison: &'a Comparison, name: &str) -> Result<&'a Recipe, String> {
     let names = || comparison.recipes.iter().map(|recipe| recipe.name.as_str()).collect::<Vec<_>>();
-    comparison.recipes.iter().find(|recipe| recipe.name == name).ok_or_else(|| format!("{:?}", names()))
+    comparison
+        .recipes
+        .iter()
+        .find(|recipe| recipe.name == name)
+        .ok_or_else(|| format!("{:?}", names()))
 }
 
 fn says(comparison: &Comparison, text: &str) -> bool {
@@ -103,7 +117,10 @@ fn says(comparison: &Comparison, text: &str) -> bool {
 #[test]
 fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
     let comparison = compare(&[source(three())], &Request::default())?;
-    assert_eq!((comparison.metric.as_str(), comparison.baseline.as_deref()), ("accuracy", Some("plain")));
+    assert_eq!(
+        (comparison.metric.as_str(), comparison.baseline.as_deref()),
+        ("accuracy", Some("plain"))
+    );
     assert_eq!(
         verdicts(&comparison),
         [
@@ -114,7 +131,10 @@ fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
     );
     let more = find(&comparison, "more")?.against.clone().ok_or("not compared")?;
     assert!((more.difference - 0.052).abs() < 1e-12);
-    assert_eq!((more.test, more.seeds.len(), more.wilcoxon_p), (Some(Test::PairedT), 5, Some(0.0625)));
+    assert_eq!(
+        (more.test, more.seeds.len(), more.wilcoxon_p),
+        (Some(Test::PairedT), 5, Some(0.0625))
+    );
     // Holm: the smaller of two counts twice.
     assert_eq!(more.p_holm, more.p.map(|p| 2.0 * p));
     assert!(says(&comparison, "Wilcoxon's test of 5 pairs cannot go below p = 0.0625"));
@@ -125,7 +145,8 @@ fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
     Ok(())
 }
 
-/// Equal recipes, many times: a winner is named no more often than a level of 0.05 allows for all of them together.
+/// Equal recipes, many times: a winner is named no more often than a level of 0.05 allows for all
+/// of them together.
 #[test]
 fn among_equals_there_is_hardly_ever_a_winner() -> TestResult {
     use rand::Rng;
@@ -160,7 +181,10 @@ fn less_is_better_of_a_loss() -> TestResult {
     assert_eq!(more.rank, Some(1.0));
     let request = Request { baseline: Some("more".into()), ..request };
     let comparison = compare(&[source(three())], &request)?;
-    assert_eq!(find(&comparison, "plain")?.against.as_ref().map(|a| a.verdict), Some(Verdict::Worse));
+    assert_eq!(
+        find(&comparison, "plain")?.against.as_ref().map(|a| a.verdict),
+        Some(Verdict::Worse)
+    );
     assert_eq!(comparison.recipes[0].name, "more");
     Ok(())
 }
@@ -183,11 +207,16 @@ fn enough_seeds_without_a_difference_say_so() -> TestResult {
 
 #[test]
 fn a_difference_that_never_varies_is_no_certainty() -> TestResult {
-    let lifted: Vec<f64> = [0.71, 0.70, 0.68, 0.73, 0.72].iter().map(|value| value + 0.01).collect();
-    let made = source([rows("plain", &[0.71, 0.70, 0.68, 0.73, 0.72]), rows("lifted", &lifted)].concat());
+    let lifted: Vec<f64> =
+        [0.71, 0.70, 0.68, 0.73, 0.72].iter().map(|value| value + 0.01).collect();
+    let made =
+        source([rows("plain", &[0.71, 0.70, 0.68, 0.73, 0.72]), rows("lifted", &lifted)].concat());
     let comparison = compare(&[made], &Request::default())?;
     let against = find(&comparison, "lifted")?.against.clone().ok_or("not compared")?;
-    assert_eq!((against.test, against.p, against.effect_size), (Some(Test::Wilcoxon), Some(0.0625), None));
+    assert_eq!(
+        (against.test, against.p, against.effect_size),
+        (Some(Test::Wilcoxon), Some(0.0625), None)
+    );
     assert_eq!(against.verdict, Verdict::TooFewSeeds { more: None });
     assert!(says(&comparison, "the same difference at every seed"));
     Ok(())
@@ -218,14 +247,23 @@ fn seeds_that_agree_on_texts_that_do_not() -> TestResult {
     let comparison = compare(std::slice::from_ref(&made), &request)?;
     let against = find(&comparison, "more")?.against.clone().ok_or("not compared")?;
     assert!(against.p_holm.is_some_and(|p| p < 0.01), "{against:?}");
-    assert!(against.items.and_then(|items| items.interval).is_some_and(|interval| interval.holds_zero()));
+    assert!(
+        against
+            .items
+            .and_then(|items| items.interval)
+            .is_some_and(|interval| interval.holds_zero())
+    );
     assert_eq!(against.verdict, Verdict::TooFewTexts);
     // The same for a metric that is not a mean over texts, and for one of probabilities.
     for metric in ["macro_f1", "brier"] {
         let request = Request { metrics: vec![metric.into()], ..Request::default() };
         let comparison = compare(std::slice::from_ref(&made), &request)?;
-        let items = find(&comparison, "more")?.against.as_ref().and_then(|a| a.items).ok_or("no items")?;
-        assert!(items.interval.is_some_and(|interval| interval.high - interval.low > 0.05), "{metric}");
+        let items =
+            find(&comparison, "more")?.against.as_ref().and_then(|a| a.items).ok_or("no items")?;
+        assert!(
+            items.interval.is_some_and(|interval| interval.high - interval.low > 0.05),
+            "{metric}"
+        );
     }
     Ok(())
 }
@@ -247,8 +285,10 @@ fn predictions_that_are_not_of_the_results_are_not_used() -> TestResult {
 fn different_test_rows_are_refused() -> TestResult {
     let mut made = predicted(&[("plain", &[120, 122], 0), ("more", &[123, 124], 60)]);
     made.predictions[3].rows[7].text = "another".into();
-    let error =
-        compare(std::slice::from_ref(&made), &Request::default()).err().ok_or("no error")?.to_string();
+    let error = compare(std::slice::from_ref(&made), &Request::default())
+        .err()
+        .ok_or("no error")?
+        .to_string();
     assert!(
         error.starts_with("recipes were tested on different rows: `plain` at seed 0 on texts "),
         "{error}"
@@ -267,8 +307,10 @@ fn different_test_rows_are_refused() -> TestResult {
 #[test]
 fn runs_with_other_seeds_add_to_a_recipe_and_reruns_do_not() -> TestResult {
     let of_run = |run: &str, seeds: std::ops::Range<u64>, by: f64| -> Vec<ResultRow> {
-        let made = seeds
-            .map(|seed| ResultRow { run: run.into(), ..row("score", seed, 0.7 + by + 0.001 * seed as f64) });
+        let made = seeds.map(|seed| ResultRow {
+            run: run.into(),
+            ..row("score", seed, 0.7 + by + 0.001 * seed as f64)
+        });
         made.collect()
     };
     let first = source(of_run("20260101T000000Z-x-aa11", 0..3, 0.0));
@@ -281,11 +323,16 @@ fn runs_with_other_seeds_add_to_a_recipe_and_reruns_do_not() -> TestResult {
     );
     assert!(says(&comparison, "there is one recipe"));
     // Named twice, it is there once.
-    assert_eq!(compare(&[first.clone(), first.clone()], &Request::default())?.recipes[0].seeds.len(), 3);
+    assert_eq!(
+        compare(&[first.clone(), first.clone()], &Request::default())?.recipes[0].seeds.len(),
+        3
+    );
     // The same seeds in another run: something differs that the rows do not tell.
     let again = source(of_run("20260103T000000Z-x-cc33", 0..3, 0.02));
-    let comparison =
-        compare(&[first.clone(), again], &Request { baseline: Some("cc33".into()), ..Request::default() })?;
+    let comparison = compare(
+        &[first.clone(), again],
+        &Request { baseline: Some("cc33".into()), ..Request::default() },
+    )?;
     assert_eq!(
         verdicts(&comparison).into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
         ["score (run cc33)", "score (run aa11)"]
@@ -328,8 +375,10 @@ fn the_best_of_a_search_is_marked_and_corrected() -> TestResult {
     rows[16].error = Some("the loss is NaN".into());
     rows[17].stopped_epoch = Some(2);
     rows[15].stopped_epoch = Some(1);
-    let comparison =
-        compare(&[source(rows)], &Request { sort_by: Some("accuracy".into()), ..Request::default() })?;
+    let comparison = compare(
+        &[source(rows)],
+        &Request { sort_by: Some("accuracy".into()), ..Request::default() },
+    )?;
     let selected = comparison.selected.as_ref().ok_or("none selected")?;
     assert_eq!((selected.trials, selected.resampled), (5, Some("seeds")));
     assert!(
@@ -344,7 +393,8 @@ fn the_best_of_a_search_is_marked_and_corrected() -> TestResult {
     assert_eq!((last.name.as_str(), last.summary, last.against.clone()), ("trial 5", None, None));
     assert_eq!(last.skipped.len(), 3);
     assert!(says(&comparison, "rows that take no part: 1 failed, 2 stopped early"));
-    let means: Vec<f64> = comparison.recipes[1..5].iter().filter_map(|r| Some(r.summary?.mean)).collect();
+    let means: Vec<f64> =
+        comparison.recipes[1..5].iter().filter_map(|r| Some(r.summary?.mean)).collect();
     assert!(means.is_sorted_by(|a, b| a >= b), "{means:?}");
     assert_eq!(comparison.changed_params, ["rate"]);
     Ok(())
@@ -385,7 +435,8 @@ fn parameters_are_summed_up_by_value() -> TestResult {
             .collect();
         assert_eq!(groups, [(Some(1e-5), 3), (Some(5e-5), 3)]);
     }
-    let error = compare(&[source(search())], &Request { by: Some("rat".into()), ..Request::default() });
+    let error =
+        compare(&[source(search())], &Request { by: Some("rat".into()), ..Request::default() });
     assert!(
         matches!(error, Err(CompareError::Format(error)) if format!("{error:?}").contains("did you mean `rate`?"))
     );
@@ -419,7 +470,8 @@ fn texts_that_flip_are_listed_with_how_often() -> TestResult {
 fn what_does_not_exist_is_named_with_what_does() -> TestResult {
     let told = |request: Request| -> Result<String, String> {
         let error = compare(&[source(three())], &request).err().ok_or("no error")?;
-        let help = miette::Diagnostic::help(&error).map(|help| help.to_string()).unwrap_or_default();
+        let help =
+            miette::Diagnostic::help(&error).map(|help| help.to_string()).unwrap_or_default();
         Ok(format!("{error}; {help}"))
     };
     let request = Request::default;
@@ -447,7 +499,9 @@ fn what_does_not_exist_is_named_with_what_does() -> TestResult {
         told(Request { sort_by: Some("acc".into()), ..request() })?,
         "there is no column to sort by `acc`; there are `accuracy`, `nll`, `stage`, `trial`, `n`, `steps`, `seconds`"
     );
-    let many = compare(&[source(search())], &Request { baseline: Some("score".into()), ..request() }).err();
+    let many =
+        compare(&[source(search())], &Request { baseline: Some("score".into()), ..request() })
+            .err();
     assert_eq!(many.map(|error| error.to_string()).as_deref(), Some("`score` fits 6 recipes"));
     let none = compare(&[source(Vec::new())], &request()).err().map(|error| error.to_string());
     assert_eq!(none.as_deref(), Some("there are no results to compare in `made`"));
@@ -460,7 +514,8 @@ fn what_does_not_exist_is_named_with_what_does() -> TestResult {
         Some("there are no results to compare: all failed, such as with `the loss is NaN`")
     );
     failed.extend(rows("b", &[0.5]));
-    let base = compare(&[source(failed)], &Request { baseline: Some("a".into()), ..request() }).err();
+    let base =
+        compare(&[source(failed)], &Request { baseline: Some("a".into()), ..request() }).err();
     assert_eq!(
         base.map(|error| error.to_string()).as_deref(),
         Some("`a` has no finished results to compare with: the loss is NaN")

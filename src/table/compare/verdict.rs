@@ -5,10 +5,11 @@ use super::comparison::{Against, Verdict};
 /// The level of all tests.
 pub(super) const LEVEL: f64 = 0.05;
 
-/// Returns what may be said. A winner needs both: seeds that agree beyond noise, after the correction for the number of recipes, and
-/// test texts on which the difference would hold up.
+/// Returns what may be said. A winner needs both: seeds that agree beyond noise, after the
+/// correction for the number of recipes, and test texts on which the difference would hold up.
 ///
-/// `seeds` is the number of pairs, or of the values of the recipe that has fewer where they are not paired.
+/// `seeds` is the number of pairs, or of the values of the recipe that has fewer where they are not
+/// paired.
 pub(super) fn verdict(against: &Against, seeds: u64, less_is_better: bool) -> Verdict {
     let Some(p) = against.p_holm else {
         return Verdict::TooFewSeeds { more: None };

@@ -19,7 +19,10 @@ pub fn per_class(row: &ResultRow, precision: usize, width: Option<u16>) -> Strin
         })
         .collect();
     let headers = ["class", "precision", "recall", "f1"].map(str::to_owned).to_vec();
-    layout(&Grid { headers, numeric: vec![false, true, true, true], spare: Vec::new(), rows }, width)
+    layout(
+        &Grid { headers, numeric: vec![false, true, true, true], spare: Vec::new(), rows },
+        width,
+    )
 }
 
 /// Returns a confusion matrix; rows are true classes, columns predicted ones.

@@ -14,7 +14,8 @@ pub use super::compared_csv::csv;
 pub struct Shown {
     /// Decimals. `None`: 4 for people, exact for programs.
     pub precision: Option<usize>,
-    /// Whether the parameters that differ have columns of their own (for programs: whether the others are left out).
+    /// Whether the parameters that differ have columns of their own (for programs: whether the
+    /// others are left out).
     pub only_changed: bool,
 }
 
@@ -74,13 +75,16 @@ pub fn json(comparison: &Comparison, shown: Shown) -> Result<String, serde_json:
 fn round(value: &mut serde_json::Value, precision: usize) {
     match value {
         serde_json::Value::Number(number) if number.is_f64() => {
-            let rounded =
-                number.as_f64().and_then(|number| format!("{number:.precision$}").parse::<f64>().ok());
+            let rounded = number
+                .as_f64()
+                .and_then(|number| format!("{number:.precision$}").parse::<f64>().ok());
             if let Some(rounded) = rounded {
                 *value = serde_json::Value::from(rounded);
             }
         }
-        serde_json::Value::Array(values) => values.iter_mut().for_each(|value| round(value, precision)),
+        serde_json::Value::Array(values) => {
+            values.iter_mut().for_each(|value| round(value, precision))
+        }
         serde_json::Value::Object(fields) => {
             // What a user set stays what it was.
             let figures = fields.iter_mut().filter(|(name, _)| *name != "params");
@@ -102,7 +106,9 @@ pub fn verdict(recipe: &Recipe) -> String {
         Some(Verdict::TooFewTexts) => "not enough texts to tell".to_owned(),
         Some(Verdict::TooFewSeeds { .. }) => "not enough seeds to tell".to_owned(),
         None if recipe.skipped.iter().any(|row| row.error.is_some()) => "failed".to_owned(),
-        None if recipe.skipped.iter().any(|row| row.stopped_epoch.is_some()) => "stopped early".to_owned(),
+        None if recipe.skipped.iter().any(|row| row.stopped_epoch.is_some()) => {
+            "stopped early".to_owned()
+        }
         None => String::new(),
     }
 }
@@ -111,7 +117,10 @@ fn grids(comparison: &Comparison, shown: Shown) -> Vec<(Option<String>, Grid)> {
     let precision = shown.precision.unwrap_or(4);
     let mut grids = vec![(None, recipes(comparison, precision, shown.only_changed))];
     if let Some(by) = &comparison.by {
-        grids.push((Some(format!("by {}", by.parameter)), by_grid(by, &comparison.metric, precision)));
+        grids.push((
+            Some(format!("by {}", by.parameter)),
+            by_grid(by, &comparison.metric, precision),
+        ));
     }
     if let Some(examples) = &comparison.examples {
         let (listed, flipped) = (examples.examples.len(), examples.flipped);
@@ -138,27 +147,40 @@ fn recipes(comparison: &Comparison, precision: usize, only_changed: bool) -> Gri
         move |recipe: &Recipe| recipe.against.as_ref().and_then(of).map(write).unwrap_or_default()
     };
     let number = move |value: f64| format!("{value:.precision$}");
-    let interval = move |interval: Interval| format!("[{}, {}]", number(interval.low), number(interval.high));
+    let interval =
+        move |interval: Interval| format!("[{}, {}]", number(interval.low), number(interval.high));
     let summary = move |summary: &Summary| match summary.deviation {
         Some(deviation) => format!("{} ± {}", number(summary.mean), number(deviation)),
         None => number(summary.mean),
     };
-    let column = |header: &str, numeric: bool, spare: Option<usize>, cell: Box<dyn Fn(&Recipe) -> String>| {
+    let column = |header: &str,
+                  numeric: bool,
+                  spare: Option<usize>,
+                  cell: Box<dyn Fn(&Recipe) -> String>| {
         ColumnOf { header: header.to_owned(), numeric, spare, cell }
     };
     let several = comparison.recipes.iter().any(|recipe| recipe.values.len() > 1);
-    let title =
-        |metric: &str| if several { format!("{metric} (mean ± sd, n−1)") } else { metric.to_owned() };
+    let title = |metric: &str| {
+        if several { format!("{metric} (mean ± sd, n−1)") } else { metric.to_owned() }
+    };
     let trials = comparison.selected.as_ref().map_or(0, |selected| selected.trials);
-    let mut columns = vec![column("recipe", false, None, Box::new(move |recipe| name(recipe, trials)))];
+    let mut columns =
+        vec![column("recipe", false, None, Box::new(move |recipe| name(recipe, trials)))];
     if only_changed {
         for name in comparison.changed_params.clone() {
             let header = name.clone();
-            let cell = move |recipe: &Recipe| recipe.params.get(&name).map(display_param).unwrap_or_default();
+            let cell = move |recipe: &Recipe| {
+                recipe.params.get(&name).map(display_param).unwrap_or_default()
+            };
             columns.push(column(&header, true, None, Box::new(cell)));
         }
     }
-    columns.push(column("seeds", true, Some(6), Box::new(|recipe| recipe.values.len().to_string())));
+    columns.push(column(
+        "seeds",
+        true,
+        Some(6),
+        Box::new(|recipe| recipe.values.len().to_string()),
+    ));
     let main = move |recipe: &Recipe| recipe.summary.as_ref().map(summary).unwrap_or_default();
     columns.push(column(&title(&comparison.metric), true, None, Box::new(main)));
     let own = move |recipe: &Recipe| {
@@ -171,7 +193,11 @@ fn recipes(comparison: &Comparison, precision: usize, only_changed: bool) -> Gri
         columns.push(column(&header, true, None, Box::new(cell)));
     }
     let difference = move |recipe: &Recipe| {
-        recipe.against.as_ref().map(|a| format!("{:+.precision$}", a.difference)).unwrap_or_default()
+        recipe
+            .against
+            .as_ref()
+            .map(|a| format!("{:+.precision$}", a.difference))
+            .unwrap_or_default()
     };
     columns.push(column("difference", true, None, Box::new(difference)));
     let its = move |recipe: &Recipe| {
@@ -179,8 +205,18 @@ fn recipes(comparison: &Comparison, precision: usize, only_changed: bool) -> Gri
     };
     columns.push(column("its 95 % interval", true, Some(7), Box::new(its)));
     columns.push(column("p", true, None, Box::new(against(|a| a.p_holm, &probability))));
-    columns.push(column("d", true, Some(5), Box::new(against(|a| a.effect_size, &|d| format!("{d:+.2}")))));
-    columns.push(column("Wilcoxon p", true, Some(1), Box::new(against(|a| a.wilcoxon_p, &probability))));
+    columns.push(column(
+        "d",
+        true,
+        Some(5),
+        Box::new(against(|a| a.effect_size, &|d| format!("{d:+.2}"))),
+    ));
+    columns.push(column(
+        "Wilcoxon p",
+        true,
+        Some(1),
+        Box::new(against(|a| a.wilcoxon_p, &probability)),
+    ));
     let texts = move |recipe: &Recipe| {
         let items = recipe.against.as_ref().and_then(|against| against.items);
         items.and_then(|items| items.interval).map(interval).unwrap_or_default()
@@ -208,9 +244,14 @@ fn grid(columns: Vec<ColumnOf<'_>>, recipes: &[Recipe]) -> Grid {
             (column, cells)
         })
         .collect();
-    kept.retain(|(column, cells)| column.spare.is_none() || cells.iter().any(|cell| !cell.is_empty()));
-    let mut spare: Vec<(usize, usize)> =
-        kept.iter().enumerate().filter_map(|(place, (column, _))| Some((column.spare?, place))).collect();
+    kept.retain(|(column, cells)| {
+        column.spare.is_none() || cells.iter().any(|cell| !cell.is_empty())
+    });
+    let mut spare: Vec<(usize, usize)> = kept
+        .iter()
+        .enumerate()
+        .filter_map(|(place, (column, _))| Some((column.spare?, place)))
+        .collect();
     spare.sort_unstable();
     Grid {
         headers: kept.iter().map(|(column, _)| column.header.clone()).collect(),
@@ -223,8 +264,9 @@ fn grid(columns: Vec<ColumnOf<'_>>, recipes: &[Recipe]) -> Grid {
 }
 
 fn name(recipe: &Recipe, trials: usize) -> String {
-    let count =
-        |of: fn(&super::super::compare::Skipped) -> bool| recipe.skipped.iter().filter(|row| of(row)).count();
+    let count = |of: fn(&super::super::compare::Skipped) -> bool| {
+        recipe.skipped.iter().filter(|row| of(row)).count()
+    };
     let mut marks = Vec::new();
     if recipe.is_selected {
         marks.push(format!("best of {trials}"));
@@ -235,13 +277,19 @@ fn name(recipe: &Recipe, trials: usize) -> String {
         marks.extend((failed > 0).then(|| format!("{failed} failed")));
         marks.extend((stopped > 0).then(|| format!("{stopped} stopped")));
     }
-    if marks.is_empty() { recipe.name.clone() } else { format!("{} [{}]", recipe.name, marks.join(", ")) }
+    if marks.is_empty() {
+        recipe.name.clone()
+    } else {
+        format!("{} [{}]", recipe.name, marks.join(", "))
+    }
 }
 
 fn by_grid(by: &ByParameter, metric: &str, precision: usize) -> Grid {
     let rows = by.groups.iter().map(|group| {
         let mean = match group.summary.deviation {
-            Some(deviation) => format!("{:.precision$} ± {deviation:.precision$}", group.summary.mean),
+            Some(deviation) => {
+                format!("{:.precision$} ± {deviation:.precision$}", group.summary.mean)
+            }
             None => format!("{:.precision$}", group.summary.mean),
         };
         vec![
@@ -270,7 +318,11 @@ fn examples_grid(examples: &Examples) -> Grid {
     let votes = |votes: &[Vote]| -> String {
         let all = votes.len() == 1;
         let vote = |vote: &Vote| {
-            if all { vote.prediction.clone() } else { format!("{} {}×", vote.prediction, vote.seeds) }
+            if all {
+                vote.prediction.clone()
+            } else {
+                format!("{} {}×", vote.prediction, vote.seeds)
+            }
         };
         votes.iter().map(vote).collect::<Vec<_>>().join(", ")
     };

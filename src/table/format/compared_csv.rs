@@ -5,13 +5,16 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::compared::Shown;
-use crate::table::compare::{Against, ByParameter, Comparison, Examples, Items, Recipe, Verdict, Vote};
+use crate::table::compare::{
+    Against, ByParameter, Comparison, Examples, Items, Recipe, Verdict, Vote,
+};
 use crate::table::error::TableError;
 use crate::table::frame;
 use crate::table::results::display_param;
 use crate::table::statistics::Interval;
 
-/// Returns the recipes as CSV; where texts that flip were asked for, those, and where a parameter was, its values.
+/// Returns the recipes as CSV; where texts that flip were asked for, those, and where a parameter
+/// was, its values.
 pub fn csv(comparison: &Comparison, shown: Shown) -> Result<String, TableError> {
     let (height, columns) = match (&comparison.examples, &comparison.by) {
         (Some(examples), _) => examples_columns(examples),
@@ -62,7 +65,9 @@ fn recipe_columns(comparison: &Comparison, only_changed: bool) -> (usize, Vec<Co
         recipes.iter().flat_map(|recipe| recipe.params.keys()).collect();
     names.retain(|name| !only_changed || comparison.changed_params.contains(name));
     for name in names {
-        columns.push(texts(&format!("param.{name}"), &|recipe| recipe.params.get(name).map(display_param)));
+        columns.push(texts(&format!("param.{name}"), &|recipe| {
+            recipe.params.get(name).map(display_param)
+        }));
     }
     columns.extend([
         texts("metric", &|_| Some(comparison.metric.clone())),
@@ -141,7 +146,11 @@ fn by_columns(by: &ByParameter) -> (usize, Vec<Column>) {
 fn examples_columns(examples: &Examples) -> (usize, Vec<Column>) {
     let rows = &examples.examples;
     let votes = |votes: &[Vote]| {
-        votes.iter().map(|vote| format!("{}:{}", vote.prediction, vote.seeds)).collect::<Vec<_>>().join(" ")
+        votes
+            .iter()
+            .map(|vote| format!("{}:{}", vote.prediction, vote.seeds))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     let texts = |name: &str, of: &dyn Fn(&crate::table::compare::Example) -> String| {
         Column::new(name.into(), rows.iter().map(of).collect::<Vec<String>>())

@@ -25,7 +25,8 @@ struct Group<'a> {
     rows: Vec<&'a ResultRow>,
 }
 
-/// Returns the table that people see: groups of rows that differ only by seed, sorted and cut as asked.
+/// Returns the table that people see: groups of rows that differ only by seed, sorted and cut as
+/// asked.
 pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, FormatError> {
     options.check_sort(table)?;
     let metrics = options.shown_metrics(table, &["accuracy", "macro_f1"])?;
@@ -77,7 +78,8 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
     column("seconds", true);
 
     let spare = ["seconds", "steps", "n", "split", "accepted_share", "augmentation_loss"];
-    let spare = spare.iter().filter_map(|name| headers.iter().rposition(|header| header == name)).collect();
+    let spare =
+        spare.iter().filter_map(|name| headers.iter().rposition(|header| header == name)).collect();
 
     let precision = options.precision.unwrap_or(4);
     let mut rows = Vec::new();
@@ -85,7 +87,8 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
         let Some(first) = group.rows.first() else { continue };
         let about_made = |rows: &[&ResultRow]| -> Vec<String> {
             let figure = |of: fn(&AugmentationSummary) -> Option<f64>| {
-                let values: Vec<f64> = rows.iter().filter_map(|row| of(row.augmentation.as_ref()?)).collect();
+                let values: Vec<f64> =
+                    rows.iter().filter_map(|row| of(row.augmentation.as_ref()?)).collect();
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
                 // A mean over some of the seeds would say something else than the row.
                 if values.len() == rows.len() { format!("{mean:.2}") } else { String::new() }
@@ -105,7 +108,9 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             if with_trial {
                 cells.push(first.trial.map(|trial| trial.to_string()).unwrap_or_default());
             }
-            cells.extend(params.iter().map(|p| first.params.get(p).map(display_param).unwrap_or_default()));
+            cells.extend(
+                params.iter().map(|p| first.params.get(p).map(display_param).unwrap_or_default()),
+            );
             cells.extend([seed, first.split.clone(), first.n.to_string()]);
             cells.extend(metrics.iter().map(|name| metric(name)));
             cells.extend(made);
@@ -132,7 +137,8 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
                 let values: Vec<f64> =
                     group.rows.iter().filter_map(|row| row.metrics.get(name).copied()).collect();
                 match mean_and_deviation(&values) {
-                    // A metric that some seeds lack has no mean over the seeds that the row speaks of.
+                    // A metric that some seeds lack has no mean over the seeds that the row speaks
+                    // of.
                     Some((mean, deviation)) if values.len() == group.rows.len() => {
                         format!("{mean:.precision$} ± {deviation:.precision$}")
                     }
@@ -143,7 +149,13 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             let steps = group.rows.iter().map(|row| row.steps as f64).sum::<f64>() / count;
             let time = group.rows.iter().map(|row| row.seconds).sum::<f64>() / count;
             let title = format!("mean ± sd ({} seeds)", group.rows.len());
-            rows.push(cells(title, &metric, about_made(&group.rows), format!("{steps:.0}"), seconds(time)));
+            rows.push(cells(
+                title,
+                &metric,
+                about_made(&group.rows),
+                format!("{steps:.0}"),
+                seconds(time),
+            ));
         }
     }
     Ok(Grid { headers, numeric, spare, rows })
@@ -152,8 +164,10 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
 fn groups(table: &ResultTable) -> Vec<Group<'_>> {
     let mut groups: IndexMap<String, Group<'_>> = IndexMap::new();
     for row in &table.rows {
-        let params: Vec<(&String, String)> = row.params.iter().map(|(k, v)| (k, v.to_string())).collect();
-        let key = format!("{:?}", (&row.run, &row.pipeline, &row.stage, row.trial, &row.split, params));
+        let params: Vec<(&String, String)> =
+            row.params.iter().map(|(k, v)| (k, v.to_string())).collect();
+        let key =
+            format!("{:?}", (&row.run, &row.pipeline, &row.stage, row.trial, &row.split, params));
         groups.entry(key).or_insert_with(|| Group { rows: Vec::new() }).rows.push(row);
     }
     let mut groups: Vec<Group<'_>> = groups.into_values().collect();

@@ -10,9 +10,11 @@ pub fn csv(table: &ResultTable, options: &Options) -> Result<String, FormatError
     Ok(selected(table, options)?.csv(options.precision)?)
 }
 
-/// Returns the rows as a JSON array of objects: the fields of a row, with `params` and `metrics` as objects of their own.
+/// Returns the rows as a JSON array of objects: the fields of a row, with `params` and `metrics` as
+/// objects of their own.
 pub fn json(table: &ResultTable, options: &Options) -> Result<String, FormatError> {
-    let rows: Vec<Value> = selected(table, options)?.rows.iter().map(|row| record(row, options)).collect();
+    let rows: Vec<Value> =
+        selected(table, options)?.rows.iter().map(|row| record(row, options)).collect();
     Ok(format!("{:#}\n", Value::from(rows)))
 }
 
@@ -21,8 +23,11 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         Some(precision) => format!("{value:.precision$}").parse().unwrap_or(value),
         None => value,
     };
-    let metrics: Map<String, Value> =
-        row.metrics.iter().map(|(name, &value)| (name.clone(), Value::from(number(value)))).collect();
+    let metrics: Map<String, Value> = row
+        .metrics
+        .iter()
+        .map(|(name, &value)| (name.clone(), Value::from(number(value))))
+        .collect();
     let params: Map<String, Value> = row.params.clone().into_iter().collect();
     object!({
         "run": row.run,
@@ -61,8 +66,10 @@ fn selected(table: &ResultTable, options: &Options) -> Result<ResultTable, Forma
     }
     rows.truncate(options.top.unwrap_or(usize::MAX));
     for row in &mut rows {
-        row.metrics =
-            metrics.iter().filter_map(|name| Some((name.clone(), *row.metrics.get(name)?))).collect();
+        row.metrics = metrics
+            .iter()
+            .filter_map(|name| Some((name.clone(), *row.metrics.get(name)?)))
+            .collect();
     }
     Ok(ResultTable { rows })
 }

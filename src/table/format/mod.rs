@@ -1,4 +1,5 @@
-//! Result tables as text: for the terminal, Markdown, CSV and JSON. Pure functions; nothing is printed here.
+//! Result tables as text: for the terminal, Markdown, CSV and JSON. Pure functions; nothing is
+//! printed here.
 
 pub mod options;
 pub mod people;

@@ -7,10 +7,12 @@ use crate::table::results::{ResultRow, ResultTable};
 /// What a result table shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The metrics to show, in this order. Empty: `accuracy` and `macro_f1` for people, all for programs.
+    /// The metrics to show, in this order. Empty: `accuracy` and `macro_f1` for people, all for
+    /// programs.
     pub metrics: Vec<String>,
-    /// The column to sort by: a metric, a parameter (`param.x` or `x`), `stage`, `trial`, `seed`, `split`, `n`, `steps` or
-    /// `seconds`. Metrics go best first, all else ascending. For people whole groups are sorted, by their mean over seeds.
+    /// The column to sort by: a metric, a parameter (`param.x` or `x`), `stage`, `trial`, `seed`,
+    /// `split`, `n`, `steps` or `seconds`. Metrics go best first, all else ascending. For people
+    /// whole groups are sorted, by their mean over seeds.
     pub sort_by: Option<String>,
     /// How many groups (for programs: rows) to show from the top.
     pub top: Option<usize>,
@@ -56,7 +58,11 @@ impl Options {
     ) -> Result<Vec<String>, FormatError> {
         let known = table.metric_names();
         if self.metrics.is_empty() {
-            return Ok(default.iter().filter(|name| known.contains(**name)).map(|&n| n.to_owned()).collect());
+            return Ok(default
+                .iter()
+                .filter(|name| known.contains(**name))
+                .map(|&n| n.to_owned())
+                .collect());
         }
         // A table without rows has no metrics, and every name is right for it.
         if table.rows.is_empty() {
@@ -104,7 +110,12 @@ pub(in crate::table) fn sort_value(rows: &[&ResultRow], column: &str) -> SortVal
         "seconds" => mean(rows.iter().map(|row| row.seconds).collect()),
         metric if rows.iter().any(|row| row.metrics.contains_key(metric)) => {
             let sign = if metrics::less_is_better(metric) { 1.0 } else { -1.0 };
-            mean(rows.iter().filter_map(|row| row.metrics.get(metric)).map(|value| sign * value).collect())
+            mean(
+                rows.iter()
+                    .filter_map(|row| row.metrics.get(metric))
+                    .map(|value| sign * value)
+                    .collect(),
+            )
         }
         param => match first.params.get(param.strip_prefix("param.").unwrap_or(param)) {
             Some(value) => match value.as_f64() {

@@ -7,9 +7,13 @@ use super::grid::{Grid, grid};
 use super::options::{FormatError, Options};
 use crate::table::results::ResultTable;
 
-/// Returns the table for a terminal of `width` columns, or as wide as it needs to be. Rows that differ only by seed stand
-/// together, with their mean and sample deviation below them.
-pub fn terminal(table: &ResultTable, options: &Options, width: Option<u16>) -> Result<String, FormatError> {
+/// Returns the table for a terminal of `width` columns, or as wide as it needs to be. Rows that
+/// differ only by seed stand together, with their mean and sample deviation below them.
+pub fn terminal(
+    table: &ResultTable,
+    options: &Options,
+    width: Option<u16>,
+) -> Result<String, FormatError> {
     Ok(layout(&grid(table, options)?, width))
 }
 
@@ -25,15 +29,16 @@ pub(super) fn markdown_of(grid: &Grid) -> String {
             cells.iter().map(|cell| cell.replace('|', "\\|").replace(['\n', '\r'], " ")).collect();
         format!("| {} |\n", cells.join(" | "))
     };
-    let rule: Vec<String> = grid.numeric.iter().map(|&n| if n { "--:" } else { ":--" }.to_owned()).collect();
+    let rule: Vec<String> =
+        grid.numeric.iter().map(|&n| if n { "--:" } else { ":--" }.to_owned()).collect();
     let mut text = line(&grid.headers);
     text.push_str(&line(&rule));
     grid.rows.iter().for_each(|cells| text.push_str(&line(cells)));
     text
 }
 
-/// Lays a grid out with lines around it. Where the width does not hold it, text is broken, numbers never are: columns that can be
-/// spared go first, and a last line names them.
+/// Lays a grid out with lines around it. Where the width does not hold it, text is broken, numbers
+/// never are: columns that can be spared go first, and a last line names them.
 pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).force_no_tty();
@@ -74,14 +79,16 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
     let note = match hidden.is_empty() {
         true => String::new(),
         false => {
-            let names: Vec<&str> = hidden.iter().map(|&index| grid.headers[index].as_str()).collect();
+            let names: Vec<&str> =
+                hidden.iter().map(|&index| grid.headers[index].as_str()).collect();
             wrapped("hidden:", &names.join(", "), width)
         }
     };
     format!("{table}\n{note}")
 }
 
-/// Writes a note in lines of at most `width` columns, behind a sign; further lines are set in by two.
+/// Writes a note in lines of at most `width` columns, behind a sign; further lines are set in by
+/// two.
 pub(super) fn wrapped(sign: &str, note: &str, width: Option<u16>) -> String {
     let width = width.map_or(usize::MAX, usize::from);
     let mut text = sign.to_owned();
@@ -113,7 +120,8 @@ fn columns_to_hide(grid: &Grid, width: usize) -> Vec<usize> {
     hidden
 }
 
-/// Returns the least width without a broken word: a column has a blank on each side and a line behind it, the first also one before it.
+/// Returns the least width without a broken word: a column has a blank on each side and a line
+/// behind it, the first also one before it.
 fn needed(grid: &Grid, hidden: &[usize]) -> usize {
     let columns = (0..grid.headers.len()).filter(|index| !hidden.contains(index));
     columns.map(|index| longest_word(grid, index, true) + 3).sum::<usize>() + 1
@@ -162,7 +170,12 @@ mod tests {
 
     fn table() -> ResultTable {
         ResultTable {
-            rows: vec![row(1e-5, 14, 0.5), row(1e-5, 13, 0.7), row(5e-5, 13, 0.8), row(5e-5, 14, 0.9)],
+            rows: vec![
+                row(1e-5, 14, 0.5),
+                row(1e-5, 13, 0.7),
+                row(5e-5, 13, 0.8),
+                row(5e-5, 14, 0.9),
+            ],
         }
     }
 
@@ -241,7 +254,10 @@ mod tests {
     fn an_unknown_metric_or_column_is_named_with_its_neighbour() {
         let options = Options { metrics: vec!["macrof1".into()], ..Options::default() };
         let message = markdown(&table(), &options).map_err(|error| format!("{error:?}"));
-        assert!(matches!(&message, Err(text) if text.contains("did you mean `macro_f1`?")), "{message:?}");
+        assert!(
+            matches!(&message, Err(text) if text.contains("did you mean `macro_f1`?")),
+            "{message:?}"
+        );
         let options = Options { sort_by: Some("zzz".into()), ..Options::default() };
         assert!(terminal(&table(), &options, None).is_err() && json(&table(), &options).is_err());
     }
@@ -256,7 +272,8 @@ mod tests {
 
     #[test]
     fn programs_get_plain_rows_with_full_precision() -> Result<(), FormatError> {
-        let options = Options { sort_by: Some("accuracy".into()), top: Some(2), ..Options::default() };
+        let options =
+            Options { sort_by: Some("accuracy".into()), top: Some(2), ..Options::default() };
         let rows: Vec<Value> = serde_json::from_str(&json(&table(), &options)?).unwrap_or_default();
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[0]["metrics"]["accuracy"], Value::from(0.9));
@@ -264,11 +281,9 @@ mod tests {
         assert_eq!(rows[0]["trial"], Value::Null);
         let csv = csv(&table(), &Options { metrics: vec!["nll".into()], ..options })?;
         assert_eq!(csv.lines().count(), 3);
-        assert!(
-            csv.starts_with(
-                "run,pipeline,stage,trial,seed,split,n,param.shots,param.learning_rate,nll,steps"
-            )
-        );
+        assert!(csv.starts_with(
+            "run,pipeline,stage,trial,seed,split,n,param.shots,param.learning_rate,nll,steps"
+        ));
         Ok(())
     }
 }

@@ -7,7 +7,8 @@ pub fn accuracy(counts: &Counts) -> f64 {
     ratio(counts.right(), counts.total())
 }
 
-/// Returns the mean recall over the classes that have rows, as scikit-learn's `balanced_accuracy_score`.
+/// Returns the mean recall over the classes that have rows, as scikit-learn's
+/// `balanced_accuracy_score`.
 pub fn balanced_accuracy(counts: &Counts) -> f64 {
     let recalls: Vec<f64> = (0..counts.classes())
         .filter(|&class| counts.support(class) > 0)

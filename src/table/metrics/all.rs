@@ -25,8 +25,8 @@ pub const NAMES: [&str; 12] = [
 /// What the names of a class's metrics begin with; the class follows.
 pub const OF_A_CLASS: [&str; 3] = ["precision/", "recall/", "f1/"];
 
-/// Returns every metric of the rows by name, per-class ones as `precision/<label>`, `recall/<label>` and `f1/<label>`.
-/// An undefined one is absent; without rows all are.
+/// Returns every metric of the rows by name, per-class ones as `precision/<label>`,
+/// `recall/<label>` and `f1/<label>`. An undefined one is absent; without rows all are.
 pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
     let mut metrics = IndexMap::new();
     if rows.is_empty() {
@@ -113,7 +113,12 @@ mod tests {
                 // Scikit-learn sums some of them in single precision.
                 assert!(difference < 1e-6, "{} {name}: {} and {theirs}", case.name, ours[name]);
             }
-            assert_eq!(Confusion::of(case.labels.len(), &rows).matrix(), case.confusion, "{}", case.name);
+            assert_eq!(
+                Confusion::of(case.labels.len(), &rows).matrix(),
+                case.confusion,
+                "{}",
+                case.name
+            );
         }
         Ok(())
     }
@@ -142,7 +147,10 @@ mod tests {
         let row = |label, p: &'static [f32]| Row { label, prediction: 0, probabilities: p };
         let mce = |rows: &[Row<'_>]| calibration::calibration(rows).1;
         // One fifth is an edge: the second row stands alone above it, with the larger gap.
-        assert!((mce(&[row(0, &[0.199]), row(1, &[0.201])]) - (1.0 - f64::from(0.199_f32))).abs() < 1e-12);
+        assert!(
+            (mce(&[row(0, &[0.199]), row(1, &[0.201])]) - (1.0 - f64::from(0.199_f32))).abs()
+                < 1e-12
+        );
         // Both stand between one fifth and four fifteenths, where right and wrong make one half.
         assert!((mce(&[row(0, &[0.25]), row(1, &[0.25])]) - 0.25).abs() < 1e-12);
         assert_eq!(mce(&[row(0, &[1.0])]), 0.0);

@@ -5,8 +5,9 @@ use super::row::Row;
 /// The number of bins of equal width, as Guo et al. (1706.04599) use.
 const BINS: usize = 15;
 
-/// Returns (ECE, MCE) over 15 bins (lo, hi] of the predicted class's probability (Guo et al. 2017, eq. 3 and 5): the mean,
-/// weighted by rows, and the maximum over non-empty bins of |accuracy − mean confidence|.
+/// Returns (ECE, MCE) over 15 bins (lo, hi] of the predicted class's probability (Guo et al. 2017,
+/// eq. 3 and 5): the mean, weighted by rows, and the maximum over non-empty bins of |accuracy −
+/// mean confidence|.
 pub fn calibration(rows: &[Row<'_>]) -> (f64, f64) {
     Binned::of(rows).errors(|_| 1)
 }
@@ -20,8 +21,9 @@ impl Binned {
     pub fn of(rows: &[Row<'_>]) -> Binned {
         let binned = |row: &Row<'_>| {
             let confidence = f64::from(row.probabilities[row.prediction]);
-            let bin =
-                (0..BINS - 1).find(|&bin| confidence <= (bin + 1) as f64 / BINS as f64).unwrap_or(BINS - 1);
+            let bin = (0..BINS - 1)
+                .find(|&bin| confidence <= (bin + 1) as f64 / BINS as f64)
+                .unwrap_or(BINS - 1);
             (bin, row.label == row.prediction, confidence)
         };
         Binned(rows.iter().map(binned).collect())

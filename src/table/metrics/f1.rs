@@ -1,4 +1,5 @@
-//! Precision, recall and F1: per class, and macro, micro and weighted means over the declared classes. 0/0 is 0.
+//! Precision, recall and F1: per class, and macro, micro and weighted means over the declared
+//! classes. 0/0 is 0.
 
 use super::counts::{Counts, ratio};
 

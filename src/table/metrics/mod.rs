@@ -1,6 +1,7 @@
 //! Every metric over predictions, each in its own file with its definition.
 //!
-//! K is the number of declared classes, N the number of rows. A metric that is undefined for the rows is absent, never NaN.
+//! K is the number of declared classes, N the number of rows. A metric that is undefined for the
+//! rows is absent, never NaN.
 
 pub mod row;
 pub mod all;

@@ -2,8 +2,9 @@
 
 use super::row::Row;
 
-/// Returns the mean over all classes of the area under the ROC curve of the class against the rest (scikit-learn's
-/// `multi_class="ovr", average="macro"`). `None` where a class has no row or has all of them.
+/// Returns the mean over all classes of the area under the ROC curve of the class against the rest
+/// (scikit-learn's `multi_class="ovr", average="macro"`). `None` where a class has no row or has
+/// all of them.
 pub fn roc_auc(classes: usize, rows: &[Row<'_>]) -> Option<f64> {
     Ranking::of(classes, rows).area(|_| 1)
 }
@@ -38,11 +39,14 @@ impl Ranking {
     /// Returns the mean area where a row counts `weight` times.
     pub fn area(&self, weight: impl Fn(usize) -> u64) -> Option<f64> {
         let areas: Option<Vec<f64>> = self.0.iter().map(|ranked| area(ranked, &weight)).collect();
-        areas.filter(|areas| !areas.is_empty()).map(|areas| areas.iter().sum::<f64>() / areas.len() as f64)
+        areas
+            .filter(|areas| !areas.is_empty())
+            .map(|areas| areas.iter().sum::<f64>() / areas.len() as f64)
     }
 }
 
-/// The probability that a row of the class scores higher than one of the rest, ties counting half (Mann & Whitney's U).
+/// The probability that a row of the class scores higher than one of the rest, ties counting half
+/// (Mann & Whitney's U).
 fn area(ranked: &[Ranked], weight: &impl Fn(usize) -> u64) -> Option<f64> {
     // Twice the number of won pairs, which stays a whole number with ties.
     let (mut won, mut below, mut positives) = (0_u64, 0_u64, 0_u64);

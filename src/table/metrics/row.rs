@@ -11,7 +11,8 @@ pub struct Row<'a> {
     pub probabilities: &'a [f32],
 }
 
-/// Returns the class of the largest probability; of equal ones the first, as NumPy's `argmax` has it.
+/// Returns the class of the largest probability; of equal ones the first, as NumPy's `argmax` has
+/// it.
 pub fn argmax(probabilities: &[f32]) -> usize {
     let mut best = 0;
     for (class, p) in probabilities.iter().enumerate() {

@@ -20,14 +20,15 @@ enum Form {
     Largest(Binned),
 }
 
-/// Says whether a metric reads probabilities; all others see decisions only, so that rows with the same label and the same prediction
-/// can stand for one another.
+/// Says whether a metric reads probabilities; all others see decisions only, so that rows with the
+/// same label and the same prediction can stand for one another.
 pub fn reads_probabilities(metric: &str) -> bool {
     ["roc_auc", "nll", "brier", "ece", "mce"].contains(&metric)
 }
 
 impl Weighted {
-    /// Prepares a metric by the name that [`super::all()`] gives it; `None` for a name that it does not know.
+    /// Prepares a metric by the name that [`super::all()`] gives it; `None` for a name that it does
+    /// not know.
     pub fn of(metric: &str, labels: &[String], rows: &[Row<'_>]) -> Option<Weighted> {
         Some(Weighted(match metric {
             "roc_auc" => Form::Ranking(Ranking::of(labels.len(), rows)),
@@ -43,7 +44,8 @@ impl Weighted {
         }))
     }
 
-    /// Returns the metric where a row counts as often as its weight says; `None` where it is undefined.
+    /// Returns the metric where a row counts as often as its weight says; `None` where it is
+    /// undefined.
     pub fn value(&self, weights: &[u32]) -> Option<f64> {
         let weight = |row: usize| u64::from(weights[row]);
         match &self.0 {
@@ -56,8 +58,11 @@ impl Weighted {
             }
             Form::Mean(values) => {
                 let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
-                let sum: f64 =
-                    values.iter().zip(weights).map(|(value, &weight)| value * f64::from(weight)).sum();
+                let sum: f64 = values
+                    .iter()
+                    .zip(weights)
+                    .map(|(value, &weight)| value * f64::from(weight))
+                    .sum();
                 (total > 0).then(|| sum / total as f64)
             }
             Form::Ranking(ranking) => ranking.area(weight),
@@ -95,20 +100,29 @@ mod tests {
     use super::*;
     use crate::table::metrics::all;
 
-    /// Every metric that there is, with weights, equals the same one of rows that are there as often as their weights say.
+    /// Every metric that there is, with weights, equals the same one of rows that are there as
+    /// often as their weights say.
     #[test]
     fn a_weight_is_a_number_of_equal_rows() {
         let labels = ["a", "b", "c/d"].map(str::to_owned);
         let probabilities: Vec<Vec<f32>> = (0..12usize)
             .map(|row| {
-                let raw = [1.0 + (row * 7 % 5) as f32, 1.0 + (row * 3 % 4) as f32, 1.0 + (row % 6) as f32];
+                let raw = [
+                    1.0 + (row * 7 % 5) as f32,
+                    1.0 + (row * 3 % 4) as f32,
+                    1.0 + (row % 6) as f32,
+                ];
                 raw.iter().map(|p| p / raw.iter().sum::<f32>()).collect()
             })
             .collect();
         let rows: Vec<Row<'_>> = probabilities
             .iter()
             .enumerate()
-            .map(|(row, p)| Row { label: row % 3, prediction: super::super::argmax(p), probabilities: p })
+            .map(|(row, p)| Row {
+                label: row % 3,
+                prediction: super::super::argmax(p),
+                probabilities: p,
+            })
             .collect();
         for weights in [vec![1; 12], (0..12).map(|row| row * 5 % 4).collect()] {
             let repeated: Vec<Row<'_>> = rows
@@ -119,13 +133,18 @@ mod tests {
             let expected = all(&labels, &repeated);
             assert!(expected.len() >= 21, "{expected:?}");
             for (name, value) in expected {
-                let ours = Weighted::of(&name, &labels, &rows).and_then(|metric| metric.value(&weights));
-                assert!(ours.is_some_and(|ours| (ours - value).abs() < 1e-9), "{name}: {ours:?} and {value}");
+                let ours =
+                    Weighted::of(&name, &labels, &rows).and_then(|metric| metric.value(&weights));
+                assert!(
+                    ours.is_some_and(|ours| (ours - value).abs() < 1e-9),
+                    "{name}: {ours:?} and {value}"
+                );
             }
         }
         assert!(Weighted::of("speed", &labels, &rows).is_none());
         assert!(Weighted::of("f1/z", &labels, &rows).is_none());
-        let nothing = Weighted::of("accuracy", &labels, &rows).and_then(|metric| metric.value(&[0; 12]));
+        let nothing =
+            Weighted::of("accuracy", &labels, &rows).and_then(|metric| metric.value(&[0; 12]));
         assert_eq!(nothing, None);
     }
 }

@@ -1,7 +1,8 @@
 //! Holm's correction for several tests at once.
 
-/// Returns the p values corrected so that the chance of any false finding stays at the level that each is read at (Holm 1979, step
-/// down; as statsmodels' `multipletests(method="holm")`), in the order in which they came.
+/// Returns the p values corrected so that the chance of any false finding stays at the level that
+/// each is read at (Holm 1979, step down; as statsmodels' `multipletests(method="holm")`), in the
+/// order in which they came.
 pub fn holm(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

@@ -20,13 +20,16 @@ pub struct Selection {
 
 /// Estimates what the best of `recipes` is worth beyond the luck that made it the best.
 ///
-/// The estimator is the bootstrap bias correction of Tsamardinos, Greasidou & Borboudakis (2018, Machine Learning 107, alg. 5):
-/// units (seeds or test items) are drawn with replacement, the best recipe by the drawn ones is looked up on those that were not
-/// drawn, and the mean of what it gets there is the corrected value. What chose and what judges have no unit in common, so equal
-/// recipes give their common mean. Choosing from fewer units makes it a little too low where recipes differ.
+/// The estimator is the bootstrap bias correction of Tsamardinos, Greasidou & Borboudakis (2018,
+/// Machine Learning 107, alg. 5): units (seeds or test items) are drawn with replacement, the best
+/// recipe by the drawn ones is looked up on those that were not drawn, and the mean of what it gets
+/// there is the corrected value. What chose and what judges have no unit in common, so equal
+/// recipes give their common mean. Choosing from fewer units makes it a little too low where
+/// recipes differ.
 ///
-/// `value` returns a recipe's value with these weights of the units, or `None` where they leave it undefined; `sign` is 1 where more
-/// is better and −1 where less is. Of equal recipes the first is chosen. Returns `None` for fewer than two recipes or units.
+/// `value` returns a recipe's value with these weights of the units, or `None` where they leave it
+/// undefined; `sign` is 1 where more is better and −1 where less is. Of equal recipes the first is
+/// chosen. Returns `None` for fewer than two recipes or units.
 pub fn selection(
     recipes: usize,
     units: usize,

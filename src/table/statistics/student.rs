@@ -13,13 +13,16 @@ pub struct Difference {
     pub deviation: Option<f64>,
     /// Student's interval of 95 %.
     pub interval: Interval,
-    /// Two-sided; `None` where all differences are the same and there is nothing to measure them by.
+    /// Two-sided; `None` where all differences are the same and there is nothing to measure them
+    /// by.
     pub p: Option<f64>,
 }
 
-/// Tests whether the mean of at least two paired differences is 0 (Student 1908), as SciPy's `ttest_rel`.
+/// Tests whether the mean of at least two paired differences is 0 (Student 1908), as SciPy's
+/// `ttest_rel`.
 ///
-/// Differences that are all the same have no p: the formula would give 0, and so call sure what was never seen to vary.
+/// Differences that are all the same have no p: the formula would give 0, and so call sure what was
+/// never seen to vary.
 pub fn paired(differences: &[f64]) -> Option<Difference> {
     let (mean, deviation) = mean_and_deviation(differences)?;
     let deviation = if varies(differences) { deviation } else { 0.0 };
@@ -28,10 +31,12 @@ pub fn paired(differences: &[f64]) -> Option<Difference> {
     difference(mean, Some(deviation), error, freedom)
 }
 
-/// Tests whether two samples that are not paired have the same mean, without the assumption of equal variances (Welch 1947), as
-/// SciPy's `ttest_ind(equal_var=False)`; the difference is `b` − `a`.
+/// Tests whether two samples that are not paired have the same mean, without the assumption of
+/// equal variances (Welch 1947), as SciPy's `ttest_ind(equal_var=False)`; the difference is `b` −
+/// `a`.
 pub fn welch(a: &[f64], b: &[f64]) -> Option<Difference> {
-    let ((mean_a, deviation_a), (mean_b, deviation_b)) = (mean_and_deviation(a)?, mean_and_deviation(b)?);
+    let ((mean_a, deviation_a), (mean_b, deviation_b)) =
+        (mean_and_deviation(a)?, mean_and_deviation(b)?);
     if !varies(a) && !varies(b) {
         return difference(mean_b - mean_a, None, 0.0, 1.0);
     }
@@ -58,5 +63,10 @@ fn difference(mean: f64, deviation: Option<f64>, error: f64, freedom: f64) -> Op
         true => Some(2.0 * StudentsT::new(0.0, 1.0, freedom).ok()?.sf((mean / error).abs())),
         false => None,
     };
-    Some(Difference { mean, deviation, interval: Interval { low: mean - half, high: mean + half }, p })
+    Some(Difference {
+        mean,
+        deviation,
+        interval: Interval { low: mean - half, high: mean + half },
+        p,
+    })
 }

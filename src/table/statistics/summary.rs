@@ -19,8 +19,8 @@ pub struct Summary {
     pub mean: f64,
     /// The sample standard deviation, with n − 1; `None` for a single value.
     pub deviation: Option<f64>,
-    /// Student's interval of the mean, mean ± t(0.975, n − 1) · s / √n; `None` for a single value and for equal ones: an interval of
-    /// width 0 would call sure what was never seen to vary.
+    /// Student's interval of the mean, mean ± t(0.975, n − 1) · s / √n; `None` for a single value
+    /// and for equal ones: an interval of width 0 would call sure what was never seen to vary.
     pub interval: Option<Interval>,
 }
 
@@ -37,7 +37,8 @@ impl Summary {
         let mean = mean(values)?;
         let deviation = mean_and_deviation(values).map(|(_, deviation)| deviation);
         let interval = deviation.filter(|_| varies(values)).and_then(|deviation| {
-            let half = t_quantile(values.len() as f64 - 1.0)? * deviation / (values.len() as f64).sqrt();
+            let half =
+                t_quantile(values.len() as f64 - 1.0)? * deviation / (values.len() as f64).sqrt();
             Some(Interval { low: mean - half, high: mean + half })
         });
         Some(Summary { count: values.len(), mean, deviation, interval })

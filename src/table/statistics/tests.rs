@@ -123,7 +123,12 @@ fn counts_and_corrections_agree_with_statsmodels() -> TestResult {
         assert_near(mcnemar(case.counts[0], case.counts[1]), case.p, "McNemar");
     }
     for case in recorded.power {
-        assert_eq!(seeds_needed(case.deviation, 0.01), Some(case.seeds), "deviation {}", case.deviation);
+        assert_eq!(
+            seeds_needed(case.deviation, 0.01),
+            Some(case.seeds),
+            "deviation {}",
+            case.deviation
+        );
     }
     Ok(())
 }
@@ -162,7 +167,10 @@ fn what_never_varies_is_called_neither_sure_nor_large() -> TestResult {
     assert_eq!(cohens_dz(&[0.0, 0.0]), Some(0.0));
     assert_eq!(wilcoxon(&[0.0, 0.0]), 1.0);
     assert_eq!(welch(&[0.5, 0.5], &[0.6, 0.6]).and_then(|test| test.p), None);
-    assert_eq!(Summary::of(&[0.5]).map(|summary| (summary.deviation, summary.interval)), Some((None, None)));
+    assert_eq!(
+        Summary::of(&[0.5]).map(|summary| (summary.deviation, summary.interval)),
+        Some((None, None))
+    );
     assert_eq!((paired(&[0.1]), Summary::of(&[]), friedman(&[])), (None, None, None));
     assert_eq!(friedman(&[vec![0.5; 3], vec![0.7; 3]]), None);
     assert_eq!(seeds_needed(0.0, 0.01), Some(2));
@@ -211,31 +219,40 @@ fn so_many_seeds_show_a_point_four_times_in_five() {
 #[test]
 fn the_bootstrap_gives_the_interval_of_a_mean() -> TestResult {
     let mut random = seed::stream(1, &["test", "bootstrap"], 0);
-    // Of 400 items the first is right 60 times where the second is wrong, and the other way round 30 times.
-    let groups: Vec<u32> =
-        (0..400).map(|item| u32::from(item < 60) + 2 * u32::from((60..90).contains(&item))).collect();
-    let difference = |weights: &[u32]| Some((f64::from(weights[1]) - f64::from(weights[2])) / 400.0);
+    // Of 400 items the first is right 60 times where the second is wrong, and the other way round
+    // 30 times.
+    let groups: Vec<u32> = (0..400)
+        .map(|item| u32::from(item < 60) + 2 * u32::from((60..90).contains(&item)))
+        .collect();
+    let difference =
+        |weights: &[u32]| Some((f64::from(weights[1]) - f64::from(weights[2])) / 400.0);
     let found = paired_bootstrap(&groups, 10_000, &mut random, difference).ok_or("no interval")?;
     // ± 1.96 · √((90 − 30² / 400) / 400²)
     let half = 1.96 * ((90.0 - 30.0 * 30.0 / 400.0) / 160_000.0f64).sqrt();
     assert!((found.interval.low - (0.075 - half)).abs() < 0.003, "{found:?}");
     assert!((found.interval.high - (0.075 + half)).abs() < 0.003, "{found:?}");
-    let again =
-        paired_bootstrap(&groups, 10_000, &mut seed::stream(1, &["test", "bootstrap"], 0), difference);
+    let again = paired_bootstrap(
+        &groups,
+        10_000,
+        &mut seed::stream(1, &["test", "bootstrap"], 0),
+        difference,
+    );
     assert_eq!(again, Some(found));
     assert_eq!(paired_bootstrap(&[], 100, &mut random, difference), None);
     assert_eq!(paired_bootstrap(&groups, 100, &mut random, |_| None), None);
     Ok(())
 }
 
-/// Twenty recipes that are worth the same: the best looks better by the luck of its seeds, the corrected value does not.
+/// Twenty recipes that are worth the same: the best looks better by the luck of its seeds, the
+/// corrected value does not.
 #[test]
 fn the_luck_of_the_best_is_taken_off() {
     let mut random = seed::stream(1, &["test", "selection"], 0);
     let (mut measured, mut corrected) = (0.0, 0.0);
     for _ in 0..200 {
-        let values: Vec<Vec<f64>> =
-            (0..20).map(|_| normals(&mut random, 5).into_iter().map(|z| 0.7 + 0.03 * z).collect()).collect();
+        let values: Vec<Vec<f64>> = (0..20)
+            .map(|_| normals(&mut random, 5).into_iter().map(|z| 0.7 + 0.03 * z).collect())
+            .collect();
         let value = |recipe: usize, weights: &[u32]| {
             let sum: f64 = values[recipe].iter().zip(weights).map(|(v, &w)| v * f64::from(w)).sum();
             Some(sum / f64::from(weights.iter().sum::<u32>()))

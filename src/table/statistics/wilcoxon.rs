@@ -5,16 +5,18 @@ use statrs::distribution::{ContinuousCDF, Normal};
 /// Up to so many differences other than 0 the distribution is counted out.
 const EXACT: usize = 25;
 
-/// Returns the two-sided p of the signed-rank test (Wilcoxon 1945) for paired differences. Differences of 0 are left out and equal
-/// sizes share their mean rank, as SciPy's `wilcoxon` does by default; without any difference it is 1.
+/// Returns the two-sided p of the signed-rank test (Wilcoxon 1945) for paired differences.
+/// Differences of 0 are left out and equal sizes share their mean rank, as SciPy's `wilcoxon` does
+/// by default; without any difference it is 1.
 ///
-/// Up to 25 differences p is exact for the very ranks at hand, ties and all: every choice of signs is counted (SciPy's
-/// `PermutationMethod` over all of them). Above, the normal approximation with corrections for ties and for continuity
-/// (`method="asymptotic", correction=True`).
+/// Up to 25 differences p is exact for the very ranks at hand, ties and all: every choice of signs
+/// is counted (SciPy's `PermutationMethod` over all of them). Above, the normal approximation with
+/// corrections for ties and for continuity (`method="asymptotic", correction=True`).
 pub fn wilcoxon(differences: &[f64]) -> f64 {
     let mut sizes: Vec<(f64, bool)> = differences
         .iter()
-        // What subtracting rounded numbers leaves is no difference, and makes none between equal sizes.
+        // What subtracting rounded numbers leaves is no difference, and makes none between equal
+        // sizes.
         .map(|&difference| ((difference.abs() * 1e12).round(), difference > 0.0))
         .filter(|(size, _)| *size > 0.0)
         .collect();
@@ -29,8 +31,13 @@ pub fn wilcoxon(differences: &[f64]) -> f64 {
         let rank = 2 * ranks.len() + tied.len() + 1;
         ranks.extend(std::iter::repeat_n(rank, tied.len()));
     }
-    let positive: usize = sizes.iter().zip(&ranks).filter(|((_, sign), _)| *sign).map(|(_, rank)| rank).sum();
-    if sizes.len() <= EXACT { exact(&ranks, positive) } else { approximate(sizes.len(), positive, ties) }
+    let positive: usize =
+        sizes.iter().zip(&ranks).filter(|((_, sign), _)| *sign).map(|(_, rank)| rank).sum();
+    if sizes.len() <= EXACT {
+        exact(&ranks, positive)
+    } else {
+        approximate(sizes.len(), positive, ties)
+    }
 }
 
 /// Counts the choices of signs by the sum of the positive ones' ranks.

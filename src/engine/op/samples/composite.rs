@@ -13,14 +13,18 @@ pub fn samples() -> Vec<Sample> {
 }
 
 fn factors(site: u32, rate: f32, shape: &[usize]) -> Real {
-    shaped(shape, dropout::mask(KEY, site, rate, shape.iter().product()).into_iter().map(f64::from).collect())
+    shaped(
+        shape,
+        dropout::mask(KEY, site, rate, shape.iter().product()).into_iter().map(f64::from).collect(),
+    )
 }
 
 fn key() -> Input {
     Input::ints(&[1], &[KEY])
 }
 
-/// The bias of the keys has no effect, and a gradient of rounding only; so it is no input of the samples.
+/// The bias of the keys has no effect, and a gradient of rounding only; so it is no input of the
+/// samples.
 const KEY_BIAS: f32 = 0.25;
 
 fn attentions(n: &mut Numbers) -> Vec<Sample> {
@@ -34,15 +38,25 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
             let mask: Vec<i64> = (0..batch * length)
                 .map(|i| i64::from(i % length == 0 || i % length + 2 * (i / length) < length))
                 .collect();
-            let mut witness =
-                Witness { batch, length, queries, hidden, heads, mask: mask.clone(), factors: Vec::new() };
+            let mut witness = Witness {
+                batch,
+                length,
+                queries,
+                hidden,
+                heads,
+                mask: mask.clone(),
+                factors: Vec::new(),
+            };
             if rate > 0.0 {
-                witness.factors = factors(site, rate, &[batch, heads, queries, length]).into_iter().collect();
+                witness.factors =
+                    factors(site, rate, &[batch, heads, queries, length]).into_iter().collect();
             }
-            let one = attention_of_one(n, Witness { queries: 1, ..witness.clone() }, (rate, site), named);
+            let one =
+                attention_of_one(n, Witness { queries: 1, ..witness.clone() }, (rate, site), named);
             samples.push(one);
             let rows = [batch * length, hidden];
-            let mut inputs = [n.real(&rows), n.real(&rows), n.real(&rows)].map(Input::real).to_vec();
+            let mut inputs =
+                [n.real(&rows), n.real(&rows), n.real(&rows)].map(Input::real).to_vec();
             let mut mask = Input::ints(&[batch, length], &mask);
             if named {
                 inputs = inputs.into_iter().map(|input| input.named(0, "T")).collect();
@@ -80,16 +94,23 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
 }
 
 /// One query a text, the keys and values made of the rows by weights and biases.
-fn attention_of_one(n: &mut Numbers, mut witness: Witness, (rate, site): (f32, u32), named: bool) -> Sample {
+fn attention_of_one(
+    n: &mut Numbers,
+    mut witness: Witness,
+    (rate, site): (f32, u32),
+    named: bool,
+) -> Sample {
     let Witness { batch, length, hidden, heads, .. } = witness;
     if rate > 0.0 {
         witness.factors = factors(site, rate, &[batch, heads, length]).into_iter().collect();
     }
     let (square, vector) = ([hidden, hidden], [hidden]);
-    let mut inputs = [n.real(&[batch, hidden]), n.real(&[batch * length, hidden])].map(Input::real).to_vec();
+    let mut inputs =
+        [n.real(&[batch, hidden]), n.real(&[batch * length, hidden])].map(Input::real).to_vec();
     let mut mask = Input::ints(&[batch, length], &witness.mask);
     if named {
-        inputs = inputs.into_iter().zip(["B", "T"]).map(|(input, name)| input.named(0, name)).collect();
+        inputs =
+            inputs.into_iter().zip(["B", "T"]).map(|(input, name)| input.named(0, name)).collect();
         mask = mask.named(0, "B").named(1, "L");
     }
     inputs.extend([n.real(&square), n.real(&square), n.real(&vector)].map(Input::real));
@@ -161,7 +182,8 @@ fn norms(n: &mut Numbers) -> Vec<Sample> {
                 "AddNorm",
                 inputs,
                 move |g, x| {
-                    let (bias, residual) = (has_bias.then(|| x[4]), has_residual.then(|| x[residual_place]));
+                    let (bias, residual) =
+                        (has_bias.then(|| x[4]), has_residual.then(|| x[residual_place]));
                     g.add_norm(
                         x[0],
                         bias,
@@ -197,7 +219,9 @@ fn dropouts(n: &mut Numbers) -> Vec<Sample> {
             samples.push(Sample::new(
                 "Dropout",
                 vec![Input::real(n.real(shape)).named(0, "T"), key()],
-                move |g, x| g.dropout(x[0], DropoutAt { rate, site: 2, source: DropoutSource::Key(x[1]) }),
+                move |g, x| {
+                    g.dropout(x[0], DropoutAt { rate, site: 2, source: DropoutSource::Key(x[1]) })
+                },
                 move |x| &x[0] * &kept,
             ));
         }

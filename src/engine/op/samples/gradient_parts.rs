@@ -6,8 +6,8 @@ use super::reference::{
 };
 use crate::engine::kernel::dropout;
 use crate::engine::op::fused::{
-    AdamW, AddNorm, AddNormGrad, Attention, AttentionGrad, BiasGeluGrad, ColumnSum, GatherGrad, SumSquares,
-    WeightGrad,
+    AdamW, AddNorm, AddNormGrad, Attention, AttentionGrad, BiasGeluGrad, ColumnSum, GatherGrad,
+    SumSquares, WeightGrad,
 };
 use crate::engine::op::gather::ScatterAdd;
 
@@ -27,9 +27,12 @@ pub fn samples() -> Vec<Sample> {
 
 fn scatters(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for (height, width, rows) in
-        [(7, 5, &[3, 0, 3, 6, 3, -1][..]), (1, 1, &[0]), (4, 300, &[2, 1, 2, -4]), (40, 130, &[39; 20])]
-    {
+    for (height, width, rows) in [
+        (7, 5, &[3, 0, 3, 6, 3, -1][..]),
+        (1, 1, &[0]),
+        (4, 300, &[2, 1, 2, -4]),
+        (40, 130, &[39; 20]),
+    ] {
         let added = move |base: &Real, dy: &Real| {
             let mut y = base.clone();
             for (index, &row) in rows.iter().enumerate() {
@@ -40,7 +43,8 @@ fn scatters(n: &mut Numbers) -> Vec<Sample> {
             }
             y
         };
-        let (table, dy) = (Input::real(n.real(&[height, width])), Input::real(n.real(&[rows.len(), width])));
+        let (table, dy) =
+            (Input::real(n.real(&[height, width])), Input::real(n.real(&[rows.len(), width])));
         let columns = Input::ints(&[rows.len(), 1], rows);
         samples.push(Sample::new(
             "ScatterND",
@@ -71,7 +75,8 @@ fn sums(n: &mut Numbers) -> Vec<Sample> {
             |x| x[0].sum_axis(ndarray::Axis(0)),
         ));
     }
-    // Less and more than a tile, a panel, a part of the rows and a step of the sum, each with a rest.
+    // Less and more than a tile, a panel, a part of the rows and a step of the sum, each with a
+    // rest.
     for (depth, rows, columns) in
         [(1, 1, 1), (5, 3, 4), (1, 12, 32), (513, 13, 40), (1100, 7, 5), (30, 110, 150)]
     {
@@ -111,26 +116,33 @@ fn attention_gradients(n: &mut Numbers) -> Vec<Sample> {
             factors: Vec::new(),
         };
         if rate > 0.0 {
-            witness.factors =
-                dropout::mask(KEY, site, rate, 2 * 3 * queries * 5).into_iter().map(f64::from).collect();
+            witness.factors = dropout::mask(KEY, site, rate, 2 * 3 * queries * 5)
+                .into_iter()
+                .map(f64::from)
+                .collect();
         }
         let (q, k, v) = (n.real(&[2 * queries, 12]), n.real(&[10, 12]), n.real(&[10, 12]));
         let (query_bias, value_bias) = (n.real(&[12]), n.real(&[12]));
         let biased = |rows: &Real, bias: &Real| binary(rows, bias, |x, bias| x + bias);
-        let probabilities = witness.forward(&biased(&q, &query_bias), &k, &biased(&v, &value_bias)).1;
+        let probabilities =
+            witness.forward(&biased(&q, &query_bias), &k, &biased(&v, &value_bias)).1;
         // Those of a key in a row.
-        let probabilities = probabilities.permuted_axes(vec![0, 1, 3, 2]).as_standard_layout().into_owned();
+        let probabilities =
+            probabilities.permuted_axes(vec![0, 1, 3, 2]).as_standard_layout().into_owned();
         let dy = n.real(&[2 * queries, 12]);
         // Without effect, and with a gradient of rounding only.
         let key_bias = shaped(&[12], vec![0.0; 12]);
-        let inputs = [q, k, v, query_bias, key_bias, value_bias, probabilities, dy].map(Input::real);
+        let inputs =
+            [q, k, v, query_bias, key_bias, value_bias, probabilities, dy].map(Input::real);
         let inputs = [&inputs[..], &[Input::ints(&[1], &[KEY])]].concat();
         for output in [0, 1, 2, 3, 5] {
             let witness = witness.clone();
             samples.push(Sample::new(
                 "AttentionGrad",
                 inputs.clone(),
-                move |g, x| Ok(g.apply(AttentionGrad(Attention { heads: 3, rate, site }), x)?[output]),
+                move |g, x| {
+                    Ok(g.apply(AttentionGrad(Attention { heads: 3, rate, site }), x)?[output])
+                },
                 move |x| {
                     differences(&x[output], &x[7], |moved| {
                         let mut operands = x[..6].to_vec();
@@ -149,8 +161,10 @@ fn gelu_gradients(n: &mut Numbers) -> Vec<Sample> {
     let mut samples = Vec::new();
     for shape in [[1, 1], [5, 17], [37, 150]] {
         // A slope is any number to this operator; that it is GELU's is checked with `BiasGelu`.
-        let inputs =
-            vec![Input::real(n.real(&shape)).named(0, "T"), Input::real(n.real(&shape)).named(0, "T")];
+        let inputs = vec![
+            Input::real(n.real(&shape)).named(0, "T"),
+            Input::real(n.real(&shape)).named(0, "T"),
+        ];
         samples.push(Sample::new(
             "BiasGeluGrad",
             inputs.clone(),
@@ -173,7 +187,10 @@ fn norm_gradients(n: &mut Numbers) -> Vec<Sample> {
         let (site, epsilon) = (9, 1e-3f32);
         let factors: Vec<f64> = match rate {
             0.0 => vec![1.0; rows * width],
-            rate => dropout::mask(KEY, site, rate as f32, rows * width).into_iter().map(f64::from).collect(),
+            rate => dropout::mask(KEY, site, rate as f32, rows * width)
+                .into_iter()
+                .map(f64::from)
+                .collect(),
         };
         let factors = shaped(&[rows, width], factors);
         let operands = [
@@ -212,7 +229,12 @@ fn norm_gradients(n: &mut Numbers) -> Vec<Sample> {
                     differences(&operands[output], &dy, |moved| {
                         let mut o = operands.clone();
                         o[output] = moved.clone();
-                        layer_norm(&(&((&o[0] + &o[1]) * &factors) + &o[2]), &o[3], &o[4], f64::from(epsilon))
+                        layer_norm(
+                            &(&((&o[0] + &o[1]) * &factors) + &o[2]),
+                            &o[3],
+                            &o[4],
+                            f64::from(epsilon),
+                        )
                     })
                 },
             ));
@@ -232,19 +254,31 @@ fn optimizer_steps(n: &mut Numbers) -> Vec<Sample> {
             Input::real(shaped(&[1], vec![0.25])),
             Input::real(shaped(&[3], [0.01f32, 0.271, 0.054_700_1].map(f64::from).to_vec())),
         ];
-        let op = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.125, rate_factor: 0.5 };
+        let op = AdamW {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.125,
+            rate_factor: 0.5,
+        };
         for output in 0..3 {
             let step = move |x: &[Real]| {
                 let [rate, correction1, root_correction2] = [x[5][0] * 0.5, x[5][1], x[5][2]];
                 let gradient = &x[1] * x[4][0];
                 let first = &x[2] * 0.9 + &gradient * 0.1;
                 let second = &x[3] * 0.999 + &(&gradient * &gradient) * 0.001;
-                let direction = &first / correction1 / &(second.mapv(f64::sqrt) / root_correction2 + 1e-8);
+                let direction =
+                    &first / correction1 / &(second.mapv(f64::sqrt) / root_correction2 + 1e-8);
                 let parameter = &x[0] * (1.0 - rate * 0.125) - direction * rate;
                 let new = [parameter, first, second];
                 shaped(x[0].shape(), flat(&new[output]))
             };
-            samples.push(Sample::new("AdamW", inputs.clone(), move |g, x| Ok(g.apply(op, x)?[output]), step));
+            samples.push(Sample::new(
+                "AdamW",
+                inputs.clone(),
+                move |g, x| Ok(g.apply(op, x)?[output]),
+                step,
+            ));
         }
     }
     samples

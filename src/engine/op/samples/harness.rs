@@ -17,7 +17,8 @@ use crate::engine::{EngineError, Place, Precision, Runtime, onnx};
 
 /// The dropout key that every sample is run with.
 pub const KEY: i64 = 77;
-/// Elements whose derivative is taken one by one; all of them together are checked along one direction.
+/// Elements whose derivative is taken one by one; all of them together are checked along one
+/// direction.
 const PROBED: usize = 16;
 const STEP: f64 = 1e-5;
 
@@ -76,7 +77,8 @@ impl Input {
 
     pub fn ints(shape: &[usize], values: &[i64]) -> Input {
         let values: Vec<f64> = values.iter().map(|&value| value as f64).collect();
-        let values = ArrayD::from_shape_vec(IxDyn(shape), values).expect("the sample's sizes go together");
+        let values =
+            ArrayD::from_shape_vec(IxDyn(shape), values).expect("the sample's sizes go together");
         Input { dtype: DType::I64, ..Input::real(values) }
     }
 
@@ -98,7 +100,8 @@ impl Input {
 type Build = Box<dyn Fn(&mut Graph, &[Var]) -> Result<Var, ShapeError>>;
 type Reference = Box<dyn Fn(&[Real]) -> Real>;
 
-/// An operator at work on inputs, with a reference in double precision that knows nothing of the engine.
+/// An operator at work on inputs, with a reference in double precision that knows nothing of the
+/// engine.
 pub struct Sample {
     pub op: &'static str,
     inputs: Vec<Input>,
@@ -125,7 +128,13 @@ impl Sample {
         build: impl Fn(&mut Graph, &[Var]) -> Result<Var, ShapeError> + 'static,
         reference: impl Fn(&[Real]) -> Real + 'static,
     ) -> Sample {
-        Sample { op, inputs, build: Box::new(build), reference: Box::new(reference), has_gradient: true }
+        Sample {
+            op,
+            inputs,
+            build: Box::new(build),
+            reference: Box::new(reference),
+            has_gradient: true,
+        }
     }
 
     /// Says that asking for the gradient is an error.
@@ -134,7 +143,8 @@ impl Sample {
         self
     }
 
-    /// Checks the sample with standard operators at a place, and with the fused kernels of the host.
+    /// Checks the sample with standard operators at a place, and with the fused kernels of the
+    /// host.
     pub fn check(&self, runtime: &Runtime, place: Place) -> Result<(), String> {
         let values: Vec<Real> = self.inputs.iter().map(|input| input.values.clone()).collect();
         let expected = (self.reference)(&values);
@@ -177,7 +187,10 @@ impl Sample {
             .iter()
             .enumerate()
             .map(|(index, input)| {
-                g.input(&format!("x{index}"), TensorFact { dtype: input.dtype, shape: input.dims.clone() })
+                g.input(
+                    &format!("x{index}"),
+                    TensorFact { dtype: input.dtype, shape: input.dims.clone() },
+                )
             })
             .collect();
         let y = (self.build)(&mut g, &vars)?;
@@ -185,7 +198,8 @@ impl Sample {
     }
 
     #[expect(clippy::type_complexity, reason = "two results, each said by the comment")]
-    /// Runs the graph with its gradients under the loss Σ y·weights; returns the outputs and the names of the operators.
+    /// Runs the graph with its gradients under the loss Σ y·weights; returns the outputs and the
+    /// names of the operators.
     fn run(
         &self,
         runtime: &Runtime,
@@ -195,9 +209,14 @@ impl Sample {
     ) -> Result<(BTreeMap<String, ArrayD<f32>>, Vec<&'static str>), EngineError> {
         let (mut g, vars, y) = self.graph(kernels)?;
         let fact = g.fact(y).clone();
-        let agrees = |(dim, &size): (&Dim, &usize)| !matches!(dim, Dim::Fixed(fixed) if *fixed != size);
+        let agrees =
+            |(dim, &size): (&Dim, &usize)| !matches!(dim, Dim::Fixed(fixed) if *fixed != size);
         if fact.rank() != weights.ndim() || !fact.shape.iter().zip(weights.shape()).all(agrees) {
-            return Err(ShapeError(format!("expected shape {:?}, inferred {fact}", weights.shape())).into());
+            return Err(ShapeError(format!(
+                "expected shape {:?}, inferred {fact}",
+                weights.shape()
+            ))
+            .into());
         }
         g.output("y", y);
         if self.has_gradient {
@@ -212,7 +231,8 @@ impl Sample {
                 .collect();
             let wanted: Vec<Var> = reals.iter().map(|(_, var)| *var).collect();
             for ((index, _), gradient) in reals.iter().zip(gradients(&mut g, loss, &wanted)?) {
-                let gradient = gradient.ok_or_else(|| EngineError::Unreached(format!("x{index}")))?;
+                let gradient =
+                    gradient.ok_or_else(|| EngineError::Unreached(format!("x{index}")))?;
                 g.output(&format!("gradient.{index}"), gradient);
             }
         }
@@ -229,15 +249,22 @@ impl Sample {
             let mask = dropout::mask(KEY, site.site, site.rate, shape.iter().product());
             feeds.push((site.input.clone(), Feed::F32(shape, mask)));
         }
-        Ok((execute_at(runtime, place, &g, feeds)?, g.nodes.iter().map(|node| node.op.name()).collect()))
+        Ok((
+            execute_at(runtime, place, &g, feeds)?,
+            g.nodes.iter().map(|node| node.op.name()).collect(),
+        ))
     }
 
     fn size(&self, dim: &Dim) -> usize {
-        let places = || self.inputs.iter().flat_map(|input| input.dims.iter().zip(input.values.shape()));
+        let places =
+            || self.inputs.iter().flat_map(|input| input.dims.iter().zip(input.values.shape()));
         match dim {
             Dim::Fixed(size) => *size,
             named => {
-                *places().find(|(dim, _)| *dim == named).expect("a sample with dropout names its sizes").1
+                *places()
+                    .find(|(dim, _)| *dim == named)
+                    .expect("a sample with dropout names its sizes")
+                    .1
             }
         }
     }
@@ -255,7 +282,11 @@ impl Sample {
         {
             let gradient = outputs[&format!("gradient.{index}")].mapv(f64::from);
             if gradient.shape() != value.shape() {
-                return Err(format!("the gradient of {:?} has shape {:?}", value.shape(), gradient.shape()));
+                return Err(format!(
+                    "the gradient of {:?} has shape {:?}",
+                    value.shape(),
+                    gradient.shape()
+                ));
             }
             let slope = |direction: &Real| {
                 let mut moved = values.to_vec();
@@ -275,7 +306,11 @@ impl Sample {
             }
             let largest = gradient.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
             for probe in 0..PROBED.min(value.len()) {
-                let place = if value.len() <= PROBED { probe } else { numbers.bits() as usize % value.len() };
+                let place = if value.len() <= PROBED {
+                    probe
+                } else {
+                    numbers.bits() as usize % value.len()
+                };
                 let mut direction = Real::zeros(value.raw_dim());
                 direction.as_slice_mut().expect("fresh arrays are contiguous")[place] = 1.0;
                 let (found, expected) = ((&gradient * &direction).sum(), slope(&direction));
@@ -294,12 +329,18 @@ impl Sample {
     fn check_refusal(&self, kernels: Kernels) -> Result<(), String> {
         let (mut g, vars, y) = self.graph(kernels).map_err(|error| error.to_string())?;
         let loss = g.reduce_sum(y, &[], false).map_err(|error| error.to_string())?;
-        let reals: Vec<Var> = vars.into_iter().filter(|&var| g.fact(var).dtype == DType::F32).collect();
+        let reals: Vec<Var> =
+            vars.into_iter().filter(|&var| g.fact(var).dtype == DType::F32).collect();
         if gradients(&mut g, loss, &reals).is_ok_and(|found| found.iter().any(Option::is_some)) {
             return Err("the driver found a gradient".to_owned());
         }
-        let Some(index) = g.nodes.iter().position(|node| node.op.name() == self.op) else { return Ok(()) };
-        let node = OpNode { inputs: g.nodes[index].inputs.clone(), outputs: g.nodes[index].outputs.clone() };
+        let Some(index) = g.nodes.iter().position(|node| node.op.name() == self.op) else {
+            return Ok(());
+        };
+        let node = OpNode {
+            inputs: g.nodes[index].inputs.clone(),
+            outputs: g.nodes[index].outputs.clone(),
+        };
         let dy: Vec<Option<Var>> = node.outputs.iter().copied().map(Some).collect();
         let op = g.nodes[index].op.clone();
         match op.grad(&mut g, &node, &dy) {
@@ -307,7 +348,11 @@ impl Sample {
             // What is counted or true has none; that is an answer where no input is real.
             Ok(found)
                 if found.iter().all(Option::is_none)
-                    && node.inputs.iter().flatten().all(|&input| g.fact(input).dtype != DType::F32) =>
+                    && node
+                        .inputs
+                        .iter()
+                        .flatten()
+                        .all(|&input| g.fact(input).dtype != DType::F32) =>
             {
                 Ok(())
             }
@@ -325,7 +370,10 @@ pub fn runtime() -> &'static Runtime {
 
 /// Runs a graph on the host, with the library that the tests run on.
 #[cfg(test)]
-pub fn execute(g: &Graph, feeds: Vec<(String, Feed)>) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError> {
+pub fn execute(
+    g: &Graph,
+    feeds: Vec<(String, Feed)>,
+) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError> {
     execute_at(runtime(), Place::Host, g, feeds)
 }
 
@@ -344,11 +392,14 @@ pub fn execute_at(
     let outputs = bound.run()?;
     g.outputs
         .iter()
-        .map(|(name, _)| Ok((name.clone(), outputs[name.as_str()].try_extract_array::<f32>()?.to_owned())))
+        .map(|(name, _)| {
+            Ok((name.clone(), outputs[name.as_str()].try_extract_array::<f32>()?.to_owned()))
+        })
         .collect()
 }
 
-/// Compares element by element, relative to the expected array's largest element (but at least to a hundredth).
+/// Compares element by element, relative to the expected array's largest element (but at least to a
+/// hundredth).
 pub fn near(found: &ArrayD<f32>, expected: &Real, tolerance: f64) -> Result<(), String> {
     if found.shape() != expected.shape() {
         return Err(format!("expected shape {:?}, found {:?}", expected.shape(), found.shape()));
@@ -358,7 +409,9 @@ pub fn near(found: &ArrayD<f32>, expected: &Real, tolerance: f64) -> Result<(), 
         // So written that a difference that is not a number fails.
         let close = (f64::from(found) - expected).abs() <= tolerance * largest;
         if !close {
-            return Err(format!("element {place}: expected {expected}, found {found} (largest {largest})"));
+            return Err(format!(
+                "element {place}: expected {expected}, found {found} (largest {largest})"
+            ));
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Every operator at work, with a reference in double precision: what the tests and the self-test of a device walk through.
+//! Every operator at work, with a reference in double precision: what the tests and the self-test
+//! of a device walk through.
 #![expect(
     clippy::expect_used,
     reason = "a sample whose sizes do not go together is found by the test that walks them all"
@@ -25,8 +26,9 @@ pub struct Checked {
     pub problem: Option<String>,
 }
 
-/// Walks all operators: output against the double-precision reference, gradient against its finite differences, as standard operators at a place
-/// and with the fused kernels of the host, with sizes that only the run knows among them.
+/// Walks all operators: output against the double-precision reference, gradient against its finite
+/// differences, as standard operators at a place and with the fused kernels of the host, with sizes
+/// that only the run knows among them.
 pub fn check(runtime: &Runtime, place: Place) -> Vec<Checked> {
     samples()
         .iter()
@@ -39,7 +41,10 @@ pub fn check(runtime: &Runtime, place: Place) -> Vec<Checked> {
 }
 
 fn samples() -> Vec<Sample> {
-    [standard::samples(), gradient_parts::samples(), composite::samples()].into_iter().flatten().collect()
+    [standard::samples(), gradient_parts::samples(), composite::samples()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[cfg(test)]
@@ -57,7 +62,9 @@ mod tests {
         assert_eq!(sampled, listed, "each listed operator wants a sample");
         let failures: Vec<String> = checked
             .iter()
-            .filter_map(|checked| Some(format!("{}: {}", checked.sample, checked.problem.as_ref()?)))
+            .filter_map(|checked| {
+                Some(format!("{}: {}", checked.sample, checked.problem.as_ref()?))
+            })
             .collect();
         assert!(
             failures.is_empty(),

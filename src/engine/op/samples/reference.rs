@@ -4,7 +4,8 @@ use ndarray::{ArrayD, Axis, IxDyn, Zip};
 
 pub type Real = ArrayD<f64>;
 
-/// erf in double precision by its series and continued fraction (Abramowitz & Stegun 7.1.6 and 7.1.14).
+/// erf in double precision by its series and continued fraction (Abramowitz & Stegun 7.1.6 and
+/// 7.1.14).
 pub fn erf64(x: f64) -> f64 {
     if x.abs() < 2.5 {
         let (mut term, mut sum) = (x, x);
@@ -15,7 +16,8 @@ pub fn erf64(x: f64) -> f64 {
         sum * (-x * x).exp() * std::f64::consts::FRAC_2_SQRT_PI
     } else {
         let size = x.abs();
-        let fraction = (1..200).rev().fold(size, |fraction, k| size + f64::from(k) / 2.0 / fraction);
+        let fraction =
+            (1..200).rev().fold(size, |fraction, k| size + f64::from(k) / 2.0 / fraction);
         (1.0 - (-size * size).exp() / (fraction * std::f64::consts::PI.sqrt())).copysign(x)
     }
 }
@@ -77,7 +79,9 @@ pub fn matmul(a: &Real, b: &Real) -> Real {
         for i in 0..m {
             for j in 0..n {
                 y.push(
-                    (0..k).map(|inner| a[(text * m + i) * k + inner] * b[(text * k + inner) * n + j]).sum(),
+                    (0..k)
+                        .map(|inner| a[(text * m + i) * k + inner] * b[(text * k + inner) * n + j])
+                        .sum(),
                 );
             }
         }
@@ -130,7 +134,8 @@ impl Attention {
             for head in 0..self.heads {
                 for query in 0..self.queries {
                     let start = (text * self.queries + query) * self.hidden + head * width;
-                    let place = |key: usize| (text * self.length + key) * self.hidden + head * width;
+                    let place =
+                        |key: usize| (text * self.length + key) * self.hidden + head * width;
                     let visible = |key: usize| self.mask[text * self.length + key] != 0;
                     let scores: Vec<f64> = (0..self.length)
                         .map(|key| {
@@ -173,6 +178,8 @@ pub fn differences(x: &Real, dy: &Real, f: impl Fn(&Real) -> Real) -> Real {
     };
     shaped(
         x.shape(),
-        (0..values.len()).map(|place| (at(place, STEP) - at(place, -STEP)) / (2.0 * STEP)).collect(),
+        (0..values.len())
+            .map(|place| (at(place, STEP) - at(place, -STEP)) / (2.0 * STEP))
+            .collect(),
     )
 }

@@ -3,7 +3,9 @@
 use ndarray::{Axis, Slice as Part};
 
 use super::harness::{Input, Numbers, Sample};
-use super::reference::{Real, binary, erf64, flat, gelu, layer_norm, matmul, shaped, softmax, spread};
+use super::reference::{
+    Real, binary, erf64, flat, gelu, layer_norm, matmul, shaped, softmax, spread,
+};
 use crate::engine::fact::{DType, Dim};
 use crate::engine::graph::{Constant, Graph, Var};
 use crate::engine::op::arithmetic::Arithmetic;
@@ -44,15 +46,26 @@ fn elementwise(n: &mut Numbers) -> Vec<Sample> {
     ];
     for (name, op, f) in twos {
         let mut add = |inputs| {
-            let sample =
-                Sample::new(name, inputs, move |g, x| g.apply1(op, x), move |x| binary(&x[0], &x[1], f));
-            samples.push(if matches!(op, Arithmetic::Min) { sample.without_gradient() } else { sample });
+            let sample = Sample::new(
+                name,
+                inputs,
+                move |g, x| g.apply1(op, x),
+                move |x| binary(&x[0], &x[1], f),
+            );
+            samples.push(if matches!(op, Arithmetic::Min) {
+                sample.without_gradient()
+            } else {
+                sample
+            });
         };
         for (a, b) in shapes {
             add(vec![Input::real(n.real(a)), Input::real(n.off_zero(b))]);
         }
         add(vec![Input::real(n.real(&[5, 8])).named(0, "B"), Input::real(n.off_zero(&[8]))]);
-        add(vec![Input::real(n.real(&[5, 1])).named(0, "B"), Input::real(n.off_zero(&[5, 3])).named(0, "B")]);
+        add(vec![
+            Input::real(n.real(&[5, 1])).named(0, "B"),
+            Input::real(n.off_zero(&[5, 3])).named(0, "B"),
+        ]);
     }
     let ones: [(&'static str, Pointwise, One); 8] = [
         ("Neg", Pointwise::Neg, |x| -x),
@@ -96,7 +109,12 @@ fn rows(n: &mut Numbers) -> Vec<Sample> {
     for shape in [&[7][..], &[1, 1], &[3, 17], &[2, 3, 33]] {
         for scale in [1.0, 8.0] {
             let x = Input::real(n.in_range(shape, -scale, scale));
-            samples.push(Sample::new("Softmax", vec![x.clone()], |g, x| g.softmax(x[0]), |x| softmax(&x[0])));
+            samples.push(Sample::new(
+                "Softmax",
+                vec![x.clone()],
+                |g, x| g.softmax(x[0]),
+                |x| softmax(&x[0]),
+            ));
             samples.push(Sample::new(
                 "LogSoftmax",
                 vec![x],
@@ -108,8 +126,11 @@ fn rows(n: &mut Numbers) -> Vec<Sample> {
     // ONNX Runtime 1.21 refuses rows of one element, whose deviation is 0.
     for shape in [&[3, 8][..], &[2, 3, 5], &[1, 33], &[4, 2], &[33, 17]] {
         let width = shape[shape.len() - 1];
-        let mut inputs =
-            vec![Input::real(n.real(shape)), Input::real(n.real(&[width])), Input::real(n.real(&[width]))];
+        let mut inputs = vec![
+            Input::real(n.real(shape)),
+            Input::real(n.real(&[width])),
+            Input::real(n.real(&[width])),
+        ];
         if shape.len() == 2 {
             inputs[0] = inputs[0].clone().named(0, "T");
         }
@@ -136,11 +157,23 @@ fn products(n: &mut Numbers) -> Vec<Sample> {
     ];
     for (a, b) in shapes {
         let inputs = vec![Input::real(n.real(a)), Input::real(n.real(b))];
-        samples.push(Sample::new("MatMul", inputs, |g, x| g.matmul(x[0], x[1]), |x| matmul(&x[0], &x[1])));
+        samples.push(Sample::new(
+            "MatMul",
+            inputs,
+            |g, x| g.matmul(x[0], x[1]),
+            |x| matmul(&x[0], &x[1]),
+        ));
     }
-    let named =
-        vec![Input::real(n.real(&[3, 2, 4])).named(0, "B"), Input::real(n.real(&[3, 4, 2])).named(0, "B")];
-    samples.push(Sample::new("MatMul", named, |g, x| g.matmul(x[0], x[1]), |x| matmul(&x[0], &x[1])));
+    let named = vec![
+        Input::real(n.real(&[3, 2, 4])).named(0, "B"),
+        Input::real(n.real(&[3, 4, 2])).named(0, "B"),
+    ];
+    samples.push(Sample::new(
+        "MatMul",
+        named,
+        |g, x| g.matmul(x[0], x[1]),
+        |x| matmul(&x[0], &x[1]),
+    ));
     let added: [Option<&[usize]>; 6] =
         [None, Some(&[5]), Some(&[3, 5]), Some(&[1, 5]), Some(&[3, 1]), Some(&[])];
     for (transpose_a, transpose_b) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -149,9 +182,11 @@ fn products(n: &mut Numbers) -> Vec<Sample> {
             if index == 1 {
                 a = a.named(usize::from(transpose_a), "T");
             }
-            let mut inputs = vec![a, Input::real(n.real(if transpose_b { &[5, 4] } else { &[4, 5] }))];
+            let mut inputs =
+                vec![a, Input::real(n.real(if transpose_b { &[5, 4] } else { &[4, 5] }))];
             inputs.extend(shape.map(|shape| Input::real(n.real(shape))));
-            let turned = |x: &Real, transpose: bool| if transpose { x.t().to_owned() } else { x.clone() };
+            let turned =
+                |x: &Real, transpose: bool| if transpose { x.t().to_owned() } else { x.clone() };
             samples.push(Sample::new(
                 "Gemm",
                 inputs,
@@ -220,7 +255,8 @@ fn layout(n: &mut Numbers) -> Vec<Sample> {
         |g, x| g.unsqueeze(x[0], &[1]),
         |x| shaped(&[2, 1, 3, 1], flat(&x[0])),
     ));
-    let expands: [(&[usize], &[usize]); 3] = [(&[3, 1], &[3, 4]), (&[4], &[2, 3, 4]), (&[], &[2, 2])];
+    let expands: [(&[usize], &[usize]); 3] =
+        [(&[3, 1], &[3, 4]), (&[4], &[2, 3, 4]), (&[], &[2, 2])];
     for (shape, result) in expands {
         samples.push(Sample::new(
             "Expand",
@@ -235,21 +271,25 @@ fn layout(n: &mut Numbers) -> Vec<Sample> {
     }
     let ints = Input::ints(&[2, 3], &[-2, 0, 1, 7, 30_000, -5]);
     samples.push(
-        Sample::new("Cast", vec![ints], |g, x| g.cast(x[0], DType::F32), |x| x[0].clone()).without_gradient(),
+        Sample::new("Cast", vec![ints], |g, x| g.cast(x[0], DType::F32), |x| x[0].clone())
+            .without_gradient(),
     );
     let floats = Input::real(n.in_range(&[7], -9.0, 9.0));
     let back = |g: &mut Graph, x: &[Var]| {
         let whole = g.cast(x[0], DType::I64)?;
         g.cast(whole, DType::F32)
     };
-    samples.push(Sample::new("Cast", vec![floats], back, |x| x[0].mapv(f64::trunc)).without_gradient());
+    samples.push(
+        Sample::new("Cast", vec![floats], back, |x| x[0].mapv(f64::trunc)).without_gradient(),
+    );
     for shape in [&[4, 1, 3][..], &[6]] {
         let sizes = |g: &mut Graph, x: &[Var]| {
             let sizes = g.shape(x[0])?;
             g.cast(sizes, DType::F32)
         };
-        let reference =
-            move |_: &[Real]| shaped(&[shape.len()], shape.iter().map(|&size| size as f64).collect());
+        let reference = move |_: &[Real]| {
+            shaped(&[shape.len()], shape.iter().map(|&size| size as f64).collect())
+        };
         samples.push(
             Sample::new("Shape", vec![Input::real(n.real(shape)).named(0, "B")], sizes, reference)
                 .without_gradient(),
@@ -305,7 +345,11 @@ fn reductions(n: &mut Numbers) -> Vec<Sample> {
                     if kind == Reduction::Mean { y / count as f64 } else { y }
                 },
             );
-            samples.push(if kind == Reduction::SumSquare { sample.without_gradient() } else { sample });
+            samples.push(if kind == Reduction::SumSquare {
+                sample.without_gradient()
+            } else {
+                sample
+            });
         };
         for keep_dims in [false, true] {
             for (shape, axes) in cases {
@@ -340,8 +384,12 @@ fn parts(n: &mut Numbers) -> Vec<Sample> {
             ));
         }
     }
-    let joins: [(&[&[usize]], usize); 4] =
-        [(&[&[2], &[3], &[1]], 0), (&[&[2, 3], &[2, 1]], 1), (&[&[1, 3], &[4, 3]], 0), (&[&[2, 2]], 1)];
+    let joins: [(&[&[usize]], usize); 4] = [
+        (&[&[2], &[3], &[1]], 0),
+        (&[&[2, 3], &[2, 1]], 1),
+        (&[&[1, 3], &[4, 3]], 0),
+        (&[&[2, 2]], 1),
+    ];
     for (shapes, axis) in joins {
         samples.push(Sample::new(
             "Concat",
@@ -360,8 +408,14 @@ fn parts(n: &mut Numbers) -> Vec<Sample> {
         (&[5, 3], &[-1, 4, -5, 0]),
     ];
     for (table, rows) in gathers {
-        let inputs = vec![Input::real(n.real(table)), Input::ints(&[rows.len()], rows).named(0, "T")];
-        samples.push(Sample::new("Gather", inputs, |g, x| g.gather(x[0], x[1]), |x| gathered(&x[0], &x[1])));
+        let inputs =
+            vec![Input::real(n.real(table)), Input::ints(&[rows.len()], rows).named(0, "T")];
+        samples.push(Sample::new(
+            "Gather",
+            inputs,
+            |g, x| g.gather(x[0], x[1]),
+            |x| gathered(&x[0], &x[1]),
+        ));
     }
     samples
 }
@@ -370,8 +424,10 @@ fn gathered(table: &Real, rows: &Real) -> Real {
     let width = table.shape()[1];
     let height = table.shape()[0] as f64;
     let row = |row: f64| (if row < 0.0 { row + height } else { row }) as usize;
-    let values =
-        rows.iter().flat_map(|&number| (0..width).map(move |column| table[[row(number), column]])).collect();
+    let values = rows
+        .iter()
+        .flat_map(|&number| (0..width).map(move |column| table[[row(number), column]]))
+        .collect();
     shaped(&[rows.len(), width], values)
 }
 
@@ -384,7 +440,8 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
         (&[2], &[1, 0], &[], &[3, 2]),
     ];
     for (shape, marks, yes, no) in cases {
-        let inputs = vec![Input::ints(shape, marks), Input::real(n.real(yes)), Input::real(n.real(no))];
+        let inputs =
+            vec![Input::ints(shape, marks), Input::real(n.real(yes)), Input::real(n.real(no))];
         samples.push(Sample::new(
             "Where",
             inputs,
@@ -394,7 +451,8 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
                 g.choose(condition, x[1], x[2])
             },
             |x| {
-                let yes = binary(&x[0], &x[1], |mark, yes| if mark == 0.0 { yes } else { f64::NAN });
+                let yes =
+                    binary(&x[0], &x[1], |mark, yes| if mark == 0.0 { yes } else { f64::NAN });
                 binary(&yes, &x[2], |yes, no| if yes.is_nan() { no } else { yes })
             },
         ));
@@ -425,12 +483,18 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
             let most = g.less_or_equal(x[0], x[1])?;
             g.cast(most, DType::F32)
         };
-        samples.push(Sample::new("GreaterOrEqual", inputs.clone(), is_least, least).without_gradient());
+        samples.push(
+            Sample::new("GreaterOrEqual", inputs.clone(), is_least, least).without_gradient(),
+        );
         samples.push(Sample::new("LessOrEqual", inputs.clone(), is_most, most).without_gradient());
-        samples
-            .push(Sample::new("Not", inputs, unequal, move |x| same(x).mapv(|x| 1.0 - x)).without_gradient());
+        samples.push(
+            Sample::new("Not", inputs, unequal, move |x| same(x).mapv(|x| 1.0 - x))
+                .without_gradient(),
+        );
     }
-    for (shape, axis, absolute) in [(&[6][..], 0, 0), (&[3, 4], 1, 1), (&[3, 4], -1, 1), (&[2, 3, 2], 1, 1)] {
+    for (shape, axis, absolute) in
+        [(&[6][..], 0, 0), (&[3, 4], 1, 1), (&[3, 4], -1, 1), (&[2, 3, 2], 1, 1)]
+    {
         let reference = move |x: &[Real]| {
             let mut y = x[0].clone();
             y.accumulate_axis_inplace(Axis(absolute), |&before, value| *value += before);

@@ -13,9 +13,11 @@ use crate::stages::stage::{CheckError, Ctx, StageError};
 use crate::table::Example;
 
 settings! {
-    /// AEDA (Karimi, Rossi & Prati 2021, arXiv 2108.13230): inserts punctuation marks before random words.
+    /// AEDA (Karimi, Rossi & Prati 2021, arXiv 2108.13230): inserts punctuation marks before random
+    /// words.
     ///
-    /// q ~ U{1, …, ⌊rate·l + 1⌋}, and at most l, random marks of `. , ! ? ; :` before words at different random places of a text of l words.
+    /// q ~ U{1, …, ⌊rate·l + 1⌋}, and at most l, random marks of `. , ! ? ; :` before words at
+    /// different random places of a text of l words.
     pub struct Aeda {
         /// The most marks as a share of the words, above 0 and at most 1.
         #[serde(default = "default_rate")]
@@ -38,7 +40,12 @@ impl Method for Aeda {
         check_rate("rate", self.rate, "0.3, the paper's, inserts up to four marks into ten words")
     }
 
-    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        _: &dyn Ctx,
+        _: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Marker { rate: self.rate }))
     }
 }
@@ -78,8 +85,10 @@ mod tests {
     fn marks_stand_before_words() {
         let texts: BTreeSet<String> =
             (0..200).filter_map(|seed| text(&Marker { rate: 0.3 }, "a b!", seed)).collect();
-        let expected =
-            MARKS.iter().flat_map(|mark| [format!("{mark} a b!"), format!("a {mark} b!")]).collect();
+        let expected = MARKS
+            .iter()
+            .flat_map(|mark| [format!("{mark} a b!"), format!("a {mark} b!")])
+            .collect();
         assert_eq!(texts, expected);
     }
 

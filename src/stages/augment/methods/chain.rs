@@ -13,7 +13,8 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError};
 settings! {
     /// Applies methods one after the other to each text: what one makes is the next one's start.
     ///
-    /// A method that cannot change a text leaves it to the next. Copies, `to` and seed are said here and not inside.
+    /// A method that cannot change a text leaves it to the next. Copies, `to` and seed are said
+    /// here and not inside.
     pub struct Chain {
         /// The methods, the first to be applied first.
         pub methods: Vec<MethodConfig>,
@@ -33,7 +34,10 @@ impl Method for Chain {
 
     fn check(&self) -> Vec<CheckError> {
         if self.methods.is_empty() {
-            return vec![CheckError::new("methods", "`methods` is empty; expected at least one method")];
+            return vec![CheckError::new(
+                "methods",
+                "`methods` is empty; expected at least one method",
+            )];
         }
         let mut errors = Vec::new();
         for (index, config) in self.methods.iter().enumerate() {
@@ -59,11 +63,20 @@ impl Method for Chain {
         self.methods().any(Method::uses_runtime)
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         externals_of(self.methods(), folder, fetch)
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        train: &Originals<'_>,
+        seed: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Links(fit_all(self.methods(), ctx, train, seed)?)))
     }
 }
@@ -83,8 +96,10 @@ impl Generator for Links {
                 let Some(mut next) = next else { continue };
                 request.text = Cow::Owned(next.text.clone());
                 if let Some(before) = made.take() {
-                    let parents = before.parents.into_iter().filter(|id| !next.parents.contains(id));
-                    next.parents = parents.collect::<Vec<_>>().into_iter().chain(next.parents).collect();
+                    let parents =
+                        before.parents.into_iter().filter(|id| !next.parents.contains(id));
+                    next.parents =
+                        parents.collect::<Vec<_>>().into_iter().chain(next.parents).collect();
                 }
                 *made = Some(next);
             }
@@ -101,8 +116,7 @@ mod tests {
     #[test]
     fn each_method_works_on_what_the_one_before_made() -> Result<(), Box<dyn std::error::Error>> {
         // All words but one go, then one mark comes; the other way round the mark could stay alone.
-        let method =
-            r#"{"chain": {"methods": [{"random_deletion": {"rate": 1.0}}, {"aeda": {"rate": 0.01}}]}}"#;
+        let method = r#"{"chain": {"methods": [{"random_deletion": {"rate": 1.0}}, {"aeda": {"rate": 0.01}}]}}"#;
         for made in copies(method, &[("one two three", 0)], 50)? {
             let made = made.ok_or("nothing was made")?;
             let words: Vec<&str> = made.text.split(' ').collect();
@@ -113,10 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_can_do_nothing_leaves_the_text_to_the_next() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_method_that_can_do_nothing_leaves_the_text_to_the_next()
+    -> Result<(), Box<dyn std::error::Error>> {
         let method = r#"{"chain": {"methods": [{"random_swap": {}}, {"aeda": {}}]}}"#;
         assert!(
-            copies(method, &[("one", 0)], 1)?[0].as_ref().is_some_and(|made| made.text.ends_with(" one"))
+            copies(method, &[("one", 0)], 1)?[0]
+                .as_ref()
+                .is_some_and(|made| made.text.ends_with(" one"))
         );
         // The parents of all steps are named.
         let method = r#"{"chain": {"methods": [{"coarse_graining": {}}, {"aeda": {}}]}}"#;
@@ -125,16 +142,24 @@ mod tests {
             made[0].as_ref().map(|made| made.parents.as_slice()),
             Some(&["row-0".to_owned(), "row-1".to_owned()][..])
         );
-        assert_eq!(copies(r#"{"chain": {"methods": [{"random_swap": {}}]}}"#, &[("one", 0)], 1)?, [None]);
+        assert_eq!(
+            copies(r#"{"chain": {"methods": [{"random_swap": {}}]}}"#, &[("one", 0)], 1)?,
+            [None]
+        );
         Ok(())
     }
 
     #[test]
     fn work_is_not_thrown_away() -> Result<(), serde_json::Error> {
-        let chain = |methods: &str| serde_json::from_str::<Chain>(&format!(r#"{{"methods": {methods}}}"#));
+        let chain =
+            |methods: &str| serde_json::from_str::<Chain>(&format!(r#"{{"methods": {methods}}}"#));
         assert!(chain(r#"[{"markov": {}}, {"random_swap": {}}]"#)?.check().is_empty());
-        let errors = chain(r#"[{"random_swap": {}}, {"hmm": {"mode": "sample"}}, {"hmm": {}}]"#)?.check();
-        assert_eq!(errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["methods.1.hmm"]);
+        let errors =
+            chain(r#"[{"random_swap": {}}, {"hmm": {"mode": "sample"}}, {"hmm": {}}]"#)?.check();
+        assert_eq!(
+            errors.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(),
+            ["methods.1.hmm"]
+        );
         Ok(())
     }
 }

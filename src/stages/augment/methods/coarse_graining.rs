@@ -6,7 +6,9 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::stages::augment::method::{Amount, Generated, Generator, Method, OneByOne, Originals, settings};
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, OneByOne, Originals, settings,
+};
 use crate::stages::augment::words::{Words, join};
 use crate::stages::stage::{CheckError, Ctx, StageError};
 use crate::table::Example;
@@ -14,8 +16,8 @@ use crate::table::Example;
 settings! {
     /// Joins whole texts of a class.
     ///
-    /// A copy is the original with others of its class behind it, in random order and as many as are drawn: at least one, at most what
-    /// `max_words` has room for.
+    /// A copy is the original with others of its class behind it, in random order and as many as
+    /// are drawn: at least one, at most what `max_words` has room for.
     pub struct CoarseGraining {
         /// The longest text to make, in words.
         #[serde(default = "default_max_words")]
@@ -37,7 +39,12 @@ impl Method for CoarseGraining {
         if self.max_words < 2 { vec![small] } else { Vec::new() }
     }
 
-    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        _: &dyn Ctx,
+        train: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Joiner::new(self.max_words, train)))
     }
 }
@@ -63,7 +70,8 @@ impl Joiner {
             Text { id: example.id.clone(), words, text }
         };
         let classes = train.by_class().into_iter();
-        let classes = classes.map(|(class, texts)| (class, texts.iter().map(text).collect())).collect();
+        let classes =
+            classes.map(|(class, texts)| (class, texts.iter().map(text).collect())).collect();
         Joiner { classes, max_words }
     }
 }
@@ -87,9 +95,13 @@ impl OneByOne for Joiner {
             return None;
         }
         others.truncate(random.random_range(1..=others.len()));
-        let text = join(std::iter::once(text.trim()).chain(others.iter().map(|other| other.text.as_str())));
-        let parents =
-            std::iter::once(&original.id).chain(others.iter().map(|other| &other.id)).cloned().collect();
+        let text = join(
+            std::iter::once(text.trim()).chain(others.iter().map(|other| other.text.as_str())),
+        );
+        let parents = std::iter::once(&original.id)
+            .chain(others.iter().map(|other| &other.id))
+            .cloned()
+            .collect();
         Some(Generated { text, parents })
     }
 }
@@ -115,8 +127,13 @@ mod tests {
         let labels = ["p", "q", "r"].map(str::to_owned);
         let joiner = Joiner::new(4, &originals(&labels, &examples));
         let made = |row: usize| -> BTreeSet<String> {
-            let one = |seed| joiner.one(&examples[row].text, &examples[row], &mut stream(seed, &["test"], 0));
-            (0..50).filter_map(one).map(|made| format!("{} {}", made.text, made.parents.join(","))).collect()
+            let one = |seed| {
+                joiner.one(&examples[row].text, &examples[row], &mut stream(seed, &["test"], 0))
+            };
+            (0..50)
+                .filter_map(one)
+                .map(|made| format!("{} {}", made.text, made.parents.join(",")))
+                .collect()
         };
         assert_eq!(made(0), ["a a c row-0,row-2"].map(str::to_owned).into());
         assert_eq!(made(2), ["c a a row-2,row-0", "c b b b row-2,row-1"].map(str::to_owned).into());

@@ -15,14 +15,18 @@ use crate::stages::augment::program;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 settings! {
-    /// Lets a program make the texts: it reads JSON lines from its standard input and writes JSON lines to its standard output.
+    /// Lets a program make the texts: it reads JSON lines from its standard input and writes JSON
+    /// lines to its standard output.
     ///
-    /// For each text it gets `{"id": "row-1", "copy": 1, "text": "…", "label": "…", "seed": 123}`, and `rate` where one is given; it answers with
-    /// `{"id": "row-1", "copy": 1, "text": "…"}`, in any order, and leaves out what it cannot make. It ends when its input does. The texts of a label are of
-    /// that label whatever the program thinks. Everything random should come from the seed, so that runs repeat. Arguments that name a file beside this one are
-    /// part of the cache key with its content; raise `version` when anything else about the program changes.
+    /// For each text it gets `{"id": "row-1", "copy": 1, "text": "…", "label": "…", "seed": 123}`,
+    /// and `rate` where one is given; it answers with `{"id": "row-1", "copy": 1, "text": "…"}`, in
+    /// any order, and leaves out what it cannot make. It ends when its input does. The texts of a
+    /// label are of that label whatever the program thinks. Everything random should come from the
+    /// seed, so that runs repeat. Arguments that name a file beside this one are part of the cache
+    /// key with its content; raise `version` when anything else about the program changes.
     pub struct Command {
-        /// The program and its arguments: `["python3", "augment.py"]`. It runs in this file's folder.
+        /// The program and its arguments: `["python3", "augment.py"]`. It runs in this file's
+        /// folder.
         pub run: Vec<String>,
         /// What the program is given as `rate`, above 0 and at most 1.
         #[serde(default)]
@@ -30,7 +34,8 @@ settings! {
         /// The version of the program.
         #[serde(default)]
         pub version: String,
-        /// How long one call of it may take. There is one call, or with `to` some more until classes are full.
+        /// How long one call of it may take. There is one call, or with `to` some more until
+        /// classes are full.
         #[serde(default = "default_timeout")]
         pub timeout_seconds: u64,
     }
@@ -51,22 +56,37 @@ impl Method for Command {
             .map(|rate| check_rate("rate", rate, "leave it out to give the program none"))
             .unwrap_or_default();
         if self.run.first().is_none_or(String::is_empty) {
-            let error = CheckError::new("run", "`run` is empty; expected a program and its arguments");
+            let error =
+                CheckError::new("run", "`run` is empty; expected a program and its arguments");
             errors.push(error.hint("for example `run: [\"python3\", \"augment.py\"]`"));
         }
         if self.timeout_seconds == 0 {
-            errors.push(CheckError::new("timeout_seconds", "`timeout_seconds` is 0; expected at least 1"));
+            errors.push(CheckError::new(
+                "timeout_seconds",
+                "`timeout_seconds` is 0; expected at least 1",
+            ));
         }
         errors
     }
 
-    fn externals(&self, folder: &Path, _: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
-        let files =
-            self.run.iter().filter(|argument| !argument.is_empty() && folder.join(argument).is_file());
+    fn externals(
+        &self,
+        folder: &Path,
+        _: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        let files = self
+            .run
+            .iter()
+            .filter(|argument| !argument.is_empty() && folder.join(argument).is_file());
         files.map(|name| file_digest(folder, name, "file")).collect()
     }
 
-    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        _: &dyn Ctx,
+        train: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Program { settings: self.clone(), labels: train.labels.to_vec() }))
     }
 }
@@ -119,7 +139,8 @@ impl Generator for Program {
                 seed,
                 rate: self.settings.rate,
             };
-            serde_json::to_writer(&mut input, &question).map_err(|error| AugmentError::Io(error.into()))?;
+            serde_json::to_writer(&mut input, &question)
+                .map_err(|error| AugmentError::Io(error.into()))?;
             input.push(b'\n');
             places.insert((request.original.id.clone(), request.copy), place);
         }
@@ -133,7 +154,8 @@ impl Generator for Program {
                 let shown = String::from_utf8_lossy(line).chars().take(80).collect();
                 AugmentError::Answer { program: name.clone(), line: row + 1, reason, shown }
             };
-            let answer: Answer = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+            let answer: Answer =
+                serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
             let Some(&place) = places.get(&(answer.id.clone(), answer.copy)) else {
                 return Err(Box::new(bad(format!(
                     "copy {} of `{}` was not asked for",
@@ -175,10 +197,13 @@ mod tests {
         };
         let examples = examples(&[("a \"quoted\" text", 0), ("b", 1)]);
         let labels = ["p".to_owned(), "q".to_owned()];
-        let generator =
-            command.fit(&ctx, &originals(&labels, &examples), 1).map_err(|error| error.to_string())?;
-        let mut requests: Vec<Request<'_>> =
-            examples.iter().map(|original| Request::new(original, 1, key(1, &["test"], 0))).collect();
+        let generator = command
+            .fit(&ctx, &originals(&labels, &examples), 1)
+            .map_err(|error| error.to_string())?;
+        let mut requests: Vec<Request<'_>> = examples
+            .iter()
+            .map(|original| Request::new(original, 1, key(1, &["test"], 0)))
+            .collect();
         let mut requests: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         let made = generator.generate(&ctx, &mut requests).map_err(|error| error.to_string())?;
         Ok(made.into_iter().map(|made| made.map(|made| made.text)).collect())
@@ -188,7 +213,10 @@ mod tests {
 
     #[test]
     fn questions_go_in_and_answers_come_out_in_any_order() -> Result<(), String> {
-        assert_eq!(made(&format!("cat > /dev/null; {ANSWER}"), 300)?, [None, Some("made".to_owned())]);
+        assert_eq!(
+            made(&format!("cat > /dev/null; {ANSWER}"), 300)?,
+            [None, Some("made".to_owned())]
+        );
         let echo = made(r#"sed 's/"text":"/"text":"again /'"#, 300)?;
         assert_eq!(echo, [Some("again a \"quoted\" text".to_owned()), Some("again b".to_owned())]);
         let questions = made(
@@ -222,7 +250,10 @@ mod tests {
             failure(r#"echo '{"id": "row-9", "copy": 1, "text": "x"}'"#)
                 .contains("copy 1 of `row-9` was not asked for")
         );
-        assert!(failure(r#"echo '{"id": "row-1", "copy": 1, "text": " "}'"#).contains("its text is empty"));
+        assert!(
+            failure(r#"echo '{"id": "row-1", "copy": 1, "text": " "}'"#)
+                .contains("its text is empty")
+        );
         assert!(failure(&format!("{ANSWER}; {ANSWER}")).contains("line 3"));
         assert!(failure("yes").contains("printed more than"));
     }

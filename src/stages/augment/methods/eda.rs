@@ -20,12 +20,16 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError};
 use crate::table::Example;
 
 settings! {
-    /// EDA (Wei & Zou 2019, arXiv 1901.11196): each copy by one of synonym replacement, random insertion, random swap and random deletion, all equally likely.
+    /// EDA (Wei & Zou 2019, arXiv 1901.11196): each copy by one of synonym replacement, random
+    /// insertion, random swap and random deletion, all equally likely.
     ///
-    /// An operation that finds nothing to change gives way to the next. Rate and copies are the paper's for the size of train (table 3) where they are left out: 0.05 and 16 up to 500 texts, 0.05 and 8 up to
-    /// 2000, 0.1 and 4 beyond. Synonyms, capitals and punctuation are as in the four methods by themselves.
+    /// An operation that finds nothing to change gives way to the next. Rate and copies are the
+    /// paper's for the size of train (table 3) where they are left out: 0.05 and 16 up to 500
+    /// texts, 0.05 and 8 up to 2000, 0.1 and 4 beyond. Synonyms, capitals and punctuation are as in
+    /// the four methods by themselves.
     pub struct Eda {
-        /// The share of the words that are changed, above 0 and at most 1: α of the first three operations and p of the last.
+        /// The share of the words that are changed, above 0 and at most 1: α of the first three
+        /// operations and p of the last.
         #[serde(default)]
         pub rate: Option<f64>,
         /// Where synonyms come from.
@@ -37,7 +41,8 @@ settings! {
     }
 }
 
-/// The rate and the number of copies that the paper recommends for a train set of so many texts (table 3).
+/// The rate and the number of copies that the paper recommends for a train set of so many texts
+/// (table 3).
 fn recommended(originals: usize) -> (f64, usize) {
     match originals {
         0..=500 => (0.05, 16),
@@ -61,13 +66,25 @@ impl Method for Eda {
         [Vocabulary::check(&self.synonyms, &self.stop_words), rate].concat()
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         Vocabulary::externals(&self.synonyms, &self.stop_words, folder, fetch)
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        train: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let rate = self.rate.unwrap_or_else(|| recommended(train.examples.len()).0);
-        Ok(Box::new(Mixer::new(rate, Vocabulary::of(ctx, train, &self.synonyms, &self.stop_words)?)))
+        Ok(Box::new(Mixer::new(
+            rate,
+            Vocabulary::of(ctx, train, &self.synonyms, &self.stop_words)?,
+        )))
     }
 }
 

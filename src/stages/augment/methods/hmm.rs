@@ -21,9 +21,11 @@ use crate::stages::stage::{CheckError, Ctx, Interrupted, StageError};
 use crate::table::Example;
 
 settings! {
-    /// Draws words from a hidden Markov model of each class, fitted by Baum-Welch (Rabiner 1989) on the class's original texts.
+    /// Draws words from a hidden Markov model of each class, fitted by Baum-Welch (Rabiner 1989) on
+    /// the class's original texts.
     ///
-    /// The likeliest of `restarts` models from random beginnings is taken; its states' word probabilities are then mixed with those of all the class's texts.
+    /// The likeliest of `restarts` models from random beginnings is taken; its states' word
+    /// probabilities are then mixed with those of all the class's texts.
     pub struct Hmm {
         /// What is drawn.
         #[serde(default)]
@@ -53,7 +55,8 @@ pub enum Mode {
     /// Words of an original, each from the state that the likeliest path (Viterbi) gives it.
     #[default]
     Resample,
-    /// Whole texts: states, then their words. A text longer than the longest original is drawn again.
+    /// Whole texts: states, then their words. A text longer than the longest original is drawn
+    /// again.
     Sample,
 }
 
@@ -88,15 +91,22 @@ impl Method for Hmm {
     fn check(&self) -> Vec<CheckError> {
         let mut errors = check_rate("rate", self.rate, "0.3 draws three words in ten anew");
         if !(1..=256).contains(&self.states) {
-            errors.push(CheckError::new("states", format!("`states` is {}; expected 1 to 256", self.states)));
+            errors.push(CheckError::new(
+                "states",
+                format!("`states` is {}; expected 1 to 256", self.states),
+            ));
         }
         for (field, value) in [("iterations", self.iterations), ("restarts", self.restarts)] {
             if !(1..=1000).contains(&value) {
-                errors.push(CheckError::new(field, format!("`{field}` is {value}; expected 1 to 1000")));
+                errors.push(CheckError::new(
+                    field,
+                    format!("`{field}` is {value}; expected 1 to 1000"),
+                ));
             }
         }
         if !(0.0..1.0).contains(&self.smoothing) {
-            let message = format!("`smoothing` is {}; expected a share from 0 to below 1", self.smoothing);
+            let message =
+                format!("`smoothing` is {}; expected a share from 0 to below 1", self.smoothing);
             errors.push(CheckError::new("smoothing", message));
         }
         errors
@@ -106,21 +116,36 @@ impl Method for Hmm {
         self.mode == Mode::Sample
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        train: &Originals<'_>,
+        seed: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let fitted = train.class_texts().par_iter().map(|(class, texts)| {
             // By the class's name: other classes change nothing in it.
-            let beginning = |start: usize| stream(seed, &["hmm", &train.labels[*class]], start as u64);
+            let beginning =
+                |start: usize| stream(seed, &["hmm", &train.labels[*class]], start as u64);
             let (sequences, vocabulary) = (texts.sequences(), texts.vocabulary());
             let beginnings = (0..self.restarts).map(beginning);
-            let (mut model, _) =
-                HiddenMarkov::fit(sequences, vocabulary, self.states, self.iterations, beginnings, &|| {
-                    ctx.interrupted()
-                })?;
+            let (mut model, _) = HiddenMarkov::fit(
+                sequences,
+                vocabulary,
+                self.states,
+                self.iterations,
+                beginnings,
+                &|| ctx.interrupted(),
+            )?;
             model.smooth(sequences, self.smoothing);
             let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
             Some((
                 *class,
-                Class { emissions: model.cumulative_emissions(), model, texts: Arc::clone(texts), longest },
+                Class {
+                    emissions: model.cumulative_emissions(),
+                    model,
+                    texts: Arc::clone(texts),
+                    longest,
+                },
             ))
         });
         let fitted: Option<BTreeMap<usize, Class>> = fitted.collect();
@@ -185,7 +210,8 @@ mod tests {
         [("where is  my card", 0), ("where is the nearest bank", 0), ("my card is gone", 0)];
 
     #[test]
-    fn resampling_keeps_the_length_and_draws_from_the_class() -> Result<(), Box<dyn std::error::Error>> {
+    fn resampling_keeps_the_length_and_draws_from_the_class()
+    -> Result<(), Box<dyn std::error::Error>> {
         for generated in copies(r#"{"hmm": {"states": 3, "rate": 0.5}}"#, &TEXTS, 50)? {
             let generated = generated.ok_or("nothing was made")?;
             assert!(generated.parents.is_empty(), "the original alone");

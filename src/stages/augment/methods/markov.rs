@@ -8,17 +8,21 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::stages::augment::class_texts::ClassTexts;
-use crate::stages::augment::method::{Amount, Generated, Generator, Method, OneByOne, Originals, settings};
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, OneByOne, Originals, settings,
+};
 use crate::stages::stage::{CheckError, Ctx, StageError};
 use crate::table::Example;
 
 settings! {
     /// Draws new texts from a Markov chain over the words of each class.
     ///
-    /// The chain is of the given order, with marks for beginning and end. After a context h that was seen c(h) times the next word comes from the
-    /// counts behind h with probability c(h) / (c(h) + δ), else from those behind the context without its first word, and last of all from
-    /// all words of the class alike: add-δ smoothing with back-off. With a temperature T the counts are raised to the power 1/T. A text that repeats
-    /// more than `max_copy` words of one original in a row, or is longer than the longest original, is drawn again.
+    /// The chain is of the given order, with marks for beginning and end. After a context h that
+    /// was seen c(h) times the next word comes from the counts behind h with probability c(h) /
+    /// (c(h) + δ), else from those behind the context without its first word, and last of all from
+    /// all words of the class alike: add-δ smoothing with back-off. With a temperature T the counts
+    /// are raised to the power 1/T. A text that repeats more than `max_copy` words of one original
+    /// in a row, or is longer than the longest original, is drawn again.
     ///
     /// On a few texts a high order mostly copies; the copy rate in the stage's table says how much.
     pub struct Markov {
@@ -64,12 +68,17 @@ impl Method for Markov {
     fn check(&self) -> Vec<CheckError> {
         let mut errors = Vec::new();
         if !(1..=3).contains(&self.order) {
-            errors.push(CheckError::new("order", format!("`order` is {}; expected 1, 2 or 3", self.order)));
+            errors.push(CheckError::new(
+                "order",
+                format!("`order` is {}; expected 1, 2 or 3", self.order),
+            ));
         }
         for (field, value) in [("smoothing", self.smoothing), ("temperature", self.temperature)] {
             if !(value > 0.0 && value.is_finite()) {
-                errors
-                    .push(CheckError::new(field, format!("`{field}` is {value}; expected a number above 0")));
+                errors.push(CheckError::new(
+                    field,
+                    format!("`{field}` is {value}; expected a number above 0"),
+                ));
             }
         }
         if self.max_copy == 0 {
@@ -83,7 +92,12 @@ impl Method for Markov {
         true
     }
 
-    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        _: &dyn Ctx,
+        train: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let chain = |(class, texts): (&usize, &Arc<ClassTexts>)| {
             let longest = texts.sequences().iter().map(Vec::len).max().unwrap_or(0);
             let chain = Chain::fit(texts.sequences(), self.order, self.smoothing, self.temperature);
@@ -171,7 +185,8 @@ impl Chain {
             }
             followers
         };
-        let next = counts.into_iter().map(|(context, counts)| (context, followers(counts))).collect();
+        let next =
+            counts.into_iter().map(|(context, counts)| (context, followers(counts))).collect();
         Chain { order, smoothing, vocabulary, next }
     }
 
@@ -219,7 +234,8 @@ mod tests {
     fn share(chain: &Chain, context: &[u32], word: u32) -> f64 {
         let mut random = stream(1, &["test"], 0);
         let draws = 40_000;
-        (0..draws).filter(|_| chain.next_word(context, &mut random) == word).count() as f64 / f64::from(draws)
+        (0..draws).filter(|_| chain.next_word(context, &mut random) == word).count() as f64
+            / f64::from(draws)
     }
 
     #[test]
@@ -247,7 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn texts_stay_in_their_class_are_new_and_know_their_parents() -> Result<(), Box<dyn std::error::Error>> {
+    fn texts_stay_in_their_class_are_new_and_know_their_parents()
+    -> Result<(), Box<dyn std::error::Error>> {
         let texts = [
             ("where is my new card", 0),
             ("where is the nearest bank", 0),
@@ -268,7 +285,8 @@ mod tests {
         let sampler = class(4, 0.01);
         let mut made = 0;
         for seed in 0..200 {
-            let Some(generated) = sampler.one("", &examples[0], &mut stream(seed, &["test"], 0)) else {
+            let Some(generated) = sampler.one("", &examples[0], &mut stream(seed, &["test"], 0))
+            else {
                 continue;
             };
             made += 1;
@@ -277,7 +295,12 @@ mod tests {
                 "more than four words of one text: {generated:?}"
             );
             assert!(!generated.text.contains("end") && !generated.parents.is_empty());
-            assert!(generated.parents.iter().all(|id| ["row-0", "row-1", "row-2"].contains(&id.as_str())));
+            assert!(
+                generated
+                    .parents
+                    .iter()
+                    .all(|id| ["row-0", "row-1", "row-2"].contains(&id.as_str()))
+            );
         }
         assert!(made > 100);
         assert_eq!(

@@ -24,13 +24,18 @@ use crate::text::TokenizedText;
 settings! {
     /// Replaces or inserts words by what a masked language model expects at their place.
     ///
-    /// n = max(1, ⌊rate·l⌋) words of a text of l words, none of them a stop word, are masked at once, and each mask becomes one of the `top_k` likeliest whole words
-    /// there, drawn by their probabilities; never the word that stood there. `insert` puts masks before the words in place of over them.
+    /// n = max(1, ⌊rate·l⌋) words of a text of l words, none of them a stop word, are masked at
+    /// once, and each mask becomes one of the `top_k` likeliest whole words there, drawn by their
+    /// probabilities; never the word that stood there. `insert` puts masks before the words in
+    /// place of over them.
     ///
-    /// The model is an encoder with its masked-language-model head. A folder without one (a sentence encoder's) never learned what a mask is: there the words stay
-    /// visible, and the product of their states and the word embeddings tells which words come near them in this text.
+    /// The model is an encoder with its masked-language-model head. A folder without one (a
+    /// sentence encoder's) never learned what a mask is: there the words stay visible, and the
+    /// product of their states and the word embeddings tells which words come near them in this
+    /// text.
     pub struct MaskedLm {
-        /// The model: a folder (relative to this file), `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`.
+        /// The model: a folder (relative to this file), `pip:NAME[==VERSION]` or
+        /// `hf:ORG/NAME[@REVISION]`.
         #[serde(default = "default_encoder")]
         pub pretrained: String,
         /// Whether words are replaced or inserted.
@@ -71,7 +76,8 @@ impl Method for MaskedLm {
     }
 
     fn check(&self) -> Vec<CheckError> {
-        let mut errors = check_rate("rate", self.rate, "0.15 masks one word in texts of up to 13 words");
+        let mut errors =
+            check_rate("rate", self.rate, "0.15 masks one word in texts of up to 13 words");
         if self.top_k == 0 {
             errors.push(CheckError::new("top_k", "`top_k` is 0; expected at least 1"));
         }
@@ -83,12 +89,21 @@ impl Method for MaskedLm {
         true
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         let model = External::model(&self.pretrained, folder, fetch)?;
         Ok([vec![model], self.stop_words.externals(folder)?].concat())
     }
 
-    fn fit(&self, ctx: &dyn Ctx, _: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        _: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let folder = resolve::resolve(&self.pretrained, ctx.folder(), ctx)?;
         let pretrained = Pretrained::read_with_masked_head(&folder)?;
         let no_masks = |reason: &str| AugmentError::NoMasks {
@@ -107,9 +122,11 @@ impl Method for MaskedLm {
                 self.pretrained
             ));
         }
+        let mask = ["[MASK]", "<mask>"]
+            .into_iter()
+            .find_map(|token| Some((token, model.tokenizer.id(token)?)));
         let mask =
-            ["[MASK]", "<mask>"].into_iter().find_map(|token| Some((token, model.tokenizer.id(token)?)));
-        let mask = mask.ok_or_else(|| no_masks("its tokenizer has neither `[MASK]` nor `<mask>`"))?;
+            mask.ok_or_else(|| no_masks("its tokenizer has neither `[MASK]` nor `<mask>`"))?;
         let stop_words = self.stop_words.list(ctx.folder())?;
         Ok(Box::new(Filler {
             model,
@@ -163,8 +180,10 @@ impl Generator for Filler {
             .enumerate()
             .filter_map(|(index, question)| Some((index, question.as_ref()?)))
             .collect();
-        let texts: Vec<(&str, &Question)> =
-            asked.iter().map(|&(index, question)| (requests[index].text.as_ref(), question)).collect();
+        let texts: Vec<(&str, &Question)> = asked
+            .iter()
+            .map(|&(index, question)| (requests[index].text.as_ref(), question))
+            .collect();
         let (tokens, places) = self.tokens(&texts)?;
         let mut chosen: Vec<Vec<Option<&str>>> = questions
             .iter()
@@ -172,29 +191,33 @@ impl Generator for Filler {
             .collect();
         self.model.predict(ctx, &tokens, &places, &mut |text, nth, logits| {
             let (index, question) = asked[text];
-            if let (Some(word), Some(before)) = (chosen[index].get_mut(nth), question.before.get(nth)) {
+            if let (Some(word), Some(before)) =
+                (chosen[index].get_mut(nth), question.before.get(nth))
+            {
                 *word = self.choose(logits, before, &mut requests[index].random());
             }
         })?;
-        let fill =
-            |(request, (question, chosen)): (&&mut Request<'_>, (&Option<Question>, Vec<Option<&str>>))| {
-                let mut words = Words::of(&request.text);
-                // From the end, so that insertions leave the places before as they are.
-                let found = question
-                    .as_ref()?
-                    .places
-                    .iter()
-                    .zip(&chosen)
-                    .rev()
-                    .filter_map(|(place, word)| Some((*place, (*word)?)));
-                for (place, word) in found {
-                    match self.action {
-                        Action::Replace => words.replace(place, word),
-                        Action::Insert => words.insert(place, Cow::Borrowed(word)),
-                    }
+        let fill = |(request, (question, chosen)): (
+            &&mut Request<'_>,
+            (&Option<Question>, Vec<Option<&str>>),
+        )| {
+            let mut words = Words::of(&request.text);
+            // From the end, so that insertions leave the places before as they are.
+            let found = question
+                .as_ref()?
+                .places
+                .iter()
+                .zip(&chosen)
+                .rev()
+                .filter_map(|(place, word)| Some((*place, (*word)?)));
+            for (place, word) in found {
+                match self.action {
+                    Action::Replace => words.replace(place, word),
+                    Action::Insert => words.insert(place, Cow::Borrowed(word)),
                 }
-                chosen.iter().any(Option::is_some).then(|| Generated::of(words.text()))
-            };
+            }
+            chosen.iter().any(Option::is_some).then(|| Generated::of(words.text()))
+        };
         Ok(requests.iter().zip(questions.iter().zip(chosen)).map(fill).collect())
     }
 }
@@ -226,10 +249,12 @@ impl Filler {
         if self.model.has_trained_head() {
             let masked: Vec<String> =
                 texts.iter().map(|(text, question)| self.masked(text, &question.places)).collect();
-            let tokens = self.model.tokenize(&masked.iter().map(String::as_str).collect::<Vec<_>>())?;
+            let tokens =
+                self.model.tokenize(&masked.iter().map(String::as_str).collect::<Vec<_>>())?;
             let is_mask = |(at, id): (usize, &u32)| (*id == self.mask.1).then_some(at);
-            let places =
-                tokens.iter().map(|tokens| tokens.ids.iter().enumerate().filter_map(is_mask).collect());
+            let places = tokens
+                .iter()
+                .map(|tokens| tokens.ids.iter().enumerate().filter_map(is_mask).collect());
             let places = places.collect();
             return Ok((tokens, places));
         }
@@ -244,7 +269,10 @@ impl Filler {
                 Ok(tokens.into_iter().map(|token| token.unwrap_or(usize::MAX)).collect())
             })
             .collect();
-        Ok((self.model.tokenize(&texts.iter().map(|(text, _)| *text).collect::<Vec<_>>())?, places?))
+        Ok((
+            self.model.tokenize(&texts.iter().map(|(text, _)| *text).collect::<Vec<_>>())?,
+            places?,
+        ))
     }
 
     /// Puts masks over words, or before them.
@@ -260,7 +288,12 @@ impl Filler {
     }
 
     /// Draws one of the likeliest words but the one that stood there.
-    fn choose(&self, logits: &[f32], before: &str, random: &mut rand_chacha::ChaCha8Rng) -> Option<&str> {
+    fn choose(
+        &self,
+        logits: &[f32],
+        before: &str,
+        random: &mut rand_chacha::ChaCha8Rng,
+    ) -> Option<&str> {
         let mut likeliest: Vec<(f32, usize)> = (0..self.words.len())
             .filter(|&index| self.words[index].lower != before)
             .map(|index| (logits[self.words[index].row], index))
@@ -272,7 +305,8 @@ impl Filler {
         }
         likeliest.sort_by(likelier);
         let highest = likeliest.first()?.0;
-        let weights = cumulative(likeliest.iter().map(|(logit, _)| f64::from(logit - highest).exp()));
+        let weights =
+            cumulative(likeliest.iter().map(|(logit, _)| f64::from(logit - highest).exp()));
         Some(&self.words[likeliest[draw(&weights, random)].1].spelling)
     }
 }

@@ -51,7 +51,10 @@ impl Method for Mix {
 
     fn check(&self) -> Vec<CheckError> {
         if self.methods.is_empty() {
-            return vec![CheckError::new("methods", "`methods` is empty; expected at least one method")];
+            return vec![CheckError::new(
+                "methods",
+                "`methods` is empty; expected at least one method",
+            )];
         }
         let mut errors = Vec::new();
         for (index, Weighted { weight, method }) in self.methods.iter().enumerate() {
@@ -72,11 +75,20 @@ impl Method for Mix {
         self.methods().any(Method::uses_runtime)
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         externals_of(self.methods(), folder, fetch)
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, seed: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        train: &Originals<'_>,
+        seed: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let generators = fit_all(self.methods(), ctx, train, seed)?;
         let weights = cumulative(self.methods.iter().map(|weighted| weighted.weight));
         Ok(Box::new(Choice { generators, weights }))

@@ -14,8 +14,8 @@ use crate::table::Example;
 settings! {
     /// Deletes each word with a probability (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
     ///
-    /// One random word is kept where all would go. A text of one word is left alone. A text that loses no word is drawn again, at most ten
-    /// times.
+    /// One random word is kept where all would go. A text of one word is left alone. A text that
+    /// loses no word is drawn again, at most ten times.
     pub struct RandomDeletion {
         /// The probability p that a word goes, above 0 and at most 1.
         #[serde(default = "default_rate")]
@@ -36,7 +36,12 @@ impl Method for RandomDeletion {
         check_rate("rate", self.rate, "0.1 deletes every tenth word on average")
     }
 
-    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        _: &dyn Ctx,
+        _: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Deleter { rate: self.rate }))
     }
 }
@@ -101,10 +106,14 @@ mod tests {
     fn the_share_that_goes_is_the_rate() {
         let source = vec!["w"; 1000].join(" ");
         for rate in [0.1, 0.5, 0.9] {
-            let left = text(&Deleter { rate }, &source, 7).map_or(0, |made| made.split(' ').count());
+            let left =
+                text(&Deleter { rate }, &source, 7).map_or(0, |made| made.split(' ').count());
             // Four deviations of a binomial.
             let deviation = (1000.0 * rate * (1.0 - rate)).sqrt();
-            assert!((left as f64 - 1000.0 * (1.0 - rate)).abs() < 4.0 * deviation, "{rate}: {left}");
+            assert!(
+                (left as f64 - 1000.0 * (1.0 - rate)).abs() < 4.0 * deviation,
+                "{rate}: {left}"
+            );
         }
     }
 

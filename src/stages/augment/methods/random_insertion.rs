@@ -17,10 +17,12 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError};
 use crate::table::Example;
 
 settings! {
-    /// Inserts synonyms of random words at random places (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
+    /// Inserts synonyms of random words at random places (EDA, Wei & Zou 2019, arXiv 1901.11196,
+    /// section 2).
     ///
-    /// n = max(1, ⌊rate·l⌋) times for a text of l words: a random synonym of a random word of the text that is not a stop word, at a
-    /// random place, both ends included. Case and punctuation stay as they are, unlike in the authors' code.
+    /// n = max(1, ⌊rate·l⌋) times for a text of l words: a random synonym of a random word of the
+    /// text that is not a stop word, at a random place, both ends included. Case and punctuation
+    /// stay as they are, unlike in the authors' code.
     pub struct RandomInsertion {
         /// The share of the words that are inserted, above 0 and at most 1; EDA's α.
         #[serde(default = "default_rate")]
@@ -52,11 +54,20 @@ impl Method for RandomInsertion {
         [Vocabulary::check(&self.synonyms, &self.stop_words), rate].concat()
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         Vocabulary::externals(&self.synonyms, &self.stop_words, folder, fetch)
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        train: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let vocabulary = Vocabulary::of(ctx, train, &self.synonyms, &self.stop_words)?;
         Ok(Box::new(Inserter { rate: self.rate, vocabulary }))
     }
@@ -72,7 +83,8 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Inserter<V> {
     fn one(&self, text: &str, _: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
         let mut words = Words::of(text);
         let vocabulary = self.vocabulary.as_ref();
-        // Only the text's own words are asked for synonyms, not those inserted already: the meaning would drift.
+        // Only the text's own words are asked for synonyms, not those inserted already: the meaning
+        // would drift.
         let choices = vocabulary.find(&words);
         if choices.is_empty() {
             return None;
@@ -106,8 +118,15 @@ mod tests {
 
     #[test]
     fn the_number_of_insertions_is_the_papers() {
-        let table =
-            [(0.1, 1, 1), (0.1, 9, 1), (0.1, 19, 1), (0.1, 20, 2), (0.3, 10, 3), (1.0, 7, 7), (0.05, 39, 1)];
+        let table = [
+            (0.1, 1, 1),
+            (0.1, 9, 1),
+            (0.1, 19, 1),
+            (0.1, 20, 2),
+            (0.3, 10, 3),
+            (1.0, 7, 7),
+            (0.05, 39, 1),
+        ];
         for (rate, words, expected) in table {
             assert_eq!(changes(rate, words), expected, "{rate} {words}");
         }

@@ -13,7 +13,8 @@ use crate::table::Example;
 settings! {
     /// Exchanges random words (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
     ///
-    /// n = max(1, ⌊rate·l⌋) times for a text of l words: two words at different random places. Punctuation stays where it is.
+    /// n = max(1, ⌊rate·l⌋) times for a text of l words: two words at different random places.
+    /// Punctuation stays where it is.
     pub struct RandomSwap {
         /// The number of swaps as a share of the words, above 0 and at most 1; EDA's α.
         #[serde(default = "default_rate")]
@@ -34,7 +35,12 @@ impl Method for RandomSwap {
         check_rate("rate", self.rate, "0.1 swaps once in texts of up to 19 words, twice from 20 on")
     }
 
-    fn fit(&self, _: &dyn Ctx, _: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        _: &dyn Ctx,
+        _: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         Ok(Box::new(Swapper { rate: self.rate }))
     }
 }

@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::stages::augment::method::{Amount, Generated, Generator, Method, OneByOne, Originals, settings};
+use crate::stages::augment::method::{
+    Amount, Generated, Generator, Method, OneByOne, Originals, settings,
+};
 use crate::stages::augment::words::{Words, join};
 use crate::stages::stage::{CheckError, Ctx, StageError};
 use crate::table::Example;
@@ -16,9 +18,11 @@ use crate::table::Example;
 settings! {
     /// Puts segments of several texts of a class together.
     ///
-    /// The texts are cut into segments. A copy of a text of a class has m segments, m drawn from the numbers of segments of the class's texts and at least
-    /// 2: one of the original's, one of another text's, the others of any text of the class. They stand in the order of their relative places in
-    /// the texts that they come from. What is longer than `max_words` is cut; a text of which only one original is left is none.
+    /// The texts are cut into segments. A copy of a text of a class has m segments, m drawn from
+    /// the numbers of segments of the class's texts and at least 2: one of the original's, one of
+    /// another text's, the others of any text of the class. They stand in the order of their
+    /// relative places in the texts that they come from. What is longer than `max_words` is cut; a
+    /// text of which only one original is left is none.
     pub struct SegmentRecombination {
         /// How texts are cut.
         #[serde(default)]
@@ -70,7 +74,10 @@ impl Method for SegmentRecombination {
     fn check(&self) -> Vec<CheckError> {
         let mut errors = Vec::new();
         if self.segments == Segments::Windows(0) {
-            errors.push(CheckError::new("segments.windows", "`windows` is 0; expected at least one word"));
+            errors.push(CheckError::new(
+                "segments.windows",
+                "`windows` is 0; expected at least one word",
+            ));
         }
         if self.max_words < 2 {
             errors.push(CheckError::new("max_words", "expected room for at least two words"));
@@ -82,13 +89,20 @@ impl Method for SegmentRecombination {
         true
     }
 
-    fn fit(&self, _: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        _: &dyn Ctx,
+        train: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let cut = |texts: Vec<&Example>| {
-            let texts =
-                texts.into_iter().map(|example| (example.id.clone(), self.segments.cut(&example.text)));
+            let texts = texts
+                .into_iter()
+                .map(|example| (example.id.clone(), self.segments.cut(&example.text)));
             texts.filter(|(_, segments)| !segments.is_empty()).collect()
         };
-        let classes = train.by_class().into_iter().map(|(class, texts)| (class, cut(texts))).collect();
+        let classes =
+            train.by_class().into_iter().map(|(class, texts)| (class, cut(texts))).collect();
         Ok(Box::new(Recombiner { classes, max_words: self.max_words }))
     }
 }
@@ -155,7 +169,10 @@ mod tests {
         let examples = examples(texts);
         let mut classes: BTreeMap<usize, Vec<(String, Vec<String>)>> = BTreeMap::new();
         for example in &examples {
-            classes.entry(example.label).or_default().push((example.id.clone(), segments.cut(&example.text)));
+            classes
+                .entry(example.label)
+                .or_default()
+                .push((example.id.clone(), segments.cut(&example.text)));
         }
         (Recombiner { classes, max_words }, examples)
     }
@@ -166,7 +183,8 @@ mod tests {
         let (recombiner, examples) = recombiner(Segments::Windows(2), &texts, 100);
         let mut made = BTreeSet::new();
         for seed in 0..300 {
-            let Some(generated) = recombiner.one("", &examples[0], &mut stream(seed, &["test"], 0)) else {
+            let Some(generated) = recombiner.one("", &examples[0], &mut stream(seed, &["test"], 0))
+            else {
                 panic!("two texts are there")
             };
             let parents: BTreeSet<&str> = generated.parents.iter().map(String::as_str).collect();

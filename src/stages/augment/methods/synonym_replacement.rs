@@ -19,8 +19,9 @@ use crate::table::Example;
 settings! {
     /// Replaces random words by synonyms (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
     ///
-    /// n = max(1, ⌊rate·l⌋) different words of a text of l words, none of them a stop word, each at every place where it stands by the same random
-    /// synonym; fewer where fewer words have synonyms. Capitals and punctuation stay as they are, unlike in the authors' code.
+    /// n = max(1, ⌊rate·l⌋) different words of a text of l words, none of them a stop word, each at
+    /// every place where it stands by the same random synonym; fewer where fewer words have
+    /// synonyms. Capitals and punctuation stay as they are, unlike in the authors' code.
     pub struct SynonymReplacement {
         /// The share of the words that are replaced, above 0 and at most 1; EDA's α.
         #[serde(default = "default_rate")]
@@ -44,16 +45,28 @@ impl Method for SynonymReplacement {
     }
 
     fn check(&self) -> Vec<CheckError> {
-        let rate =
-            check_rate("rate", self.rate, "0.1 replaces one word in texts of up to 19 words, two from 20 on");
+        let rate = check_rate(
+            "rate",
+            self.rate,
+            "0.1 replaces one word in texts of up to 19 words, two from 20 on",
+        );
         [Vocabulary::check(&self.synonyms, &self.stop_words), rate].concat()
     }
 
-    fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         Vocabulary::externals(&self.synonyms, &self.stop_words, folder, fetch)
     }
 
-    fn fit(&self, ctx: &dyn Ctx, train: &Originals<'_>, _: u64) -> Result<Box<dyn Generator>, StageError> {
+    fn fit(
+        &self,
+        ctx: &dyn Ctx,
+        train: &Originals<'_>,
+        _: u64,
+    ) -> Result<Box<dyn Generator>, StageError> {
         let vocabulary = Vocabulary::of(ctx, train, &self.synonyms, &self.stop_words)?;
         Ok(Box::new(Replacer { rate: self.rate, vocabulary }))
     }
@@ -105,8 +118,9 @@ mod tests {
 
     #[test]
     fn every_occurrence_of_a_word_gets_the_same_synonym_with_its_capitals() {
-        let texts: BTreeSet<String> =
-            (0..50).filter_map(|seed| text(&replacer(0.1), "The card, my Card - (CARD)!", seed)).collect();
+        let texts: BTreeSet<String> = (0..50)
+            .filter_map(|seed| text(&replacer(0.1), "The card, my Card - (CARD)!", seed))
+            .collect();
         let expected = ["The ticket, my Ticket - (TICKET)!", "The pass, my Pass - (PASS)!"];
         assert_eq!(texts, expected.map(str::to_owned).into());
     }
@@ -117,8 +131,11 @@ mod tests {
         for (rate, expected) in [(0.1, 1), (0.14, 2), (0.2, 3), (1.0, 3)] {
             for seed in 0..20 {
                 let made = text(&replacer(rate), long, seed).unwrap_or_default();
-                let differing =
-                    long.split(' ').zip(made.split(' ')).filter(|(before, after)| before != after).count();
+                let differing = long
+                    .split(' ')
+                    .zip(made.split(' '))
+                    .filter(|(before, after)| before != after)
+                    .count();
                 assert_eq!(differing, expected, "{made}");
                 assert!(
                     made.starts_with("the ") && made.ends_with(" the end"),

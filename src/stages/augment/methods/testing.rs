@@ -52,8 +52,9 @@ pub fn text(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<String> {
 
 /// A few words with synonyms; English stop words have none.
 pub fn vocabulary() -> Vocabulary {
-    let entry =
-        |word: &str, synonyms: &[&str]| (word.to_owned(), synonyms.iter().map(|s| (*s).to_owned()).collect());
+    let entry = |word: &str, synonyms: &[&str]| {
+        (word.to_owned(), synonyms.iter().map(|s| (*s).to_owned()).collect())
+    };
     let thesaurus = Thesaurus::from([
         entry("card", &["ticket", "pass"]),
         entry("große", &["kleine"]),
@@ -64,7 +65,8 @@ pub fn vocabulary() -> Vocabulary {
     Vocabulary::with(&thesaurus, &stop_words)
 }
 
-/// Fits a method, as the pipeline file has it, on texts and asks for so many copies of the first one.
+/// Fits a method, as the pipeline file has it, on texts and asks for so many copies of the first
+/// one.
 pub fn copies(
     method: &str,
     texts: &[(&str, usize)],

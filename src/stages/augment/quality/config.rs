@@ -10,23 +10,27 @@ use crate::model::Pooling;
 use crate::stages::augment::config::default_encoder;
 use crate::stages::stage::{CheckError, External, StageError};
 
-/// Keeps the generated texts that are as near to the real texts of their class as those are to each other.
+/// Keeps the generated texts that are as near to the real texts of their class as those are to each
+/// other.
 ///
-/// Texts are compared by their embeddings in a frozen encoder, scaled to length 1. Means and covariance are those of the original train texts alone.
+/// Texts are compared by their embeddings in a frozen encoder, scaled to length 1. Means and
+/// covariance are those of the original train texts alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
     /// How the distance to a class is measured.
     #[serde(default)]
     pub distance: Distance,
-    /// The share of real texts that would pass, above 0 and at most 1: a text is kept if its distance is at most this quantile of the distances of all real
-    /// train texts to their classes, each measured as if the text itself were not there (leave-one-out).
+    /// The share of real texts that would pass, above 0 and at most 1: a text is kept if its
+    /// distance is at most this quantile of the distances of all real train texts to their classes,
+    /// each measured as if the text itself were not there (leave-one-out).
     #[serde(default = "default_quantile")]
     pub quantile: f64,
     /// Whether its own class has to be the nearest.
     #[serde(default = "default_nearest_class")]
     pub nearest_class: bool,
-    /// The encoder: a folder (relative to this file), `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`.
+    /// The encoder: a folder (relative to this file), `pip:NAME[==VERSION]` or
+    /// `hf:ORG/NAME[@REVISION]`.
     #[serde(default = "default_encoder")]
     pub pretrained: String,
     /// How the states of a text's tokens become its embedding.
@@ -43,7 +47,8 @@ pub struct Keep {
 pub enum Distance {
     /// ‖z − μ‖, from the mean of the class.
     Euclidean,
-    /// √((z − μ)ᵀ Σ⁻¹ (z − μ)), with one covariance Σ of all classes around their means, shrunk as Ledoit and Wolf (2004) have it.
+    /// √((z − μ)ᵀ Σ⁻¹ (z − μ)), with one covariance Σ of all classes around their means, shrunk as
+    /// Ledoit and Wolf (2004) have it.
     #[default]
     Mahalanobis,
 }
@@ -65,7 +70,8 @@ impl Keep {
     pub fn check(&self) -> Vec<CheckError> {
         let mut errors = Vec::new();
         if !(self.quantile > 0.0 && self.quantile <= 1.0) {
-            let message = format!("`quantile` is {}; expected a share above 0 and at most 1", self.quantile);
+            let message =
+                format!("`quantile` is {}; expected a share above 0 and at most 1", self.quantile);
             let error = CheckError::new("keep.quantile", message);
             errors.push(
                 error.hint(
@@ -84,7 +90,11 @@ impl Keep {
     }
 
     /// Lists what the distances depend on.
-    pub fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    pub fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         Ok(vec![External::model(&self.pretrained, folder, fetch)?])
     }
 }

@@ -12,7 +12,9 @@ use crate::stages::stage::{Ctx, StageError};
 /// A train set that no distance can be measured by.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum QualityError {
-    #[error("`keep` cannot tell how far real texts are from their class: no class has two texts in train")]
+    #[error(
+        "`keep` cannot tell how far real texts are from their class: no class has two texts in train"
+    )]
     #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
     NoPairs,
 
@@ -48,7 +50,8 @@ pub struct Filter {
 impl Filter {
     /// Embeds the original texts of train and takes the measure of them.
     pub fn fit(ctx: &dyn Ctx, keep: &Keep, train: &Originals<'_>) -> Result<Filter, StageError> {
-        let mut encoder = SentenceEncoder::new(ctx, &keep.pretrained, keep.pooling, keep.max_length)?;
+        let mut encoder =
+            SentenceEncoder::new(ctx, &keep.pretrained, keep.pooling, keep.max_length)?;
         let texts: Vec<&str> = train.examples.iter().map(|example| example.text.as_str()).collect();
         let labels: Vec<usize> = train.examples.iter().map(|example| example.label).collect();
         let measure = Measure::of(keep, &encoder.embed(ctx, &texts)?, &labels, train.labels.len())?;
@@ -97,7 +100,12 @@ impl Measure {
             return Err(QualityError::Flat);
         }
         let threshold = quantile(real, keep.quantile);
-        Ok(Measure { distance: keep.distance, nearest_class: keep.nearest_class, spread, threshold })
+        Ok(Measure {
+            distance: keep.distance,
+            nearest_class: keep.nearest_class,
+            spread,
+            threshold,
+        })
     }
 
     fn judge(&self, embedding: ArrayView1<'_, f64>, label: usize) -> Verdict {
@@ -129,8 +137,10 @@ mod tests {
 
     /// Two classes on a line, around 0 and around 10.
     fn judge(settings: &str, place: f64, label: usize) -> Verdict {
-        let embeddings = arr2(&[[-1.0, 0.1], [0.0, -0.1], [1.0, 0.1], [9.0, 0.0], [10.0, 0.1], [11.0, -0.1]]);
-        let measure = Measure::of(&keep(settings), &embeddings, &[0, 0, 0, 1, 1, 1], 2).expect("a measure");
+        let embeddings =
+            arr2(&[[-1.0, 0.1], [0.0, -0.1], [1.0, 0.1], [9.0, 0.0], [10.0, 0.1], [11.0, -0.1]]);
+        let measure =
+            Measure::of(&keep(settings), &embeddings, &[0, 0, 0, 1, 1, 1], 2).expect("a measure");
         measure.judge(arr1(&[place, 0.0]).view(), label)
     }
 
@@ -143,10 +153,14 @@ mod tests {
             assert_eq!(judge(&settings, 4.0, 0).fate, Fate::TooFar, "{distance}");
             assert!(judge(&settings, 4.0, 0).distance > judge(&settings, 1.0, 0).distance);
         }
-        // The farthest of the three of a class is 1.5 from the mean of the other two, the middle one 0.
+        // The farthest of the three of a class is 1.5 from the mean of the other two, the middle
+        // one 0.
         let wide = r#"{"distance": "euclidean", "quantile": 1.0}"#;
         let narrow = r#"{"distance": "euclidean", "quantile": 0.1}"#;
-        assert_eq!((judge(wide, 1.2, 0).fate, judge(narrow, 1.2, 0).fate), (Fate::Kept, Fate::TooFar));
+        assert_eq!(
+            (judge(wide, 1.2, 0).fate, judge(narrow, 1.2, 0).fate),
+            (Fate::Kept, Fate::TooFar)
+        );
     }
 
     #[test]
@@ -166,13 +180,16 @@ mod tests {
     #[test]
     fn too_few_texts_or_too_like_ones_have_no_measure() {
         let fails = |rows: &[[f64; 3]], labels: &[usize]| {
-            let embeddings = Array2::from_shape_fn((rows.len(), 3), |(row, column)| rows[row][column]);
+            let embeddings =
+                Array2::from_shape_fn((rows.len(), 3), |(row, column)| rows[row][column]);
             Measure::of(&keep("{}"), &embeddings, labels, 2)
                 .err()
                 .map(|error| error.to_string())
                 .unwrap_or_default()
         };
-        assert!(fails(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], &[0, 1]).contains("no class has two texts"));
+        assert!(
+            fails(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], &[0, 1]).contains("no class has two texts")
+        );
         assert!(fails(&[[1.0, 0.0, 0.0]; 4], &[0, 0, 1, 1]).contains("cannot tell near from far"));
         // One pair alone differs: without either there is nothing to measure by.
         let one_pair = [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];

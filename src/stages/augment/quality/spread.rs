@@ -1,8 +1,11 @@
-//! Where classes lie and how far their texts spread: means, a shrunk covariance, distances, and the distances of each text as if it were not there.
+//! Where classes lie and how far their texts spread: means, a shrunk covariance, distances, and the
+//! distances of each text as if it were not there.
 //!
-//! Dimensions: `n` texts, `d` numbers each, `K` classes. The scatter matrix SS of the residuals (each text minus the mean of its class) is kept by its
-//! eigenvectors. In their basis Σ = (1−λ)·SS/n + λ·m·I is diagonal whatever the shrinkage, and leaving one text out takes a matrix of rank one off SS
-//! (Sherman & Morrison 1950), so that all n distances of the left-out texts take one decomposition.
+//! Dimensions: `n` texts, `d` numbers each, `K` classes. The scatter matrix SS of the residuals
+//! (each text minus the mean of its class) is kept by its eigenvectors. In their basis Σ =
+//! (1−λ)·SS/n + λ·m·I is diagonal whatever the shrinkage, and leaving one text out takes a matrix
+//! of rank one off SS (Sherman & Morrison 1950), so that all n distances of the left-out texts take
+//! one decomposition.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView1};
@@ -36,8 +39,8 @@ struct Shrinkage {
 }
 
 impl Shrinkage {
-    /// Estimates λ from sums over the residuals: tr SS, ‖SS‖²_F and Σ‖r‖⁴ (Ledoit & Wolf 2004, lemma 3.2 to 3.4; scikit-learn's `ledoit_wolf` with
-    /// `assume_centered`).
+    /// Estimates λ from sums over the residuals: tr SS, ‖SS‖²_F and Σ‖r‖⁴ (Ledoit & Wolf 2004,
+    /// lemma 3.2 to 3.4; scikit-learn's `ledoit_wolf` with `assume_centered`).
     fn of(n: f64, d: f64, trace: f64, squares: f64, fourth: f64) -> Shrinkage {
         let mean = trace / (n * d);
         let squares = squares / (n * n);
@@ -124,8 +127,11 @@ impl Spread {
 
     /// Returns xᵀΣ⁻¹x from x in the eigenvectors' basis and ‖x‖².
     fn quadratic(&self, projected: &Array1<f64>, square: f64, shrinkage: Shrinkage) -> f64 {
-        let inside: f64 =
-            projected.iter().zip(&self.values).map(|(p, &value)| p * p / shrinkage.variance(value)).sum();
+        let inside: f64 = projected
+            .iter()
+            .zip(&self.values)
+            .map(|(p, &value)| p * p / shrinkage.variance(value))
+            .sum();
         if self.values.len() == self.means.ncols() {
             return inside;
         }
@@ -133,16 +139,19 @@ impl Spread {
         inside + (square - projected.dot(projected)).max(0.0) / shrinkage.variance(0.0)
     }
 
-    /// Returns for each text its distance to the mean of its class's other texts; `None` where there are none.
+    /// Returns for each text its distance to the mean of its class's other texts; `None` where
+    /// there are none.
     pub fn left_out_euclidean(&self) -> Vec<Option<f64>> {
         self.left_out(|_, residual, factor| factor * residual.dot(residual).sqrt())
     }
 
-    /// Returns for each text its Mahalanobis distance by the means and the covariance of all other texts; `None` where its class has none.
+    /// Returns for each text its Mahalanobis distance by the means and the covariance of all other
+    /// texts; `None` where its class has none.
     pub fn left_out_mahalanobis(&self) -> Vec<Option<f64>> {
         let d = self.residuals.ncols() as f64;
         let n = self.labels.len() as f64 - 1.0;
-        let squared: Vec<f64> = self.residuals.rows().into_iter().map(|row| row.dot(&row)).collect();
+        let squared: Vec<f64> =
+            self.residuals.rows().into_iter().map(|row| row.dot(&row)).collect();
         let fourth: f64 = squared.iter().map(|square| square * square).sum();
         let trace = self.values.sum();
         let squares = self.values.mapv(|value| value * value).sum();
@@ -150,7 +159,8 @@ impl Spread {
             let square = squared[index];
             let projected = self.basis.t().dot(residual);
             // rᵀ·SS·r
-            let stretched: f64 = projected.iter().zip(&self.values).map(|(p, value)| p * p * value).sum();
+            let stretched: f64 =
+                projected.iter().zip(&self.values).map(|(p, value)| p * p * value).sum();
             // Without the text its class's mean moves, and with it the residuals of the class.
             let moved = 1.0 / (self.counts[self.labels[index]] as f64 - 1.0);
             let mut fourth = fourth - square * square;
@@ -169,8 +179,12 @@ impl Spread {
         })
     }
 
-    /// Asks `distance` for each text with its residual r and n_c/(n_c − 1), by which its distance to the others' mean is longer than r.
-    fn left_out(&self, distance: impl Fn(usize, &Array1<f64>, f64) -> f64 + Sync) -> Vec<Option<f64>> {
+    /// Asks `distance` for each text with its residual r and n_c/(n_c − 1), by which its distance
+    /// to the others' mean is longer than r.
+    fn left_out(
+        &self,
+        distance: impl Fn(usize, &Array1<f64>, f64) -> f64 + Sync,
+    ) -> Vec<Option<f64>> {
         use rayon::prelude::*;
         let one = |index: usize| {
             let count = self.counts[self.labels[index]] as f64;
@@ -183,7 +197,8 @@ impl Spread {
     }
 }
 
-/// Returns the eigenvalues of RᵀR that are not 0, and their vectors as columns `[d, r]`; by way of RRᵀ where that is the smaller matrix.
+/// Returns the eigenvalues of RᵀR that are not 0, and their vectors as columns `[d, r]`; by way of
+/// RRᵀ where that is the smaller matrix.
 fn decompose(residuals: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let (n, d) = residuals.dim();
     let small = n < d;
@@ -191,10 +206,12 @@ fn decompose(residuals: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let size = product.nrows();
     let eigen = SymmetricEigen::new(DMatrix::from_iterator(size, size, product.iter().copied()));
     let largest = eigen.eigenvalues.iter().copied().fold(0.0, f64::max);
-    let kept: Vec<usize> = (0..size).filter(|&at| eigen.eigenvalues[at] > largest * 1e-13).collect();
+    let kept: Vec<usize> =
+        (0..size).filter(|&at| eigen.eigenvalues[at] > largest * 1e-13).collect();
     let values: Array1<f64> = kept.iter().map(|&at| eigen.eigenvalues[at]).collect();
-    let vectors =
-        Array2::from_shape_fn((size, kept.len()), |(row, column)| eigen.eigenvectors[(row, kept[column])]);
+    let vectors = Array2::from_shape_fn((size, kept.len()), |(row, column)| {
+        eigen.eigenvectors[(row, kept[column])]
+    });
     if !small {
         return (values, vectors);
     }
@@ -250,8 +267,11 @@ mod tests {
         assert!(cases.len() >= 7);
         for case in cases {
             let name = case["name"].as_str().expect("a name");
-            let labels: Vec<usize> =
-                numbers(&case["labels"]).into_iter().flatten().map(|label| label as usize).collect();
+            let labels: Vec<usize> = numbers(&case["labels"])
+                .into_iter()
+                .flatten()
+                .map(|label| label as usize)
+                .collect();
             let classes = labels.iter().max().expect("labels") + 1;
             let embeddings = matrix(&case["embeddings"]);
             let spread = Spread::of(&embeddings, &labels, classes);
@@ -264,19 +284,29 @@ mod tests {
 
             let covariance = matrix(&case["covariance"]);
             let d = embeddings.ncols();
-            let scatter = spread.basis.dot(&Array2::from_diag(&spread.values)).dot(&spread.basis.t());
+            let scatter =
+                spread.basis.dot(&Array2::from_diag(&spread.values)).dot(&spread.basis.t());
             for ((row, column), expected) in covariance.indexed_iter() {
                 let mut found =
                     (1.0 - spread.shrinkage.amount) * scatter[(row, column)] / labels.len() as f64;
-                found += if row == column { spread.shrinkage.amount * spread.shrinkage.mean } else { 0.0 };
+                found += if row == column {
+                    spread.shrinkage.amount * spread.shrinkage.mean
+                } else {
+                    0.0
+                };
                 assert!((found - expected).abs() < 1e-8, "{name}, covariance of {d}");
             }
             let candidates = matrix(&case["candidates"]);
-            let (euclidean, mahalanobis) = (matrix(&case["euclidean"]), matrix(&case["mahalanobis"]));
+            let (euclidean, mahalanobis) =
+                (matrix(&case["euclidean"]), matrix(&case["mahalanobis"]));
             for (row, candidate) in candidates.rows().into_iter().enumerate() {
                 for class in 0..classes {
                     assert_close(spread.euclidean(candidate)[class], euclidean[(row, class)], name);
-                    assert_close(spread.mahalanobis(candidate)[class], mahalanobis[(row, class)], name);
+                    assert_close(
+                        spread.mahalanobis(candidate)[class],
+                        mahalanobis[(row, class)],
+                        name,
+                    );
                 }
             }
             for (key, list, found) in [

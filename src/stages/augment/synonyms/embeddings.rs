@@ -17,8 +17,8 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 /// The words whose embeddings in a pretrained encoder are nearest, by cosine.
 ///
-/// Only whole words of letters in the encoder's vocabulary are looked up and given. They are related words rather than strict
-/// synonyms: `buy` has `sell` among its neighbours.
+/// Only whole words of letters in the encoder's vocabulary are looked up and given. They are
+/// related words rather than strict synonyms: `buy` has `sell` among its neighbours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingSynonyms {
@@ -58,8 +58,10 @@ impl Default for EmbeddingSynonyms {
 
 impl EmbeddingSynonyms {
     pub(super) fn check(&self) -> Vec<CheckError> {
-        let zero =
-            CheckError::new("synonyms.embeddings.neighbours", "`neighbours` is 0; expected at least 1");
+        let zero = CheckError::new(
+            "synonyms.embeddings.neighbours",
+            "`neighbours` is 0; expected at least 1",
+        );
         if self.neighbours == 0 { vec![zero] } else { Vec::new() }
     }
 
@@ -71,14 +73,24 @@ impl EmbeddingSynonyms {
         Ok(vec![External::model(&self.pretrained, folder, fetch)?])
     }
 
-    pub(super) fn thesaurus(&self, ctx: &dyn Ctx, words: &BTreeSet<String>) -> Result<Thesaurus, StageError> {
+    pub(super) fn thesaurus(
+        &self,
+        ctx: &dyn Ctx,
+        words: &BTreeSet<String>,
+    ) -> Result<Thesaurus, StageError> {
         let folder = resolve::resolve(&self.pretrained, ctx.folder(), ctx)?;
         Ok(self.look_up(&Pretrained::read(&folder)?, words)?)
     }
 
-    fn look_up(&self, model: &Pretrained, words: &BTreeSet<String>) -> Result<Thesaurus, SynonymError> {
-        let no_embeddings =
-            |found: String| SynonymError::NoEmbeddings { pretrained: self.pretrained.clone(), found };
+    fn look_up(
+        &self,
+        model: &Pretrained,
+        words: &BTreeSet<String>,
+    ) -> Result<Thesaurus, SynonymError> {
+        let no_embeddings = |found: String| SynonymError::NoEmbeddings {
+            pretrained: self.pretrained.clone(),
+            found,
+        };
         let matrix = model.weights.get(MATRIX).ok_or_else(|| no_embeddings("none".into()))?;
         let matrix = matrix
             .view()
@@ -89,7 +101,10 @@ impl EmbeddingSynonyms {
             .get(TOKENIZER)
             .ok_or_else(|| format!("there is no {TOKENIZER}"))
             .and_then(|bytes| whole_words(bytes))
-            .map_err(|reason| SynonymError::NoVocabulary { pretrained: self.pretrained.clone(), reason })?;
+            .map_err(|reason| SynonymError::NoVocabulary {
+                pretrained: self.pretrained.clone(),
+                reason,
+            })?;
         Ok(Thesaurus::from(nearest(matrix, &vocabulary, words, self.neighbours)))
     }
 }

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 /// How many words are compared with the whole vocabulary at once.
 const BLOCK: usize = 32;
 
-/// Returns, for each of `words` that is in the vocabulary, the `count` other words with the highest cosine, the highest first
-/// and equal ones by the alphabet. `matrix` is `[V, H]`; `vocabulary` holds spelling and row by lower case.
+/// Returns, for each of `words` that is in the vocabulary, the `count` other words with the highest
+/// cosine, the highest first and equal ones by the alphabet. `matrix` is `[V, H]`; `vocabulary`
+/// holds spelling and row by lower case.
 pub(super) fn nearest(
     matrix: ArrayView2<'_, f32>,
     vocabulary: &BTreeMap<String, (String, usize)>,
@@ -20,7 +21,9 @@ pub(super) fn nearest(
     let known: Vec<(&str, &str, usize)> = vocabulary
         .iter()
         .map(|(lower, (spelling, row))| (lower.as_str(), spelling.as_str(), *row))
-        .filter(|(_, _, row)| *row < matrix.nrows() && matrix.row(*row).iter().any(|value| *value != 0.0))
+        .filter(|(_, _, row)| {
+            *row < matrix.nrows() && matrix.row(*row).iter().any(|value| *value != 0.0)
+        })
         .collect();
     let rows: Vec<usize> = known.iter().map(|(_, _, row)| *row).collect();
     let mut unit = matrix.select(Axis(0), &rows); // [V, H]
@@ -28,7 +31,8 @@ pub(super) fn nearest(
         let norm = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         row.mapv_inplace(|value| (f64::from(value) / norm) as f32);
     }
-    let asked: Vec<usize> = (0..known.len()).filter(|&index| words.contains(known[index].0)).collect();
+    let asked: Vec<usize> =
+        (0..known.len()).filter(|&index| words.contains(known[index].0)).collect();
     // Blocks are the same whatever the number of threads, and so is every sum.
     asked
         .par_chunks(BLOCK)
@@ -38,14 +42,17 @@ pub(super) fn nearest(
                 .iter()
                 .zip(cosines.rows())
                 .map(|(&word, cosines)| {
-                    let mut order: Vec<usize> = (0..known.len()).filter(|&other| other != word).collect();
-                    let nearer = |a: &usize, b: &usize| cosines[*b].total_cmp(&cosines[*a]).then(a.cmp(b));
+                    let mut order: Vec<usize> =
+                        (0..known.len()).filter(|&other| other != word).collect();
+                    let nearer =
+                        |a: &usize, b: &usize| cosines[*b].total_cmp(&cosines[*a]).then(a.cmp(b));
                     if order.len() > count {
                         order.select_nth_unstable_by(count, nearer);
                         order.truncate(count);
                     }
                     order.sort_by(nearer);
-                    let spellings = order.into_iter().map(|other| known[other].1.to_owned()).collect();
+                    let spellings =
+                        order.into_iter().map(|other| known[other].1.to_owned()).collect();
                     (known[word].0.to_owned(), spellings)
                 })
                 .collect();
@@ -65,7 +72,8 @@ mod tests {
 
     #[test]
     fn direction_counts_and_length_does_not() {
-        let matrix = ndarray::arr2(&[[1.0_f32, 0.0], [100.0, 1.0], [0.9, 0.9], [-1.0, 0.0], [0.0, 0.0]]);
+        let matrix =
+            ndarray::arr2(&[[1.0_f32, 0.0], [100.0, 1.0], [0.9, 0.9], [-1.0, 0.0], [0.0, 0.0]]);
         let words = BTreeSet::from(["w000".to_owned(), "w004".to_owned(), "unknown".to_owned()]);
         let near = nearest(matrix.view(), &vocabulary(6), &words, 2);
         assert_eq!(near, [("w000".to_owned(), vec!["W001".to_owned(), "W002".to_owned()])]);

@@ -20,7 +20,8 @@ pub(super) fn externals(folder: &Path, name: &str) -> Result<Vec<External>, Stag
     Ok(vec![file_digest(folder, name, WHAT)?])
 }
 
-/// Returns the terms that the thesaurus has for the words: those of all meanings, without generic and related terms and antonyms.
+/// Returns the terms that the thesaurus has for the words: those of all meanings, without generic
+/// and related terms and antonyms.
 pub(super) fn thesaurus(
     folder: &Path,
     name: &str,
@@ -46,15 +47,23 @@ pub(super) fn thesaurus(
     };
     let (text, _, broken) = encoding.decode(bytes);
     if broken {
-        let line = text.lines().position(|line| line.contains(char::REPLACEMENT_CHARACTER)).unwrap_or(0) + 1;
-        return Err(AugmentError::Encoding { what: WHAT, path: name.to_owned(), encoding: label, line });
+        let line =
+            text.lines().position(|line| line.contains(char::REPLACEMENT_CHARACTER)).unwrap_or(0)
+                + 1;
+        return Err(AugmentError::Encoding {
+            what: WHAT,
+            path: name.to_owned(),
+            encoding: label,
+            line,
+        });
     }
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut lines = text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty());
     while let Some((row, line)) = lines.next() {
         let expected = "a word and the number of its meanings, as in `card|13`";
-        let entry =
-            line.rsplit_once('|').and_then(|(word, count)| Some((word, count.trim().parse::<usize>().ok()?)));
+        let entry = line
+            .rsplit_once('|')
+            .and_then(|(word, count)| Some((word, count.trim().parse::<usize>().ok()?)));
         let Some((word, meanings)) = entry else { return Err(malformed(row + 1, line, expected)) };
         let word = word.to_lowercase();
         let asked = words.contains(&word);
@@ -80,13 +89,15 @@ pub(super) fn thesaurus(
     Ok(Thesaurus::from(found))
 }
 
-/// Returns an encoding by the name that dictionaries have for it: `ISO8859-1` as well as `ISO-8859-1`.
+/// Returns an encoding by the name that dictionaries have for it: `ISO8859-1` as well as
+/// `ISO-8859-1`.
 fn named(label: &str) -> Option<&'static Encoding> {
     let with_dash = label.to_ascii_uppercase().replacen("ISO8859", "ISO-8859", 1);
     Encoding::for_label(label.as_bytes()).or_else(|| Encoding::for_label(with_dash.as_bytes()))
 }
 
-/// Returns a term without the notes in brackets behind it, or `None` where they say that it is no synonym.
+/// Returns a term without the notes in brackets behind it, or `None` where they say that it is no
+/// synonym.
 fn synonym(term: &str) -> Option<String> {
     if OTHERS.iter().any(|note| term.contains(&format!("({note})"))) {
         return None;
@@ -106,7 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn terms_of_all_meanings_are_synonyms_unless_a_note_says_otherwise() -> Result<(), AugmentError> {
+    fn terms_of_all_meanings_are_synonyms_unless_a_note_says_otherwise() -> Result<(), AugmentError>
+    {
         let text = "UTF-8\nquick|2\n(adj)|fast|Quick|speedy (similar term)|slow (antonym)|rate (generic term)\n(adv)|fast|at once (ugs.)\nslow|1\n-|lazy\n";
         let marked = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
         assert_eq!(read(&marked, &["slow"])?.synonyms("slow"), ["lazy"]);
@@ -125,13 +137,17 @@ mod tests {
 
     #[test]
     fn damage_is_named_by_its_line() {
-        let message =
-            |text: &[u8]| read(text, &["a"]).err().map(|error| error.to_string()).unwrap_or_default();
+        let message = |text: &[u8]| {
+            read(text, &["a"]).err().map(|error| error.to_string()).unwrap_or_default()
+        };
         assert!(message(b"").contains("line 1: found ``; expected the name of the encoding"));
         assert!(message(b"EBCDIC-X\na|1\n").contains("line 1: found `EBCDIC-X`"));
         assert!(message(b"UTF-8\nb|0\na\n").contains("line 3: found `a`; expected a word and"));
         assert!(message(b"UTF-8\na|x\n").contains("line 2"));
-        assert!(message(b"UTF-8\na|2\n-|b\n").contains("line 2: found `a|2`; expected as many meanings"));
+        assert!(
+            message(b"UTF-8\na|2\n-|b\n")
+                .contains("line 2: found `a|2`; expected as many meanings")
+        );
         assert!(message(b"UTF-8\na|1\nb\n").contains("line 3: found `b`; expected a meaning"));
         assert!(message(b"UTF-8\na|1\n-|\xff\n").contains("no text in UTF-8: line 3"));
     }

@@ -19,11 +19,11 @@ use crate::stages::stage::{CheckError, Ctx, External, StageError};
 pub enum Synonyms {
     /// The words whose embeddings in a pretrained encoder are nearest.
     Embeddings(EmbeddingSynonyms),
-    /// WordNet: the folder (relative to this file) of its files, `index.noun`, `data.noun`, `noun.exc` and so on. Debian's package `wordnet-base` puts them into
-    /// /usr/share/wordnet.
+    /// WordNet: the folder (relative to this file) of its files, `index.noun`, `data.noun`,
+    /// `noun.exc` and so on. Debian's package `wordnet-base` puts them into /usr/share/wordnet.
     Wordnet(String),
-    /// A thesaurus of OpenOffice or LibreOffice: its `.dat` file (relative to this file). Debian's packages are called `mythes-…` and put them into
-    /// /usr/share/mythes.
+    /// A thesaurus of OpenOffice or LibreOffice: its `.dat` file (relative to this file). Debian's
+    /// packages are called `mythes-…` and put them into /usr/share/mythes.
     Openoffice(String),
 }
 
@@ -43,7 +43,11 @@ impl Synonyms {
     }
 
     /// Lists what the synonyms depend on.
-    pub fn externals(&self, folder: &Path, fetch: Option<&dyn Report>) -> Result<Vec<External>, StageError> {
+    pub fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
         match self {
             Synonyms::Embeddings(embeddings) => embeddings.externals(folder, fetch),
             Synonyms::Wordnet(name) => wordnet::externals(folder, name),
@@ -52,7 +56,11 @@ impl Synonyms {
     }
 
     /// Returns the synonyms of these words in lower case.
-    pub fn thesaurus(&self, ctx: &dyn Ctx, words: &BTreeSet<String>) -> Result<Thesaurus, StageError> {
+    pub fn thesaurus(
+        &self,
+        ctx: &dyn Ctx,
+        words: &BTreeSet<String>,
+    ) -> Result<Thesaurus, StageError> {
         match self {
             Synonyms::Embeddings(embeddings) => embeddings.thesaurus(ctx, words),
             Synonyms::Wordnet(name) => Ok(wordnet::thesaurus(ctx.folder(), name, words)?),

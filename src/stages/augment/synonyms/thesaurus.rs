@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 pub struct Thesaurus(BTreeMap<String, Vec<String>>);
 
 impl Thesaurus {
-    /// Returns the synonyms of a word in lower case, the nearest first; none for a word that it does not know.
+    /// Returns the synonyms of a word in lower case, the nearest first; none for a word that it
+    /// does not know.
     pub fn synonyms(&self, word: &str) -> &[String] {
         self.0.get(word).map(Vec::as_slice).unwrap_or_default()
     }

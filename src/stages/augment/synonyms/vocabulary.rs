@@ -11,13 +11,15 @@ use crate::stages::augment::stop_words::{StopWordList, StopWords};
 use crate::stages::augment::words::Words;
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
-/// Words that may be changed, each with its synonyms: those of train that are no stop words and have some.
+/// Words that may be changed, each with its synonyms: those of train that are no stop words and
+/// have some.
 pub struct Vocabulary {
     /// The synonyms of each word.
     entries: Vec<Vec<String>>,
     /// The entries by word in lower case.
     lower: HashMap<String, usize>,
-    /// The entries by the spellings that stand in train, `None` for what has no entry. It only saves the way over lower case.
+    /// The entries by the spellings that stand in train, `None` for what has no entry. It only
+    /// saves the way over lower case.
     spelled: HashMap<String, Option<usize>>,
 }
 

@@ -11,7 +11,8 @@ use crate::stages::stage::{External, StageError};
 const WHAT: &str = "WordNet file";
 const HELP: &str = "fetch WordNet's files again; Debian's package `wordnet-base` has them";
 
-/// The parts of speech: what the files are called, and the endings that morphy takes off with what it puts there.
+/// The parts of speech: what the files are called, and the endings that morphy takes off with what
+/// it puts there.
 const PARTS: [(&str, &[(&str, &str)]); 4] = [
     (
         "noun",
@@ -48,13 +49,16 @@ pub(super) fn externals(folder: &Path, name: &str) -> Result<Vec<External>, Stag
     let mut digests = String::new();
     for (part, _) in PARTS {
         for file in [format!("index.{part}"), format!("data.{part}"), format!("{part}.exc")] {
-            digests.push_str(&file_digest(folder, &format!("{name}/{file}"), WHAT)?.digest.to_string());
+            digests.push_str(
+                &file_digest(folder, &format!("{name}/{file}"), WHAT)?.digest.to_string(),
+            );
         }
     }
     Ok(vec![External { name: name.to_owned(), digest: Digest::of(digests.as_bytes()) }])
 }
 
-/// Returns the other words of every synset that a word or, where WordNet has no entry for it, its base form is in: by part of speech, then by frequency.
+/// Returns the other words of every synset that a word or, where WordNet has no entry for it, its
+/// base form is in: by part of speech, then by frequency.
 pub(super) fn thesaurus(
     folder: &Path,
     name: &str,
@@ -89,7 +93,8 @@ pub(super) fn thesaurus(
     Ok(Thesaurus::from(found.into_iter().map(|(word, synonyms)| (word.clone(), synonyms))))
 }
 
-/// Returns the forms to look a word up by: itself if it has an entry, else its irregular base forms, else what is left when an ending goes.
+/// Returns the forms to look a word up by: itself if it has an entry, else its irregular base
+/// forms, else what is left when an ending goes.
 fn bases(
     word: &str,
     index: &BTreeMap<&str, Vec<usize>>,
@@ -105,15 +110,20 @@ fn bases(
     let mut bases: Vec<String> = Vec::new();
     for (ending, instead) in endings {
         let base = word.strip_suffix(ending).map(|stem| format!("{stem}{instead}"));
-        bases.extend(base.filter(|base| index.contains_key(base.as_str()) && !bases.contains(base)));
+        bases
+            .extend(base.filter(|base| index.contains_key(base.as_str()) && !bases.contains(base)));
     }
     bases
 }
 
 /// Reads the places of each word's synsets in the data file.
-fn read_index<'a>(path: &str, text: &'a str) -> Result<BTreeMap<&'a str, Vec<usize>>, AugmentError> {
+fn read_index<'a>(
+    path: &str,
+    text: &'a str,
+) -> Result<BTreeMap<&'a str, Vec<usize>>, AugmentError> {
     let mut index = BTreeMap::new();
-    for (row, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with(' ') && !line.is_empty())
+    for (row, line) in
+        text.lines().enumerate().filter(|(_, line)| !line.starts_with(' ') && !line.is_empty())
     {
         // lemma pos synset_cnt p_cnt ptr_symbol… sense_cnt tagsense_cnt synset_offset…
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -121,10 +131,14 @@ fn read_index<'a>(path: &str, text: &'a str) -> Result<BTreeMap<&'a str, Vec<usi
         let offsets = number(2).zip(number(3)).and_then(|(synsets, pointers)| {
             let start = pointers.checked_add(6)?;
             let offsets = fields.get(start..start.checked_add(synsets)?)?;
-            offsets.iter().map(|offset| offset.parse::<usize>().ok()).collect::<Option<Vec<usize>>>()
+            offsets
+                .iter()
+                .map(|offset| offset.parse::<usize>().ok())
+                .collect::<Option<Vec<usize>>>()
         });
         let Some(offsets) = offsets else {
-            let expected = "a word, its part of speech, counts and the places of its synsets (wndb)";
+            let expected =
+                "a word, its part of speech, counts and the places of its synsets (wndb)";
             return Err(malformed(path, row + 1, line, expected));
         };
         index.insert(fields[0], offsets);
@@ -133,7 +147,10 @@ fn read_index<'a>(path: &str, text: &'a str) -> Result<BTreeMap<&'a str, Vec<usi
 }
 
 /// Reads irregular forms: an inflected form and its base forms.
-fn read_exceptions<'a>(path: &str, text: &'a str) -> Result<BTreeMap<&'a str, Vec<&'a str>>, AugmentError> {
+fn read_exceptions<'a>(
+    path: &str,
+    text: &'a str,
+) -> Result<BTreeMap<&'a str, Vec<&'a str>>, AugmentError> {
     let mut exceptions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (row, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let mut fields = line.split_whitespace();
@@ -166,8 +183,11 @@ fn read_synset(path: &str, data: &str, offset: usize) -> Result<Vec<String>, Aug
     let fields: Vec<&str> = line.split_whitespace().collect();
     let own = fields.first().and_then(|field| field.parse::<usize>().ok());
     let count = fields.get(3).and_then(|field| usize::from_str_radix(field, 16).ok());
-    let words = count.filter(|_| own == Some(offset)).and_then(|count| fields.get(4..4 + 2 * count));
-    let Some(words) = words else { return Err(malformed(path, line_number(data, offset), line, expected)) };
+    let words =
+        count.filter(|_| own == Some(offset)).and_then(|count| fields.get(4..4 + 2 * count));
+    let Some(words) = words else {
+        return Err(malformed(path, line_number(data, offset), line, expected));
+    };
     // Adjectives may carry a mark of where they stand: `galore(ip)`.
     let spelled = |word: &str| word.split('(').next().unwrap_or(word).replace('_', " ");
     Ok(words.iter().step_by(2).map(|word| spelled(word)).collect())
@@ -175,7 +195,11 @@ fn read_synset(path: &str, data: &str, offset: usize) -> Result<Vec<String>, Aug
 
 fn malformed(path: &str, line: usize, found: &str, expected: &'static str) -> AugmentError {
     let mut shown: String = found.chars().take(60).collect();
-    shown = if shown.is_empty() { "there is no such line".to_owned() } else { format!("found `{shown}`") };
+    shown = if shown.is_empty() {
+        "there is no such line".to_owned()
+    } else {
+        format!("found `{shown}`")
+    };
     AugmentError::Malformed { path: path.to_owned(), line, found: shown, expected, help: HELP }
 }
 
@@ -186,7 +210,8 @@ mod tests {
     /// Writes a WordNet of two synsets of nouns and one of adjectives.
     fn write(folder: &Path) -> std::io::Result<()> {
         let first = "00000000 06 n 02 card 0 identity_card 0 000 | a card\n";
-        let data = format!("{first}{:08} 06 n 03 card 0 Poster 1 bill 2 000 | another\n", first.len());
+        let data =
+            format!("{first}{:08} 06 n 03 card 0 Poster 1 bill 2 000 | another\n", first.len());
         let files = [
             ("data.noun", data),
             (
@@ -217,7 +242,8 @@ mod tests {
     fn synonyms_are_the_other_words_of_the_synsets() -> Result<(), AugmentError> {
         let folder = tempfile::tempdir()?;
         write(folder.path())?;
-        let found = look_up(folder.path(), &["card", "cards", "cardses", "bills", "galore", "nothing"])?;
+        let found =
+            look_up(folder.path(), &["card", "cards", "cardses", "bills", "galore", "nothing"])?;
         let expected = ["identity card", "Poster", "bill"];
         for form in ["card", "cards", "cardses"] {
             assert_eq!(found.synonyms(form), expected, "{form}");
@@ -234,7 +260,10 @@ mod tests {
         let message = |name: &str, content: &[u8]| -> Result<String, AugmentError> {
             write(folder.path())?;
             fs_err::write(folder.path().join(name), content)?;
-            Ok(look_up(folder.path(), &["card"]).err().map(|error| error.to_string()).unwrap_or_default())
+            Ok(look_up(folder.path(), &["card"])
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default())
         };
         assert!(
             message("index.noun", b"card n 1 0 1 0 00000000\nbill n\n")?
@@ -245,7 +274,9 @@ mod tests {
                 .starts_with("`./data.noun`, line 1: there is no such line")
         );
         assert!(message("index.noun", b"card n 99999999999999999999 0\n")?.contains("line 1"));
-        assert!(message("data.noun", b"00000000 06 n 09 card 0\n")?.contains("`./data.noun`, line 1"));
+        assert!(
+            message("data.noun", b"00000000 06 n 09 card 0\n")?.contains("`./data.noun`, line 1")
+        );
         assert!(message("verb.exc", b"went go\n\nx\n")?.contains("`./verb.exc`, line 3"));
         assert!(message("data.noun", b"\xff")?.contains("no text in UTF-8: line 1"));
         write(folder.path())?;

@@ -11,8 +11,9 @@ const TOKENIZER: &str = "tokenizer.json";
 /// How a word is spelled, and which row of the word table is its.
 pub type WordRow = (String, usize);
 
-/// Returns the words of a tokenizer's vocabulary, each with its row, by their lower case: of several spellings the lower-case
-/// one, else the first. Pieces of words, special tokens and everything that is not at least two letters (or one Chinese or Japanese sign) are left out.
+/// Returns the words of a tokenizer's vocabulary, each with its row, by their lower case: of
+/// several spellings the lower-case one, else the first. Pieces of words, special tokens and
+/// everything that is not at least two letters (or one Chinese or Japanese sign) are left out.
 pub fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, WordRow>, String> {
     let tokenizer: Value =
         serde_json::from_slice(tokenizer).map_err(|error| format!("{TOKENIZER}: {error}"))?;
@@ -20,8 +21,10 @@ pub fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, WordRow>, String
     let entries = model["vocab"].as_object().ok_or_else(|| {
         format!("its tokenizer is of type {}, expected `WordPiece` or `BPE`", model["type"])
     })?;
-    // Byte-level pairs write the space before a word as `Ġ` and letters outside ASCII as other letters.
-    let by_bytes = entries.keys().any(|token| token.len() > 'Ġ'.len_utf8() && token.starts_with('Ġ'));
+    // Byte-level pairs write the space before a word as `Ġ` and letters outside ASCII as other
+    // letters.
+    let by_bytes =
+        entries.keys().any(|token| token.len() > 'Ġ'.len_utf8() && token.starts_with('Ġ'));
     let special: BTreeSet<&str> = tokenizer["added_tokens"]
         .as_array()
         .into_iter()
@@ -31,7 +34,8 @@ pub fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, WordRow>, String
     let mut words: BTreeMap<String, (String, usize)> = BTreeMap::new();
     for (token, id) in entries {
         let word = if by_bytes { token.strip_prefix('Ġ') } else { Some(token.as_str()) };
-        let Some((word, row)) = word.zip(id.as_u64().and_then(|id| usize::try_from(id).ok())) else {
+        let Some((word, row)) = word.zip(id.as_u64().and_then(|id| usize::try_from(id).ok()))
+        else {
             continue;
         };
         let letters = |c: char| if by_bytes { c.is_ascii_alphabetic() } else { c.is_alphabetic() };
@@ -40,9 +44,9 @@ pub fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, WordRow>, String
             continue;
         }
         let lower = word.to_lowercase();
-        let better = words
-            .get(&lower)
-            .is_none_or(|(known, known_row)| *known != lower && (word == lower || row < *known_row));
+        let better = words.get(&lower).is_none_or(|(known, known_row)| {
+            *known != lower && (word == lower || row < *known_row)
+        });
         if better {
             words.insert(lower, (word.to_owned(), row));
         }
@@ -59,8 +63,10 @@ mod tests {
         let tokenizer = r###"{"added_tokens": [{"content": "mask"}], "model": {"type": "WordPiece", "vocab":
             {"[CLS]": 0, "mask": 1, "##ing": 2, "Card": 3, "card": 4, "CARD": 5, "a": 6, "x1": 7, "Berlin": 8, "[unused1]": 9, "große": 10}}}"###;
         let words = whole_words(tokenizer.as_bytes()).unwrap_or_default();
-        let found: Vec<(&str, &str, usize)> =
-            words.iter().map(|(lower, (word, row))| (lower.as_str(), word.as_str(), *row)).collect();
+        let found: Vec<(&str, &str, usize)> = words
+            .iter()
+            .map(|(lower, (word, row))| (lower.as_str(), word.as_str(), *row))
+            .collect();
         assert_eq!(found, [("berlin", "Berlin", 8), ("card", "card", 4), ("große", "große", 10)]);
     }
 
