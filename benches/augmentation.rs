@@ -37,10 +37,9 @@ fn main() -> Result<(), AnyError> {
             .cloned()
     };
     let Some(texts) = value("--texts") else {
-        return Err(
-            "name a table with a column `text`: `cargo bench --bench augmentation -- --texts FILE.csv`"
-                .into(),
-        );
+        return Err("name a table with a column `text`: `cargo bench --bench augmentation -- \
+                    --texts FILE.csv`"
+            .into());
     };
     let wordnet = value("--wordnet").unwrap_or_else(|| "/usr/share/wordnet".to_owned());
     let rounds: usize = value("--rounds").map_or(Ok(7), |text| text.parse())?;
@@ -96,7 +95,8 @@ fn main() -> Result<(), AnyError> {
         let (alone, whole, nlpaug) = (median(alone), median(whole), median(nlpaug));
         writeln!(
             out,
-            "{operation:<20} {alone:>12.0} {whole:>12.0} {nlpaug:>12.0} {:>8.0} {textattack:>12.0} {:>8.0}",
+            "{operation:<20} {alone:>12.0} {whole:>12.0} {nlpaug:>12.0} {:>8.0} \
+             {textattack:>12.0} {:>8.0}",
             alone / nlpaug,
             alone / textattack
         )?;

@@ -115,9 +115,9 @@ fn texts() -> String {
 }
 
 fn pipeline(recipes: usize) -> String {
-    let mut text =
-        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n"
-            .to_owned();
+    let mut text = "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } \
+                    } }\n"
+        .to_owned();
     for recipe in 0..recipes {
         let _ = write!(
             text,

@@ -86,7 +86,8 @@ fn row(
     let [lower, median, upper] = [0.25, 0.5, 0.75].map(quantile);
     writeln!(
         out,
-        "{function:<12} {method:<14} {by:<8} {lower:>10.5} {median:>10.5} {upper:>10.5} {seconds:>12.2}"
+        "{function:<12} {method:<14} {by:<8} {lower:>10.5} {median:>10.5} {upper:>10.5} \
+         {seconds:>12.2}"
     )?;
     Ok(())
 }

@@ -39,7 +39,8 @@ fn main() -> Result<(), AnyError> {
     let beyond = |part: f64| (seconds - part) / trials as f64 * 1000.0;
     writeln!(
         out,
-        "{trials} trials of a tiny model: {seconds:.1} s; {:.2} ms a trial beyond its stages (goal 5), {:.2} with the storing of what they give",
+        "{trials} trials of a tiny model: {seconds:.1} s; {:.2} ms a trial beyond its stages \
+         (goal 5), {:.2} with the storing of what they give",
         beyond(stages.whole),
         beyond(stages.computing)
     )?;
@@ -96,7 +97,8 @@ fn asha(folder: &Path, out: &mut impl std::io::Write) -> Result<(), AnyError> {
     )?;
     writeln!(
         out,
-        "asha: best trial {asha_best}, in the grid {}, {asha_epochs} epochs, {share:.0} % (goal 40)",
+        "asha: best trial {asha_best}, in the grid {}, {asha_epochs} epochs, {share:.0} % (goal \
+         40)",
         scores(&grid, asha_best)
     )?;
     Ok(())
@@ -209,7 +211,8 @@ fn real(method: &str) -> String {
 version: 1
 params: {{ rate: 1e-4, head_rate: 1e-2 }}
 stages:
-  data: {{ load: {{ path: {ROOT}/datasets/support_intents.csv, split: {{ test: 0.3, dev: 0.3 }}, shots: 8 }} }}
+  data: {{ load: {{ path: {ROOT}/datasets/support_intents.csv, split: {{ test: 0.3, dev: 0.3 }}, \
+         shots: 8 }} }}
   tuned:
     train:
       data: data
@@ -217,7 +220,8 @@ stages:
       epochs: {EPOCHS}
       batch_size: 16
       max_length: 32
-      optimizer: {{ adamw: {{ learning_rate: \"${{params.rate}}\", head_learning_rate: \"${{params.head_rate}}\" }} }}
+      optimizer: {{ adamw: {{ learning_rate: \"${{params.rate}}\", head_learning_rate: \
+         \"${{params.head_rate}}\" }} }}
       schedule: {{ linear: {{ warmup: 0.1 }} }}
   dev_score: {{ evaluate: {{ model: tuned, data: data, split: dev }} }}
 sweep:

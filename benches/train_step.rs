@@ -79,7 +79,8 @@ fn main() -> Result<(), AnyError> {
         for (name, milliseconds, megabytes) in figures {
             writeln!(
                 out,
-                "{shape:>11}  {name:<12} {milliseconds:>8.1} {:>9.1} {megabytes:>7.0}   {:>9.2} {:>6.2}",
+                "{shape:>11}  {name:<12} {milliseconds:>8.1} {:>9.1} {megabytes:>7.0}   {:>9.2} \
+                 {:>6.2}",
                 batch as f64 * 1000.0 / milliseconds,
                 peer.0 / milliseconds,
                 megabytes / peer.1

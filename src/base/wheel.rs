@@ -50,10 +50,12 @@ pub enum WheelError {
     Failed { requirement: String, command: String, detail: String },
 
     #[error(
-        "`{file}` is not the file that was expected: SHA-256 `{expected}` expected, `{found}` found"
+        "`{file}` is not the file that was expected: SHA-256 `{expected}` expected, `{found}` \
+         found"
     )]
     #[diagnostic(help(
-        "the package index serves other content than the public one; ask whoever runs it, or point `PIP_INDEX_URL` elsewhere"
+        "the package index serves other content than the public one; ask whoever runs it, or \
+         point `PIP_INDEX_URL` elsewhere"
     ))]
     Sha256 { file: String, expected: String, found: String },
 
@@ -412,8 +414,8 @@ mod tests {
     #[test]
     fn tells_a_closed_network_from_an_unknown_package() {
         let wheel = Wheel { name: "x", version: Some("1"), sha256: None, platform: None };
-        let closed = "WARNING: Retrying after NewConnectionError('…: Network is unreachable')\n\
-                      ERROR: No matching distribution found for x==1\n";
+        let closed = "WARNING: Retrying after NewConnectionError('…: Network is \
+                      unreachable')\nERROR: No matching distribution found for x==1\n";
         assert!(matches!(failure(&wheel, "pip", closed), WheelError::Unreachable { .. }));
         let unknown =
             "ERROR: Could not find a version\nERROR: No matching distribution found for x==1\n";

@@ -15,7 +15,11 @@ use crate::spec::Override;
     name = "pipe",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes:\n  0    all went well\n  1    a stage failed, or `verify` found damage\n  2    bad usage or a bad pipeline file; nothing ran\n  130  interrupted; the same command goes on where it stopped\n\nData goes to stdout, everything else to stderr. NO_COLOR turns colours off; PIPE_HOME moves the folder of downloads."
+    after_help = "Exit codes:\n  0    all went well\n  1    a stage failed, or `verify` found \
+                  damage\n  2    bad usage or a bad pipeline file; nothing ran\n  130  \
+                  interrupted; the same command goes on where it stopped\n\nData goes to stdout, \
+                  everything else to stderr. NO_COLOR turns colours off; PIPE_HOME moves the \
+                  folder of downloads."
 )]
 pub struct Cli {
     /// Say only warnings and errors
@@ -114,9 +118,9 @@ pub struct RunArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Trials end as rows: a failed one with its error. The same command goes on where an earlier one stopped, several at a time\nshare the work, and what other trials or runs have computed is not computed again."
-)]
+#[command(after_help = "Trials end as rows: a failed one with its error. The same command goes \
+                        on where an earlier one stopped, several at a time\nshare the work, and \
+                        what other trials or runs have computed is not computed again.")]
 pub struct SweepArgs {
     /// The pipeline file; its `sweep` says which values, chosen how
     #[arg(value_name = "FILE")]

@@ -36,7 +36,8 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
             train.accumulation
         );
         let hint = format!(
-            "`-S stages.{stage}.train.accumulation=1` leaves accumulating to the program that trains"
+            "`-S stages.{stage}.train.accumulation=1` leaves accumulating to the program that \
+             trains"
         );
         return Err(Failure::usage(message, Some(hint)));
     }
@@ -70,7 +71,8 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
     artifacts.write(&args.output).map_err(|error| during(Box::new(error)))?;
     let trained = artifacts.checkpoint.trained.len();
     printer.status(&format!(
-        "wrote training_model.onnx, eval_model.onnx, optimizer_model.onnx and checkpoint to {}: {trained} trained and {} frozen parameters, {} classes",
+        "wrote training_model.onnx, eval_model.onnx, optimizer_model.onnx and checkpoint to {}: \
+         {trained} trained and {} frozen parameters, {} classes",
         args.output.display(),
         artifacts.checkpoint.frozen.len(),
         data.labels.len(),

@@ -60,7 +60,8 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
             rows.extend(driver.iter().flat_map(gpus));
             let exit = printer.data(&tables::columns(&rows))?;
             printer.status(
-                "  hint: `pipe runtime install` installs it, and so does the first run that needs it",
+                "  hint: `pipe runtime install` installs it, and so does the first run that needs \
+                 it",
             );
             Ok(exit)
         }
@@ -74,7 +75,8 @@ fn about(identity: &RuntimeIdentity, device: Device) -> Vec<Vec<String>> {
     let training = if identity.has_training_api {
         "yes"
     } else {
-        "no (training runs on sessions; scripts/build-onnxruntime-training.sh builds a library that has it)"
+        "no (training runs on sessions; scripts/build-onnxruntime-training.sh builds a library \
+         that has it)"
     };
     vec![
         vec!["version".into(), identity.version.clone()],

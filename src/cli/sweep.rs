@@ -31,7 +31,8 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
         return Err(Failure::usage(
             format!("`{file}` says nothing to sweep"),
             Some(format!(
-                "give it `sweep: {{ parameters: … }}`, or name values: `pipe sweep {file} 'params.NAME=1,2,3'`"
+                "give it `sweep: {{ parameters: … }}`, or name values: `pipe sweep {file} \
+                 'params.NAME=1,2,3'`"
             )),
         ));
     };
@@ -150,7 +151,8 @@ fn tell(finished: &SweepFinished, seconds: f64, args: &SweepArgs, printer: &Prin
         Status::Complete | Status::Running => "complete",
     };
     let mut line = format!(
-        "sweep {run} {ended}: {trials} trials, {computed} trainings run, {cached} cached, in {time}"
+        "sweep {run} {ended}: {trials} trials, {computed} trainings run, {cached} cached, in \
+         {time}"
     );
     if record.stopped > 0 {
         line.push_str(&format!("; {} trials ended early", record.stopped));

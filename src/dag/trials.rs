@@ -69,7 +69,8 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
             match spec.again(&values).and_then(finish) {
                 Ok((_, plan)) if epochs.is_none() || epochs_of(&plan) == epochs => {}
                 Ok(_) => {
-                    let hint = "a method that ends trainings early compares them by epochs; leave this parameter out, or take another method";
+                    let hint = "a method that ends trainings early compares them by epochs; leave \
+                                this parameter out, or take another method";
                     let message =
                         format!("with `{value}` trainings have other `epochs` than the file says");
                     problems.push(at(message).hint(hint));
@@ -180,7 +181,9 @@ fn check_key(spec: &Spec, key: &str) -> Option<Problem> {
         _ => {
             let meant = spec.params.contains_key(key).then(|| format!("write `params.{key}`"));
             let hint = meant.unwrap_or_else(|| {
-                "a parameter is a key of the file, such as `params.learning_rate` or `stages.tuned.train.epochs`".to_owned()
+                "a parameter is a key of the file, such as `params.learning_rate` or \
+                 `stages.tuned.train.epochs`"
+                    .to_owned()
             });
             Some(at(format!("the file has no `{key}`")).hint(hint))
         }
@@ -208,8 +211,8 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
         }];
     }
     if figure::split(config) == Some(Split::Test) {
-        let hint = "a choice by test scores makes them useless as an estimate; evaluate dev and take that: \
-             `dev_score: { evaluate: { model: …, data: …, split: dev } }`";
+        let hint = "a choice by test scores makes them useless as an estimate; evaluate dev and \
+                    take that: `dev_score: { evaluate: { model: …, data: …, split: dev } }`";
         return vec![at(format!("`{name}` reads test, which must not choose anything")).hint(hint)];
     }
     let Some(min_epochs) = sweep.min_epochs() else { return Vec::new() };
@@ -233,14 +236,18 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
         let place = format!("stages.{id}.train");
         match train.whole_epochs() {
             None => problems.push(
-                spec.problem(&format!("{place}.budget"), "a method that ends trainings early counts epochs")
-                    .hint("give `epochs` in place of `budget`"),
+                spec.problem(
+                    &format!("{place}.budget"),
+                    "a method that ends trainings early counts epochs",
+                )
+                .hint("give `epochs` in place of `budget`"),
             ),
             Some(epochs) if epochs <= min_epochs => problems.push(
                 spec.problem(
                     &format!("{place}.epochs"),
                     format!(
-                        "a training of {epochs} epochs that is judged after {min_epochs} cannot end early"
+                        "a training of {epochs} epochs that is judged after {min_epochs} cannot \
+                         end early"
                     ),
                 )
                 .hint("give more `epochs`, or a smaller `min_epochs` to the sweep"),
@@ -269,10 +276,9 @@ fn known_metrics(spec: &Spec) -> Option<String> {
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     Some(match names.is_empty() {
-        true => {
-            "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev } }`"
-                .to_owned()
-        }
+        true => "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev \
+                 } }`"
+            .to_owned(),
         false => format!("there are such as {}", suggest::list(&names)),
     })
 }

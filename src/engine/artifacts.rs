@@ -50,7 +50,8 @@ pub const LOGITS: &str = "logits";
 pub enum ArtifactsError {
     #[error("`{file}` is missing")]
     #[diagnostic(help(
-        "a folder of artifacts holds training_model.onnx, eval_model.onnx, optimizer_model.onnx and checkpoint; `generate_artifacts` and `pipe artifacts` write all four"
+        "a folder of artifacts holds training_model.onnx, eval_model.onnx, optimizer_model.onnx \
+         and checkpoint; `generate_artifacts` and `pipe artifacts` write all four"
     ))]
     Missing { file: String },
     #[error("`{file}` is not an ONNX model: {reason}")]
@@ -61,12 +62,14 @@ pub enum ArtifactsError {
     NoParameter { file: String, name: String },
     #[error("`{file}` has no {wanted}")]
     #[diagnostic(help(
-        "make the artifacts with onnxruntime-training 1.18 or later, loss CrossEntropyLoss, optimizer AdamW, from a model with the inputs `input_ids` and `attention_mask`"
+        "make the artifacts with onnxruntime-training 1.18 or later, loss CrossEntropyLoss, \
+         optimizer AdamW, from a model with the inputs `input_ids` and `attention_mask`"
     ))]
     Unlike { file: String, wanted: String },
     #[error("the training model takes the input `{name}`, which texts with labels do not give")]
     #[diagnostic(help(
-        "inputs may be `input_ids`, `attention_mask`, `token_type_ids`, `position_ids` and `labels`; name them so when the model is exported"
+        "inputs may be `input_ids`, `attention_mask`, `token_type_ids`, `position_ids` and \
+         `labels`; name them so when the model is exported"
     ))]
     UnknownInput { name: String },
     #[error(

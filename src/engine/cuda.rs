@@ -49,13 +49,15 @@ pub struct Gpu {
 pub enum NoGpu {
     #[error("no NVIDIA driver was found: `{library}` cannot be loaded ({detail})")]
     #[diagnostic(help(
-        "install NVIDIA's driver {OLDEST_DRIVER} or later (in a container: start it with `--gpus all`), or run with `--device cpu`"
+        "install NVIDIA's driver {OLDEST_DRIVER} or later (in a container: start it with `--gpus \
+         all`), or run with `--device cpu`"
     ))]
     NoDriver { library: String, detail: String },
 
     #[error("the NVIDIA driver supports CUDA up to {}.{}; {}.{} is needed", found.0, found.1, OLDEST.0, OLDEST.1)]
     #[diagnostic(help(
-        "install NVIDIA's driver {OLDEST_DRIVER} or later; or set `ORT_DYLIB_PATH` to an ONNX Runtime for that CUDA, or run with `--device cpu`"
+        "install NVIDIA's driver {OLDEST_DRIVER} or later; or set `ORT_DYLIB_PATH` to an ONNX \
+         Runtime for that CUDA, or run with `--device cpu`"
     ))]
     OldDriver { found: (u32, u32) },
 
@@ -67,7 +69,8 @@ pub enum NoGpu {
 
     #[error("the NVIDIA driver finds no GPU (CUDA error {code})")]
     #[diagnostic(help(
-        "`nvidia-smi` lists what there is; `CUDA_VISIBLE_DEVICES` may hide it; or run with `--device cpu`"
+        "`nvidia-smi` lists what there is; `CUDA_VISIBLE_DEVICES` may hide it; or run with \
+         `--device cpu`"
     ))]
     NoDevice { code: i32 },
 
@@ -366,31 +369,32 @@ mod tests {
     #[test]
     fn a_driver_is_asked_for_its_gpus() -> Result<(), TestError> {
         let folder = tempfile::tempdir()?;
-        let driver = |version: i32,
-                      count: i32,
-                      code: i32|
-         -> Result<Result<Driver, NoGpu>, TestError> {
-            let source = folder.path().join("driver.c");
-            let library = folder.path().join(format!("libcuda-{version}-{count}-{code}.so"));
-            fs_err::write(
-                &source,
-                format!(
-                    "int cuInit(unsigned f) {{ return {code}; }}
+        let driver =
+            |version: i32, count: i32, code: i32| -> Result<Result<Driver, NoGpu>, TestError> {
+                let source = folder.path().join("driver.c");
+                let library = folder.path().join(format!("libcuda-{version}-{count}-{code}.so"));
+                fs_err::write(
+                    &source,
+                    format!(
+                        "int cuInit(unsigned f) {{ return {code}; }}
                     int cuDriverGetVersion(int *v) {{ *v = {version}; return 0; }}
                     int cuDeviceGetCount(int *n) {{ *n = {count}; return 0; }}
                     int cuDeviceGet(int *d, int n) {{ *d = n; return 0; }}
-                    int cuDeviceGetName(char *s, int l, int d) {{ s[0] = 'A' + d; s[1] = 0; return 0; }}
-                    int cuDeviceTotalMem_v2(unsigned long *m, int d) {{ *m = 1ul << 34; return 0; }}
-                    int cuDeviceGetAttribute(int *a, int k, int d) {{ *a = k == 75 ? 8 : 6; return 0; }}"
-                ),
-            )?;
-            let built = std::process::Command::new("cc")
-                .args(["-shared", "-fPIC", "-o"])
-                .args([&library, &source])
-                .status()?;
-            assert!(built.success());
-            Ok(Driver::ask_library(&library))
-        };
+                    int cuDeviceGetName(char *s, int l, int d) {{ s[0] = 'A' + d; s[1] = 0; return \
+                         0; }}
+                    int cuDeviceTotalMem_v2(unsigned long *m, int d) {{ *m = 1ul << 34; return 0; \
+                         }}
+                    int cuDeviceGetAttribute(int *a, int k, int d) {{ *a = k == 75 ? 8 : 6; return \
+                         0; }}"
+                    ),
+                )?;
+                let built = std::process::Command::new("cc")
+                    .args(["-shared", "-fPIC", "-o"])
+                    .args([&library, &source])
+                    .status()?;
+                assert!(built.success());
+                Ok(Driver::ask_library(&library))
+            };
         let gpu = |name: &str| Gpu { name: name.into(), memory_bytes: 1 << 34, capability: (8, 6) };
         let found = driver(13_020, 2, 0)??;
         assert_eq!(found, Driver { cuda: (13, 2), gpus: vec![gpu("A"), gpu("B")] });

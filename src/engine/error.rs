@@ -10,7 +10,8 @@ use super::op::GradError;
 pub enum EngineError {
     #[error("ONNX Runtime: {0}")]
     #[diagnostic(help(
-        "`pipe runtime` says which library is used; if memory ran out, a shorter `max_length` or `freeze` needs less, and sessions (`backend: session`) compute batches in parts"
+        "`pipe runtime` says which library is used; if memory ran out, a shorter `max_length` or \
+         `freeze` needs less, and sessions (`backend: session`) compute batches in parts"
     ))]
     Runtime(#[from] ort::Error),
     #[error("the model's graph cannot be built: {0}")]
@@ -30,7 +31,8 @@ pub enum EngineError {
     NoOutput,
     #[error("{library} has no training API")]
     #[diagnostic(help(
-        "`scripts/build-onnxruntime-training.sh` builds a library that has it; or train on sessions: `backend: session`"
+        "`scripts/build-onnxruntime-training.sh` builds a library that has it; or train on \
+         sessions: `backend: session`"
     ))]
     NoTrainingApi { library: String },
     #[error("the checkpoint cannot be used: {0}")]

@@ -119,7 +119,8 @@ pub enum RuntimeError {
 
     #[error("the device `{device}` was asked for, and {library} has no CUDA execution provider")]
     #[diagnostic(help(
-        "set `ORT_DYLIB_PATH` to the library of a CUDA build, or unset it and `pipe` installs one; or run with `--device cpu`"
+        "set `ORT_DYLIB_PATH` to the library of a CUDA build, or unset it and `pipe` installs \
+         one; or run with `--device cpu`"
     ))]
     NoCuda { device: Device, library: String },
 

@@ -96,7 +96,8 @@ mod tests {
         let renamed = map(&message, 7, &mut |graph| {
             map(graph, 1, &mut |content| {
                 let mut node = NodeProto::decode(content)?;
-                node.name += " and a name that makes the whole longer than one byte can say, which is from 128 bytes up, as its length has seven bits each";
+                node.name += " and a name that makes the whole longer than one byte can say, \
+                              which is from 128 bytes up, as its length has seven bits each";
                 Ok(node.encode_to_vec())
             })
         })?;

@@ -364,11 +364,13 @@ mod tests {
         let cases = [
             (
                 with("model_type", json!("gpt2")),
-                "`config.json` is of the architecture `gpt2`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` are supported",
+                "`config.json` is of the architecture `gpt2`; `bert`, `distilbert`, `roberta`, \
+                 `xlm-roberta` and `camembert` are supported",
             ),
             (
                 with("model_type", Value::Null),
-                "`config.json` has no `model_type`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` expected",
+                "`config.json` has no `model_type`; `bert`, `distilbert`, `roberta`, \
+                 `xlm-roberta` and `camembert` expected",
             ),
             (
                 with("vocab_size", Value::Null),
@@ -376,7 +378,8 @@ mod tests {
             ),
             (
                 with("hidden_size", json!("wide")),
-                "`config.json` says `hidden_size: \"wide\"`; a whole number from 1 to 16777216 expected",
+                "`config.json` says `hidden_size: \"wide\"`; a whole number from 1 to 16777216 \
+                 expected",
             ),
             (
                 with("hidden_size", json!(-3)),
@@ -384,19 +387,23 @@ mod tests {
             ),
             (
                 with("num_attention_heads", json!(5)),
-                "`config.json` says `num_attention_heads: 5`; a divisor of `hidden_size` (32) expected",
+                "`config.json` says `num_attention_heads: 5`; a divisor of `hidden_size` (32) \
+                 expected",
             ),
             (
                 with("hidden_dropout_prob", json!(1)),
-                "`config.json` says `hidden_dropout_prob: 1`; a number from 0 to less than 1 expected",
+                "`config.json` says `hidden_dropout_prob: 1`; a number from 0 to less than 1 \
+                 expected",
             ),
             (
                 with("hidden_act", json!("silu")),
-                "`config.json` says `hidden_act: \"silu\"`; `gelu`, `gelu_new`, `gelu_pytorch_tanh` or `relu` expected",
+                "`config.json` says `hidden_act: \"silu\"`; `gelu`, `gelu_new`, \
+                 `gelu_pytorch_tanh` or `relu` expected",
             ),
             (
                 with("position_embedding_type", json!("relative_key")),
-                "`config.json` says `position_embedding_type: \"relative_key\"`; `absolute` expected",
+                "`config.json` says `position_embedding_type: \"relative_key\"`; `absolute` \
+                 expected",
             ),
             (
                 with("is_decoder", json!(true)),

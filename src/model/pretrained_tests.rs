@@ -187,13 +187,15 @@ fn broken_folders_are_refused_by_name() -> Tested {
     assert_eq!(
         message(root.path())?,
         format!(
-            "`FOLDER/model.safetensors` is broken or truncated: its header speaks of other than the {size} bytes that it has"
+            "`FOLDER/model.safetensors` is broken or truncated: its header speaks of other than \
+             the {size} bytes that it has"
         )
     );
     fs::write(&weights, &whole[..100])?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` is broken or truncated: its header is longer than the file, which has 100 bytes"
+        "`FOLDER/model.safetensors` is broken or truncated: its header is longer than the file, \
+         which has 100 bytes"
     );
     fs::write(&weights, b"")?;
     assert_eq!(
@@ -220,7 +222,8 @@ fn broken_folders_are_refused_by_name() -> Tested {
     })?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` has no tensor `bert.encoder.layer.1.output.dense.bias` of shape [32]"
+        "`FOLDER/model.safetensors` has no tensor `bert.encoder.layer.1.output.dense.bias` of \
+         shape [32]"
     );
     fs::write(&weights, &whole)?;
     edit(root.path(), |all| {
@@ -233,7 +236,8 @@ fn broken_folders_are_refused_by_name() -> Tested {
     })?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` has the tensor `bert.encoder.layer.0.intermediate.dense.weight` of shape [32, 48]; [48, 32] expected"
+        "`FOLDER/model.safetensors` has the tensor \
+         `bert.encoder.layer.0.intermediate.dense.weight` of shape [32, 48]; [48, 32] expected"
     );
     fs::write(&weights, &whole)?;
     edit(root.path(), |all| {
@@ -243,7 +247,8 @@ fn broken_folders_are_refused_by_name() -> Tested {
     })?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` has the tensor `classifier.bias` with values that are not finite"
+        "`FOLDER/model.safetensors` has the tensor `classifier.bias` with values that are not \
+         finite"
     );
     fs::write(&weights, &whole)?;
     edit(root.path(), |all| {
@@ -253,7 +258,8 @@ fn broken_folders_are_refused_by_name() -> Tested {
     })?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` has the tensor `classifier.bias` of type I32; F32, F16, BF16 or F64 expected"
+        "`FOLDER/model.safetensors` has the tensor `classifier.bias` of type I32; F32, F16, BF16 \
+         or F64 expected"
     );
     fs::write(&weights, &whole)?;
 

@@ -313,7 +313,8 @@ impl miette::Diagnostic for InputUnreadable {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         Some(Box::new(match self.damaged {
             true => {
-                "it was damaged and is out of the way; run the same command again to compute it anew"
+                "it was damaged and is out of the way; run the same command again to compute it \
+                 anew"
             }
             false => {
                 "run the same command again; if that does not help, `--force` computes it anew"

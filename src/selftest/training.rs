@@ -62,7 +62,8 @@ pub fn fifty_steps(
         .fold(0.0, f32::max);
     let (first, last) = (expected.first(), expected.last());
     let detail = format!(
-        "losses within {largest:.1e} of the host's in fp32 (allowed {allowed:.0e}), which fell from {:.3} to {:.3}; {skipped} steps left out",
+        "losses within {largest:.1e} of the host's in fp32 (allowed {allowed:.0e}), which fell \
+         from {:.3} to {:.3}; {skipped} steps left out",
         first.map_or(f32::NAN, |outcome| outcome.loss()),
         last.map_or(f32::NAN, |outcome| outcome.loss()),
     );
@@ -111,7 +112,8 @@ pub fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, Engin
         }
     }
     let detail = format!(
-        "{} parameters, {idle} of them idle; the step differs from the host's by at most {largest:.1e} of its length (`{worst}`)",
+        "{} parameters, {idle} of them idle; the step differs from the host's by at most \
+         {largest:.1e} of its length (`{worst}`)",
         expected.len()
     );
     Ok(if largest < 1e-2 && idle < expected.len() / 2 {
@@ -151,7 +153,8 @@ pub fn dropout(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> 
     };
     let (again, apart) = (both(&first, &second), both(&first, &elsewhere));
     let detail = format!(
-        "{zeros:.4} dropped at a rate of {RATE}, mean {mean:.4}; {again:.4} dropped twice in a row, {apart:.4} in two places (by chance {:.4})",
+        "{zeros:.4} dropped at a rate of {RATE}, mean {mean:.4}; {again:.4} dropped twice in a \
+         row, {apart:.4} in two places (by chance {:.4})",
         rate * rate
     );
     let is_independent = |share: f64| (share - rate * rate).abs() < allowed;

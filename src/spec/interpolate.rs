@@ -345,9 +345,10 @@ mod tests {
     #[test]
     fn whole_values_keep_their_type_and_parts_become_text() {
         let (value, problems) = resolve(
-            "params: { rate: 1e-5, nest: { deep: [1, \"${params.rate}\"] }, all: \"${params.nest}\" }\n\
-             a: ${params.rate}\nb: rate ${params.rate}!\nc: ${params.all.deep}\nd: ${env:SHOTS}\n\
-             e: ${env:NONE:-x:-y}\nf: ${env:EMPTY:-z}\ng: $${params.rate} $$${x}\nh: ${ params.rate }\n",
+            "params: { rate: 1e-5, nest: { deep: [1, \"${params.rate}\"] }, all: \
+             \"${params.nest}\" }\na: ${params.rate}\nb: rate ${params.rate}!\nc: \
+             ${params.all.deep}\nd: ${env:SHOTS}\ne: ${env:NONE:-x:-y}\nf: ${env:EMPTY:-z}\ng: \
+             $${params.rate} $$${x}\nh: ${ params.rate }\n",
         );
         assert_eq!(problems, [""; 0]);
         assert_eq!(value["a"], 1e-5);

@@ -31,7 +31,10 @@ impl Override {
     /// Reads a parameter of a sweep: `params.learning_rate=1e-5,2e-5`.
     pub fn parameter(text: &str) -> Result<Override, String> {
         let Override { key, value, .. } = text.parse().map_err(|_| {
-            format!("expected a parameter and its values, such as `params.learning_rate=1e-5,2e-5`, found `{text}`")
+            format!(
+                "expected a parameter and its values, such as `params.learning_rate=1e-5,2e-5`, \
+                 found `{text}`"
+            )
         })?;
         Ok(Override { key, value: format!("[{value}]"), is_parameter: true })
     }

@@ -28,7 +28,8 @@ pub fn schema() -> String {
 #[schemars(title = "pipe pipeline", deny_unknown_fields)]
 #[expect(
     dead_code,
-    reason = "only its schema is used: the file is typed stage by stage, so that all problems are found"
+    reason = "only its schema is used: the file is typed stage by stage, so that all problems are \
+              found"
 )]
 struct Pipeline {
     /// The version of the file format.

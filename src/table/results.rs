@@ -409,8 +409,9 @@ mod tests {
         assert_eq!(
             csv.lines().next(),
             Some(
-                "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\
-                 \"f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,copy_rate,backend,backend_reason,device,parts,stopped_epoch,error"
+                "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\"\
+                 f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,\
+                 copy_rate,backend,backend_reason,device,parts,stopped_epoch,error"
             )
         );
         assert!(csv.contains(",0.30000000000000004,"), "{csv}");

@@ -106,7 +106,8 @@ fn delimited(
         return Err(malformed(
             format!("line {line} is not UTF-8"),
             Some(
-                "save the file as UTF-8; `iconv -f LATIN1 -t UTF-8` does it for files of older programs",
+                "save the file as UTF-8; `iconv -f LATIN1 -t UTF-8` does it for files of older \
+                 programs",
             ),
         ));
     }
@@ -120,7 +121,10 @@ fn delimited(
         .map_err(|error| {
             malformed(
                 first_line(&error),
-                Some("a field that holds the separator, a quote or a newline stands in double quotes"),
+                Some(
+                    "a field that holds the separator, a quote or a newline stands in double \
+                     quotes",
+                ),
             )
         })?;
     cells(file, &frame, names)
@@ -310,7 +314,8 @@ mod tests {
 
     #[test]
     fn csv_keeps_quotes_newlines_commas_and_labels_as_written() -> Outcome {
-        let content = "\u{feff}label,text,extra\r\n1,\"a, \"\"b\"\"\nc\",x\r\n01,second,\r\ntrue,  third 😀,z\r\n1.0,NA,z";
+        let content = "\u{feff}label,text,extra\r\n1,\"a, \"\"b\"\"\nc\",x\r\n01,second,\r\ntrue,  third \
+             😀,z\r\n1.0,NA,z";
         assert_eq!(
             rows("a.csv", content.as_bytes())?,
             pairs(&[("a, \"b\"\nc", "1"), ("second", "01"), ("  third 😀", "true"), ("NA", "1.0")])
@@ -334,7 +339,8 @@ mod tests {
     #[test]
     fn tsv_and_json_lines() -> Outcome {
         assert_eq!(rows("a.tsv", b"text\tlabel\na, b\t0\n")?, pairs(&[("a, b", "0")]));
-        let content = "{\"text\": \"a\\nb\", \"label\": 1, \"x\": []}\n\n{\"label\": \"yes\", \"text\": \"c\"}\n{\"label\": true, \"text\": 5}";
+        let content = "{\"text\": \"a\\nb\", \"label\": 1, \"x\": []}\n\n{\"label\": \"yes\", \
+                       \"text\": \"c\"}\n{\"label\": true, \"text\": 5}";
         assert_eq!(
             rows("a.jsonl", content.as_bytes())?,
             pairs(&[("a\nb", "1"), ("c", "yes"), ("5", "true")])

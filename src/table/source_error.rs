@@ -27,7 +27,8 @@ pub enum SourceError {
     },
     #[error("`{file}` holds {count} generated texts; expected original ones")]
     #[diagnostic(help(
-        "load the originals and generate texts in an `augment` stage, behind the split: a text in test must not be made from one in train, nor the other way round"
+        "load the originals and generate texts in an `augment` stage, behind the split: a text in \
+         test must not be made from one in train, nor the other way round"
     ))]
     Generated { file: String, count: usize },
     #[error("`{file}` has no rows")]

@@ -29,7 +29,8 @@ pub enum TextError {
     Unreadable(String),
 
     #[error(
-        "`max_length: {max_length}` leaves no room for text: the tokenizer adds {added} special tokens"
+        "`max_length: {max_length}` leaves no room for text: the tokenizer adds {added} special \
+         tokens"
     )]
     #[diagnostic(help("set `max_length` to {} or more", added + 1))]
     TooShort { max_length: usize, added: usize },

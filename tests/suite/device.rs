@@ -65,7 +65,9 @@ fn gpus_of_a_sweep_have_to_be_there() -> Result<(), TestError> {
     let project = Project::with(
         20,
         &format!(
-            "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.3 }} }} }}\n  tuned: {{ train: {{ data: data, model: {{ pretrained: {} }}, epochs: 1 }} }}\n  score: {{ evaluate: {{ model: tuned, data: data }} }}\n",
+            "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.3 }} }} \
+             }}\n  tuned: {{ train: {{ data: data, model: {{ pretrained: {} }}, epochs: 1 }} }}\n  \
+             score: {{ evaluate: {{ model: tuned, data: data }} }}\n",
             super::project::data("tiny-bert")
         ),
     )?;

@@ -28,8 +28,9 @@ stages:
         [("slow", "1e-5"), ("usual", "1e-3"), ("fast_with_a_name_that_is_rather_long", "5e-3")]
     {
         pipeline += &format!(
-            "  {name}: {{ train: {{ data: data, model: {{ pretrained: {model} }}, epochs: 3, optimizer: {{ adamw: {{ learning_rate: {rate} }} }} }} }}\n  \
-               {name}_score: {{ evaluate: {{ model: {name}, data: data, split: test }} }}\n"
+            "  {name}: {{ train: {{ data: data, model: {{ pretrained: {model} }}, epochs: 3, \
+             optimizer: {{ adamw: {{ learning_rate: {rate} }} }} }} }}\n  {name}_score: {{ \
+             evaluate: {{ model: {name}, data: data, split: test }} }}\n"
         );
     }
     let project = Project::with(80, &pipeline)?;
@@ -144,8 +145,8 @@ fn a_report_that_cannot_be_written_says_why() -> Result<(), TestError> {
     assert!(said.err.contains("there is no run `latest`"), "{}", said.err);
     project.write(
         "results.csv",
-        "run,pipeline,stage,trial,seed,split,n,accuracy,steps,seconds,backend,backend_reason,device\n\
-        r,p,score,,1,test,10,0.5,1,1.0,session,,cpu\n",
+        "run,pipeline,stage,trial,seed,split,n,accuracy,steps,seconds,backend,backend_reason,\
+         device\nr,p,score,,1,test,10,0.5,1,1.0,session,,cpu\n",
     )?;
     let said = project.pipe(&["report", "results.csv", "--metric", "acuracy"])?;
     assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
@@ -175,11 +176,13 @@ addEventListener('securitypolicyviolation', (event) => wrong.push(event.violated
 const TRY: &str = "<script>
 (() => {
   const table = document.querySelector('table.results');
-  const head = [...table.querySelectorAll('th[data-sort]')].find((th) => th.textContent.startsWith('macro_f1'));
+  const head = [...table.querySelectorAll('th[data-sort]')].find((th) => \
+                   th.textContent.startsWith('macro_f1'));
   const button = head.querySelector('button');
   button.focus();
   const focused = document.activeElement === button;
-  const column = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[head.cellIndex].dataset.value ?? NaN));
+  const column = () => [...table.tBodies[0].rows].map((row) => \
+                   Number(row.cells[head.cellIndex].dataset.value ?? NaN));
   button.click();
   const down = { order: head.getAttribute('aria-sort'), values: column() };
   button.click();
@@ -188,7 +191,8 @@ const TRY: &str = "<script>
     wrong, focused, down, up,
     sorted: document.querySelectorAll('[aria-sort]').length,
     inner: innerWidth, scroll: document.documentElement.scrollWidth,
-    charts: [...document.querySelectorAll('main svg')].filter((svg) => svg.getBoundingClientRect().height > 0).length,
+    charts: [...document.querySelectorAll('main svg')].filter((svg) => \
+                   svg.getBoundingClientRect().height > 0).length,
     lit: getComputedStyle(document.body).backgroundColor,
   };
   parent.postMessage(JSON.stringify(findings), '*');

@@ -26,14 +26,15 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
         ("own", minilm.clone(), "auto"),
         ("mean", minilm, "mean"),
     ];
-    let mut pipeline =
-        "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: 0.3 }, shots: 6 } }\n"
-            .to_owned();
+    let mut pipeline = "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: \
+                        0.3 }, shots: 6 } }\n"
+        .to_owned();
     for (name, model, head) in &models {
         pipeline += &format!(
-            "  {name}: {{ train: {{ data: data, model: {{ pretrained: \"{model}\", head: {head} }}, epochs: 2, max_length: 24, dropout: 0.1, \
-             optimizer: {{ adamw: {{ learning_rate: 5e-4, head_learning_rate: 1e-2 }} }} }} }}\n  \
-             {name}_score: {{ evaluate: {{ model: {name}, data: data }} }}\n"
+            "  {name}: {{ train: {{ data: data, model: {{ pretrained: \"{model}\", head: {head} \
+             }}, epochs: 2, max_length: 24, dropout: 0.1, optimizer: {{ adamw: {{ learning_rate: \
+             5e-4, head_learning_rate: 1e-2 }} }} }} }}\n  {name}_score: {{ evaluate: {{ model: \
+             {name}, data: data }} }}\n"
         );
     }
     let project = Project::with(80, &pipeline)?;

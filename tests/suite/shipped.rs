@@ -99,7 +99,8 @@ fn blocks(text: &str) -> Vec<(String, String)> {
 fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
     let text = fs::read_to_string(repository("README.md"))?;
     let project = copy()?;
-    let rows = "message,team\nmy bill is wrong,billing\nit crashes,support\nwhere is my invoice,billing\nno sound,support\n";
+    let rows = "message,team\nmy bill is wrong,billing\nit crashes,support\nwhere is my \
+                invoice,billing\nno sound,support\n";
     project.write("tickets.csv", rows)?;
     let yaml: Vec<String> = blocks(&text)
         .into_iter()

@@ -36,8 +36,8 @@ stages:
 /// The smallest sound `train` stage after a `load`, with `extra` lines below `train`.
 fn with_train(extra: &str) -> String {
     format!(
-        "version: 1\nstages:\n  data: {{ load: {{ path: x.csv }} }}\n  tuned:\n    train:\n      data: data\n      \
-         model: {{ pretrained: m }}\n{extra}"
+        "version: 1\nstages:\n  data: {{ load: {{ path: x.csv }} }}\n  tuned:\n    train:\n      \
+         data: data\n      model: {{ pretrained: m }}\n{extra}"
     )
 }
 
@@ -824,7 +824,8 @@ fn overrides_that_are_wrong() {
 #[test]
 fn long_lines_are_cropped_and_hints_wrapped() {
     let text = with_train(&format!(
-        "      loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ {} }} }}, label_smothing: 1 }}\n",
+        "      loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ {} }} }}, \
+         label_smothing: 1 }}\n",
         "label: 1.0, another_label_of_some_length: 1.0, yet_another: 1"
     ));
     let error = Draft::parse(Path::new("exp.yaml"), text, &[])
@@ -935,7 +936,9 @@ fn resolved_is_complete() {
 
 #[test]
 fn plans_keep_the_order_of_the_file() {
-    let text = "version: 1\nstages:\n  s: { evaluate: { model: t, data: d, split: train } }\n  z: { load: { path: z } }\n  t: { train: { data: d, model: { pretrained: m } } }\n  d: { load: { path: d } }\n  a: { load: { path: a } }\n";
+    let text = "version: 1\nstages:\n  s: { evaluate: { model: t, data: d, split: train } }\n  z: \
+                { load: { path: z } }\n  t: { train: { data: d, model: { pretrained: m } } }\n  \
+                d: { load: { path: d } }\n  a: { load: { path: a } }\n";
     let (_, plan) = open(text).expect("the file is sound");
     let ids = |plan: &dag::Plan| {
         plan.steps.iter().map(|step| step.id.0.clone()).collect::<Vec<_>>().join(" ")
@@ -983,7 +986,8 @@ fn a_thousand_stages_take_no_time() {
     let mut text = "version: 1\nstages:\n  d0: { load: { path: x.csv } }\n".to_owned();
     for i in 0..1000 {
         text += &format!(
-            "  t{i}:\n    train:\n      data: d0\n      model: {{ pretrained: m }}\n      epochs: 3\n      optimizer: {{ adamw: {{ learning_rate: 1e-5 }} }}\n"
+            "  t{i}:\n    train:\n      data: d0\n      model: {{ pretrained: m }}\n      epochs: \
+             3\n      optimizer: {{ adamw: {{ learning_rate: 1e-5 }} }}\n"
         );
     }
     let best = (0..5)
@@ -1039,7 +1043,8 @@ fn the_schema_is_current() {
     let current = pipe::spec::schema();
     assert!(
         committed.is_ok_and(|committed| committed == current),
-        "pipelines/pipeline.schema.json is not current; `pipe schema > pipelines/pipeline.schema.json` rewrites it"
+        "pipelines/pipeline.schema.json is not current; `pipe schema > \
+         pipelines/pipeline.schema.json` rewrites it"
     );
 }
 

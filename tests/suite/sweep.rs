@@ -340,7 +340,8 @@ fn a_dry_run_tells_what_would_run_and_what_it_may_take() -> Result<(), TestError
     assert_eq!(said.code, Some(0));
     assert_eq!(
         said.err,
-        "dry run: 6 trials; 37 stages would run\nexpected: unknown, since no run of this file is in the cache yet\n"
+        "dry run: 6 trials; 37 stages would run\nexpected: unknown, since no run of this file is \
+         in the cache yet\n"
     );
     sweep(&project, &["--run-cap", "2", "--seeds", "1"])?;
     let said = project.pipe(&["sweep", "x.yaml", "--threads", "1", "-n"])?;

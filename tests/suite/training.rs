@@ -21,11 +21,13 @@ stages:
     for (name, data_stage, settings, split) in stages {
         let model = data("tiny-bert");
         text += &format!(
-            "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} }} }}\n"
+            "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, \
+             {settings} }} }}\n"
         );
         if let Some(split) = split {
             text += &format!(
-                "  {name}_score: {{ evaluate: {{ model: {name}, data: {data_stage}, split: {split} }} }}\n"
+                "  {name}_score: {{ evaluate: {{ model: {name}, data: {data_stage}, split: \
+                 {split} }} }}\n"
             );
         }
     }
@@ -181,7 +183,8 @@ fn parts_add_up_to_their_batch() -> Result<(), TestError> {
 fn lower_precision_trains_as_well() -> Result<(), TestError> {
     let stage = |precision: &str| {
         format!(
-            "epochs: 8, batch_size: 8, optimizer: {{ adamw: {{ learning_rate: 1e-3 }} }}, precision: {precision}, backend: session"
+            "epochs: 8, batch_size: 8, optimizer: {{ adamw: {{ learning_rate: 1e-3 }} }}, \
+             precision: {precision}, backend: session"
         )
     };
     let (exact, half, brain) = (stage("fp32"), stage("fp16"), stage("bf16"));
@@ -258,7 +261,8 @@ fn the_loss_is_that_of_the_predictions() -> Result<(), TestError> {
                 "given",
                 "data",
                 &format!(
-                    "{still}, loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ negative: 1, neutral: 0.25, positive: 3 }} }} }}"
+                    "{still}, loss: {{ label_smoothing: 0.1, class_weights: {{ given: {{ \
+                     negative: 1, neutral: 0.25, positive: 3 }} }} }}"
                 ),
                 None,
             ),
@@ -295,7 +299,8 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     let common = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 1e-2 } }";
     // A rate that rises to the end: it learns first and is torn apart later, so that the last epoch
     // is not the best.
-    let rising = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 0.08 } }, schedule: { constant: { warmup: 1.0 } }";
+    let rising = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 0.08 } }, \
+                  schedule: { constant: { warmup: 1.0 } }";
     let project = run(
         80,
         &[
@@ -310,7 +315,8 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
                 "plateau",
                 "data",
                 &format!(
-                    "{common}, schedule: {{ reduce_on_plateau: {{ monitor: dev_accuracy, mode: max, factor: 0.5, patience: 1 }} }}"
+                    "{common}, schedule: {{ reduce_on_plateau: {{ monitor: dev_accuracy, mode: \
+                     max, factor: 0.5, patience: 1 }} }}"
                 ),
                 None,
             ),
@@ -318,7 +324,8 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
                 "train_plateau",
                 "data",
                 &format!(
-                    "{common}, schedule: {{ reduce_on_plateau: {{ mode: max, factor: 0.5, patience: 0, threshold: 0.0 }} }}"
+                    "{common}, schedule: {{ reduce_on_plateau: {{ mode: max, factor: 0.5, \
+                     patience: 0, threshold: 0.0 }} }}"
                 ),
                 None,
             ),
@@ -414,11 +421,13 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
     let settings = [
         (
             "adamw",
-            "optimizer: { adamw: { learning_rate: 1e-3, weight_decay: 0.05 } }, gradient_clip: null",
+            "optimizer: { adamw: { learning_rate: 1e-3, weight_decay: 0.05 } }, gradient_clip: \
+             null",
         ),
         (
             "scheduled",
-            "optimizer: { adamw: { learning_rate: 1e-2, weight_decay: 0.1 } }, gradient_clip: 0.5, schedule: { linear: { warmup: 0.2 } }",
+            "optimizer: { adamw: { learning_rate: 1e-2, weight_decay: 0.1 } }, gradient_clip: \
+             0.5, schedule: { linear: { warmup: 0.2 } }",
         ),
         ("sgd", "optimizer: { sgd: { learning_rate: 1e-2, momentum: 0.9, weight_decay: 0.1 } }"),
     ];
@@ -429,7 +438,8 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
         pipeline += &format!("  {kind}: {{ load: {{ files: {{ {files} }} }} }}\n");
         for (name, settings) in settings {
             pipeline += &format!(
-                "  {kind}_{name}: {{ train: {{ data: {kind}, model: {{ pretrained: {} }}, epochs: 8, batch_size: 8, {settings} }} }}\n",
+                "  {kind}_{name}: {{ train: {{ data: {kind}, model: {{ pretrained: {} }}, epochs: \
+                 8, batch_size: 8, {settings} }} }}\n",
                 data("tiny-bert")
             );
         }

@@ -30,7 +30,8 @@ stages:
 fn stage(name: &str, data_stage: &str, settings: &str) -> String {
     let model = data("tiny-bert");
     format!(
-        "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} }} }}\n"
+        "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} \
+         }} }}\n"
     )
 }
 
@@ -74,8 +75,9 @@ fn both_backends_give_the_same() -> Result<(), TestError> {
         (
             "watched",
             "data",
-            "epochs: 30, batch_size: 8, best_checkpoint: loss, early_stopping: { metric: loss, patience: 6 }, \
-             schedule: { reduce_on_plateau: { monitor: dev_loss, factor: 0.5, patience: 1 } }",
+            "epochs: 30, batch_size: 8, best_checkpoint: loss, early_stopping: { metric: loss, \
+             patience: 6 }, schedule: { reduce_on_plateau: { monitor: dev_loss, factor: 0.5, \
+             patience: 1 } }",
         ),
     ];
     let mut stages = String::new();
@@ -84,7 +86,8 @@ fn both_backends_give_the_same() -> Result<(), TestError> {
             let settings = format!("{settings}, dropout: 0.0, backend: {backend}, {ADAMW}");
             stages += &stage(&format!("{name}_{backend}"), data_stage, &settings);
             stages += &format!(
-                "  {name}_{backend}_score: {{ evaluate: {{ model: {name}_{backend}, data: {data_stage} }} }}\n"
+                "  {name}_{backend}_score: {{ evaluate: {{ model: {name}_{backend}, data: \
+                 {data_stage} }} }}\n"
             );
         }
     }
@@ -229,7 +232,8 @@ fn microsofts_reader_trains_our_artifacts() -> Result<(), TestError> {
         (
             "weighted",
             format!(
-                "{common}, loss: {{ label_smoothing: 0.2, class_weights: balanced }}, gradient_clip: 0.1"
+                "{common}, loss: {{ label_smoothing: 0.2, class_weights: balanced }}, \
+                 gradient_clip: 0.1"
             ),
         ),
         ("frozen", format!("{common}, freeze: {{ names: [\"embeddings.*\"] }}")),
@@ -256,7 +260,8 @@ fn artifacts_of_microsoft_train_on() -> Result<(), TestError> {
     }
     let from = |name: &str, folder: &str, epochs: u32| {
         let settings = format!(
-            "artifacts: {folder}, epochs: {epochs}, batch_size: 24, max_length: 32, optimizer: {{ adamw: {{ learning_rate: 1e-3 }} }}"
+            "artifacts: {folder}, epochs: {epochs}, batch_size: 24, max_length: 32, optimizer: {{ \
+             adamw: {{ learning_rate: 1e-3 }} }}"
         );
         stage(name, "few", &settings)
             + &format!("  {name}_score: {{ evaluate: {{ model: {name}, data: few }} }}\n")
@@ -381,7 +386,8 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     for (stage, told) in [
         (
             "spared",
-            "`spared` cannot be written for the training API: the training API has one weight decay",
+            "`spared` cannot be written for the training API: the training API has one weight \
+             decay",
         ),
         ("again", "`again` is itself trained from artifacts"),
         ("few", "`few` is no training"),
@@ -434,7 +440,8 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let told = with(&strange)?;
     assert!(
         told.contains(
-            "the training model takes the input `attention_musk`, which texts with labels do not give"
+            "the training model takes the input `attention_musk`, which texts with labels do not \
+             give"
         ),
         "{told}"
     );
@@ -447,7 +454,8 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let told = with(&mixed)?;
     assert!(
         told.contains(
-            "`training_model.onnx` wants the parameter `classifier.bias`, which the checkpoint does not have"
+            "`training_model.onnx` wants the parameter `classifier.bias`, which the checkpoint \
+             does not have"
         ),
         "{told}"
     );
@@ -461,7 +469,8 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let two = Project::with(
         0,
         &format!(
-            "version: 1\nstages:\n  few: {{ load: {{ path: two.csv, split: {{ test: 0.5 }} }} }}\n{base}"
+            "version: 1\nstages:\n  few: {{ load: {{ path: two.csv, split: {{ test: 0.5 }} }} \
+             }}\n{base}"
         ),
     )?;
     two.write(

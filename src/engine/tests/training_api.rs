@@ -19,7 +19,8 @@ fn has_api() -> bool {
         use std::io::Write;
         let _ = writeln!(
             std::io::stderr(),
-            "SKIPPED: the loaded ONNX Runtime has no training API; set ORT_DYLIB_PATH to a library that has it"
+            "SKIPPED: the loaded ONNX Runtime has no training API; set ORT_DYLIB_PATH to a \
+             library that has it"
         );
     }
     has
@@ -196,14 +197,16 @@ fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
     lacking.write(folder.path())?;
     assert_eq!(
         message(Artifacts::read(folder.path())),
-        "the training artifacts cannot be used: `training_model.onnx` wants the parameter `w3`, which the checkpoint does not have"
+        "the training artifacts cannot be used: `training_model.onnx` wants the parameter `w3`, \
+         which the checkpoint does not have"
     );
     lacking = written.clone();
     lacking.checkpoint.frozen.remove(0);
     lacking.write(folder.path())?;
     assert_eq!(
         message(Artifacts::read(folder.path())),
-        "the training artifacts cannot be used: `training_model.onnx` wants the parameter `w1`, which the checkpoint does not have"
+        "the training artifacts cannot be used: `training_model.onnx` wants the parameter `w1`, \
+         which the checkpoint does not have"
     );
     written.write(folder.path())?;
     let checkpoint = folder.path().join("checkpoint");

@@ -71,7 +71,8 @@ impl<'a> SweepRun<'a> {
         let (workers, seeds) = (self.common.settings.workers, self.common.settings.seeds.len());
         (pending * seeds < workers).then(|| {
             format!(
-                "`pending: {pending}` lets {} trainings run at a time, fewer than `-j {workers}`; it is part of the file so that `-j` changes no result",
+                "`pending: {pending}` lets {} trainings run at a time, fewer than `-j {workers}`; \
+                 it is part of the file so that `-j` changes no result",
                 pending * seeds
             )
         })

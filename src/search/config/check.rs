@@ -202,7 +202,8 @@ impl Sweep {
                 format!("`{key}` is a range, of which a grid cannot run every value"),
             );
             faults.push(fault.hint(
-                "list `values`, give a `q_uniform` or `int_uniform` range, or take another method, such as `quasi_random`",
+                "list `values`, give a `q_uniform` or `int_uniform` range, or take another \
+                 method, such as `quasi_random`",
             ));
         }
         if parameter.probabilities.is_some() {
@@ -325,7 +326,8 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
     if distribution == Distribution::LogUniform {
         return Err(at("distribution", "`log_uniform` means two things".to_owned()).hint(
             "in some tools `min` and `max` are values, in others the exponents of e; \
-             `log_uniform_values` with `min` and `max` as values is what is meant here: `{ min: 1e-5, max: 1e-3 }`",
+             `log_uniform_values` with `min` and `max` as values is what is meant here: `{ min: \
+             1e-5, max: 1e-3 }`",
         ));
     }
     if distribution == Distribution::Normal {
@@ -359,7 +361,8 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
         },
         Distribution::LogUniformValues if min <= 0.0 => {
             Err(at("min", format!("a logarithm needs a `min` above 0, found {min}")).hint(
-                "start at the least value that makes sense, such as 1e-6; a 0 of its own is one of `values`",
+                "start at the least value that makes sense, such as 1e-6; a 0 of its own is one \
+                 of `values`",
             ))
         }
         Distribution::LogUniformValues => Ok(Domain::LogUniform { min, max }),
@@ -393,9 +396,11 @@ fn condition(
     let fault = |message: String| Fault::new(&["parameters", key, "when"], message);
     let mut conditions = when.iter();
     let (Some((other, wanted)), None) = (conditions.next(), conditions.next()) else {
-        return Err(fault(format!("expected one parameter with its values, found {}", when.len())).hint(
-            "a condition on a parameter that has one itself holds only where that one does, so a chain says more than one",
-        ));
+        return Err(fault(format!("expected one parameter with its values, found {}", when.len()))
+            .hint(
+                "a condition on a parameter that has one itself holds only where that one does, \
+                 so a chain says more than one",
+            ));
     };
     let Some(axis) = before.keys.iter().position(|known| known == other) else {
         return Err(match sweep.parameters.contains_key(other) {

@@ -35,7 +35,8 @@ pub enum AugmentError {
 
     #[error("`{pretrained}` cannot fill masks: {reason}")]
     #[diagnostic(help(
-        "give a BERT, DistilBERT or RoBERTa folder with its tokenizer.json at `masked_lm.pretrained`"
+        "give a BERT, DistilBERT or RoBERTa folder with its tokenizer.json at \
+         `masked_lm.pretrained`"
     ))]
     NoMasks { pretrained: String, reason: String },
 

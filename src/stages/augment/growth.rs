@@ -183,7 +183,10 @@ impl<'a> Growth<'a> {
         }
         for (label, size) in self.originals.labels.iter().zip(&self.sizes) {
             if *size < to {
-                ctx.warn(&format!("class `{label}` has {size} texts in place of {to}: `{name}` makes no more that are new and good"));
+                ctx.warn(&format!(
+                    "class `{label}` has {size} texts in place of {to}: `{name}` makes no more \
+                     that are new and good"
+                ));
             }
         }
         Ok(last)

@@ -14,7 +14,8 @@ use crate::stages::stage::{Ctx, Interrupted, StageError};
 pub enum ProgramError {
     #[error("cannot start `{program}`")]
     #[diagnostic(help(
-        "a program is looked for on the PATH; one beside the pipeline file is written `./NAME` and has to be executable"
+        "a program is looked for on the PATH; one beside the pipeline file is written `./NAME` \
+         and has to be executable"
     ))]
     Start { program: String, source: io::Error },
 

@@ -44,7 +44,8 @@ impl StopWords {
                     format!("there is no list of stop words for `{code}`"),
                 )
                 .hint(format!(
-                    "the languages are {}; give a list of your own with `stop_words: {{ file: PATH }}`",
+                    "the languages are {}; give a list of your own with `stop_words: {{ file: \
+                     PATH }}`",
                     stop_words::available_languages().join(", ")
                 )),
             ],

@@ -34,7 +34,8 @@ pub enum EvaluateError {
     EmptySplit(Split),
     #[error("the model gives {found} for `{id}`; expected {expected} probabilities")]
     #[diagnostic(help(
-        "weights that are not numbers give such output; look at the loss in the learning curve, and try a lower learning rate"
+        "weights that are not numbers give such output; look at the loss in the learning curve, \
+         and try a lower learning rate"
     ))]
     Unusable { id: String, found: String, expected: usize },
 }

@@ -25,18 +25,21 @@ pub enum LoadError {
     #[diagnostic(help("train has {known}; a model cannot learn a class that it never sees"))]
     UnknownLabel { split: &'static str, label: String, row: usize, known: String },
     #[error(
-        "the {split} split would be empty: {asked} of {rows} rows, with one row of each class kept for train"
+        "the {split} split would be empty: {asked} of {rows} rows, with one row of each class \
+         kept for train"
     )]
     #[diagnostic(help("ask for a larger `split.{split}`, bring more rows, or leave it out"))]
     EmptySplit { split: &'static str, asked: f64, rows: usize },
     #[error(
-        "`split.{split}` asks for {asked} rows, and {possible} can be given: every class keeps one for train"
+        "`split.{split}` asks for {asked} rows, and {possible} can be given: every class keeps \
+         one for train"
     )]
     #[diagnostic(help("ask for fewer rows, or bring more"))]
     SplitTooLarge { split: &'static str, asked: f64, possible: usize },
     #[error("duplicate texts: {count}, such as\n{shown}")]
     #[diagnostic(help(
-        "a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all"
+        "a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, \
+         `duplicates: allow` keeps them all"
     ))]
     Duplicates { count: usize, shown: String },
 }

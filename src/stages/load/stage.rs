@@ -29,13 +29,17 @@ impl Stage for Load {
         let mut errors = Vec::new();
         match (&self.path, &self.files) {
             (None, None) => {
-                errors.push(CheckError::new("", "neither `path` nor `files` says what to read").hint(
-                    "give `path: FILE`, or `files: { train: …, test: … }` for data that is split already",
+                errors
+                    .push(CheckError::new("", "neither `path` nor `files` says what to read").hint(
+                    "give `path: FILE`, or `files: { train: …, test: … }` for data that is split \
+                     already",
                 ))
             }
             (Some(_), Some(_)) => errors.push(
                 CheckError::new("files", "both `path` and `files` are given; expected one of them")
-                    .hint("`path` with `split` for one file, `files` for data that is split already"),
+                    .hint(
+                        "`path` with `split` for one file, `files` for data that is split already",
+                    ),
             ),
             _ => {}
         }

@@ -58,14 +58,13 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
             .hint("leave it out, and give the batch size that a step should have"),
         );
     }
-    let decided = said
-        .into_iter()
-        .filter(|(_, said)| *said)
-        .map(|(field, _)| {
-            CheckError::new(field, "the artifacts decide this, and their choice would win".to_owned()).hint(
-                "leave it out; of the recipe, epochs, batch size, learning rate, schedule and what reads dev apply to artifacts",
+    let decided = said.into_iter().filter(|(_, said)| *said).map(|(field, _)| {
+        CheckError::new(field, "the artifacts decide this, and their choice would win".to_owned())
+            .hint(
+                "leave it out; of the recipe, epochs, batch size, learning rate, schedule and \
+                 what reads dev apply to artifacts",
             )
-        });
+    });
     problems.extend(decided);
     problems
 }
@@ -119,7 +118,8 @@ pub(super) fn run(
     let resumes = artifacts.can_resume()?;
     if !resumes {
         ctx.note(
-            "no checkpoint holds the state of these artifacts: once interrupted, the training starts anew",
+            "no checkpoint holds the state of these artifacts: once interrupted, the training \
+             starts anew",
         );
     }
     let mut trainer = ApiTrainer::new(runtime, ctx.device(), artifacts)?;

@@ -23,9 +23,11 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         if train.early_stopping.is_some() {
             problems.add(
                 "early_stopping",
-                "`budget` gives every run the same steps, and `early_stopping` takes some of them back"
+                "`budget` gives every run the same steps, and `early_stopping` takes some of them \
+                 back"
                     .to_owned(),
-                "leave one of them out; `best_checkpoint` keeps the best weights and the steps equal",
+                "leave one of them out; `best_checkpoint` keeps the best weights and the steps \
+                 equal",
             );
         }
     }

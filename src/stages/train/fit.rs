@@ -53,7 +53,8 @@ pub struct BadGradient {
 /// The weights became infinite or not a number, and no loss or gradient told before the end.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error(
-    "`{name}` holds numbers that are not finite after step {step} with learning rate {learning_rate:e}"
+    "`{name}` holds numbers that are not finite after step {step} with learning rate \
+     {learning_rate:e}"
 )]
 #[diagnostic(help("try a learning rate a tenth of it, or a schedule with `warmup: 0.1`"))]
 pub struct BadWeights {
@@ -191,7 +192,10 @@ pub fn run(
                         let limit = pieces.limit.unwrap_or_default();
                         let told = chain(&error);
                         ctx.warn(&format!(
-                            "memory ran out ({told}); batches are computed in parts of at most {limit} tokens from here on (`max_tokens_per_step: {limit}` would begin with that); the steps stay those of whole batches but for dropout's masks",
+                            "memory ran out ({told}); batches are computed in parts of at most \
+                             {limit} tokens from here on (`max_tokens_per_step: {limit}` would \
+                             begin with that); the steps stay those of whole batches but for \
+                             dropout's masks",
                         ));
                         trainer.abandon()?;
                         trainer.spare_memory();

@@ -35,7 +35,8 @@ pub enum TrainError {
     ))]
     AllFrozen,
     #[error(
-        "`freeze` has the pattern `{pattern}`, which matches no parameter; there are such as {examples}"
+        "`freeze` has the pattern `{pattern}`, which matches no parameter; there are such as \
+         {examples}"
     )]
     #[diagnostic(help(
         "`*` stands for any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`"
@@ -116,13 +117,15 @@ impl Stage for Train {
             };
         if fitted.parts > 1 {
             ctx.note(&format!(
-                "batches of {} were computed in up to {} parts; the steps are those of whole batches but for dropout's masks",
+                "batches of {} were computed in up to {} parts; the steps are those of whole \
+                 batches but for dropout's masks",
                 self.batch_size, fitted.parts
             ));
         }
         if !fitted.skipped.is_empty() {
             ctx.note(&format!(
-                "{} of {} steps were left out because gradients overflowed; the scale of the loss was halved after each",
+                "{} of {} steps were left out because gradients overflowed; the scale of the loss \
+                 was halved after each",
                 fitted.skipped.len(),
                 fitted.steps
             ));

@@ -38,7 +38,8 @@ pub enum CompareError {
     EmptyBaseline { name: String, reason: String },
     #[error("recipes were tested on different rows: {first}, {second}")]
     #[diagnostic(help(
-        "scores on different texts do not tell which recipe is better; `--different-tests` compares them nevertheless"
+        "scores on different texts do not tell which recipe is better; `--different-tests` \
+         compares them nevertheless"
     ))]
     DifferentTests { first: String, second: String },
     #[error("there are no predictions to take texts from: {reason}")]

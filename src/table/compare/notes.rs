@@ -30,7 +30,8 @@ pub(super) fn notes(
     if let Some(ranks) = &comparison.ranks {
         let rough = if ranks.seeds < 10 { "; rough for so few seeds" } else { "" };
         notes.push(format!(
-            "ranks of {} recipes over {} seeds: Friedman's p {}; mean ranks {:.2} or more apart differ (Nemenyi, 0.05){rough}",
+            "ranks of {} recipes over {} seeds: Friedman's p {}; mean ranks {:.2} or more apart \
+             differ (Nemenyi, 0.05){rough}",
             ranks.recipes,
             ranks.seeds,
             probability(ranks.p),
@@ -69,7 +70,8 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
     };
     if tested > 0 {
         notes.push(
-            "differences are paired by seed: p of Student's test with Holm's correction, 95 % intervals, d is Cohen's d_z"
+            "differences are paired by seed: p of Student's test with Holm's correction, 95 % \
+             intervals, d is Cohen's d_z"
                 .to_owned(),
         );
     }
@@ -99,15 +101,16 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
         |against: &Against| matches!(against.verdict, Verdict::TooFewSeeds { more: Some(_) });
     if compared(recipes).any(|(_, against)| more(against)) {
         notes.push(
-            "so many more seeds would show a true difference of one point (0.01) four times in five"
+            "so many more seeds would show a true difference of one point (0.01) four times in \
+             five"
                 .to_owned(),
         );
     }
     let single = recipes.iter().any(|recipe| recipe.values.len() == 1);
     if single {
         notes.push(
-            "one seed tells nothing of the noise between seeds; `pipe run --seeds 0..4` makes five, and what is said over \
-             texts holds for these trained models alone"
+            "one seed tells nothing of the noise between seeds; `pipe run --seeds 0..4` makes \
+             five, and what is said over texts holds for these trained models alone"
                 .to_owned(),
         );
     }
@@ -120,7 +123,8 @@ fn over_texts(recipes: &[Recipe]) -> Option<String> {
     let combined = if several { ", of several seeds twice the median" } else { "" };
     let resamples = items.resamples;
     Some(format!(
-        "over texts: paired bootstrap of the {} test texts ({resamples} resamples), McNemar's exact p{combined}",
+        "over texts: paired bootstrap of the {} test texts ({resamples} resamples), McNemar's \
+         exact p{combined}",
         items.texts
     ))
 }
@@ -154,12 +158,14 @@ fn best_of_many(selected: &Selected, split: &str) -> String {
     let Selected { name, trials, value, .. } = selected;
     match (selected.corrected, selected.bias, selected.resampled) {
         (Some(corrected), Some(bias), Some(resampled)) => format!(
-            "`{name}` is the best of {trials} trials by this very metric on {split}: of its {value:.4}, {bias:.4} is the luck of \
-             the best (bootstrap over {resampled}); expect {corrected:.4}"
+            "`{name}` is the best of {trials} trials by this very metric on {split}: of its \
+             {value:.4}, {bias:.4} is the luck of the best (bootstrap over {resampled}); expect \
+             {corrected:.4}"
         ),
         _ => format!(
-            "`{name}` is the best of {trials} trials by this very metric on {split}, so its {value:.4} is too good; by how much \
-             needs the same seeds, or predictions, for all trials"
+            "`{name}` is the best of {trials} trials by this very metric on {split}, so its \
+             {value:.4} is too good; by how much needs the same seeds, or predictions, for all \
+             trials"
         ),
     }
 }

@@ -497,7 +497,8 @@ fn what_does_not_exist_is_named_with_what_does() -> TestResult {
     );
     assert_eq!(
         told(Request { sort_by: Some("acc".into()), ..request() })?,
-        "there is no column to sort by `acc`; there are `accuracy`, `nll`, `stage`, `trial`, `n`, `steps`, `seconds`"
+        "there is no column to sort by `acc`; there are `accuracy`, `nll`, `stage`, `trial`, `n`, \
+         `steps`, `seconds`"
     );
     let many =
         compare(&[source(search())], &Request { baseline: Some("score".into()), ..request() })

@@ -125,7 +125,8 @@ fn grids(comparison: &Comparison, shown: Shown) -> Vec<(Option<String>, Grid)> {
     if let Some(examples) = &comparison.examples {
         let (listed, flipped) = (examples.examples.len(), examples.flipped);
         let title = format!(
-            "texts that flip ({listed} of {flipped}; seeds at which `{}` alone is right, and `{}` alone, of {})",
+            "texts that flip ({listed} of {flipped}; seeds at which `{}` alone is right, and `{}` \
+             alone, of {})",
             examples.recipe, examples.baseline, examples.seeds
         );
         grids.push((Some(title), examples_grid(examples)));

@@ -301,7 +301,8 @@ impl Sample {
             let close = (found - expected).abs() <= 1e-4 * (norm + 1e-2);
             if !close {
                 return Err(format!(
-                    "gradient {index} along a direction: expected {expected}, found {found} (norm {norm})"
+                    "gradient {index} along a direction: expected {expected}, found {found} (norm \
+                     {norm})"
                 ));
             }
             let largest = gradient.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
@@ -317,7 +318,8 @@ impl Sample {
                 let close = (found - expected).abs() <= 1e-4 * (largest + 1e-2);
                 if !close {
                     return Err(format!(
-                        "gradient {index} at element {place}: expected {expected}, found {found} (largest {largest})"
+                        "gradient {index} at element {place}: expected {expected}, found {found} \
+                         (largest {largest})"
                     ));
                 }
             }

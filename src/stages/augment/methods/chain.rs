@@ -46,7 +46,8 @@ impl Method for Chain {
             if index > 0 && config.method().starts_anew() {
                 let name = config.name();
                 let message = format!(
-                    "`{name}` makes texts of its own, and what comes before it in a chain would be lost"
+                    "`{name}` makes texts of its own, and what comes before it in a chain would \
+                     be lost"
                 );
                 let error = CheckError::new(format!("{at}.{name}"), message);
                 errors.push(error.hint("let it stand first, or use `mix`"));

@@ -73,11 +73,10 @@ impl Keep {
             let message =
                 format!("`quantile` is {}; expected a share above 0 and at most 1", self.quantile);
             let error = CheckError::new("keep.quantile", message);
-            errors.push(
-                error.hint(
-                    "0.95 lets pass what is no farther out than the farthest twentieth of the real texts",
-                ),
-            );
+            errors.push(error.hint(
+                "0.95 lets pass what is no farther out than the farthest twentieth of the real \
+                 texts",
+            ));
         }
         if self.max_length < 3 {
             let message = format!("expected at least 3 tokens, found {}", self.max_length);

@@ -13,7 +13,8 @@ use crate::stages::stage::{Ctx, StageError};
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum QualityError {
     #[error(
-        "`keep` cannot tell how far real texts are from their class: no class has two texts in train"
+        "`keep` cannot tell how far real texts are from their class: no class has two texts in \
+         train"
     )]
     #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
     NoPairs,

@@ -38,7 +38,8 @@ pub enum SynonymError {
     NoEmbeddings { pretrained: String, found: String },
     #[error("`{pretrained}` has no vocabulary of words: {reason}")]
     #[diagnostic(help(
-        "a BERT, DistilBERT or RoBERTa folder with its tokenizer.json has one; give it at `synonyms.embeddings.pretrained`"
+        "a BERT, DistilBERT or RoBERTa folder with its tokenizer.json has one; give it at \
+         `synonyms.embeddings.pretrained`"
     ))]
     NoVocabulary { pretrained: String, reason: String },
 }

@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn terms_of_all_meanings_are_synonyms_unless_a_note_says_otherwise() -> Result<(), AugmentError>
     {
-        let text = "UTF-8\nquick|2\n(adj)|fast|Quick|speedy (similar term)|slow (antonym)|rate (generic term)\n(adv)|fast|at once (ugs.)\nslow|1\n-|lazy\n";
+        let text = "UTF-8\nquick|2\n(adj)|fast|Quick|speedy (similar term)|slow (antonym)|rate \
+                    (generic term)\n(adv)|fast|at once (ugs.)\nslow|1\n-|lazy\n";
         let marked = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
         assert_eq!(read(&marked, &["slow"])?.synonyms("slow"), ["lazy"]);
         let found = read(text.as_bytes(), &["quick", "unknown"])?;
