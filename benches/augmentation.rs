@@ -15,11 +15,11 @@ use std::process::Command;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::{Progress, Report};
 use pipe::base::seed::key;
+use pipe::data::{DataSet, Example, source};
 use pipe::engine::{Device, Runtime};
-use pipe::stages::augment::method::{Originals, Request};
+use pipe::stages::augment::methods::contract::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
 use pipe::stages::{Artifact, Ctx, Inputs, Stage, StageError};
-use pipe::table::{DataSet, Example, source};
 use rayon::prelude::*;
 use serde_json::Value;
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pipe::base::clock::Stopwatch;
-use pipe::table::{ResultRow, ResultTable};
+use pipe::results::results::{ResultRow, ResultTable};
 
 type AnyError = Box<dyn std::error::Error>;
 

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use pipe::base::clock::Stopwatch;
-use pipe::table::{ResultRow, ResultTable};
+use pipe::results::results::{ResultRow, ResultTable};
 use serde_json::Value;
 
 type AnyError = Box<dyn std::error::Error>;

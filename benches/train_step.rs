@@ -13,8 +13,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use ndarray::ArrayD;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
-use pipe::engine::artifacts::{LOGITS, LOSS};
-use pipe::engine::binding::{Feed, Parameters};
+use pipe::engine::backend::binding::{Feed, Parameters};
+use pipe::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use pipe::engine::{
     Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part,
     Place, Precision, Recipe, Runtime, SessionTrainer, Trainer, Var,

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use super::graph::GraphFormat;
 use super::seeds::Seeds;
 use crate::engine::Device;
-use crate::spec::Override;
+use crate::pipeline::Override;
 
 /// Runs declarative experiments for fine-tuning pretrained language models on small samples.
 #[derive(Debug, Parser)]

@@ -8,11 +8,10 @@ use super::printer::Printer;
 use super::progress::{Preparation, RunProgress};
 use super::run::catch_interrupts;
 use super::seeds::Seeds;
-use crate::runner::provenance::Status;
+use crate::runner::record::provenance::Status;
 use crate::runner::{Phase, RunError, StageFailure};
-use crate::stages::StageConfig;
-use crate::stages::artifact::Artifact;
 use crate::stages::train::backend::misfit;
+use crate::stages::{Artifact, StageConfig};
 
 /// Writes a `train` stage's recipe as training artifacts. The data that it trains on are made
 /// first, where they are not cached: they say how many classes there are and how they are weighted.

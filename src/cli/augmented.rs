@@ -13,10 +13,10 @@ use super::failure::Failure;
 use super::open::output;
 use super::printer::Printer;
 use super::tables;
+use crate::data::{AugmentationRow, AugmentationSummary, DataSet, Example};
+use crate::pipeline::problem::suggest;
 use crate::runner::Project;
-use crate::runner::runs::Run;
-use crate::spec::suggest;
-use crate::table::{AugmentationRow, AugmentationSummary, DataSet, Example};
+use crate::runner::record::runs::Run;
 
 /// How many texts are shown where no number is asked for.
 const SHOWN: usize = 20;

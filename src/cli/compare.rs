@@ -5,8 +5,9 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::sources;
-use crate::table::compare::{Request, compare as compared};
-use crate::table::format::compared::{self as forms, Shown};
+use crate::results::compare::{Request, compare as compared};
+use crate::results::format::compared::Shown;
+use crate::results::format::{compared as forms, compared_csv};
 
 /// Texts that are listed where nothing else is asked for.
 const EXAMPLES: usize = 20;
@@ -38,7 +39,7 @@ pub fn compare(args: &CompareArgs, printer: &Printer) -> Result<Exit, Failure> {
         TableArgs { csv: true, .. } => {
             // A table of values has no room for sentences.
             comparison.notes.iter().for_each(|note| printer.status(note));
-            forms::csv(&comparison, shown)?
+            compared_csv::csv(&comparison, shown)?
         }
         TableArgs { md: true, .. } => forms::markdown(&comparison, shown),
         _ => forms::terminal(&comparison, shown, printer.width()),

@@ -6,12 +6,12 @@ use std::error::Error;
 use miette::Diagnostic;
 
 use super::exit::Exit;
+use crate::data::TableError;
 use crate::engine::RuntimeError;
+use crate::pipeline::SpecError;
+use crate::results::compare::CompareError;
+use crate::results::format::FormatError;
 use crate::runner::{RunError, StageFailure};
-use crate::spec::SpecError;
-use crate::table::TableError;
-use crate::table::compare::CompareError;
-use crate::table::format::FormatError;
 
 /// An error that ends a command.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::dag::{Plan, Step};
+use crate::dag::plan::{Plan, Step};
 
 /// How a graph is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -78,6 +78,6 @@ fn mermaid(plan: &Plan) -> String {
     text
 }
 
-fn edges(plan: &Plan) -> impl Iterator<Item = (&Step, &crate::dag::StepInput)> {
+fn edges(plan: &Plan) -> impl Iterator<Item = (&Step, &crate::dag::plan::StepInput)> {
     plan.steps.iter().flat_map(|step| step.inputs.iter().map(move |input| (step, input)))
 }

@@ -9,7 +9,7 @@ use super::printer::Printer;
 use super::tables;
 use crate::base::clock;
 use crate::runner::Project;
-use crate::runner::runs::{self, Run};
+use crate::runner::record::runs::{self, Run};
 
 /// Lists the runs, newest first.
 pub fn list(args: &LsArgs, printer: &Printer) -> Result<Exit, Failure> {
@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn seeds_are_written_as_they_are_read() {
         for text in ["7", "1,2", "0..4", "13,21,42", "4,3,2"] {
-            let read: super::super::seeds::Seeds =
-                text.parse().unwrap_or(super::super::seeds::Seeds(Vec::new()));
+            let read: crate::cli::seeds::Seeds =
+                text.parse().unwrap_or(crate::cli::seeds::Seeds(Vec::new()));
             assert_eq!(seeds(&read.0), text);
         }
     }

@@ -75,11 +75,11 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Artifacts(args) => artifacts::artifacts(args, printer),
         Command::Show(args) => show::show(args, printer),
         Command::Compare(args) => compare::compare(args, printer),
-        Command::Report(args) => report::command::report(args, printer),
+        Command::Report(args) => report::report(args, printer),
         Command::Ls(args) => list::list(args, printer),
         Command::Verify(args) => verify::verify(args, printer),
         Command::Gc(args) => gc::gc(args, printer),
-        Command::Schema => printer.data(&crate::spec::schema::schema()),
+        Command::Schema => printer.data(&crate::pipeline::schema()),
         Command::Runtime(args) => runtime::runtime(args, printer),
         Command::Completions { shell } => {
             let mut script = Vec::new();

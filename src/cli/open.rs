@@ -7,10 +7,11 @@ use super::failure::Failure;
 use super::printer::Printer;
 use super::progress::Preparation;
 use crate::dag::{self, Plan};
-use crate::runner::cache::Cache;
-use crate::runner::runs::Run;
+use crate::pipeline::Spec;
+use crate::pipeline::problem::suggest;
+use crate::runner::cache::cache::Cache;
+use crate::runner::record::runs::Run;
 use crate::runner::{Pipeline, Prepared, Project, Settings, jobs, prepare};
-use crate::spec::{Spec, suggest};
 use crate::stages::StageId;
 
 /// Reads and checks a pipeline file.

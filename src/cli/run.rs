@@ -7,9 +7,8 @@ use super::open::{self, Manner};
 use super::printer::Printer;
 use super::progress::RunProgress;
 use super::tables;
-use crate::base::clock;
-use crate::base::clock::Stopwatch;
-use crate::runner::provenance::Status;
+use crate::base::clock::{self, Stopwatch};
+use crate::runner::record::provenance::Status;
 use crate::runner::{Finished, Interrupt, Prepared};
 
 /// Runs a pipeline and prints its results.

@@ -10,7 +10,7 @@ use super::progress::Preparation;
 use super::tables;
 use crate::base::files::write_atomic;
 use crate::base::report::Report;
-use crate::engine::cuda::Driver;
+use crate::engine::runtime::cuda::Driver;
 use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::runner::RunError;
 use crate::selftest::{self, Findings, Outcome};

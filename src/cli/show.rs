@@ -6,10 +6,11 @@ use super::failure::Failure;
 use super::printer::Printer;
 use super::{augmented, open, tables};
 use crate::base::clock;
+use crate::results::format;
+use crate::results::results::{ResultRow, ResultTable};
 use crate::runner::Project;
-use crate::runner::runs::{self, Run};
+use crate::runner::record::runs::{self, Run};
 use crate::stages::Evaluation;
-use crate::table::{ResultRow, ResultTable, format};
 
 /// Prints the results of a run.
 pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {

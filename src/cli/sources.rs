@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::base::digest::Digest;
+use crate::data::predictions;
+use crate::results::compare::Source;
+use crate::results::results::ResultTable;
 use crate::runner::Project;
-use crate::runner::runs;
-use crate::table::compare::Source;
-use crate::table::{ResultTable, predictions};
+use crate::runner::record::runs;
 
 const RESULTS: [&str; 2] = ["results.parquet", "results.csv"];
 /// The folder of a sweep's trials in its run's folder.

@@ -3,20 +3,18 @@
 use super::args::SweepArgs;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::open;
 use super::printer::Printer;
 use super::progress::Preparation;
 use super::run::catch_interrupts;
 use super::sweep_progress::SweepProgress;
-use super::tables;
+use super::{open, tables};
 use crate::base::clock::{self, Stopwatch};
 use crate::dag;
 use crate::engine::Device;
-use crate::runner::provenance::Status;
-use crate::runner::sweep::Overview;
-use crate::runner::{SweepFinished, SweepRun, SweepSettings};
+use crate::results::results::display_param;
+use crate::runner::record::provenance::Status;
+use crate::runner::sweep::{Overview, SweepFinished, SweepRun, SweepSettings};
 use crate::search::config::Method;
-use crate::table::results::display_param;
 
 /// The largest grid that is taken for one that is meant.
 const MAX_GRID: usize = crate::search::grid::MAX_POINTS;

@@ -3,8 +3,8 @@
 use super::args::TableArgs;
 use super::failure::Failure;
 use super::printer::Printer;
-use crate::table::ResultTable;
-use crate::table::format::{self, Options};
+use crate::results::format::{self, Options};
+use crate::results::results::ResultTable;
 
 /// Returns the table in the form asked for.
 pub fn render(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<String, Failure> {

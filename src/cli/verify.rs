@@ -7,8 +7,8 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::runner::Project;
-use crate::runner::cache::{Cache, Lookup};
-use crate::runner::runs;
+use crate::runner::cache::cache::{Cache, Lookup};
+use crate::runner::record::runs;
 
 /// Digests the cached outputs of a run anew and says which differ from what was stored.
 pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {

@@ -7,9 +7,9 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::open::{self, Manner};
 use super::printer::Printer;
+use crate::pipeline::Spec;
 use crate::runner::Prepared;
 use crate::runner::explain::{Change, Reason};
-use crate::spec::Spec;
 
 /// Says why a stage would run, or not, following changed inputs upstream.
 pub fn why(args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {

@@ -1,53 +1,16 @@
-//! A sweep and its pipeline: what of the one does not fit the other, and the pipeline of each
-//! trial.
+//! The pipeline of each trial of a sweep.
 
 use serde_json::Value;
 
-use super::{Plan, finish};
+use super::plan::{Plan, finish};
+use crate::pipeline::{Draft, Override, Problem, Spec, SpecError};
+use crate::search::Point;
 use crate::search::config::check::Parameters;
-use crate::search::config::{Fault, Metric};
-use crate::search::{Point, Sweep};
-use crate::spec::{Override, Problem, Spec, SpecError, suggest};
-use crate::stages::{Split, StageConfig, StageId, figure};
-
-/// The keys that a parameter may not set, and why.
-const NO_PARAMETERS: [(&str, &str); 4] = [
-    ("seed", "seeds are not mixed with parameters: every trial runs with the same `seeds`"),
-    ("sweep", "a sweep does not sweep itself"),
-    ("version", "it is the format of the file"),
-    ("name", "it is the name of all trials together"),
-];
+use crate::search::config::{Metric, Sweep};
+use crate::stages::{StageConfig, StageId};
 
 /// So many values of a parameter are tried out beforehand.
 const MAX_EXAMPLES: usize = 50;
-
-/// Returns what is wrong with a sweep in itself and with what it asks of the stages.
-pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if let Err(faults) = sweep.check() {
-        problems.extend(faults.into_iter().map(|fault| problem(spec, fault)));
-    }
-    for key in sweep.parameters.keys() {
-        problems.extend(check_key(spec, key));
-    }
-    let evaluates = spec.stages.values().any(|config| matches!(config, StageConfig::Evaluate(_)));
-    if !evaluates && sweep.metric.is_none() {
-        let message = "nothing is evaluated, so no trial would give anything";
-        let hint = "add an `evaluate` stage, or a `metric` of a `train` stage";
-        problems.push(spec.problem("sweep", message).hint(hint));
-    }
-    match &sweep.metric {
-        Some(metric) => problems.extend(check_metric(spec, sweep, metric)),
-        None if sweep.needs_metric() => {
-            problems.push(
-                spec.problem("sweep", "the method needs a `metric` to go by")
-                    .maybe_hint(known_metrics(spec)),
-            );
-        }
-        None => {}
-    }
-    problems
-}
 
 /// Tries the values of every parameter out, one parameter at a time, and returns what is wrong with
 /// them.
@@ -56,7 +19,7 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let mut problems = Vec::new();
     let epochs_of = |plan: &Plan| sweep.metric.as_ref().and_then(|metric| max_epochs(plan, metric));
     // Trials that are judged at the same epochs have to have as many.
-    let own = sweep.min_epochs().and_then(|_| spec.again(&[]).and_then(finish).ok());
+    let own = sweep.min_epochs().and_then(|_| Draft::again(spec, &[]).and_then(finish).ok());
     let epochs = own.and_then(|(_, plan)| epochs_of(&plan));
     for (axis, key) in parameters.keys.iter().enumerate() {
         let needed = conditions(&parameters, axis);
@@ -66,7 +29,7 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
             let at = |message: String| {
                 spec.problem_at(["sweep", "parameters", key].into_iter(), message)
             };
-            match spec.again(&values).and_then(finish) {
+            match Draft::again(spec, &values).and_then(finish) {
                 Ok((_, plan)) if epochs.is_none() || epochs_of(&plan) == epochs => {}
                 Ok(_) => {
                     let hint = "a method that ends trainings early compares them by epochs; leave \
@@ -101,7 +64,7 @@ pub fn values(parameters: &Parameters, point: &Point) -> Vec<(String, Value)> {
 pub fn open(spec: &Spec, values: &[(String, Value)]) -> Result<(Spec, Plan), SpecError> {
     let overrides: Vec<Override> =
         values.iter().map(|(key, value)| Override::set(key, value)).collect();
-    finish(spec.again(&overrides)?)
+    finish(Draft::again(spec, &overrides)?)
 }
 
 /// Returns the longest training, in epochs, of those that a figure comes from.
@@ -127,11 +90,6 @@ pub fn paused(plan: &Plan, metric: &Metric, epochs: u32) -> Option<Plan> {
     Some(plan)
 }
 
-fn problem(spec: &Spec, fault: Fault) -> Problem {
-    let names = std::iter::once("sweep").chain(fault.keys.iter().map(String::as_str));
-    spec.problem_at(names, fault.message).maybe_hint(fault.hint)
-}
-
 /// Returns the values of other parameters at which one exists.
 fn conditions(parameters: &Parameters, axis: usize) -> Vec<Override> {
     let mut needed = Vec::new();
@@ -145,140 +103,4 @@ fn conditions(parameters: &Parameters, axis: usize) -> Vec<Override> {
         current = condition.axis;
     }
     needed
-}
-
-fn check_key(spec: &Spec, key: &str) -> Option<Problem> {
-    let at = |message: String| spec.problem_at(["sweep", "parameters", key].into_iter(), message);
-    let (top, rest) = key.split_once('.').unwrap_or((key, ""));
-    if let Some((_, why)) = NO_PARAMETERS.iter().find(|(name, _)| *name == top) {
-        return Some(at(format!("`{key}` cannot be a parameter of a sweep")).hint(*why));
-    }
-    match top {
-        "params" => {
-            let under = format!("{rest}.");
-            let is_known = spec.params.keys().any(|name| name == rest || name.starts_with(&under));
-            let known: Vec<String> =
-                spec.params.keys().map(|name| format!("params.{name}")).collect();
-            (!is_known).then(|| {
-                at(format!("the file has no `{key}`")).suggest(
-                    key,
-                    "its parameters are",
-                    known.iter().map(String::as_str),
-                )
-            })
-        }
-        "stages" => {
-            let id = rest.split('.').next().unwrap_or_default();
-            let known = || spec.stages.keys().map(|id| id.0.as_str());
-            (!known().any(|stage| stage == id)).then(|| {
-                at(format!("there is no stage `{id}`")).suggest(
-                    id,
-                    "the stages are",
-                    known().collect::<Vec<_>>(),
-                )
-            })
-        }
-        _ => {
-            let meant = spec.params.contains_key(key).then(|| format!("write `params.{key}`"));
-            let hint = meant.unwrap_or_else(|| {
-                "a parameter is a key of the file, such as `params.learning_rate` or \
-                 `stages.tuned.train.epochs`"
-                    .to_owned()
-            });
-            Some(at(format!("the file has no `{key}`")).hint(hint))
-        }
-    }
-}
-
-fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
-    let at = |message: String| spec.problem("sweep.metric.name", message);
-    let name = &metric.name;
-    let Some((stage, figure)) = metric.parts() else {
-        let message = format!("`{name}` does not say which stage gives it");
-        return vec![at(message).maybe_hint(known_metrics(spec))];
-    };
-    let id = StageId(stage.to_owned());
-    let Some(config) = spec.stages.get(&id) else {
-        let message = format!("there is no stage `{stage}`");
-        return vec![at(message).maybe_hint(known_metrics(spec))];
-    };
-    if !figure::has(config, figure) {
-        let names = figure::names(config);
-        let problem = at(format!("`{stage}` gives no `{figure}`"));
-        return vec![match names.is_empty() {
-            true => problem.maybe_hint(known_metrics(spec)),
-            false => problem.suggest(figure, "it gives", names),
-        }];
-    }
-    if figure::split(config) == Some(Split::Test) {
-        let hint = "a choice by test scores makes them useless as an estimate; evaluate dev and \
-                    take that: `dev_score: { evaluate: { model: …, data: …, split: dev } }`";
-        return vec![at(format!("`{name}` reads test, which must not choose anything")).hint(hint)];
-    }
-    let Some(min_epochs) = sweep.min_epochs() else { return Vec::new() };
-    check_epochs(spec, &id, min_epochs)
-}
-
-/// Checks the trainings behind a stage for a method that ends some early.
-fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut behind = vec![stage];
-    let mut at = 0;
-    while let Some(id) = behind.get(at).copied() {
-        at += 1;
-        let Some(config) = spec.stages.get(id) else { continue };
-        for port in config.stage().inputs() {
-            if !behind.contains(&port.stage) {
-                behind.push(port.stage);
-            }
-        }
-        let StageConfig::Train(train) = config else { continue };
-        let place = format!("stages.{id}.train");
-        match train.whole_epochs() {
-            None => problems.push(
-                spec.problem(
-                    &format!("{place}.budget"),
-                    "a method that ends trainings early counts epochs",
-                )
-                .hint("give `epochs` in place of `budget`"),
-            ),
-            Some(epochs) if epochs <= min_epochs => problems.push(
-                spec.problem(
-                    &format!("{place}.epochs"),
-                    format!(
-                        "a training of {epochs} epochs that is judged after {min_epochs} cannot \
-                         end early"
-                    ),
-                )
-                .hint("give more `epochs`, or a smaller `min_epochs` to the sweep"),
-            ),
-            Some(_) => {}
-        }
-    }
-    problems
-}
-
-/// Returns the hint that lists what a sweep can go by.
-fn known_metrics(spec: &Spec) -> Option<String> {
-    const SHOWN: usize = 8;
-    let readable =
-        |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
-    let of_stage = |id: &StageId, config: &StageConfig| -> Vec<String> {
-        // The first few stand for all of an evaluation's.
-        figure::names(config).into_iter().take(3).map(|name| format!("{id}.{name}")).collect()
-    };
-    let names: Vec<String> = spec
-        .stages
-        .iter()
-        .filter(|(_, config)| readable(config))
-        .flat_map(|(id, config)| of_stage(id, config))
-        .take(SHOWN)
-        .collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Some(match names.is_empty() {
-        true => "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev \
-                 } }`"
-            .to_owned(),
-        false => format!("there are such as {}", suggest::list(&names)),
-    })
 }

@@ -5,9 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::ModelError;
-
-/// The supported values of `model_type`, for messages.
-pub const SUPPORTED: &str = "`bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert`";
+use super::supported::SUPPORTED;
 
 /// What the layers need of config.json.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,10 +5,9 @@
 //! only the first token needs only that token's row of the last layer, so that layer is computed
 //! for `B` of them, whose queries look at all rows; the numbers are the same but for rounding.
 
-use crate::engine::build::{DropoutAt, DropoutSource};
-use crate::engine::fact::{DType, Dim, ShapeError, TensorFact};
-use crate::engine::graph::Constant;
-use crate::engine::{Graph, Kernels, Place, Var};
+use crate::engine::graph::build::{DropoutAt, DropoutSource};
+use crate::engine::graph::graph::Constant;
+use crate::engine::{DType, Dim, Graph, Kernels, Place, ShapeError, TensorFact, Var};
 
 use super::config::{Activation, Architecture, Config};
 use super::head::{Head, Pooling};

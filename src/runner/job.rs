@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::error::RunError;
-use crate::dag::{Plan, StepInput};
+use crate::dag::plan::{Plan, StepInput};
+use crate::runner::error::RunError;
 use crate::stages::{Kind, Stage};
 
 /// A stage of the plan. The runner knows stages only through their trait, so that tests can give it

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::RunError;
+use crate::runner::error::RunError;
 
 /// The folder that holds `.pipe` and `runs`.
 ///

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::job::Job;
 use super::observer::{Event, Observer};
-use super::tasks::Tasks;
+use super::run::job::Job;
+use super::run::tasks::Tasks;
 use crate::base::digest::Digest;
 use crate::base::report::Report;
-use crate::dag::StepInput;
+use crate::dag::plan::StepInput;
+use crate::data::{DataSet, Example};
 use crate::stages::{
     Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port,
     Prediction, Split, Stage, StageError, TrainingSummary,
 };
-use crate::table::{DataSet, Example};
 
 /// Any error of a test.
 pub type TestError = Box<dyn std::error::Error>;
@@ -130,15 +130,15 @@ impl Stage for Fake {
             Act::Panic => panic!("a mistake"),
             Act::Slow => std::thread::sleep(Duration::from_millis(100)),
             Act::WaitForInterrupt | Act::FailWhileStopping => {
-                fs_err::create_dir_all(ctx.scratch()).map_err(super::cache::boxed)?;
+                fs_err::create_dir_all(ctx.scratch()).map_err(super::cache::cache::boxed)?;
                 fs_err::write(ctx.scratch().join("epoch-1"), "state")
-                    .map_err(super::cache::boxed)?;
+                    .map_err(super::cache::cache::boxed)?;
                 while !ctx.interrupted() {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 return Err(match self.act {
                     Act::FailWhileStopping => Box::new(Failed),
-                    _ => Box::new(crate::stages::stage::Interrupted),
+                    _ => Box::new(crate::stages::contract::error::Interrupted),
                 });
             }
         }

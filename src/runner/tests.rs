@@ -6,13 +6,17 @@ use std::time::Duration;
 use fs_err as fs;
 use indexmap::IndexMap;
 
-use super::cache::Lookup;
+use super::cache::cache::Lookup;
+use super::cache::gc;
 use super::explain::{Change, Reason};
 use super::observer::{Event, Observer};
-use super::pipeline_run::{Finished, Pipeline, Prepared, Settings, prepare};
-use super::provenance::Status;
+use super::record::project::Project;
+use super::record::provenance::Status;
+use super::record::runs;
+use super::run::interrupt::Interrupt;
+use super::run::pipeline::Pipeline;
+use super::run::pipeline_run::{Finished, Prepared, Settings, prepare};
 use super::testing::{Act, Fake, Line, Recorder, TestError};
-use super::{Interrupt, Project, gc, runs};
 use crate::base::report::Silent;
 use crate::engine::Device;
 
@@ -160,7 +164,8 @@ fn a_failure_blocks_only_what_depends_on_it() -> Result<(), TestError> {
         prepared.jobs[3].inputs[0].step = 0;
         let recorder = Recorder::default();
         // The tasks follow from the jobs, so they are laid out anew.
-        prepared.tasks = super::tasks::Tasks::new(&prepared.jobs, &[1], None, &vec![Vec::new(); 4]);
+        prepared.tasks =
+            super::run::tasks::Tasks::new(&prepared.jobs, &[1], None, &vec![Vec::new(); 4]);
         Ok(prepared.execute(&recorder, &Interrupt::default())?)
     };
     let finished = run(&line)?;
@@ -410,7 +415,7 @@ fn a_killed_run_is_shown_as_such() -> Result<(), TestError> {
     // What a process leaves that is killed in the middle.
     fs::write(&file, fs::read_to_string(&file)?.replace("\"complete\"", "\"running\""))?;
     assert_eq!(runs::find(&bench.project(), None)?.status(), "killed");
-    let lock = super::lock::KeyLock::try_acquire(&finished.folder.join(".lock"))?;
+    let lock = super::cache::lock::KeyLock::try_acquire(&finished.folder.join(".lock"))?;
     assert!(lock.is_some());
     assert_eq!(runs::find(&bench.project(), None)?.status(), "running");
     // Its results are not taken for those of a whole run.
@@ -459,11 +464,11 @@ fn damaged_outputs_are_garbage_in_time() -> Result<(), TestError> {
 }
 
 /// Makes all entries 35 days old.
-fn age(cache: &super::cache::Cache) -> Result<(), TestError> {
+fn age(cache: &super::cache::cache::Cache) -> Result<(), TestError> {
     let then = crate::base::clock::now_utc() - jiff::SignedDuration::from_hours(35 * 24);
     for key in cache.keys()? {
         let file = cache.folder(&key).join("done.json");
-        let mut done: super::cache::Done = serde_json::from_slice(&fs::read(&file)?)?;
+        let mut done: super::cache::cache::Done = serde_json::from_slice(&fs::read(&file)?)?;
         done.created = crate::base::clock::text(then);
         fs::write(&file, serde_json::to_vec(&done)?)?;
     }

@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Axis, AxisKind, Condition, Observation, Outcome, Point, Space, random};
+use super::random;
+use super::space::{Axis, AxisKind, Condition, Observation, Outcome, Point, Space};
 use crate::base::seed::stream;
 
 pub(super) fn space(kinds: impl IntoIterator<Item = AxisKind>) -> Space {

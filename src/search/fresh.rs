@@ -2,7 +2,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::{Observation, Point, Space, random};
+use super::random;
+use super::space::{Observation, Point, Space};
 
 /// How many random points are drawn in the hope of one that is new.
 const ATTEMPTS: usize = 64;

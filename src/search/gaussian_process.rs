@@ -7,7 +7,8 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::fresh::{random_point, tried};
-use super::{Observation, Outcome, Point, Space, quasi_random};
+use super::quasi_random;
+use super::space::{Observation, Outcome, Point, Space};
 use acquisition::Search;
 use fit::{Evidence, fit};
 use kernel::Features;
@@ -110,11 +111,11 @@ pub fn suggest(
 mod tests {
     use super::*;
     use crate::base::seed::stream;
-    use crate::search::AxisKind;
     use crate::search::check::{
         bowl, conditional, history, minimum, odd_histories, outcomes, space, spaces, valid,
     };
     use crate::search::random;
+    use crate::search::space::AxisKind;
     use proptest::prelude::*;
 
     fn next(space: &Space, history: &[Observation], seed: u64) -> Point {

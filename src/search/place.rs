@@ -1,6 +1,6 @@
 //! From numbers in the unit cube to points of a space.
 
-use super::{AxisKind, Point, Space};
+use super::space::{AxisKind, Point, Space};
 
 /// Returns the point whose coordinates have these numbers from 0 to 1 as the values of their
 /// distribution functions; `unit` is asked only for axes that exist.

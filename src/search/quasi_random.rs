@@ -4,7 +4,7 @@
 use rand::Rng;
 
 use super::place::place;
-use super::{Point, Space};
+use super::space::{Point, Space};
 use crate::base::seed::stream;
 
 /// How many points of one sequence there are.
@@ -56,8 +56,8 @@ fn scramble(seed: u64, number: u64, block: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::AxisKind;
     use crate::search::check::{conditional, space, spaces, valid};
+    use crate::search::space::AxisKind;
     use proptest::prelude::*;
 
     proptest! {

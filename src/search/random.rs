@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::place::place;
-use super::{Point, Space};
+use super::space::{Point, Space};
 
 /// Draws a point; axes that do not exist there take nothing from the random stream.
 pub fn point(space: &Space, random: &mut ChaCha8Rng) -> Point {

@@ -9,7 +9,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::fresh::{random_point, tried};
-use super::{Condition, Observation, Outcome, Point, Space};
+use super::space::{Condition, Observation, Outcome, Point, Space};
 use mixture::{Mixture, Weighted};
 
 mod mixture;
@@ -148,11 +148,11 @@ impl<'a> Model<'a> {
 mod tests {
     use super::*;
     use crate::base::seed::stream;
-    use crate::search::AxisKind;
     use crate::search::check::{
         bowl, conditional, history, minimum, odd_histories, outcomes, space, spaces, valid,
     };
     use crate::search::random;
+    use crate::search::space::AxisKind;
     use proptest::prelude::*;
 
     fn next(space: &Space, history: &[Observation], seed: u64) -> Point {

@@ -10,8 +10,7 @@ mod training;
 use serde::Serialize;
 
 use crate::base::report::{Progress, Report};
-use crate::engine::op::samples;
-use crate::engine::{Device, EngineError, Place, Precision, Runtime};
+use crate::engine::{Device, EngineError, Place, Precision, Runtime, samples};
 
 pub use speed::Speed;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::subject::Size;
 use crate::engine::DType::{self, BF16, Bool, F16, F32, F64, I64};
-use crate::engine::session::Graphs;
+use crate::engine::backend::session::Graphs;
 use crate::engine::{
     Algorithm, Dim, EngineError, Group, OptimizerConfig, Place, Precision, Recipe, TensorFact,
 };

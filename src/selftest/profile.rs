@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Verdict;
 use super::subject::{Subject, steps};
 use super::training::SMALL;
 use crate::engine::{EngineError, Kernels, Place, Precision, Runtime};
+use crate::selftest::Verdict;
 
 /// Looks for copies on the path of a step. What is bound to it (tokens, masks, labels, the learning
 /// rate) is copied before, and losses and norms after.

@@ -6,8 +6,8 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 use crate::base::seed::stream;
-use crate::engine::artifacts::{LOGITS, LOSS};
-use crate::engine::binding::{Feed, Parameters};
+use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use crate::engine::{
     Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Group, Kernels,
     OptimizerConfig, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome,

@@ -2,13 +2,13 @@
 
 use ndarray::ArrayD;
 
-use super::Verdict;
 use super::subject::{Size, Subject, steps};
-use crate::engine::binding::{Feed, Parameters};
-use crate::engine::build::{DropoutAt, DropoutSource};
+use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::{
     Dim, EngineError, Graph, Inference, Kernels, Place, Precision, Runtime, TensorFact, Trainer,
 };
+use crate::selftest::Verdict;
 
 /// Small enough for a CPU, with every operator that a large one has.
 pub const SMALL: Size =

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::augment::Augment;
+use super::contract::stage::Stage;
 use super::evaluate::Evaluate;
 use super::load::Load;
-use super::stage::Stage;
 use super::train::Train;
 
 /// A stage: exactly one kind with its configuration.

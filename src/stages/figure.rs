@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::artifact::Split;
 use super::config::StageConfig;
+use super::contract::artifact::Split;
+use super::contract::error::StageError;
 use super::evaluate::Summary;
-use super::stage::StageError;
-use super::trained_model;
-use crate::table::Curves;
-use crate::table::curves::CurvePoint;
-use crate::table::metrics::{self, NAMES, OF_A_CLASS};
+use super::train::trained_model;
+use crate::data::Curves;
+use crate::data::curves::CurvePoint;
+use crate::metrics::{self, NAMES, OF_A_CLASS};
 
 /// A figure of an epoch, and how it is read off the curve.
 type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);

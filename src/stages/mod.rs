@@ -1,23 +1,20 @@
 //! The kinds of stage that a pipeline is made of, each with its own configuration, documentation
 //! and tests.
 
-pub mod stage;
-pub mod artifact;
+pub mod contract;
 pub mod config;
 pub mod load;
 pub mod augment;
 pub mod train;
 pub mod evaluate;
-pub mod predict;
-pub mod frozen;
+pub mod inference;
 pub mod figure;
-mod trained_model;
 #[cfg(test)]
 pub(crate) mod test_ctx;
 
-pub use artifact::{Artifact, Evaluation, Prediction, Split, TrainedModel, TrainingSummary};
 pub use config::StageConfig;
-pub use stage::{
-    CheckError, Ctx, DataFact, External, Fact, Inputs, Kind, Port, Stage, StageError, StageId,
-};
-pub use trained_model::RECORDS as MODEL_RECORDS;
+pub use contract::artifact::{Artifact, Evaluation, Kind, Split, TrainedModel, TrainingSummary};
+pub use contract::error::{CheckError, StageError};
+pub use contract::inputs::Inputs;
+pub use contract::stage::{Ctx, DataFact, External, Fact, Port, Stage, StageId};
+pub use train::trained_model::RECORDS as MODEL_RECORDS;

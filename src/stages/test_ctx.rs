@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::stage::{Ctx, StageError};
+use super::contract::error::StageError;
+use super::contract::stage::Ctx;
 use crate::base::report::{Progress, Report};
 use crate::engine::{Device, Runtime};
 

@@ -7,13 +7,14 @@ use fs_err as fs;
 use insta::assert_snapshot;
 use ndarray::Axis;
 use pipe::base::report::Silent;
-use pipe::engine::binding::{Feed, Parameters};
+use pipe::data::normal::normalise;
+use pipe::data::{AugmentationTable, DataSet, Example};
+use pipe::engine::backend::binding::{Feed, Parameters};
 use pipe::engine::{Device, Inference, Kernels, Place, Runtime};
+use pipe::model::input_layout::InputLayout;
 use pipe::model::masked::{MaskedHead, ROWS};
 use pipe::model::{Dropout, NetworkOptions, Pretrained};
-use pipe::stages::predict::{self, InputLayout};
-use pipe::table::normal::normalise;
-use pipe::table::{AugmentationTable, DataSet, Example};
+use pipe::stages::inference::predict;
 use pipe::text::{TokenizedText, Tokenizer};
 use serde_json::Value;
 

@@ -498,7 +498,7 @@ fn a_disk_that_is_full() -> Result<(), TestError> {
 
 #[test]
 fn a_device_that_is_not_there() -> Result<(), TestError> {
-    if pipe::engine::cuda::Driver::ask().is_ok() {
+    if pipe::engine::runtime::cuda::Driver::ask().is_ok() {
         skipped("this machine has a GPU; the test wants one without");
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use fs_err as fs;
-use pipe::table::{ResultRow, ResultTable};
+use pipe::results::results::{ResultRow, ResultTable};
 
 type TestError = Box<dyn std::error::Error>;
 

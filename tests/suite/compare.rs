@@ -4,9 +4,9 @@
 use fs_err as fs;
 use insta::assert_snapshot;
 use pipe::base::files::AtomicFiles;
-use pipe::table::predictions::{Prediction, add_run};
-use pipe::table::tag::Tag;
-use pipe::table::{ResultRow, ResultTable};
+use pipe::data::predictions::add_run;
+use pipe::data::{Prediction, Tag};
+use pipe::results::results::{ResultRow, ResultTable};
 use serde_json::Value;
 
 use super::project::{Project, Said, TestError, data};

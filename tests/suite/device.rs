@@ -39,7 +39,7 @@ fn the_cpu_trains_as_it_should() -> Result<(), TestError> {
 
 #[test]
 fn a_gpu_that_is_not_there_is_no_device_to_test() -> Result<(), TestError> {
-    if pipe::engine::cuda::Driver::ask().is_ok() {
+    if pipe::engine::runtime::cuda::Driver::ask().is_ok() {
         super::project::skipped("this machine has a GPU; the test wants one without");
         return Ok(());
     }
@@ -58,7 +58,7 @@ fn a_gpu_that_is_not_there_is_no_device_to_test() -> Result<(), TestError> {
 /// runs.
 #[test]
 fn gpus_of_a_sweep_have_to_be_there() -> Result<(), TestError> {
-    if pipe::engine::cuda::Driver::ask().is_ok() {
+    if pipe::engine::runtime::cuda::Driver::ask().is_ok() {
         super::project::skipped("this machine has a GPU; the test wants one without");
         return Ok(());
     }

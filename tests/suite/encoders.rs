@@ -10,14 +10,15 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use pipe::base::report::Silent;
-use pipe::engine::binding::{Feed, Parameters};
+use pipe::engine::backend::binding::{Feed, Parameters};
 use pipe::engine::{
     Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision,
     Recipe, Runtime, SessionTrainer, TensorFact, Trainer,
 };
 use pipe::model::freeze::is_spared_from_decay;
+use pipe::model::input_layout::InputLayout;
 use pipe::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
-use pipe::stages::predict::{self, InputLayout};
+use pipe::stages::inference::predict;
 
 type Checked = Result<(), Box<dyn Error>>;
 

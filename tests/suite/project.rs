@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use fs_err as fs;
+use pipe::data::Curves;
+use pipe::results::results::{ResultRow, ResultTable};
 use pipe::stages::Evaluation;
-use pipe::table::{Curves, ResultRow, ResultTable};
 use safetensors::SafeTensors;
 use serde_json::Value;
 

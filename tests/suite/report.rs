@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fs_err as fs;
-use pipe::table::{ResultRow, ResultTable};
+use pipe::results::results::{ResultRow, ResultTable};
 use serde_json::{Value, json};
 
 use super::project::{Project, TestError, data, skipped};

@@ -7,7 +7,7 @@ use std::time::Instant;
 use insta::assert_snapshot;
 use pipe::cli::graph::{GraphFormat, render};
 use pipe::dag;
-use pipe::spec::{Draft, Override, Spec};
+use pipe::pipeline::{Draft, Override, Spec};
 use pipe::stages::{StageConfig, StageId};
 use proptest::prelude::*;
 
@@ -46,7 +46,7 @@ fn overrides(texts: &[&str]) -> Vec<Override> {
 }
 
 fn open_with(text: &str, set: &[&str]) -> Result<(Spec, dag::Plan), String> {
-    let show = |error: pipe::spec::SpecError| error.render(100, false);
+    let show = |error: pipe::pipeline::SpecError| error.render(100, false);
     let draft =
         Draft::parse(Path::new("exp.yaml"), text.to_owned(), &overrides(set)).map_err(show)?;
     dag::finish(draft).map_err(show)
@@ -1040,7 +1040,7 @@ fn the_schema_is_current() {
     let committed = fs_err::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/pipeline.schema.json"),
     );
-    let current = pipe::spec::schema();
+    let current = pipe::pipeline::schema();
     assert!(
         committed.is_ok_and(|committed| committed == current),
         "pipelines/pipeline.schema.json is not current; `pipe schema > \

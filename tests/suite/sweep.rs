@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use fs_err as fs;
-use pipe::table::ResultRow;
+use pipe::results::results::ResultRow;
 use serde_json::Value;
 
 use super::project::{Project, Said, TestError, data};
@@ -123,7 +123,7 @@ fn a_grid_shares_what_its_parameters_do_not_touch() -> Result<(), TestError> {
     // Each trial has the tables of a run of its own.
     for trial in 0..6 {
         let folder = project.path(&format!("runs/latest/trials/{trial}"));
-        let of_trial = pipe::table::ResultTable::read(&folder)?.rows;
+        let of_trial = pipe::results::results::ResultTable::read(&folder)?.rows;
         assert!(of_trial.iter().all(|row| row.trial == Some(trial)) && of_trial.len() == 4);
         assert!(
             folder.join("predictions.parquet").is_file() && folder.join("curves.parquet").is_file()

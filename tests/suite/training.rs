@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use pipe::data::curves::CurvePoint;
 use pipe::stages::Evaluation;
-use pipe::table::curves::CurvePoint;
 use serde_json::Value;
 
 use super::project::{Project, TestError, data, repository, tensors};
@@ -167,7 +167,7 @@ fn parts_add_up_to_their_batch() -> Result<(), TestError> {
         .ok_or("the number of parts is not told")?;
     assert!((3..=8).contains(&parts), "{parts}");
     assert!(training(&project, "whole")?["summary"].get("parts").is_none());
-    let rows = pipe::table::ResultTable::read(&project.path("runs/latest"))?.rows;
+    let rows = pipe::results::results::ResultTable::read(&project.path("runs/latest"))?.rows;
     let told: Vec<(&str, Option<u64>)> =
         rows.iter().map(|row| (row.stage.as_str(), row.parts)).collect();
     assert_eq!(

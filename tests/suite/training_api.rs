@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use pipe::table::{DataSet, Example};
+use pipe::data::{DataSet, Example};
 use pipe::text::{Tokenizer, batch};
 use serde_json::{Value, json};
 

@@ -89,7 +89,7 @@ pub fn gelu_tanh(x: f32) -> (f32, f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::op::samples::reference::erf64;
+    use crate::engine::samples::reference::erf64;
 
     fn worst(low: f32, high: f32, error: impl Fn(f32) -> f64) -> f64 {
         (0..=400_000).map(|i| error(low + (high - low) * i as f32 / 400_000.0)).fold(0.0, f64::max)

@@ -25,6 +25,3 @@ mod operands;
 pub mod register;
 #[cfg(test)]
 mod tests;
-
-/// The ONNX domain of our operators.
-pub const DOMAIN: &str = "pipe";

@@ -13,7 +13,8 @@ use super::operands::{
 };
 use super::parallel::{Shared, for_each, range, with_common_scratch};
 use super::product::{Tile, WeightGrad};
-use super::{DOMAIN, adamw, attention, dropout, gelu, norm, sums};
+use super::{adamw, attention, dropout, gelu, norm, sums};
+use crate::engine::graph::op::contract::DOMAIN;
 
 /// Returns the domain with all our operators, for one session.
 pub fn domain() -> ort::Result<OperatorDomain> {

@@ -5,7 +5,7 @@ use super::parallel::{Shared, range};
 use super::product::{Tile, WeightGrad};
 use super::random::MaskKey;
 use super::{adamw, attention, dropout, gelu, norm, sums};
-use crate::engine::op::samples::harness::Numbers;
+use crate::engine::samples::harness::Numbers;
 
 fn numbers(seed: u64, len: usize) -> Vec<f32> {
     let mut numbers = Numbers::new(seed);

@@ -4,13 +4,16 @@ use std::ops::Range;
 
 use ndarray::ArrayD;
 
-use crate::engine::binding::{Feed, Parameters};
-use crate::engine::build::{DropoutAt, DropoutSource};
-use crate::engine::op::samples::harness::{Numbers, runtime};
-use crate::engine::{
-    Algorithm, DType, Dim, EngineError, Graph, Group, Kernels, OptimizerConfig, Place, Precision,
-    Recipe, SessionTrainer, ShapeError, TensorFact, Var,
-};
+use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::backend::error::EngineError;
+use crate::engine::backend::place::Place;
+use crate::engine::backend::session::{Recipe, SessionTrainer};
+use crate::engine::graph::build::{DropoutAt, DropoutSource};
+use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact};
+use crate::engine::graph::graph::{Graph, Kernels, Var};
+use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
+use crate::engine::runtime::device::Precision;
+use crate::engine::samples::harness::{Numbers, runtime};
 
 /// Examples of a whole batch.
 pub const EXAMPLES: usize = 6;

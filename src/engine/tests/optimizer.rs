@@ -3,12 +3,15 @@
 use ndarray::{ArrayD, IxDyn};
 use ort::value::Tensor;
 
-use crate::engine::binding::{Bound, Feed, open};
-use crate::engine::op::samples::harness::{Numbers, execute, near, runtime};
-use crate::engine::op::samples::reference::Real;
-use crate::engine::{
-    Algorithm, EngineError, Group, Kernels, OptimizerConfig, Place, Precision, onnx,
-};
+use crate::engine::backend::binding::{Bound, Feed, open};
+use crate::engine::backend::error::EngineError;
+use crate::engine::backend::place::Place;
+use crate::engine::graph::graph::Kernels;
+use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
+use crate::engine::onnx;
+use crate::engine::runtime::device::Precision;
+use crate::engine::samples::harness::{Numbers, execute, near, runtime};
+use crate::engine::samples::reference::Real;
 
 const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };

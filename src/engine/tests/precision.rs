@@ -6,17 +6,20 @@ use ndarray::{ArrayD, IxDyn};
 use serde::Deserialize;
 
 use super::network::{ADAMW, EXAMPLES, all, feeds, network, parameters, trainer_of};
-use crate::engine::binding::{Feed, Parameters};
-use crate::engine::loss_scale::{LossScaling, NEW_SCALER, SCALER};
-use crate::engine::onnx;
-use crate::engine::op::samples::harness::{execute, near, runtime};
-use crate::engine::precision::lower;
-use crate::engine::proto::ModelProto;
-use crate::engine::trainer::differentiate;
-use crate::engine::{
-    Algorithm, DType, EngineError, Graph, Group, Kernels, OptimizerConfig, Part, Place, Precision,
-    Products, SessionTrainer, StepOutcome, Trainer,
-};
+use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::backend::error::EngineError;
+use crate::engine::backend::gradients::differentiate;
+use crate::engine::backend::place::Place;
+use crate::engine::backend::session::SessionTrainer;
+use crate::engine::backend::trainer::{Part, StepOutcome, Trainer};
+use crate::engine::graph::fact::DType;
+use crate::engine::graph::graph::{Graph, Kernels};
+use crate::engine::graph::loss_scale::{LossScaling, NEW_SCALER, SCALER};
+use crate::engine::graph::lower::lower;
+use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
+use crate::engine::onnx::proto::ModelProto;
+use crate::engine::samples::harness::{execute, near, runtime};
+use crate::engine::{Precision, Products, onnx};
 
 type TestError = Box<dyn std::error::Error>;
 
@@ -181,7 +184,7 @@ struct RecordedStep {
 /// at the beginning, in between and late.
 #[test]
 fn scaling_is_pytorchs() -> Result<(), TestError> {
-    let text = include_str!("../../../tests/data/loss_scale.json");
+    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/loss_scale.json"));
     let recorded: Recorded = serde_json::from_str(text)?;
     let shapes = [vec![3, 2], vec![4]];
     let config = OptimizerConfig {

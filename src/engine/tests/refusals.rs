@@ -5,13 +5,17 @@ use ndarray::{ArrayD, IxDyn};
 use super::network::{
     ADAMW, EXAMPLES, PARAMETERS, all, feeds, network, parameters, trainer, trainer_of,
 };
-use crate::engine::binding::{Feed, Parameters};
-use crate::engine::build::DropoutAt;
-use crate::engine::op::samples::harness::runtime;
-use crate::engine::{
-    Dim, EngineError, Graph, Inference, Kernels, Part, Place, Precision, TensorFact, Trainer as _,
-    gradients,
-};
+use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::backend::error::EngineError;
+use crate::engine::backend::inference::Inference;
+use crate::engine::backend::place::Place;
+use crate::engine::backend::trainer::{Part, Trainer as _};
+use crate::engine::graph::autodiff::gradients;
+use crate::engine::graph::build::DropoutAt;
+use crate::engine::graph::fact::{Dim, TensorFact};
+use crate::engine::graph::graph::{Graph, Kernels};
+use crate::engine::runtime::device::Precision;
+use crate::engine::samples::harness::runtime;
 
 const BOTH: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
 

@@ -7,12 +7,15 @@ use ndarray::ArrayD;
 use prost::Message as _;
 
 use super::network::{ADAMW, EXAMPLES, SGD, all, feeds, network, trainer};
-use crate::engine::op::samples::harness::{near, runtime};
-use crate::engine::proto::ModelProto;
-use crate::engine::{
-    Dim, EngineError, Graph, Kernels, Part, SessionTrainer, StepOutcome, TensorFact, Trainer, Var,
-    gradients, onnx,
-};
+use crate::engine::backend::error::EngineError;
+use crate::engine::backend::session::SessionTrainer;
+use crate::engine::backend::trainer::{Part, StepOutcome, Trainer};
+use crate::engine::graph::autodiff::gradients;
+use crate::engine::graph::fact::{Dim, TensorFact};
+use crate::engine::graph::graph::{Graph, Kernels, Var};
+use crate::engine::onnx;
+use crate::engine::onnx::proto::ModelProto;
+use crate::engine::samples::harness::{near, runtime};
 
 /// Takes a step and returns what it gave.
 fn update(trainer: &mut SessionTrainer, rate: f64) -> Result<StepOutcome, EngineError> {

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use ndarray::ArrayD;
 
 use super::network::{ADAMW, EXAMPLES, all, feeds, network_with_logits, optimizer, parameters};
-use crate::engine::artifacts::{LOGITS, LOSS};
-use crate::engine::op::samples::harness::runtime;
-use crate::engine::{
-    ApiTrainer, Artifacts, Clipping, Device, EngineError, Kernels, Part, SessionTrainer, Trainer,
-};
+use crate::engine::backend::error::EngineError;
+use crate::engine::backend::session::SessionTrainer;
+use crate::engine::backend::trainer::{Part, Trainer};
+use crate::engine::backend::training_api::artifacts::{Artifacts, Clipping, LOGITS, LOSS};
+use crate::engine::backend::training_api::trainer::ApiTrainer;
+use crate::engine::graph::graph::Kernels;
+use crate::engine::runtime::device::Device;
+use crate::engine::samples::harness::runtime;
 
 /// Says whether the loaded library has the training API; the tests that need it are skipped aloud.
 fn has_api() -> bool {

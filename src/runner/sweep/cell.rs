@@ -14,24 +14,24 @@ use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 use crate::base::report::Silent;
+use crate::data::Tag;
 use crate::engine::Device;
-use crate::engine::error::tells_of_memory;
-use crate::runner::cache::{Cache, Entry};
+use crate::engine::backend::error::tells_of_memory;
+use crate::results::results::ResultRow;
+use crate::runner::cache::cache::{Cache, Entry};
+use crate::runner::cache::lock::KeyLock;
 use crate::runner::error::RunError;
-use crate::runner::interrupt::Interrupt;
 use crate::runner::job::{Job, jobs};
-use crate::runner::lock::KeyLock;
 use crate::runner::observer::Observer;
-use crate::runner::outputs;
-use crate::runner::provenance::StageRecord;
-use crate::runner::scheduler::{Outcome, Scheduler};
-use crate::runner::tasks::Tasks;
+use crate::runner::record::provenance::StageRecord;
+use crate::runner::run::interrupt::Interrupt;
+use crate::runner::run::outputs;
+use crate::runner::run::scheduler::{Outcome, Scheduler};
+use crate::runner::run::tasks::Tasks;
 use crate::search::Request;
 use crate::search::config::Metric;
 use crate::stages::evaluate::Summary;
 use crate::stages::{Kind, StageConfig, StageId, figure};
-use crate::table::ResultRow;
-use crate::table::tag::Tag;
 
 /// A trial for one seed, as far as its training should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

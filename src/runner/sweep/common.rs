@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::settings::SweepSettings;
 use super::trial::{self, Body, Trial};
 use crate::base::report::Report;
-use crate::dag::{Plan, trials};
+use crate::dag::plan::Plan;
+use crate::dag::trials;
+use crate::pipeline::Spec;
 use crate::runner::error::RunError;
-use crate::runner::ground::{self, Ground};
 use crate::runner::job::{Job, jobs};
-use crate::runner::pipeline_run::Pipeline;
-use crate::runner::tasks::Tasks;
+use crate::runner::run::ground::{self, Ground};
+use crate::runner::run::pipeline::Pipeline;
+use crate::runner::run::tasks::Tasks;
 use crate::search::config::check::Parameters;
 use crate::search::config::{Goal, Metric, Sweep};
 use crate::search::{Point, Search};
-use crate::spec::Spec;
 use crate::stages::{External, figure};
 
 /// What all trials of a sweep share.

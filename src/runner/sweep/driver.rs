@@ -1,5 +1,6 @@
 //! Runs a sweep: asks the search for work, gives it to workers, and tells what came out.
 
+use super::told::{Outcomes, Told};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,14 +12,12 @@ use super::trial::Trial;
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
 use crate::engine::Device;
+use crate::runner::cache::lock::UseLock;
 use crate::runner::error::RunError;
-use crate::runner::lock::UseLock;
 use crate::runner::observer::{Event, Observer};
-use crate::runner::provenance::{DROPPED, StageRecord};
+use crate::runner::record::provenance::DROPPED;
 use crate::search::config::KeepModels;
 use crate::search::{Next, Outcome, Request, Search};
-use crate::stages::MODEL_RECORDS;
-use crate::table::ResultRow;
 
 /// Runs a sweep.
 pub(super) struct Driver<'a> {
@@ -26,39 +25,6 @@ pub(super) struct Driver<'a> {
     pub runner: &'a Runner<'a>,
     pub folder: &'a TrialFolder<'a>,
     pub observer: &'a dyn Observer,
-}
-
-/// What is known of a trial: as far as it came.
-#[derive(Debug)]
-pub(super) struct Told {
-    pub trial: Arc<Trial>,
-    /// How far it was trained; `None` for to the end.
-    pub epochs: Option<u32>,
-    pub rows: Vec<ResultRow>,
-    pub records: Vec<StageRecord>,
-    /// The mean over the seeds.
-    pub figure: Option<f64>,
-    pub error: Option<String>,
-    pub cached: bool,
-    /// Every model behind it, and those that were trained for it by this process and are not doomed
-    /// yet.
-    pub all_models: Vec<Digest>,
-    pub models: Vec<Digest>,
-}
-
-/// What came out of a sweep.
-#[derive(Debug, Default)]
-pub(super) struct Outcomes {
-    /// By trial.
-    pub trials: BTreeMap<usize, Told>,
-    pub computed: usize,
-    pub cached: usize,
-    /// Whether the search came to its end.
-    pub is_complete: bool,
-    /// Unfinished state that nothing will go on from.
-    pub work_keys: Vec<Digest>,
-    /// What went wrong with the sweep itself.
-    pub error: Option<RunError>,
 }
 
 struct State {
@@ -350,7 +316,7 @@ impl Driver<'_> {
         for key in doomed {
             // Who holds the lock computes it anew.
             let Some(_lock) = cache.lock(key, || {}, || true)? else { continue };
-            cache.strip(key, &MODEL_RECORDS)?;
+            cache.strip(key, &crate::stages::MODEL_RECORDS)?;
             dropped.push(*key);
         }
         Ok(Some(dropped))

@@ -11,17 +11,17 @@ use serde_json::Value;
 
 use super::cell::Finished;
 use super::common::Common;
-use super::driver::{Outcomes, Told};
+use super::told::{Outcomes, Told};
 use super::trial::{self, Trial};
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
 use crate::base::files::AtomicFiles;
+use crate::results::results::{ResultRow, ResultTable};
 use crate::runner::error::RunError;
 use crate::runner::job::jobs;
-use crate::runner::outputs::{self, Outputs};
-use crate::runner::scheduler::Outcome;
+use crate::runner::run::outputs::{self, Outputs};
+use crate::runner::run::scheduler::Outcome;
 use crate::stages::{Kind, StageConfig};
-use crate::table::{ResultRow, ResultTable};
 
 /// Writes the folders of trials below a sweep's own: `trials/<n>/` with the tables of a run, and
 /// `trial.json`.

@@ -4,6 +4,7 @@ pub mod settings;
 mod common;
 mod trial;
 mod cell;
+mod told;
 mod driver;
 mod folder;
 mod labels;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::common::Common;
 use super::trial::Trial;
 use crate::base::digest::Digest;
-use crate::runner::cache::Lookup;
+use crate::runner::cache::cache::Lookup;
 use crate::runner::error::RunError;
 use crate::runner::job::jobs;
 use crate::search::{Next, Outcome};

@@ -4,25 +4,26 @@ use std::path::PathBuf;
 
 use super::cell::Runner;
 use super::common::Common;
-use super::driver::{Driver, Outcomes};
+use super::driver::Driver;
 use super::folder::TrialFolder;
 use super::overview::{self, Overview};
 use super::settings::SweepSettings;
+use super::told::Outcomes;
 use crate::base::clock::{self, Stopwatch};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
-use crate::dag::Plan;
+use crate::dag::plan::Plan;
+use crate::pipeline::Spec;
+use crate::results::results::ResultTable;
 use crate::runner::error::RunError;
-use crate::runner::interrupt::Interrupt;
 use crate::runner::observer::{Both, Event, Observer};
-use crate::runner::provenance::{
+use crate::runner::record::provenance::{
     Best, BestTrial, FORMAT, Git, Machine, Provenance, Status, SweepRecord,
 };
-use crate::runner::run_folder::{RunFolder, link_latest};
-use crate::runner::runs;
-use crate::search::Sweep;
-use crate::spec::Spec;
-use crate::table::ResultTable;
+use crate::runner::record::run_folder::{RunFolder, link_latest};
+use crate::runner::record::runs;
+use crate::runner::run::interrupt::Interrupt;
+use crate::search::config::Sweep;
 
 /// A sweep whose trials can be run.
 pub struct SweepRun<'a> {

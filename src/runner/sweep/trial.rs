@@ -3,10 +3,11 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::dag::{Plan, Step, trials};
+use crate::dag::plan::{Plan, Step};
+use crate::dag::trials;
+use crate::results::results::display_param;
 use crate::search::config::Metric;
 use crate::stages::Kind;
-use crate::table::results::display_param;
 
 /// A choice of values for the parameters.
 #[derive(Debug)]

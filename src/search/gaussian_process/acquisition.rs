@@ -8,7 +8,7 @@ use super::posterior::Posterior;
 use crate::search::minimise::minimise;
 use crate::search::place::coordinate;
 use crate::search::quasi_random::Sequence;
-use crate::search::{AxisKind, Point, Space};
+use crate::search::space::{AxisKind, Point, Space};
 
 /// Points from all over the space that are looked at first.
 const GLOBAL: u64 = 512;

@@ -202,8 +202,8 @@ pub(super) fn fit(evidence: &Evidence, random: &mut ChaCha8Rng) -> Kernel {
 mod tests {
     use super::*;
     use crate::base::seed::stream;
-    use crate::search::AxisKind;
     use crate::search::check::space;
+    use crate::search::space::AxisKind;
     use proptest::prelude::*;
 
     proptest! {

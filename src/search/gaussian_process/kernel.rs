@@ -1,7 +1,7 @@
 //! The covariance of a Gaussian process: Matérn 5/2, with a length scale for each axis (Rasmussen &
 //! Williams 2006, section 4.2).
 
-use crate::search::{AxisKind, Space};
+use crate::search::space::{AxisKind, Space};
 
 /// The numbers from points that the kernel compares: one for each axis, from 0 to 1 where the axis
 /// has an order.

@@ -1,6 +1,6 @@
 //! What a Gaussian process is told of the trials that have finished.
 
-use crate::search::{Observation, Outcome, Point};
+use crate::search::space::{Observation, Outcome, Point};
 
 /// Returns the finished trials and their values, the best first. Failures have the worst value
 /// there is; where there is no value at all, there is nothing to tell.

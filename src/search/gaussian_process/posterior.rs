@@ -178,8 +178,8 @@ fn factor(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::AxisKind;
     use crate::search::check::space;
+    use crate::search::space::AxisKind;
     use proptest::prelude::*;
 
     fn kernel() -> Kernel {

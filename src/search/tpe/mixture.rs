@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use statrs::function::erf::{erf, erf_inv};
 
 use crate::search::place::{choose, coordinate};
-use crate::search::{AxisKind, Space};
+use crate::search::space::{AxisKind, Space};
 
 /// An observation that gets a kernel.
 pub(super) struct Weighted {

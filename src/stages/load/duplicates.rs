@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::config::Duplicates;
 use super::error::LoadError;
-use crate::table::normal::normalise;
-use crate::table::source::SourceRow;
+use crate::data::normal::normalise;
+use crate::data::source::SourceRow;
 
 /// The most pairs that an error shows.
 const SHOWN: usize = 5;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::table::source_error::SourceError;
+use crate::data::source_error::SourceError;
 
 /// A data set that cannot be used as asked.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]

@@ -9,12 +9,12 @@ use super::error::LoadError;
 use super::split::{quotas, shuffled};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
-use crate::stages::artifact::Artifact;
-use crate::stages::stage::{
-    CheckError, Ctx, DataFact, External, Fact, Inputs, Port, Stage, StageError, resolve,
-};
-use crate::table::source::{self, SourceRow};
-use crate::table::{DataSet, Example};
+use crate::data::source::{self, SourceRow};
+use crate::data::{DataSet, Example};
+use crate::stages::contract::artifact::Artifact;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::inputs::Inputs;
+use crate::stages::contract::stage::{Ctx, DataFact, External, Fact, Port, Stage, resolve};
 
 impl Stage for Load {
     fn code_version(&self) -> u32 {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::error::Error;
 
 use super::config::{Duplicates, Load};
-use crate::stages::artifact::Artifact;
-use crate::stages::stage::{CheckError, Fact, Inputs, Stage};
+use crate::data::{DataSet, Example};
+use crate::stages::contract::artifact::Artifact;
+use crate::stages::contract::error::CheckError;
+use crate::stages::contract::inputs::Inputs;
+use crate::stages::contract::stage::{Fact, Stage};
 use crate::stages::test_ctx::TestCtx;
-use crate::table::{DataSet, Example};
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -9,18 +9,24 @@ use super::backend::{Choice, Chosen};
 use super::config::{Loss, Optimizer, Train, default_gradient_clip};
 use super::encoder::base_rate;
 use super::fit;
-use super::stage::{Tokens, Trained};
+use super::tokens::{Tokens, Trained};
 use crate::base::digest::Digest;
 use crate::base::memo;
-use crate::engine::artifacts::{ArtifactsError, CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING};
-use crate::engine::binding::Feed;
+use crate::data::DataSet;
+use crate::engine::backend::binding::Feed;
+use crate::engine::backend::training_api::artifacts::{
+    CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING,
+};
+use crate::engine::backend::training_api::error::ArtifactsError;
 use crate::engine::{ApiTrainer, Artifacts, EngineError, Precision, Trainer};
+use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::tokenizer_files;
-use crate::model::{Head, ModelError, resolve};
-use crate::stages::artifact::{Network, OnnxModel};
-use crate::stages::predict::{self, InputLayout};
-use crate::stages::stage::{CheckError, Ctx, External, StageError, resolve as place};
-use crate::table::DataSet;
+use crate::model::source::resolve;
+use crate::model::{Head, ModelError};
+use crate::stages::contract::artifact::{Network, OnnxModel};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External, resolve as place};
+use crate::stages::inference::predict;
 
 /// What a batch of texts with labels gives.
 const INPUTS: [&str; 5] = ["input_ids", MASK, "token_type_ids", "position_ids", LABELS];

@@ -4,7 +4,8 @@ use super::artifacts;
 use super::backend::misfit;
 use super::config::{Backend, Budget, ClassWeights, Freeze, Monitor, Optimizer, Schedule, Train};
 use crate::engine::{Device, Precision};
-use crate::stages::stage::{CheckError, DataFact};
+use crate::stages::contract::error::CheckError;
+use crate::stages::contract::stage::DataFact;
 
 /// Returns every problem of the configuration.
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {

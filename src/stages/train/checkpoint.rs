@@ -12,8 +12,8 @@ use super::plateau::Plateau;
 use super::watch::Watch;
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
+use crate::data::curves::CurvePoint;
 use crate::model::weights::Floats;
-use crate::table::curves::CurvePoint;
 
 /// Everything but tensors that training goes on from: the state at the end of an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{Device, Precision};
 use crate::model::Head;
-use crate::stages::stage::StageId;
+use crate::stages::contract::stage::StageId;
 
 /// Fine-tunes a pretrained encoder on the train split, with a classification head on top.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

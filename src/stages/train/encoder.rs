@@ -7,23 +7,24 @@ use rand::RngExt as _;
 use super::backend::{Choice, Chosen};
 use super::checkpoint::{self, Progress};
 use super::config::{Freeze, Optimizer, Train};
+use super::error::TrainError;
 use super::fit::{self, Fitted};
-use super::stage::TrainError;
 use crate::base::seed::stream;
-use crate::engine::artifacts::{LOGITS, LOSS};
-use crate::engine::binding::Parameters;
-use crate::engine::checkpoint::{LARGEST, MOMENTS};
+use crate::data::DataSet;
+use crate::engine::backend::binding::Parameters;
+use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
+use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
     Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
     OptimizerConfig, Place, Precision, Recipe, Runtime, SessionTrainer, TensorFact, Trainer, Var,
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
+use crate::model::input_layout::InputLayout;
 use crate::model::names::WORD_EMBEDDINGS;
 use crate::model::{Config, Dropout, Network, NetworkOptions, Weights};
-use crate::stages::predict::InputLayout;
-use crate::stages::stage::{Ctx, StageError};
-use crate::table::DataSet;
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::Ctx;
 use crate::text::TokenizedText;
 
 /// What is trained on what.

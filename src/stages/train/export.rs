@@ -9,12 +9,12 @@
 use super::config::Train;
 use super::encoder::{optimizer, trainable};
 use super::targets;
-use crate::engine::artifacts::{LOGITS, LOSS};
-use crate::engine::graph::Constant;
+use crate::data::DataSet;
+use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
+use crate::engine::graph::graph::Constant;
 use crate::engine::{Artifacts, Clipping, Dim, EngineError, Kernels, TensorFact, Var};
 use crate::model::{Config, Dropout, Network, NetworkOptions};
-use crate::stages::stage::StageError;
-use crate::table::DataSet;
+use crate::stages::contract::error::StageError;
 
 impl Train {
     /// Returns the artifacts of a recipe that [`super::backend::misfit`] has nothing against, for a

@@ -14,11 +14,15 @@ use crate::base::chain::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::report::Progress;
 use crate::base::seed::stream;
-use crate::engine::binding::Feed;
+use crate::data::curves::CurvePoint;
+use crate::data::{Curves, DataSet};
+use crate::engine::backend::binding::Feed;
 use crate::engine::{EngineError, Part, Runtime, Trainer};
-use crate::stages::predict::{self, InputLayout, feeds, probabilities};
-use crate::stages::stage::{Ctx, Interrupted, StageError};
-use crate::table::{Curves, DataSet, curves::CurvePoint, metrics};
+use crate::metrics;
+use crate::model::input_layout::InputLayout;
+use crate::stages::contract::error::{Interrupted, StageError};
+use crate::stages::contract::stage::Ctx;
+use crate::stages::inference::predict::{self, feeds, probabilities};
 use crate::text::{TokenizedText, batch};
 
 /// Checkpoints are written at the ends of epochs, at most this often in seconds: a shorter time of

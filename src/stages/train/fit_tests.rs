@@ -7,12 +7,12 @@ use ndarray::ArrayD;
 
 use super::config::Train;
 use super::fit::{self, Job};
-use crate::engine::binding::Feed;
-use crate::engine::op::samples::harness::runtime;
+use crate::data::{AugmentationTable, DataSet, Example};
+use crate::engine::backend::binding::Feed;
+use crate::engine::samples::harness::runtime;
 use crate::engine::{EngineError, Part, Runtime, State, StepOutcome, Trainer};
-use crate::stages::predict::InputLayout;
+use crate::model::input_layout::InputLayout;
 use crate::stages::test_ctx::TestCtx;
-use crate::table::{AugmentationTable, DataSet, Example};
 use crate::text::TokenizedText;
 
 type TestError = Box<dyn std::error::Error>;

@@ -1,5 +1,6 @@
 //! The stage `train`: fine-tunes a pretrained encoder with a classification head.
 
+pub mod error;
 pub mod config;
 pub mod check;
 pub mod schedule;
@@ -15,6 +16,8 @@ pub mod backend;
 pub mod encoder;
 pub mod export;
 pub mod artifacts;
+pub mod tokens;
+pub mod trained_model;
 pub mod stage;
 
 pub use config::Train;

@@ -71,7 +71,8 @@ mod tests {
     use crate::stages::train::config::Monitor;
 
     /// The learning rates that PyTorch's own class gave; tests/record_schedules.py recorded them.
-    const RECORDED: &str = include_str!("../../../tests/data/plateau.json");
+    const RECORDED: &str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/plateau.json"));
 
     fn number(value: &Value) -> f64 {
         match value.as_str() {

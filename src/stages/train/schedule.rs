@@ -43,7 +43,8 @@ mod tests {
 
     /// The learning rates that the schedules of `transformers` gave; tests/record_schedules.py
     /// recorded them.
-    const RECORDED: &str = include_str!("../../../tests/data/schedules.json");
+    const RECORDED: &str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/schedules.json"));
 
     #[test]
     fn learning_rates_are_those_of_transformers() {

@@ -1,56 +1,22 @@
 //! The work of `train`.
 
+use super::error::TrainError;
+use super::tokens::{Tokens, Trained};
 use std::path::Path;
 
-use super::artifacts;
-use super::backend::Choice;
-use super::check;
 use super::config::{Backend, ClassWeights, Freeze, Train};
 use super::encoder::{self, Job};
-use super::fit::Fitted;
+use super::{artifacts, check};
 use crate::base::report::Report;
+use crate::data::{AugmentationSummary, DataSet};
 use crate::engine::{Device, EngineError, Kernels, Precision, RuntimeIdentity};
-use crate::model::{Dropout, Pretrained, Weights, init, resolve};
-use crate::stages::artifact::{Artifact, Network, TrainedModel, TrainingSummary};
-use crate::stages::predict::{longest, tokenize};
-use crate::stages::stage::{
-    CheckError, Ctx, External, Fact, Inputs, Kind, Port, Stage, StageError,
-};
-use crate::table::{AugmentationSummary, DataSet, Example};
-use crate::text::TokenizedText;
-
-/// Data or a model that this training cannot be done with.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum TrainError {
-    #[error(
-        "`class_weights` names `{name}`, which is no label of the data; the labels are {labels}"
-    )]
-    UnknownClass { name: String, labels: String },
-    #[error("`class_weights` has no weight for the label `{name}`")]
-    #[diagnostic(help("give every label of the data a weight, 1 where it should count as it is"))]
-    MissingClass { name: String },
-    #[error("`freeze` leaves nothing to train")]
-    #[diagnostic(help(
-        "the head's parameters start with `classifier`; take the pattern that matches them away"
-    ))]
-    AllFrozen,
-    #[error(
-        "`freeze` has the pattern `{pattern}`, which matches no parameter; there are such as \
-         {examples}"
-    )]
-    #[diagnostic(help(
-        "`*` stands for any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`"
-    ))]
-    IdlePattern { pattern: String, examples: String },
-    #[error(
-        "`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}"
-    )]
-    #[diagnostic(help("leave out `freeze` to train everything"))]
-    TooManyLayers { asked: usize, found: usize },
-    #[error("`precision: tf32` is a setting of GPUs, and this training runs on the CPU")]
-    #[diagnostic(help("add `--device cuda`, or take `fp32`"))]
-    Tf32,
-}
+use crate::model::source::resolve;
+use crate::model::{Dropout, Pretrained, Weights, init};
+use crate::stages::contract::artifact::{Artifact, Kind, Network, TrainedModel, TrainingSummary};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::inputs::Inputs;
+use crate::stages::contract::stage::{Ctx, External, Fact, Port, Stage};
+use crate::stages::inference::predict::{longest, tokenize};
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
@@ -152,47 +118,6 @@ impl Stage for Train {
             summary,
             curves: fitted.curves,
         }))
-    }
-}
-
-/// What a training gives, whatever network it trains.
-pub(super) struct Trained {
-    pub network: Network,
-    pub fitted: Fitted,
-    pub backend: Choice,
-    pub trainable_parameters: u64,
-    pub parameters: u64,
-    pub truncated_share: f64,
-}
-
-/// The tokens of a data set that training reads.
-pub(super) struct Tokens {
-    pub train: Vec<TokenizedText>,
-    pub dev: Vec<TokenizedText>,
-    pub truncated_share: f64,
-}
-
-impl Tokens {
-    /// Tokenizes train and dev, and says how many texts are longer than `longest`.
-    pub(super) fn new(
-        ctx: &dyn Ctx,
-        data: &DataSet,
-        longest: usize,
-        encode: impl Fn(&[&str]) -> Result<Vec<TokenizedText>, StageError>,
-    ) -> Result<Tokens, StageError> {
-        let encode = |examples: &[Example]| {
-            encode(&examples.iter().map(|example| example.text.as_str()).collect::<Vec<_>>())
-        };
-        let (train, dev) = (encode(&data.train)?, encode(&data.dev)?);
-        let truncated = train.iter().filter(|text| text.truncated).count();
-        if truncated > 0 {
-            ctx.note(&format!(
-                "{truncated} of {} train texts are cut to {longest} tokens",
-                train.len()
-            ));
-        }
-        let truncated_share = truncated as f64 / train.len().max(1) as f64;
-        Ok(Tokens { train, dev, truncated_share })
     }
 }
 

@@ -2,7 +2,7 @@
 //! the batch.
 
 use super::config::{ClassWeights, Loss};
-use crate::table::DataSet;
+use crate::data::DataSet;
 
 /// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train
 /// example counts 0 when balanced.

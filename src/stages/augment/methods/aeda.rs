@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::words::Words;
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
 };
-use crate::stages::augment::words::Words;
-use crate::stages::stage::{CheckError, Ctx, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::Ctx;
 
 settings! {
     /// AEDA (Karimi, Rossi & Prati 2021, arXiv 2108.13230): inserts punctuation marks before random

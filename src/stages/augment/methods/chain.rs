@@ -5,10 +5,11 @@ use std::path::Path;
 
 use crate::base::report::Report;
 use crate::stages::augment::config::MethodConfig;
-use crate::stages::augment::method::{
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, Originals, Request, externals_of, fit_all, settings,
 };
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
     /// Applies methods one after the other to each text: what one makes is the next one's start.

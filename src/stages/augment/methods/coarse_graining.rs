@@ -6,12 +6,13 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::words::{Words, join};
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, settings,
 };
-use crate::stages::augment::words::{Words, join};
-use crate::stages::stage::{CheckError, Ctx, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::Ctx;
 
 settings! {
     /// Joins whole texts of a class.

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
 use crate::stages::augment::error::{AugmentError, file_digest};
-use crate::stages::augment::method::{
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, Originals, Request, check_rate, settings,
 };
-use crate::stages::augment::program;
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::stages::augment::methods::program;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
     /// Lets a program make the texts: it reads JSON lines from its standard input and writes JSON

@@ -11,13 +11,14 @@ use super::random_insertion::Inserter;
 use super::random_swap::Swapper;
 use super::synonym_replacement::Replacer;
 use crate::base::report::Report;
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::stop_words::StopWords;
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
 };
-use crate::stages::augment::stop_words::StopWords;
 use crate::stages::augment::synonyms::{Synonyms, Vocabulary};
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
     /// EDA (Wei & Zou 2019, arXiv 1901.11196): each copy by one of synonym replacement, random

@@ -10,15 +10,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::seed::stream;
-use crate::stages::augment::class_texts::ClassTexts;
-use crate::stages::augment::hidden_markov::HiddenMarkov;
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::class_texts::ClassTexts;
+use crate::stages::augment::language::hidden_markov::HiddenMarkov;
+use crate::stages::augment::language::weighted::draw;
+use crate::stages::augment::language::words::Words;
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
 };
-use crate::stages::augment::weighted::draw;
-use crate::stages::augment::words::Words;
-use crate::stages::stage::{CheckError, Ctx, Interrupted, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, Interrupted, StageError};
+use crate::stages::contract::stage::Ctx;
 
 settings! {
     /// Draws words from a hidden Markov model of each class, fitted by Baum-Welch (Rabiner 1989) on

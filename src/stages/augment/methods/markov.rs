@@ -7,12 +7,13 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::stages::augment::class_texts::ClassTexts;
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::class_texts::ClassTexts;
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, settings,
 };
-use crate::stages::stage::{CheckError, Ctx, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::Ctx;
 
 settings! {
     /// Draws new texts from a Markov chain over the words of each class.

@@ -7,18 +7,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
-use crate::model::{Pretrained, resolve};
-use crate::stages::augment::config::default_encoder;
+use crate::model::Pretrained;
+use crate::model::source::resolve;
 use crate::stages::augment::error::AugmentError;
-use crate::stages::augment::method::{
-    Amount, Generated, Generator, Method, Originals, Request, changes, check_rate, settings,
+use crate::stages::augment::language::stop_words::{StopWordList, StopWords};
+use crate::stages::augment::language::weighted::{cumulative, draw};
+use crate::stages::augment::language::words::Words;
+use crate::stages::augment::methods::contract::{
+    Amount, Generated, Generator, Method, Originals, Request, changes, check_rate, default_encoder,
+    settings,
 };
-use crate::stages::augment::stop_words::{StopWordList, StopWords};
 use crate::stages::augment::synonyms::whole_words;
-use crate::stages::augment::weighted::{cumulative, draw};
-use crate::stages::augment::words::Words;
-use crate::stages::frozen::MaskedModel;
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
+use crate::stages::inference::frozen::MaskedModel;
 use crate::text::TokenizedText;
 
 settings! {

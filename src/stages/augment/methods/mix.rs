@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
 use crate::stages::augment::config::MethodConfig;
-use crate::stages::augment::method::{
+use crate::stages::augment::language::weighted::{cumulative, draw};
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, Originals, Request, externals_of, fit_all, settings,
 };
-use crate::stages::augment::weighted::{cumulative, draw};
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
     /// Makes each copy by one of several methods, drawn by their weights.

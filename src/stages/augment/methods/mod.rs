@@ -1,5 +1,7 @@
 //! The methods, one file each: configuration, definition and tests.
 
+pub mod contract;
+mod program;
 pub mod synonym_replacement;
 pub mod random_insertion;
 pub mod random_swap;

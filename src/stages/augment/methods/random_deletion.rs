@@ -4,12 +4,13 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::words::Words;
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, check_rate, settings,
 };
-use crate::stages::augment::words::Words;
-use crate::stages::stage::{CheckError, Ctx, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::Ctx;
 
 settings! {
     /// Deletes each word with a probability (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).

@@ -7,14 +7,15 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::base::report::Report;
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::stop_words::StopWords;
+use crate::stages::augment::language::words::Words;
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, changes, check_rate, settings,
 };
-use crate::stages::augment::stop_words::StopWords;
 use crate::stages::augment::synonyms::{Synonyms, Vocabulary};
-use crate::stages::augment::words::Words;
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
     /// Inserts synonyms of random words at random places (EDA, Wei & Zou 2019, arXiv 1901.11196,

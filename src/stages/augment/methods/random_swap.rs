@@ -3,12 +3,13 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::words::Words;
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, changes, check_rate, settings,
 };
-use crate::stages::augment::words::Words;
-use crate::stages::stage::{CheckError, Ctx, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::Ctx;
 
 settings! {
     /// Exchanges random words (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).

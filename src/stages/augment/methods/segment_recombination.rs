@@ -8,12 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::stages::augment::method::{
+use crate::data::Example;
+use crate::stages::augment::language::words::{Words, join};
+use crate::stages::augment::methods::contract::{
     Amount, Generated, Generator, Method, OneByOne, Originals, settings,
 };
-use crate::stages::augment::words::{Words, join};
-use crate::stages::stage::{CheckError, Ctx, StageError};
-use crate::table::Example;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::Ctx;
 
 settings! {
     /// Puts segments of several texts of a class together.

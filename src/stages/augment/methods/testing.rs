@@ -1,12 +1,12 @@
 //! What the tests of several methods need.
 
 use crate::base::seed::{key, stream};
+use crate::data::Example;
 use crate::stages::augment::config::MethodConfig;
-use crate::stages::augment::method::{Generated, OneByOne, Originals, Request};
-use crate::stages::augment::stop_words::StopWords;
+use crate::stages::augment::language::stop_words::StopWords;
+use crate::stages::augment::methods::contract::{Generated, OneByOne, Originals, Request};
 use crate::stages::augment::synonyms::{Thesaurus, Vocabulary};
 use crate::stages::test_ctx::TestCtx;
-use crate::table::Example;
 
 /// Texts that are hard to handle: other scripts, marks, emoji, no letters, nothing.
 pub const TRICKY: [&str; 14] = [

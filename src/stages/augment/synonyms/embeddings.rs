@@ -11,9 +11,11 @@ use super::nearest::nearest;
 use super::thesaurus::Thesaurus;
 use super::words::whole_words;
 use crate::base::report::Report;
-use crate::model::{Pretrained, resolve};
-use crate::stages::augment::config::default_encoder;
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::model::Pretrained;
+use crate::model::source::resolve;
+use crate::stages::augment::methods::contract::default_encoder;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 /// The words whose embeddings in a pretrained encoder are nearest, by cosine.
 ///

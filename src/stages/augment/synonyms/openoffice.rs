@@ -7,7 +7,8 @@ use encoding_rs::Encoding;
 
 use super::thesaurus::Thesaurus;
 use crate::stages::augment::error::{AugmentError, file_digest, read_bytes};
-use crate::stages::stage::{External, StageError};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::External;
 
 const WHAT: &str = "thesaurus";
 const HELP: &str = "expected the `.dat` file of a MyThes thesaurus, version 2, not its `.idx`";

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::embeddings::EmbeddingSynonyms;
-use super::openoffice;
 use super::thesaurus::Thesaurus;
-use super::wordnet;
+use super::{openoffice, wordnet};
 use crate::base::report::Report;
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 /// Where synonyms come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

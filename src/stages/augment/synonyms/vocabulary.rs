@@ -6,10 +6,11 @@ use std::path::Path;
 use super::source::Synonyms;
 use super::thesaurus::Thesaurus;
 use crate::base::report::Report;
-use crate::stages::augment::method::Originals;
-use crate::stages::augment::stop_words::{StopWordList, StopWords};
-use crate::stages::augment::words::Words;
-use crate::stages::stage::{CheckError, Ctx, External, StageError};
+use crate::stages::augment::language::stop_words::{StopWordList, StopWords};
+use crate::stages::augment::language::words::Words;
+use crate::stages::augment::methods::contract::Originals;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::stage::{Ctx, External};
 
 /// Words that may be changed, each with its synonyms: those of train that are no stop words and
 /// have some.

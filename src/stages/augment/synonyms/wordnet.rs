@@ -6,7 +6,8 @@ use std::path::Path;
 use super::thesaurus::Thesaurus;
 use crate::base::digest::Digest;
 use crate::stages::augment::error::{AugmentError, file_digest, read_text};
-use crate::stages::stage::{External, StageError};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::External;
 
 const WHAT: &str = "WordNet file";
 const HELP: &str = "fetch WordNet's files again; Debian's package `wordnet-base` has them";

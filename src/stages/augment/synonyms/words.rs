@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::stages::augment::words::is_unspaced;
+use crate::stages::augment::language::words::is_unspaced;
 
 const TOKENIZER: &str = "tokenizer.json";
 

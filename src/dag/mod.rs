@@ -1,0 +1,9 @@
+//! From a checked file to a plan, and from a trial's values to the plan of a trial.
+
+mod sweep_rules;
+pub mod plan;
+pub mod trials;
+pub mod open;
+
+pub use open::open;
+pub use plan::{Plan, Step, StepInput, finish};

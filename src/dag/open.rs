@@ -1,0 +1,16 @@
+//! Reading and checking a pipeline file, its sweep included.
+
+use std::path::Path;
+
+use super::plan::{Plan, finish};
+use super::trials;
+use crate::pipeline::{Draft, Override, Spec, SpecError};
+
+/// Reads and checks a pipeline file; on failure returns every problem of the file and between its
+/// stages.
+pub fn open(path: &Path, overrides: &[Override]) -> Result<(Spec, Plan), SpecError> {
+    let (spec, plan) = finish(Draft::read(path, overrides)?)?;
+    let problems =
+        spec.sweep.as_ref().map_or_else(Vec::new, |sweep| trials::check_values(&spec, sweep));
+    if problems.is_empty() { Ok((spec, plan)) } else { Err(spec.error(problems)) }
+}

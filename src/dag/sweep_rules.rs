@@ -1,0 +1,184 @@
+//! What a sweep may ask of a pipeline: its parameters are keys of the file, and its metric comes from a
+//! stage that reads dev.
+
+use crate::pipeline::problem::suggest;
+use crate::pipeline::{Problem, Spec};
+use crate::search::config::{Fault, Metric, Sweep};
+use crate::stages::{Split, StageConfig, StageId, figure};
+
+/// The keys that a parameter may not set, and why.
+const NO_PARAMETERS: [(&str, &str); 4] = [
+    ("seed", "seeds are not mixed with parameters: every trial runs with the same `seeds`"),
+    ("sweep", "a sweep does not sweep itself"),
+    ("version", "it is the format of the file"),
+    ("name", "it is the name of all trials together"),
+];
+
+/// Returns what is wrong with a sweep in itself and with what it asks of the stages.
+pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Err(faults) = sweep.check() {
+        problems.extend(faults.into_iter().map(|fault| problem(spec, fault)));
+    }
+    for key in sweep.parameters.keys() {
+        problems.extend(check_key(spec, key));
+    }
+    let evaluates = spec.stages.values().any(|config| matches!(config, StageConfig::Evaluate(_)));
+    if !evaluates && sweep.metric.is_none() {
+        let message = "nothing is evaluated, so no trial would give anything";
+        let hint = "add an `evaluate` stage, or a `metric` of a `train` stage";
+        problems.push(spec.problem("sweep", message).hint(hint));
+    }
+    match &sweep.metric {
+        Some(metric) => problems.extend(check_metric(spec, sweep, metric)),
+        None if sweep.needs_metric() => {
+            problems.push(
+                spec.problem("sweep", "the method needs a `metric` to go by")
+                    .maybe_hint(known_metrics(spec)),
+            );
+        }
+        None => {}
+    }
+    problems
+}
+
+fn problem(spec: &Spec, fault: Fault) -> Problem {
+    let names = std::iter::once("sweep").chain(fault.keys.iter().map(String::as_str));
+    spec.problem_at(names, fault.message).maybe_hint(fault.hint)
+}
+
+fn check_key(spec: &Spec, key: &str) -> Option<Problem> {
+    let at = |message: String| spec.problem_at(["sweep", "parameters", key].into_iter(), message);
+    let (top, rest) = key.split_once('.').unwrap_or((key, ""));
+    if let Some((_, why)) = NO_PARAMETERS.iter().find(|(name, _)| *name == top) {
+        return Some(at(format!("`{key}` cannot be a parameter of a sweep")).hint(*why));
+    }
+    match top {
+        "params" => {
+            let under = format!("{rest}.");
+            let is_known = spec.params.keys().any(|name| name == rest || name.starts_with(&under));
+            let known: Vec<String> =
+                spec.params.keys().map(|name| format!("params.{name}")).collect();
+            (!is_known).then(|| {
+                at(format!("the file has no `{key}`")).suggest(
+                    key,
+                    "its parameters are",
+                    known.iter().map(String::as_str),
+                )
+            })
+        }
+        "stages" => {
+            let id = rest.split('.').next().unwrap_or_default();
+            let known = || spec.stages.keys().map(|id| id.0.as_str());
+            (!known().any(|stage| stage == id)).then(|| {
+                at(format!("there is no stage `{id}`")).suggest(
+                    id,
+                    "the stages are",
+                    known().collect::<Vec<_>>(),
+                )
+            })
+        }
+        _ => {
+            let meant = spec.params.contains_key(key).then(|| format!("write `params.{key}`"));
+            let hint = meant.unwrap_or_else(|| {
+                "a parameter is a key of the file, such as `params.learning_rate` or \
+                 `stages.tuned.train.epochs`"
+                    .to_owned()
+            });
+            Some(at(format!("the file has no `{key}`")).hint(hint))
+        }
+    }
+}
+
+fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
+    let at = |message: String| spec.problem("sweep.metric.name", message);
+    let name = &metric.name;
+    let Some((stage, figure)) = metric.parts() else {
+        let message = format!("`{name}` does not say which stage gives it");
+        return vec![at(message).maybe_hint(known_metrics(spec))];
+    };
+    let id = StageId(stage.to_owned());
+    let Some(config) = spec.stages.get(&id) else {
+        let message = format!("there is no stage `{stage}`");
+        return vec![at(message).maybe_hint(known_metrics(spec))];
+    };
+    if !figure::has(config, figure) {
+        let names = figure::names(config);
+        let problem = at(format!("`{stage}` gives no `{figure}`"));
+        return vec![match names.is_empty() {
+            true => problem.maybe_hint(known_metrics(spec)),
+            false => problem.suggest(figure, "it gives", names),
+        }];
+    }
+    if figure::split(config) == Some(Split::Test) {
+        let hint = "a choice by test scores makes them useless as an estimate; evaluate dev and \
+                    take that: `dev_score: { evaluate: { model: …, data: …, split: dev } }`";
+        return vec![at(format!("`{name}` reads test, which must not choose anything")).hint(hint)];
+    }
+    let Some(min_epochs) = sweep.min_epochs() else { return Vec::new() };
+    check_epochs(spec, &id, min_epochs)
+}
+
+/// Checks the trainings behind a stage for a method that ends some early.
+fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut behind = vec![stage];
+    let mut at = 0;
+    while let Some(id) = behind.get(at).copied() {
+        at += 1;
+        let Some(config) = spec.stages.get(id) else { continue };
+        for port in config.stage().inputs() {
+            if !behind.contains(&port.stage) {
+                behind.push(port.stage);
+            }
+        }
+        let StageConfig::Train(train) = config else { continue };
+        let place = format!("stages.{id}.train");
+        match train.whole_epochs() {
+            None => problems.push(
+                spec.problem(
+                    &format!("{place}.budget"),
+                    "a method that ends trainings early counts epochs",
+                )
+                .hint("give `epochs` in place of `budget`"),
+            ),
+            Some(epochs) if epochs <= min_epochs => problems.push(
+                spec.problem(
+                    &format!("{place}.epochs"),
+                    format!(
+                        "a training of {epochs} epochs that is judged after {min_epochs} cannot \
+                         end early"
+                    ),
+                )
+                .hint("give more `epochs`, or a smaller `min_epochs` to the sweep"),
+            ),
+            Some(_) => {}
+        }
+    }
+    problems
+}
+
+/// Returns the hint that lists what a sweep can go by.
+fn known_metrics(spec: &Spec) -> Option<String> {
+    const SHOWN: usize = 8;
+    let readable =
+        |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
+    let of_stage = |id: &StageId, config: &StageConfig| -> Vec<String> {
+        // The first few stand for all of an evaluation's.
+        figure::names(config).into_iter().take(3).map(|name| format!("{id}.{name}")).collect()
+    };
+    let names: Vec<String> = spec
+        .stages
+        .iter()
+        .filter(|(_, config)| readable(config))
+        .flat_map(|(id, config)| of_stage(id, config))
+        .take(SHOWN)
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Some(match names.is_empty() {
+        true => "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev \
+                 } }`"
+            .to_owned(),
+        false => format!("there are such as {}", suggest::list(&names)),
+    })
+}

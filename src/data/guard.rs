@@ -1,0 +1,37 @@
+//! Keeps a damaged file from becoming a panic.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use polars::prelude::{PolarsError, PolarsResult};
+
+/// How many guarded reads are going on.
+static READING: AtomicUsize = AtomicUsize::new(0);
+static HOOK: Once = Once::new();
+
+/// Runs a read of polars and returns its panic, if any, as an error.
+///
+/// The Parquet reader checks a file's description but not that its pages keep to it, and panics on
+/// those that do not. What it would print on the way is kept back: only for its own threads, and
+/// only while a guarded read goes on.
+pub(crate) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
+    HOOK.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |panic| {
+            let of_polars =
+                || std::thread::current().name().is_some_and(|name| name.starts_with("polars-"));
+            let in_polars =
+                || panic.location().is_some_and(|place| place.file().contains("polars"));
+            if READING.load(Ordering::Relaxed) == 0 || !(of_polars() || in_polars()) {
+                usual(panic);
+            }
+        }));
+    });
+    READING.fetch_add(1, Ordering::Relaxed);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    READING.fetch_sub(1, Ordering::Relaxed);
+    result.unwrap_or_else(|_| {
+        Err(PolarsError::ComputeError("its content does not fit its own description".into()))
+    })
+}

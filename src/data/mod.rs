@@ -1,0 +1,20 @@
+//! Data sets and their sources, predictions, curves and the summary of an augmentation, as tables.
+
+pub mod dataset;
+pub mod source;
+pub mod source_error;
+pub mod normal;
+pub mod predictions;
+pub mod curves;
+pub mod augmentation;
+pub mod tag;
+pub mod error;
+pub mod frame;
+pub mod guard;
+
+pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};
+pub use curves::Curves;
+pub use dataset::{DataSet, Example};
+pub use error::TableError;
+pub use predictions::Prediction;
+pub use tag::Tag;

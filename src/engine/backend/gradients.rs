@@ -1,0 +1,69 @@
+//! Gradients of a network's loss, and the dropout masks that a graph takes as inputs.
+
+use std::collections::BTreeMap;
+
+use super::binding::Feed;
+use super::error::EngineError;
+use crate::engine::graph::autodiff::gradients;
+use crate::engine::graph::fact::Dim;
+use crate::engine::graph::graph::{DropoutSite, Graph, Var};
+use crate::engine::kernel::dropout;
+
+/// Adds to a graph the gradients of a scalar loss by these parameters, and returns them with the
+/// parameters' own variables.
+pub fn differentiate(
+    graph: &mut Graph,
+    loss: Var,
+    trainable: &[String],
+) -> Result<Vec<(Var, Var)>, EngineError> {
+    let known: BTreeMap<String, Var> =
+        graph.parameters().map(|(name, var)| (name.to_owned(), var)).collect();
+    let vars: Vec<Var> = trainable
+        .iter()
+        .map(|name| {
+            known.get(name).copied().ok_or_else(|| EngineError::MissingParameter(name.clone()))
+        })
+        .collect::<Result<_, _>>()?;
+    let found = gradients(graph, loss, &vars)?;
+    vars.into_iter()
+        .zip(found)
+        .zip(trainable)
+        .map(|((var, gradient), name)| {
+            Ok((var, gradient.ok_or_else(|| EngineError::Unreached(name.clone()))?))
+        })
+        .collect()
+}
+
+/// Returns the masks that a graph of standard operators takes as inputs for a batch.
+pub fn dropout_masks(
+    sites: &[DropoutSite],
+    feeds: &[(String, Feed)],
+    dropout_key: i64,
+) -> Vec<(String, Feed)> {
+    let mask = |site: &DropoutSite| {
+        let shape = site_shape(&site.shape, feeds);
+        let mask = dropout::mask(dropout_key, site.site, site.rate, shape.iter().product());
+        (site.input.clone(), Feed::F32(shape, mask))
+    };
+    sites.iter().map(mask).collect()
+}
+
+/// Returns the sizes of a dropout mask, read off the step's own inputs.
+fn site_shape(shape: &[Dim], feeds: &[(String, Feed)]) -> Vec<usize> {
+    let (batch, length) = feeds
+        .iter()
+        .find_map(|(name, feed)| match feed {
+            Feed::I64(shape, _) if name == "attention_mask" => Some((shape[0], shape[1])),
+            _ => None,
+        })
+        .unwrap_or((1, 1));
+    shape
+        .iter()
+        .map(|dim| match dim {
+            Dim::Fixed(size) => *size,
+            Dim::Named("B") => batch,
+            Dim::Named("L") => length,
+            Dim::Named(_) | Dim::Unknown => batch * length,
+        })
+        .collect()
+}

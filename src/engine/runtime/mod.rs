@@ -1,0 +1,9 @@
+//! ONNX Runtime as a library: versions, finding, installing and loading it; devices and GPUs.
+
+pub mod version;
+pub mod device;
+pub mod error;
+pub mod library;
+pub mod cuda;
+pub mod install;
+pub mod runtime;

@@ -1,0 +1,197 @@
+//! All metrics of an evaluation, by name.
+
+use indexmap::IndexMap;
+
+use super::counts::Counts;
+use super::row::Row;
+use super::{accuracy, brier, calibration, f1, kappa, mcc, nll, roc_auc};
+
+/// The metrics that are one number whatever the classes are.
+pub const NAMES: [&str; 12] = [
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "micro_f1",
+    "weighted_f1",
+    "mcc",
+    "kappa",
+    "roc_auc",
+    "nll",
+    "brier",
+    "ece",
+    "mce",
+];
+
+/// What the names of a class's metrics begin with; the class follows.
+pub const OF_A_CLASS: [&str; 3] = ["precision/", "recall/", "f1/"];
+
+/// Returns every metric of the rows by name, per-class ones as `precision/<label>`,
+/// `recall/<label>` and `f1/<label>`. An undefined one is absent; without rows all are.
+pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
+    let mut metrics = IndexMap::new();
+    if rows.is_empty() {
+        return metrics;
+    }
+    let counts = &Counts::of(labels.len(), rows);
+    let (ece, mce) = calibration::calibration(rows);
+    let plain = [
+        ("accuracy", Some(accuracy::accuracy(counts))),
+        ("balanced_accuracy", Some(accuracy::balanced_accuracy(counts))),
+        ("macro_f1", Some(f1::macro_f1(counts))),
+        ("micro_f1", Some(f1::micro_f1(counts))),
+        ("weighted_f1", Some(f1::weighted_f1(counts))),
+        ("mcc", Some(mcc::mcc(counts))),
+        ("kappa", kappa::kappa(counts)),
+        ("roc_auc", roc_auc::roc_auc(labels.len(), rows)),
+        ("nll", Some(nll::nll(rows))),
+        ("brier", Some(brier::brier(rows))),
+        ("ece", Some(ece)),
+        ("mce", Some(mce)),
+    ];
+    metrics.extend(plain.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    for (class, label) in labels.iter().enumerate() {
+        metrics.insert(format!("precision/{label}"), f1::precision(counts, class));
+        metrics.insert(format!("recall/{label}"), f1::recall(counts, class));
+        metrics.insert(format!("f1/{label}"), f1::f1(counts, class));
+    }
+    metrics
+}
+
+/// Says whether less is better of a metric.
+pub fn less_is_better(metric: &str) -> bool {
+    ["nll", "brier", "ece", "mce"].contains(&metric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::confusion::Confusion;
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    /// What tests/sklearn_metrics.py records: predictions and scikit-learn's figures for them.
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        labels: Vec<String>,
+        truth: Vec<usize>,
+        probabilities: Vec<Vec<f32>>,
+        metrics: IndexMap<String, f64>,
+        confusion: Vec<Vec<u64>>,
+    }
+
+    fn rows<'a>(truth: &[usize], probabilities: &'a [Vec<f32>]) -> Vec<Row<'a>> {
+        let first_largest =
+            |p: &[f32]| (0..p.len()).rev().max_by(|&a, &b| p[a].total_cmp(&p[b])).unwrap_or(0);
+        truth
+            .iter()
+            .zip(probabilities)
+            .map(|(&label, p)| Row { label, prediction: first_largest(p), probabilities: p })
+            .collect()
+    }
+
+    #[test]
+    fn agree_with_scikit_learn() -> Result<(), Box<dyn std::error::Error>> {
+        let recorded =
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sklearn_metrics.json"));
+        let cases: Vec<Case> = serde_json::from_str(recorded)?;
+        assert!(cases.len() >= 5);
+        for case in cases {
+            let rows = rows(&case.truth, &case.probabilities);
+            let ours = all(&case.labels, &rows);
+            let names = |metrics: &IndexMap<String, f64>| {
+                let mut names: Vec<String> = metrics.keys().cloned().collect();
+                names.sort();
+                names
+            };
+            assert_eq!(names(&ours), names(&case.metrics), "{}", case.name);
+            let is_known = |name: &String| {
+                NAMES.contains(&name.as_str()) || OF_A_CLASS.iter().any(|p| name.starts_with(p))
+            };
+            assert!(ours.keys().all(is_known), "{}", case.name);
+            for (name, theirs) in &case.metrics {
+                let difference = (ours[name] - theirs).abs();
+                // Scikit-learn sums some of them in single precision.
+                assert!(difference < 1e-6, "{} {name}: {} and {theirs}", case.name, ours[name]);
+            }
+            assert_eq!(
+                Confusion::of(case.labels.len(), &rows).matrix(),
+                case.confusion,
+                "{}",
+                case.name
+            );
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn one_row_and_no_row() {
+        let labels = ["a".to_owned(), "b".to_owned()];
+        assert!(all(&labels, &[]).is_empty());
+        let metrics = all(&labels, &rows(&[0], &[vec![1.0, 0.0]]));
+        assert_eq!(metrics["accuracy"], 1.0);
+        assert_eq!(metrics["mcc"], 0.0);
+        assert_eq!(metrics["f1/b"], 0.0);
+        assert!(!metrics.contains_key("kappa") && !metrics.contains_key("roc_auc"));
+    }
+
+    #[test]
+    fn a_certain_mistake_has_a_finite_loss() {
+        let metrics = all(&["a".to_owned(), "b".to_owned()], &rows(&[1], &[vec![1.0, 0.0]]));
+        assert!((metrics["nll"] - 15.942385).abs() < 1e-5, "{}", metrics["nll"]);
+        assert_eq!(metrics["brier"], 2.0);
+        assert_eq!(metrics["ece"], 1.0);
+    }
+
+    #[test]
+    fn bins_are_a_fifteenth_wide_and_the_last_holds_one() {
+        let row = |label, p: &'static [f32]| Row { label, prediction: 0, probabilities: p };
+        let mce = |rows: &[Row<'_>]| calibration::calibration(rows).1;
+        // One fifth is an edge: the second row stands alone above it, with the larger gap.
+        assert!(
+            (mce(&[row(0, &[0.199]), row(1, &[0.201])]) - (1.0 - f64::from(0.199_f32))).abs()
+                < 1e-12
+        );
+        // Both stand between one fifth and four fifteenths, where right and wrong make one half.
+        assert!((mce(&[row(0, &[0.25]), row(1, &[0.25])]) - 0.25).abs() < 1e-12);
+        assert_eq!(mce(&[row(0, &[1.0])]), 0.0);
+    }
+
+    fn predictions() -> impl Strategy<Value = (Vec<usize>, Vec<Vec<f32>>)> {
+        (2..5_usize).prop_flat_map(|classes| {
+            let row = (0..classes, prop::collection::vec(0.01..1.0_f32, classes));
+            prop::collection::vec(row, 1..40).prop_map(|rows| {
+                rows.into_iter()
+                    .map(|(label, p)| {
+                        let sum: f32 = p.iter().sum();
+                        (label, p.iter().map(|value| value / sum).collect())
+                    })
+                    .unzip()
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn lie_in_their_ranges_and_do_not_depend_on_the_order((truth, probabilities) in predictions()) {
+            let labels: Vec<String> = (0..probabilities[0].len()).map(|class| class.to_string()).collect();
+            let mut rows = rows(&truth, &probabilities);
+            let metrics = all(&labels, &rows);
+            for (name, &value) in &metrics {
+                let (low, high) = match name.as_str() {
+                    "mcc" | "kappa" => (-1.0, 1.0),
+                    "brier" => (0.0, 2.0),
+                    "nll" => (0.0, 16.0),
+                    _ => (0.0, 1.0),
+                };
+                prop_assert!((low - 1e-12..=high + 1e-12).contains(&value), "{} {}", name, value);
+            }
+            prop_assert!((metrics["micro_f1"] - metrics["accuracy"]).abs() < 1e-12);
+            prop_assert!(metrics["mce"] + 1e-12 >= metrics["ece"]);
+            rows.reverse();
+            for (name, value) in all(&labels, &rows) {
+                prop_assert!((value - metrics[&name]).abs() < 1e-12, "{}", name);
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Problems for people: message, place, source line, caret, hint.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::problem::Problem;
+use super::source::{Sources, Span};
+
+/// Problems that are shown; a file with more has one cause or is no pipeline.
+const SHOWN: usize = 50;
+
+/// Writes problems for people.
+pub fn problems(sources: &Sources, problems: &[Problem], width: usize, colour: bool) -> String {
+    let paint = Paint { colour };
+    let mut text = problems
+        .iter()
+        .take(SHOWN)
+        .map(|problem| one(sources, problem, width, paint))
+        .collect::<Vec<_>>()
+        .join("\n");
+    if problems.len() > SHOWN {
+        text += &format!("\n... and {} more problems\n", problems.len() - SHOWN);
+    }
+    text
+}
+
+fn one(sources: &Sources, problem: &Problem, width: usize, paint: Paint) -> String {
+    let mut text = wrapped(&paint.red("error:"), "error:", &problem.message, width);
+    if let Some(span) = problem.span {
+        text += &excerpt(sources, span, width, paint);
+    }
+    if let Some((what, place)) = problem.note {
+        let note = format!("{what} {}", sources.place(place));
+        text += &wrapped(&paint.bold("note:"), "note:", &note, width);
+    }
+    if let Some(hint) = &problem.hint {
+        text += &wrapped(&paint.cyan("hint:"), "hint:", hint, width);
+    }
+    text
+}
+
+/// Writes the place, the line of the source and the caret below it.
+fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String {
+    let whole = sources.text(span);
+    let location = sources.location(span);
+    let (place, number, prefix) = if span.origin == 0 {
+        (
+            format!("{}:{}:{}", sources.path().display(), location.line, location.column),
+            location.line.to_string(),
+            "",
+        )
+    } else {
+        ("the command line".to_owned(), String::new(), sources.option(span))
+    };
+    let gutter = number.width();
+    let line_start =
+        whole[..whole.floor_char_boundary(span.start)].rfind('\n').map_or(0, |at| at + 1);
+    let line = whole[line_start..].split(['\n', '\r']).next().unwrap_or("");
+    let from = span.start.saturating_sub(line_start).min(line.len());
+    let to = span.end.saturating_sub(line_start).clamp(from, line.len());
+    let to = from + line[from..to].trim_end().len();
+    let (line, from, to) = (format!("{prefix}{line}"), from + prefix.len(), to + prefix.len());
+    let (line, before, carets) = crop(&line, from, to, width.saturating_sub(gutter + 3));
+    format!(
+        "{:gutter$}{} {place}\n{:gutter$} {}\n{} {} {line}\n{:gutter$} {} {:before$}{}\n",
+        "",
+        paint.blue("-->"),
+        "",
+        paint.blue("|"),
+        paint.blue(&number),
+        paint.blue("|"),
+        "",
+        paint.blue("|"),
+        "",
+        paint.red(&"^".repeat(carets)),
+    )
+}
+
+/// Cuts a line to the columns that there are, around what is marked. Returns it with the columns
+/// before the mark and of it.
+fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usize) {
+    /// Less would show nothing.
+    const LEAST: usize = 20;
+    let width = width.max(LEAST);
+    // (byte, character as shown, columns)
+    let cells: Vec<(usize, char, usize)> = line
+        .char_indices()
+        .flat_map(|(at, c)| match c {
+            '\t' => vec![(at, ' ', 1); 4],
+            '\u{feff}' => Vec::new(),
+            c if c.is_control() => vec![(at, '\u{fffd}', 1)],
+            c => vec![(at, c, c.width().unwrap_or(0))],
+        })
+        .collect();
+    let columns =
+        |cells: &[(usize, char, usize)]| cells.iter().map(|(_, _, columns)| columns).sum::<usize>();
+    let mark = cells.partition_point(|(at, ..)| *at < from);
+    let mark_end = cells.partition_point(|(at, ..)| *at < to).max(mark);
+    let mut first = 0;
+    if columns(&cells) > width {
+        // A third of the columns for what stands before the mark.
+        let mut left = width / 3;
+        first = mark;
+        while first > 0 && cells[first - 1].2 <= left {
+            first -= 1;
+            left -= cells[first].2;
+        }
+    }
+    let mut room = width - usize::from(first > 0);
+    let mut last = first;
+    while last < cells.len() && cells[last].2 <= room {
+        room -= cells[last].2;
+        last += 1;
+    }
+    let cut_right = last < cells.len();
+    if cut_right && last > first {
+        last -= 1;
+    }
+    let mut shown = String::new();
+    if first > 0 {
+        shown.push('…');
+    }
+    shown.extend(cells[first..last].iter().map(|(_, c, _)| *c));
+    let shown = if cut_right { shown + "…" } else { shown.trim_end().to_owned() };
+    let before = usize::from(first > 0) + columns(&cells[first..mark.clamp(first, last)]);
+    let carets = columns(&cells[mark.clamp(first, last)..mark_end.clamp(first, last)]).max(1);
+    (shown, before, carets)
+}
+
+/// Writes a text after its label, broken between words, with the further lines indented.
+fn wrapped(painted: &str, label: &str, text: &str, width: usize) -> String {
+    let indent = label.width() + 1;
+    let mut out = painted.to_owned();
+    let mut column = indent - 1;
+    for (index, word) in text.split(' ').enumerate() {
+        if index > 0 && column + 1 + word.width() > width {
+            out += &format!("\n{:indent$}{word}", "");
+            column = indent + word.width();
+        } else {
+            out.push(' ');
+            out.extend(word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+            column += 1 + word.width();
+        }
+    }
+    out.push('\n');
+    out
+}
+
+#[derive(Clone, Copy)]
+struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    fn red(self, text: &str) -> String {
+        self.with("1;31", text)
+    }
+    fn blue(self, text: &str) -> String {
+        self.with("1;34", text)
+    }
+    fn cyan(self, text: &str) -> String {
+        self.with("1;36", text)
+    }
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+    fn with(self, code: &str, text: &str) -> String {
+        if self.colour && !text.is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_around_the_mark() {
+        let line = format!("{}MARK{}", "a".repeat(100), "b".repeat(100));
+        let (shown, before, carets) = crop(&line, 100, 104, 40);
+        assert_eq!(shown.width(), 40);
+        assert_eq!((shown.chars().skip(before).take(carets).collect::<String>()).as_str(), "MARK");
+        let (shown, before, carets) = crop("short: 数字 x", 7, 13, 40);
+        assert_eq!((shown.as_str(), before, carets), ("short: 数字 x", 7, 4));
+    }
+
+    #[test]
+    fn wraps_between_words() {
+        assert_eq!(wrapped("hint:", "hint:", "one two three", 13), "hint: one two\n      three\n");
+    }
+
+    #[test]
+    fn controls_and_tabs_do_not_reach_the_terminal() {
+        let (shown, before, carets) = crop("\tk: \x1b[31m", 4, 5, 80);
+        assert_eq!((shown.as_str(), before, carets), ("    k: \u{fffd}[31m", 7, 1));
+    }
+}

@@ -1,0 +1,197 @@
+//! Overrides from the command line: `-S a.b.c=value`, and `a.b.c=value,value` for sweeps.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::pipeline::format;
+use crate::pipeline::problem::problem::Problem;
+use crate::pipeline::problem::source::Span;
+use crate::pipeline::problem::suggest;
+use crate::pipeline::yaml::node::{Entry, Map, Node, Value};
+use crate::pipeline::yaml::parse::{Budget, MAX_DEPTH, parse, too_deep};
+
+/// One `-S key=value`, or one `key=value,value` of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number counts the items
+    /// of a list from 0.
+    pub key: String,
+    /// The value as YAML.
+    pub value: String,
+    /// Whether the value is a list of those that the sweep's parameter of this key has.
+    pub is_parameter: bool,
+}
+
+impl Override {
+    /// Returns the override that sets a key to a value.
+    pub fn set(key: &str, value: &serde_json::Value) -> Override {
+        // JSON is YAML; the values of a sweep were interpolated with the file.
+        let value = value.to_string().replace("${", "$${");
+        Override { key: key.to_owned(), value, is_parameter: false }
+    }
+
+    /// Reads a parameter of a sweep: `params.learning_rate=1e-5,2e-5`.
+    pub fn parameter(text: &str) -> Result<Override, String> {
+        let Override { key, value, .. } = text.parse().map_err(|_| {
+            format!(
+                "expected a parameter and its values, such as `params.learning_rate=1e-5,2e-5`, \
+                 found `{text}`"
+            )
+        })?;
+        Ok(Override { key, value: format!("[{value}]"), is_parameter: true })
+    }
+
+    /// Returns what stands before it on the command line.
+    pub(in crate::pipeline) fn option(&self) -> &'static str {
+        if self.is_parameter { "" } else { "--set " }
+    }
+}
+
+impl FromStr for Override {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Override, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                Ok(Override { key: key.to_owned(), value: value.to_owned(), is_parameter: false })
+            }
+            _ => Err(format!("expected `key=value`, found `{text}`")),
+        }
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.key, self.value)
+    }
+}
+
+impl Override {
+    /// Sets the value in the tree; `origin` is the number of the override's text.
+    pub(in crate::pipeline) fn apply(
+        &self,
+        root: &mut Map,
+        origin: usize,
+        budget: &mut Budget,
+        problems: &mut Vec<Problem>,
+    ) {
+        let span = |start: usize, end: usize| Span { origin, start, end };
+        let before = problems.len();
+        let offset = self.key.len() + 1;
+        let value_span = span(offset, offset + self.value.len());
+        let parsed = parse(&self.value, origin, offset, budget, problems);
+        if problems.len() > before {
+            return;
+        }
+        let mut value = parsed.unwrap_or_else(|| {
+            Node::scalar(value_span, "", crate::pipeline::yaml::node::Form::Plain)
+        });
+        if let Value::Scalar(scalar) = &mut value.value
+            && scalar.form == crate::pipeline::yaml::node::Form::Plain
+        {
+            // The shell takes quotes away, so `-S name=7` may mean the text.
+            scalar.form = crate::pipeline::yaml::node::Form::Loose;
+        }
+        let mut steps = Vec::new();
+        if self.is_parameter {
+            let key = span(0, self.key.len());
+            steps.extend([("sweep", key), ("parameters", key), (self.key.as_str(), key)]);
+            let values = Map::from([("values".to_owned(), Entry { key, node: value })]);
+            value = Node::new(value_span, Value::Map(values));
+        } else {
+            let mut start = 0;
+            for name in self.key.split('.') {
+                steps.push((name, span(start, start + name.len())));
+                start += name.len() + 1;
+            }
+        }
+        if steps.len() + value.depth() > MAX_DEPTH {
+            problems.push(too_deep(value_span));
+        } else if let Some((_, empty)) = steps.iter().find(|(name, _)| name.is_empty()) {
+            problems.push(
+                Problem::at(*empty, "the key has an empty part")
+                    .hint("write it as `stages.tuned.train.epochs`"),
+            );
+        } else if let Err(problem) =
+            check_start(root, &steps).and_then(|()| set(root, &steps, value))
+        {
+            problems.push(problem);
+        }
+    }
+}
+
+/// Refuses what would only be found later and be harder to understand there: an unknown top key or
+/// stage.
+fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
+    let Some((top, span)) = steps.first() else { return Ok(()) };
+    if !format::KEYS.contains(top) {
+        return Err(Problem::at(*span, format!("unknown key `{top}`")).maybe_hint(suggest::hint(
+            top,
+            "a pipeline file has",
+            format::KEYS,
+        )));
+    }
+    if *top == "stages"
+        && let [_, (stage, span), _, ..] = steps
+        && let Some(stages) = root.get("stages").and_then(|entry| entry.node.as_map())
+        && !stages.contains_key(*stage)
+    {
+        return Err(Problem::at(*span, format!("unknown stage `{stage}`"))
+            .maybe_hint(suggest::hint(stage, "the file has", stages.keys().map(String::as_str))));
+    }
+    Ok(())
+}
+
+/// Sets a value below a map; missing maps on the way are made. The steps are as few as
+/// [`MAX_DEPTH`] allows.
+fn set(map: &mut Map, steps: &[(&str, Span)], value: Node) -> Result<(), Problem> {
+    let Some(((name, span), rest)) = steps.split_first() else { return Ok(()) };
+    if rest.is_empty() {
+        // An existing key keeps its position: the order of stages is the file's.
+        map.insert((*name).to_owned(), Entry { key: *span, node: value });
+        return Ok(());
+    }
+    let new = || Entry { key: *span, node: Node::new(*span, Value::Map(Map::new())) };
+    let entry = map.entry((*name).to_owned()).or_insert_with(new);
+    set_below(&mut entry.node, (*name, *span), rest, value)
+}
+
+/// Sets a value below the node that `path` names.
+fn set_below(
+    node: &mut Node,
+    path: (&str, Span),
+    steps: &[(&str, Span)],
+    value: Node,
+) -> Result<(), Problem> {
+    if node.is_null() {
+        node.value = Value::Map(Map::new());
+    }
+    let found = node.describe();
+    let Some(((next, next_span), rest)) = steps.split_first() else {
+        *node = value;
+        return Ok(());
+    };
+    let (name, span) = path;
+    match &mut node.value {
+        Value::Map(map) => set(map, steps, value),
+        Value::List(items) => {
+            let last = items.len().checked_sub(1);
+            match next.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                Some(item) => set_below(item, (*next, *next_span), rest, value),
+                None => Err(Problem::at(
+                    *next_span,
+                    match last {
+                        None => format!("`{name}` is an empty list, so it has no item `{next}`"),
+                        Some(last) => {
+                            format!("`{name}` is a list with the items 0 to {last}, found `{next}`")
+                        }
+                    },
+                )),
+            }
+        }
+        Value::Scalar(_) | Value::Broken => {
+            Err(Problem::at(span, format!("`{name}` is {found}, so it has no key `{next}`"))
+                .hint(format!("set `{name}` as a whole: `{name}={{ {next}: VALUE }}`")))
+        }
+    }
+}

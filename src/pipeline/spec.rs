@@ -1,0 +1,121 @@
+//! A pipeline as the program sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::format;
+use super::problem::error::SpecError;
+use super::problem::problem::Problem;
+use super::problem::source::{Location, Sources, Span};
+use super::resolve::overrides::Override;
+use super::yaml::emit;
+use super::yaml::node::{Form, Map, Value};
+use crate::search::config::Sweep;
+use crate::stages::{StageConfig, StageId};
+
+/// A pipeline: the file, overridden, interpolated and typed.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The pipeline file.
+    pub path: PathBuf,
+    /// What relative paths in it start from: the file's folder.
+    pub folder: PathBuf,
+    pub name: String,
+    pub seed: u64,
+    /// The parameters after overrides, for the `param.*` columns: dotted keys below `params`.
+    pub params: IndexMap<String, serde_json::Value>,
+    pub stages: IndexMap<StageId, StageConfig>,
+    /// What `pipe sweep` runs.
+    pub sweep: Option<Sweep>,
+    /// The file as it was read.
+    pub source: String,
+    /// The values of the command line.
+    pub overrides: Vec<Override>,
+    pub(super) sources: Arc<Sources>,
+    /// The file's tree, overridden and interpolated.
+    pub(super) tree: Arc<Map>,
+}
+
+impl Spec {
+    /// Returns the place of a value by its dotted key from the top of the file
+    /// (`stages.tuned.train.epochs`), or of the nearest key above it that the file has. What an
+    /// override set has no place in the file; the key above it may have.
+    pub fn locate(&self, key: &str) -> Option<Location> {
+        let mut spans = self.spans(key.split('.'));
+        spans.retain(|span| span.origin == 0);
+        spans.last().map(|span| self.sources.location(*span))
+    }
+
+    /// Returns the resolved pipeline (overridden, interpolated, defaults filled in) as YAML that
+    /// [`super::load`] reads back to the same spec.
+    pub fn resolved(&self) -> String {
+        let mut yaml = emit::Emitter::default();
+        yaml.value("version", &format::VERSION.to_string(), Form::Plain);
+        yaml.value("name", &self.name, Form::Text);
+        yaml.value("seed", &self.seed.to_string(), Form::Plain);
+        if let Some(Value::Map(params)) = self.tree.get("params").map(|entry| &entry.node.value) {
+            yaml.tree("params", params);
+        }
+        yaml.stages(&self.stages);
+        if let Some(sweep) = &self.sweep {
+            yaml.typed("sweep", sweep);
+        }
+        yaml.finish()
+    }
+
+    /// Returns a problem at a dotted key, for the error that [`super::draft::Draft::finish`] and
+    /// [`Spec::error`] make.
+    pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        self.problem_at(key.split('.'), message)
+    }
+
+    /// Returns a problem at a key that is given name by name: a name may hold dots.
+    pub fn problem_at<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        message: impl Into<String>,
+    ) -> Problem {
+        match self.spans(names).last() {
+            Some(span) => Problem::at(*span, message),
+            None => Problem::of_file(message),
+        }
+    }
+
+    /// Returns the error of these problems.
+    pub fn error(&self, problems: Vec<Problem>) -> SpecError {
+        SpecError::new(Arc::clone(&self.sources), problems)
+    }
+
+    /// Returns the places of the keys on the way to a key, as far as they exist; the last is that
+    /// of the value.
+    fn spans<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Vec<Span> {
+        let mut spans = Vec::new();
+        let Some(mut entry) = names.next().and_then(|name| self.tree.get(name)) else {
+            return spans;
+        };
+        let mut node = &entry.node;
+        let mut span = entry.key;
+        loop {
+            spans.push(if matches!(node.value, Value::Scalar(_)) { node.span } else { span });
+            let Some(name) = names.next() else { break };
+            match &node.value {
+                Value::Map(map) => {
+                    let Some(next) = map.get(name) else { break };
+                    entry = next;
+                    (node, span) = (&entry.node, entry.key);
+                }
+                Value::List(items) => {
+                    let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get(index))
+                    else {
+                        break;
+                    };
+                    (node, span) = (item, item.span);
+                }
+                Value::Scalar(_) | Value::Broken => break,
+            }
+        }
+        spans
+    }
+}

@@ -1,0 +1,289 @@
+//! The tree of a pipeline file: what YAML says, before it means anything, with a place for every
+//! key and value.
+
+use indexmap::IndexMap;
+
+use crate::pipeline::problem::source::Span;
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where the value stands.
+    pub span: Span,
+    /// Where it was written, if an interpolation brought it to `span`.
+    pub from: Option<Span>,
+    pub value: Value,
+}
+
+/// A map in the order of the file.
+pub type Map = IndexMap<String, Entry>;
+
+/// A value under a key.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where the key stands.
+    pub key: Span,
+    pub node: Node,
+}
+
+#[derive(Clone, Debug)]
+pub enum Value {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Map),
+    /// Something that a problem was reported for already; it fits everywhere, so that nothing is
+    /// complained of twice.
+    Broken,
+}
+
+/// A text, number, truth value or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scalar {
+    pub text: String,
+    pub form: Form,
+}
+
+/// What a scalar's text may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Unquoted: YAML 1.2 says what it is.
+    Plain,
+    /// Quoted: a text.
+    Text,
+    /// Whatever is asked for: values of the command line and the environment, where quotes are hard
+    /// to write.
+    Loose,
+}
+
+/// What a scalar is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Resolved<'a> {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(&'a str),
+}
+
+impl Node {
+    pub fn scalar(span: Span, text: impl Into<String>, form: Form) -> Node {
+        Node { span, from: None, value: Value::Scalar(Scalar { text: text.into(), form }) }
+    }
+
+    pub fn new(span: Span, value: Value) -> Node {
+        Node { span, from: None, value }
+    }
+
+    pub fn as_map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.resolve() == Resolved::Null)
+    }
+
+    /// Returns how much memory the tree takes, roughly: one for each node and one for every 32
+    /// bytes of text.
+    pub fn weight(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar(scalar) => scalar.text.len() / 32,
+            Value::List(items) => items.iter().map(Node::weight).sum(),
+            Value::Map(map) => {
+                map.iter().map(|(key, entry)| key.len() / 32 + entry.node.weight()).sum()
+            }
+            Value::Broken => 0,
+        }
+    }
+
+    /// Returns how many levels of lists and maps the tree has.
+    pub fn depth(&self) -> usize {
+        match &self.value {
+            Value::Scalar(_) | Value::Broken => 0,
+            Value::List(items) => 1 + items.iter().map(Node::depth).max().unwrap_or(0),
+            Value::Map(map) => 1 + map.values().map(|entry| entry.node.depth()).max().unwrap_or(0),
+        }
+    }
+
+    /// Says what was found, for people.
+    pub fn describe(&self) -> String {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.describe(),
+            Value::List(items) if items.is_empty() => "an empty list".to_owned(),
+            Value::List(_) => "a list".to_owned(),
+            Value::Map(map) if map.is_empty() => "an empty map".to_owned(),
+            Value::Map(_) => "a map".to_owned(),
+            Value::Broken => "something broken".to_owned(),
+        }
+    }
+
+    /// Returns the value as JSON. Numbers that JSON lacks (`.inf`, `.nan`) become texts.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.to_json(),
+            Value::List(items) => items.iter().map(Node::to_json).collect(),
+            Value::Map(map) => {
+                map.iter().map(|(key, entry)| (key.clone(), entry.node.to_json())).collect()
+            }
+            Value::Broken => serde_json::Value::Null,
+        }
+    }
+}
+
+impl Scalar {
+    /// Returns what the scalar is by the core schema of YAML 1.2 (section 10.3.2).
+    pub fn resolve(&self) -> Resolved<'_> {
+        if self.form == Form::Text {
+            return Resolved::Text(&self.text);
+        }
+        match self.text.as_str() {
+            "" | "~" | "null" | "Null" | "NULL" => Resolved::Null,
+            "true" | "True" | "TRUE" => Resolved::Bool(true),
+            "false" | "False" | "FALSE" => Resolved::Bool(false),
+            text => number(text).unwrap_or(Resolved::Text(text)),
+        }
+    }
+
+    /// Says what was found, for people.
+    pub fn describe(&self) -> String {
+        match self.resolve() {
+            Resolved::Null => "nothing".to_owned(),
+            Resolved::Bool(value) => format!("`{value}`"),
+            Resolved::Integer(_) | Resolved::Float(_) => format!("the number {}", clip(&self.text)),
+            Resolved::Text(text) => format!("the text `{}`", clip(text)),
+        }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self.resolve() {
+            Resolved::Null => Json::Null,
+            Resolved::Bool(value) => value.into(),
+            Resolved::Integer(value) => u64::try_from(value)
+                .map(Json::from)
+                .or_else(|_| i64::try_from(value).map(Json::from))
+                .unwrap_or_else(|_| (value as f64).into()),
+            Resolved::Float(value) if value.is_finite() => value.into(),
+            Resolved::Float(_) => self.text.clone().into(),
+            Resolved::Text(text) => text.into(),
+        }
+    }
+}
+
+/// Shortens a text for a message, on one line.
+pub fn clip(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut short: String =
+        text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// Reads a number of YAML's core schema; Rust's own readers take more than it (`inf`, `1_000`,
+/// `+0x1`).
+fn number(text: &str) -> Option<Resolved<'_>> {
+    for (prefix, radix) in [("0o", 8), ("0x", 16)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            let valid = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+            return valid
+                .then(|| i128::from_str_radix(digits, radix).ok().map(Resolved::Integer))
+                .flatten();
+        }
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    match unsigned {
+        ".inf" | ".Inf" | ".INF" => {
+            let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+            return Some(Resolved::Float(sign * f64::INFINITY));
+        }
+        ".nan" | ".NaN" | ".NAN" if unsigned.len() == text.len() => {
+            return Some(Resolved::Float(f64::NAN));
+        }
+        _ => {}
+    }
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let whole = digits(unsigned);
+    let mut rest = &unsigned[whole..];
+    if whole > 0 && rest.is_empty() {
+        return text
+            .parse()
+            .ok()
+            .map(Resolved::Integer)
+            .or_else(|| text.parse().ok().map(Resolved::Float));
+    }
+    let mut fraction = 0;
+    if let Some(after) = rest.strip_prefix('.') {
+        fraction = digits(after);
+        rest = &after[fraction..];
+    }
+    if whole + fraction == 0 {
+        return None;
+    }
+    if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
+        let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
+        if exponent.is_empty() || digits(exponent) != exponent.len() {
+            return None;
+        }
+    } else if !rest.is_empty() {
+        return None;
+    }
+    text.parse().ok().map(Resolved::Float)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> Scalar {
+        Scalar { text: text.to_owned(), form: Form::Plain }
+    }
+
+    #[test]
+    fn follows_the_core_schema_of_yaml_1_2() {
+        // The examples of YAML 1.2.2, sections 10.3.2 and 10.2, and the notorious ones of YAML 1.1.
+        for (text, expected) in [
+            ("", Resolved::Null),
+            ("~", Resolved::Null),
+            ("null", Resolved::Null),
+            ("true", Resolved::Bool(true)),
+            ("False", Resolved::Bool(false)),
+            ("0", Resolved::Integer(0)),
+            ("0o7", Resolved::Integer(7)),
+            ("0x3A", Resolved::Integer(58)),
+            ("-19", Resolved::Integer(-19)),
+            ("+12", Resolved::Integer(12)),
+            ("010", Resolved::Integer(10)),
+            ("0.", Resolved::Float(0.0)),
+            ("-0.0", Resolved::Float(-0.0)),
+            (".5", Resolved::Float(0.5)),
+            ("+12e03", Resolved::Float(12000.0)),
+            ("-2E+05", Resolved::Float(-200_000.0)),
+            ("1e-5", Resolved::Float(1e-5)),
+            (".inf", Resolved::Float(f64::INFINITY)),
+            ("-.Inf", Resolved::Float(f64::NEG_INFINITY)),
+            ("no", Resolved::Text("no")),
+            ("Off", Resolved::Text("Off")),
+            ("1_000", Resolved::Text("1_000")),
+            ("1:30", Resolved::Text("1:30")),
+            ("inf", Resolved::Text("inf")),
+            ("nan", Resolved::Text("nan")),
+            ("-.nan", Resolved::Text("-.nan")),
+            ("1e", Resolved::Text("1e")),
+            ("1e5x", Resolved::Text("1e5x")),
+            (".", Resolved::Text(".")),
+            ("-", Resolved::Text("-")),
+            ("0x", Resolved::Text("0x")),
+            ("1.2.3", Resolved::Text("1.2.3")),
+        ] {
+            assert_eq!(plain(text).resolve(), expected, "{text:?}");
+        }
+        assert!(matches!(plain(".nan").resolve(), Resolved::Float(value) if value.is_nan()));
+        assert!(matches!(plain(&"9".repeat(60)).resolve(), Resolved::Float(_)));
+        let quoted = Scalar { text: "5".to_owned(), form: Form::Text };
+        assert_eq!(quoted.resolve(), Resolved::Text("5"));
+    }
+}

@@ -1,0 +1,115 @@
+//! Learning curves: the loss of training by step, and what dev says by epoch.
+
+use maud::{Markup, html};
+
+use super::axis::Axis;
+use super::draw::{at, colour, dashes, legend, path};
+use crate::data::curves::CurvePoint;
+use crate::report::content::content::LINES;
+use crate::report::content::training::{Line, Training, mean, stride};
+
+const WIDTH: f64 = 430.0;
+const HEIGHT: f64 = 240.0;
+const LEFT: f64 = 46.0;
+const RIGHT: f64 = 8.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 38.0;
+
+/// The lines of one recipe in one panel.
+struct Series<'a> {
+    training: &'a Training,
+    lines: Vec<(u64, Line)>,
+}
+
+type Dev = (&'static str, fn(&CurvePoint) -> Option<f64>);
+
+const DEV: [Dev; 3] = [
+    ("dev loss", |point| point.dev_loss),
+    ("dev accuracy", |point| point.dev_accuracy),
+    ("dev macro F1", |point| point.dev_macro_f1),
+];
+
+/// Returns the panels; a panel without values is left out.
+pub fn curves(trainings: &[Training]) -> Markup {
+    let shown = &trainings[..trainings.len().min(LINES)];
+    let stride = stride(shown.iter().map(Training::steps).max().unwrap_or(0));
+    let losses: Vec<Series<'_>> =
+        shown.iter().map(|training| Series { training, lines: training.losses(stride) }).collect();
+    let dev = DEV.map(|(name, of)| {
+        let series = shown.iter().map(|training| Series { training, lines: training.epochs(of) });
+        (name, series.collect::<Vec<_>>())
+    });
+    let has_values = |series: &[Series<'_>]| {
+        series.iter().flat_map(|s| &s.lines).any(|(_, line)| !line.is_empty())
+    };
+    let several = shown.iter().any(|training| training.seeds.len() > 1);
+    html! {
+        @if !has_values(&losses) { p.empty { "No learning curves were recorded." } }
+        @else {
+            (legend(shown.iter().map(|training| (training.slot, training.name.as_str()))))
+            div.panels {
+                (panel("loss", "step", &losses))
+                @for (name, series) in &dev {
+                    @if has_values(series) { (panel(name, "epoch", series)) }
+                }
+            }
+            p.caption {
+                @if several { "Thick: mean over seeds, as far as all of them went. Thin: single seeds. " }
+                @if stride > 1 { "A point of the loss is the mean of " (stride) " steps. " }
+                @if trainings.len() > shown.len() {
+                    "The first " (shown.len()) " of " (trainings.len()) " trainings. "
+                }
+            }
+        }
+    }
+}
+
+fn panel(name: &str, unit: &str, series: &[Series<'_>]) -> Markup {
+    let points = || series.iter().flat_map(|series| &series.lines).flat_map(|(_, line)| line);
+    let across = Axis::linear(points().map(|(x, _)| *x), 6);
+    let up = Axis::linear(points().filter_map(|(_, y)| *y), 5);
+    let x = |place: f64| LEFT + place * (WIDTH - LEFT - RIGHT);
+    let y = |place: f64| HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM);
+    let screen = |line: &Line| -> Vec<Option<(f64, f64)>> {
+        line.iter().map(|(a, b)| Some((x(across.place(*a)?), y(up.place((*b)?)?)))).collect()
+    };
+    let bottom = y(0.0);
+    html! {
+        figure.panel {
+            figcaption { (name) }
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(format!("{name} by {unit}")) {
+                @for (place, label) in up.ticks() {
+                    line.grid x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(y(place))) y2=(at(y(place))) {}
+                    text x=(at(LEFT - 6.0)) y=(at(y(place) + 4.0)) text-anchor="end" { (label) }
+                }
+                // Fractions of a step or an epoch are none.
+                @for (place, label) in across.ticks().into_iter().filter(|(_, label)| !label.contains('.')) {
+                    line.axis x1=(at(x(place))) x2=(at(x(place))) y1=(at(bottom)) y2=(at(bottom + 4.0)) {}
+                    text x=(at(x(place))) y=(at(bottom + 17.0)) text-anchor=(if place > 0.97 { "end" } else { "middle" }) { (label) }
+                }
+                text.quiet x=(at((LEFT + WIDTH - RIGHT) / 2.0)) y=(at(HEIGHT - 5.0)) text-anchor="middle" { (unit) }
+                @for Series { training, lines } in series {
+                    g class=(colour(training.slot)) {
+                        @if lines.len() > 1 {
+                            @for (seed, line) in lines {
+                                path.seed d=(path(&screen(line))) { title { (training.name) ", seed " (seed) } }
+                            }
+                        }
+                        (thick(&training.name, training.slot, &screen(&mean(lines))))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A line of one point is no line to see, so it gets a dot.
+fn thick(name: &str, slot: usize, points: &[Option<(f64, f64)>]) -> Markup {
+    html! {
+        @match points {
+            [] => {}
+            [Some((x, y))] => circle.dot cx=(at(*x)) cy=(at(*y)) r="4" { title { (name) } },
+            points => path.mean d=(path(points)) stroke-dasharray=(dashes(slot)) { title { (name) } },
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The table for people before it is laid out.
+
+use indexmap::IndexMap;
+
+use super::options::{FormatError, Options, sort_value};
+use crate::data::AugmentationSummary;
+use crate::results::results::{AUGMENTATION, ResultRow, ResultTable, display_param};
+use crate::statistics::mean_and_deviation;
+
+/// The figures about generated texts that people see beside the metrics.
+const SHOWN_OF_AUGMENTATION: [&str; 2] = ["accepted_share", "augmentation_loss"];
+
+/// Cells as text, with a summary row under each group of several seeds.
+pub(super) struct Grid {
+    pub headers: Vec<String>,
+    /// Whether a column holds numbers and goes to the right.
+    pub numeric: Vec<bool>,
+    /// The columns that a narrow terminal can do without, the first to go first.
+    pub spare: Vec<usize>,
+    pub rows: Vec<Vec<String>>,
+}
+
+/// The rows that differ in nothing but the seed, and what comes out of it.
+struct Group<'a> {
+    rows: Vec<&'a ResultRow>,
+}
+
+/// Returns the table that people see: groups of rows that differ only by seed, sorted and cut as
+/// asked.
+pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, FormatError> {
+    options.check_sort(table)?;
+    let metrics = options.shown_metrics(table, &["accuracy", "macro_f1"])?;
+    let mut groups = groups(table);
+    if let Some(column) = &options.sort_by {
+        groups.sort_by(|a, b| sort_value(&a.rows, column).order(&sort_value(&b.rows, column)));
+    }
+    groups.truncate(options.top.unwrap_or(usize::MAX));
+
+    let differs = |of: &dyn Fn(&ResultRow) -> Option<String>| {
+        table.rows.windows(2).any(|pair| of(&pair[0]) != of(&pair[1]))
+    };
+    let with_run = differs(&|row| Some(row.run.clone()));
+    let with_trial = table.rows.iter().any(|row| row.trial.is_some());
+    let params: Vec<String> = table
+        .param_names()
+        .into_iter()
+        .filter(|name| differs(&|row| row.params.get(name).map(ToString::to_string)))
+        .collect();
+    let augmentation: Vec<_> = AUGMENTATION
+        .into_iter()
+        .filter(|(name, of)| {
+            SHOWN_OF_AUGMENTATION.contains(name)
+                && table.rows.iter().any(|row| row.augmentation.as_ref().and_then(of).is_some())
+        })
+        .collect();
+    let summarised = groups.iter().any(|group| group.rows.len() > 1);
+
+    let mut headers = Vec::new();
+    let mut numeric = Vec::new();
+    let mut column = |name: &str, is_numeric: bool| {
+        headers.push(name.to_owned());
+        numeric.push(is_numeric);
+    };
+    if with_run {
+        column("run", false);
+    }
+    column("stage", false);
+    if with_trial {
+        column("trial", true);
+    }
+    params.iter().for_each(|name| column(name, true));
+    column(if summarised { "seed (mean ± sd, n−1)" } else { "seed" }, true);
+    column("split", false);
+    column("n", true);
+    metrics.iter().for_each(|name| column(name, true));
+    augmentation.iter().for_each(|(name, _)| column(name, true));
+    column("steps", true);
+    column("seconds", true);
+
+    let spare = ["seconds", "steps", "n", "split", "accepted_share", "augmentation_loss"];
+    let spare =
+        spare.iter().filter_map(|name| headers.iter().rposition(|header| header == name)).collect();
+
+    let precision = options.precision.unwrap_or(4);
+    let mut rows = Vec::new();
+    for group in &groups {
+        let Some(first) = group.rows.first() else { continue };
+        let about_made = |rows: &[&ResultRow]| -> Vec<String> {
+            let figure = |of: fn(&AugmentationSummary) -> Option<f64>| {
+                let values: Vec<f64> =
+                    rows.iter().filter_map(|row| of(row.augmentation.as_ref()?)).collect();
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                // A mean over some of the seeds would say something else than the row.
+                if values.len() == rows.len() { format!("{mean:.2}") } else { String::new() }
+            };
+            augmentation.iter().map(|(_, of)| figure(*of)).collect()
+        };
+        let cells = |seed: String,
+                     metric: &dyn Fn(&str) -> String,
+                     made: Vec<String>,
+                     steps: String,
+                     seconds: String| {
+            let mut cells = Vec::new();
+            if with_run {
+                cells.push(first.run.clone());
+            }
+            cells.push(first.stage.clone());
+            if with_trial {
+                cells.push(first.trial.map(|trial| trial.to_string()).unwrap_or_default());
+            }
+            cells.extend(
+                params.iter().map(|p| first.params.get(p).map(display_param).unwrap_or_default()),
+            );
+            cells.extend([seed, first.split.clone(), first.n.to_string()]);
+            cells.extend(metrics.iter().map(|name| metric(name)));
+            cells.extend(made);
+            cells.extend([steps, seconds]);
+            cells
+        };
+        let shows_each = !options.summarise || group.rows.len() == 1;
+        for row in group.rows.iter().filter(|_| shows_each) {
+            let metric = |name: &str| match row.metrics.get(name) {
+                Some(value) => format!("{value:.precision$}"),
+                None => String::new(),
+            };
+            let made = about_made(&[row]);
+            rows.push(cells(
+                row.seed.to_string(),
+                &metric,
+                made,
+                row.steps.to_string(),
+                seconds(row.seconds),
+            ));
+        }
+        if group.rows.len() > 1 {
+            let metric = |name: &str| {
+                let values: Vec<f64> =
+                    group.rows.iter().filter_map(|row| row.metrics.get(name).copied()).collect();
+                match mean_and_deviation(&values) {
+                    // A metric that some seeds lack has no mean over the seeds that the row speaks
+                    // of.
+                    Some((mean, deviation)) if values.len() == group.rows.len() => {
+                        format!("{mean:.precision$} ± {deviation:.precision$}")
+                    }
+                    _ => String::new(),
+                }
+            };
+            let count = group.rows.len() as f64;
+            let steps = group.rows.iter().map(|row| row.steps as f64).sum::<f64>() / count;
+            let time = group.rows.iter().map(|row| row.seconds).sum::<f64>() / count;
+            let title = format!("mean ± sd ({} seeds)", group.rows.len());
+            rows.push(cells(
+                title,
+                &metric,
+                about_made(&group.rows),
+                format!("{steps:.0}"),
+                seconds(time),
+            ));
+        }
+    }
+    Ok(Grid { headers, numeric, spare, rows })
+}
+
+fn groups(table: &ResultTable) -> Vec<Group<'_>> {
+    let mut groups: IndexMap<String, Group<'_>> = IndexMap::new();
+    for row in &table.rows {
+        let params: Vec<(&String, String)> =
+            row.params.iter().map(|(k, v)| (k, v.to_string())).collect();
+        let key =
+            format!("{:?}", (&row.run, &row.pipeline, &row.stage, row.trial, &row.split, params));
+        groups.entry(key).or_insert_with(|| Group { rows: Vec::new() }).rows.push(row);
+    }
+    let mut groups: Vec<Group<'_>> = groups.into_values().collect();
+    for group in &mut groups {
+        group.rows.sort_by_key(|row| row.seed);
+    }
+    groups
+}
+
+fn seconds(value: f64) -> String {
+    format!("{value:.1}")
+}

@@ -1,0 +1,8 @@
+//! Result tables: rows and columns, comparisons of recipes, and their forms as text.
+
+pub mod results;
+mod results_csv;
+pub mod compare;
+pub mod format;
+
+pub use results::{ResultRow, ResultTable};

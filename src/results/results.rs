@@ -1,0 +1,434 @@
+//! The results of a run: one row per evaluate stage, trial and seed.
+
+use std::path::Path;
+
+use indexmap::{IndexMap, IndexSet};
+use polars::prelude::*;
+use serde_json::Value;
+
+use super::results_csv;
+use crate::base::files::AtomicFiles;
+use crate::data::frame::{self, Columns};
+use crate::data::{AugmentationSummary, TableError};
+
+/// The results of a run, in the order in which they are shown unless sorted.
+///
+/// On the disk: `results.parquet` and, for other programs, `results.csv`. Columns: the fields of
+/// [`ResultRow`] in their order, parameters as `param.<name>`, metrics by their bare names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResultTable {
+    pub rows: Vec<ResultRow>,
+}
+
+/// What one evaluate stage gave for one trial and seed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResultRow {
+    /// The run's id.
+    pub run: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The evaluate stage's id.
+    pub stage: String,
+    /// The trial of a sweep; `None` outside of one.
+    pub trial: Option<u64>,
+    pub seed: u64,
+    /// `train`, `dev` or `test`.
+    pub split: String,
+    /// The number of texts that were predicted.
+    pub n: u64,
+    /// The pipeline's `params` by name: numbers, booleans or strings.
+    pub params: IndexMap<String, Value>,
+    /// Every metric by name; one that is undefined for these predictions is absent.
+    pub metrics: IndexMap<String, f64>,
+    /// Optimizer steps of the model's training.
+    pub steps: u64,
+    /// Seconds of the model's training.
+    pub seconds: f64,
+    /// What trained: `session` or `training_api`.
+    pub backend: String,
+    /// Why it was that one; empty in the tables of older versions.
+    pub backend_reason: String,
+    /// Such as `cpu` or `cuda:0`.
+    pub device: String,
+    /// The most parts that a batch of the training was computed in; `None` where all were computed
+    /// whole.
+    pub parts: Option<u64>,
+    /// What became of generated texts; `None` where the model was trained on none.
+    pub augmentation: Option<AugmentationSummary>,
+    /// The epoch at which a search stopped the training, which the metrics are of; `None` where it
+    /// was trained to its end.
+    pub stopped_epoch: Option<u64>,
+    /// Why there are no metrics; `None` where all went well.
+    pub error: Option<String>,
+}
+
+const PARQUET: &str = "results.parquet";
+const CSV: &str = "results.csv";
+const LEADING: [&str; 7] = ["run", "pipeline", "stage", "trial", "seed", "split", "n"];
+const TRAILING: [&str; 12] = [
+    "steps",
+    "seconds",
+    "generated",
+    "accepted_share",
+    "augmentation_loss",
+    "copy_rate",
+    "backend",
+    "backend_reason",
+    "device",
+    "parts",
+    "stopped_epoch",
+    "error",
+];
+
+/// A column of figures about generated texts, and how it is read off a row.
+type AugmentationColumn = (&'static str, fn(&AugmentationSummary) -> Option<f64>);
+
+/// The columns about generated texts but their number.
+pub(super) const AUGMENTATION: [AugmentationColumn; 3] = [
+    ("accepted_share", |summary| summary.accepted_share),
+    ("augmentation_loss", |summary| summary.augmentation_loss),
+    ("copy_rate", |summary| summary.copy_rate),
+];
+
+impl ResultTable {
+    /// Writes `results.parquet` and `results.csv` into `folder`, each whole or not at all.
+    pub fn write(&self, folder: &Path) -> Result<(), TableError> {
+        let mut files = AtomicFiles::new(folder);
+        self.add_to(&mut files)?;
+        Ok(files.commit()?)
+    }
+
+    /// Adds `results.parquet` and `results.csv` to `files`.
+    pub fn add_to(&self, files: &mut AtomicFiles) -> Result<(), TableError> {
+        self.add_parquet(files)?;
+        Ok(files.add(CSV, self.csv(None)?.as_bytes())?)
+    }
+
+    /// Adds `results.parquet` alone.
+    pub fn add_parquet(&self, files: &mut AtomicFiles) -> Result<(), TableError> {
+        let file = files.folder().join(PARQUET);
+        let mut table = self.frame(&file)?;
+        Ok(files.add(PARQUET, &frame::parquet_bytes(&file, &mut table)?)?)
+    }
+
+    /// Reads what [`ResultTable::write`] wrote. Parameters that are numbers in some rows and text
+    /// in others come back as text.
+    pub fn read(folder: &Path) -> Result<ResultTable, TableError> {
+        let file = folder.join(PARQUET);
+        ResultTable::of_frame(&file, &frame::read_parquet(&file)?)
+    }
+
+    /// Reads a table in either form, wherever it lies; the ending says which form it has.
+    pub fn read_file(file: &Path) -> Result<ResultTable, TableError> {
+        let not_results =
+            |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
+        let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let table = match ending.as_deref() {
+            Some("parquet") => frame::read_parquet(file)?,
+            Some("csv") => results_csv::read(file)?,
+            _ => return Err(not_results("its ending is neither `.parquet` nor `.csv`".to_owned())),
+        };
+        let absent =
+            ["run", "stage", "seed", "split"].iter().find(|name| table.column(name).is_err());
+        if let Some(name) = absent {
+            return Err(not_results(format!("it has no column `{name}`")));
+        }
+        ResultTable::of_frame(file, &table)
+    }
+
+    fn of_frame(file: &Path, table: &DataFrame) -> Result<ResultTable, TableError> {
+        let columns = Columns { file, frame: table };
+        let runs = columns.full_strings("run")?;
+        let pipelines = columns.full_strings("pipeline")?;
+        let stages = columns.full_strings("stage")?;
+        let trials = columns.integers("trial")?;
+        let seeds = columns.full_integers("seed")?;
+        let splits = columns.full_strings("split")?;
+        let sizes = columns.full_integers("n")?;
+        let steps = columns.full_integers("steps")?;
+        let seconds = columns.full_numbers("seconds")?;
+        let backends = columns.full_strings("backend")?;
+        let reasons = match table.column("backend_reason") {
+            Ok(_) => columns.full_strings("backend_reason")?,
+            Err(_) => vec![String::new(); table.height()],
+        };
+        let devices = columns.full_strings("device")?;
+        // Tables of older versions have none of these.
+        let figures = |name: &str| match table.column(name) {
+            Ok(_) => columns.numbers(name),
+            Err(_) => Ok(vec![None; table.height()]),
+        };
+        let (shares, losses, copies) =
+            (figures("accepted_share")?, figures("augmentation_loss")?, figures("copy_rate")?);
+        let counts = |name: &str| match table.column(name) {
+            Ok(_) => columns.integers(name),
+            Err(_) => Ok(vec![None; table.height()]),
+        };
+        let (generated, stopped, parts) =
+            (counts("generated")?, counts("stopped_epoch")?, counts("parts")?);
+        let errors = match table.column("error") {
+            Ok(_) => columns.strings("error")?,
+            Err(_) => vec![None; table.height()],
+        };
+        let mut rows: Vec<ResultRow> = (0..table.height())
+            .map(|row| ResultRow {
+                run: runs[row].clone(),
+                pipeline: pipelines[row].clone(),
+                stage: stages[row].clone(),
+                trial: trials[row],
+                seed: seeds[row],
+                split: splits[row].clone(),
+                n: sizes[row],
+                params: IndexMap::new(),
+                metrics: IndexMap::new(),
+                steps: steps[row],
+                seconds: seconds[row],
+                backend: backends[row].clone(),
+                backend_reason: reasons[row].clone(),
+                device: devices[row].clone(),
+                augmentation: generated[row].map(|generated| AugmentationSummary {
+                    generated,
+                    accepted_share: shares[row],
+                    augmentation_loss: losses[row],
+                    copy_rate: copies[row],
+                }),
+                parts: parts[row],
+                stopped_epoch: stopped[row],
+                error: errors[row].clone(),
+            })
+            .collect();
+        for column in table.columns() {
+            let name = column.name().as_str();
+            if let Some(param) = name.strip_prefix("param.") {
+                for (row, result) in rows.iter_mut().enumerate() {
+                    if let Some(value) =
+                        value_at(column, row).map_err(|e| frame::damaged(file, e))?
+                    {
+                        result.params.insert(param.to_owned(), value);
+                    }
+                }
+            } else if !LEADING.contains(&name) && !TRAILING.contains(&name) {
+                for (result, value) in rows.iter_mut().zip(columns.numbers(name)?) {
+                    if let Some(value) = value {
+                        result.metrics.insert(name.to_owned(), value);
+                    }
+                }
+            }
+        }
+        Ok(ResultTable { rows })
+    }
+
+    /// Returns the names of the parameters of any row, in order of appearance.
+    pub fn param_names(&self) -> IndexSet<String> {
+        self.rows.iter().flat_map(|row| row.params.keys().cloned()).collect()
+    }
+
+    /// Returns the names of the metrics of any row, in order of appearance.
+    pub fn metric_names(&self) -> IndexSet<String> {
+        self.rows.iter().flat_map(|row| row.metrics.keys().cloned()).collect()
+    }
+
+    /// Returns the table as CSV with every column; numbers in full unless decimals are given.
+    pub(super) fn csv(&self, decimals: Option<usize>) -> Result<String, TableError> {
+        let file = Path::new(CSV);
+        let mut table = self.frame(file)?;
+        let mut bytes = Vec::new();
+        CsvWriter::new(&mut bytes)
+            .with_float_precision(decimals)
+            .finish(&mut table)
+            .map_err(|error| frame::unwritable(file, &error))?;
+        String::from_utf8(bytes).map_err(|error| frame::damaged(file, error))
+    }
+
+    fn frame(&self, file: &Path) -> Result<DataFrame, TableError> {
+        let rows = &self.rows;
+        let texts = |name: &str, of: fn(&ResultRow) -> &str| {
+            Column::new(name.into(), rows.iter().map(of).collect::<Vec<&str>>())
+        };
+        let counts = |name: &str, of: fn(&ResultRow) -> u64| {
+            Column::new(name.into(), rows.iter().map(of).collect::<Vec<u64>>())
+        };
+        let mut columns = vec![
+            texts("run", |row| &row.run),
+            texts("pipeline", |row| &row.pipeline),
+            texts("stage", |row| &row.stage),
+            Column::new(
+                "trial".into(),
+                rows.iter().map(|row| row.trial).collect::<Vec<Option<u64>>>(),
+            ),
+            counts("seed", |row| row.seed),
+            texts("split", |row| &row.split),
+            counts("n", |row| row.n),
+        ];
+        for name in self.param_names() {
+            let values: Vec<Option<&Value>> =
+                rows.iter().map(|row| row.params.get(&name)).collect();
+            columns.push(param_column(&format!("param.{name}"), &values));
+        }
+        for name in self.metric_names() {
+            let values: Vec<Option<f64>> =
+                rows.iter().map(|row| row.metrics.get(&name).copied()).collect();
+            columns.push(Column::new(name.as_str().into(), values));
+        }
+        columns.push(counts("steps", |row| row.steps));
+        columns.push(Column::new(
+            "seconds".into(),
+            rows.iter().map(|row| row.seconds).collect::<Vec<f64>>(),
+        ));
+        let generated = rows.iter().map(|row| row.augmentation.map(|summary| summary.generated));
+        columns.push(Column::new("generated".into(), generated.collect::<Vec<Option<u64>>>()));
+        for (name, of) in AUGMENTATION {
+            let values = rows.iter().map(|row| row.augmentation.and_then(|summary| of(&summary)));
+            columns.push(Column::new(name.into(), values.collect::<Vec<Option<f64>>>()));
+        }
+        columns.push(texts("backend", |row| &row.backend));
+        columns.push(texts("backend_reason", |row| &row.backend_reason));
+        columns.push(texts("device", |row| &row.device));
+        let parts = rows.iter().map(|row| row.parts);
+        columns.push(Column::new("parts".into(), parts.collect::<Vec<Option<u64>>>()));
+        let stopped = rows.iter().map(|row| row.stopped_epoch);
+        columns.push(Column::new("stopped_epoch".into(), stopped.collect::<Vec<Option<u64>>>()));
+        let errors = rows.iter().map(|row| row.error.as_deref());
+        columns.push(Column::new("error".into(), errors.collect::<Vec<Option<&str>>>()));
+        frame::frame(file, rows.len(), columns)
+    }
+}
+
+/// Returns a parameter as people read and write it: text without quotes, small and large numbers as
+/// `5e-5`, everything else as JSON.
+pub fn display_param(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => match number.as_f64() {
+            Some(value) if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+                format!("{value:e}")
+            }
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+/// The narrowest type that holds all of a parameter's values keeps numbers numbers in the file.
+fn param_column(name: &str, values: &[Option<&Value>]) -> Column {
+    let all = |test: fn(&Value) -> bool| values.iter().flatten().all(|value| test(value));
+    let name = name.into();
+    if all(Value::is_i64) {
+        Column::new(name, values.iter().map(|v| v.and_then(Value::as_i64)).collect::<Vec<_>>())
+    } else if all(Value::is_number) {
+        Column::new(name, values.iter().map(|v| v.and_then(Value::as_f64)).collect::<Vec<_>>())
+    } else if all(Value::is_boolean) {
+        Column::new(name, values.iter().map(|v| v.and_then(Value::as_bool)).collect::<Vec<_>>())
+    } else {
+        Column::new(name, values.iter().map(|v| v.map(display_param)).collect::<Vec<_>>())
+    }
+}
+
+fn value_at(column: &Column, row: usize) -> PolarsResult<Option<Value>> {
+    Ok(match column.dtype() {
+        DataType::Int64 => column.i64()?.get(row).map(Value::from),
+        DataType::Float64 => column.f64()?.get(row).map(Value::from),
+        DataType::Boolean => column.bool()?.get(row).map(Value::from),
+        _ => column.str()?.get(row).map(Value::from),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seed: u64, rate: Value) -> ResultRow {
+        ResultRow {
+            run: "20250101-support-ab12".into(),
+            pipeline: "support".into(),
+            stage: "score".into(),
+            trial: (seed > 1).then_some(seed),
+            seed,
+            split: "test".into(),
+            n: 30,
+            params: IndexMap::from([
+                ("learning_rate".into(), rate),
+                ("shots".into(), Value::from(8)),
+            ]),
+            metrics: IndexMap::from([
+                ("accuracy".into(), 0.1 + 0.2),
+                ("f1/a,\"b\"".into(), 1.0 / 3.0),
+            ]),
+            steps: 40,
+            seconds: 1.25,
+            backend: "session".into(),
+            backend_reason: "asked for".into(),
+            device: "cpu".into(),
+            parts: (seed > 1).then_some(2),
+            augmentation: (seed > 1).then_some(AugmentationSummary {
+                generated: 160,
+                accepted_share: Some(0.75),
+                augmentation_loss: None,
+                copy_rate: Some(0.5),
+            }),
+            stopped_epoch: (seed > 1).then_some(3),
+            error: (seed > 1).then(|| "the loss is NaN".to_owned()),
+        }
+    }
+
+    #[test]
+    fn reads_back_what_it_wrote_bit_for_bit() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        let mut second = row(u64::MAX, Value::from(1e-5));
+        second.metrics.shift_remove("accuracy");
+        second.params.insert("freeze".into(), Value::from(true));
+        let table = ResultTable { rows: vec![row(1, Value::from(5e-5)), second] };
+        table.write(folder.path())?;
+        assert_eq!(ResultTable::read(folder.path())?, table);
+        let first = fs_err::read(folder.path().join(PARQUET))?;
+        table.write(folder.path())?;
+        assert_eq!(first, fs_err::read(folder.path().join(PARQUET))?);
+        let empty = ResultTable::default();
+        empty.write(folder.path())?;
+        assert_eq!(ResultTable::read(folder.path())?, empty);
+        Ok(())
+    }
+
+    #[test]
+    fn a_parameter_of_mixed_types_becomes_text() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        let table =
+            ResultTable { rows: vec![row(1, Value::from(5e-5)), row(2, Value::from("auto"))] };
+        table.write(folder.path())?;
+        let read = ResultTable::read(folder.path())?;
+        assert_eq!(read.rows[0].params["learning_rate"], Value::from("5e-5"));
+        assert_eq!(read.rows[1].params["learning_rate"], Value::from("auto"));
+        assert_eq!(read.rows[0].params["shots"], Value::from(8));
+        Ok(())
+    }
+
+    #[test]
+    fn csv_has_every_column_and_quotes() -> Result<(), TableError> {
+        let csv = ResultTable { rows: vec![row(1, Value::from(5e-5))] }.csv(None)?;
+        assert_eq!(
+            csv.lines().next(),
+            Some(
+                "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\"\
+                 f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,\
+                 copy_rate,backend,backend_reason,device,parts,stopped_epoch,error"
+            )
+        );
+        assert!(csv.contains(",0.30000000000000004,"), "{csv}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error_that_names_it() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        ResultTable { rows: vec![row(1, Value::from(1))] }.write(folder.path())?;
+        let file = folder.path().join(PARQUET);
+        let bytes = fs_err::read(&file)?;
+        fs_err::write(&file, &bytes[..bytes.len() / 2])?;
+        let message = ResultTable::read(folder.path()).map_err(|error| error.to_string());
+        assert!(
+            matches!(&message, Err(text) if text.contains("results.parquet` is damaged")),
+            "{message:?}"
+        );
+        Ok(())
+    }
+}

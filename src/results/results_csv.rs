@@ -1,0 +1,166 @@
+//! Result tables read from CSV, where every value is text at first.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use polars::prelude::*;
+
+use crate::data::{TableError, frame};
+
+/// The columns that hold text; a gap in them is an empty one, but for `error`, where it says that
+/// all went well.
+const TEXTS: [&str; 8] =
+    ["run", "pipeline", "stage", "split", "backend", "backend_reason", "device", "error"];
+/// The columns that hold whole numbers.
+const COUNTS: [&str; 7] = ["trial", "seed", "n", "steps", "generated", "parts", "stopped_epoch"];
+
+/// Reads a `results.csv` into the frame that `results.parquet` would give. Parameters get the
+/// narrowest type that holds all their values, every other column is a metric. Rows are counted
+/// from 1, without the header.
+pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
+    let bytes = fs_err::read(file)?;
+    let not_results =
+        |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
+    if let Err(error) = std::str::from_utf8(&bytes) {
+        let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        return Err(not_results(format!("line {line} is not UTF-8")));
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(not_results("it is empty".to_owned()));
+    }
+    let lines = crate::data::guard::guarded(|| {
+        CsvReadOptions::default()
+            .with_infer_schema_length(Some(0))
+            .with_has_header(true)
+            .into_reader_with_file_handle(Cursor::new(bytes))
+            .finish()
+    });
+    let lines = lines.map_err(|error| {
+        let reason = error.to_string();
+        not_results(reason.lines().next().unwrap_or("it is broken").to_owned())
+    })?;
+    let columns = lines.columns().iter().map(|column| typed(column, &not_results));
+    let columns: Vec<Column> = columns.collect::<Result<_, TableError>>()?;
+    frame::frame(file, lines.height(), columns)
+}
+
+fn typed(
+    column: &Column,
+    not_results: &dyn Fn(String) -> TableError,
+) -> Result<Column, TableError> {
+    let name = column.name().clone();
+    let strings = column.str().map_err(|error| not_results(error.to_string()))?;
+    let values: Vec<Option<&str>> = strings.iter().collect();
+    let wrong = |row: usize, value: &str, expected: &str| {
+        not_results(format!("row {}: `{name}` is `{value}`, expected {expected}", row + 1))
+    };
+    if name.as_str() == "error" {
+        return Ok(Column::new(name, values));
+    }
+    if TEXTS.contains(&name.as_str()) {
+        let full: Vec<&str> = values.into_iter().map(Option::unwrap_or_default).collect();
+        return Ok(Column::new(name, full));
+    }
+    if COUNTS.contains(&name.as_str()) {
+        let parsed = parse::<u64>(&values)
+            .map_err(|row| wrong(row, values[row].unwrap_or(""), "a whole number"))?;
+        if ["seed", "n", "steps"].contains(&name.as_str())
+            && let Some(row) = parsed.iter().position(Option::is_none)
+        {
+            return Err(not_results(format!("row {} has no `{name}`", row + 1)));
+        }
+        return Ok(Column::new(name, parsed));
+    }
+    if name.starts_with("param.") {
+        if let Ok(numbers) = parse::<i64>(&values) {
+            return Ok(Column::new(name, numbers));
+        }
+        if let Ok(numbers) = parse::<f64>(&values) {
+            return Ok(Column::new(name, numbers));
+        }
+        return Ok(match parse::<bool>(&values) {
+            Ok(truths) => Column::new(name, truths),
+            Err(_) => Column::new(name, values),
+        });
+    }
+    let parsed =
+        parse::<f64>(&values).map_err(|row| wrong(row, values[row].unwrap_or(""), "a number"))?;
+    Ok(Column::new(name, parsed))
+}
+
+/// Parses all values, or returns the first row that cannot be.
+fn parse<T: std::str::FromStr>(values: &[Option<&str>]) -> Result<Vec<Option<T>>, usize> {
+    let one = |(row, value): (usize, &Option<&str>)| match value.map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(value) => value.parse().map(Some).map_err(|_| row),
+    };
+    values.iter().enumerate().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::results::{ResultRow, ResultTable};
+    use serde_json::Value;
+
+    fn message(text: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("results.csv");
+        fs_err::write(&file, text)?;
+        let error = ResultTable::read_file(&file).err().ok_or("no error")?.to_string();
+        Ok(error.replace(&folder.path().display().to_string(), "<folder>"))
+    }
+
+    #[test]
+    fn both_forms_hold_the_same_rows() -> Result<(), TableError> {
+        let row = |seed: u64, rate: Value| ResultRow {
+            run: "r, \"1\"".into(),
+            pipeline: "p".into(),
+            stage: "score".into(),
+            seed,
+            split: "test".into(),
+            n: 30,
+            params: [("rate".to_owned(), rate), ("on".to_owned(), Value::from(true))].into(),
+            metrics: [("accuracy".to_owned(), 1.0 / 3.0)].into(),
+            seconds: 0.5,
+            error: (seed == 2).then(|| "a loss\nthat is NaN".to_owned()),
+            ..ResultRow::default()
+        };
+        let folder = tempfile::tempdir()?;
+        let table =
+            ResultTable { rows: vec![row(1, Value::from(5e-5)), row(2, Value::from(1e-5))] };
+        table.write(folder.path())?;
+        assert_eq!(ResultTable::read_file(&folder.path().join("results.csv"))?, table);
+        assert_eq!(ResultTable::read_file(&folder.path().join("results.parquet"))?, table);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_row() -> Result<(), Box<dyn std::error::Error>> {
+        let head = "run,pipeline,stage,trial,seed,split,n,accuracy,steps,seconds,backend,device\n";
+        let good = "r,p,score,,1,test,30,0.5,10,1.0,session,cpu\n";
+        let bad =
+            |from: &str, to: &str| message(&format!("{head}{good}{}", good.replace(from, to)));
+        let start = "`<folder>/results.csv` is no table of results: ";
+        assert_eq!(
+            bad("30", "thirty")?,
+            format!("{start}row 2: `n` is `thirty`, expected a whole number")
+        );
+        assert_eq!(
+            bad("0.5", "high")?,
+            format!("{start}row 2: `accuracy` is `high`, expected a number")
+        );
+        assert_eq!(bad(",1,test", ",,test")?, format!("{start}row 2 has no `seed`"));
+        assert_eq!(message("a,b\n1,2\n")?, format!("{start}it has no column `run`"));
+        assert_eq!(message("")?, format!("{start}it is empty"));
+        let odd =
+            ResultTable::read_file(Path::new("results.txt")).err().map(|error| error.to_string());
+        assert_eq!(
+            odd.as_deref(),
+            Some(
+                "`results.txt` is no table of results: its ending is neither `.parquet` nor `.csv`"
+            )
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,532 @@
+//! The content-addressed outputs of stages: `.pipe/cache/<key>/` with `artifact/…`, `key.json` and
+//! `done.json`.
+
+use super::key::FORMAT;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::key::KeyMaterial;
+use super::lock::KeyLock;
+use crate::base::clock;
+use crate::base::digest::Digest;
+use crate::base::files::{AtomicFiles, replace_folder_atomic, write_atomic};
+use crate::runner::project::Project;
+use crate::stages::StageError;
+
+const ARTIFACT: &str = "artifact";
+const KEY: &str = "key.json";
+const DONE: &str = "done.json";
+const DAMAGED: &str = ".damaged-";
+const TEMPORARY: &str = ".tmp-";
+
+/// The outputs of stages by key, shared safely by any number of processes.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    state: PathBuf,
+}
+
+/// A finished output.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub key: Digest,
+    pub folder: PathBuf,
+    pub done: Done,
+}
+
+/// What `done.json` says of a finished output. It is written last, so an entry with it is whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    pub format: u32,
+    /// The stage that first computed it, and in which pipeline file (relative to the project's
+    /// root).
+    pub stage: String,
+    pub pipeline: String,
+    pub seed: u64,
+    pub created: String,
+    /// How long the work took.
+    pub seconds: f64,
+    /// The artifact's files by relative path.
+    pub files: BTreeMap<String, FileRecord>,
+    /// Whether only a part of the files is left: enough to tell of the work, not to go on with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_stripped: bool,
+}
+
+/// A file of an artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FileRecord {
+    pub size: u64,
+    pub digest: Digest,
+}
+
+/// What the cache has for a key.
+#[derive(Debug)]
+pub enum Lookup {
+    Hit(Entry),
+    Miss,
+    /// There is something that cannot be used, and why.
+    Damaged(String),
+}
+
+impl Entry {
+    /// Returns the folder that the artifact was written to.
+    pub fn artifact(&self) -> PathBuf {
+        self.folder.join(ARTIFACT)
+    }
+
+    /// Returns the size of the artifact's files together.
+    pub fn bytes(&self) -> u64 {
+        self.done.files.values().map(|file| file.size).sum()
+    }
+
+    /// Digests every file anew; returns what is wrong, a line per file.
+    pub fn verify(&self) -> io::Result<Vec<String>> {
+        let mut problems = Vec::new();
+        for (name, record) in &self.done.files {
+            let path = self.artifact().join(name);
+            if !path.is_file() {
+                problems.push(format!("`{}` is missing", path.display()));
+                continue;
+            }
+            let found = Digest::of_file(&path)?;
+            if found != record.digest {
+                problems.push(format!(
+                    "`{}` has digest {}, expected {}",
+                    path.display(),
+                    found.short(),
+                    record.digest.short()
+                ));
+            }
+        }
+        Ok(problems)
+    }
+
+    /// Returns the material of the key.
+    pub fn material(&self) -> Option<KeyMaterial> {
+        serde_json::from_slice(&fs::read(self.folder.join(KEY)).ok()?).ok()
+    }
+
+    /// Checks names and sizes: cheap enough for every hit.
+    fn check(&self) -> Result<(), String> {
+        for (name, record) in &self.done.files {
+            match fs::metadata(self.artifact().join(name)) {
+                Ok(found) if found.len() == record.size => {}
+                Ok(found) => {
+                    return Err(format!(
+                        "`{name}` has {} bytes, expected {}",
+                        found.len(),
+                        record.size
+                    ));
+                }
+                Err(_) => return Err(format!("`{name}` is missing")),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Cache {
+    /// Opens the cache of a project; nothing is written before the first output.
+    pub fn new(project: &Project) -> Cache {
+        Cache { state: project.state() }
+    }
+
+    /// Looks a key up, checking that the entry's files have their sizes. One that was stripped is
+    /// no hit.
+    pub fn find(&self, key: &Digest) -> Lookup {
+        match self.find_any(key) {
+            Lookup::Hit(entry) if entry.done.is_stripped => Lookup::Miss,
+            found => found,
+        }
+    }
+
+    /// Returns what is there of an entry, be it whole or stripped.
+    pub fn remains(&self, key: &Digest) -> Option<Entry> {
+        match self.find_any(key) {
+            Lookup::Hit(entry) => Some(entry),
+            Lookup::Miss | Lookup::Damaged(_) => None,
+        }
+    }
+
+    fn find_any(&self, key: &Digest) -> Lookup {
+        let folder = self.folder(key);
+        if !folder.is_dir() {
+            return Lookup::Miss;
+        }
+        let done: Done = match fs::read(folder.join(DONE))
+            .map(|bytes| serde_json::from_slice(&bytes))
+        {
+            Ok(Ok(done)) => done,
+            Ok(Err(error)) => return Lookup::Damaged(format!("`{DONE}` cannot be read: {error}")),
+            Err(_) => return Lookup::Damaged(format!("`{DONE}` is missing")),
+        };
+        if done.format != FORMAT {
+            return Lookup::Damaged(format!("it has format {}, expected {FORMAT}", done.format));
+        }
+        let entry = Entry { key: *key, folder, done };
+        match entry.check() {
+            Ok(()) => Lookup::Hit(entry),
+            Err(reason) => Lookup::Damaged(reason),
+        }
+    }
+
+    /// Returns the entry of a key where it is whole.
+    pub fn entry(&self, key: &Digest) -> Option<Entry> {
+        match self.find(key) {
+            Lookup::Hit(entry) => Some(entry),
+            Lookup::Miss | Lookup::Damaged(_) => None,
+        }
+    }
+
+    /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at
+    /// all, and one that was there before stays until the new one is; the caller holds the key's
+    /// lock.
+    pub fn store(
+        &self,
+        key: &Digest,
+        material: &KeyMaterial,
+        about: Done,
+        write: impl FnOnce(&Path) -> Result<(), StageError>,
+    ) -> Result<Entry, StageError> {
+        self.mark_folder().map_err(boxed)?;
+        let mut done = about;
+        replace_folder_atomic::<Stored>(&self.folder(key), |folder| {
+            let artifact = folder.join(ARTIFACT);
+            fs::create_dir(&artifact)?;
+            write(&artifact)?;
+            done.files = records(&artifact)?;
+            // All is flushed together before the folder gets its name.
+            fs::write(folder.join(KEY), json(material)?)?;
+            fs::write(folder.join(DONE), json(&done)?)?;
+            Ok(())
+        })
+        .map_err(|stored| stored.0)?;
+        Ok(Entry { key: *key, folder: self.folder(key), done })
+    }
+
+    /// Moves an entry out of the way, where `gc` finds it.
+    pub fn set_aside(&self, key: &Digest) -> io::Result<()> {
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(());
+        }
+        let mut number = 0;
+        loop {
+            let aside = self.cache().join(format!("{DAMAGED}{}-{number}", key.short()));
+            if !aside.exists() {
+                return fs::rename(&folder, aside);
+            }
+            number += 1;
+        }
+    }
+
+    /// Removes an entry: out of sight at once, then file by file. The caller holds the key's lock.
+    pub fn remove(&self, key: &Digest) -> io::Result<()> {
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(());
+        }
+        let doomed = self.cache().join(format!("{TEMPORARY}removed-{key}"));
+        remove_if_there(&doomed)?;
+        fs::rename(&folder, &doomed)?;
+        fs::remove_dir_all(&doomed)
+    }
+
+    /// Removes the files of an entry but for those named: it is no hit any more, and still tells of
+    /// the work. The caller holds the key's lock.
+    pub fn strip(&self, key: &Digest, kept: &[&str]) -> io::Result<()> {
+        let Some(mut entry) = self.entry(key) else { return Ok(()) };
+        let (left, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut entry.done.files)
+            .into_iter()
+            .partition(|(name, _)| kept.contains(&name.as_str()));
+        entry.done.files = left;
+        entry.done.is_stripped = true;
+        // The record first: a kill in between leaves files that nothing names, and never a record
+        // of files that are gone. Not flushed: without it, too, an entry whose files are gone is no
+        // hit.
+        let mut files = AtomicFiles::new(&entry.folder);
+        files.add(DONE, &json(&entry.done)?)?;
+        files.commit_unflushed()?;
+        gone.keys().try_for_each(|name| fs::remove_file(entry.artifact().join(name)))
+    }
+
+    /// Waits for the right to compute a key. Returns `None` where `stop` says so while waiting.
+    pub fn lock(
+        &self,
+        key: &Digest,
+        waiting: impl FnOnce(),
+        stop: impl Fn() -> bool,
+    ) -> io::Result<Option<KeyLock>> {
+        self.mark_folder()?;
+        KeyLock::acquire(&self.state.join("locks").join(key.to_string()), waiting, stop)
+    }
+
+    /// Returns the folder for unfinished work at a key; who has some makes it.
+    pub fn scratch(&self, key: &Digest) -> PathBuf {
+        self.work().join(key.to_string())
+    }
+
+    /// Removes the unfinished work at a key.
+    pub fn clear_scratch(&self, key: &Digest) -> io::Result<()> {
+        remove_if_there(&self.scratch(key))
+    }
+
+    /// Lists the keys that the cache has entries for, damaged ones included, sorted.
+    pub fn keys(&self) -> io::Result<Vec<Digest>> {
+        Ok(names(&self.cache())?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Lists what interrupted writers and damaged entries left behind in the cache.
+    pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
+        let left = |name: &String| name.starts_with(DAMAGED) || name.starts_with(TEMPORARY);
+        Ok(names(&self.cache())?
+            .iter()
+            .filter(|name| left(name))
+            .map(|name| self.cache().join(name))
+            .collect())
+    }
+
+    /// Lists the folders of unfinished work, with their keys.
+    pub fn unfinished(&self) -> io::Result<Vec<(Digest, PathBuf)>> {
+        let found = names(&self.work())?;
+        Ok(found
+            .iter()
+            .filter_map(|name| Some((name.parse().ok()?, self.work().join(name))))
+            .collect())
+    }
+
+    /// Says whether what is there for a key was never finished or lost its record: no run can use
+    /// it.
+    pub fn is_ruined(&self, key: &Digest) -> bool {
+        let folder = self.folder(key);
+        // Only what is certain counts: a file that cannot be read just now is no reason to remove a
+        // result.
+        let lost = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        folder.is_dir() && fs::metadata(folder.join(DONE)).is_err_and(lost)
+    }
+
+    /// Returns where the entry of a key lies, or would lie.
+    pub fn folder(&self, key: &Digest) -> PathBuf {
+        self.cache().join(key.to_string())
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.state.join("cache")
+    }
+
+    fn work(&self) -> PathBuf {
+        self.state.join("work")
+    }
+
+    /// Keeps the folder out of version control, whatever the project's own rules say.
+    fn mark_folder(&self) -> io::Result<()> {
+        let ignore = self.state.join(".gitignore");
+        if ignore.exists() { Ok(()) } else { write_atomic(&ignore, b"*\n") }
+    }
+}
+
+impl Done {
+    /// Describes an output that is about to be stored.
+    pub fn new(stage: &str, pipeline: &str, seed: u64, seconds: f64) -> Done {
+        Done {
+            format: FORMAT,
+            stage: stage.to_owned(),
+            pipeline: pipeline.to_owned(),
+            seed,
+            created: clock::text(clock::now_utc()),
+            seconds,
+            files: BTreeMap::new(),
+            is_stripped: false,
+        }
+    }
+}
+
+/// An error while storing: the stage's own or the disk's.
+struct Stored(StageError);
+
+impl From<io::Error> for Stored {
+    fn from(error: io::Error) -> Stored {
+        Stored(boxed(error))
+    }
+}
+
+impl From<StageError> for Stored {
+    fn from(error: StageError) -> Stored {
+        Stored(error)
+    }
+}
+
+/// Returns an I/O error as a stage's error.
+pub fn boxed(error: io::Error) -> StageError {
+    Box::new(crate::runner::error::RunError::Io(error))
+}
+
+/// Removes a folder, whether it is there or not.
+pub fn remove_if_there(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Lists the names in a folder, sorted; none where there is no such folder.
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Digests every file below a folder.
+fn records(folder: &Path) -> io::Result<BTreeMap<String, FileRecord>> {
+    let mut records = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        for entry in fs::read_dir(&current)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            let record =
+                FileRecord { size: fs::metadata(&path)?.len(), digest: Digest::of_file(&path)? };
+            records.insert(name, record);
+        }
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::testing::{Line, TestError};
+
+    fn cache() -> Result<(tempfile::TempDir, Cache, Digest, KeyMaterial), TestError> {
+        let folder = tempfile::tempdir()?;
+        let cache = Cache::new(&Project { root: folder.path().to_owned() });
+        let line = Line::new();
+        let material = line.tasks(&[1]).all.remove(0).material;
+        Ok((folder, cache, material.key(), material))
+    }
+
+    fn fill(folder: &Path) -> Result<(), StageError> {
+        fs::create_dir(folder.join("deep")).map_err(boxed)?;
+        fs::write(folder.join("deep/a.txt"), "one").map_err(boxed)?;
+        fs::write(folder.join("b.txt"), "two").map_err(boxed)
+    }
+
+    #[test]
+    fn an_entry_comes_back_with_its_material() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        assert!(matches!(cache.find(&key), Lookup::Miss));
+        let stored = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+        let found = cache.entry(&key).ok_or("a hit")?;
+        assert_eq!(found.done, stored.done);
+        assert_eq!(found.done.files.keys().collect::<Vec<_>>(), ["b.txt", "deep/a.txt"]);
+        assert_eq!(found.bytes(), 6);
+        assert_eq!(found.material(), Some(material));
+        assert_eq!(found.verify()?, Vec::<String>::new());
+        assert_eq!(cache.keys()?, [key]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_failed_write_leaves_no_entry() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        let failed = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
+            fs::write(folder.join("half"), "x").map_err(boxed)?;
+            Err(boxed(io::Error::other("no space left")))
+        });
+        assert!(failed.is_err());
+        assert!(matches!(cache.find(&key), Lookup::Miss));
+        assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
+        Ok(())
+    }
+
+    #[test]
+    fn a_new_output_takes_the_place_of_the_old_one() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        let about = || Done::new("data", "x.yaml", 1, 0.5);
+        cache.store(&key, &material, about(), fill)?;
+        let failed =
+            cache.store(&key, &material, about(), |_| Err(boxed(io::Error::other("full"))));
+        assert!(failed.is_err() && cache.entry(&key).is_some_and(|entry| entry.bytes() == 6));
+        cache.store(&key, &material, about(), |folder| {
+            fs::write(folder.join("b.txt"), "other").map_err(boxed)
+        })?;
+        assert_eq!(cache.entry(&key).map(|entry| entry.bytes()), Some(5));
+        assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_an_output() -> Result<(), TestError> {
+        use std::os::unix::fs::PermissionsExt;
+        let (_folder, cache, key, material) = cache()?;
+        let plain = tempfile::tempdir()?;
+        fs::write(plain.path().join("file"), "x")?;
+        let mode = |path: &Path| fs::metadata(path).map(|found| found.permissions().mode() & 0o777);
+        let weights =
+            crate::model::Weights::from([("a".to_owned(), ndarray::ArrayD::zeros(vec![2]))]);
+        let entry =
+            cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
+                crate::model::weights::write(folder, &weights, str::to_owned)
+                    .map_err(|error| -> StageError { Box::new(error) })
+            })?;
+        assert_eq!(
+            mode(&entry.artifact().join("model.safetensors"))?,
+            mode(&plain.path().join("file"))?
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn damage_is_found_and_set_aside() -> Result<(), TestError> {
+        let (_folder, cache, key, material) = cache()?;
+        type Damage = fn(&Entry) -> io::Result<()>;
+        let damage: [(&str, Damage); 4] = [
+            ("`b.txt` has 1 bytes, expected 3", |entry| {
+                fs::write(entry.artifact().join("b.txt"), "x")
+            }),
+            ("`deep/a.txt` is missing", |entry| {
+                fs::remove_file(entry.artifact().join("deep/a.txt"))
+            }),
+            ("`done.json` is missing", |entry| fs::remove_file(entry.folder.join(DONE))),
+            ("`done.json` cannot be read", |entry| fs::write(entry.folder.join(DONE), "{")),
+        ];
+        for (expected, apply) in damage {
+            let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+            apply(&entry)?;
+            match cache.find(&key) {
+                Lookup::Damaged(reason) => assert!(reason.starts_with(expected), "{reason}"),
+                other => return Err(format!("{expected}: {other:?}").into()),
+            }
+            cache.set_aside(&key)?;
+            assert!(matches!(cache.find(&key), Lookup::Miss));
+        }
+        assert_eq!(cache.leftovers()?.len(), 4);
+        // A change that keeps the size is found by digests only.
+        let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+        fs::write(entry.artifact().join("b.txt"), "twp")?;
+        assert!(cache.entry(&key).is_some());
+        assert_eq!(entry.verify()?.len(), 1);
+        Ok(())
+    }
+}

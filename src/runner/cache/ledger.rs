@@ -1,0 +1,75 @@
+//! What every stage of a pipeline file last was, so that a change can be named.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::key::{FORMAT, KeyMaterial};
+use crate::base::digest::Digest;
+use crate::base::files::write_atomic;
+use crate::runner::project::Project;
+
+/// The key material with which each stage of one pipeline file last gave an output, by stage and
+/// seed.
+///
+/// It lies in `.pipe/last/`, one file per pipeline file. It serves explanations only: losing it
+/// costs nothing else.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    record: Record,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    pipeline: String,
+    stages: BTreeMap<String, BTreeMap<u64, Last>>,
+}
+
+/// What a stage last was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Last {
+    pub key: Digest,
+    pub material: KeyMaterial,
+}
+
+impl Ledger {
+    /// Reads the ledger of a pipeline file (relative to the project's root); one that is missing,
+    /// damaged or of another format counts as empty.
+    pub fn read(project: &Project, pipeline: &str) -> Ledger {
+        let name = format!("{}.json", Digest::of(pipeline.as_bytes()));
+        let path = project.state().join("last").join(name);
+        let read = || -> Option<Record> { serde_json::from_slice(&fs::read(&path).ok()?).ok() };
+        let record = read().filter(|record| record.format == FORMAT).unwrap_or_else(|| Record {
+            format: FORMAT,
+            pipeline: pipeline.to_owned(),
+            stages: BTreeMap::new(),
+        });
+        Ledger { path, record }
+    }
+
+    /// Returns what a stage last was for a seed.
+    pub fn last(&self, stage: &str, seed: u64) -> Option<&Last> {
+        self.record.stages.get(stage)?.get(&seed)
+    }
+
+    /// Says whether a stage has ever given an output, for whatever seed.
+    pub fn knows(&self, stage: &str) -> bool {
+        self.record.stages.contains_key(stage)
+    }
+
+    /// Keeps what a stage now is.
+    pub fn set(&mut self, stage: &str, seed: u64, key: Digest, material: &KeyMaterial) {
+        let last = Last { key, material: material.clone() };
+        self.record.stages.entry(stage.to_owned()).or_default().insert(seed, last);
+    }
+
+    /// Writes the ledger.
+    pub fn write(&self) -> io::Result<()> {
+        write_atomic(&self.path, &serde_json::to_vec(&self.record)?)
+    }
+}

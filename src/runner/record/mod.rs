@@ -1,0 +1,5 @@
+//! What stays of a run: its folder, tables and provenance.
+
+pub mod provenance;
+pub mod run_folder;
+pub mod runs;

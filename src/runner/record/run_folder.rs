@@ -1,0 +1,142 @@
+//! The folder of a run: `runs/<utc>-<name>-<hex>/`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use fs_err as fs;
+use serde_json::{Value, json};
+
+use super::provenance::Provenance;
+use crate::base::clock::{self, Stopwatch};
+use crate::base::digest::Digest;
+use crate::base::files::write_atomic;
+use crate::runner::cache::lock::KeyLock;
+use crate::runner::observer::{Event, Observer};
+use crate::runner::project::Project;
+
+pub(in crate::runner) const PROVENANCE: &str = "provenance.json";
+/// Held while the run goes on, so that others can tell a running one from a killed one.
+pub(in crate::runner) const LOCK: &str = ".lock";
+const LATEST: &str = "latest";
+/// How long a folder that is in use is waited for.
+const PATIENCE_SECONDS: f64 = 0.5;
+
+/// The folder of a run that goes on. It is told apart from a finished one by the status in
+/// `provenance.json`.
+#[derive(Debug)]
+pub struct RunFolder {
+    pub id: String,
+    pub path: PathBuf,
+    events: Mutex<fs::File>,
+    _lock: Option<KeyLock>,
+}
+
+impl RunFolder {
+    /// Makes the folder with `pipeline.yaml`, `resolved.yaml` and an empty `events.jsonl`.
+    pub fn create(
+        project: &Project,
+        name: &str,
+        source: &str,
+        resolved: &str,
+    ) -> io::Result<RunFolder> {
+        let runs = project.runs();
+        fs::create_dir_all(&runs)?;
+        let (id, path) = unused(&runs, name)?;
+        let lock = KeyLock::try_acquire(&path.join(LOCK))?;
+        write_atomic(&path.join("pipeline.yaml"), source.as_bytes())?;
+        write_atomic(&path.join("resolved.yaml"), resolved.as_bytes())?;
+        let events =
+            fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
+        Ok(RunFolder { id, path, events: Mutex::new(events), _lock: lock })
+    }
+
+    /// Opens the folder of an earlier attempt to go on in it; `None` where another process does.
+    pub fn reopen(path: &Path, id: &str) -> io::Result<Option<RunFolder>> {
+        // One that was killed a moment ago may not have let go yet.
+        let stopwatch = Stopwatch::start();
+        let stop = || stopwatch.seconds() > PATIENCE_SECONDS;
+        let Some(lock) = KeyLock::acquire(&path.join(LOCK), || {}, stop)? else { return Ok(None) };
+        let events =
+            fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
+        let (id, path) = (id.to_owned(), path.to_owned());
+        Ok(Some(RunFolder { id, path, events: Mutex::new(events), _lock: Some(lock) }))
+    }
+
+    /// Writes `provenance.json`, whole or not at all.
+    pub fn write_provenance(&self, provenance: &Provenance) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec_pretty(provenance)?;
+        bytes.push(b'\n');
+        write_atomic(&self.path.join(PROVENANCE), &bytes)
+    }
+}
+
+impl Observer for RunFolder {
+    /// Appends the event to `events.jsonl` with one write, so that a kill leaves whole lines.
+    fn event(&self, event: &Event<'_>) {
+        // Going on with a sweep would log again and again what has been there for long.
+        if matches!(
+            event,
+            Event::CellStarted { .. }
+                | Event::CellFinished { .. }
+                | Event::TrialFinished { cached: true, .. }
+        ) {
+            return;
+        }
+        let Ok(Value::Object(fields)) = serde_json::to_value(event) else { return };
+        let mut line = json!({ "time": clock::text(clock::now_utc()) });
+        if let Value::Object(map) = &mut line {
+            map.extend(fields);
+        }
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        // The log is for people; a full disk is found by what matters more.
+        let _ = events.write_all(format!("{line}\n").as_bytes());
+        let _ = events.flush();
+    }
+}
+
+/// Lets `runs/latest` point to a run, atomically.
+pub(in crate::runner) fn link_latest(project: &Project, id: &str) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let runs = project.runs();
+        let temporary = runs.join(format!(".{LATEST}-{}", std::process::id()));
+        let _ = fs::remove_file(&temporary);
+        fs_err::os::unix::fs::symlink(id, &temporary)?;
+        let latest = runs.join(LATEST);
+        fs::rename(&temporary, &latest).inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })?;
+    }
+    #[cfg(not(unix))]
+    let _ = (project, id);
+    Ok(())
+}
+
+/// Returns the run that `runs/latest` points to.
+pub(in crate::runner) fn latest(project: &Project) -> Option<PathBuf> {
+    let target = fs::read_link(project.runs().join(LATEST)).ok()?;
+    Some(project.runs().join(target))
+}
+
+/// Makes a folder with a name that no other run has.
+fn unused(runs: &Path, name: &str) -> io::Result<(String, PathBuf)> {
+    let mut attempt = 0u32;
+    loop {
+        let now = clock::now_utc();
+        let seed = format!("{now} {} {attempt}", std::process::id());
+        let id = format!(
+            "{}-{name}-{}",
+            clock::compact(now),
+            &Digest::of(seed.as_bytes()).to_string()[..6]
+        );
+        let path = runs.join(&id);
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok((id, path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                attempt += 1
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The runs of a project.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::provenance::{Provenance, Status};
+use super::run_folder::{LOCK, PROVENANCE, latest};
+use crate::runner::cache::lock::KeyLock;
+use crate::runner::error::RunError;
+use crate::runner::project::Project;
+
+/// A run on the disk, in whatever state.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub folder: PathBuf,
+    pub provenance: Provenance,
+}
+
+impl Run {
+    /// Reads a run's folder.
+    pub fn open(folder: &Path) -> Result<Run, RunError> {
+        let file = folder.join(PROVENANCE);
+        let provenance = serde_json::from_slice(&fs::read(&file)?).map_err(|error| {
+            RunError::Damaged { file: file.display().to_string(), reason: error.to_string() }
+        })?;
+        Ok(Run { folder: folder.to_owned(), provenance })
+    }
+
+    /// Returns the subcommand that made the run.
+    pub fn verb(&self) -> &'static str {
+        if self.provenance.sweep.is_some() { "sweep" } else { "run" }
+    }
+
+    /// Returns the state that people see: a run whose process ended without a word is `killed`.
+    pub fn status(&self) -> &'static str {
+        if self.provenance.status != Status::Running {
+            return self.provenance.status.name();
+        }
+        let lock = self.folder.join(LOCK);
+        let alive = lock.exists() && matches!(KeyLock::try_acquire(&lock), Ok(None));
+        if alive { Status::Running.name() } else { "killed" }
+    }
+}
+
+/// Lists the runs of a project, newest first. A folder without a readable `provenance.json` is no
+/// run.
+pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
+    let folder = project.runs();
+    let mut runs = Vec::new();
+    if folder.is_dir() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            // The link `latest` is no run of its own.
+            if entry.file_type()?.is_dir() {
+                runs.extend(Run::open(&entry.path()));
+            }
+        }
+    }
+    runs.sort_by(|a, b| {
+        (&b.provenance.started, &b.provenance.run).cmp(&(&a.provenance.started, &a.provenance.run))
+    });
+    Ok(runs)
+}
+
+/// Finds a run: by its folder, by its name, by the beginning or the end of its name; without a
+/// name, the latest.
+pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
+    let latest = || latest(project).and_then(|folder| Run::open(&folder).ok());
+    let Some(name) = name.filter(|name| *name != "latest") else {
+        let found = match latest() {
+            Some(run) => Some(run),
+            None => list(project)?.into_iter().next(),
+        };
+        return found.ok_or_else(|| no_run(project, "latest", &[]));
+    };
+    let folder = Path::new(name);
+    if folder.join(PROVENANCE).is_file() {
+        return Run::open(folder);
+    }
+    let mut runs = list(project)?;
+    if let Some(index) = runs.iter().position(|run| run.provenance.run == name) {
+        return Ok(runs.swap_remove(index));
+    }
+    let matches =
+        |run: &&Run| run.provenance.run.starts_with(name) || run.provenance.run.ends_with(name);
+    let found: Vec<&Run> = runs.iter().filter(matches).collect();
+    match found[..] {
+        [run] => Ok(run.clone()),
+        [] => Err(no_run(project, name, &runs)),
+        _ => Err(RunError::ManyRuns {
+            name: name.to_owned(),
+            found: found.iter().take(5).map(|run| format!("`{}`", run.provenance.run)).collect(),
+        }),
+    }
+}
+
+fn no_run(project: &Project, name: &str, runs: &[Run]) -> RunError {
+    let hint = match runs.first() {
+        Some(newest) => {
+            format!("the newest is `{}`; `pipe ls` lists them all", newest.provenance.run)
+        }
+        None => "`pipe run FILE` makes one".to_owned(),
+    };
+    RunError::NoRun { name: name.to_owned(), folder: project.runs().display().to_string(), hint }
+}

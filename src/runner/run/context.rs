@@ -1,0 +1,71 @@
+//! What a running stage gets from the runner.
+
+use std::path::{Path, PathBuf};
+
+use super::interrupt::Interrupt;
+use crate::base::report::{Progress, Report};
+use crate::engine::{Device, Runtime};
+use crate::runner::observer::{Event, Observer};
+use crate::stages::{Ctx, StageError};
+
+/// What a running stage gets from the runner.
+pub(in crate::runner) struct StageContext<'a> {
+    pub stage: &'a str,
+    /// The task's label, under which the watcher knows it.
+    pub task: &'a str,
+    pub seed: u64,
+    pub folder: &'a Path,
+    pub scratch: PathBuf,
+    pub device: Device,
+    pub threads: usize,
+    pub interrupt: &'a Interrupt,
+    pub observer: &'a dyn Observer,
+}
+
+impl Report for StageContext<'_> {
+    fn progress(&self, progress: &Progress<'_>) {
+        self.observer.progress(self.task, progress);
+    }
+
+    fn note(&self, line: &str) {
+        self.observer.event(&Event::Note { task: self.task, line });
+    }
+
+    fn warn(&self, line: &str) {
+        self.observer.event(&Event::Warning { task: self.task, line });
+    }
+}
+
+impl Ctx for StageContext<'_> {
+    fn stage(&self) -> &str {
+        self.stage
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder
+    }
+
+    fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn runtime(&self) -> Result<&Runtime, StageError> {
+        Ok(Runtime::get(self.device, self.threads, self)?)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupt.is_asked()
+    }
+}

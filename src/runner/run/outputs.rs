@@ -1,0 +1,146 @@
+//! The tables of a run, gathered from the outputs of its stages.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use crate::base::files::AtomicFiles;
+use crate::data::{
+    AugmentationRow, AugmentationTable, Curves, Tag, augmentation, curves, predictions,
+};
+use crate::results::results::{ResultRow, ResultTable};
+use crate::runner::cache::cache::Cache;
+use crate::runner::error::{Phase, RunError, StageFailure};
+use crate::runner::job::Job;
+use crate::runner::record::provenance::Best;
+use crate::runner::run::pipeline::Pipeline;
+use crate::runner::run::scheduler::{Outcome, Vanished};
+use crate::runner::run::tasks::Tasks;
+use crate::stages::evaluate::Summary;
+use crate::stages::{Evaluation, Kind, StageError};
+
+/// Where the tables of a run come from.
+pub(in crate::runner) struct Outputs<'a> {
+    /// The run's id.
+    pub run: &'a str,
+    pub pipeline: &'a Pipeline,
+    pub jobs: &'a [Job<'a>],
+    pub tasks: &'a Tasks,
+    pub outcomes: &'a [Outcome],
+    pub cache: &'a Cache,
+    /// The trial of a sweep.
+    pub trial: Option<u64>,
+}
+
+/// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where
+/// texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a
+/// run's folder.
+pub(in crate::runner) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
+    let mut files = AtomicFiles::new(folder);
+    let evaluations = add_details(&mut files, from)?;
+    let rows = evaluations
+        .iter()
+        .map(|(tag, evaluation)| row(from.run, from.pipeline, tag, &evaluation.summary()));
+    let table = ResultTable { rows: rows.collect() };
+    table.add_to(&mut files)?;
+    files.commit()?;
+    Ok(table)
+}
+
+/// Adds the same but the results to `files`, and returns the evaluations.
+pub(in crate::runner) fn add_details(
+    files: &mut AtomicFiles,
+    from: &Outputs<'_>,
+) -> Result<Vec<(Tag, Evaluation)>, RunError> {
+    let Outputs { jobs, tasks, outcomes, cache, trial, .. } = *from;
+    let mut evaluations: Vec<(Tag, Evaluation)> = Vec::new();
+    let mut all_curves: Vec<(Tag, Curves)> = Vec::new();
+    let mut augmented: Vec<(Tag, Vec<AugmentationRow>)> = Vec::new();
+    for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
+        let task = &tasks.all[task];
+        let tag = Tag { stage: jobs[job].id.clone(), trial, seed };
+        let failed = |error: StageError| StageFailure {
+            stage: task.label.clone(),
+            phase: Phase::After,
+            error,
+        };
+        // Of a model only the curves are read, which stay when it is dropped.
+        let entry = match jobs[job].output {
+            Kind::Model => cache.remains(&task.key),
+            Kind::Scores | Kind::Data => cache.entry(&task.key),
+        };
+        let entry = entry.ok_or_else(|| failed(Box::new(Vanished)))?;
+        match jobs[job].output {
+            Kind::Scores => {
+                evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?))
+            }
+            Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),
+            Kind::Data => {
+                let table = AugmentationTable::read(&entry.artifact())?;
+                if !table.rows.is_empty() {
+                    augmented.push((tag, table.last_pass().cloned().collect()));
+                }
+            }
+        }
+    }
+    let blocks: Vec<_> = evaluations
+        .iter()
+        .map(|(tag, e)| (tag.clone(), e.labels.as_slice(), e.predictions.as_slice()))
+        .collect();
+    predictions::add_run(files, &blocks)?;
+    let blocks: Vec<(Tag, &Curves)> =
+        all_curves.iter().map(|(tag, curves)| (tag.clone(), curves)).collect();
+    curves::add_run(files, &blocks)?;
+    augmentation::add_run(files, &augmented)?;
+    Ok(evaluations)
+}
+
+/// Returns the evaluate stage with the best mean of its main metric: macro F1 where there is one,
+/// else accuracy.
+pub(in crate::runner) fn best(table: &ResultTable) -> Option<Best> {
+    let names = table.metric_names();
+    let metric = ["macro_f1", "accuracy"].into_iter().find(|name| names.contains(*name))?;
+    let mut values: IndexMap<(&str, &str), Vec<f64>> = IndexMap::new();
+    for row in &table.rows {
+        let found = row.metrics.get(metric).copied();
+        values
+            .entry((&row.stage, &row.split))
+            .or_default()
+            .extend(found.filter(|value| value.is_finite()));
+    }
+    values
+        .iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|((stage, _), values)| (*stage, values.iter().sum::<f64>() / values.len() as f64))
+        .reduce(|best, other| if other.1 > best.1 { other } else { best })
+        .map(|(stage, value)| Best { stage: stage.to_owned(), metric: metric.to_owned(), value })
+}
+
+/// Returns the row of an evaluation.
+pub(in crate::runner) fn row(
+    run: &str,
+    pipeline: &Pipeline,
+    tag: &Tag,
+    evaluation: &Summary,
+) -> ResultRow {
+    ResultRow {
+        run: run.to_owned(),
+        pipeline: pipeline.name.clone(),
+        stage: tag.stage.clone(),
+        trial: tag.trial,
+        seed: tag.seed,
+        split: evaluation.split.to_string(),
+        n: evaluation.n as u64,
+        params: pipeline.params.clone(),
+        metrics: evaluation.metrics.clone(),
+        steps: evaluation.training.steps,
+        seconds: evaluation.training.seconds,
+        backend: evaluation.training.backend.clone(),
+        backend_reason: evaluation.training.backend_reason.clone(),
+        device: evaluation.training.device.clone(),
+        augmentation: evaluation.training.augmentation,
+        parts: evaluation.training.parts,
+        stopped_epoch: None,
+        error: None,
+    }
+}

@@ -1,0 +1,6 @@
+//! From the texts that a method generates to the texts that are added.
+
+mod growth;
+pub mod quality;
+
+pub(super) use growth::*;

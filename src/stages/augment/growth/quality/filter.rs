@@ -1,0 +1,200 @@
+//! Judging generated texts.
+
+use ndarray::{Array2, ArrayView1};
+use rayon::prelude::*;
+
+use super::config::{Distance, Keep};
+use super::spread::{Spread, quantile};
+use crate::stages::augment::methods::contract::Originals;
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::Ctx;
+use crate::stages::inference::frozen::SentenceEncoder;
+
+/// A train set that no distance can be measured by.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum QualityError {
+    #[error(
+        "`keep` cannot tell how far real texts are from their class: no class has two texts in \
+         train"
+    )]
+    #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
+    NoPairs,
+
+    #[error("`keep` cannot tell near from far: too few texts differ from others of their class")]
+    #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
+    Flat,
+}
+
+/// What is thought of a generated text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// The distance to its class.
+    pub distance: f64,
+    pub fate: Fate,
+}
+
+/// Whether a generated text is kept, and else why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Kept,
+    /// It is farther from its class than the quantile.
+    TooFar,
+    /// Another class is nearer.
+    Astray,
+}
+
+/// A quality filter that has seen train.
+pub struct Filter {
+    encoder: SentenceEncoder,
+    measure: Measure,
+}
+
+impl Filter {
+    /// Embeds the original texts of train and takes the measure of them.
+    pub fn fit(ctx: &dyn Ctx, keep: &Keep, train: &Originals<'_>) -> Result<Filter, StageError> {
+        let mut encoder =
+            SentenceEncoder::new(ctx, &keep.pretrained, keep.pooling, keep.max_length)?;
+        let texts: Vec<&str> = train.examples.iter().map(|example| example.text.as_str()).collect();
+        let labels: Vec<usize> = train.examples.iter().map(|example| example.label).collect();
+        let measure = Measure::of(keep, &encoder.embed(ctx, &texts)?, &labels, train.labels.len())?;
+        Ok(Filter { encoder, measure })
+    }
+
+    /// Judges texts by their classes.
+    pub fn judge(
+        &mut self,
+        ctx: &dyn Ctx,
+        texts: &[&str],
+        labels: &[usize],
+    ) -> Result<Vec<Verdict>, StageError> {
+        let embeddings = self.encoder.embed(ctx, texts)?;
+        let judge = |index: usize| self.measure.judge(embeddings.row(index), labels[index]);
+        Ok((0..labels.len()).into_par_iter().map(judge).collect())
+    }
+}
+
+/// How far real texts are from their classes.
+struct Measure {
+    distance: Distance,
+    nearest_class: bool,
+    spread: Spread,
+    threshold: f64,
+}
+
+impl Measure {
+    fn of(
+        keep: &Keep,
+        embeddings: &Array2<f64>,
+        labels: &[usize],
+        classes: usize,
+    ) -> Result<Measure, QualityError> {
+        let spread = Spread::of(embeddings, labels, classes);
+        if !spread.has_pairs() {
+            return Err(QualityError::NoPairs);
+        }
+        let real = match keep.distance {
+            _ if spread.is_flat() => Vec::new(),
+            Distance::Euclidean => spread.left_out_euclidean(),
+            Distance::Mahalanobis => spread.left_out_mahalanobis(),
+        };
+        let real: Vec<f64> = real.into_iter().flatten().collect();
+        if real.is_empty() {
+            return Err(QualityError::Flat);
+        }
+        let threshold = quantile(real, keep.quantile);
+        Ok(Measure {
+            distance: keep.distance,
+            nearest_class: keep.nearest_class,
+            spread,
+            threshold,
+        })
+    }
+
+    fn judge(&self, embedding: ArrayView1<'_, f64>, label: usize) -> Verdict {
+        let distances = match self.distance {
+            Distance::Euclidean => self.spread.euclidean(embedding),
+            Distance::Mahalanobis => self.spread.mahalanobis(embedding),
+        };
+        let distance = distances[label];
+        let is_nearest = || distances.iter().all(|other| *other >= distance);
+        let fate = if distance > self.threshold || distance.is_nan() {
+            Fate::TooFar
+        } else if self.nearest_class && !is_nearest() {
+            Fate::Astray
+        } else {
+            Fate::Kept
+        };
+        Verdict { distance, fate }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{arr1, arr2};
+
+    fn keep(settings: &str) -> Keep {
+        serde_json::from_str(settings).expect("settings")
+    }
+
+    /// Two classes on a line, around 0 and around 10.
+    fn judge(settings: &str, place: f64, label: usize) -> Verdict {
+        let embeddings =
+            arr2(&[[-1.0, 0.1], [0.0, -0.1], [1.0, 0.1], [9.0, 0.0], [10.0, 0.1], [11.0, -0.1]]);
+        let measure =
+            Measure::of(&keep(settings), &embeddings, &[0, 0, 0, 1, 1, 1], 2).expect("a measure");
+        measure.judge(arr1(&[place, 0.0]).view(), label)
+    }
+
+    #[test]
+    fn what_is_near_is_kept_and_what_is_far_or_of_another_class_is_not() {
+        for distance in ["euclidean", "mahalanobis"] {
+            let settings = format!(r#"{{"distance": "{distance}", "quantile": 1.0}}"#);
+            assert_eq!(judge(&settings, 0.5, 0).fate, Fate::Kept, "{distance}");
+            assert_eq!(judge(&settings, 10.5, 1).fate, Fate::Kept, "{distance}");
+            assert_eq!(judge(&settings, 4.0, 0).fate, Fate::TooFar, "{distance}");
+            assert!(judge(&settings, 4.0, 0).distance > judge(&settings, 1.0, 0).distance);
+        }
+        // The farthest of the three of a class is 1.5 from the mean of the other two, the middle
+        // one 0.
+        let wide = r#"{"distance": "euclidean", "quantile": 1.0}"#;
+        let narrow = r#"{"distance": "euclidean", "quantile": 0.1}"#;
+        assert_eq!(
+            (judge(wide, 1.2, 0).fate, judge(narrow, 1.2, 0).fate),
+            (Fate::Kept, Fate::TooFar)
+        );
+    }
+
+    #[test]
+    fn another_class_may_be_nearer_unless_it_may_not() {
+        let embeddings = arr2(&[[-6.0, 0.0], [6.0, 0.1], [7.0, 0.0], [8.0, 0.1]]);
+        let measure = |nearest_class: bool| {
+            let keep = keep(&format!(
+                r#"{{"distance": "euclidean", "quantile": 1.0, "nearest_class": {nearest_class}}}"#
+            ));
+            Measure::of(&keep, &embeddings, &[0, 0, 1, 1], 2).expect("a measure")
+        };
+        let place = arr1(&[7.0, 0.0]);
+        assert_eq!(measure(true).judge(place.view(), 0).fate, Fate::Astray);
+        assert_eq!(measure(false).judge(place.view(), 0).fate, Fate::Kept);
+    }
+
+    #[test]
+    fn too_few_texts_or_too_like_ones_have_no_measure() {
+        let fails = |rows: &[[f64; 3]], labels: &[usize]| {
+            let embeddings =
+                Array2::from_shape_fn((rows.len(), 3), |(row, column)| rows[row][column]);
+            Measure::of(&keep("{}"), &embeddings, labels, 2)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert!(
+            fails(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], &[0, 1]).contains("no class has two texts")
+        );
+        assert!(fails(&[[1.0, 0.0, 0.0]; 4], &[0, 0, 1, 1]).contains("cannot tell near from far"));
+        // One pair alone differs: without either there is nothing to measure by.
+        let one_pair = [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
+        assert!(fails(&one_pair, &[0, 0, 1]).contains("cannot tell near from far"));
+    }
+}

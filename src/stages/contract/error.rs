@@ -1,0 +1,37 @@
+//! The errors of stages.
+
+/// Any error of a stage: its message, its `help` (the way out, shown as `hint:`) and its causes.
+pub type StageError = Box<dyn miette::Diagnostic + Send + Sync + 'static>;
+
+/// The work was stopped by the user.
+#[derive(Clone, Copy, Debug, thiserror::Error, miette::Diagnostic)]
+#[error("interrupted")]
+#[diagnostic(help("the same command goes on where this one stopped"))]
+pub struct Interrupted;
+
+/// A problem in a stage's configuration that needs no run to be seen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error("{message}")]
+pub struct CheckError {
+    /// Where in the stage's configuration, as dotted keys below the kind: `split.test`. Empty for
+    /// the whole stage.
+    pub field: String,
+    /// What is wrong, with what was expected.
+    pub message: String,
+    /// The way out.
+    #[help]
+    pub hint: Option<String>,
+}
+
+impl CheckError {
+    /// Returns a problem without a hint.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> CheckError {
+        CheckError { field: field.into(), message: message.into(), hint: None }
+    }
+
+    /// Adds the way out.
+    pub fn hint(mut self, hint: impl Into<String>) -> CheckError {
+        self.hint = Some(hint.into());
+        self
+    }
+}

@@ -1,0 +1,180 @@
+//! The contract between a stage and whoever runs it.
+
+use super::error::CheckError;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::artifact::{Artifact, Kind};
+use super::error::StageError;
+use super::inputs::Inputs;
+use crate::base::digest::Digest;
+use crate::base::report::Report;
+use crate::engine::{Device, Runtime, RuntimeIdentity};
+use crate::model::source::resolve;
+
+/// A piece of work with named inputs and one output.
+///
+/// A stage has no caching, timing or seeding of its own, and writes nothing but its own scratch
+/// folder: the runner does that.
+pub trait Stage: Sync {
+    /// Names the code that computes the output; raised whenever the same configuration would give
+    /// another output.
+    fn code_version(&self) -> u32;
+
+    /// Lists the inputs: the fields that hold another stage's id. They are the edges of the graph.
+    fn inputs(&self) -> Vec<Port<'_>>;
+
+    /// Checks what can be known before anything runs, from the configuration and from what is known
+    /// of the inputs (in the order of [`Stage::inputs`]). Does no input or output. Returns every
+    /// problem that it finds.
+    fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>>;
+
+    /// Lists what the output depends on besides the configuration and the inputs: files, with their
+    /// digests. `folder` is what relative paths start from. A missing file is an error here, before
+    /// anything runs. Where `fetch` is given, something is about to run, and what is not on this
+    /// machine yet may be fetched to be known. Asked once more after the work: what changed
+    /// meanwhile makes the output worthless.
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        let _ = (folder, fetch);
+        Ok(Vec::new())
+    }
+
+    /// Says whether the run's seed can change the output.
+    fn uses_seed(&self) -> bool;
+
+    /// Says whether ONNX Runtime, the device and the number of threads can change the output.
+    fn uses_runtime(&self) -> bool;
+
+    /// Returns the device that the configuration names, in place of the run's.
+    fn device(&self) -> Option<Device> {
+        None
+    }
+
+    /// Names the field of the configuration that only says where the work pauses, where it is set.
+    /// Such work is the beginning of that without the field: both share their unfinished state,
+    /// which stays when a pause is reached.
+    fn pauses(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Refuses an ONNX Runtime or a device that this stage cannot run on, before anything runs.
+    fn check_runtime(&self, _: &RuntimeIdentity, _: Device) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    /// Does the work.
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError>;
+}
+
+/// What a running stage gets from whoever runs it.
+pub trait Ctx: Report {
+    /// The stage's id, for messages.
+    fn stage(&self) -> &str;
+    /// The seed of this run; streams come from [`crate::base::seed::stream`], named by their
+    /// purpose and never by the stage's id: the cache knows equal work by its configuration and
+    /// inputs, whatever it is called.
+    fn seed(&self) -> u64;
+    /// The folder that relative paths of the pipeline file start from.
+    fn folder(&self) -> &Path;
+    /// A folder for the state of unfinished work, kept between attempts at the same work and
+    /// removed after success. Who writes makes it.
+    fn scratch(&self) -> &Path;
+    /// The device to compute on; never `auto`, which was decided before.
+    fn device(&self) -> Device;
+    /// The number of threads that the engine may use.
+    fn threads(&self) -> usize;
+    /// ONNX Runtime, found, installed if need be, and loaded at the first call.
+    fn runtime(&self) -> Result<&Runtime, StageError>;
+    /// Says whether the user has asked to stop; long work asks between steps and returns
+    /// [`Interrupted`].
+    fn interrupted(&self) -> bool;
+}
+
+/// The id of a stage, as the pipeline file names it.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct StageId(pub String);
+
+impl fmt::Display for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A field of a stage that holds another stage's id.
+#[derive(Clone, Debug)]
+pub struct Port<'a> {
+    /// The field's dotted key, such as `data`.
+    pub field: &'static str,
+    /// The stage that it names.
+    pub stage: &'a StageId,
+    /// What that stage has to give.
+    pub expects: Kind,
+}
+
+/// What is known of a stage's output before anything runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    Data(DataFact),
+    Model,
+    Scores,
+}
+
+impl Fact {
+    /// Returns what kind of output this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Fact::Data(_) => Kind::Data,
+            Fact::Model => Kind::Model,
+            Fact::Scores => Kind::Scores,
+        }
+    }
+}
+
+/// What is known of a data set before anything runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataFact {
+    /// Whether there is a dev split.
+    pub has_dev: bool,
+    /// Whether there is a test split.
+    pub has_test: bool,
+    /// Whether train holds generated rows.
+    pub augmented: bool,
+}
+
+/// Something outside the pipeline file that an output depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct External {
+    /// What it is, for people: the path or name as the file gives it.
+    pub name: String,
+    /// The digest of its content.
+    pub digest: Digest,
+}
+
+impl External {
+    /// Identifies a pretrained model by its reference; see [`crate::model::source::resolve`].
+    pub fn model(
+        reference: &str,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<External, StageError> {
+        Ok(External {
+            name: reference.to_owned(),
+            digest: resolve::identity(reference, folder, fetch)?,
+        })
+    }
+}
+
+/// Returns `path` as it stands in a pipeline file, made absolute against the file's folder.
+pub fn resolve(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path)
+}

@@ -1,0 +1,4 @@
+//! Forward passes: predictions of a trained model, and states of a frozen encoder.
+
+pub mod predict;
+pub mod frozen;

@@ -1,0 +1,183 @@
+//! Predicting texts with a network whose parameters are bound.
+
+use crate::model::input_layout::InputLayout;
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, ArrayD};
+
+use crate::base::report::Progress;
+use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::{EngineError, Inference, Runtime};
+use crate::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
+use crate::stages::contract::error::{Interrupted, StageError};
+use crate::stages::contract::stage::Ctx;
+use crate::text::{TokenizedText, Tokenizer, batch};
+
+/// Texts per batch of a prediction.
+const BATCH: usize = 32;
+
+/// A tokenizer that was made for another model.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("tokenizer.json has ids up to {largest}, and the model's word table has {vocabulary} rows")]
+#[diagnostic(help("the two files belong to different models; fetch the model's folder again"))]
+pub struct OtherTokenizer {
+    pub largest: u32,
+    pub vocabulary: usize,
+}
+
+/// Runs a batch forward.
+pub type Forward<'a> = dyn FnMut(Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> + 'a;
+
+/// Opens a session that gives an encoder's logits.
+pub fn open(
+    runtime: &Runtime,
+    config: &Config,
+    head: Head,
+    labels: usize,
+    parameters: &Parameters,
+) -> Result<Inference, EngineError> {
+    let mut network =
+        Network::new(config, head, labels, NetworkOptions::inference(config, parameters.place()))?;
+    network.graph.output("logits", network.logits);
+    Inference::new(runtime, &network.graph, parameters)
+}
+
+/// Returns the logits `[N, K]` of texts, in their order.
+pub fn logits(
+    ctx: &dyn Ctx,
+    layout: InputLayout,
+    texts: &[TokenizedText],
+    labels: usize,
+    activity: &str,
+    forward: &mut Forward<'_>,
+) -> Result<Array2<f32>, StageError> {
+    let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
+    let mut logits = Array2::zeros((texts.len(), labels));
+    let mut done = 0;
+    for indices in batch::in_order_by_length(&lengths, BATCH) {
+        if ctx.interrupted() {
+            return Err(Box::new(Interrupted));
+        }
+        let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
+        let found = forward(feeds(layout, &members))?;
+        for (row, &index) in indices.iter().enumerate() {
+            logits.row_mut(index).assign(&found.index_axis(ndarray::Axis(0), row));
+        }
+        done += indices.len() as u64;
+        ctx.progress(&Progress {
+            activity,
+            done,
+            total: Some(texts.len() as u64),
+            unit: "texts",
+            detail: "",
+        });
+    }
+    Ok(logits)
+}
+
+/// Returns the inputs of a network for one batch: token ids, mask, types and positions, `[B, L]`. A
+/// session takes those that it knows.
+pub fn feeds(layout: InputLayout, texts: &[&TokenizedText]) -> Vec<(String, Feed)> {
+    let batch = batch::pad(texts, layout.padding_id);
+    let shape = vec![batch.size, batch.length];
+    let first = layout.first_position;
+    // Padding of RoBERTa stands at the padding id's own position; elsewhere its place is never
+    // seen.
+    let positions = (0..batch.size * batch.length)
+        .map(|index| {
+            if batch.mask[index] == 0 {
+                first.max(1) - 1
+            } else {
+                first + (index % batch.length) as i64
+            }
+        })
+        .collect();
+    vec![
+        ("input_ids".to_owned(), Feed::I64(shape.clone(), batch.ids)),
+        ("attention_mask".to_owned(), Feed::I64(shape.clone(), batch.mask)),
+        ("token_type_ids".to_owned(), Feed::I64(shape.clone(), vec![0; batch.size * batch.length])),
+        ("position_ids".to_owned(), Feed::I64(shape, positions)),
+    ]
+}
+
+/// Returns how many tokens a text may have: `max_length`, or what the model's position table holds
+/// if that is less.
+pub fn longest(config: &Config, max_length: usize) -> usize {
+    let offset =
+        if config.architecture == Architecture::Roberta { config.padding_id + 1 } else { 0 };
+    config.positions.saturating_sub(offset).min(max_length)
+}
+
+/// Tokenizes texts with a model's tokenizer, cut to what the model's position table holds.
+pub fn tokenize(
+    pretrained: &Pretrained,
+    texts: &[&str],
+    max_length: usize,
+) -> Result<Vec<TokenizedText>, StageError> {
+    Ok(tokenizer(pretrained)?.encode(texts, longest(&pretrained.config, max_length))?)
+}
+
+/// Reads a model's tokenizer, whose ids must be rows of the word table.
+pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
+    let tokenizer = read_tokenizer(&pretrained.files)?;
+    let (largest, vocabulary) = (tokenizer.largest_id(), pretrained.config.vocabulary);
+    if largest as usize >= vocabulary {
+        return Err(Box::new(OtherTokenizer { largest, vocabulary }));
+    }
+    Ok(tokenizer)
+}
+
+/// Tokenizes texts, cut to `max_length`, with the tokenizer of a model of which nothing else is
+/// known.
+pub fn tokenize_with(
+    files: &BTreeMap<String, Vec<u8>>,
+    texts: &[&str],
+    max_length: usize,
+) -> Result<Vec<TokenizedText>, StageError> {
+    Ok(read_tokenizer(files)?.encode(texts, max_length)?)
+}
+
+fn read_tokenizer(files: &BTreeMap<String, Vec<u8>>) -> Result<Tokenizer, StageError> {
+    Ok(Tokenizer::from_json(files.get("tokenizer.json").map_or(&[], Vec::as_slice))?)
+}
+
+/// Returns the softmax of each row of logits.
+pub fn probabilities(logits: &Array2<f32>) -> Vec<Vec<f32>> {
+    logits
+        .rows()
+        .into_iter()
+        .map(|row| {
+            let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let powers: Vec<f64> =
+                row.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
+            let sum: f64 = powers.iter().sum();
+            powers.into_iter().map(|power| (power / sum) as f32).collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What is read off the JSON alone is what the typed configuration says.
+    #[test]
+    fn layouts_follow_the_configuration() -> Result<(), Box<dyn std::error::Error>> {
+        for (name, padding_id, first_position) in
+            [("bert", 0, 0), ("distilbert", 0, 0), ("roberta", 1, 2)]
+        {
+            let path = format!("{}/tests/data/tiny-{name}/config.json", env!("CARGO_MANIFEST_DIR"));
+            let json = serde_json::from_slice(&fs_err::read(&path)?)?;
+            let layout = InputLayout::of_json(&json);
+            assert_eq!(layout, InputLayout { padding_id, first_position }, "{name}");
+            assert_eq!(
+                layout,
+                InputLayout::of(&Config::from_json(&json, Path::new(&path))?),
+                "{name}"
+            );
+        }
+        Ok(())
+    }
+}

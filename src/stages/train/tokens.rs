@@ -1,0 +1,50 @@
+//! The tokens that a training reads, and what it gives.
+
+use super::backend::Choice;
+use super::fit::Fitted;
+use crate::data::{DataSet, Example};
+use crate::stages::contract::artifact::Network;
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::Ctx;
+use crate::text::TokenizedText;
+
+/// What a training gives, whatever network it trains.
+pub(super) struct Trained {
+    pub network: Network,
+    pub fitted: Fitted,
+    pub backend: Choice,
+    pub trainable_parameters: u64,
+    pub parameters: u64,
+    pub truncated_share: f64,
+}
+
+/// The tokens of a data set that training reads.
+pub(super) struct Tokens {
+    pub train: Vec<TokenizedText>,
+    pub dev: Vec<TokenizedText>,
+    pub truncated_share: f64,
+}
+
+impl Tokens {
+    /// Tokenizes train and dev, and says how many texts are longer than `longest`.
+    pub(super) fn new(
+        ctx: &dyn Ctx,
+        data: &DataSet,
+        longest: usize,
+        encode: impl Fn(&[&str]) -> Result<Vec<TokenizedText>, StageError>,
+    ) -> Result<Tokens, StageError> {
+        let encode = |examples: &[Example]| {
+            encode(&examples.iter().map(|example| example.text.as_str()).collect::<Vec<_>>())
+        };
+        let (train, dev) = (encode(&data.train)?, encode(&data.dev)?);
+        let truncated = train.iter().filter(|text| text.truncated).count();
+        if truncated > 0 {
+            ctx.note(&format!(
+                "{truncated} of {} train texts are cut to {longest} tokens",
+                train.len()
+            ));
+        }
+        let truncated_share = truncated as f64 / train.len().max(1) as f64;
+        Ok(Tokens { train, dev, truncated_share })
+    }
+}

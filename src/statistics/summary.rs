@@ -1,0 +1,72 @@
+//! Mean, sample deviation and Student's interval of a few values.
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// An interval of 95 %, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    pub low: f64,
+    pub high: f64,
+}
+
+/// What a few values say about the mean behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    pub count: usize,
+    pub mean: f64,
+    /// The sample standard deviation, with n − 1; `None` for a single value.
+    pub deviation: Option<f64>,
+    /// Student's interval of the mean, mean ± t(0.975, n − 1) · s / √n; `None` for a single value
+    /// and for equal ones: an interval of width 0 would call sure what was never seen to vary.
+    pub interval: Option<Interval>,
+}
+
+impl Interval {
+    /// Says whether 0 lies in it, its ends included.
+    pub fn holds_zero(&self) -> bool {
+        self.low <= 0.0 && self.high >= 0.0
+    }
+}
+
+impl Summary {
+    /// Sums values up; `None` without any.
+    pub fn of(values: &[f64]) -> Option<Summary> {
+        let mean = mean(values)?;
+        let deviation = mean_and_deviation(values).map(|(_, deviation)| deviation);
+        let interval = deviation.filter(|_| varies(values)).and_then(|deviation| {
+            let half =
+                t_quantile(values.len() as f64 - 1.0)? * deviation / (values.len() as f64).sqrt();
+            Some(Interval { low: mean - half, high: mean + half })
+        });
+        Some(Summary { count: values.len(), mean, deviation, interval })
+    }
+}
+
+/// Returns the mean of at least one value.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Returns the mean and the sample standard deviation (n − 1) of at least two values.
+pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
+    if values.len() < 2 {
+        return None;
+    }
+    let mean = mean(values)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((mean, (squares / (values.len() as f64 - 1.0)).sqrt()))
+}
+
+/// Returns the 0.975 quantile of Student's t, which an interval of 95 % needs.
+pub(super) fn t_quantile(freedom: f64) -> Option<f64> {
+    Some(StudentsT::new(0.0, 1.0, freedom).ok()?.inverse_cdf(0.975))
+}
+
+/// Says whether values differ by more than what subtracting rounded numbers leaves.
+pub(super) fn varies(values: &[f64]) -> bool {
+    let (least, most) = values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &v| (least.min(v), most.max(v)));
+    most - least > 1e-12 * most.abs().max(least.abs()).max(1.0)
+}
