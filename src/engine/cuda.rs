@@ -54,14 +54,20 @@ pub enum NoGpu {
     ))]
     NoDriver { library: String, detail: String },
 
-    #[error("the NVIDIA driver supports CUDA up to {}.{}; {}.{} is needed", found.0, found.1, OLDEST.0, OLDEST.1)]
+    #[error(
+        "the NVIDIA driver supports CUDA up to {}.{}; {}.{} is needed",
+        found.0, found.1, OLDEST.0, OLDEST.1
+    )]
     #[diagnostic(help(
         "install NVIDIA's driver {OLDEST_DRIVER} or later; or set `ORT_DYLIB_PATH` to an ONNX \
          Runtime for that CUDA, or run with `--device cpu`"
     ))]
     OldDriver { found: (u32, u32) },
 
-    #[error("{name} has compute capability {}.{}; {}.{} is needed", found.0, found.1, OLDEST_CAPABILITY.0, OLDEST_CAPABILITY.1)]
+    #[error(
+        "{name} has compute capability {}.{}; {}.{} is needed",
+        found.0, found.1, OLDEST_CAPABILITY.0, OLDEST_CAPABILITY.1
+    )]
     #[diagnostic(help(
         "set `ORT_DYLIB_PATH` to an ONNX Runtime for CUDA 12, or run with `--device cpu`"
     ))]

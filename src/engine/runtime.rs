@@ -66,7 +66,10 @@ pub enum RuntimeError {
     ))]
     WrongMachine { path: PathBuf, expected: String, found: String },
 
-    #[error("`{}` is truncated: at least {expected_bytes} bytes expected, {found_bytes} found", path.display())]
+    #[error(
+        "`{}` is truncated: at least {expected_bytes} bytes expected, {found_bytes} found",
+        path.display()
+    )]
     #[diagnostic(help(
         "delete the file; `pipe` installs its own library again where `ORT_DYLIB_PATH` is unset"
     ))]
@@ -78,7 +81,10 @@ pub enum RuntimeError {
     ))]
     NotOnnxRuntime { path: PathBuf },
 
-    #[error("`{}` is ONNX Runtime {version}; {}.{} or later is needed", path.display(), library::OLDEST.0, library::OLDEST.1)]
+    #[error(
+        "`{}` is ONNX Runtime {version}; {}.{} or later is needed",
+        path.display(), library::OLDEST.0, library::OLDEST.1
+    )]
     #[diagnostic(help("unset `ORT_DYLIB_PATH` and `pipe` installs {}", install::VERSION))]
     TooOld { path: PathBuf, version: String },
 
@@ -90,7 +96,8 @@ pub enum RuntimeError {
 
     #[error("`{what}` could not be installed")]
     #[diagnostic(help(
-        "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; where Python has it, that is `onnxruntime/capi/libonnxruntime.so.*`",
+        "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; where Python has it, \
+         that is `onnxruntime/capi/libonnxruntime.so.*`",
         library::OLDEST.0,
         library::OLDEST.1
     ))]
