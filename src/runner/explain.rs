@@ -271,9 +271,16 @@ mod tests {
     #[test]
     fn each_difference_is_named() {
         let mut old = Line::new().tasks(&[1]).all.remove(1).material;
-        old.config = json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}}});
+        old.config = json!({
+            "epochs": 3,
+            "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}},
+        });
         let mut new = old.clone();
-        new.config = json!({"epochs": 3, "optimizer": {"adamw": {"learning_rate": 1e-5, "betas": [0.9, 0.99]}}, "x": {}});
+        new.config = json!({
+            "epochs": 3,
+            "optimizer": {"adamw": {"learning_rate": 1e-5, "betas": [0.9, 0.99]}},
+            "x": {},
+        });
         new.code_version += 1;
         new.inputs.insert("data".into(), Digest::of(b"new"));
         new.externals

@@ -217,7 +217,11 @@ impl Line {
                 id: stage.name.to_owned(),
                 kind_name: if stage.kind == Kind::Scores { "evaluate" } else { "load" },
                 stage,
-                config: json!({"name": stage.name, "rate": if index == 1 { self.rate } else { 0.0 }, "data": "any"}),
+                config: json!({
+                    "name": stage.name,
+                    "rate": if index == 1 { self.rate } else { 0.0 },
+                    "data": "any",
+                }),
                 inputs: if index == 0 { Vec::new() } else { vec![data] },
                 output: stage.kind,
             }

@@ -27,7 +27,13 @@ pub struct Step {
 vectorized! {
 /// Updates elements in place: θ ← θ(1 − ηλ) − η/(1 − β₁ᵗ)·m/(√v/√(1 − β₂ᵗ) + ε), in PyTorch's order
 /// of operations.
-pub fn update(step: &Step, gradient: &[f32], parameter: &mut [f32], first: &mut [f32], second: &mut [f32]) {
+pub fn update(
+    step: &Step,
+    gradient: &[f32],
+    parameter: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+) {
     let decay = 1.0 - step.learning_rate * step.weight_decay;
     let step_size = step.learning_rate / step.correction1;
     for (((g, p), m), v) in gradient.iter().zip(parameter).zip(first).zip(second) {

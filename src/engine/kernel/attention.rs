@@ -269,7 +269,8 @@ fn forward_with(
     probabilities: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let (width, length, padded, row) = (sizes.width(), sizes.length, sizes.padded_length(), sizes.padded_width());
+    let (width, length) = (sizes.width(), sizes.length);
+    let (padded, row) = (sizes.padded_length(), sizes.padded_width());
     let (rows, scratch) = scratch.split_at_mut(sizes.rows());
     let (queries_transposed, scores) = scratch.split_at_mut(sizes.transposed());
     let [queries, keys, values] = operands;
@@ -278,7 +279,8 @@ fn forward_with(
     keys.copy(sizes, part, rows);
     // Keys down, queries across: what a query sums over its keys is summed in vector lanes.
     let a = Strided { data: rows, row, column: 1 };
-    product(length, padded, width, a, Rows { data: queries_transposed, row: padded }, |first, column, sums, _| {
+    let b = Rows { data: queries_transposed, row: padded };
+    product(length, padded, width, a, b, |first, column, sums, _| {
         for (i, sums) in sums.iter().enumerate() {
             *lanes(scores, (first + i) * padded + column) = *sums;
         }
@@ -314,7 +316,8 @@ fn backward_with(
     set: usize,
     scratch: &mut [f32],
 ) {
-    let (width, length, padded, row) = (sizes.width(), sizes.length, sizes.padded_length(), sizes.padded_width());
+    let (width, length) = (sizes.width(), sizes.length);
+    let (padded, row) = (sizes.padded_length(), sizes.padded_width());
     let (rows, scratch) = scratch.split_at_mut(sizes.rows());
     let (d_transposed, scratch) = scratch.split_at_mut(sizes.transposed());
     let (weights, d_scores) = scratch.split_at_mut(sizes.scores());
@@ -344,7 +347,8 @@ fn backward_with(
     // dP̃ = V·dOᵀ
     values.copy(sizes, part, rows);
     let a = Strided { data: rows, row, column: 1 };
-    product(length, padded, width, a, Rows { data: d_transposed, row: padded }, |first, column, sums, _| {
+    let b = Rows { data: d_transposed, row: padded };
+    product(length, padded, width, a, b, |first, column, sums, _| {
         for (i, sums) in sums.iter().enumerate() {
             *lanes(d_scores, (first + i) * padded + column) = *sums;
         }
@@ -359,7 +363,8 @@ fn backward_with(
             *sum += *d;
         }
     }
-    for (d, probabilities) in d_scores.chunks_exact_mut(padded).zip(probabilities.chunks_exact(length)) {
+    let kept = probabilities.chunks_exact(length);
+    for (d, probabilities) in d_scores.chunks_exact_mut(padded).zip(kept) {
         for ((d, p), sum) in d.iter_mut().zip(probabilities).zip(&*sums) {
             *d = (*d - p * sum) * scale;
         }

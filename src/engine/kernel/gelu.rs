@@ -10,7 +10,8 @@ vectorized! {
 /// Computes rows of y = GELU(x + b) and the slope there.
 pub fn forward(x: &[f32], bias: &[f32], tanh: bool, y: &mut [f32], slope: &mut [f32]) {
     let n = bias.len();
-    for ((x, y), slope) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(slope.chunks_exact_mut(n)) {
+    let rows = x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(slope.chunks_exact_mut(n));
+    for ((x, y), slope) in rows {
         if tanh {
             for i in 0..n {
                 (y[i], slope[i]) = math::gelu_tanh(x[i] + bias[i]);
@@ -29,7 +30,8 @@ vectorized! {
 pub fn backward(dy: &[f32], slope: &[f32], dx: &mut [f32], sums: &mut [f32]) {
     let n = sums.len();
     sums.fill(0.0);
-    for ((dy, slope), dx) in dy.chunks_exact(n).zip(slope.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
+    let rows = dy.chunks_exact(n).zip(slope.chunks_exact(n)).zip(dx.chunks_exact_mut(n));
+    for ((dy, slope), dx) in rows {
         for i in 0..n {
             dx[i] = dy[i] * slope[i];
             sums[i] += dx[i];

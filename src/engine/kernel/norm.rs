@@ -19,7 +19,14 @@ pub struct Forward<'a> {
 
 vectorized! {
 /// Computes rows of y = LayerNorm(residual + dropout(x + b)), x̂ and 1/σ.
-pub fn forward(args: &Forward<'_>, x: &[f32], residual: Option<&[f32]>, y: &mut [f32], normed: &mut [f32], inverse: &mut [f32]) {
+pub fn forward(
+    args: &Forward<'_>,
+    x: &[f32],
+    residual: Option<&[f32]>,
+    y: &mut [f32],
+    normed: &mut [f32],
+    inverse: &mut [f32],
+) {
     let n = args.gamma.len();
     for row in 0..inverse.len() {
         let here = row * n..(row + 1) * n;

@@ -141,19 +141,47 @@ fn pack_6(product: WeightGrad, part: usize, source: &[f32], packed: &Shared<'_, 
     pack_common::<6>(product, part, source, packed);
 }
 
-fn rows_wide(product: WeightGrad, part: usize, a: &[f32], packed: &[f32], scratch: &mut [f32], result: &Shared<'_, f32>) {
+fn rows_wide(
+    product: WeightGrad,
+    part: usize,
+    a: &[f32],
+    packed: &[f32],
+    scratch: &mut [f32],
+    result: &Shared<'_, f32>,
+) {
     multiply_with::<12, 32, 12, 32>(product, part, a, packed, scratch, result);
 }
 
-fn columns_wide(product: WeightGrad, part: usize, b: &[f32], packed: &[f32], scratch: &mut [f32], result: &Shared<'_, f32>) {
+fn columns_wide(
+    product: WeightGrad,
+    part: usize,
+    b: &[f32],
+    packed: &[f32],
+    scratch: &mut [f32],
+    result: &Shared<'_, f32>,
+) {
     multiply_with::<12, 32, 32, 12>(product, part, b, packed, scratch, result);
 }
 
-fn rows_narrow(product: WeightGrad, part: usize, a: &[f32], packed: &[f32], scratch: &mut [f32], result: &Shared<'_, f32>) {
+fn rows_narrow(
+    product: WeightGrad,
+    part: usize,
+    a: &[f32],
+    packed: &[f32],
+    scratch: &mut [f32],
+    result: &Shared<'_, f32>,
+) {
     multiply_with::<6, 16, 6, 16>(product, part, a, packed, scratch, result);
 }
 
-fn columns_narrow(product: WeightGrad, part: usize, b: &[f32], packed: &[f32], scratch: &mut [f32], result: &Shared<'_, f32>) {
+fn columns_narrow(
+    product: WeightGrad,
+    part: usize,
+    b: &[f32],
+    packed: &[f32],
+    scratch: &mut [f32],
+    result: &Shared<'_, f32>,
+) {
     multiply_with::<6, 16, 16, 6>(product, part, b, packed, scratch, result);
 }
 }

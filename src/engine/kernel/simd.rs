@@ -6,23 +6,36 @@
 /// `#[inline(always)]` to be part of that copy. Rust never contracts a multiplication and an
 /// addition by itself, so results do not depend on the choice.
 macro_rules! vectorized {
-    ($($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {$(
+    ($(
+        $(#[$meta:meta])*
+        $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?
+        $body:block
+    )*) => {$(
         $(#[$meta])*
         $visibility fn $name($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
-            #[allow(clippy::too_many_arguments, reason = "the copies share one signature, whatever its length")]
+            #[allow(
+                clippy::too_many_arguments,
+                reason = "the copies share one signature, whatever its length"
+            )]
             fn body($($argument: $type),*) $(-> $result)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
-                #[allow(clippy::too_many_arguments, reason = "the copies share one signature, whatever its length")]
+                #[allow(
+                    clippy::too_many_arguments,
+                    reason = "the copies share one signature, whatever its length"
+                )]
                 fn avx2($($argument: $type),*) $(-> $result)? {
                     body($($argument),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512dq")]
-                #[allow(clippy::too_many_arguments, reason = "the copies share one signature, whatever its length")]
+                #[allow(
+                    clippy::too_many_arguments,
+                    reason = "the copies share one signature, whatever its length"
+                )]
                 fn avx512($($argument: $type),*) $(-> $result)? {
                     body($($argument),*)
                 }
@@ -31,7 +44,9 @@ macro_rules! vectorized {
                     // SAFETY: the processor has the instructions that the copy is compiled for.
                     return unsafe { avx512($($argument),*) };
                 }
-                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                if std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
+                {
                     // SAFETY: as above.
                     return unsafe { avx2($($argument),*) };
                 }

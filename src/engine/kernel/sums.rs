@@ -37,7 +37,8 @@ pub fn squares(x: &[f32]) -> f64 {
             lanes[lane] += value * value;
         }
     }
-    lanes.iter().sum::<f64>() + rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>()
+    let rest = rest.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>();
+    lanes.iter().sum::<f64>() + rest
 }
 }
 
@@ -45,7 +46,14 @@ vectorized! {
 /// Computes a range of the columns of the gradient of `Gather`: zeros, to which each row of dy is
 /// added in its order. Row numbers outside the table are left out; `Gather` itself has refused them
 /// before.
-pub fn scatter(rows: &[i64], dy: &[f32], n: usize, columns: Range<usize>, height: usize, gradient: &Shared<'_, f32>) {
+pub fn scatter(
+    rows: &[i64],
+    dy: &[f32],
+    n: usize,
+    columns: Range<usize>,
+    height: usize,
+    gradient: &Shared<'_, f32>,
+) {
     for row in 0..height {
         // SAFETY: parts are disjoint ranges of columns.
         unsafe { gradient.range(row * n + columns.start..row * n + columns.end) }.fill(0.0);
@@ -56,7 +64,8 @@ pub fn scatter(rows: &[i64], dy: &[f32], n: usize, columns: Range<usize>, height
         let Some(row) = usize::try_from(row).ok().filter(|row| *row < height) else { continue };
         // SAFETY: as above.
         let target = unsafe { gradient.range(row * n + columns.start..row * n + columns.end) };
-        for (sum, value) in target.iter_mut().zip(&dy[index * n + columns.start..index * n + columns.end]) {
+        let source = &dy[index * n + columns.start..index * n + columns.end];
+        for (sum, value) in target.iter_mut().zip(source) {
             *sum += value;
         }
     }

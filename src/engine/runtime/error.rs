@@ -31,7 +31,10 @@ pub enum RuntimeError {
     ))]
     WrongMachine { path: PathBuf, expected: String, found: String },
 
-    #[error("`{}` is truncated: at least {expected_bytes} bytes expected, {found_bytes} found", path.display())]
+    #[error(
+        "`{}` is truncated: at least {expected_bytes} bytes expected, {found_bytes} found",
+        path.display()
+    )]
     #[diagnostic(help(
         "delete the file; `pipe` installs its own library again where `ORT_DYLIB_PATH` is unset"
     ))]
@@ -43,7 +46,10 @@ pub enum RuntimeError {
     ))]
     NotOnnxRuntime { path: PathBuf },
 
-    #[error("`{}` is ONNX Runtime {version}; {}.{} or later is needed", path.display(), version::OLDEST.0, version::OLDEST.1)]
+    #[error(
+        "`{}` is ONNX Runtime {version}; {}.{} or later is needed",
+        path.display(), version::OLDEST.0, version::OLDEST.1
+    )]
     #[diagnostic(help("unset `ORT_DYLIB_PATH` and `pipe` installs {}", version::VERSION))]
     TooOld { path: PathBuf, version: String },
 
@@ -55,7 +61,8 @@ pub enum RuntimeError {
 
     #[error("`{what}` could not be installed")]
     #[diagnostic(help(
-        "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; where Python has it, that is `onnxruntime/capi/libonnxruntime.so.*`",
+        "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; where Python has it, \
+         that is `onnxruntime/capi/libonnxruntime.so.*`",
         version::OLDEST.0,
         version::OLDEST.1
     ))]
@@ -106,14 +113,20 @@ pub enum NoGpu {
     ))]
     NoDriver { library: String, detail: String },
 
-    #[error("the NVIDIA driver supports CUDA up to {}.{}; {}.{} is needed", found.0, found.1, OLDEST_CUDA.0, OLDEST_CUDA.1)]
+    #[error(
+        "the NVIDIA driver supports CUDA up to {}.{}; {}.{} is needed",
+        found.0, found.1, OLDEST_CUDA.0, OLDEST_CUDA.1
+    )]
     #[diagnostic(help(
         "install NVIDIA's driver {OLDEST_DRIVER} or later; or set `ORT_DYLIB_PATH` to an ONNX \
          Runtime for that CUDA, or run with `--device cpu`"
     ))]
     OldDriver { found: (u32, u32) },
 
-    #[error("{name} has compute capability {}.{}; {}.{} is needed", found.0, found.1, OLDEST_CAPABILITY.0, OLDEST_CAPABILITY.1)]
+    #[error(
+        "{name} has compute capability {}.{}; {}.{} is needed",
+        found.0, found.1, OLDEST_CAPABILITY.0, OLDEST_CAPABILITY.1
+    )]
     #[diagnostic(help(
         "set `ORT_DYLIB_PATH` to an ONNX Runtime for CUDA 12, or run with `--device cpu`"
     ))]

@@ -43,7 +43,8 @@ pub fn inspect(path: &Path) -> Result<Account, RuntimeError> {
 
 fn is_supported(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-    matches!((parts.next().flatten(), parts.next().flatten()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
+    let (major, minor) = (parts.next().flatten(), parts.next().flatten());
+    major.zip(minor).is_some_and(|version| version >= OLDEST)
 }
 
 /// Checks a file's header. The dynamic loader's own messages say little, and a truncated file would

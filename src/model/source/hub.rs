@@ -173,9 +173,10 @@ mod tests {
         let hub = settings(root.path());
         for file in ["config.json", "model.safetensors", "tokenizer.json"] {
             let missing = hub.resolve("org/name", "main", &Silent);
-            assert!(
-                matches!(missing, Err(ModelError::HubOffline { variable, .. }) if variable == "HF_HUB_OFFLINE")
-            );
+            assert!(matches!(
+                missing,
+                Err(ModelError::HubOffline { variable, .. }) if variable == "HF_HUB_OFFLINE"
+            ));
             fs::write(folder.join(file), "x")?;
         }
         assert_eq!(hub.resolve("org/name", "main", &Silent)?, folder);
@@ -191,9 +192,10 @@ mod tests {
         let endpoint = Some("http://127.0.0.1:9".to_owned());
         let hub = Settings { endpoint, offline: None, ..settings(root.path()) };
         let result = hub.resolve("org/name", "main", &Silent);
-        assert!(
-            matches!(result, Err(ModelError::Hub { reference, .. }) if reference == "hf:org/name@main")
-        );
+        assert!(matches!(
+            result,
+            Err(ModelError::Hub { reference, .. }) if reference == "hf:org/name@main"
+        ));
         Ok(())
     }
 

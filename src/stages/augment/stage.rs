@@ -170,9 +170,10 @@ mod tests {
             ["methods.1.random_insertion.rate", "methods.1.random_insertion.copies"]
         );
         assert_eq!(
-            fields(
-                r#"[{"random_insertion": {"rate": 0, "synonyms": {"embeddings": {"neighbours": 0}}}}]"#
-            ),
+            fields(concat!(
+                r#"[{"random_insertion": {"rate": 0, "#,
+                r#""synonyms": {"embeddings": {"neighbours": 0}}}}]"#
+            )),
             [
                 "methods.0.random_insertion.synonyms.embeddings.neighbours",
                 "methods.0.random_insertion.rate"

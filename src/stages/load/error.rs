@@ -11,7 +11,10 @@ pub enum LoadError {
     #[diagnostic(transparent)]
     Source(#[from] SourceError),
     #[error("there is no file `{path}`")]
-    #[diagnostic(help("paths start from the pipeline file's folder; `{}` was looked for", .full.display()))]
+    #[diagnostic(help(
+        "paths start from the pipeline file's folder; `{}` was looked for",
+        .full.display()
+    ))]
     NoFile { path: String, full: PathBuf },
     #[error("cannot read `{path}`")]
     Unreadable { path: String, source: std::io::Error },
@@ -20,7 +23,14 @@ pub enum LoadError {
     OneClass { label: String },
     #[error("`{key}` asks for {asked} rows of class `{label}`; {split} has {found}")]
     #[diagnostic(help("ask for at most {found}, or make the other splits smaller"))]
-    TooFewRows { label: String, found: usize, split: &'static str, key: &'static str, asked: usize },
+    TooFewRows {
+        label: String,
+        found: usize,
+        split: &'static str,
+        /// The key of the configuration that asks for the rows.
+        key: &'static str,
+        asked: usize,
+    },
     #[error("{split} has the label `{label}` (row {row}), which train lacks")]
     #[diagnostic(help("train has {known}; a model cannot learn a class that it never sees"))]
     UnknownLabel { split: &'static str, label: String, row: usize, known: String },

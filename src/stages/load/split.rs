@@ -55,7 +55,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn are_exact_where_there_is_enough(sizes in prop::collection::vec(2..60_usize, 2..6), share in 0.0..0.9_f64) {
+        fn are_exact_where_there_is_enough(
+            sizes in prop::collection::vec(2..60_usize, 2..6), share in 0.0..0.9_f64,
+        ) {
             let free: Vec<usize> = sizes.iter().map(|size| size - 1).collect();
             let total = (sizes.iter().sum::<usize>() as f64 * share).round() as usize;
             let quotas = quotas(&sizes, &free, total);

@@ -99,7 +99,8 @@ fn run(
     overflows: bool,
 ) -> Result<(Small, fit::Fitted, String), TestError> {
     let settings = serde_json::json!({
-        "data": "data", "model": { "pretrained": "x" }, "epochs": 2, "batch_size": 8, "accumulation": 2,
+        "data": "data", "model": { "pretrained": "x" },
+        "epochs": 2, "batch_size": 8, "accumulation": 2,
     });
     let train: Train = serde_json::from_value(settings)?;
     let example = |index: usize| Example {

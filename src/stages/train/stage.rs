@@ -76,11 +76,11 @@ impl Stage for Train {
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         let data = inputs.data("data");
         self.check_labels(data)?;
-        let Trained { network, fitted, backend, trainable_parameters, parameters, truncated_share } =
-            match &self.artifacts {
-                Some(name) => artifacts::run(ctx, self, name, data)?,
-                None => self.run_encoder(ctx, data)?,
-            };
+        let trained = match &self.artifacts {
+            Some(name) => artifacts::run(ctx, self, name, data)?,
+            None => self.run_encoder(ctx, data)?,
+        };
+        let Trained { network, fitted, backend, .. } = trained;
         if fitted.parts > 1 {
             ctx.note(&format!(
                 "batches of {} were computed in up to {} parts; the steps are those of whole \
@@ -102,9 +102,9 @@ impl Stage for Train {
             backend: backend.name().to_owned(),
             backend_reason: backend.reason,
             device: ctx.device().to_string(),
-            trainable_parameters,
-            parameters,
-            truncated_share,
+            trainable_parameters: trained.trainable_parameters,
+            parameters: trained.parameters,
+            truncated_share: trained.truncated_share,
             best_epoch: fitted.best_epoch,
             parts: (fitted.parts > 1).then_some(fitted.parts as u64),
             skipped_steps: self.precision.scales_loss().then_some(fitted.skipped.len() as u64),

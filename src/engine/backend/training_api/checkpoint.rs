@@ -273,7 +273,9 @@ fn tensors<'a, 'b>(
 /// Declares a table: its accessors, the positions of its fields in the table's directory, and its
 /// verification.
 macro_rules! table {
-    ($name:ident<$life:lifetime> { $($field:ident $constant:ident: $kind:ty = $slot:literal),* $(,)? }) => {
+    ($name:ident<$life:lifetime> {
+        $($field:ident $constant:ident: $kind:ty = $slot:literal),* $(,)?
+    }) => {
         #[derive(Clone, Copy)]
         struct $name<$life>(flatbuffers::Table<$life>);
 
@@ -287,7 +289,10 @@ macro_rules! table {
         }
 
         impl<$life> Verifiable for $name<$life> {
-            fn run_verifier(verifier: &mut Verifier<'_, '_>, place: usize) -> Result<(), InvalidFlatbuffer> {
+            fn run_verifier(
+                verifier: &mut Verifier<'_, '_>,
+                place: usize,
+            ) -> Result<(), InvalidFlatbuffer> {
                 verifier
                     .visit_table(place)?
                     $(.visit_field::<$kind>(stringify!($field), Self::$constant, false)?)*
@@ -313,10 +318,12 @@ macro_rules! table {
 table!(Root<'a> {
     version VERSION: i32 = 0,
     module_state MODULE_STATE: ForwardsUOffset<ModuleState<'a>> = 1,
-    optimizer_groups OPTIMIZER_GROUPS: ForwardsUOffset<Vector<'a, ForwardsUOffset<OptimizerGroup<'a>>>> = 2,
+    optimizer_groups OPTIMIZER_GROUPS:
+        ForwardsUOffset<Vector<'a, ForwardsUOffset<OptimizerGroup<'a>>>> = 2,
 });
 table!(ModuleState<'a> {
-    requires_grad_params REQUIRES_GRAD_PARAMS: ForwardsUOffset<Vector<'a, ForwardsUOffset<Tensor<'a>>>> = 0,
+    requires_grad_params REQUIRES_GRAD_PARAMS:
+        ForwardsUOffset<Vector<'a, ForwardsUOffset<Tensor<'a>>>> = 0,
     frozen_params FROZEN_PARAMS: ForwardsUOffset<Vector<'a, ForwardsUOffset<Tensor<'a>>>> = 1,
     has_external_data HAS_EXTERNAL_DATA: bool = 3,
 });
@@ -324,7 +331,8 @@ table!(OptimizerGroup<'a> {
     group_name GROUP_NAME: ForwardsUOffset<&'a str> = 0,
     step STEP: i64 = 1,
     initial_learning_rate INITIAL_LEARNING_RATE: f32 = 2,
-    optimizer_states OPTIMIZER_STATES: ForwardsUOffset<Vector<'a, ForwardsUOffset<ParameterState<'a>>>> = 3,
+    optimizer_states OPTIMIZER_STATES:
+        ForwardsUOffset<Vector<'a, ForwardsUOffset<ParameterState<'a>>>> = 3,
 });
 table!(ParameterState<'a> {
     param_name PARAM_NAME: ForwardsUOffset<&'a str> = 0,

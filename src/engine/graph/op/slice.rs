@@ -127,7 +127,10 @@ impl Op for Concat {
             }
             let differs = |other: usize| {
                 other != axis
-                    && matches!((&fact.shape[other], &first.shape[other]), (Dim::Fixed(a), Dim::Fixed(b)) if a != b)
+                    && matches!(
+                        (&fact.shape[other], &first.shape[other]),
+                        (Dim::Fixed(a), Dim::Fixed(b)) if a != b
+                    )
             };
             if (0..first.rank()).any(differs) {
                 return Err(ShapeError(format!(

@@ -384,8 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn held_out_texts_and_repeats_are_dropped_and_counted() -> Result<(), Box<dyn std::error::Error>>
-    {
+    fn leaks_and_repeats_are_dropped_and_counted() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
         data.train.drain(2..40);
         data.train.push(example("row-2", "nothing to do."));

@@ -364,19 +364,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn likelihood_and_best_path_are_those_of_all_paths(words in prop::collection::vec(0..3_u32, 1..6), states in 1..4_usize, seed: u64) {
+        fn likelihood_and_best_path_are_those_of_all_paths(
+            words in prop::collection::vec(0..3_u32, 1..6), states in 1..4_usize, seed: u64,
+        ) {
             let model = HiddenMarkov::random(states, 3, &mut random(seed));
-            let total: f64 = paths(states, words.len()).map(|path| joint(&model, &words, &path)).sum();
+            let all = || paths(states, words.len()).map(|path| joint(&model, &words, &path));
+            let total: f64 = all().sum();
             let likelihood = model.expected(std::slice::from_ref(&words)).log_likelihood;
             prop_assert!((likelihood - total.ln()).abs() < 1e-10, "{likelihood} {}", total.ln());
-            let best = paths(states, words.len()).map(|path| joint(&model, &words, &path)).fold(0.0, f64::max);
+            let best = all().fold(0.0, f64::max);
             let known: Vec<Option<u32>> = words.iter().copied().map(Some).collect();
             let found = joint(&model, &words, &model.decode(&known));
             prop_assert!((found / best - 1.0).abs() < 1e-10, "{found} {best}");
         }
 
         #[test]
-        fn expected_counts_are_those_of_all_paths(words in prop::collection::vec(0..3_u32, 1..5), seed: u64) {
+        fn expected_counts_are_those_of_all_paths(
+            words in prop::collection::vec(0..3_u32, 1..5), seed: u64,
+        ) {
             let model = HiddenMarkov::random(2, 3, &mut random(seed));
             let total: f64 = paths(2, words.len()).map(|path| joint(&model, &words, &path)).sum();
             let mut expected = model.no_counts();
@@ -385,11 +390,16 @@ mod tests {
                 expected.start[path[0]] += probability;
                 for (t, &state) in path.iter().enumerate() {
                     expected.emission[words[t] as usize * 2 + state] += probability;
-                    expected.transition[state * 3 + path.get(t + 1).copied().unwrap_or(2)] += probability;
+                    let next = path.get(t + 1).copied().unwrap_or(2);
+                    expected.transition[state * 3 + next] += probability;
                 }
             }
             let found = model.expected(std::slice::from_ref(&words));
-            for (found, expected) in [(&found.start, &expected.start), (&found.transition, &expected.transition), (&found.emission, &expected.emission)] {
+            for (found, expected) in [
+                (&found.start, &expected.start),
+                (&found.transition, &expected.transition),
+                (&found.emission, &expected.emission),
+            ] {
                 for (found, expected) in found.iter().zip(expected) {
                     prop_assert!((found - expected).abs() < 1e-10, "{found} {expected}");
                 }
@@ -397,12 +407,18 @@ mod tests {
         }
 
         #[test]
-        fn the_likelihood_never_falls(sequences in prop::collection::vec(prop::collection::vec(0..6_u32, 0..12), 1..20), states in 1..6_usize, seed: u64) {
-            let Some((model, likelihoods)) = HiddenMarkov::fit(&sequences, 6, states, 15, [random(seed)], &|| false) else { return Ok(()) };
+        fn the_likelihood_never_falls(
+            sequences in prop::collection::vec(prop::collection::vec(0..6_u32, 0..12), 1..20),
+            states in 1..6_usize,
+            seed: u64,
+        ) {
+            let fitted = HiddenMarkov::fit(&sequences, 6, states, 15, [random(seed)], &|| false);
+            let Some((model, likelihoods)) = fitted else { return Ok(()) };
             for pair in likelihoods.windows(2) {
                 prop_assert!(pair[1] >= pair[0] - 1e-9 * (1.0 + pair[0].abs()), "{likelihoods:?}");
             }
-            prop_assert!(model.start.iter().chain(&model.transition).chain(&model.emission).all(|p| (0.0..=1.0 + 1e-12).contains(p)));
+            let mut all = model.start.iter().chain(&model.transition).chain(&model.emission);
+            prop_assert!(all.all(|p| (0.0..=1.0 + 1e-12).contains(p)));
         }
     }
 

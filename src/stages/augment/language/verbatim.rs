@@ -152,23 +152,35 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_trying_all_runs(
-            sequences in prop::collection::vec(prop::collection::vec(0..4_u32, 0..9), 0..7), words in prop::collection::vec(0..5_u32, 0..12),
+            sequences in prop::collection::vec(prop::collection::vec(0..4_u32, 0..9), 0..7),
+            words in prop::collection::vec(0..5_u32, 0..12),
         ) {
             let automaton = Verbatim::of(&sequences);
-            let known: Vec<Option<u32>> = words.iter().map(|&word| (word < 4).then_some(word)).collect();
-            let runs = (0..words.len()).flat_map(|start| (start + 1..=words.len()).map(move |end| (start, end)));
-            let longest = runs.filter(|&(start, end)| stands_in(&sequences, &words[start..end])).map(|(start, end)| end - start).max();
+            let known = words.iter().map(|&word| (word < 4).then_some(word));
+            let known: Vec<Option<u32>> = known.collect();
+            let runs = (0..words.len())
+                .flat_map(|start| (start + 1..=words.len()).map(move |end| (start, end)));
+            let longest = runs
+                .filter(|&(start, end)| stands_in(&sequences, &words[start..end]))
+                .map(|(start, end)| end - start)
+                .max();
             prop_assert_eq!(automaton.longest_run(&known), longest.unwrap_or(0));
-            prop_assert!(automaton.states.len() <= 2 * sequences.iter().map(|sequence| sequence.len() + 1).sum::<usize>() + 1);
+            let elements = sequences.iter().map(|sequence| sequence.len() + 1).sum::<usize>();
+            prop_assert!(automaton.states.len() <= 2 * elements + 1);
             let mut start = 0;
             let mut sources = automaton.sources(&words).into_iter();
             while start < words.len() {
-                let Some(end) = (start + 1..=words.len()).rev().find(|&end| stands_in(&sequences, &words[start..end])) else {
+                let mut ends = (start + 1..=words.len()).rev();
+                let end = ends.find(|&end| stands_in(&sequences, &words[start..end]));
+                let Some(end) = end else {
                     start += 1;
                     continue;
                 };
                 let source = sources.next();
-                prop_assert!(source.is_some_and(|source| stands_in(&sequences[source..=source], &words[start..end])));
+                let holds = |source: usize| {
+                    stands_in(&sequences[source..=source], &words[start..end])
+                };
+                prop_assert!(source.is_some_and(holds));
                 start = end;
             }
             prop_assert_eq!(sources.next(), None);

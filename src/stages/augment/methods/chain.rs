@@ -118,7 +118,10 @@ mod tests {
     #[test]
     fn each_method_works_on_what_the_one_before_made() -> Result<(), Box<dyn std::error::Error>> {
         // All words but one go, then one mark comes; the other way round the mark could stay alone.
-        let method = r#"{"chain": {"methods": [{"random_deletion": {"rate": 1.0}}, {"aeda": {"rate": 0.01}}]}}"#;
+        let method = concat!(
+            r#"{"chain": {"methods": ["#,
+            r#"{"random_deletion": {"rate": 1.0}}, {"aeda": {"rate": 0.01}}]}}"#
+        );
         for made in copies(method, &[("one two three", 0)], 50)? {
             let made = made.ok_or("nothing was made")?;
             let words: Vec<&str> = made.text.split(' ').collect();

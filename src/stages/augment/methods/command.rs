@@ -221,7 +221,10 @@ mod tests {
         let echo = made(r#"sed 's/"text":"/"text":"again /'"#, 300)?;
         assert_eq!(echo, [Some("again a \"quoted\" text".to_owned()), Some("again b".to_owned())]);
         let questions = made(
-            r#"cat > seen; printf '{"id": "row-0", "copy": 1, "text": "%s"}' "$(wc -l < seen) $(grep -c '"label":"q".*"rate":0.5' seen)""#,
+            concat!(
+                r#"cat > seen; printf '{"id": "row-0", "copy": 1, "text": "%s"}' "#,
+                r#""$(wc -l < seen) $(grep -c '"label":"q".*"rate":0.5' seen)""#
+            ),
             20,
         )?;
         assert_eq!(questions[0].as_deref(), Some("2 1"));

@@ -131,7 +131,8 @@ macro_rules! settings {
         }
     ) => {
         $(#[$about])*
-        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_about])* pub $field: $kind,)*
@@ -150,7 +151,11 @@ macro_rules! settings {
 
         impl $name {
             fn said_amount(&self) -> $crate::stages::augment::methods::contract::Amount {
-                $crate::stages::augment::methods::contract::Amount { copies: self.copies, to: self.to, seed: self.seed }
+                $crate::stages::augment::methods::contract::Amount {
+                    copies: self.copies,
+                    to: self.to,
+                    seed: self.seed,
+                }
             }
         }
     };

@@ -159,7 +159,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_fail_or_becomes_empty(any in any::<String>(), rate in 0.01..1.0_f64, seed: u64) {
+        fn no_text_makes_it_fail_or_becomes_empty(
+            any in any::<String>(), rate in 0.01..1.0_f64, seed: u64,
+        ) {
             let mixer = Mixer::new(rate, vocabulary());
             for source in TRICKY.into_iter().chain([any.as_str()]) {
                 prop_assert!(text(&mixer, source, seed).is_none_or(|made| !made.trim().is_empty()));

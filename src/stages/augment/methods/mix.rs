@@ -133,7 +133,10 @@ mod tests {
 
     #[test]
     fn methods_come_up_by_their_weights() -> Result<(), Box<dyn std::error::Error>> {
-        let method = r#"{"mix": {"methods": [{"weight": 3, "method": {"aeda": {}}}, {"method": {"random_deletion": {"rate": 1.0}}}]}}"#;
+        let method = concat!(
+            r#"{"mix": {"methods": [{"weight": 3, "method": {"aeda": {}}}, "#,
+            r#"{"method": {"random_deletion": {"rate": 1.0}}}]}}"#
+        );
         let made = copies(method, &[("one two", 0)], 1000)?;
         let longer = made.iter().flatten().filter(|made| made.text.split(' ').count() > 2).count();
         assert_eq!(made.iter().flatten().count(), 1000);

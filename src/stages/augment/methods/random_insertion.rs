@@ -158,7 +158,9 @@ mod tests {
     proptest! {
         #[test]
         fn exactly_n_words_are_added_and_the_rest_is_kept(
-            words in prop::collection::vec("[a-zé!.א-ת]{0,6}|👍🏽|card|Große!|CARD?", 1..40), rate in 0.01..1.0_f64, seed: u64,
+            words in prop::collection::vec("[a-zé!.א-ת]{0,6}|👍🏽|card|Große!|CARD?", 1..40),
+            rate in 0.01..1.0_f64,
+            seed: u64,
         ) {
             let text = words.join(" ") + " (Card)";
             let generated = made(rate, &text, seed);
@@ -173,7 +175,8 @@ mod tests {
         fn no_text_makes_it_fail(any in any::<String>(), seed: u64) {
             for source in TRICKY.into_iter().chain([any.as_str()]) {
                 let generated = made(0.3, &format!("{source} lost"), seed).unwrap_or_default();
-                prop_assert!(generated.contains("gone") || generated.contains("ticket") || generated.contains("pass"));
+                let known = ["gone", "ticket", "pass"];
+                prop_assert!(known.iter().any(|word| generated.contains(word)));
             }
         }
     }

@@ -85,11 +85,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn n_swaps_move_at_most_twice_as_many_words_and_keep_all(l in 2..60_usize, rate in 0.01..1.0_f64, seed: u64) {
+        fn n_swaps_move_at_most_twice_as_many_words_and_keep_all(
+            l in 2..60_usize, rate in 0.01..1.0_f64, seed: u64,
+        ) {
             let source: Vec<String> = (0..l).map(|word| format!("w{word}")).collect();
             let made = text(&Swapper { rate }, &source.join(" "), seed).unwrap_or_default();
             let words: Vec<&str> = made.split(' ').collect();
-            let moved = words.iter().zip(&source).filter(|(after, before)| *after != before).count();
+            let pairs = words.iter().zip(&source);
+            let moved = pairs.filter(|(after, before)| *after != before).count();
             prop_assert!(moved <= 2 * changes(rate, l));
             let sorted: BTreeSet<&str> = words.iter().copied().collect();
             prop_assert_eq!(sorted, source.iter().map(String::as_str).collect());

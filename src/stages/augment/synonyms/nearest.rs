@@ -81,20 +81,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_sorting_by_the_definition(values in prop::collection::vec(-1.0..1.0_f32, 40 * 5), count in 1..50_usize) {
+        fn agrees_with_sorting_by_the_definition(
+            values in prop::collection::vec(-1.0..1.0_f32, 40 * 5), count in 1..50_usize,
+        ) {
             let Ok(matrix) = Array2::from_shape_vec((40, 5), values) else { return Ok(()) };
             let words: BTreeSet<String> = vocabulary(40).into_keys().collect();
             let near = nearest(matrix.view(), &vocabulary(40), &words, count);
             prop_assert_eq!(near.len(), 40);
             let cosine = |a: usize, b: usize| {
                 let dot = |a: usize, b: usize| -> f64 {
-                    matrix.row(a).iter().zip(matrix.row(b)).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+                    let pairs = matrix.row(a).into_iter().zip(matrix.row(b));
+                    pairs.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
                 };
                 dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
             };
             for (word, (_, found)) in near.iter().enumerate() {
                 prop_assert_eq!(found.len(), count.min(39));
-                let mut all: Vec<f64> = (0..40).filter(|&other| other != word).map(|other| cosine(word, other)).collect();
+                let others = (0..40).filter(|&other| other != word);
+                let mut all: Vec<f64> = others.map(|other| cosine(word, other)).collect();
                 all.sort_by(|a, b| b.total_cmp(a));
                 for (spelling, expected) in found.iter().zip(all) {
                     let row: usize = spelling[1..].parse().unwrap_or(usize::MAX);

@@ -72,7 +72,10 @@ mod tests {
 
     #[test]
     fn byte_level_vocabularies_have_words_behind_a_space() {
-        let tokenizer = r#"{"model": {"type": "BPE", "vocab": {"<s>": 0, "card": 1, "Ġcard": 2, "ĠCard": 3, "ĠcafÃ©": 4, "Ġ": 5}}}"#;
+        let tokenizer = concat!(
+            r#"{"model": {"type": "BPE", "vocab": {"<s>": 0, "card": 1, "Ġcard": 2, "#,
+            r#""ĠCard": 3, "ĠcafÃ©": 4, "Ġ": 5}}}"#
+        );
         let words = whole_words(tokenizer.as_bytes()).unwrap_or_default();
         assert_eq!(words, BTreeMap::from([("card".to_owned(), ("card".to_owned(), 2))]));
     }
