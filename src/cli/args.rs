@@ -108,7 +108,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,
     /// Run up to this many stages at a time; the results are the same for any number
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
     /// After a failure, go on with all that does not depend on it
     #[arg(short, long)]
@@ -155,7 +156,8 @@ pub struct SweepArgs {
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Run up to this many trainings at a time; the results are the same for any number
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
     /// After a failed trial, go on with the others; this is what a sweep does anyway
     #[arg(short, long, conflicts_with = "fail_fast")]
@@ -239,7 +241,8 @@ pub struct ShowArgs {
     pub confusion: bool,
     /// Print texts that this `augment` stage made, beside the texts that they were made from, in
     /// place of the results
-    #[arg(long, value_name = "STAGE", conflicts_with_all = ["confusion", "csv", "md", "metric", "sort_by", "precision"])]
+    #[arg(long, value_name = "STAGE")]
+    #[arg(conflicts_with_all = ["confusion", "csv", "md", "metric", "sort_by", "precision"])]
     pub augmented: Option<String>,
     #[command(flatten)]
     pub table: TableArgs,
@@ -269,7 +272,8 @@ pub struct CompareArgs {
     pub by: Option<String>,
     /// List texts that the baseline and this recipe [default: the best of the others] predict
     /// differently; `--top` says how many [default: 20]
-    #[arg(long, value_name = "RECIPE", num_args = 0..=1, require_equals = true, conflicts_with = "by")]
+    #[arg(long, value_name = "RECIPE", num_args = 0..=1, require_equals = true)]
+    #[arg(conflicts_with = "by")]
     pub examples: Option<Option<String>>,
     /// Compare recipes that were tested on different rows
     #[arg(long)]

@@ -210,7 +210,10 @@ fn record(
     let parents: Vec<Value> = example
         .parents
         .iter()
-        .map(|id| json!({ "id": id, "text": known.get(id.as_str()).map(|parent| parent.text.as_str()) }))
+        .map(|id| {
+            let text = known.get(id.as_str()).map(|parent| parent.text.as_str());
+            json!({ "id": id, "text": text })
+        })
         .collect();
     let method: Value = example
         .method

@@ -200,10 +200,8 @@ mod tests {
         let wrapped = std::io::Error::other(format!("failed to write to file `a`: {}", full()));
         for error in [full(), wrapped] {
             let lines = lines(&RunError::from(error));
-            assert!(
-                matches!(lines.last(), Some(Line::Hint(hint)) if hint.starts_with("free some space")),
-                "{lines:?}"
-            );
+            let Some(Line::Hint(hint)) = lines.last() else { panic!("no hint: {lines:?}") };
+            assert!(hint.starts_with("free some space"), "{lines:?}");
         }
     }
 

@@ -160,10 +160,18 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 128,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
-        fn suggestions_are_valid_and_repeat(space in spaces(), outcomes in outcomes(40), seed: u64) {
+        fn suggestions_are_valid_and_repeat(
+            space in spaces(),
+            outcomes in outcomes(40),
+            seed: u64,
+        ) {
             let history = history(&space, seed, &outcomes);
             let found = next(&space, &history, seed);
             prop_assert!(valid(&space, &found), "{found:?}");

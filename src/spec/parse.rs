@@ -383,7 +383,11 @@ mod tests {
     fn merges_and_aliases() {
         let (value, problems) = read("a: &a { x: 1, y: 2 }\nb: { <<: *a, y: 3 }\nc: *a\n");
         assert_eq!(problems, [""; 0]);
-        let expected = serde_json::json!({ "a": { "x": 1, "y": 2 }, "b": { "y": 3, "x": 1 }, "c": { "x": 1, "y": 2 } });
+        let expected = serde_json::json!({
+            "a": { "x": 1, "y": 2 },
+            "b": { "y": 3, "x": 1 },
+            "c": { "x": 1, "y": 2 },
+        });
         assert_eq!(value, Some(expected));
     }
 

@@ -69,7 +69,8 @@ const INTERPOLATION: &str = "Interpolation";
 
 fn interpolation() -> Value {
     json!({
-        "description": "A parameter or environment variable in place of the value: `${params.NAME}`, `${env:NAME}`.",
+        "description": "A parameter or environment variable in place of the value: \
+                        `${params.NAME}`, `${env:NAME}`.",
         "type": "string",
         "pattern": "\\$\\{(params\\.|env:).+\\}",
     })

@@ -368,8 +368,15 @@ macro_rules! integers {
 
 /// Writes the methods that first ask for a stand-in and then say where a fault is.
 macro_rules! methods {
-    ($($method:ident($($argument:ident: $type:ty),*) = |$reader:ident, $visitor:ident| $body:expr;)*) => {$(
-        fn $method<V: Visitor<'a>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Fault> {
+    ($(
+        $method:ident($($argument:ident: $type:ty),*)
+            = |$reader:ident, $visitor:ident| $body:expr;
+    )*) => {$(
+        fn $method<V: Visitor<'a>>(
+            self,
+            $($argument: $type,)*
+            visitor: V,
+        ) -> Result<V::Value, Fault> {
             if let Some(dummy) = self.stand_in() {
                 return dummy.$method($($argument,)* visitor);
             }
@@ -393,17 +400,20 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
     methods! {
         deserialize_any() = |reader, visitor| match &reader.node.value {
             Value::Map(map) => {
-                let entries: Vec<_> = map.iter().map(|(key, entry)| (key.as_str(), Some(entry))).collect();
+                let entries: Vec<_> =
+                    map.iter().map(|(key, entry)| (key.as_str(), Some(entry))).collect();
                 visitor.visit_map(Entries { of: reader, entries: entries.into_iter(), value: None })
             }
             Value::List(items) => visitor.visit_seq(Items { of: reader, items: items.iter() }),
             _ => match reader.resolved() {
                 Some(Resolved::Bool(value)) => visitor.visit_bool(value),
-                Some(Resolved::Integer(value)) => match (u64::try_from(value), i64::try_from(value)) {
-                    (Ok(value), _) => visitor.visit_u64(value),
-                    (_, Ok(value)) => visitor.visit_i64(value),
-                    _ => visitor.visit_f64(value as f64),
-                },
+                Some(Resolved::Integer(value)) => {
+                    match (u64::try_from(value), i64::try_from(value)) {
+                        (Ok(value), _) => visitor.visit_u64(value),
+                        (_, Ok(value)) => visitor.visit_i64(value),
+                        _ => visitor.visit_f64(value as f64),
+                    }
+                }
                 Some(Resolved::Float(value)) => visitor.visit_f64(value),
                 Some(Resolved::Text(text)) => visitor.visit_borrowed_str(text),
                 Some(Resolved::Null) | None => visitor.visit_unit(),
@@ -412,7 +422,8 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         deserialize_bool() = |reader, visitor| match reader.resolved() {
             Some(Resolved::Bool(value)) => visitor.visit_bool(value),
             Some(Resolved::Text(text)) => {
-                let said = matches!(text.to_lowercase().as_str(), "yes" | "no" | "on" | "off" | "y" | "n");
+                let said =
+                    matches!(text.to_lowercase().as_str(), "yes" | "no" | "on" | "off" | "y" | "n");
                 let hint = said.then(|| "in YAML 1.2 this is a text".to_owned());
                 Err(reader.mismatch("`true` or `false`").hint(reader.unquote().or(hint)))
             }
@@ -430,8 +441,12 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         deserialize_str() = |reader, visitor| visitor.visit_borrowed_str(reader.text()?);
         deserialize_string() = |reader, visitor| visitor.visit_borrowed_str(reader.text()?);
         deserialize_identifier() = |reader, visitor| visitor.visit_borrowed_str(reader.text()?);
-        deserialize_bytes() = |reader, visitor| visitor.visit_borrowed_bytes(reader.text()?.as_bytes());
-        deserialize_byte_buf() = |reader, visitor| visitor.visit_borrowed_bytes(reader.text()?.as_bytes());
+        deserialize_bytes() = |reader, visitor| {
+            visitor.visit_borrowed_bytes(reader.text()?.as_bytes())
+        };
+        deserialize_byte_buf() = |reader, visitor| {
+            visitor.visit_borrowed_bytes(reader.text()?.as_bytes())
+        };
         deserialize_option() = |reader, visitor| match reader.resolved() {
             Some(Resolved::Null) => visitor.visit_none(),
             _ => visitor.visit_some(reader),
@@ -463,15 +478,22 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
             reader.deserialize_tuple(length, visitor)
         };
         deserialize_map() = |reader, visitor| {
+            let entries = reader.entries()?.into_iter().flatten();
             let entries: Vec<_> =
-                reader.entries()?.into_iter().flatten().map(|(key, entry)| (key.as_str(), Some(entry))).collect();
+                entries.map(|(key, entry)| (key.as_str(), Some(entry))).collect();
             visitor.visit_map(Entries { of: reader, entries: entries.into_iter(), value: None })
         };
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]) = |reader, visitor| {
+        deserialize_struct(
+            name: &'static str,
+            fields: &'static [&'static str]
+        ) = |reader, visitor| {
             let _ = name;
             reader.read_struct(fields, visitor)
         };
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]) = |reader, visitor| {
+        deserialize_enum(
+            name: &'static str,
+            variants: &'static [&'static str]
+        ) = |reader, visitor| {
             let _ = name;
             visitor.visit_enum(reader.variant(variants)?)
         };

@@ -67,7 +67,8 @@ pub fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> Markup {
         ul.legend {
             @for (slot, name) in names {
                 li {
-                    svg class=(colour(slot)) viewBox="0 0 28 10" width="28" height="10" aria-hidden="true" {
+                    svg class=(colour(slot)) viewBox="0 0 28 10" width="28" height="10"
+                        aria-hidden="true" {
                         line.mean x1="0" x2="28" y1="5" y2="5" stroke-dasharray=(dashes(slot)) {}
                     }
                     span { (name) }

@@ -42,10 +42,16 @@ pub fn intervals(recipes: &[Recipe], metric: &str) -> Markup {
                 }
             }
             p.caption {
-                @if repeated { "Bars: 95 % interval of the mean over seeds (Student’s t). Ticks: the mean. Dots: single seeds." }
-                @else { "Dots: the value at the one seed." }
+                @if repeated {
+                    "Bars: 95 % interval of the mean over seeds (Student’s t). "
+                    "Ticks: the mean. Dots: single seeds."
+                } @else {
+                    "Dots: the value at the one seed."
+                }
                 @if baseline.is_some() { " Dashed: the mean of the baseline." }
-                @if all.len() > shown.len() { " The first " (shown.len()) " of " (all.len()) " recipes." }
+                @if all.len() > shown.len() {
+                    " The first " (shown.len()) " of " (all.len()) " recipes."
+                }
             }
         }
     }

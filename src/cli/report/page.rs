@@ -55,11 +55,16 @@ pub fn page(content: &Content) -> String {
                     (said::said(&content.comparison))
                 }
                 nav aria-label="Sections" {
-                    ul { @for section in &sections { li { a href=(format!("#{}", section.id)) { (section.title) } } } }
+                    ul {
+                        @for section in &sections {
+                            li { a href=(format!("#{}", section.id)) { (section.title) } }
+                        }
+                    }
                 }
                 main {
                     @for section in &sections {
-                        section.full[section.is_wide] id=(section.id) aria-labelledby=(format!("{}-title", section.id)) {
+                        section.full[section.is_wide] id=(section.id)
+                            aria-labelledby=(format!("{}-title", section.id)) {
                             div.margin {
                                 h2 id=(format!("{}-title", section.id)) { (section.title) }
                                 @if !section.aside.is_empty() { p { (section.aside) } }
@@ -68,7 +73,10 @@ pub fn page(content: &Content) -> String {
                         }
                     }
                 }
-                footer { "Written by pipe " (env!("CARGO_PKG_VERSION")) ". This file needs nothing beside it." }
+                footer {
+                    "Written by pipe " (env!("CARGO_PKG_VERSION"))
+                    ". This file needs nothing beside it."
+                }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -100,18 +108,24 @@ fn facts(content: &Content) -> Markup {
             @if content.runs.is_empty() {} @else if let [run] = &content.runs[..] {
                 li class=(format!("status {}", run.status)) { (run.status) }
                 li { (moment(&run.provenance.started)) }
-                @if run.provenance.finished.is_some() { li { (clock::duration(run.provenance.seconds)) } }
+                @if run.provenance.finished.is_some() {
+                    li { (clock::duration(run.provenance.seconds)) }
+                }
             } @else {
                 li { (content.runs.len()) " runs" }
                 @for run in content.runs.iter().filter(|run| run.status != "complete") {
-                    li class=(format!("status {}", run.status)) { (run.provenance.run) ": " (run.status) }
+                    li class=(format!("status {}", run.status)) {
+                        (run.provenance.run) ": " (run.status)
+                    }
                 }
             }
             li { (number::count(comparison.compared, what.0, what.1)) }
             li title=(seeds(&all_seeds)) { (number::count(all_seeds.len(), "seed", "seeds")) }
             li {
                 "split " (comparison.split)
-                @if let Some(count) = comparison.test_rows.count { ", " (number::count(count as usize, "text", "texts")) }
+                @if let Some(count) = comparison.test_rows.count {
+                    ", " (number::count(count as usize, "text", "texts"))
+                }
             }
         }
     }
@@ -203,8 +217,14 @@ fn results(content: &Content) -> Markup {
         @if !content.errors.is_empty() {
             details.errors {
                 summary { (number::count(content.errors.len(), "row", "rows")) " failed" }
-                dl.facts { @for (place, error) in content.errors.iter().take(MOST_ERRORS) { dt { (place) } dd { (error) } } }
-                @if content.errors.len() > MOST_ERRORS { p.caption { "The first " (MOST_ERRORS) "." } }
+                dl.facts {
+                    @for (place, error) in content.errors.iter().take(MOST_ERRORS) {
+                        dt { (place) } dd { (error) }
+                    }
+                }
+                @if content.errors.len() > MOST_ERRORS {
+                    p.caption { "The first " (MOST_ERRORS) "." }
+                }
             }
         }
     }
@@ -227,7 +247,9 @@ fn classes(content: &Content) -> Markup {
         }
         p.caption {
             "Counts are summed over the seeds of a recipe."
-            @if recipes.len() > tallies.len() { " " (tallies.len()) " of " (recipes.len()) " recipes are shown." }
+            @if recipes.len() > tallies.len() {
+                " " (tallies.len()) " of " (recipes.len()) " recipes are shown."
+            }
         }
     }
 }

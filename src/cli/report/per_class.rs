@@ -12,11 +12,16 @@ pub fn per_class(tally: &Tally) -> Markup {
     html! {
         div class=(frame(tally.labels.len())) {
             table.plain.sortable {
-                caption { "Over the summed counts of " (tally.seeds) (if tally.seeds == 1 { " seed." } else { " seeds." }) }
+                caption {
+                    "Over the summed counts of " (tally.seeds)
+                    (if tally.seeds == 1 { " seed." } else { " seeds." })
+                }
                 thead {
                     tr {
                         th scope="col" data-sort="text" { "class" }
-                        @for name in ["precision", "recall", "F1", "texts"] { th.number scope="col" data-sort="number" { (name) } }
+                        @for name in ["precision", "recall", "F1", "texts"] {
+                            th.number scope="col" data-sort="number" { (name) }
+                        }
                     }
                 }
                 tbody {
@@ -24,7 +29,9 @@ pub fn per_class(tally: &Tally) -> Markup {
                         @let class = tally.class(index);
                         tr {
                             th scope="row" { (label) }
-                            @for figure in [class.precision, class.recall, class.f1] { (cell(figure, false)) }
+                            @for figure in [class.precision, class.recall, class.f1] {
+                                (cell(figure, false))
+                            }
                             td.number data-value=(class.texts) { (fixed(class.texts, 0)) }
                         }
                     }
@@ -45,16 +52,24 @@ pub fn overview(tallies: &[Tally]) -> Markup {
                 thead {
                     tr {
                         th scope="col" data-sort="text" { "class" }
-                        @for tally in &same { th.number scope="col" data-sort="number" title=(tally.name) { span.cut { (tally.name) } } }
+                        @for tally in &same {
+                            th.number scope="col" data-sort="number" title=(tally.name) {
+                                span.cut { (tally.name) }
+                            }
+                        }
                     }
                 }
                 tbody {
                     @for (index, label) in first.labels.iter().enumerate() {
-                        @let figures: Vec<Option<f64>> = same.iter().map(|tally| tally.class(index).f1).collect();
-                        @let best = figures.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+                        @let figures: Vec<Option<f64>> =
+                            same.iter().map(|tally| tally.class(index).f1).collect();
+                        @let best =
+                            figures.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
                         tr {
                             th scope="row" { (label) }
-                            @for figure in &figures { (cell(*figure, *figure == Some(best) && same.len() > 1)) }
+                            @for figure in &figures {
+                                (cell(*figure, *figure == Some(best) && same.len() > 1))
+                            }
                         }
                     }
                 }
@@ -71,7 +86,9 @@ fn frame(rows: usize) -> &'static str {
 fn cell(figure: Option<f64>, is_best: bool) -> Markup {
     html! {
         @match figure {
-            Some(value) => td.number data-value=(value) { @if is_best { b { (fixed(value, DECIMALS)) } } @else { (fixed(value, DECIMALS)) } },
+            Some(value) => td.number data-value=(value) {
+                @if is_best { b { (fixed(value, DECIMALS)) } } @else { (fixed(value, DECIMALS)) }
+            },
             None => td.number { "–" },
         }
     }

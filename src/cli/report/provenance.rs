@@ -32,22 +32,32 @@ fn facts(run: &RunContent) -> Markup {
             (fact("pipeline", html! { (about.pipeline) }))
             (fact("command", html! { code { (command(&about.command)) } }))
             (fact("started", html! { (about.started) }))
-            @if about.finished.is_some() { (fact("took", html! { (clock::duration(about.seconds)) })) }
+            @if about.finished.is_some() {
+                (fact("took", html! { (clock::duration(about.seconds)) }))
+            }
             (fact("seeds", html! { (seeds(&about.seeds)) }))
             (fact("pipe", html! { (about.pipe_version) }))
             @if let Some(runtime) = &about.runtime {
                 (fact("ONNX Runtime", html! {
                     (runtime.version)
-                    @if let Some(digest) = &runtime.digest { " " code.quiet title=(digest) { (digest.short()) } }
+                    @if let Some(digest) = &runtime.digest {
+                        " " code.quiet title=(digest) { (digest.short()) }
+                    }
                 }))
             }
-            (fact("device", html! { (about.device) ", " (number::count(about.threads, "thread", "threads")) }))
+            (fact("device", html! {
+                (about.device) ", " (number::count(about.threads, "thread", "threads"))
+            }))
             (fact("machine", html! {
                 @if let Some(cpu) = &about.machine.cpu { (cpu) ", " }
-                (number::count(about.machine.cores, "core", "cores")) ", " (about.machine.os) " " (about.machine.architecture)
+                (number::count(about.machine.cores, "core", "cores"))
+                ", " (about.machine.os) " " (about.machine.architecture)
             }))
             @if let Some(git) = &about.git {
-                (fact("git", html! { code { (git.commit) } @if git.dirty { " with uncommitted changes" } }))
+                (fact("git", html! {
+                    code { (git.commit) }
+                    @if git.dirty { " with uncommitted changes" }
+                }))
             }
             (fact("stages", html! { (stages(about)) }))
             @if let Some(error) = &about.error { (fact("error", html! { (error) })) }

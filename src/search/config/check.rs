@@ -91,9 +91,12 @@ impl Sweep {
     }
 
     fn samples_quasi_randomly(&self) -> bool {
-        matches!(&self.method, Method::QuasiRandom(_))
-            || matches!(&self.method, Method::Asha(asha) if asha.sample == Sample::QuasiRandom)
-            || matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::QuasiRandom)
+        match &self.method {
+            Method::QuasiRandom(_) => true,
+            Method::Asha(asha) => asha.sample == Sample::QuasiRandom,
+            Method::Hyperband(hyperband) => hyperband.sample == Sample::QuasiRandom,
+            _ => false,
+        }
     }
 
     fn check_numbers(&self, faults: &mut Vec<Fault>) {

@@ -207,11 +207,19 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 64,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
-        fn the_gradient_is_that_of_differences(rows in prop::collection::vec((0.0..1.0_f64, 0..3_usize, -2.0..2.0_f64), 1..12), at in prop::collection::vec(-2.0..1.0_f64, 4)) {
-            let features = Features::new(&space([AxisKind::Continuous, AxisKind::Choice(vec![0.3, 0.3, 0.4])]));
+        fn the_gradient_is_that_of_differences(
+            rows in prop::collection::vec((0.0..1.0_f64, 0..3_usize, -2.0..2.0_f64), 1..12),
+            at in prop::collection::vec(-2.0..1.0_f64, 4),
+        ) {
+            let choice = AxisKind::Choice(vec![0.3, 0.3, 0.4]);
+            let features = Features::new(&space([AxisKind::Continuous, choice]));
             let places: Vec<Vec<f64>> = rows.iter().map(|row| vec![row.0, row.1 as f64]).collect();
             let values: Vec<f64> = rows.iter().map(|row| row.2).collect();
             let evidence = Evidence::new(&features, &places, &values);
@@ -224,7 +232,10 @@ mod tests {
                     evidence.cost(&place, &mut [0.0; 4])
                 };
                 let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                prop_assert!((difference - gradient[axis]).abs() < 1e-4 * (1.0 + difference.abs()), "{axis}: {difference} {gradient:?}");
+                prop_assert!(
+                    (difference - gradient[axis]).abs() < 1e-4 * (1.0 + difference.abs()),
+                    "{axis}: {difference} {gradient:?}"
+                );
             }
         }
     }

@@ -187,14 +187,26 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 64,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
-        fn the_gradient_is_that_of_differences(rows in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64, -1.0..1.0_f64), 1..10), running in 0..3_usize, x in 0.05..0.95_f64, y in 0.05..0.95_f64) {
+        fn the_gradient_is_that_of_differences(
+            rows in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64, -1.0..1.0_f64), 1..10),
+            running in 0..3_usize,
+            x in 0.05..0.95_f64,
+            y in 0.05..0.95_f64,
+        ) {
             let features = Features::new(&space([AxisKind::Continuous, AxisKind::Continuous]));
             let places: Vec<Vec<f64>> = rows.iter().map(|row| vec![row.0, row.1]).collect();
-            let values: Vec<f64> = rows.iter().map(|row| row.2).take(rows.len().saturating_sub(running).max(1)).collect();
-            let Some(posterior) = Posterior::new(&features, kernel(), places, &values) else { panic!("the matrix has a factor") };
+            let finished = rows.len().saturating_sub(running).max(1);
+            let values: Vec<f64> = rows.iter().map(|row| row.2).take(finished).collect();
+            let Some(posterior) = Posterior::new(&features, kernel(), places, &values) else {
+                panic!("the matrix has a factor")
+            };
             let mut gradient = [0.0; 2];
             let promise = posterior.promise_with_gradient(&[x, y], &mut gradient);
             prop_assert!((promise - posterior.promise(&[x, y])).abs() < 1e-9);
@@ -205,7 +217,10 @@ mod tests {
             ];
             for (difference, slope) in differences.iter().zip(gradient) {
                 let difference = difference / (2.0 * step);
-                prop_assert!((difference - slope).abs() < 1e-3 * (1.0 + slope.abs()), "{difference} {slope}");
+                prop_assert!(
+                    (difference - slope).abs() < 1e-3 * (1.0 + slope.abs()),
+                    "{difference} {slope}"
+                );
             }
         }
     }

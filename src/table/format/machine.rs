@@ -29,6 +29,7 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         .map(|(name, &value)| (name.clone(), Value::from(number(value))))
         .collect();
     let params: Map<String, Value> = row.params.clone().into_iter().collect();
+    let augmentation = row.augmentation;
     object!({
         "run": row.run,
         "pipeline": row.pipeline,
@@ -41,10 +42,10 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         "metrics": metrics,
         "steps": row.steps,
         "seconds": number(row.seconds),
-        "generated": row.augmentation.map(|summary| summary.generated),
-        "accepted_share": row.augmentation.and_then(|summary| summary.accepted_share).map(number),
-        "augmentation_loss": row.augmentation.and_then(|summary| summary.augmentation_loss).map(number),
-        "copy_rate": row.augmentation.and_then(|summary| summary.copy_rate).map(number),
+        "generated": augmentation.map(|summary| summary.generated),
+        "accepted_share": augmentation.and_then(|summary| summary.accepted_share).map(number),
+        "augmentation_loss": augmentation.and_then(|summary| summary.augmentation_loss).map(number),
+        "copy_rate": augmentation.and_then(|summary| summary.copy_rate).map(number),
         "backend": row.backend,
         "backend_reason": row.backend_reason,
         "device": row.device,

@@ -172,8 +172,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lie_in_their_ranges_and_do_not_depend_on_the_order((truth, probabilities) in predictions()) {
-            let labels: Vec<String> = (0..probabilities[0].len()).map(|class| class.to_string()).collect();
+        fn lie_in_their_ranges_and_do_not_depend_on_the_order(
+            (truth, probabilities) in predictions(),
+        ) {
+            let labels: Vec<String> =
+                (0..probabilities[0].len()).map(|class| class.to_string()).collect();
             let mut rows = rows(&truth, &probabilities);
             let metrics = all(&labels, &rows);
             for (name, &value) in &metrics {
