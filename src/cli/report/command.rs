@@ -1,4 +1,4 @@
-//! Writes a report.
+//! `pipe report`: writes a report.
 
 use super::gather::{self, Gathered};
 use super::page::page;

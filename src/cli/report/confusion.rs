@@ -5,8 +5,7 @@ use maud::{Markup, html};
 use super::number;
 use super::tally::Tally;
 
-/// A matrix of more classes is no picture any more; the most frequent mistakes are listed in its
-/// place.
+/// A matrix of more classes is unreadable; the most frequent mistakes are listed instead.
 const MOST_CLASSES: usize = 30;
 const MOST_MISTAKES: usize = 40;
 
@@ -55,7 +54,7 @@ fn matrix(tally: &Tally) -> Markup {
     }
 }
 
-/// The diagonal is outlined, so that it is found without colours.
+/// The diagonal is outlined, so that it can be found without colours.
 fn kind(is_right: bool, share: f64, count: u64) -> &'static str {
     match (is_right, share > 0.55, count) {
         (true, true, _) => "right strong",
@@ -73,7 +72,7 @@ fn mistakes(tally: &Tally) -> Markup {
             table.plain {
                 caption {
                     (tally.labels.len()) " classes: the " (all.len().min(MOST_MISTAKES))
-                    " most frequent of " (all.len()) " mistakes in place of a matrix."
+                    " most frequent of " (all.len()) " mistakes instead of a matrix."
                 }
                 thead {
                     tr {

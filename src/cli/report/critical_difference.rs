@@ -12,10 +12,10 @@ const RIGHT: f64 = 545.0;
 const AXIS: f64 = 58.0;
 const LANE: f64 = 9.0;
 const ROW: f64 = 22.0;
-/// More names do not fit, and the ranks of more recipes say little.
+/// More names do not fit, and the ranks of more recipes mean little.
 pub const MOST: usize = 24;
 
-/// Returns the diagram of recipes with their mean ranks over so many seeds, rank 1 being the best.
+/// Returns the diagram of recipes with their mean ranks over the seeds; rank 1 is the best.
 pub fn critical_difference(
     ranked: &[(&str, f64)],
     recipes: usize,
@@ -85,17 +85,17 @@ pub fn critical_difference(
             }
         }
         p.caption {
-            "Mean ranks of " (recipes) " recipes over " (seeds) " seeds, 1 being the best. "
-            "Bars join recipes whose ranks are less than the critical difference apart: "
+            "Mean ranks of " (recipes) " recipes over " (seeds) " seeds; rank 1 is the best. "
+            "Bars join recipes whose ranks differ by less than the critical difference: "
             "these seeds do not show that they differ (Nemenyi, 0.05; Demšar 2006)."
-            @if all < recipes { " " (all) " of them are known here." }
+            @if all < recipes { " The table has the ranks of " (all) " of them." }
             @if all > ranked.len() { " The first " (ranked.len()) " are drawn." }
         }
     }
 }
 
-/// Returns the widest groups of neighbours (first and last place in the sorted ranks) that lie less
-/// than `critical` apart.
+/// Returns the widest groups of neighbours that lie less than `critical` apart, each as the first
+/// and last index into the sorted ranks.
 fn cliques(ranks: &[f64], critical: f64) -> Vec<(usize, usize)> {
     let mut groups: Vec<(usize, usize)> = Vec::new();
     for from in 0..ranks.len() {

@@ -1,4 +1,4 @@
-//! Learning curves: the loss of training by step, and what dev says by epoch.
+//! Learning curves: the training loss by step, and the dev metrics by epoch.
 
 use maud::{Markup, html};
 
@@ -54,9 +54,9 @@ pub fn curves(trainings: &[Training]) -> Markup {
             }
             p.caption {
                 @if several {
-                    "Thick: mean over seeds, as far as all of them went. Thin: single seeds. "
+                    "Thick: mean over seeds, up to the end of the shortest. Thin: single seeds. "
                 }
-                @if stride > 1 { "A point of the loss is the mean of " (stride) " steps. " }
+                @if stride > 1 { "Each point of the loss is the mean of " (stride) " steps. " }
                 @if trainings.len() > shown.len() {
                     "The first " (shown.len()) " of " (trainings.len()) " trainings. "
                 }
@@ -85,7 +85,7 @@ fn panel(name: &str, unit: &str, series: &[Series<'_>]) -> Markup {
                         y1=(at(y(place))) y2=(at(y(place))) {}
                     text x=(at(LEFT - 6.0)) y=(at(y(place) + 4.0)) text-anchor="end" { (label) }
                 }
-                // Fractions of a step or an epoch are none.
+                // Steps and epochs are whole numbers.
                 @let ticks = across.ticks().into_iter().filter(|(_, label)| !label.contains('.'));
                 @for (place, label) in ticks {
                     @let anchor = if place > 0.97 { "end" } else { "middle" };
@@ -112,7 +112,7 @@ fn panel(name: &str, unit: &str, series: &[Series<'_>]) -> Markup {
     }
 }
 
-/// A line of one point is no line to see, so it gets a dot.
+/// A line of one point is invisible, so it is drawn as a dot.
 fn thick(name: &str, slot: usize, points: &[Option<(f64, f64)>]) -> Markup {
     html! {
         @match points {

@@ -1,4 +1,4 @@
-//! `pipe report`: results as one HTML file that needs nothing beside it.
+//! `pipe report`: results as one self-contained HTML file.
 
 pub mod command;
 pub mod gather;

@@ -8,19 +8,19 @@ use super::number;
 use super::scale::Scale;
 use super::trial::{Trial, Trials};
 
-/// More lines are a grey mass.
+/// More lines merge into a grey mass.
 const MOST: usize = 300;
-/// Steps of the metric's colours.
+/// The number of colours for the metric.
 const SHADES: usize = 5;
 const HEIGHT: f64 = 320.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 16.0;
 const SIDE: f64 = 70.0;
 const LEAST_GAP: f64 = 132.0;
-/// What few axes fill.
+/// The width that few axes fill.
 const USUAL_WIDTH: f64 = 1000.0;
 
-/// An axis of the plot, and how a trial's value on it is found.
+/// An axis of the plot, and the parameter whose values it shows.
 struct Column<'a> {
     name: &'a str,
     /// The parameter; `None` for the metric.
@@ -37,8 +37,8 @@ impl Column<'_> {
     }
 }
 
-/// Returns the plot. Lines are coloured by the metric, the better the stronger and the thicker;
-/// each can be pointed at or stepped to.
+/// Returns the plot. Lines are coloured by the metric: better ones are stronger and thicker. Each
+/// can be selected with the pointer or the arrow keys.
 pub fn parallel(trials: &Trials) -> Markup {
     let drawn = trials.drawn(MOST);
     let columns: Vec<Column<'_>> = trials
@@ -111,7 +111,7 @@ pub fn parallel(trials: &Trials) -> Markup {
             }
             p.readout aria-live="polite" { "Best: " (about(drawn[Trials::best(&drawn)], trials)) }
             p.caption {
-                "One line per trial, the stronger and thicker the better its rank by "
+                "One line per trial; stronger and thicker lines rank better by "
                 (trials.metric) "."
                 @if trials.finished() > drawn.len() {
                     " " (trials.thinned(drawn.len()))

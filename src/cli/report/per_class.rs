@@ -1,4 +1,4 @@
-//! Precision, recall and F1 by class, of one recipe and side by side.
+//! Precision, recall and F1 by class, for one recipe and for several side by side.
 
 use maud::{Markup, html};
 
@@ -7,13 +7,13 @@ use super::tally::Tally;
 
 const DECIMALS: usize = 3;
 
-/// Returns the figures of every class of one recipe.
+/// Returns the metrics of every class of one recipe.
 pub fn per_class(tally: &Tally) -> Markup {
     html! {
         div class=(frame(tally.labels.len())) {
             table.plain.sortable {
                 caption {
-                    "Over the summed counts of " (tally.seeds)
+                    "From the summed counts of " (tally.seeds)
                     (if tally.seeds == 1 { " seed." } else { " seeds." })
                 }
                 thead {
@@ -41,7 +41,7 @@ pub fn per_class(tally: &Tally) -> Markup {
     }
 }
 
-/// Returns F1 by class with the recipes side by side, the best of each class set off.
+/// Returns F1 by class with the recipes side by side; the best of each class is bold.
 pub fn overview(tallies: &[Tally]) -> Markup {
     let Some(first) = tallies.first() else { return html! {} };
     let same: Vec<&Tally> = tallies.iter().filter(|tally| tally.labels == first.labels).collect();

@@ -1,4 +1,4 @@
-//! Where the numbers come from.
+//! The provenance of the numbers.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use super::number;
 use crate::base::clock;
 use crate::runner::provenance::Provenance;
 
-/// Returns what is known of each run.
+/// Returns the recorded facts of each run.
 pub fn provenance(runs: &[RunContent]) -> Markup {
     html! {
         @for run in runs {
@@ -73,7 +73,7 @@ fn data(about: &Provenance) -> Markup {
     html! {
         div.wide {
             table.plain {
-                caption { "What was read, with the BLAKE3 digests of the contents" }
+                caption { "Inputs, with the BLAKE3 digests of their contents" }
                 thead { tr { th scope="col" { "file or model" } th scope="col" { "digest" } } }
                 tbody {
                     @for external in &about.data {
@@ -85,7 +85,7 @@ fn data(about: &Provenance) -> Markup {
     }
 }
 
-/// Counts stages by what became of them, in the order of their first appearance.
+/// Counts stages by outcome, in the order of first appearance.
 fn stages(about: &Provenance) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for stage in &about.stages {
@@ -99,7 +99,7 @@ fn stages(about: &Provenance) -> String {
     parts.join(", ")
 }
 
-/// Writes a command as a shell reads it; of the program's path the name is enough.
+/// Writes a command as a shell reads it; the program's path is shortened to its name.
 fn command(words: &[String]) -> String {
     let word = |(index, word): (usize, &String)| {
         let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
@@ -111,7 +111,7 @@ fn command(words: &[String]) -> String {
     words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Writes seeds, many as the first few and their number.
+/// Writes seeds; a long list is cut to the first few and its length.
 pub fn seeds(seeds: &[u64]) -> String {
     const SHOWN: usize = 12;
     let text: Vec<String> = seeds.iter().take(SHOWN).map(u64::to_string).collect();

@@ -1,12 +1,12 @@
-//! What can be said, in sentences.
+//! The conclusions of a report, in sentences.
 
 use maud::{Markup, html};
 
 use super::number;
 use crate::table::compare::{Against, Comparison, Recipe, Verdict};
 
-/// Returns the sentences at the head of a report: the best of a search, then the recipes against
-/// the baseline.
+/// Returns the sentences at the head of a report: the best trial of a search, then the recipes
+/// compared with the baseline.
 pub fn said(comparison: &Comparison) -> Markup {
     let metric = &comparison.metric;
     let others: Vec<(&Recipe, &Against)> = comparison
@@ -21,15 +21,16 @@ pub fn said(comparison: &Comparison) -> Markup {
                 (metric) " " (number::metric(selected.value))
                 @match (selected.corrected, selected.bias) {
                     (Some(corrected), Some(bias)) => {
-                        "; " (number::metric(bias)) " of that is the luck of the best, so expect "
+                        "; " (number::metric(bias)) " of that is optimism from selecting the best, \
+                                                     so expect "
                         b { (number::metric(corrected)) } "."
                     }
-                    _ => "; having been chosen by this very figure, it is too good.",
+                    _ => "; this value is optimistic, since the trial was selected by it.",
                 }
             }
         }
         @match (&others[..], &comparison.baseline) {
-            (_, None) => p.lead { "No recipe has finished, so nothing can be said." },
+            (_, None) => p.lead { "No recipe has finished, so there is nothing to compare." },
             ([], Some(name)) => (alone(comparison, name)),
             ([(recipe, against)], Some(name)) => p.lead { (single(recipe, against, name, metric)) },
             (_, Some(name)) => (many(&others, name, comparison)),
@@ -122,7 +123,7 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
     let shown = if comparison.compared > comparison.recipes.len() { " shown here" } else { "" };
     let all = match count {
         _ if worse == count => Some(format!("All {count}{shown} are worse.")),
-        _ if same == count => Some(format!("None of the {count}{shown} is seen to differ.")),
+        _ if same == count => Some(format!("None of the {count}{shown} is shown to differ.")),
         _ if texts == count => {
             Some(format!("For all {count}{shown} there are not enough test texts to tell."))
         }
@@ -150,7 +151,7 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
                 }
                 (Some((recipe, against)), count) => {
                     (count) " of " (others.len()) " recipes are better than " (base)
-                    ", most of all " b { (recipe.name) } ": "
+                    ", above all " b { (recipe.name) } ": "
                     (measured(against, &comparison.metric)) "."
                 }
             }

@@ -1,4 +1,4 @@
-//! The metric against every parameter of a sweep, one small plot each.
+//! Small plots of the metric against each parameter of a sweep.
 
 use maud::{Markup, html};
 
@@ -14,7 +14,7 @@ const LEFT: f64 = 44.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 8.0;
 const BOTTOM: f64 = 34.0;
-/// More dots in a plot hide each other.
+/// More dots would hide each other.
 const MOST: usize = 600;
 
 /// Returns a plot for each parameter.
@@ -24,7 +24,7 @@ pub fn scatter(trials: &Trials) -> Markup {
     let stopped = drawn.iter().any(|trial| trial.was_stopped);
     html! {
         @if drawn.is_empty() || trials.params.is_empty() {
-            p.empty { "No trial with a value, or no parameter that differs." }
+            p.empty { "No trial has a value, or no parameter differs." }
         } @else {
             div.panels.small {
                 @for param in &trials.params { (plot(param, &trials.metric, &drawn, &up)) }
@@ -99,13 +99,13 @@ fn point(is_best: bool, was_stopped: bool) -> &'static str {
     }
 }
 
-/// Dots over one name are moved a little to the sides, always in the same way, so that equal ones
-/// can be told apart.
+/// Dots over one name are moved sideways a little, always in the same way, so that equal ones stay
+/// visible.
 fn spread(scale: &Scale, rank: usize, best: usize) -> f64 {
     match scale {
         Scale::Names(names) if rank != best => {
             let room = 0.5 * (WIDTH - LEFT - RIGHT) / names.len().max(1) as f64;
-            // Multiples of the golden ratio fill a gap evenly.
+            // Multiples of the golden ratio fill an interval evenly.
             ((rank as f64 * 0.618_033_988_75).fract() - 0.5) * room.min(24.0)
         }
         _ => 0.0,

@@ -10,14 +10,14 @@ use super::said::verdict;
 use crate::table::compare::{Comparison, Recipe, Verdict};
 use crate::table::results::display_param;
 
-/// Parameters beyond are in the files.
+/// The most parameters that are shown; the files have all.
 const MOST_PARAMS: usize = 8;
 
-/// Returns the table; its headers become buttons that sort where scripts run.
+/// Returns the table; with scripts enabled, its headers become buttons that sort it.
 pub fn table(comparison: &Comparison) -> Markup {
     let recipes = &comparison.recipes;
     let metric = &comparison.metric;
-    // Other recipes have their parameters in their names.
+    // Recipes other than trials have their parameters in their names.
     let params: Vec<&String> = match recipes.iter().any(|recipe| recipe.trial.is_some()) {
         true => comparison.changed_params.iter().take(MOST_PARAMS).collect(),
         false => Vec::new(),
@@ -165,7 +165,7 @@ fn optional(value: Option<f64>, write: fn(f64) -> String) -> Markup {
     }
 }
 
-/// The weight of a verdict; the words say it too.
+/// The visual weight of a verdict, which its words state as well.
 fn tone(recipe: &Recipe) -> &'static str {
     match recipe.against.as_ref().map(|against| against.verdict) {
         Some(Verdict::Better) => "better",
