@@ -1,4 +1,4 @@
-//! Everything that is wrong with a pipeline file, shown at once.
+//! All problems of a pipeline file, shown at once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::source::Sources;
 use super::{Problem, render};
 
-/// A place in the pipeline file; both numbers count from 1.
+/// A place in the pipeline file; line and column count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
     pub line: usize,
@@ -14,7 +14,7 @@ pub struct Location {
     pub column: usize,
 }
 
-/// Everything that is wrong with a pipeline file, in the order of the file.
+/// All problems of a pipeline file, in the order of the file.
 #[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
 pub struct SpecError {
     sources: Arc<Sources>,
@@ -22,15 +22,14 @@ pub struct SpecError {
 }
 
 impl SpecError {
-    /// Returns the error of a file with at least one problem. Sorts by place and drops what is said
-    /// twice.
+    /// Returns the error of a file with at least one problem. Sorts by place and drops duplicates.
     pub(super) fn new(sources: Arc<Sources>, mut problems: Vec<Problem>) -> SpecError {
         problems.sort_by_key(|problem| problem.span);
         let mut unique: Vec<Problem> = Vec::with_capacity(problems.len());
         for problem in problems {
             let repeated =
                 |other: &Problem| other.span == problem.span && other.message == problem.message;
-            // Those of one place stand together now.
+            // Problems of one place are adjacent now.
             if !unique.iter().rev().take_while(|other| other.span == problem.span).any(repeated) {
                 unique.push(problem);
             }
@@ -38,12 +37,12 @@ impl SpecError {
         SpecError { sources, problems: unique }
     }
 
-    /// Returns the problems in the order of the file; those of the command line come last.
+    /// Returns the problems in the order of the file; problems of the command line come last.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// Returns where a problem is, if it is in the file.
+    /// Returns the place of a problem, if it is in the file.
     pub fn location(&self, problem: &Problem) -> Option<Location> {
         problem.span.filter(|span| span.origin == 0).map(|span| self.sources.location(span))
     }

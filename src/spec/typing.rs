@@ -1,8 +1,8 @@
-//! From a tree to a type, with every problem at its place.
+//! Converts a tree into a type, with a place for every problem.
 //!
-//! serde stops at the first error. [`typed`] therefore notes it, lets a [`Dummy`] stand in for the
-//! value at fault and reads again, until the rest is read or makes no sense any more. Unknown keys
-//! are noted and passed over.
+//! serde stops at the first error. Therefore [`typed`] records the error, replaces the faulty value
+//! with a [`Dummy`] and reads again, until the rest is read or no progress is possible. Unknown
+//! keys are recorded and skipped.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -22,20 +22,20 @@ use super::{Problem, suggest};
 
 /// The outcome of [`typed`].
 pub struct Typed<T> {
-    /// The value. Where `sound` is false it holds dummies; `None` where nothing could be made of
-    /// the tree.
+    /// The value; it contains dummies if `sound` is false. `None` if the tree could not be read at
+    /// all.
     pub value: Option<T>,
-    /// Whether the value is what the tree says.
+    /// Whether the value matches the tree.
     pub sound: bool,
 }
 
-/// Reads a type from a tree; `key` is where to point for what is missing in it.
+/// Reads a type from a tree; `key` is the place for messages about missing fields.
 pub fn typed<'a, T: Deserialize<'a>>(
     node: &'a Node,
     key: Span,
     problems: &mut Vec<Problem>,
 ) -> Typed<T> {
-    /// Attempts; each but the last finds one problem.
+    /// The most attempts; each except the last finds one problem.
     const MAX_ATTEMPTS: usize = 100;
     let state = State::default();
     let mut value = None;
@@ -59,25 +59,26 @@ pub fn typed<'a, T: Deserialize<'a>>(
     Typed { value, sound }
 }
 
-/// What is known after earlier attempts.
+/// The findings of earlier attempts.
 #[derive(Default)]
 struct State {
     problems: RefCell<Vec<Problem>>,
     /// Whether a dummy was used.
     dummies: RefCell<bool>,
-    /// Nodes that dummies stand in for.
+    /// Nodes that are replaced by dummies.
     poisoned: RefCell<HashSet<usize>>,
-    /// Fields that are missing in a node and given a dummy.
+    /// Missing fields of a node that get a dummy.
     missing: RefCell<HashSet<(usize, &'static str)>>,
-    /// Keys (by the address of the value) that were reported as unknown, and what was meant by
-    /// them.
+    /// Keys (by the address of the value) that were reported as unknown, with the keys that were
+    /// probably meant.
     unknown: RefCell<HashMap<usize, Option<&'static str>>>,
-    /// What misspelt keys were meant to be, by the address of their map.
+    /// The keys that misspelt ones probably meant, by the address of their map.
     meant: RefCell<HashSet<(usize, &'static str)>>,
 }
 
 impl State {
-    /// Notes a fault so that the next attempt gets past it; `false` if it would not.
+    /// Records a fault so that the next attempt gets past it; returns `false` if that is
+    /// impossible.
     fn recover(&self, fault: Fault) -> bool {
         let Some(place) = fault.place else {
             self.problems.borrow_mut().push(Problem::of_file(fault.message).maybe_hint(fault.hint));
@@ -109,7 +110,7 @@ impl State {
         true
     }
 
-    /// Notes a key that a map may not have.
+    /// Records a key that is not allowed in a map.
     fn unknown(
         &self,
         map: usize,
@@ -137,11 +138,11 @@ impl State {
     }
 }
 
-/// A node on its way to a type.
+/// A node that is read as a type.
 #[derive(Clone, Copy)]
 struct Reader<'a, 's> {
     node: &'a Node,
-    /// Where the key of the node stands.
+    /// The place of the node's key.
     key: Span,
     state: &'s State,
     mode: Mode,
@@ -151,7 +152,7 @@ struct Reader<'a, 's> {
 enum Mode {
     /// The node is the value.
     Value,
-    /// The node is what a kind contains: `linear:` with nothing after it is `linear: {}`.
+    /// The node is the content of a kind: `linear:` without a value is `linear: {}`.
     Content,
     /// The node is the name of a kind alone: `linear` is `linear: {}`.
     Bare,
@@ -170,7 +171,7 @@ impl<'a, 's> Reader<'a, 's> {
         Reader { node, key, state: self.state, mode: Mode::Value }
     }
 
-    /// Returns the dummy that stands in for this node, if one does.
+    /// Returns the dummy of this node, if it has one.
     fn stand_in(self) -> Option<Dummy> {
         let broken = matches!(self.node.value, Value::Broken);
         (broken || self.state.poisoned.borrow().contains(&self.address()))
@@ -205,13 +206,13 @@ impl<'a, 's> Reader<'a, 's> {
             plain.resolve(),
             Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_)
         );
-        (scalar.form == Form::Text && typed).then(|| "leave out the quotes".to_owned())
+        (scalar.form == Form::Text && typed).then(|| "remove the quotes".to_owned())
     }
 
     fn integer(self, least: i128, most: u128) -> Result<i128, Fault> {
         let value = match self.resolved() {
             Some(Resolved::Integer(value)) => value,
-            // 2^53: beyond it a float no longer says which whole number is meant.
+            // Beyond 2^53 a float no longer identifies a whole number.
             Some(Resolved::Float(value))
                 if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 =>
             {
@@ -256,7 +257,7 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
-    /// Returns the entries of a map; what a kind contains may be left out.
+    /// Returns the entries of a map; the content of a kind may be omitted.
     fn entries(self) -> Result<Option<&'a Map>, Fault> {
         match &self.node.value {
             _ if self.mode == Mode::Bare => Ok(None),
@@ -273,7 +274,7 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
-    /// Finds the kind that an enumeration's node names, and the node of its content.
+    /// Finds the kind named by an enumeration's node, and the node of its content.
     fn variant(self, known: &'static [&'static str]) -> Result<Variant<'a, 's>, Fault> {
         let map = match &self.node.value {
             Value::Map(map) => map,
@@ -292,7 +293,7 @@ impl<'a, 's> Reader<'a, 's> {
         let variant = match (kinds.next(), kinds.next()) {
             (Some((first, _)), Some((second, entry))) => {
                 let message =
-                    format!("`{first}` and `{second}` stand together; expected only one of them");
+                    format!("`{first}` and `{second}` are both given; expected only one of them");
                 return Err(Fault::new(message).at(Place { span: entry.key, ..self.place() }));
             }
             (Some((name, entry)), None) => Variant {
@@ -324,7 +325,7 @@ impl<'a, 's> Reader<'a, 's> {
             },
         };
         for (key, entry) in map.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-            let hint = format!("what belongs to `{}` stands indented below it", variant.name);
+            let hint = format!("indent the settings of `{}` below it", variant.name);
             self.state.unknown(self.address(), key, entry, &[], Some(hint));
         }
         Ok(variant)
@@ -366,7 +367,7 @@ macro_rules! integers {
     )*};
 }
 
-/// Writes the methods that first ask for a stand-in and then say where a fault is.
+/// Writes the methods that first look for a dummy and then add the place to a fault.
 macro_rules! methods {
     ($(
         $method:ident($($argument:ident: $type:ty),*)
