@@ -1,5 +1,4 @@
-//! The one place where time comes from. Times are for people and for records; no result depends on
-//! them.
+//! The only reader of the clock. Times are for people and for records; no result depends on them.
 
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ pub fn now_utc() -> Timestamp {
     Timestamp::now()
 }
 
-/// Writes a moment as `2026-01-31T09:05:00.750Z`: fine enough to tell runs of one second apart.
+/// Writes a moment as `2026-01-31T09:05:00.750Z`; milliseconds distinguish runs of the same second.
 pub fn text(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
@@ -31,7 +30,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Measures how long something takes.
+/// Measures a duration.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 

@@ -1,4 +1,4 @@
-//! Files and folders that appear whole or not at all.
+//! Files and folders that are written atomically.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,8 +15,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     files.commit()
 }
 
-/// Files of one folder that appear one after the other, each whole or not at all. The folder is
-/// flushed once for all of them.
+/// Files of one folder that appear in order, each written atomically. The folder is flushed once
+/// for all of them.
 #[derive(Debug)]
 pub struct AtomicFiles {
     folder: PathBuf,
@@ -24,12 +24,12 @@ pub struct AtomicFiles {
 }
 
 impl AtomicFiles {
-    /// Begins; nothing has its name before [`AtomicFiles::commit`].
+    /// Starts an empty set; no file gets its name before [`AtomicFiles::commit`].
     pub fn new(folder: &Path) -> AtomicFiles {
         AtomicFiles { folder: folder.to_owned(), files: Vec::new() }
     }
 
-    /// Returns where the files will lie.
+    /// Returns the folder of the files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -58,8 +58,8 @@ impl AtomicFiles {
     }
 
     /// Gives the files their names without waiting for the disk: a killed program leaves them
-    /// whole, a power failure may leave them cut. For what can be made again, and whose damage is
-    /// seen.
+    /// whole, a power failure may truncate them. Use it only for files that can be recomputed and
+    /// whose damage is detected.
     pub fn commit_unflushed(self) -> io::Result<()> {
         for (file, path) in self.files {
             file.persist(path).map_err(|error| error.error)?;
@@ -82,8 +82,8 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Fills a folder atomically: `fill` writes into a temporary folder beside `path`, which is then
-/// flushed and renamed to it. Where `path` exists by then (another process was faster), the
-/// existing one stays.
+/// flushed and renamed to it. If `path` exists by then (another process was faster), the existing
+/// folder stays.
 pub fn create_folder_atomic<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
@@ -99,9 +99,8 @@ pub fn create_folder_atomic<E: From<io::Error>>(
     Ok(sync_folder(parent)?)
 }
 
-/// Fills a folder as [`create_folder_atomic`] does, and puts it in the place of one that is there:
-/// the old one stays until the new one is whole and on the disk. The caller keeps others from doing
-/// the same at the same time.
+/// Fills a folder like [`create_folder_atomic`] and replaces an existing one, which stays until the
+/// new one is completely on the disk. The caller must exclude concurrent replacements.
 pub fn replace_folder_atomic<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
@@ -125,7 +124,8 @@ pub fn replace_folder_atomic<E: From<io::Error>>(
     Ok(sync_folder(parent)?)
 }
 
-/// Fills a temporary folder beside `path` and flushes it; returns the folder of both, and it.
+/// Fills a temporary folder beside `path` and flushes it; returns the parent folder and the
+/// temporary one.
 fn filled<E: From<io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
@@ -138,8 +138,8 @@ fn filled<E: From<io::Error>>(
     Ok((parent, folder))
 }
 
-/// Gives what is made the rights that any other file gets (`mode` less the user's umask); temporary
-/// files are private otherwise.
+/// Creates files with the usual permissions (`mode` less the user's umask); temporary files are
+/// private by default.
 fn ordinary<'a, 'b, 'c>(
     builder: &'a mut tempfile::Builder<'b, 'c>,
     mode: u32,
@@ -168,7 +168,7 @@ fn sync_tree(folder: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Flushes a folder's list of names, without which a rename may be lost with the power.
+/// Flushes a folder's list of names; otherwise a power failure may undo a rename.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }

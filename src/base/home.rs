@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Returns the folder for shared downloads: `PIPE_HOME` if set, else `$XDG_CACHE_HOME/pipe`, else
-/// `~/.cache/pipe`, else `.pipe/home`.
+/// Returns the folder for shared downloads: the first of `PIPE_HOME`, `$XDG_CACHE_HOME/pipe` and
+/// `~/.cache/pipe` whose variable is set, otherwise `.pipe/home`.
 pub fn pipe_home() -> PathBuf {
     let variable =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

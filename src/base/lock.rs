@@ -5,8 +5,8 @@ use std::path::Path;
 
 use fs_err as fs;
 
-/// Runs `work` while this process alone holds the lock file at `path`; others that ask for the same
-/// file wait. The operating system lifts the lock when the process ends, however it ends.
+/// Runs `work` while this process holds the lock file at `path`; other processes wait for it. The
+/// operating system releases the lock when the process ends, even if it is killed.
 pub fn locked<T>(path: &Path, work: impl FnOnce() -> T) -> io::Result<T> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;

@@ -1,4 +1,4 @@
-//! Digests of large files, remembered so that a rerun need not read them again.
+//! Stored digests of large files, so that a rerun need not read the files again.
 
 use std::io;
 use std::path::Path;
@@ -10,17 +10,16 @@ use super::digest::Digest;
 use super::files::write_atomic;
 use super::home::pipe_home;
 
-/// A file that was changed less than this before it was hashed may change again within the same
-/// tick of the file system's clock, unseen. Its digest is not remembered.
+/// A file that changed less than this before it was hashed may change again within the same tick of
+/// the file system's clock. Such a change would be missed, so the digest is not stored.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What stands for a file's content as long as none of it changes.
+/// The properties of a file that stand for its content while none of them changes.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
     modified_nanos: i128,
-    /// When the inode last changed: an older modification time that was put back by hand changes
-    /// it.
+    /// The time of the inode's last change, which resetting the modification time also updates.
     changed_nanos: i128,
     inode: u64,
     device: u64,
@@ -33,8 +32,8 @@ struct Entry {
     digest: Digest,
 }
 
-/// Returns the digest of a file's content, from memory where size, times and inode are those of the
-/// last time.
+/// Returns the digest of a file's content. The stored digest is used if size, times and inode are
+/// unchanged.
 pub fn digest_of(path: &Path) -> io::Result<Digest> {
     digest_of_within(path, &pipe_home())
 }
@@ -55,8 +54,7 @@ fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {
     let digest = Digest::of_file(&path)?;
     if settled(&before, hashed_at) && stamp(&path)? == before {
         let entry = Entry { path: name, stamp: before, digest };
-        // A memory that cannot be written (a read-only home, a full disk) costs time and nothing
-        // else.
+        // If the digest cannot be stored (a read-only home, a full disk), only time is lost.
         if let Ok(bytes) = serde_json::to_vec(&entry) {
             let _ = write_atomic(&place, &bytes);
         }
@@ -120,7 +118,7 @@ mod tests {
         }
         assert!(
             !home.path().join("digests").exists(),
-            "a digest was remembered within the clock's tick"
+            "a digest was stored within the clock's tick"
         );
         Ok(())
     }
@@ -133,7 +131,7 @@ mod tests {
         fs::write(&file, b"true")?;
         std::thread::sleep(SETTLED + Duration::from_millis(50));
         let digest = digest_of_within(&file, home.path())?;
-        // A memory that says something else shows whether it, or the file, is read.
+        // A wrong stored digest shows whether it, or the file, is read.
         let place = fs::read_dir(home.path().join("digests"))?
             .next()
             .ok_or(io::ErrorKind::NotFound)??

@@ -1,4 +1,5 @@
-//! Foundations without knowledge of pipelines or models: digests, seeds, files, folders, wheels.
+//! Foundations that are independent of pipelines and models: digests, seeds, files, folders,
+//! wheels.
 
 pub mod chain;
 pub mod clock;

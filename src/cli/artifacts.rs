@@ -1,4 +1,4 @@
-//! `pipe artifacts`: writes what ONNX Runtime's training API trains from.
+//! `pipe artifacts`: writes the artifacts from which ONNX Runtime's training API trains.
 
 use super::args::{ArtifactsArgs, KeyArgs};
 use super::exit::Exit;
@@ -13,29 +13,29 @@ use crate::runner::{Phase, RunError, StageFailure};
 use crate::stages::train::backend::misfit;
 use crate::stages::{Artifact, StageConfig};
 
-/// Writes a `train` stage's recipe as training artifacts. The data that it trains on are made
-/// first, where they are not cached: they say how many classes there are and how they are weighted.
+/// Writes a `train` stage's recipe as training artifacts. Its training data are computed first
+/// unless cached, because the number of classes and their weights follow from them.
 pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failure> {
     let (spec, plan) = open::file(&args.file)?;
     let stage = open::stage(&plan, &args.stage)?;
     let Some(StageConfig::Train(train)) = spec.stages.get(&stage) else {
-        let hint = "name a stage of the kind `train`".to_owned();
-        return Err(Failure::usage(format!("`{stage}` is no training"), Some(hint)));
+        let hint = "name a `train` stage".to_owned();
+        return Err(Failure::usage(format!("`{stage}` is not a `train` stage"), Some(hint)));
     };
     if train.artifacts.is_some() {
-        let hint = "copy the folder that its `artifacts` names".to_owned();
+        let hint = "copy the folder that is set as its `artifacts`".to_owned();
         return Err(Failure::usage(
-            format!("`{stage}` is itself trained from artifacts"),
+            format!("`{stage}` is already trained from artifacts"),
             Some(hint),
         ));
     }
     if train.accumulation != 1 {
         let message = format!(
-            "`{stage}` averages over {} batches, and artifacts add up what they are given",
+            "`{stage}` averages gradients over {} batches, but artifacts sum them",
             train.accumulation
         );
         let hint = format!(
-            "`-S stages.{stage}.train.accumulation=1` leaves accumulating to the program that \
+            "`-S stages.{stage}.train.accumulation=1` leaves accumulation to the program that \
              trains"
         );
         return Err(Failure::usage(message, Some(hint)));

@@ -1,4 +1,4 @@
-//! `pipe show --augmented STAGE`: prints what an `augment` stage made.
+//! `pipe show --augmented STAGE`: prints the texts that an `augment` stage generated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -18,11 +18,11 @@ use crate::pipeline::problem::suggest;
 use crate::runner::Project;
 use crate::runner::record::runs::Run;
 
-/// How many texts are shown where no number is asked for.
+/// How many texts are shown by default.
 const SHOWN: usize = 20;
 
-/// Prints what became of the texts by method (with `-v` by class too), then made texts beside their
-/// parents, from all over the stage's output.
+/// Prints the counts of generated texts by method (with `-v` also by class). Then prints an even
+/// sample of generated texts beside their parents.
 pub fn show(
     project: &Project,
     run: &Run,
@@ -31,7 +31,7 @@ pub fn show(
     printer: &Printer,
 ) -> Result<Exit, Failure> {
     let records = &run.provenance.stages;
-    // The trials of a sweep mostly share their texts.
+    // Most trials of a sweep share their texts.
     let mut seen = BTreeSet::new();
     let outputs: Vec<(Option<u64>, u64)> = records
         .iter()
@@ -55,8 +55,10 @@ pub fn show(
         let data =
             data.map_err(|error| Failure::Other { exit: Exit::Failed, error: Box::new(error) })?;
         if data.augmentation.rows.is_empty() {
-            let hint =
-                Some("name an `augment` stage, or one that gets its data from there".to_owned());
+            let hint = Some(
+                "name an `augment` stage, or one that gets its data from an `augment` stage"
+                    .to_owned(),
+            );
             return Err(Failure::usage(format!("stage `{stage}` holds no generated texts"), hint));
         }
         let known: BTreeMap<&str, &Example> =
@@ -68,7 +70,7 @@ pub fn show(
             .top
             .unwrap_or(if args.table.json { made.len() } else { SHOWN })
             .min(made.len());
-        // From all over the list: neighbours are of one class and method.
+        // An even sample: neighbours in the list have the same class and method.
         let shown = (0..count).map(|index| made[index * made.len() / count.max(1)]);
         if args.table.json {
             for_programs.extend(shown.map(|example| record(seed, example, &data.labels, &known)));
@@ -97,7 +99,7 @@ pub fn show(
     printer.data(&text)
 }
 
-/// Lays out what became of texts, by method, and by class where asked for.
+/// Lays out the counts of generated texts by method, and by class if asked for.
 fn table(rows: &[AugmentationRow], by_class: bool) -> String {
     let headers = [
         "method",
@@ -152,7 +154,7 @@ fn table(rows: &[AugmentationRow], by_class: bool) -> String {
     tables::columns(&lines)
 }
 
-/// Writes a made text below the texts that it was made from, changes marked.
+/// Writes a generated text below its originals, with the changes marked.
 fn beside_parents(
     example: &Example,
     labels: &[String],
@@ -180,7 +182,7 @@ fn beside_parents(
     text
 }
 
-/// Marks what is gone and what is new, word by word.
+/// Marks removed and added words.
 fn marked(before: &str, after: &str) -> String {
     let diff = TextDiff::from_unicode_words(before, after);
     let mut text = String::new();
@@ -210,7 +212,10 @@ fn record(
     let parents: Vec<Value> = example
         .parents
         .iter()
-        .map(|id| json!({ "id": id, "text": known.get(id.as_str()).map(|parent| parent.text.as_str()) }))
+        .map(|id| {
+            let text = known.get(id.as_str()).map(|parent| parent.text.as_str());
+            json!({ "id": id, "text": text })
+        })
         .collect();
     let method: Value = example
         .method

@@ -1,4 +1,4 @@
-//! `pipe compare`: says which recipe is better, and whether that is more than noise.
+//! `pipe compare`: compares recipes and tests whether their differences are more than noise.
 
 use super::args::{CompareArgs, TableArgs};
 use super::exit::Exit;
@@ -9,7 +9,7 @@ use crate::results::compare::{Request, compare as compared};
 use crate::results::format::compared::Shown;
 use crate::results::format::{compared as forms, compared_csv};
 
-/// Texts that are listed where nothing else is asked for.
+/// The default number of listed texts.
 const EXAMPLES: usize = 20;
 
 /// Compares recipes of runs, trials and files.
@@ -25,7 +25,7 @@ pub fn compare(args: &CompareArgs, printer: &Printer) -> Result<Exit, Failure> {
         examples: args.examples.clone(),
         most_examples: table.top.unwrap_or(EXAMPLES),
         sort_by: table.sort_by.clone(),
-        // With texts to list, it says how many of them.
+        // With `--examples`, `--top` limits the listed texts instead.
         top: table.top.filter(|_| args.examples.is_none()),
         different_tests: args.different_tests,
     };
@@ -37,7 +37,7 @@ pub fn compare(args: &CompareArgs, printer: &Printer) -> Result<Exit, Failure> {
             forms::json(&comparison, shown).map_err(std::io::Error::from)?
         }
         TableArgs { csv: true, .. } => {
-            // A table of values has no room for sentences.
+            // CSV has no place for sentences.
             comparison.notes.iter().for_each(|note| printer.status(note));
             compared_csv::csv(&comparison, shown)?
         }

@@ -8,7 +8,7 @@ pub enum Exit {
     Success = 0,
     /// A stage failed, or a check found damage.
     Failed = 1,
-    /// Bad usage or a bad pipeline file; nothing ran.
+    /// Wrong usage or an invalid pipeline file; nothing ran.
     Usage = 2,
     /// Stopped by the user.
     Interrupted = 130,

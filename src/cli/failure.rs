@@ -1,4 +1,4 @@
-//! Every error that ends a command, and the one place that puts it into words.
+//! Every error that ends a command, and the one place that turns it into lines of text.
 
 use std::any::Any;
 use std::error::Error;
@@ -16,7 +16,7 @@ use crate::runner::{RunError, StageFailure};
 /// An error that ends a command.
 #[derive(Debug)]
 pub enum Failure {
-    /// Problems of a pipeline file, which has its own way to show them.
+    /// Problems of a pipeline file, which are rendered with their source lines.
     Spec(Box<SpecError>),
     /// Stages that failed.
     Stages(Vec<StageFailure>),
@@ -25,7 +25,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Returns a failure of usage: nothing ran.
+    /// Returns a usage error: nothing ran.
     pub fn usage(message: impl Into<String>, hint: Option<String>) -> Failure {
         Failure::Other {
             exit: Exit::Usage,
@@ -33,20 +33,20 @@ impl Failure {
         }
     }
 
-    /// Returns a failure of the program's own.
+    /// Returns an internal error of the program.
     pub fn internal(payload: &(dyn Any + Send)) -> Failure {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "a panic".to_owned());
-        let hint = Some("this is a mistake in `pipe`; please report it".to_owned());
+        let hint = Some("this is a bug in `pipe`; please report it".to_owned());
         Failure::Other {
             exit: Exit::Failed,
             error: Box::new(Plain { message: format!("internal error: {text}"), hint }),
         }
     }
 
-    /// Turns a failure before anything ran into one of usage.
+    /// Turns a failure before anything ran into a usage error.
     pub fn before_anything_ran(error: RunError) -> Failure {
         match error {
             RunError::Runtime(
@@ -72,7 +72,7 @@ impl Failure {
     }
 }
 
-/// A message with a way out.
+/// A message with a hint.
 #[derive(Debug, thiserror::Error, Diagnostic)]
 #[error("{message}")]
 struct Plain {
@@ -100,7 +100,7 @@ impl From<RunError> for Failure {
 impl From<TableError> for Failure {
     fn from(error: TableError) -> Failure {
         match error {
-            // The user named it; nothing of ours is damaged.
+            // The user named this file; no file of the program is damaged.
             TableError::NotResults { .. } => {
                 Failure::Other { exit: Exit::Usage, error: Box::new(error) }
             }
@@ -132,7 +132,7 @@ impl From<CompareError> for Failure {
     }
 }
 
-/// One line of an error: what it is and its text.
+/// One line of an error: its kind and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
     Error(String),
@@ -147,14 +147,14 @@ impl Line {
     }
 }
 
-/// Returns how the system says that a disk is full. Errors are wrapped by many hands on their way
-/// here, not all of which keep the system's number where it can be asked for; all keep its words.
+/// Returns the system's message for a full disk. Some libraries wrap an error without its system
+/// number, but all of them keep the message.
 fn disk_full() -> String {
     let number = if cfg!(windows) { 112 } else { 28 };
     std::io::Error::from_raw_os_error(number).to_string()
 }
 
-/// Puts an error into words: its message, its causes, and the ways out along the chain.
+/// Returns the lines of an error: its message, its causes, and the hints along the chain.
 pub fn lines(error: &dyn Diagnostic) -> Vec<Line> {
     let mut lines = vec![Line::Error(error.to_string())];
     let mut hints: Vec<String> = error.help().map(|help| help.to_string()).into_iter().collect();
@@ -200,10 +200,8 @@ mod tests {
         let wrapped = std::io::Error::other(format!("failed to write to file `a`: {}", full()));
         for error in [full(), wrapped] {
             let lines = lines(&RunError::from(error));
-            assert!(
-                matches!(lines.last(), Some(Line::Hint(hint)) if hint.starts_with("free some space")),
-                "{lines:?}"
-            );
+            let Some(Line::Hint(hint)) = lines.last() else { panic!("no hint: {lines:?}") };
+            assert!(hint.starts_with("free some space"), "{lines:?}");
         }
     }
 

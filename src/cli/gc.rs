@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::printer::Printer;
 use crate::runner::{Project, gc as collector};
 
-/// Removes cached outputs that no run uses, and says what it freed.
+/// Removes cached outputs that no run uses, and prints the freed space.
 pub fn gc(args: &GcArgs, printer: &Printer) -> Result<Exit, Failure> {
     let freed = collector::collect(&Project::here()?, args.keep_days, args.dry_run)?;
     let verb = if args.dry_run { "would remove" } else { "removed" };

@@ -4,15 +4,15 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::dag::plan::{Plan, Step};
 
-/// How a graph is written.
+/// The output format of a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum GraphFormat {
-    /// A line for each stage, for people.
+    /// One line per stage
     #[default]
     Text,
-    /// Graphviz.
+    /// Graphviz
     Dot,
-    /// Mermaid, which GitHub draws in Markdown.
+    /// Mermaid, which GitHub renders in Markdown
     Mermaid,
 }
 
@@ -67,7 +67,7 @@ fn dot(plan: &Plan) -> String {
 fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
     for (index, step) in plan.steps.iter().enumerate() {
-        // Numbered, because an id such as `end` is a word of Mermaid's.
+        // Nodes are numbered, because an id such as `end` is a keyword of Mermaid.
         text += &format!("  s{index}[\"{}<br/>{}\"]\n", step.id, step.config.kind_name());
     }
     for (index, step) in plan.steps.iter().enumerate() {

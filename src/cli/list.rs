@@ -60,7 +60,7 @@ fn object(run: &Run) -> serde_json::Value {
     })
 }
 
-/// Writes seeds as `--seeds` takes them.
+/// Writes seeds in the form that `--seeds` accepts.
 fn seeds(seeds: &[u64]) -> String {
     match seeds {
         [first, .., last]

@@ -40,13 +40,13 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to stdout and ends well; a closed pipe is nobody's mistake.
+            // Help goes to stdout and is a success; a closed pipe is not an error.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
         }
     };
-    // The scheduler turns a panic into an error that names the stage; the default report would come
-    // on top of it.
+    // The scheduler turns a panic into an error that names the stage; the default report would
+    // repeat it.
     std::panic::set_hook(Box::new(|_| {}));
     let printer = Printer::new(cli.quiet, cli.verbose);
     let ended =

@@ -1,4 +1,4 @@
-//! From the arguments to a run whose keys are known, and from a run to its outputs.
+//! Opens the pipeline of the arguments with its keys, and the outputs of a run.
 
 use std::path::PathBuf;
 
@@ -31,13 +31,13 @@ pub fn stage(plan: &Plan, name: &str) -> Result<StageId, Failure> {
     }
 }
 
-/// How a run goes, besides what is part of the keys.
+/// The settings of a run that are not part of the keys.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
     pub workers: usize,
     pub keep_going: bool,
     pub force: bool,
-    /// Whether a missing runtime is installed; commands that only look do not.
+    /// Whether a missing runtime is installed; read-only commands do not install it.
     pub install: bool,
 }
 
@@ -64,7 +64,7 @@ pub fn keys<'a>(
         .map_err(Failure::before_anything_ran)
 }
 
-/// Returns the threads of the engine: as many as asked for, or as there are cores.
+/// Returns the number of engine threads: the requested number, or the number of cores.
 pub fn threads(asked: Option<u16>) -> usize {
     asked.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
 }
@@ -97,7 +97,7 @@ pub fn output(
                 }
                 _ => format!("the output of stage `{stage}` is no longer in the cache"),
             };
-            let hint = if done { "computes it again" } else { "goes on from there" };
+            let hint = if done { "computes it again" } else { "resumes the run" };
             let verb = run.verb();
             Err(Failure::usage(message, Some(format!("`pipe {verb} {file}` {hint}"))))
         }

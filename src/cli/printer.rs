@@ -8,7 +8,7 @@ use miette::Diagnostic;
 use super::exit::Exit;
 use super::failure::{Failure, Line, lines};
 
-/// Writes everything that the program says: data to stdout, all else to stderr.
+/// Writes all output of the program: data to stdout, everything else to stderr.
 #[derive(Debug)]
 pub struct Printer {
     quiet: bool,
@@ -20,7 +20,7 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// Looks at the terminals and the environment.
+    /// Reads the settings of the terminals and the environment.
     pub fn new(quiet: bool, verbose: bool) -> Printer {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let terminal =
@@ -36,17 +36,17 @@ impl Printer {
         }
     }
 
-    /// Says whether bars can be drawn.
+    /// Returns whether bars can be drawn.
     pub fn is_live(&self) -> bool {
         self.live
     }
 
-    /// Says whether colours are wanted on stderr.
+    /// Returns whether colours are wanted on stderr.
     pub fn has_colour(&self) -> bool {
         self.colour
     }
 
-    /// Says whether the user wants to know more.
+    /// Returns whether the user wants more detail.
     pub fn is_verbose(&self) -> bool {
         self.verbose
     }
@@ -57,7 +57,7 @@ impl Printer {
     }
 
     /// Returns the columns that a table on stdout may use: `COLUMNS` if set, else the terminal's;
-    /// `None` where there is no limit.
+    /// `None` if there is no limit.
     pub fn width(&self) -> Option<u16> {
         let given = std::env::var("COLUMNS")
             .ok()
@@ -75,14 +75,14 @@ impl Printer {
         }
     }
 
-    /// Writes a line about what goes on, unless the user wants silence.
+    /// Writes a status line, unless `--quiet` is given.
     pub fn status(&self, line: &str) {
         if !self.quiet {
             self.stderr(line);
         }
     }
 
-    /// Writes a line for those who want to know more.
+    /// Writes a line that is shown with `--verbose` only.
     pub fn detail(&self, line: &str) {
         if self.verbose {
             self.stderr(line);
@@ -105,7 +105,7 @@ impl Printer {
         }
     }
 
-    /// Writes what ends a command.
+    /// Writes the failure that ends a command.
     pub fn failure(&self, failure: &Failure) {
         match failure {
             Failure::Spec(error) => {
@@ -122,7 +122,7 @@ impl Printer {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
-    /// Nobody is left to hear of a stderr that cannot be written.
+    /// A failed write to stderr is ignored: there is no other place to report it.
     fn stderr(&self, line: &str) {
         self.bars.suspend(|| {
             let _ = writeln!(io::stderr().lock(), "{line}");

@@ -1,5 +1,4 @@
-//! What a run looks like while it goes on: a bar per running stage, or plain lines where there is
-//! no terminal.
+//! The progress of a run: a bar per running stage, or plain lines without a terminal.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +19,7 @@ pub struct RunProgress<'a> {
 
 struct Bar {
     bar: ProgressBar,
-    /// What it last showed; a change of it is told where there is no terminal.
+    /// The activity shown last; without a terminal, only its changes are printed.
     activity: String,
 }
 
@@ -51,7 +50,7 @@ impl Observer for RunProgress<'_> {
     fn event(&self, event: &Event<'_>) {
         match *event {
             Event::RunStarted { run, .. } => self.printer.detail(&format!("run {run}")),
-            // A key is for those who look into the cache.
+            // Only users who look into the cache need the key.
             Event::StageCached { task, key } if self.printer.is_verbose() => {
                 self.printer.status(&format!("{task}: cached ({})", &key[..8.min(key.len())]));
             }
@@ -102,7 +101,7 @@ impl Observer for RunProgress<'_> {
     }
 }
 
-/// Work before the run: finding and installing the runtime.
+/// Progress of the work before a run: finding and installing the runtime.
 pub struct Preparation<'a> {
     progress: RunProgress<'a>,
     told: Mutex<String>,
@@ -142,7 +141,7 @@ impl Report for Preparation<'_> {
 }
 
 fn bar_style(progress: &Progress<'_>) -> ProgressStyle {
-    // The activity and the unit are words of our own stages; braces would be read as placeholders.
+    // The activity and the unit come from the stages; braces would be read as placeholders.
     let clean = |text: &str| text.replace(['{', '}'], "");
     let (activity, unit) = (clean(progress.activity), clean(progress.unit));
     let amounts = match (progress.unit, progress.total.is_some()) {
@@ -161,7 +160,7 @@ fn bar_style(progress: &Progress<'_>) -> ProgressStyle {
 
 fn style(template: &str) -> ProgressStyle {
     let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // A rate of four decimals, as the library shows it, is restless to look at.
+        // The library's own rate has four decimals, which flicker.
         let _ = write!(out, "{:.1}/s", state.per_sec());
     };
     ProgressStyle::with_template(template)

@@ -1,4 +1,4 @@
-//! Writes a report.
+//! `pipe report`: writes a report.
 
 use crate::base::files::write_atomic;
 use crate::cli::args::ReportArgs;

@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
 }
 
-/// Prints of every stage whether it would run, and why.
+/// Prints for every stage whether it would run, and why.
 fn dry_run(prepared: &Prepared<'_>, printer: &Printer) -> Result<Exit, Failure> {
     let reasons = prepared.reasons();
     let lines: Vec<Vec<String>> = reasons
@@ -80,14 +80,14 @@ fn tell(finished: &Finished, seconds: f64, printer: &Printer) {
         }
         Status::Interrupted => {
             printer.status(&format!(
-                "run {} interrupted after {time}; the same command goes on from here",
+                "run {} interrupted after {time}; the same command resumes the run",
                 finished.run
             ));
         }
     }
 }
 
-/// The first interruption asks the stages to stop after their current step; the second ends the
+/// Handles Ctrl-C: the first asks the stages to stop after their current step, the second ends the
 /// program at once.
 pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> {
     let interrupt = Interrupt::default();
@@ -95,7 +95,7 @@ pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> 
     let bars = printer.bars().clone();
     let handler = move || {
         if asked.ask() {
-            // What is written is whole at any moment, so there is nothing to wait for.
+            // Files are written atomically, so there is nothing to wait for.
             let _ = bars.clear();
             std::process::exit(Exit::Interrupted as i32);
         }
@@ -103,7 +103,7 @@ pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> 
             use std::io::Write;
             let _ = writeln!(
                 std::io::stderr(),
-                "stopping after the current step; once more to stop at once"
+                "stopping after the current step; press Ctrl-C again to stop at once"
             );
         });
     };

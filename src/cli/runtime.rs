@@ -1,4 +1,4 @@
-//! `pipe runtime`: says which ONNX Runtime is used, installs one, or tests a device.
+//! `pipe runtime`: shows which ONNX Runtime is used, installs one, or tests a device.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::runner::RunError;
 use crate::selftest::{self, Findings, Outcome};
 
-/// Says which library is used, where it lies and what it can; installs one, or tests a device.
+/// Shows the library, its path and its features; installs one, or tests a device.
 pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
     let preparation = Preparation::new(printer);
     let prepare = args.action.is_some().then_some(&preparation as &dyn Report);
@@ -29,13 +29,13 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
             Runtime::install(device, &preparation).map_err(RunError::from)?;
             drop(preparation);
             let identity = Runtime::identify(device).map_err(RunError::from)?;
-            // On a machine without a GPU, too: it may share its home with one that has some, or be
-            // an image of one.
+            // This also works without a GPU: the machine may share its home with one that has GPUs,
+            // or be built as an image for one.
             match Runtime::driver(device, &identity) {
                 Ok(_) => describe(device, printer),
                 Err(missing) => {
                     printer.status(&format!(
-                        "installed, and of no use on this machine yet: {missing}"
+                        "installed, but not usable on this machine yet: {missing}"
                     ));
                     printer.data(&tables::columns(&about(&identity, device)))
                 }
@@ -51,7 +51,7 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
             if identity.path.is_some() {
                 return describe(device, printer);
             }
-            // Before anybody installs gigabytes for a GPU.
+            // Checked first, so that nobody downloads gigabytes for a GPU that cannot be used.
             let driver = Runtime::driver(device, &identity).map_err(RunError::from)?;
             let mut rows = vec![
                 vec!["version".into(), identity.version],
@@ -60,23 +60,22 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
             rows.extend(driver.iter().flat_map(gpus));
             let exit = printer.data(&tables::columns(&rows))?;
             printer.status(
-                "  hint: `pipe runtime install` installs it, and so does the first run that needs \
-                 it",
+                "  hint: `pipe runtime install` installs it; so does the first run that needs it",
             );
             Ok(exit)
         }
     }
 }
 
-/// Returns what there is to say of a library.
+/// Returns the table rows that describe a library.
 fn about(identity: &RuntimeIdentity, device: Device) -> Vec<Vec<String>> {
     let library =
         identity.path.as_ref().map_or("unknown".to_owned(), |path| path.display().to_string());
     let training = if identity.has_training_api {
         "yes"
     } else {
-        "no (training runs on sessions; scripts/build-onnxruntime-training.sh builds a library \
-         that has it)"
+        "no (training runs on inference sessions; scripts/build-onnxruntime-training.sh builds a \
+         library with it)"
     };
     vec![
         vec!["version".into(), identity.version.clone()],
@@ -86,7 +85,7 @@ fn about(identity: &RuntimeIdentity, device: Device) -> Vec<Vec<String>> {
     ]
 }
 
-/// Returns what there is to say of a driver and its GPUs.
+/// Returns the table rows that describe a driver and its GPUs.
 fn gpus(Driver { cuda: (major, minor), gpus }: &Driver) -> Vec<Vec<String>> {
     let mut rows = vec![vec!["driver".into(), format!("for CUDA {major}.{minor}")]];
     let numbered = gpus.iter().enumerate();
@@ -103,7 +102,7 @@ fn describe(device: Device, printer: &Printer) -> Result<Exit, Failure> {
     printer.data(&tables::columns(&rows))
 }
 
-/// Tests a device, prints what was found, and writes it to a file.
+/// Tests a device, prints the findings, and writes them to a file if asked to.
 fn check(device: Device, json: Option<&Path>, printer: &Printer) -> Result<Exit, Failure> {
     let threads = super::open::threads(None);
     let preparation = Preparation::new(printer);
@@ -119,7 +118,7 @@ fn check(device: Device, json: Option<&Path>, printer: &Printer) -> Result<Exit,
     match findings.is_sound() {
         true => Ok(Exit::Success),
         false => {
-            printer.status(&format!("`{device}` does not train as it should"));
+            printer.status(&format!("`{device}` does not train correctly"));
             Ok(Exit::Failed)
         }
     }

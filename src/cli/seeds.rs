@@ -6,7 +6,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seeds(pub Vec<u64>);
 
-/// More seeds than this are a slip of the finger.
+/// More seeds than this are taken for a typing mistake.
 const MOST: u64 = 10_000;
 
 impl FromStr for Seeds {

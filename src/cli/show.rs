@@ -26,8 +26,7 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
         return augmented::show(&project, &run, stage, args, printer);
     }
     if !run.folder.join("results.parquet").is_file() {
-        let hint =
-            Some(format!("`pipe {} {}` goes on where it stopped", run.verb(), about.pipeline));
+        let hint = Some(format!("`pipe {} {}` resumes it", run.verb(), about.pipeline));
         return Err(Failure::usage(
             format!("run `{}` has no results: it is {}", about.run, run.status()),
             hint,

@@ -1,4 +1,4 @@
-//! From what the user names to tables of results: runs, trials of a sweep, and files.
+//! Reads the results that the user names: runs, trials of a sweep, and files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const RESULTS: [&str; 2] = ["results.parquet", "results.csv"];
 /// The folder of a sweep's trials in its run's folder.
 const TRIALS: &str = "trials";
 
-/// Reads all that is named, in order.
+/// Reads all named sources, in order.
 pub fn read(names: &[String]) -> Result<Vec<Source>, Failure> {
     names.iter().map(|name| source(name)).collect()
 }
@@ -37,7 +37,7 @@ fn source(name: &str) -> Result<Source, Failure> {
                 return of_folder(&run.provenance.run, &run.folder);
             }
             let about = &run.provenance;
-            let hint = Some(format!("`pipe run {}` goes on where it stopped", about.pipeline));
+            let hint = Some(format!("`pipe run {}` resumes it", about.pipeline));
             Err(Failure::usage(
                 format!("run `{}` has no results: it is {}", about.run, run.status()),
                 hint,
@@ -69,7 +69,7 @@ fn of_trial(name: &str, run: &str, trial: u64) -> Result<Source, Failure> {
     let hint = match (found.first(), found.last()) {
         (Some(first), Some(last)) if first != last => format!("its trials are {first} to {last}"),
         (Some(first), _) => format!("its only trial is {first}"),
-        (None, _) => "it is not a sweep; name the run itself".to_owned(),
+        (None, _) => "this run is not a sweep; name the run itself".to_owned(),
     };
     let what = if own.is_dir() { "has no results yet" } else { "does not exist" };
     Err(Failure::usage(format!("`{name}` {what}"), Some(hint)))
@@ -77,7 +77,7 @@ fn of_trial(name: &str, run: &str, trial: u64) -> Result<Source, Failure> {
 
 fn of_file(name: &str, file: &Path) -> Result<Source, Failure> {
     if !file.is_file() {
-        let hint = "runs are named without an ending; `pipe ls` lists them".to_owned();
+        let hint = "name a run without a file ending; `pipe ls` lists the runs".to_owned();
         return Err(Failure::usage(format!("there is no file `{name}`"), Some(hint)));
     }
     let folder =
@@ -97,8 +97,8 @@ fn results_in(folder: &Path) -> Option<PathBuf> {
     RESULTS.iter().map(|name| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Adds what lies beside a table: predictions, those of trials included, and the pipeline that it
-/// came from.
+/// Adds the files beside a table: predictions, including those of trials, and the fingerprint of
+/// the pipeline.
 fn beside(name: &str, table: ResultTable, folder: &Path) -> Result<Source, Failure> {
     let mut blocks = predictions::read_run(folder)?.unwrap_or_default();
     let trials: BTreeSet<u64> = table.rows.iter().filter_map(|row| row.trial).collect();
@@ -118,8 +118,7 @@ fn beside(name: &str, table: ResultTable, folder: &Path) -> Result<Source, Failu
     })
 }
 
-/// Returns what tells the run's pipeline from others: the digest of its resolved form without the
-/// seed.
+/// Returns the fingerprint of the run's pipeline: the digest of its resolved form without the seed.
 fn fingerprint(folder: &Path) -> Option<String> {
     let text = fs_err::read_to_string(folder.join("resolved.yaml")).ok()?;
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("seed:")).collect();

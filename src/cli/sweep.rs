@@ -1,4 +1,4 @@
-//! `pipe sweep`: runs a pipeline with many values of its parameters.
+//! `pipe sweep`: runs a pipeline with many parameter values.
 
 use super::args::SweepArgs;
 use super::exit::Exit;
@@ -16,7 +16,7 @@ use crate::runner::record::provenance::Status;
 use crate::runner::sweep::{Overview, SweepFinished, SweepRun, SweepSettings};
 use crate::search::config::Method;
 
-/// The largest grid that is taken for one that is meant.
+/// A grid of this size or more is taken for a mistake.
 const MAX_GRID: usize = crate::search::grid::MAX_POINTS;
 
 /// Runs a sweep and prints its trials.
@@ -27,9 +27,9 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     let Some(mut sweep) = spec.sweep.clone().filter(|sweep| !sweep.parameters.is_empty()) else {
         let file = args.file.display();
         return Err(Failure::usage(
-            format!("`{file}` says nothing to sweep"),
+            format!("`{file}` has no parameters to sweep"),
             Some(format!(
-                "give it `sweep: {{ parameters: … }}`, or name values: `pipe sweep {file} \
+                "add `sweep: {{ parameters: … }}` to it, or give values: `pipe sweep {file} \
                  'params.NAME=1,2,3'`"
             )),
         ));
@@ -49,8 +49,9 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
     if args.device.len() > 1 && args.device.iter().any(|device| !matches!(device, Device::Cuda(_)))
     {
-        let hint = Some("several devices are GPUs, such as `--device cuda:0,cuda:1`".to_owned());
-        return Err(Failure::usage("results of different devices would stand under one key", hint));
+        let hint =
+            Some("several devices must all be GPUs, such as `--device cuda:0,cuda:1`".to_owned());
+        return Err(Failure::usage("results of different devices would share one cache key", hint));
     }
     let settings = SweepSettings {
         seeds,
@@ -68,7 +69,8 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
         return Err(Failure::usage(
             format!("the grid has {MAX_GRID} trials or more"),
             Some(
-                "`--run-cap` takes the first of them; `random` or `tpe` look at as many as you say"
+                "`--run-cap` runs only the first of them; `random` and `tpe` run as many as \
+                 `trials` allows"
                     .to_owned(),
             ),
         ));
@@ -93,7 +95,7 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
 }
 
-/// Prints the trials, and what they may take.
+/// Prints the trials and their expected time.
 fn dry_run(overview: &Overview, args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     let lines: Vec<Vec<String>> = overview
         .listed
@@ -118,7 +120,7 @@ fn dry_run(overview: &Overview, args: &SweepArgs, printer: &Printer) -> Result<E
         true => String::new(),
         false => {
             format!(
-                " for the first {}; the others are chosen by what these give",
+                " for the first {}; the others are chosen from their results",
                 overview.listed.len()
             )
         }
@@ -127,13 +129,13 @@ fn dry_run(overview: &Overview, args: &SweepArgs, printer: &Printer) -> Result<E
     match overview.seconds {
         _ if missing == 0 => {}
         Some(seconds) => {
-            let at_once = if args.jobs > 1 { " one after the other" } else { "" };
+            let at_once = if args.jobs > 1 { " if run one after the other" } else { "" };
             printer.status(&format!(
-                "expected: {}{at_once}, by what earlier runs took",
+                "expected: {}{at_once}, from the times of earlier runs",
                 clock::duration(seconds)
             ));
         }
-        None => printer.status("expected: unknown, since no run of this file is in the cache yet"),
+        None => printer.status("expected: unknown, since the cache holds no run of this file yet"),
     }
     Ok(exit)
 }
@@ -157,7 +159,7 @@ fn tell(finished: &SweepFinished, seconds: f64, args: &SweepArgs, printer: &Prin
     }
     printer.status(&line);
     if !finished.is_complete {
-        printer.status("  the same command goes on from here");
+        printer.status("  the same command resumes the sweep");
     }
     const SHOWN: usize = 5;
     for (trial, values, error) in finished.failures.iter().take(SHOWN) {
@@ -165,12 +167,12 @@ fn tell(finished: &SweepFinished, seconds: f64, args: &SweepArgs, printer: &Prin
     }
     if let Some(more @ 1..) = finished.failures.len().checked_sub(SHOWN) {
         printer.warning(&format!(
-            "{more} more trials failed; the column `error` of the table says why"
+            "{more} more trials failed; the column `error` of the table has the reasons"
         ));
     }
 }
 
-/// Names the best trial, and that it was selected.
+/// Names the best trial, and warns that it was selected.
 fn tell_best(finished: &SweepFinished, args: &SweepArgs, printer: &Printer) {
     let (Some(best), Some(metric)) = (&finished.record.best, &finished.record.metric) else {
         return;
@@ -178,7 +180,8 @@ fn tell_best(finished: &SweepFinished, args: &SweepArgs, printer: &Printer) {
     let values: Vec<String> =
         best.values.iter().map(|(key, value)| format!("{key}={}", display_param(value))).collect();
     printer.status(&format!(
-        "best of {}: trial {} ({}) with {metric} {:.4}; selected by it, so expect less on new data",
+        "best of {}: trial {} ({}) with {metric} {:.4}; it was selected by this value, so expect a \
+         worse one on new data",
         best.of,
         best.trial,
         values.join(" "),
@@ -186,7 +189,8 @@ fn tell_best(finished: &SweepFinished, args: &SweepArgs, printer: &Printer) {
     ));
     let set: Vec<String> = values.iter().map(|value| format!("-S '{value}'")).collect();
     printer.status(&format!(
-        "  hint: `pipe compare {}` says what is more than noise; `pipe run {} {}` runs it alone",
+        "  hint: `pipe compare {}` tests which differences are more than noise; `pipe run {} {}` \
+         runs this trial alone",
         finished.run,
         args.file.display(),
         set.join(" ")

@@ -1,5 +1,5 @@
-//! What a sweep looks like while it goes on: a bar over all trials and one for each training that
-//! runs, or a line per trial where there is no terminal.
+//! The progress of a sweep: a bar over all trials and one for each running training, or one line
+//! per trial without a terminal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ struct State {
     overall: Option<ProgressBar>,
     /// The bars of running trainings, by trial and seed.
     running: BTreeMap<(usize, u64), ProgressBar>,
-    /// Warnings that were shown: thirty trials say the same thing thirty times.
+    /// Warnings already shown: thirty trials would repeat the same one thirty times.
     warned: BTreeSet<String>,
 }
 
@@ -42,7 +42,7 @@ impl<'a> SweepProgress<'a> {
         if self.printer.is_live() {
             let bar = match trainings {
                 Some(trainings) => ProgressBar::new(trainings as u64),
-                // How many rungs will be climbed is not known.
+                // The number of rungs that trials will reach is unknown.
                 None => ProgressBar::new_spinner(),
             };
             let bar = self.printer.bars().add(bar);
@@ -67,7 +67,7 @@ impl<'a> SweepProgress<'a> {
         if let Some(bar) = &self.state().overall {
             bar.set_message(best_text.clone());
         }
-        // Where all is there, a line each would be a flood.
+        // A line for every cached trial would flood the terminal.
         if cached && !self.printer.is_verbose() {
             return;
         }

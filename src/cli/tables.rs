@@ -1,4 +1,4 @@
-//! Result tables on stdout, in the form asked for.
+//! Result tables on stdout, in the requested form.
 
 use super::args::TableArgs;
 use super::failure::Failure;
@@ -6,12 +6,13 @@ use super::printer::Printer;
 use crate::results::format::{self, Options};
 use crate::results::results::ResultTable;
 
-/// Returns the table in the form asked for.
+/// Returns the table in the requested form.
 pub fn render(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<String, Failure> {
     in_form(table, args, false, printer)
 }
 
-/// Returns the table of a sweep in the form asked for: people see a row for each trial and stage.
+/// Returns the table of a sweep in the requested form; a table for people has one row per trial and
+/// stage.
 pub fn render_trials(
     table: &ResultTable,
     args: &TableArgs,
@@ -46,13 +47,13 @@ fn in_form(
 }
 
 impl TableArgs {
-    /// Says whether a program will read the table, which gets one even without rows.
+    /// Returns whether a program will read the table. Programs get a table even without rows.
     pub fn is_for_programs(&self) -> bool {
         self.json || self.csv
     }
 }
 
-/// Lays lines of cells out in columns two spaces apart; the last column is not padded.
+/// Lays out lines of cells in columns two spaces apart; the last column is not padded.
 pub fn columns(lines: &[Vec<String>]) -> String {
     let count = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

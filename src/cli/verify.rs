@@ -1,4 +1,4 @@
-//! `pipe verify`: digests the cached outputs of a run anew.
+//! `pipe verify`: re-hashes the cached outputs of a run and reports damage.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::runner::Project;
 use crate::runner::cache::cache::{Cache, Lookup};
 use crate::runner::record::runs;
 
-/// Digests the cached outputs of a run anew and says which differ from what was stored.
+/// Re-hashes the cached outputs of a run and reports those that differ from their stored digests.
 pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = Project::here()?;
     let run = runs::find(&project, Some(&args.run))?;
@@ -34,14 +34,14 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
         };
         if problems.is_empty() {
             whole += 1;
-            printer.detail(&format!("{name}: whole"));
+            printer.detail(&format!("{name}: intact"));
         } else {
             damaged += 1;
             problems.iter().for_each(|problem| printer.warning(&format!("{name}: {problem}")));
         }
     }
     printer.status(&format!(
-        "run {}: {whole} outputs whole, {damaged} damaged or missing",
+        "run {}: {whole} outputs intact, {damaged} damaged or missing",
         run.provenance.run
     ));
     if damaged == 0 {

@@ -1,4 +1,4 @@
-//! `pipe why`: says why a stage would run, or not.
+//! `pipe why`: explains why a stage would run or is cached.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::pipeline::Spec;
 use crate::runner::Prepared;
 use crate::runner::explain::{Change, Reason};
 
-/// Says why a stage would run, or not, following changed inputs upstream.
+/// Explains why a stage would run or is cached, following changed inputs upstream.
 pub fn why(args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let (spec, plan) = open::file(&args.file)?;
     let stage = open::stage(&plan, &args.stage)?;
@@ -26,8 +26,8 @@ pub fn why(args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
     printer.data(&text)
 }
 
-/// Writes the reason of one stage for one seed, then those of its changed inputs, indented below
-/// it.
+/// Writes the reason for one stage and one seed, then the reasons of its changed inputs, indented
+/// below it.
 fn explain(
     prepared: &Prepared<'_>,
     spec: &Spec,

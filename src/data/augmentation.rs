@@ -1,4 +1,4 @@
-//! What became of generated texts, by method and class.
+//! Counts of generated texts by outcome, method and class.
 
 use std::path::Path;
 
@@ -9,32 +9,32 @@ use super::frame::{self, Columns};
 use super::tag::{self, Tag};
 use crate::base::files::AtomicFiles;
 
-/// What became of the texts that the methods of a data set's augmentation were asked for.
+/// The outcomes of the texts requested from the methods of a data set's augmentation.
 ///
-/// On the disk: `augmentation.parquet`; a run's folder has those of all stages, with
+/// On the disk: `augmentation.parquet`; a run's folder has the rows of all stages, and
 /// `augmentation.csv` for other programs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AugmentationTable {
     pub rows: Vec<AugmentationRow>,
 }
 
-/// What became of the texts of one method and class.
+/// The outcomes of the texts of one method and class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AugmentationRow {
-    /// Which augmentation of the data set this was, from 1: one stage may follow another.
+    /// The number of this augmentation of the data set, from 1: one stage may follow another.
     pub pass: u64,
     /// The place of the method in its stage's list, from 1.
     pub entry: u64,
     pub method: String,
     /// The name of the class.
     pub label: String,
-    /// The texts that the method was asked for.
+    /// The number of requested texts.
     pub asked: u64,
-    /// Those that it could not make: it found nothing to change.
+    /// Requested texts that were not made because there was nothing to change.
     pub unchanged: u64,
-    /// Made texts that dev or test has.
+    /// Generated texts that also occur in dev or test.
     pub leaks: u64,
-    /// Made texts that train has.
+    /// Generated texts that also occur in train.
     pub repeats: u64,
     /// New texts that are too far from their class.
     pub too_far: u64,
@@ -44,29 +44,29 @@ pub struct AugmentationRow {
     pub kept: u64,
     /// The sum of the added texts' distances to their class; `None` without a quality filter.
     pub distance_sum: Option<f64>,
-    /// The sum over the added texts of the share that the longest run of words out of one original
-    /// makes up.
+    /// The sum over the added texts of the share of words in the longest run copied from one
+    /// original.
     pub copied_sum: f64,
 }
 
-/// Figures of several rows together.
+/// Summary figures of several rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct AugmentationSummary {
     /// Texts that were added to train.
     pub generated: u64,
-    /// The share of new texts that the quality filter let pass; `None` without one, or without new
+    /// The share of new texts that pass the quality filter; `None` without a filter or without new
     /// texts.
     pub accepted_share: Option<f64>,
     /// The mean distance of added texts to their class, the "augmentation loss"; `None` without a
-    /// quality filter, or without added texts.
+    /// quality filter or without added texts.
     pub augmentation_loss: Option<f64>,
-    /// The mean share of an added text that its longest run of words out of one original makes up;
-    /// `None` without added texts.
+    /// The mean share of an added text's words in its longest run copied from one original; `None`
+    /// without added texts.
     pub copy_rate: Option<f64>,
 }
 
 impl AugmentationSummary {
-    /// Sums rows up.
+    /// Summarises rows.
     pub fn of<'a>(rows: impl IntoIterator<Item = &'a AugmentationRow>) -> AugmentationSummary {
         let (mut kept, mut judged, mut passed, mut measured) = (0, 0, 0, 0);
         let (mut distance, mut copied) = (0.0, 0.0);
@@ -100,7 +100,7 @@ impl AugmentationTable {
         self.rows.iter().filter(move |row| Some(row.pass) == last)
     }
 
-    /// Writes `augmentation.parquet` into `folder`, where there is something to say.
+    /// Writes `augmentation.parquet` into `folder` if there are rows.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
         if self.rows.is_empty() {
             return Ok(());
@@ -110,7 +110,7 @@ impl AugmentationTable {
         frame::write_parquet(&file, &mut frame::frame(&file, rows.len(), columns(&rows))?)
     }
 
-    /// Reads what [`AugmentationTable::write`] wrote.
+    /// Reads the files of [`AugmentationTable::write`].
     pub fn read(folder: &Path) -> Result<AugmentationTable, TableError> {
         let file = folder.join(PARQUET);
         if !file.is_file() {
@@ -146,7 +146,7 @@ impl AugmentationTable {
 }
 
 /// Adds a run's `augmentation.parquet` and `augmentation.csv` to `files`: the rows of every stage
-/// with its `stage`, `trial` and `seed`. Adds nothing where nothing was augmented.
+/// with its `stage`, `trial` and `seed`. Adds nothing if nothing was augmented.
 pub fn add_run(
     files: &mut AtomicFiles,
     blocks: &[(Tag, Vec<AugmentationRow>)],
@@ -168,7 +168,7 @@ pub fn add_run(
     Ok(files.add(CSV, &bytes)?)
 }
 
-/// The columns: counts as they are, then what is made of them.
+/// The columns: counts, then the figures derived from them.
 fn columns(rows: &[&AugmentationRow]) -> Vec<Column> {
     let counts = |name: &str, of: fn(&AugmentationRow) -> u64| {
         Column::new(name.into(), rows.iter().map(|row| of(row)).collect::<Vec<u64>>())

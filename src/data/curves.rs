@@ -10,7 +10,7 @@ use super::frame::{self, Columns};
 use super::tag::Tag;
 use crate::base::files::AtomicFiles;
 
-/// Learning curves: one row per optimizer step, dev metrics on the rows that end an epoch.
+/// Learning curves: one row per optimizer step, with dev metrics on the last row of an epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves(pub Vec<CurvePoint>);
 
@@ -24,7 +24,7 @@ pub struct CurvePoint {
     /// The mean loss of the step's examples.
     pub loss: f64,
     pub learning_rate: f64,
-    /// The global L2 norm of the gradients before clipping, where it was computed.
+    /// The global L2 norm of the gradients before clipping, if it was computed.
     pub gradient_norm: Option<f64>,
     pub dev_loss: Option<f64>,
     pub dev_accuracy: Option<f64>,
@@ -41,15 +41,15 @@ impl Curves {
         frame::write_parquet(&file, &mut frame::frame(&file, points.len(), columns(&points))?)
     }
 
-    /// Reads what [`Curves::write`] wrote.
+    /// Reads the file of [`Curves::write`].
     pub fn read(folder: &Path) -> Result<Curves, TableError> {
         let file = folder.join(FILE);
         points(Columns { file: &file, frame: &frame::read_parquet(&file)? }).map(Curves)
     }
 }
 
-/// Reads what [`add_run`] wrote into `folder`: the points of every training with where they come
-/// from; none where there is no such file.
+/// Reads the file of [`add_run`] in `folder`: the points of every training with its tag; empty
+/// without the file.
 pub fn read_run(folder: &Path) -> Result<Vec<(Tag, Vec<CurvePoint>)>, TableError> {
     let file = folder.join(FILE);
     if !file.is_file() {
@@ -97,7 +97,7 @@ fn points(columns: Columns<'_>) -> Result<Vec<CurvePoint>, TableError> {
         .collect()
 }
 
-/// Adds a run's `curves.parquet` to `files`: the curves of every trained model, each row with its
+/// Adds a run's `curves.parquet` to `files`: the curves of every trained model; each row has its
 /// `stage`, `trial` and `seed`.
 pub fn add_run(files: &mut AtomicFiles, blocks: &[(Tag, &Curves)]) -> Result<(), TableError> {
     let file = files.folder().join(FILE);

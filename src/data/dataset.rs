@@ -12,18 +12,18 @@ use super::frame::{self, Columns};
 /// A labelled data set with its three splits.
 ///
 /// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method`),
-/// `labels.json` and, where train was augmented, `augmentation.parquet`.
+/// `labels.json` and, if train was augmented, `augmentation.parquet`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
     /// The class names; a label is an index into them. Sorted, so that the order never depends on
     /// the rows.
     pub labels: Vec<String>,
     pub train: Vec<Example>,
-    /// Empty where there is none.
+    /// Empty if there is none.
     pub dev: Vec<Example>,
-    /// Empty where there is none.
+    /// Empty if there is none.
     pub test: Vec<Example>,
-    /// What became of the texts that augmentation made; empty where there was none.
+    /// The outcomes of augmentation; empty without augmentation.
     pub augmentation: AugmentationTable,
 }
 
@@ -31,14 +31,15 @@ pub struct DataSet {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// Unique in the data set and the same in every run: the source's row for an original, derived
-    /// from the parents for a generated one.
+    /// from the parents for a generated text.
     pub id: String,
     pub text: String,
     /// An index into [`DataSet::labels`].
     pub label: usize,
-    /// The ids of the examples that this one was made from; empty for an original.
+    /// The ids of the examples from which this one was generated; empty for an original.
     pub parents: Vec<String>,
-    /// The augmentation method that made it, with its settings as JSON; `None` for an original.
+    /// The augmentation method that generated it, with its settings as JSON; `None` for an
+    /// original.
     pub method: Option<String>,
 }
 
@@ -93,12 +94,12 @@ impl DataSet {
         Ok(fs_err::write(folder.join(LABELS), labels)?)
     }
 
-    /// Says whether a folder holds a data set.
+    /// Returns whether a folder holds a data set.
     pub fn is_in(folder: &Path) -> bool {
         folder.join(FILE).is_file()
     }
 
-    /// Reads what [`DataSet::write`] wrote.
+    /// Reads the files of [`DataSet::write`].
     pub fn read(folder: &Path) -> Result<DataSet, TableError> {
         let labels_file = folder.join(LABELS);
         let labels: Vec<String> = serde_json::from_slice(&fs_err::read(&labels_file)?)
@@ -121,13 +122,15 @@ impl DataSet {
                 .labels
                 .iter()
                 .position(|label| *label == name)
-                .ok_or_else(|| damaged(format!("`{name}` is none of its classes")))?;
+                .ok_or_else(|| damaged(format!("`{name}` is not one of its classes")))?;
             let examples = match split.as_str() {
                 "train" => &mut data.train,
                 "dev" => &mut data.dev,
                 "test" => &mut data.test,
                 other => {
-                    return Err(damaged(format!("`{other}` is none of `train`, `dev` and `test`")));
+                    return Err(damaged(format!(
+                        "`{other}` is not one of `train`, `dev` and `test`"
+                    )));
                 }
             };
             examples.push(Example { id, text, label, parents, method });
@@ -194,7 +197,7 @@ mod tests {
         fs_err::write(folder.path().join(LABELS), "[\"no\"]")?;
         let message = DataSet::read(folder.path()).map_err(|error| error.to_string());
         assert!(
-            matches!(&message, Err(text) if text.contains("`yes` is none of its classes")),
+            matches!(&message, Err(text) if text.contains("`yes` is not one of its classes")),
             "{message:?}"
         );
         Ok(())

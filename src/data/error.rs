@@ -1,4 +1,4 @@
-//! What goes wrong with the tables that `pipe` writes itself.
+//! Errors of the tables that `pipe` writes.
 
 /// A table that cannot be written or read back.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -9,10 +9,10 @@ pub enum TableError {
     Unwritable { file: String, reason: String },
     #[error("`{file}` is damaged: {reason}")]
     #[diagnostic(help(
-        "remove the folder that holds it; what it held is computed again when it is needed"
+        "remove the folder that contains it; its content is computed again when needed"
     ))]
     Damaged { file: String, reason: String },
-    #[error("`{file}` is no table of results: {reason}")]
+    #[error("`{file}` is not a table of results: {reason}")]
     #[diagnostic(help("expected `results.parquet` or `results.csv` as `pipe run` writes them"))]
     NotResults { file: String, reason: String },
 }

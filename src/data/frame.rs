@@ -7,8 +7,8 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::guard::guarded;
 
-/// Frames below this many bytes are not compressed: setting a compressor up for each column takes
-/// longer than all the rest.
+/// Frames below this number of bytes are not compressed: setting up a compressor for each column
+/// takes longer than all the rest.
 const SMALL: usize = 64 << 10;
 
 /// Returns the bytes of a Parquet file: the same frame gives the same bytes.
@@ -35,7 +35,7 @@ pub(crate) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
     parse_parquet(&bytes, None).map_err(|error| damaged(file, error))
 }
 
-/// Reads the bytes of a Parquet file, all columns or those that are named.
+/// Reads the bytes of a Parquet file, all columns or only the named ones.
 pub(crate) fn parse_parquet(bytes: &[u8], columns: Option<Vec<String>>) -> PolarsResult<DataFrame> {
     let frame =
         guarded(|| ParquetReader::new(std::io::Cursor::new(bytes)).with_columns(columns).finish())?;
@@ -65,7 +65,7 @@ pub(crate) fn damaged(file: &Path, reason: impl ToString) -> TableError {
     TableError::Damaged { file: file.display().to_string(), reason: reason.to_string() }
 }
 
-/// The columns of a frame by name, with errors that say which file is damaged.
+/// The columns of a frame by name, with errors that name the damaged file.
 pub(crate) struct Columns<'a> {
     pub file: &'a Path,
     pub frame: &'a DataFrame,

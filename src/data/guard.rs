@@ -1,4 +1,4 @@
-//! Keeps a damaged file from becoming a panic.
+//! Turns panics over damaged files into errors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polars::prelude::{PolarsError, PolarsResult};
 
-/// How many guarded reads are going on.
+/// The number of guarded reads in progress.
 static READING: AtomicUsize = AtomicUsize::new(0);
 static HOOK: Once = Once::new();
 
 /// Runs a read of polars and returns its panic, if any, as an error.
 ///
-/// The Parquet reader checks a file's description but not that its pages keep to it, and panics on
-/// those that do not. What it would print on the way is kept back: only for its own threads, and
-/// only while a guarded read goes on.
+/// The Parquet reader checks a file's metadata, but not that the pages match it, and panics if they
+/// do not. Its panic messages are suppressed, only for its own threads and only during a guarded
+/// read.
 pub(crate) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult<T> {
     HOOK.call_once(|| {
         let usual = take_hook();
@@ -32,6 +32,6 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult
     let result = catch_unwind(AssertUnwindSafe(read));
     READING.fetch_sub(1, Ordering::Relaxed);
     result.unwrap_or_else(|_| {
-        Err(PolarsError::ComputeError("its content does not fit its own description".into()))
+        Err(PolarsError::ComputeError("its content does not match its metadata".into()))
     })
 }

@@ -1,12 +1,11 @@
-//! When two texts count as the same.
+//! The normal form in which texts are compared.
 
 use unicode_normalization::UnicodeNormalization;
 
 /// Returns the form in which two texts are compared: NFKC, lower case, runs of whitespace as one
 /// space, none at the ends.
 pub fn normalise(text: &str) -> String {
-    // Lower case first could leave what NFKC then composes in upper case, so both orders are not
-    // the same.
+    // NFKC may compose upper-case letters after lower-casing, so the order matters.
     let folded: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
     let mut normal = String::with_capacity(folded.len());
     for word in folded.split_whitespace() {

@@ -36,7 +36,7 @@ pub fn write(
     frame::write_parquet(&file, &mut frame::frame(&file, predictions.len(), columns)?)
 }
 
-/// Reads what [`write`] wrote for the same labels.
+/// Reads the file of [`write`] for the same labels.
 pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableError> {
     let file = folder.join(FILE);
     let table = frame::read_parquet(&file)?;
@@ -45,7 +45,7 @@ pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableEr
         labels
             .iter()
             .position(|label| label == name)
-            .ok_or_else(|| frame::damaged(&file, format!("`{name}` is none of its classes")))
+            .ok_or_else(|| frame::damaged(&file, format!("`{name}` is not one of its classes")))
     };
     let ids = columns.full_strings("id")?;
     let texts = columns.full_strings("text")?;
@@ -68,9 +68,9 @@ pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableEr
         .collect()
 }
 
-/// Adds a run's `predictions.parquet` to `files`: the predictions of every evaluate stage, each row
-/// with its `stage`, `trial` and `seed`. A class that an evaluation does not know leaves its
-/// `p/<label>` empty there.
+/// Adds a run's `predictions.parquet` to `files`: the predictions of every `evaluate` stage, each
+/// row with its `stage`, `trial` and `seed`. The column `p/<label>` is empty for evaluations
+/// without that class.
 pub fn add_run(
     files: &mut AtomicFiles,
     blocks: &[(Tag, &[String], &[Prediction])],
@@ -93,7 +93,7 @@ pub struct Block {
     pub rows: Vec<Prediction>,
 }
 
-/// Reads what [`add_run`] wrote into `folder`; `None` where there is no such file.
+/// Reads the file of [`add_run`] in `folder`; `None` without the file.
 pub fn read_run(folder: &Path) -> Result<Option<Vec<Block>>, TableError> {
     let file = folder.join(FILE);
     if !file.is_file() {
@@ -121,7 +121,10 @@ pub fn read_run(folder: &Path) -> Result<Option<Vec<Block>>, TableError> {
             .collect();
         let index = |name: &str, row: usize| {
             known.iter().position(|(class, _)| *class == name).ok_or_else(|| {
-                frame::damaged(&file, format!("row {}: `{name}` is none of its classes", row + 1))
+                frame::damaged(
+                    &file,
+                    format!("row {}: `{name}` is not one of its classes", row + 1),
+                )
             })
         };
         let prediction = |&row: &usize| {
@@ -200,7 +203,7 @@ mod tests {
         assert_eq!(read(folder.path(), &labels)?, rows);
         assert!(
             read(folder.path(), &["a".to_owned()]).is_err(),
-            "a class that the reader does not know"
+            "a class that is unknown to the reader"
         );
         Ok(())
     }

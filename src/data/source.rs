@@ -1,4 +1,4 @@
-//! Tables that the user brings: CSV, TSV, JSON lines and Parquet, read into labelled texts.
+//! User tables (CSV, TSV, JSON lines and Parquet), read into labelled texts.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -9,19 +9,19 @@ use serde_json::Value;
 use super::guard::guarded;
 use super::source_error::SourceError;
 
-/// A labelled text as it stands in a user's table.
+/// A labelled text from a user's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRow {
     /// The data row, from 1, without the header.
     pub row: usize,
     pub text: String,
-    /// As written, without space at its ends: `1` stays `1`.
+    /// The label as written, without surrounding whitespace: `1` stays `1`.
     pub label: String,
 }
 
-/// Returns the rows of a table. The file's ending says the format; `text` and `label` name the
-/// columns. Numbers and booleans in the label column become strings as they are written. Every row
-/// must have a text and a label.
+/// Returns the rows of a table. The file's ending selects the format; `text` and `label` name the
+/// columns. Numbers and booleans in the label column are read as strings in their original
+/// spelling. Every row must have a text and a label.
 pub fn read(file: &Path, text: &str, label: &str) -> Result<Vec<SourceRow>, SourceError> {
     let shown = file.display().to_string();
     let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -71,7 +71,7 @@ pub fn read(file: &Path, text: &str, label: &str) -> Result<Vec<SourceRow>, Sour
     Ok(rows)
 }
 
-/// Returns the name that is nearest to a mistyped one, if any is near.
+/// Returns the name that is most similar to a mistyped one, if any is similar.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let simple = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
     let wanted = simple(name);
@@ -106,13 +106,13 @@ fn delimited(
         return Err(malformed(
             format!("line {line} is not UTF-8"),
             Some(
-                "save the file as UTF-8; `iconv -f LATIN1 -t UTF-8` does it for files of older \
+                "save the file as UTF-8; `iconv -f LATIN1 -t UTF-8` converts files of older \
                  programs",
             ),
         ));
     }
     let frame = CsvReadOptions::default()
-        // Nothing is guessed, so that a label `01` or `1` stays what it is.
+        // Types are not inferred, so that a label `01` or `1` stays as it is.
         .with_infer_schema_length(Some(0))
         .with_has_header(true)
         .map_parse_options(|options| options.with_separator(separator))
@@ -121,10 +121,7 @@ fn delimited(
         .map_err(|error| {
             malformed(
                 first_line(&error),
-                Some(
-                    "a field that holds the separator, a quote or a newline stands in double \
-                     quotes",
-                ),
+                Some("double-quote a field that contains the separator, a quote or a newline"),
             )
         })?;
     cells(file, &frame, names)
@@ -148,26 +145,26 @@ fn parquet(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
             return Err(SourceError::Generated { file: file.display().to_string(), count });
         }
     }
-    // Other columns may have types that this build does not read.
+    // Other columns may have types that this build cannot read.
     let wanted = Some(names.map(str::to_owned).to_vec());
     let frame = super::frame::parse_parquet(&bytes, wanted).map_err(malformed)?;
     cells(file, &frame, names)
 }
 
-/// The columns by which a data set of `pipe`'s own keeps where generated texts come from.
+/// The columns with which `pipe` records the origin of generated texts in its data sets.
 const LINEAGE: [&str; 4] = ["split", "id", "parents", "method"];
 
-/// Returns how many texts of a data set of `pipe`'s own are generated: whatever split were drawn
-/// from it, texts and what they were made from would stand on both sides.
+/// Returns the number of generated texts in a data set that `pipe` wrote. Any split drawn from it
+/// could separate generated texts from their originals.
 fn generated(bytes: &[u8]) -> PolarsResult<usize> {
     let frame = super::frame::parse_parquet(bytes, Some(vec!["method".to_owned()]))?;
-    // A user's own column of that name may hold anything.
+    // A user's column with that name may contain anything.
     let methods = frame.column("method").and_then(|column| column.str());
     Ok(methods.map_or(0, |methods| methods.len() - methods.null_count()))
 }
 
-/// JSON lines are read row by row, because a column may mix numbers and strings and each must stay
-/// as written.
+/// JSON lines are read row by row, because a column may mix numbers and strings, and each must keep
+/// its spelling.
 fn json_lines(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> {
     let content = fs_err::read_to_string(file)?;
     let mut rows = Vec::new();
@@ -181,7 +178,7 @@ fn json_lines(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> 
                 format: "JSON lines",
                 reason: format!("line {}: {error}", line + 1),
                 hint: Some(
-                    "every line is one object such as {\"text\": \"…\", \"label\": \"…\"}".into(),
+                    "write one object per line, such as {\"text\": \"…\", \"label\": \"…\"}".into(),
                 ),
             })?;
         let mut cells = [None, None];
@@ -209,7 +206,8 @@ fn json_lines(file: &Path, names: [&str; 2]) -> Result<Vec<Cells>, SourceError> 
         rows.push(cells);
     }
     for (column, name) in names.iter().enumerate() {
-        // A key that no row has is a wrong name; one that some rows lack is an empty cell.
+        // A key that is in no row is a wrong name; a key that is missing in some rows is an empty
+        // cell.
         if rows.iter().any(|cells: &Cells| cells[column].is_some()) {
             found.push((*name).to_owned());
         }
@@ -271,14 +269,14 @@ fn find_columns(file: &Path, found: &[String], names: [&str; 2]) -> Result<(), S
             found: if shown.is_empty() { "none".into() } else { shown.join(", ") },
             hint: match nearest(name, found.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "name the columns by the keys `text` and `label` of the stage".into(),
+                None => "name the columns with the keys `text` and `label` of the stage".into(),
             },
         });
     }
     Ok(())
 }
 
-/// Polars adds advice on its own options below the first line, which nobody can follow here.
+/// Below the first line, polars adds advice about its own options, which does not apply here.
 fn first_line(error: &PolarsError) -> String {
     error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
@@ -314,8 +312,8 @@ mod tests {
 
     #[test]
     fn csv_keeps_quotes_newlines_commas_and_labels_as_written() -> Outcome {
-        let content = "\u{feff}label,text,extra\r\n1,\"a, \"\"b\"\"\nc\",x\r\n01,second,\r\ntrue,  third \
-             😀,z\r\n1.0,NA,z";
+        let content = "\u{feff}label,text,extra\r\n1,\"a, \"\"b\"\"\nc\",x\r\n01,second,\r\n\
+                       true,  third 😀,z\r\n1.0,NA,z";
         assert_eq!(
             rows("a.csv", content.as_bytes())?,
             pairs(&[("a, \"b\"\nc", "1"), ("second", "01"), ("  third 😀", "true"), ("NA", "1.0")])
@@ -363,8 +361,9 @@ mod tests {
             read(&file, "text", "label")?.into_iter().map(|row| row.label).collect();
         assert_eq!(labels, ["1", "0"]);
         let missing = read(&file, "body", "label").map_err(|error| error.to_string());
+        let Err(missing) = missing else { panic!("there is no column `body`") };
         assert!(
-            matches!(&missing, Err(text) if text.contains("no column `body`; it has `text`, `label`, `other`")),
+            missing.contains("no column `body`; it has `text`, `label`, `other`"),
             "{missing:?}"
         );
         fs_err::write(&file, b"PAR1 not really PAR1")?;
@@ -418,7 +417,8 @@ mod tests {
             let mut bytes = whole.clone();
             bytes[place] ^= 0xff;
             fs_err::write(&file, &bytes)?;
-            // A changed letter of a text is still a table; what counts is that reading comes back.
+            // With a changed letter of a text the file is still a table; the read must only not
+            // panic.
             let _ = read(&file, "text", "label");
         }
         for length in (0..whole.len()).step_by(7) {
@@ -430,11 +430,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in "(text|label|,|\t|\"|\n|\r|\\{|\\}|:|a|\0|é|1){0,60}", header: bool) {
+        fn no_bytes_make_it_panic(
+            bytes in "(text|label|,|\t|\"|\n|\r|\\{|\\}|:|a|\0|é|1){0,60}",
+            header: bool,
+        ) {
             let header = if header { "text,label\n" } else { "" };
             for name in ["a.csv", "a.tsv", "a.jsonl"] {
                 if let Ok(rows) = rows(name, format!("{header}{bytes}").as_bytes()) {
-                    prop_assert!(rows.iter().all(|(text, label)| !text.trim().is_empty() && !label.is_empty()));
+                    prop_assert!(rows.iter().all(|(text, _)| !text.trim().is_empty()));
+                    prop_assert!(rows.iter().all(|(_, label)| !label.is_empty()));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What goes wrong with a table that the user brings.
+//! Errors of a user's table.
 
 /// A user's table that cannot be read into labelled texts. Rows are data rows, from 1, without the
 /// header.
@@ -7,7 +7,7 @@ pub enum SourceError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error("`{file}` has the ending {found}; expected `csv`, `tsv`, `jsonl` or `parquet`")]
-    #[diagnostic(help("rename or convert the file; the ending says how it is read"))]
+    #[diagnostic(help("rename or convert the file; its ending selects the format"))]
     UnknownFormat { file: String, found: String },
     #[error("`{file}` cannot be read as {format}: {reason}")]
     Malformed {
@@ -27,8 +27,8 @@ pub enum SourceError {
     },
     #[error("`{file}` holds {count} generated texts; expected original ones")]
     #[diagnostic(help(
-        "load the originals and generate texts in an `augment` stage, behind the split: a text in \
-         test must not be made from one in train, nor the other way round"
+        "load the originals and generate texts in an `augment` stage after the split: no text in \
+         test may be generated from a text in train, or the reverse"
     ))]
     Generated { file: String, count: usize },
     #[error("`{file}` has no rows")]

@@ -2,12 +2,12 @@
 
 use super::counts::{Counts, ratio};
 
-/// Returns the share of rows that were predicted right.
+/// Returns the share of correctly predicted rows.
 pub fn accuracy(counts: &Counts) -> f64 {
     ratio(counts.right(), counts.total())
 }
 
-/// Returns the mean recall over the classes that have rows, as scikit-learn's
+/// Returns the mean recall over the classes that have rows, like scikit-learn's
 /// `balanced_accuracy_score`.
 pub fn balanced_accuracy(counts: &Counts) -> f64 {
     let recalls: Vec<f64> = (0..counts.classes())

@@ -6,7 +6,7 @@ use super::counts::Counts;
 use super::row::Row;
 use super::{accuracy, brier, calibration, f1, kappa, mcc, nll, roc_auc};
 
-/// The metrics that are one number whatever the classes are.
+/// The metrics that are a single number for any classes.
 pub const NAMES: [&str; 12] = [
     "accuracy",
     "balanced_accuracy",
@@ -22,11 +22,11 @@ pub const NAMES: [&str; 12] = [
     "mce",
 ];
 
-/// What the names of a class's metrics begin with; the class follows.
+/// The prefixes of per-class metric names; the class follows.
 pub const OF_A_CLASS: [&str; 3] = ["precision/", "recall/", "f1/"];
 
 /// Returns every metric of the rows by name, per-class ones as `precision/<label>`,
-/// `recall/<label>` and `f1/<label>`. An undefined one is absent; without rows all are.
+/// `recall/<label>` and `f1/<label>`. An undefined metric is absent; without rows all are absent.
 pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
     let mut metrics = IndexMap::new();
     if rows.is_empty() {
@@ -57,7 +57,7 @@ pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
     metrics
 }
 
-/// Says whether less is better of a metric.
+/// Returns whether smaller values of a metric are better.
 pub fn less_is_better(metric: &str) -> bool {
     ["nll", "brier", "ece", "mce"].contains(&metric)
 }
@@ -69,7 +69,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::Deserialize;
 
-    /// What tests/sklearn_metrics.py records: predictions and scikit-learn's figures for them.
+    /// A record of tests/sklearn_metrics.py: predictions and scikit-learn's metrics of them.
     #[derive(Deserialize)]
     struct Case {
         name: String,
@@ -147,12 +147,12 @@ mod tests {
     fn bins_are_a_fifteenth_wide_and_the_last_holds_one() {
         let row = |label, p: &'static [f32]| Row { label, prediction: 0, probabilities: p };
         let mce = |rows: &[Row<'_>]| calibration::calibration(rows).1;
-        // One fifth is an edge: the second row stands alone above it, with the larger gap.
+        // One fifth is the edge of a bin: the second row is alone above it, with the larger gap.
         assert!(
             (mce(&[row(0, &[0.199]), row(1, &[0.201])]) - (1.0 - f64::from(0.199_f32))).abs()
                 < 1e-12
         );
-        // Both stand between one fifth and four fifteenths, where right and wrong make one half.
+        // Both are between one fifth and four fifteenths, with an accuracy of one half.
         assert!((mce(&[row(0, &[0.25]), row(1, &[0.25])]) - 0.25).abs() < 1e-12);
         assert_eq!(mce(&[row(0, &[1.0])]), 0.0);
     }
@@ -173,8 +173,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lie_in_their_ranges_and_do_not_depend_on_the_order((truth, probabilities) in predictions()) {
-            let labels: Vec<String> = (0..probabilities[0].len()).map(|class| class.to_string()).collect();
+        fn lie_in_their_ranges_and_do_not_depend_on_the_order(
+            (truth, probabilities) in predictions(),
+        ) {
+            let labels: Vec<String> =
+                (0..probabilities[0].len()).map(|class| class.to_string()).collect();
             let mut rows = rows(&truth, &probabilities);
             let metrics = all(&labels, &rows);
             for (name, &value) in &metrics {

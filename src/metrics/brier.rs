@@ -2,8 +2,8 @@
 
 use super::row::Row;
 
-/// Returns the mean over rows of Σₖ (pₖ − yₖ)² over all classes, y being 1 for the true class and
-/// else 0 (Brier 1950). It lies between 0 and 2: for two classes it is twice the one-sided score
+/// Returns the mean over rows of Σₖ (pₖ − yₖ)² over all classes (Brier 1950); y is 1 for the true
+/// class and 0 otherwise. It lies between 0 and 2: for two classes it is twice the one-sided score
 /// that some libraries report.
 pub fn brier(rows: &[Row<'_>]) -> f64 {
     rows.iter().map(score).sum::<f64>() / rows.len().max(1) as f64

@@ -2,7 +2,7 @@
 
 use super::row::Row;
 
-/// The number of bins of equal width, as Guo et al. (1706.04599) use.
+/// The number of bins of equal width, as in Guo et al. (1706.04599).
 const BINS: usize = 15;
 
 /// Returns (ECE, MCE) over 15 bins (lo, hi] of the predicted class's probability (Guo et al. 2017,
@@ -12,12 +12,12 @@ pub fn calibration(rows: &[Row<'_>]) -> (f64, f64) {
     Binned::of(rows).errors(|_| 1)
 }
 
-/// Rows with the bins that they fall into, found once for however many weights.
+/// Rows with their bins, which are computed once for any number of weights.
 #[derive(Clone, Debug)]
 pub struct Binned(Vec<(usize, bool, f64)>);
 
 impl Binned {
-    /// Finds the bins.
+    /// Computes the bins.
     pub fn of(rows: &[Row<'_>]) -> Binned {
         let binned = |row: &Row<'_>| {
             let confidence = f64::from(row.probabilities[row.prediction]);
@@ -29,7 +29,7 @@ impl Binned {
         Binned(rows.iter().map(binned).collect())
     }
 
-    /// Returns (ECE, MCE) where a row counts `weight` times.
+    /// Returns (ECE, MCE) with each row counted `weight` times.
     pub fn errors(&self, weight: impl Fn(usize) -> u64) -> (f64, f64) {
         let mut bins = [(0_u64, 0_u64, 0.0_f64); BINS];
         for (row, &(bin, is_right, confidence)) in self.0.iter().enumerate() {

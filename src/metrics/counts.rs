@@ -1,8 +1,8 @@
-//! What hard decisions come to class by class, from which every metric of them follows.
+//! Counts of hard decisions by class, from which all metrics of decisions follow.
 
 use super::row::Row;
 
-/// Three counts for each of K classes: the margins of the confusion matrix and its diagonal.
+/// Three counts for each of K classes: the two margins of the confusion matrix and its diagonal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     hits: Vec<u64>,
@@ -18,7 +18,7 @@ impl Counts {
         counts
     }
 
-    /// Returns the counts of no rows.
+    /// Returns the counts without rows.
     pub fn none(classes: usize) -> Counts {
         Counts { hits: vec![0; classes], support: vec![0; classes], predicted: vec![0; classes] }
     }
@@ -42,28 +42,28 @@ impl Counts {
         self.support.iter().sum()
     }
 
-    /// Returns how many rows were predicted right.
+    /// Returns the number of correctly predicted rows.
     pub fn right(&self) -> u64 {
         self.hits.iter().sum()
     }
 
-    /// Returns how many rows of a class were predicted right.
+    /// Returns the number of correctly predicted rows of a class.
     pub fn hits(&self, class: usize) -> u64 {
         self.hits[class]
     }
 
-    /// Returns how many rows have this true class.
+    /// Returns the number of rows with this true class.
     pub fn support(&self, class: usize) -> u64 {
         self.support[class]
     }
 
-    /// Returns how many rows were predicted to be of this class.
+    /// Returns the number of rows predicted to be of this class.
     pub fn predicted(&self, class: usize) -> u64 {
         self.predicted[class]
     }
 }
 
-/// Returns a / b, and 0 for 0 / 0, as scikit-learn's `zero_division=0`.
+/// Returns a / b, and 0 for 0 / 0, like scikit-learn's `zero_division=0`.
 pub(super) fn ratio(a: u64, b: u64) -> f64 {
     if b == 0 { 0.0 } else { a as f64 / b as f64 }
 }

@@ -3,12 +3,12 @@
 
 use super::counts::{Counts, ratio};
 
-/// Returns the share of right ones among the rows predicted to be of a class.
+/// Returns the share of correct rows among the rows predicted to be of a class.
 pub fn precision(counts: &Counts, class: usize) -> f64 {
     ratio(counts.hits(class), counts.predicted(class))
 }
 
-/// Returns the share of a class's rows that were predicted right.
+/// Returns the share of correctly predicted rows among a class's rows.
 pub fn recall(counts: &Counts, class: usize) -> f64 {
     ratio(counts.hits(class), counts.support(class))
 }
@@ -18,7 +18,7 @@ pub fn f1(counts: &Counts, class: usize) -> f64 {
     ratio(2 * counts.hits(class), counts.support(class) + counts.predicted(class))
 }
 
-/// Returns the mean F1 over the declared classes, those without rows included.
+/// Returns the mean F1 over the declared classes, including classes without rows.
 pub fn macro_f1(counts: &Counts) -> f64 {
     let classes = counts.classes();
     (0..classes).map(|class| f1(counts, class)).sum::<f64>() / classes.max(1) as f64
@@ -29,7 +29,7 @@ pub fn micro_f1(counts: &Counts) -> f64 {
     ratio(2 * counts.right(), 2 * counts.total())
 }
 
-/// Returns the mean F1 weighted by each class's number of rows.
+/// Returns the mean F1, weighted by the number of rows of each class.
 pub fn weighted_f1(counts: &Counts) -> f64 {
     let weighted = |class| counts.support(class) as f64 * f1(counts, class);
     (0..counts.classes()).map(weighted).sum::<f64>() / counts.total().max(1) as f64

@@ -2,9 +2,9 @@
 
 use super::counts::Counts;
 
-/// Returns (pₒ − pₑ) / (1 − pₑ) (Cohen 1960), pₒ the accuracy and pₑ the agreement expected of
-/// independent labels with the same frequencies. `None` where pₑ is 1: all rows are of one class
-/// and are predicted to be.
+/// Returns (pₒ − pₑ) / (1 − pₑ) (Cohen 1960). pₒ is the accuracy, pₑ the expected agreement of
+/// independent labels with the same frequencies. `None` if pₑ is 1: all rows are of one class and
+/// predicted to be of it.
 pub fn kappa(counts: &Counts) -> Option<f64> {
     let total = counts.total() as f64;
     let chance: f64 = (0..counts.classes())

@@ -4,7 +4,8 @@ use super::counts::Counts;
 
 /// Returns R_K (Gorodkin 2004, eq. 8, in the form of counts that scikit-learn documents): (c·s − Σ
 /// pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²)), with s rows, c right ones, tₖ true and pₖ predicted ones of
-/// class k. It is 0 where it is undefined: only one class is true, or only one is predicted.
+/// class k. It is 0 where the formula is undefined: only one class is true, or only one is
+/// predicted.
 pub fn mcc(counts: &Counts) -> f64 {
     let total = counts.total() as f64;
     let sum = |of: &dyn Fn(usize) -> f64| (0..counts.classes()).map(of).sum::<f64>();

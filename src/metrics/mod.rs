@@ -1,4 +1,4 @@
-//! Every metric over predictions, each in its own file with its definition.
+//! The metrics of predictions, each in its own file with its definition.
 //!
 //! K is the number of declared classes, N the number of rows. A metric that is undefined for the
 //! rows is absent, never NaN.

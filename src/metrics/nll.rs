@@ -2,8 +2,8 @@
 
 use super::row::Row;
 
-/// Returns the mean of −ln p(true class). Probabilities are kept ε away from 0 and 1, ε that of
-/// single precision, as scikit-learn's `log_loss` does for such numbers.
+/// Returns the mean of −ln p(true class). Probabilities are kept ε away from 0 and 1, where ε is
+/// the machine epsilon of single precision, as in scikit-learn's `log_loss`.
 pub fn nll(rows: &[Row<'_>]) -> f64 {
     rows.iter().map(loss).sum::<f64>() / rows.len().max(1) as f64
 }

@@ -3,13 +3,12 @@
 use super::row::Row;
 
 /// Returns the mean over all classes of the area under the ROC curve of the class against the rest
-/// (scikit-learn's `multi_class="ovr", average="macro"`). `None` where a class has no row or has
-/// all of them.
+/// (scikit-learn's `multi_class="ovr", average="macro"`). `None` if a class has no row or all rows.
 pub fn roc_auc(classes: usize, rows: &[Row<'_>]) -> Option<f64> {
     Ranking::of(classes, rows).area(|_| 1)
 }
 
-/// Rows in the order of their scores for every class, sorted once for however many weights.
+/// Rows sorted by their score for every class, once for any number of weights.
 #[derive(Clone, Debug)]
 pub struct Ranking(Vec<Vec<Ranked>>);
 
@@ -36,7 +35,7 @@ impl Ranking {
         Ranking((0..classes).map(ranked).collect())
     }
 
-    /// Returns the mean area where a row counts `weight` times.
+    /// Returns the mean area with each row counted `weight` times.
     pub fn area(&self, weight: impl Fn(usize) -> u64) -> Option<f64> {
         let areas: Option<Vec<f64>> = self.0.iter().map(|ranked| area(ranked, &weight)).collect();
         areas
@@ -45,10 +44,10 @@ impl Ranking {
     }
 }
 
-/// The probability that a row of the class scores higher than one of the rest, ties counting half
+/// The probability that a row of the class scores higher than a row of the rest; ties count half
 /// (Mann & Whitney's U).
 fn area(ranked: &[Ranked], weight: &impl Fn(usize) -> u64) -> Option<f64> {
-    // Twice the number of won pairs, which stays a whole number with ties.
+    // Twice the number of won pairs, which is a whole number even with ties.
     let (mut won, mut below, mut positives) = (0_u64, 0_u64, 0_u64);
     for tied in ranked.chunk_by(|a, b| a.score == b.score) {
         let (mut ahead, mut behind) = (0, 0);

@@ -1,4 +1,4 @@
-//! What metrics are computed from.
+//! The input of metrics.
 
 /// One prediction.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,8 +11,7 @@ pub struct Row<'a> {
     pub probabilities: &'a [f32],
 }
 
-/// Returns the class of the largest probability; of equal ones the first, as NumPy's `argmax` has
-/// it.
+/// Returns the class of the largest probability, the first of equal ones, like NumPy's `argmax`.
 pub fn argmax(probabilities: &[f32]) -> usize {
     let mut best = 0;
     for (class, p) in probabilities.iter().enumerate() {

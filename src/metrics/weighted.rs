@@ -9,7 +9,7 @@ use super::{accuracy, brier, f1, kappa, mcc, nll};
 /// A metric of hard decisions.
 type OfCounts = Box<dyn Fn(&Counts) -> Option<f64>>;
 
-/// A metric of given rows, prepared for being computed with many different weights.
+/// A metric of given rows, prepared for computation with many different weights.
 pub struct Weighted(Form);
 
 enum Form {
@@ -20,15 +20,14 @@ enum Form {
     Largest(Binned),
 }
 
-/// Says whether a metric reads probabilities; all others see decisions only, so that rows with the
-/// same label and the same prediction can stand for one another.
+/// Returns whether a metric uses probabilities. All others use decisions only, so that rows with
+/// the same label and prediction are interchangeable.
 pub fn reads_probabilities(metric: &str) -> bool {
     ["roc_auc", "nll", "brier", "ece", "mce"].contains(&metric)
 }
 
 impl Weighted {
-    /// Prepares a metric by the name that [`super::all()`] gives it; `None` for a name that it does
-    /// not know.
+    /// Prepares a metric by its name in [`super::all()`]; `None` for an unknown name.
     pub fn of(metric: &str, labels: &[String], rows: &[Row<'_>]) -> Option<Weighted> {
         Some(Weighted(match metric {
             "roc_auc" => Form::Ranking(Ranking::of(labels.len(), rows)),
@@ -44,8 +43,7 @@ impl Weighted {
         }))
     }
 
-    /// Returns the metric where a row counts as often as its weight says; `None` where it is
-    /// undefined.
+    /// Returns the metric with each row counted as often as its weight; `None` if it is undefined.
     pub fn value(&self, weights: &[u32]) -> Option<f64> {
         let weight = |row: usize| u64::from(weights[row]);
         match &self.0 {
@@ -100,8 +98,8 @@ mod tests {
     use super::*;
     use crate::metrics::all;
 
-    /// Every metric that there is, with weights, equals the same one of rows that are there as
-    /// often as their weights say.
+    /// Every metric with weights equals the same metric of rows that are repeated as often as their
+    /// weights.
     #[test]
     fn a_weight_is_a_number_of_equal_rows() {
         let labels = ["a", "b", "c/d"].map(str::to_owned);

@@ -1,4 +1,4 @@
-//! A pipeline file that was read as far as its problems allow.
+//! A pipeline file, read as far as its problems allow.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ use super::yaml::parse::{Budget, parse};
 use crate::search::config::Sweep;
 use crate::stages::{StageConfig, StageId};
 
-/// A pipeline file that was read as far as its problems allow, so that the stages can be checked
-/// against one another before the problems are shown.
+/// A pipeline file, read as far as its problems allow, so that stages can be checked against each
+/// other before the problems are shown.
 #[derive(Clone, Debug)]
 pub struct Draft {
     spec: Spec,
@@ -32,7 +32,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reads a pipeline file. An error means that there is nothing to go on with.
+    /// Reads a pipeline file. An error means that nothing is left to check.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Draft, SpecError> {
         match read_text(path) {
             Ok(text) => Draft::parse(path, text, overrides),
@@ -43,8 +43,8 @@ impl Draft {
         }
     }
 
-    /// Reads the text of a pipeline file; `path` is for messages, the default name, and what
-    /// relative paths start from.
+    /// Reads the text of a pipeline file; `path` is used in messages, for the default name, and as
+    /// the base of relative paths.
     pub fn parse(path: &Path, text: String, overrides: &[Override]) -> Result<Draft, SpecError> {
         Draft::parse_in(path, text, overrides, &|name| std::env::var(name))
     }
@@ -69,18 +69,18 @@ impl Draft {
         Draft::parse(&spec.path, spec.source.clone(), &overrides)
     }
 
-    /// Returns the pipeline. Stages of [`Draft::unsound`] hold made-up values where the file's are
-    /// unusable, and a text that is made up is empty.
+    /// Returns the pipeline. Stages in [`Draft::unsound`] have placeholders for unusable values of
+    /// the file; the placeholder of a text is empty.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Returns the stages that problems were found in.
+    /// Returns the stages with problems.
     pub fn unsound(&self) -> &IndexSet<StageId> {
         &self.unsound
     }
 
-    /// Returns the pipeline, or everything that is wrong with it, `more` included.
+    /// Returns the pipeline, or all its problems, including `more`.
     pub fn finish(mut self, more: Vec<Problem>) -> Result<Spec, SpecError> {
         self.problems.extend(more);
         if self.problems.is_empty() {
@@ -96,7 +96,7 @@ fn values(overrides: &[Override]) -> Vec<(&'static str, String)> {
 }
 
 fn read_text(path: &Path) -> Result<String, Problem> {
-    /// A pipeline of a thousand stages takes a tenth of it.
+    /// A pipeline with a thousand stages takes a tenth of this.
     const MAX_BYTES: u64 = 4 << 20;
     let shown = path.display();
     let unreadable = |error: &io::Error| match error.kind() {
@@ -121,7 +121,7 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         )));
     }
     let not_text = |what: String| {
-        Problem::of_file(format!("`{shown}` is not a text in UTF-8: {what}"))
+        Problem::of_file(format!("`{shown}` is not UTF-8 text: {what}"))
             .hint("a pipeline is a YAML file; save it as UTF-8")
     };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
@@ -139,7 +139,7 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     })
 }
 
-/// Returns "did you mean" for a path whose folder has a file of a similar name.
+/// Returns "did you mean" if the folder of a path has a file with a similar name.
 fn similar_file(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let folder =
@@ -252,7 +252,7 @@ fn read_version(tree: &Map, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Returns where to point for what a file lacks.
+/// Returns the place for messages about missing keys of a file.
 fn start_of(tree: &Map) -> Span {
     tree.first().map_or_else(Span::default, |(_, entry)| entry.key)
 }
@@ -277,7 +277,7 @@ fn read_name(path: &Path, tree: &Map, problems: &mut Vec<Problem>) -> String {
     if check_name(&name, true).is_ok() { name } else { "pipeline".to_owned() }
 }
 
-/// In characters; names and ids become parts of file names.
+/// The most characters; names and ids become parts of file names.
 const MAX_NAME: usize = 64;
 
 fn is_name_char(c: char, dots: bool) -> bool {
@@ -291,7 +291,7 @@ fn check_name(name: &str, dots: bool) -> Result<(), String> {
     if let Some(c) = name.chars().find(|c| !is_name_char(*c, dots)) {
         let also = if dots { "`-`, `_` and `.`" } else { "`-` and `_`" };
         return Err(format!(
-            "expected letters of ASCII, digits, {also}, found `{}`",
+            "expected ASCII letters, digits, {also}, found `{}`",
             c.escape_debug()
         ));
     }
@@ -336,7 +336,7 @@ fn flatten(
         }
         let key = format!("{prefix}{key}");
         match &entry.node.value {
-            // An empty map is a value: it has no keys below it that could stand for it.
+            // An empty map is a value, since it has no keys below it.
             Value::Map(inner) if !inner.is_empty() => {
                 flatten(inner, &format!("{key}."), params, problems)
             }

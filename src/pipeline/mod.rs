@@ -1,9 +1,9 @@
 //! From a YAML file to a typed [`Spec`], with a place in the file for every value.
 //!
-//! The way of a file: [`yaml`] makes a tree whose every node knows its place, [`resolve`] sets
-//! overrides and interpolates, [`typing`] makes stages of it. A step goes on after a problem where it
-//! can, so that all problems of a file are shown at once; nothing is typed twice and nothing is
-//! complained of twice.
+//! The steps: [`yaml`] makes a tree in which every node has a place, [`resolve`] sets overrides and
+//! interpolates, and [`typing`] turns the tree into stages. A step continues after a problem if
+//! possible, so that all problems of a file are shown at once. No value is typed twice, and no
+//! problem is reported twice.
 
 pub mod spec;
 pub mod load;

@@ -1,4 +1,4 @@
-//! A pipeline as the program sees it.
+//! The typed pipeline.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use crate::stages::{StageConfig, StageId};
 pub struct Spec {
     /// The pipeline file.
     pub path: PathBuf,
-    /// What relative paths in it start from: the file's folder.
+    /// The base of relative paths in it: the file's folder.
     pub folder: PathBuf,
     pub name: String,
     pub seed: u64,
     /// The parameters after overrides, for the `param.*` columns: dotted keys below `params`.
     pub params: IndexMap<String, serde_json::Value>,
     pub stages: IndexMap<StageId, StageConfig>,
-    /// What `pipe sweep` runs.
+    /// The settings of `pipe sweep`.
     pub sweep: Option<Sweep>,
-    /// The file as it was read.
+    /// The text of the file.
     pub source: String,
-    /// The values of the command line.
+    /// The overrides from the command line.
     pub overrides: Vec<Override>,
     pub(super) sources: Arc<Sources>,
     /// The file's tree, overridden and interpolated.
@@ -40,8 +40,9 @@ pub struct Spec {
 
 impl Spec {
     /// Returns the place of a value by its dotted key from the top of the file
-    /// (`stages.tuned.train.epochs`), or of the nearest key above it that the file has. What an
-    /// override set has no place in the file; the key above it may have.
+    /// (`stages.tuned.train.epochs`). If the file lacks the key, returns the place of the nearest
+    /// key above. A value set by an override has no place in the file, but the key above it may
+    /// have one.
     pub fn locate(&self, key: &str) -> Option<Location> {
         let mut spans = self.spans(key.split('.'));
         spans.retain(|span| span.origin == 0);
@@ -65,13 +66,12 @@ impl Spec {
         yaml.finish()
     }
 
-    /// Returns a problem at a dotted key, for the error that [`super::draft::Draft::finish`] and
-    /// [`Spec::error`] make.
+    /// Returns a problem at a dotted key, for [`super::Draft::finish`] and [`Spec::error`].
     pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
         self.problem_at(key.split('.'), message)
     }
 
-    /// Returns a problem at a key that is given name by name: a name may hold dots.
+    /// Returns a problem at a key that is given as separate names, since a name may contain dots.
     pub fn problem_at<'a>(
         &self,
         names: impl Iterator<Item = &'a str>,
@@ -88,8 +88,8 @@ impl Spec {
         SpecError::new(Arc::clone(&self.sources), problems)
     }
 
-    /// Returns the places of the keys on the way to a key, as far as they exist; the last is that
-    /// of the value.
+    /// Returns the places of the keys on the way to a key, as far as they exist; the last is the
+    /// place of the value.
     fn spans<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> Vec<Span> {
         let mut spans = Vec::new();
         let Some(mut entry) = names.next().and_then(|name| self.tree.get(name)) else {

@@ -1,4 +1,4 @@
-//! The page: its head, its sections, and everything that it needs to be shown without a network.
+//! The page: its head, its sections, and all styles and scripts, so that it needs no network.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -12,10 +12,10 @@ use crate::base::clock;
 use crate::results::compare::Recipe;
 
 const STYLE: &str = include_str!("style.css");
-/// More of them say the same.
+/// The most errors that are listed; more would repeat them.
 const MOST_ERRORS: usize = 50;
 const SCRIPT: &str = include_str!("script.js");
-/// The page may use what is in it and nothing else, whatever stands in the texts.
+/// The page may use its own content only, whatever the shown texts contain.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
@@ -23,7 +23,7 @@ const POLICY: &str =
 struct Section {
     id: &'static str,
     title: &'static str,
-    /// What the margin says beside it.
+    /// The text in the margin beside it.
     aside: String,
     body: Markup,
     /// Whether the body needs the margin's width too.
@@ -55,11 +55,16 @@ pub fn page(content: &Content) -> String {
                     (said::said(&content.comparison))
                 }
                 nav aria-label="Sections" {
-                    ul { @for section in &sections { li { a href=(format!("#{}", section.id)) { (section.title) } } } }
+                    ul {
+                        @for section in &sections {
+                            li { a href=(format!("#{}", section.id)) { (section.title) } }
+                        }
+                    }
                 }
                 main {
                     @for section in &sections {
-                        section.full[section.is_wide] id=(section.id) aria-labelledby=(format!("{}-title", section.id)) {
+                        section.full[section.is_wide] id=(section.id)
+                            aria-labelledby=(format!("{}-title", section.id)) {
                             div.margin {
                                 h2 id=(format!("{}-title", section.id)) { (section.title) }
                                 @if !section.aside.is_empty() { p { (section.aside) } }
@@ -68,7 +73,10 @@ pub fn page(content: &Content) -> String {
                         }
                     }
                 }
-                footer { "Written by pipe " (env!("CARGO_PKG_VERSION")) ". This file needs nothing beside it." }
+                footer {
+                    "Written by pipe " (env!("CARGO_PKG_VERSION"))
+                    ". This file is self-contained."
+                }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -87,7 +95,7 @@ fn title(content: &Content) -> String {
     draw::cut(&names.join(", "), 80)
 }
 
-/// The line below the title: state, time, and how much there is.
+/// The line below the title: status, time, and the numbers of recipes, seeds and texts.
 fn facts(content: &Content) -> Markup {
     let comparison = &content.comparison;
     let mut all_seeds: Vec<u64> =
@@ -100,18 +108,24 @@ fn facts(content: &Content) -> Markup {
             @if content.runs.is_empty() {} @else if let [run] = &content.runs[..] {
                 li class=(format!("status {}", run.status)) { (run.status) }
                 li { (moment(&run.provenance.started)) }
-                @if run.provenance.finished.is_some() { li { (clock::duration(run.provenance.seconds)) } }
+                @if run.provenance.finished.is_some() {
+                    li { (clock::duration(run.provenance.seconds)) }
+                }
             } @else {
                 li { (content.runs.len()) " runs" }
                 @for run in content.runs.iter().filter(|run| run.status != "complete") {
-                    li class=(format!("status {}", run.status)) { (run.provenance.run) ": " (run.status) }
+                    li class=(format!("status {}", run.status)) {
+                        (run.provenance.run) ": " (run.status)
+                    }
                 }
             }
             li { (number::count(comparison.compared, what.0, what.1)) }
             li title=(seeds(&all_seeds)) { (number::count(all_seeds.len(), "seed", "seeds")) }
             li {
                 "split " (comparison.split)
-                @if let Some(count) = comparison.test_rows.count { ", " (number::count(count as usize, "text", "texts")) }
+                @if let Some(count) = comparison.test_rows.count {
+                    ", " (number::count(count as usize, "text", "texts"))
+                }
             }
         }
     }
@@ -140,14 +154,12 @@ fn sections(content: &Content) -> Vec<Section> {
         vec![section("results", "Results", format!("By {metric}; {direction}."), results(content))];
     let with_values = comparison.recipes.iter().filter(|recipe| recipe.summary.is_some()).count();
     let repeated = comparison.recipes.iter().any(|recipe| recipe.values.len() > 1);
-    // One value per trial says nothing that the table and the plots of the search do not.
+    // One value per trial adds nothing to the table and the plots of the search.
     if repeated || (with_values > 1 && content.trials.is_none()) {
         let body = intervals::intervals(&comparison.recipes, metric);
         let (title, aside) = match repeated {
-            true => ("Spread over seeds", "What repeating with another seed does."),
-            false => {
-                ("Scores", "Of one seed each: how far another seed would move them is not known.")
-            }
+            true => ("Spread over seeds", "The effect of repeating with another seed."),
+            false => ("Scores", "One seed each, so the spread over seeds is unknown."),
         };
         sections.push(section("intervals", title, aside.to_owned(), body));
     }
@@ -203,8 +215,14 @@ fn results(content: &Content) -> Markup {
         @if !content.errors.is_empty() {
             details.errors {
                 summary { (number::count(content.errors.len(), "row", "rows")) " failed" }
-                dl.facts { @for (place, error) in content.errors.iter().take(MOST_ERRORS) { dt { (place) } dd { (error) } } }
-                @if content.errors.len() > MOST_ERRORS { p.caption { "The first " (MOST_ERRORS) "." } }
+                dl.facts {
+                    @for (place, error) in content.errors.iter().take(MOST_ERRORS) {
+                        dt { (place) } dd { (error) }
+                    }
+                }
+                @if content.errors.len() > MOST_ERRORS {
+                    p.caption { "The first " (MOST_ERRORS) "." }
+                }
             }
         }
     }
@@ -218,7 +236,7 @@ fn classes(content: &Content) -> Markup {
         @if tallies.len() > 1 { (per_class::overview(tallies)) }
         @for (index, tally) in tallies.iter().enumerate() {
             details.matrix open[index == 0] {
-                summary { "Confusion and figures of " b { (tally.name) } }
+                summary { "Confusion matrix and metrics of " b { (tally.name) } }
                 div.pair {
                     (confusion::confusion(tally))
                     (per_class::per_class(tally))
@@ -227,12 +245,14 @@ fn classes(content: &Content) -> Markup {
         }
         p.caption {
             "Counts are summed over the seeds of a recipe."
-            @if recipes.len() > tallies.len() { " " (tallies.len()) " of " (recipes.len()) " recipes are shown." }
+            @if recipes.len() > tallies.len() {
+                " " (tallies.len()) " of " (recipes.len()) " recipes are shown."
+            }
         }
     }
 }
 
-/// Sets what stands between grave accents as code.
+/// Sets text between grave accents as code.
 fn marked(note: &str) -> Markup {
     html! {
         @for (index, part) in note.split('`').enumerate() {

@@ -1,4 +1,4 @@
-//! Precision, recall and F1 by class, of one recipe and side by side.
+//! Precision, recall and F1 by class, for one recipe and for several side by side.
 
 use maud::{Markup, html};
 
@@ -7,16 +7,21 @@ use super::content::tally::Tally;
 
 const DECIMALS: usize = 3;
 
-/// Returns the figures of every class of one recipe.
+/// Returns the metrics of every class of one recipe.
 pub fn per_class(tally: &Tally) -> Markup {
     html! {
         div class=(frame(tally.labels.len())) {
             table.plain.sortable {
-                caption { "Over the summed counts of " (tally.seeds) (if tally.seeds == 1 { " seed." } else { " seeds." }) }
+                caption {
+                    "From the summed counts of " (tally.seeds)
+                    (if tally.seeds == 1 { " seed." } else { " seeds." })
+                }
                 thead {
                     tr {
                         th scope="col" data-sort="text" { "class" }
-                        @for name in ["precision", "recall", "F1", "texts"] { th.number scope="col" data-sort="number" { (name) } }
+                        @for name in ["precision", "recall", "F1", "texts"] {
+                            th.number scope="col" data-sort="number" { (name) }
+                        }
                     }
                 }
                 tbody {
@@ -24,7 +29,9 @@ pub fn per_class(tally: &Tally) -> Markup {
                         @let class = tally.class(index);
                         tr {
                             th scope="row" { (label) }
-                            @for figure in [class.precision, class.recall, class.f1] { (cell(figure, false)) }
+                            @for figure in [class.precision, class.recall, class.f1] {
+                                (cell(figure, false))
+                            }
                             td.number data-value=(class.texts) { (fixed(class.texts, 0)) }
                         }
                     }
@@ -34,7 +41,7 @@ pub fn per_class(tally: &Tally) -> Markup {
     }
 }
 
-/// Returns F1 by class with the recipes side by side, the best of each class set off.
+/// Returns F1 by class with the recipes side by side; the best of each class is bold.
 pub fn overview(tallies: &[Tally]) -> Markup {
     let Some(first) = tallies.first() else { return html! {} };
     let same: Vec<&Tally> = tallies.iter().filter(|tally| tally.labels == first.labels).collect();
@@ -45,16 +52,24 @@ pub fn overview(tallies: &[Tally]) -> Markup {
                 thead {
                     tr {
                         th scope="col" data-sort="text" { "class" }
-                        @for tally in &same { th.number scope="col" data-sort="number" title=(tally.name) { span.cut { (tally.name) } } }
+                        @for tally in &same {
+                            th.number scope="col" data-sort="number" title=(tally.name) {
+                                span.cut { (tally.name) }
+                            }
+                        }
                     }
                 }
                 tbody {
                     @for (index, label) in first.labels.iter().enumerate() {
-                        @let figures: Vec<Option<f64>> = same.iter().map(|tally| tally.class(index).f1).collect();
-                        @let best = figures.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+                        @let figures: Vec<Option<f64>> =
+                            same.iter().map(|tally| tally.class(index).f1).collect();
+                        @let best =
+                            figures.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
                         tr {
                             th scope="row" { (label) }
-                            @for figure in &figures { (cell(*figure, *figure == Some(best) && same.len() > 1)) }
+                            @for figure in &figures {
+                                (cell(*figure, *figure == Some(best) && same.len() > 1))
+                            }
                         }
                     }
                 }
@@ -71,7 +86,9 @@ fn frame(rows: usize) -> &'static str {
 fn cell(figure: Option<f64>, is_best: bool) -> Markup {
     html! {
         @match figure {
-            Some(value) => td.number data-value=(value) { @if is_best { b { (fixed(value, DECIMALS)) } } @else { (fixed(value, DECIMALS)) } },
+            Some(value) => td.number data-value=(value) {
+                @if is_best { b { (fixed(value, DECIMALS)) } } @else { (fixed(value, DECIMALS)) }
+            },
             None => td.number { "–" },
         }
     }

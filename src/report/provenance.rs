@@ -1,4 +1,4 @@
-//! Where the numbers come from.
+//! The provenance of the numbers.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use super::content::content::RunContent;
 use crate::base::clock;
 use crate::runner::record::provenance::Provenance;
 
-/// Returns what is known of each run.
+/// Returns the recorded facts of each run.
 pub fn provenance(runs: &[RunContent]) -> Markup {
     html! {
         @for run in runs {
@@ -32,22 +32,32 @@ fn facts(run: &RunContent) -> Markup {
             (fact("pipeline", html! { (about.pipeline) }))
             (fact("command", html! { code { (command(&about.command)) } }))
             (fact("started", html! { (about.started) }))
-            @if about.finished.is_some() { (fact("took", html! { (clock::duration(about.seconds)) })) }
+            @if about.finished.is_some() {
+                (fact("took", html! { (clock::duration(about.seconds)) }))
+            }
             (fact("seeds", html! { (seeds(&about.seeds)) }))
             (fact("pipe", html! { (about.pipe_version) }))
             @if let Some(runtime) = &about.runtime {
                 (fact("ONNX Runtime", html! {
                     (runtime.version)
-                    @if let Some(digest) = &runtime.digest { " " code.quiet title=(digest) { (digest.short()) } }
+                    @if let Some(digest) = &runtime.digest {
+                        " " code.quiet title=(digest) { (digest.short()) }
+                    }
                 }))
             }
-            (fact("device", html! { (about.device) ", " (number::count(about.threads, "thread", "threads")) }))
+            (fact("device", html! {
+                (about.device) ", " (number::count(about.threads, "thread", "threads"))
+            }))
             (fact("machine", html! {
                 @if let Some(cpu) = &about.machine.cpu { (cpu) ", " }
-                (number::count(about.machine.cores, "core", "cores")) ", " (about.machine.os) " " (about.machine.architecture)
+                (number::count(about.machine.cores, "core", "cores"))
+                ", " (about.machine.os) " " (about.machine.architecture)
             }))
             @if let Some(git) = &about.git {
-                (fact("git", html! { code { (git.commit) } @if git.dirty { " with uncommitted changes" } }))
+                (fact("git", html! {
+                    code { (git.commit) }
+                    @if git.dirty { " with uncommitted changes" }
+                }))
             }
             (fact("stages", html! { (stages(about)) }))
             @if let Some(error) = &about.error { (fact("error", html! { (error) })) }
@@ -63,7 +73,7 @@ fn data(about: &Provenance) -> Markup {
     html! {
         div.wide {
             table.plain {
-                caption { "What was read, with the BLAKE3 digests of the contents" }
+                caption { "Inputs, with the BLAKE3 digests of their contents" }
                 thead { tr { th scope="col" { "file or model" } th scope="col" { "digest" } } }
                 tbody {
                     @for external in &about.data {
@@ -75,7 +85,7 @@ fn data(about: &Provenance) -> Markup {
     }
 }
 
-/// Counts stages by what became of them, in the order of their first appearance.
+/// Counts stages by outcome, in the order of first appearance.
 fn stages(about: &Provenance) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for stage in &about.stages {
@@ -89,7 +99,7 @@ fn stages(about: &Provenance) -> String {
     parts.join(", ")
 }
 
-/// Writes a command as a shell reads it; of the program's path the name is enough.
+/// Writes a command as a shell reads it; the program's path is shortened to its name.
 fn command(words: &[String]) -> String {
     let word = |(index, word): (usize, &String)| {
         let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
@@ -101,7 +111,7 @@ fn command(words: &[String]) -> String {
     words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Writes seeds, many as the first few and their number.
+/// Writes seeds; a long list is cut to the first few and its length.
 pub fn seeds(seeds: &[u64]) -> String {
     const SHOWN: usize = 12;
     let text: Vec<String> = seeds.iter().take(SHOWN).map(u64::to_string).collect();

@@ -1,12 +1,12 @@
-//! What can be said, in sentences.
+//! The conclusions of a report, in sentences.
 
 use maud::{Markup, html};
 
 use super::chart::number;
 use crate::results::compare::{Against, Comparison, Recipe, Verdict};
 
-/// Returns the sentences at the head of a report: the best of a search, then the recipes against
-/// the baseline.
+/// Returns the sentences at the head of a report: the best trial of a search, then the recipes
+/// compared with the baseline.
 pub fn said(comparison: &Comparison) -> Markup {
     let metric = &comparison.metric;
     let others: Vec<(&Recipe, &Against)> = comparison
@@ -17,17 +17,20 @@ pub fn said(comparison: &Comparison) -> Markup {
     html! {
         @if let Some(selected) = &comparison.selected {
             p.lead {
-                b { (selected.name) } " is the best of " (selected.trials) " trials, with " (metric) " " (number::metric(selected.value))
+                b { (selected.name) } " is the best of " (selected.trials) " trials, with "
+                (metric) " " (number::metric(selected.value))
                 @match (selected.corrected, selected.bias) {
                     (Some(corrected), Some(bias)) => {
-                        "; " (number::metric(bias)) " of that is the luck of the best, so expect " b { (number::metric(corrected)) } "."
+                        "; " (number::metric(bias)) " of that is optimism from selecting the best, \
+                                                     so expect "
+                        b { (number::metric(corrected)) } "."
                     }
-                    _ => "; having been chosen by this very figure, it is too good.",
+                    _ => "; this value is optimistic, since the trial was selected by it.",
                 }
             }
         }
         @match (&others[..], &comparison.baseline) {
-            (_, None) => p.lead { "No recipe has finished, so nothing can be said." },
+            (_, None) => p.lead { "No recipe has finished, so there is nothing to compare." },
             ([], Some(name)) => (alone(comparison, name)),
             ([(recipe, against)], Some(name)) => p.lead { (single(recipe, against, name, metric)) },
             (_, Some(name)) => (many(&others, name, comparison)),
@@ -48,7 +51,9 @@ fn alone(comparison: &Comparison, name: &str) -> Markup {
                 b { (name) }
                 @if let Some(summary) = summary {
                     " has " (comparison.metric) " " (number::metric(summary.mean))
-                    @if let Some(interval) = summary.interval { " (95 % interval " (number::interval(interval)) ")" }
+                    @if let Some(interval) = summary.interval {
+                        " (95 % interval " (number::interval(interval)) ")"
+                    }
                     " over " (number::count(summary.count, "seed", "seeds"))
                 }
                 ". There is no other recipe to compare it with."
@@ -62,16 +67,27 @@ fn single(recipe: &Recipe, against: &Against, baseline: &str, metric: &str) -> M
     let base = html! { b { (baseline) } };
     html! {
         @match against.verdict {
-            Verdict::Better => { (name) " is better than " (base) ": " (measured(against, metric)) "." }
-            Verdict::Worse => { (name) " is worse than " (base) ": " (measured(against, metric)) "." }
-            Verdict::NoDifference => { "No difference is shown between " (name) " and " (base) ": " (measured(against, metric)) "." }
+            Verdict::Better => {
+                (name) " is better than " (base) ": " (measured(against, metric)) "."
+            }
+            Verdict::Worse => {
+                (name) " is worse than " (base) ": " (measured(against, metric)) "."
+            }
+            Verdict::NoDifference => {
+                "No difference is shown between " (name) " and " (base) ": "
+                (measured(against, metric)) "."
+            }
             Verdict::TooFewTexts => {
-                "The seeds agree that " (name) " differs from " (base) ", but there are not enough test texts to tell: "
+                "The seeds agree that " (name) " differs from " (base)
+                ", but there are not enough test texts to tell: "
                 (measured(against, metric)) "."
             }
             Verdict::TooFewSeeds { more } => {
-                "There are not enough seeds to tell whether " (name) " differs from " (base) ": " (measured(against, metric)) "."
-                @if let Some(more) = more { " " (more) " more would show a difference of one point." }
+                "There are not enough seeds to tell whether " (name) " differs from " (base) ": "
+                (measured(against, metric)) "."
+                @if let Some(more) = more {
+                    " " (more) " more would show a difference of one point."
+                }
             }
         }
     }
@@ -107,7 +123,7 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
     let shown = if comparison.compared > comparison.recipes.len() { " shown here" } else { "" };
     let all = match count {
         _ if worse == count => Some(format!("All {count}{shown} are worse.")),
-        _ if same == count => Some(format!("None of the {count}{shown} is seen to differ.")),
+        _ if same == count => Some(format!("None of the {count}{shown} is shown to differ.")),
         _ if texts == count => {
             Some(format!("For all {count}{shown} there are not enough test texts to tell."))
         }
@@ -130,9 +146,12 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
         p.lead {
             @match (best, better.len()) {
                 (None, _) => { "No recipe is shown to be better than " (base) "." }
-                (Some((recipe, against)), 1) => { (single(recipe, against, baseline, &comparison.metric)) }
+                (Some((recipe, against)), 1) => {
+                    (single(recipe, against, baseline, &comparison.metric))
+                }
                 (Some((recipe, against)), count) => {
-                    (count) " of " (others.len()) " recipes are better than " (base) ", most of all " b { (recipe.name) } ": "
+                    (count) " of " (others.len()) " recipes are better than " (base)
+                    ", above all " b { (recipe.name) } ": "
                     (measured(against, &comparison.metric)) "."
                 }
             }
@@ -140,7 +159,8 @@ fn many(others: &[(&Recipe, &Against)], baseline: &str, comparison: &Comparison)
                 ([], Some(all)) => { " " (all) },
                 _ if rest.is_empty() => {},
                 _ => {
-                    " Of the " (if better.is_empty() { "" } else { "other " }) (others.len() - better.len()) (shown) ", " (list(&rest)) "."
+                    " Of the " (if better.is_empty() { "" } else { "other " })
+                    (others.len() - better.len()) (shown) ", " (list(&rest)) "."
                 }
             }
         }

@@ -9,14 +9,14 @@ use super::said::verdict;
 use crate::results::compare::{Comparison, Recipe, Verdict};
 use crate::results::results::display_param;
 
-/// Parameters beyond are in the files.
+/// The most parameters that are shown; the files have all.
 const MOST_PARAMS: usize = 8;
 
-/// Returns the table; its headers become buttons that sort where scripts run.
+/// Returns the table; with scripts enabled, its headers become buttons that sort it.
 pub fn table(comparison: &Comparison) -> Markup {
     let recipes = &comparison.recipes;
     let metric = &comparison.metric;
-    // Other recipes have their parameters in their names.
+    // Recipes other than trials have their parameters in their names.
     let params: Vec<&String> = match recipes.iter().any(|recipe| recipe.trial.is_some()) {
         true => comparison.changed_params.iter().take(MOST_PARAMS).collect(),
         false => Vec::new(),
@@ -30,26 +30,45 @@ pub fn table(comparison: &Comparison) -> Markup {
     let ranked =
         comparison.ranks.as_ref().is_some_and(|ranks| ranks.recipes <= critical_difference::MOST);
     html! {
-        div class=(if recipes.len() > 24 { "wide tall" } else { "wide" }) tabindex="0" role="group" aria-label="Table of recipes" {
+        div class=(if recipes.len() > 24 { "wide tall" } else { "wide" })
+            tabindex="0" role="group" aria-label="Table of recipes" {
             table.results.sortable {
                 thead {
                     tr {
                         th scope="col" data-sort="text" { "recipe" }
-                        @for param in &params { th.number scope="col" data-sort="number" title=(param) { (param) } }
+                        @for param in &params {
+                            th.number scope="col" data-sort="number" title=(param) { (param) }
+                        }
                         th.number scope="col" data-sort="number" { "seeds" }
-                        th.number scope="col" data-sort="number" { (metric) @if several { small { "mean ± sd, n−1" } } }
-                        @if several { th.number scope="col" data-sort="number" { "95 % interval" small { "of the mean" } } }
+                        th.number scope="col" data-sort="number" {
+                            (metric) @if several { small { "mean ± sd, n−1" } }
+                        }
+                        @if several {
+                            th.number scope="col" data-sort="number" {
+                                "95 % interval" small { "of the mean" }
+                            }
+                        }
                         @for other in &comparison.other_metrics {
-                            th.number scope="col" data-sort="number" { (other) @if several { small { "mean ± sd, n−1" } } }
+                            th.number scope="col" data-sort="number" {
+                                (other) @if several { small { "mean ± sd, n−1" } }
+                            }
                         }
                         @if compared {
-                            th.number scope="col" data-sort="number" { "difference" small { "from the baseline" } }
+                            th.number scope="col" data-sort="number" {
+                                "difference" small { "from the baseline" }
+                            }
                             @if intervals {
-                                th.number scope="col" data-sort="number" { "95 % interval" small { "of the difference" } }
+                                th.number scope="col" data-sort="number" {
+                                    "95 % interval" small { "of the difference" }
+                                }
                                 th.number scope="col" data-sort="number" { "p" small { "Holm" } }
                             }
                         }
-                        @if ranked { th.number scope="col" data-sort="number" { "rank" small { "mean over seeds" } } }
+                        @if ranked {
+                            th.number scope="col" data-sort="number" {
+                                "rank" small { "mean over seeds" }
+                            }
+                        }
                         th scope="col" data-sort="text" { "verdict" }
                     }
                 }
@@ -58,18 +77,30 @@ pub fn table(comparison: &Comparison) -> Markup {
                         tr class=[recipe.is_baseline.then_some("baseline")] {
                             th scope="row" {
                                 div.recipe {
-                                    span class=(format!("key {}", colour(slot))) aria-hidden="true" {}
-                                    span { (breakable(&recipe.name)) @if recipe.is_selected { " " span.tag { "selected" } } }
+                                    span class=(format!("key {}", colour(slot)))
+                                        aria-hidden="true" {}
+                                    span {
+                                        (breakable(&recipe.name))
+                                        @if recipe.is_selected { " " span.tag { "selected" } }
+                                    }
                                 }
                             }
                             @for param in &params { (setting(recipe.params.get(*param))) }
                             td.number data-value=(recipe.values.len()) { (recipe.values.len()) }
                             (summary(recipe.summary))
-                            @if several { (interval(recipe.summary.and_then(|summary| summary.interval))) }
-                            @for other in &comparison.other_metrics { (summary(recipe.others.get(other).copied())) }
+                            @if several {
+                                (interval(recipe.summary.and_then(|summary| summary.interval)))
+                            }
+                            @for other in &comparison.other_metrics {
+                                (summary(recipe.others.get(other).copied()))
+                            }
                             @if compared { (against(recipe, intervals)) }
                             @if ranked { (optional(recipe.rank, |rank| number::fixed(rank, 2))) }
-                            td { span class=(format!("verdict {}", tone(recipe))) { (verdict(recipe)) } }
+                            td {
+                                span class=(format!("verdict {}", tone(recipe))) {
+                                    (verdict(recipe))
+                                }
+                            }
                         }
                     }
                 }
@@ -92,7 +123,10 @@ fn against(recipe: &Recipe, intervals: bool) -> Markup {
 fn setting(value: Option<&Value>) -> Markup {
     html! {
         @match value {
-            Some(value) => td.number data-value=(display_param(value)) title=(display_param(value)) { (number::setting(value)) },
+            Some(value) => td.number data-value=(display_param(value))
+                title=(display_param(value)) {
+                (number::setting(value))
+            },
             None => td.number {},
         }
     }
@@ -103,7 +137,9 @@ fn summary(summary: Option<crate::statistics::Summary>) -> Markup {
         @match summary {
             Some(summary) => td.number data-value=(summary.mean) {
                 (number::metric(summary.mean))
-                @if let Some(deviation) = summary.deviation { span.deviation { " ± " (number::metric(deviation)) } }
+                @if let Some(deviation) = summary.deviation {
+                    span.deviation { " ± " (number::metric(deviation)) }
+                }
             },
             None => td.number { "–" },
         }
@@ -128,7 +164,7 @@ fn optional(value: Option<f64>, write: fn(f64) -> String) -> Markup {
     }
 }
 
-/// The weight of a verdict; the words say it too.
+/// The visual weight of a verdict, which its words state as well.
 fn tone(recipe: &Recipe) -> &'static str {
     match recipe.against.as_ref().map(|against| against.verdict) {
         Some(Verdict::Better) => "better",

@@ -1,5 +1,5 @@
-//! Every chart and the page hold for no, one, many and odd values, and for texts that look like
-//! markup.
+//! Every chart and the page are checked with no, one, many and odd values, and with texts that look
+//! like markup.
 
 use serde_json::{Value, json};
 
@@ -14,14 +14,14 @@ use crate::data::curves::CurvePoint;
 use crate::results::compare::{Against, Comparison, Ranks, Recipe, TestRows, Verdict};
 use crate::statistics::{Interval, Summary};
 
-/// What users may name things.
+/// A name that users may give to things.
 const NASTY: &str = "<script>alert(\"1\")</script>&amp;'";
 
-/// Elements that have no end.
+/// Elements without a closing tag.
 const VOID: [&str; 3] = ["wbr", "meta", "link"];
 
-/// Checks that tags are closed in order, attributes quoted, and every sign that means something
-/// written as one that does not; numbers have to be numbers.
+/// Checks that tags are closed in order, attributes are quoted, and special characters are escaped.
+/// Numbers must be finite.
 fn check(markup: &str) -> Result<(), String> {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = markup;
@@ -259,7 +259,7 @@ fn what_is_drawn_of_many_stays_small() {
         assert!(text.len() < most, "{}", text.len());
         assert!(text.contains(" trials are drawn"));
     }
-    assert!(confusion::confusion(&tally(300)).into_string().contains("in place of a matrix"));
+    assert!(confusion::confusion(&tally(300)).into_string().contains("instead of a matrix"));
 }
 
 #[test]

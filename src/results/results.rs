@@ -1,4 +1,4 @@
-//! The results of a run: one row per evaluate stage, trial and seed.
+//! The results of a run: one row per `evaluate` stage, trial and seed.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::base::files::AtomicFiles;
 use crate::data::frame::{self, Columns};
 use crate::data::{AugmentationSummary, TableError};
 
-/// The results of a run, in the order in which they are shown unless sorted.
+/// The results of a run, in the default order of display.
 ///
 /// On the disk: `results.parquet` and, for other programs, `results.csv`. Columns: the fields of
 /// [`ResultRow`] in their order, parameters as `param.<name>`, metrics by their bare names.
@@ -20,45 +20,44 @@ pub struct ResultTable {
     pub rows: Vec<ResultRow>,
 }
 
-/// What one evaluate stage gave for one trial and seed.
+/// The result of one `evaluate` stage for one trial and seed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResultRow {
     /// The run's id.
     pub run: String,
     /// The pipeline's name.
     pub pipeline: String,
-    /// The evaluate stage's id.
+    /// The id of the `evaluate` stage.
     pub stage: String,
-    /// The trial of a sweep; `None` outside of one.
+    /// The trial of a sweep; `None` without a sweep.
     pub trial: Option<u64>,
     pub seed: u64,
     /// `train`, `dev` or `test`.
     pub split: String,
-    /// The number of texts that were predicted.
+    /// The number of predicted texts.
     pub n: u64,
     /// The pipeline's `params` by name: numbers, booleans or strings.
     pub params: IndexMap<String, Value>,
-    /// Every metric by name; one that is undefined for these predictions is absent.
+    /// Every metric by name; metrics that are undefined for these predictions are absent.
     pub metrics: IndexMap<String, f64>,
     /// Optimizer steps of the model's training.
     pub steps: u64,
     /// Seconds of the model's training.
     pub seconds: f64,
-    /// What trained: `session` or `training_api`.
+    /// The training backend: `session` or `training_api`.
     pub backend: String,
-    /// Why it was that one; empty in the tables of older versions.
+    /// The reason for this backend; empty in the tables of older versions.
     pub backend_reason: String,
-    /// Such as `cpu` or `cuda:0`.
+    /// The device, such as `cpu` or `cuda:0`.
     pub device: String,
-    /// The most parts that a batch of the training was computed in; `None` where all were computed
-    /// whole.
+    /// The largest number of parts into which a training batch was split; `None` if none was split.
     pub parts: Option<u64>,
-    /// What became of generated texts; `None` where the model was trained on none.
+    /// Figures about generated texts; `None` if the model was trained on none.
     pub augmentation: Option<AugmentationSummary>,
-    /// The epoch at which a search stopped the training, which the metrics are of; `None` where it
-    /// was trained to its end.
+    /// The epoch at which a search stopped the training, to which the metrics belong; `None` if it
+    /// was trained to the end.
     pub stopped_epoch: Option<u64>,
-    /// Why there are no metrics; `None` where all went well.
+    /// The error, if there are no metrics; `None` on success.
     pub error: Option<String>,
 }
 
@@ -80,10 +79,10 @@ const TRAILING: [&str; 12] = [
     "error",
 ];
 
-/// A column of figures about generated texts, and how it is read off a row.
+/// A column of figures about generated texts: its name, and the function that reads it from a row.
 type AugmentationColumn = (&'static str, fn(&AugmentationSummary) -> Option<f64>);
 
-/// The columns about generated texts but their number.
+/// The columns about generated texts, except their number.
 pub(super) const AUGMENTATION: [AugmentationColumn; 3] = [
     ("accepted_share", |summary| summary.accepted_share),
     ("augmentation_loss", |summary| summary.augmentation_loss),
@@ -91,7 +90,7 @@ pub(super) const AUGMENTATION: [AugmentationColumn; 3] = [
 ];
 
 impl ResultTable {
-    /// Writes `results.parquet` and `results.csv` into `folder`, each whole or not at all.
+    /// Writes `results.parquet` and `results.csv` into `folder`, each atomically.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
         let mut files = AtomicFiles::new(folder);
         self.add_to(&mut files)?;
@@ -104,21 +103,21 @@ impl ResultTable {
         Ok(files.add(CSV, self.csv(None)?.as_bytes())?)
     }
 
-    /// Adds `results.parquet` alone.
+    /// Adds only `results.parquet`.
     pub fn add_parquet(&self, files: &mut AtomicFiles) -> Result<(), TableError> {
         let file = files.folder().join(PARQUET);
         let mut table = self.frame(&file)?;
         Ok(files.add(PARQUET, &frame::parquet_bytes(&file, &mut table)?)?)
     }
 
-    /// Reads what [`ResultTable::write`] wrote. Parameters that are numbers in some rows and text
-    /// in others come back as text.
+    /// Reads the files of [`ResultTable::write`]. Parameters that are numbers in some rows and text
+    /// in others are read as text.
     pub fn read(folder: &Path) -> Result<ResultTable, TableError> {
         let file = folder.join(PARQUET);
         ResultTable::of_frame(&file, &frame::read_parquet(&file)?)
     }
 
-    /// Reads a table in either form, wherever it lies; the ending says which form it has.
+    /// Reads a table in any folder; the file's ending selects the format.
     pub fn read_file(file: &Path) -> Result<ResultTable, TableError> {
         let not_results =
             |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
@@ -153,7 +152,7 @@ impl ResultTable {
             Err(_) => vec![String::new(); table.height()],
         };
         let devices = columns.full_strings("device")?;
-        // Tables of older versions have none of these.
+        // Tables of older versions lack these columns.
         let figures = |name: &str| match table.column(name) {
             Ok(_) => columns.numbers(name),
             Err(_) => Ok(vec![None; table.height()]),
@@ -294,7 +293,7 @@ impl ResultTable {
     }
 }
 
-/// Returns a parameter as people read and write it: text without quotes, small and large numbers as
+/// Returns a parameter in the usual notation: text without quotes, small and large numbers as
 /// `5e-5`, everything else as JSON.
 pub fn display_param(value: &Value) -> String {
     match value {
@@ -309,7 +308,8 @@ pub fn display_param(value: &Value) -> String {
     }
 }
 
-/// The narrowest type that holds all of a parameter's values keeps numbers numbers in the file.
+/// The column has the narrowest type that holds all values of the parameter, so that numbers stay
+/// numbers in the file.
 fn param_column(name: &str, values: &[Option<&Value>]) -> Column {
     let all = |test: fn(&Value) -> bool| values.iter().flatten().all(|value| test(value));
     let name = name.into();

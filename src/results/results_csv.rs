@@ -1,4 +1,4 @@
-//! Result tables read from CSV, where every value is text at first.
+//! Result tables read from CSV, whose values are all text at first.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -7,16 +7,15 @@ use polars::prelude::*;
 
 use crate::data::{TableError, frame};
 
-/// The columns that hold text; a gap in them is an empty one, but for `error`, where it says that
-/// all went well.
+/// The text columns. A gap counts as an empty text, except in `error`, where it means success.
 const TEXTS: [&str; 8] =
     ["run", "pipeline", "stage", "split", "backend", "backend_reason", "device", "error"];
 /// The columns that hold whole numbers.
 const COUNTS: [&str; 7] = ["trial", "seed", "n", "steps", "generated", "parts", "stopped_epoch"];
 
-/// Reads a `results.csv` into the frame that `results.parquet` would give. Parameters get the
-/// narrowest type that holds all their values, every other column is a metric. Rows are counted
-/// from 1, without the header.
+/// Reads a `results.csv` into the same frame as `results.parquet`. Parameters get the narrowest
+/// type that holds all their values; every other column is a metric. Rows are counted from 1,
+/// without the header.
 pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
     let bytes = fs_err::read(file)?;
     let not_results =
@@ -141,7 +140,7 @@ mod tests {
         let good = "r,p,score,,1,test,30,0.5,10,1.0,session,cpu\n";
         let bad =
             |from: &str, to: &str| message(&format!("{head}{good}{}", good.replace(from, to)));
-        let start = "`<folder>/results.csv` is no table of results: ";
+        let start = "`<folder>/results.csv` is not a table of results: ";
         assert_eq!(
             bad("30", "thirty")?,
             format!("{start}row 2: `n` is `thirty`, expected a whole number")
@@ -158,7 +157,8 @@ mod tests {
         assert_eq!(
             odd.as_deref(),
             Some(
-                "`results.txt` is no table of results: its ending is neither `.parquet` nor `.csv`"
+                "`results.txt` is not a table of results: its ending is neither `.parquet` nor \
+                 `.csv`"
             )
         );
         Ok(())

@@ -1,4 +1,4 @@
-//! What the tests of all searches share: spaces, histories, and whether a point is valid.
+//! Helpers for the tests of all searches: spaces, histories, and the validity of a point.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ pub(super) fn space(kinds: impl IntoIterator<Item = AxisKind>) -> Space {
     Space { axes: kinds.into_iter().map(|kind| Axis { kind, condition: None }).collect() }
 }
 
-/// Two choices, one of which brings further axes into being, one of those yet another.
+/// Two choices. One of them has conditional axes, and one of those has another.
 pub(super) fn conditional() -> Space {
     let under = |axis, values: &[usize], kind| Axis {
         kind,
@@ -23,7 +23,7 @@ pub(super) fn conditional() -> Space {
     space
 }
 
-/// Any space: every axis may hang on the one before.
+/// Any space: every axis may depend on the one before.
 pub(super) fn spaces() -> impl Strategy<Value = Space> {
     let kind = prop_oneof![
         Just(AxisKind::Continuous),
@@ -46,7 +46,7 @@ pub(super) fn spaces() -> impl Strategy<Value = Space> {
     })
 }
 
-/// A history of random points whose outcomes are of these kinds.
+/// A history of random points with these outcomes.
 pub(super) fn history(space: &Space, seed: u64, outcomes: &[Outcome]) -> Vec<Observation> {
     let point = |at: usize| random::point(space, &mut stream(seed, &["history"], at as u64));
     outcomes
@@ -67,7 +67,7 @@ pub(super) fn outcomes(longest: usize) -> impl Strategy<Value = Vec<Outcome>> {
     prop::collection::vec(outcome, 0..longest)
 }
 
-/// Says whether exactly the axes that exist have coordinates, and those they may have.
+/// Returns whether exactly the existing axes have coordinates, all of them valid.
 pub(super) fn valid(space: &Space, point: &Point) -> bool {
     point.len() == space.axes.len()
         && space.axes.iter().enumerate().all(|(at, axis)| {
@@ -87,7 +87,7 @@ pub(super) fn valid(space: &Space, point: &Point) -> bool {
         })
 }
 
-/// Histories that are all of one kind, or long: nothing may break on them.
+/// Histories with outcomes of one kind only, and a long one; no method may fail on them.
 pub(super) fn odd_histories(space: &Space, long: usize) -> Vec<Vec<Observation>> {
     let mut same = history(space, 1, &[Outcome::Value(2.0); 12]);
     let first = same[0].clone();
@@ -106,7 +106,7 @@ pub(super) fn odd_histories(space: &Space, long: usize) -> Vec<Vec<Observation>>
     ]
 }
 
-/// Minimises; returns the least value found.
+/// Minimises a function; returns the smallest value found.
 pub(super) fn minimum(
     space: &Space,
     trials: u64,

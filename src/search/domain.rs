@@ -1,4 +1,4 @@
-//! From coordinates to values: what stands behind an axis.
+//! The values behind an axis, and the mapping from its coordinates to them.
 
 use serde_json::{Number, Value};
 use statrs::distribution::{ContinuousCDF, Normal};
@@ -8,7 +8,7 @@ use super::space::AxisKind;
 /// The values of one parameter, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Domain {
-    /// A list without an order, with probabilities.
+    /// An unordered list with probabilities.
     Choice {
         values: Vec<Value>,
         probabilities: Vec<f64>,
@@ -34,25 +34,24 @@ pub enum Domain {
         last: i64,
         q: f64,
     },
-    /// A Gaussian between two of its quantiles.
+    /// A Gaussian, truncated at two of its quantiles.
     Normal {
         mu: f64,
         sigma: f64,
         low: f64,
         high: f64,
-        /// Where it is cut off.
+        /// The points where it is truncated.
         min: f64,
         max: f64,
     },
 }
 
-/// Significant digits of drawn numbers: enough for any hyperparameter, readable in a table, and the
-/// same on machines whose logarithms differ in the last bit.
+/// Significant digits of drawn numbers: enough for any hyperparameter and readable in a table. They
+/// hide the last bit of a logarithm, which differs between machines.
 const DIGITS: usize = 6;
 
 impl Domain {
-    /// Returns a Gaussian cut off at `min` and `max` where they are given; `None` where nothing of
-    /// it is left.
+    /// Returns a Gaussian truncated at `min` and `max` if given; `None` if no mass is left.
     pub fn normal(mu: f64, sigma: f64, min: Option<f64>, max: Option<f64>) -> Option<Domain> {
         let normal = Normal::new(mu, sigma).ok()?;
         let low = min.map_or(0.0, |min| normal.cdf(min));
@@ -61,7 +60,7 @@ impl Domain {
         (low < high).then_some(Domain::Normal { mu, sigma, low, high, min, max })
     }
 
-    /// Returns the axis that a search sees.
+    /// Returns the axis for the search.
     pub fn axis(&self) -> AxisKind {
         match self {
             Domain::Choice { probabilities, .. } => AxisKind::Choice(probabilities.clone()),
@@ -72,7 +71,7 @@ impl Domain {
         }
     }
 
-    /// Returns how many values there are, where they can be counted.
+    /// Returns the number of values if it is finite.
     pub fn count(&self) -> Option<usize> {
         let between =
             |first: i64, last: i64| usize::try_from(i128::from(last) - i128::from(first) + 1).ok();
@@ -104,7 +103,7 @@ impl Domain {
                 number(multiple, f64::NEG_INFINITY, f64::INFINITY)
             }
             Domain::Normal { mu, sigma, low, high, min, max } => {
-                // The ends of an uncut Gaussian are infinite.
+                // The ends of an untruncated Gaussian are infinite.
                 let share = (low + coordinate * (high - low)).clamp(1e-9, 1.0 - 1e-9);
                 match Normal::new(*mu, *sigma) {
                     Ok(normal) => number(normal.inverse_cdf(share), *min, *max),
@@ -114,8 +113,8 @@ impl Domain {
         }
     }
 
-    /// Returns some values that stand for all: every one of a list, the ends and the middle of a
-    /// range.
+    /// Returns values that represent the domain: all values of a list, or the ends and the middle
+    /// of a range.
     pub fn examples(&self) -> Vec<Value> {
         match self {
             Domain::Choice { values, .. } | Domain::Ordered(values) => values.clone(),
@@ -131,7 +130,7 @@ impl Domain {
     }
 }
 
-/// Rounds to the digits that are kept, within bounds; a whole number stays one without a point.
+/// Rounds to [`DIGITS`] within the bounds; a whole number is written without a point.
 fn number(value: f64, min: f64, max: f64) -> Value {
     let rounded: f64 = format!("{value:.*e}", DIGITS - 1).parse().unwrap_or(value);
     let rounded = rounded.max(min).min(max);

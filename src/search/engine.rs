@@ -1,4 +1,4 @@
-//! A search as a whole: it is asked what to run and told what came out.
+//! A whole search: it hands out work and takes the outcomes.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::sampler::Sampler;
 use super::space::{Observation, Outcome, Point, Space};
 use super::{gaussian_process, grid, tpe};
 
-/// A search as a whole: asked for work by [`Search::ask`], told of outcomes by [`Search::tell`].
+/// A whole search. [`Search::ask`] hands out work, [`Search::tell`] takes its outcomes.
 ///
-/// The same settings and outcomes give the same trials, whatever the order and the number in which
-/// outcomes come in: the k-th piece of work is chosen when the outcomes of all but the last few
-/// before it are there, in their order, and from nothing else. How many are left out is a setting.
+/// The same settings and outcomes give the same trials, in whatever order the outcomes arrive. The
+/// k-th piece of work depends only on the outcomes of the pieces before it, except the last few, in
+/// their order. The number of pieces left out is a setting.
 #[derive(Debug)]
 pub struct Search {
     space: Space,
@@ -21,13 +21,13 @@ pub struct Search {
     seed: u64,
     /// The most trials.
     limit: usize,
-    /// How many pieces of work may be under way.
+    /// The number of pieces of work that may be running.
     pending: usize,
     points: Vec<Point>,
     trials: Vec<Climb>,
-    /// What was asked for, in order: a trial and its rung.
+    /// The pieces of work handed out, in order: a trial and its rung.
     asked: Vec<(usize, usize)>,
-    /// How many outcomes have entered, in the order of `asked`.
+    /// The number of outcomes that have entered, in the order of `asked`.
     entered: usize,
     /// Outcomes that have not entered yet.
     told: BTreeMap<(usize, usize), Outcome>,
@@ -37,21 +37,21 @@ pub struct Search {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     pub trial: usize,
-    /// Train this far; `None` for to the end.
+    /// The epochs to train to; `None` to train to the end.
     pub epochs: Option<u32>,
 }
 
-/// What a search says when it is asked.
+/// The answer of [`Search::ask`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     Run(Request),
-    /// An outcome that is still missing decides.
+    /// The next piece of work depends on an outcome that is still missing.
     Wait,
     Done,
 }
 
 impl Search {
-    /// Begins a search. `max_epochs` is how long a whole training is, for methods that end some
+    /// Starts a search. `max_epochs` is the length of a whole training, for methods that stop some
     /// early.
     pub fn new(sweep: &Sweep, space: Space, seed: u64, max_epochs: u32) -> Search {
         let of_sample = |sample: Sample| match sample {
@@ -107,7 +107,7 @@ impl Search {
         let trials = match &sampler {
             Sampler::Grid(points) => trials.min(points.len()),
             Sampler::QuasiRandom => trials,
-            // None of these repeats a point, so few points end a search.
+            // These methods never repeat a point, so a small space ends the search.
             _ => match grid::count(&space) {
                 Some(count) => trials.min(count),
                 None => trials,
@@ -128,27 +128,27 @@ impl Search {
         }
     }
 
-    /// Returns how many trials there will be.
+    /// Returns the number of trials.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Returns how many pieces of work may be under way; `None` where any number may.
+    /// Returns the number of pieces of work that may be running; `None` if it is unlimited.
     pub fn pending(&self) -> Option<usize> {
         (self.pending < usize::MAX).then_some(self.pending)
     }
 
-    /// Says whether every trial can be listed before any runs.
+    /// Returns whether all trials can be listed before any runs.
     pub fn is_listable(&self) -> bool {
         self.rule == Rule::Full && self.pending == usize::MAX
     }
 
-    /// Returns the point of a trial that has begun.
+    /// Returns the point of a trial that has started.
     pub fn point(&self, trial: usize) -> &Point {
         &self.points[trial]
     }
 
-    /// Returns what to run next.
+    /// Returns the next piece of work.
     pub fn ask(&mut self) -> Next {
         loop {
             while self.entered < (self.asked.len() + 1).saturating_sub(self.pending) {
@@ -202,23 +202,24 @@ impl Search {
         Request { trial, epochs: self.trials[trial].ladder[rung] }
     }
 
-    /// Lets the next outcome enter; `false` where it is not there yet.
+    /// Lets the next outcome enter; returns `false` if it has not arrived yet.
     fn enter(&mut self) -> bool {
         let Some(&(trial, rung)) = self.asked.get(self.entered) else { return false };
         let Some(outcome) = self.told.remove(&(trial, rung)) else { return false };
         self.entered += 1;
         self.trials[trial].outcomes.push(outcome);
-        // One that failed on its way does not go on.
+        // A trial that failed on the way does not continue.
         self.trials[trial].is_over |= outcome == Outcome::Failed;
         true
     }
 
-    /// Returns what a sampler may know: of each trial the outcome at the highest rung that enough
-    /// trials have reached to be compared.
+    /// Returns the history for a sampler: the outcome of each trial at the highest rung that enough
+    /// trials have reached for a comparison.
     fn history(&self) -> Vec<Observation> {
         let rungs = self.trials.iter().map(|trial| trial.ladder.len()).max().unwrap_or(0);
         let enough = self.sampler.startup_trials().max(self.space.axes.len() + 2);
-        // Rungs are counted from the end, where the ladders of different brackets meet.
+        // Rungs are counted from the end, since the ladders of different brackets share their last
+        // rungs.
         let at = |trial: &Climb, from_end: usize| {
             trial
                 .ladder
@@ -239,8 +240,8 @@ impl Search {
                 let last = trial.outcomes.last().copied();
                 let outcome = match at(trial, level) {
                     Some(outcome) => outcome,
-                    // Ended early, or failed: it is known to be no good, whatever its last value
-                    // was. On its way, or left behind: not known.
+                    // A trial that was stopped early or failed counts as failed, whatever its last
+                    // value was. A trial that is still running or left behind is pending.
                     None if trial.is_over || last == Some(Outcome::Failed) => Outcome::Failed,
                     None => Outcome::Pending,
                 };
@@ -272,7 +273,7 @@ mod tests {
         Sweep { method, stop, parameters, ..Sweep::default() }
     }
 
-    /// What a trial gives: better the nearer it is to a point, and the longer it was trained.
+    /// The outcome of a trial: better the nearer it is to a point and the longer it was trained.
     fn outcome(point: &Point, epochs: Option<u32>) -> Outcome {
         let [x, y] = [point[0].unwrap_or(0.0), point[1].unwrap_or(0.0)];
         if x > 0.95 {
@@ -283,8 +284,8 @@ mod tests {
         )
     }
 
-    /// Runs a search with so many workers, whose work ends in an order that `seed` decides. Returns
-    /// what was run, in the order of the asking.
+    /// Runs a search with `workers` workers, whose work ends in an order that `seed` sets. Returns
+    /// the work in the order of the requests.
     fn run(sweep: &Sweep, workers: usize, seed: u64) -> Vec<(Request, Point)> {
         let space = sweep.check().map(|parameters| parameters.space).unwrap_or_default();
         let mut search = Search::new(sweep, space, 7, 27);
@@ -353,7 +354,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(at(Some(1)).len(), 27);
-        // Asynchronous promotions come early, so some are given to trials that later ones beat.
+        // Asynchronous promotions come early, so some trials are promoted that later ones beat.
         assert!((9..=13).contains(&at(Some(3)).len()), "{}", at(Some(3)).len());
         assert!(!at(None).is_empty());
         let epochs: u32 = run.iter().map(|(request, _)| request.epochs.unwrap_or(27)).sum();
@@ -388,7 +389,7 @@ mod tests {
         let at = |epochs: Option<u32>| {
             run.iter().filter(|(request, _)| request.epochs == epochs).count()
         };
-        // 27 + 12 + 6 + 4 trials begin, at 1, 3, 9 and 27 epochs; a third of each rung goes on.
+        // 27 + 12 + 6 + 4 trials start, at 1, 3, 9 and 27 epochs; a third of each rung continues.
         assert_eq!(
             [at(Some(1)), at(Some(3)), at(Some(9)), at(None)],
             [27, 9 + 12, 3 + 4 + 6, 1 + 1 + 2 + 4]

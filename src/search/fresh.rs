@@ -5,17 +5,16 @@ use rand_chacha::ChaCha8Rng;
 use super::random;
 use super::space::{Observation, Point, Space};
 
-/// How many random points are drawn in the hope of one that is new.
+/// The number of random points drawn to find a new one.
 const ATTEMPTS: usize = 64;
 
-/// Says whether a point is among the observations; the same settings give the same result, so
-/// trying them again tells nothing.
+/// Returns whether a point is among the observations. Trying it again would give the same result.
 pub(super) fn tried(history: &[Observation], point: &Point) -> bool {
     history.iter().any(|observation| observation.point == *point)
 }
 
-/// Draws a point that was not tried before, or one that was where none turns up: small spaces come
-/// to an end.
+/// Draws a point that was not tried before. If none is found, as in a small space, the point may be
+/// an old one.
 pub(super) fn random_point(
     space: &Space,
     history: &[Observation],

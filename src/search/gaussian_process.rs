@@ -1,8 +1,7 @@
-//! Bayesian optimisation with a Gaussian process: the point from which most improvement is
-//! expected.
+//! Bayesian optimisation with a Gaussian process: the point with the greatest expected improvement.
 //!
 //! Snoek et al. 2012 for the method, Ament et al. 2023 (LogEI) for its acquisition function,
-//! Hvarfner et al. 2024 for what is believed of length scales.
+//! Hvarfner et al. 2024 for the prior of the length scales.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -27,12 +26,12 @@ mod posterior;
 
 mod acquisition;
 
-/// How the search proceeds.
+/// The settings of the search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// So many trials have to finish before the process takes over from points that fill the space
-    /// evenly, as Jones et al. 1998 begin: from random ones it found the best valley of Hartmann's
-    /// function less often.
+    /// The number of trials that must finish before the process takes over. The trials before fill
+    /// the space evenly, as in Jones et al. 1998: after random ones, the process found the best
+    /// valley of Hartmann's function less often.
     pub startup_trials: usize,
     /// The seed of those points, the same for all trials of a search.
     pub seed: u64,
@@ -44,23 +43,23 @@ impl Default for Settings {
     }
 }
 
-/// At most so many finished trials are known to the process, and at most so many running ones: time
-/// grows with their cube.
+/// The most finished and the most running trials that the process uses, since time grows with their
+/// cube.
 const MOST_FINISHED: usize = 400;
 const MOST_PENDING: usize = 100;
 
-/// At most so many decide on the parameters, which takes a hundred times as long.
+/// The most trials for the fit of the parameters, which takes a hundred times as long.
 const MOST_FITTED: usize = 150;
 
-/// Near how many of the best observations is looked closely.
+/// The number of the best observations whose neighbourhoods are searched closely.
 const BEST: usize = 4;
 
-/// An expected improvement below this share of the observations' deviation matters to nobody, and
-/// says that the model believes the optimum found. It may only know one valley: every other trial
-/// then looks for the best of what lies outside it, while the others go on refining.
+/// An expected improvement below this share of the observations' deviation is negligible: under the
+/// model, the optimum is found. The model may cover only one valley. Therefore every other trial
+/// then searches outside that valley, while the others keep refining.
 const NEGLIGIBLE: f64 = 1e-3;
 
-/// Returns where to look next.
+/// Returns the next point to try.
 pub fn suggest(
     space: &Space,
     history: &[Observation],
@@ -123,10 +122,18 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 64,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
-        fn suggestions_are_valid_and_repeat(space in spaces(), outcomes in outcomes(24), seed: u64) {
+        fn suggestions_are_valid_and_repeat(
+            space in spaces(),
+            outcomes in outcomes(24),
+            seed: u64,
+        ) {
             let history = history(&space, seed, &outcomes);
             let found = next(&space, &history, seed);
             prop_assert!(valid(&space, &found), "{found:?}");

@@ -1,12 +1,12 @@
-//! Every point of a space that can be counted.
+//! Every point of a finite space.
 
 use super::space::{AxisKind, Point, Space};
 
-/// More points than this are a mistake.
+/// More points than this are taken for a mistake.
 pub const MAX_POINTS: usize = 100_000;
 
 /// Returns every point, the last axis changing fastest; at most [`MAX_POINTS`]. Continuous axes
-/// have no points of their own and stay at 0.
+/// cannot be enumerated and stay at 0.
 pub fn points(space: &Space) -> Vec<Point> {
     let mut points: Vec<Point> = vec![Vec::new()];
     for (axis, about) in space.axes.iter().enumerate() {
@@ -32,8 +32,7 @@ pub fn points(space: &Space) -> Vec<Point> {
     points
 }
 
-/// Returns how many points there are; `None` where they cannot be counted, or are more than
-/// [`MAX_POINTS`].
+/// Returns the number of points; `None` if it is infinite or more than [`MAX_POINTS`].
 pub fn count(space: &Space) -> Option<usize> {
     if space.axes.iter().any(|axis| axis.kind == AxisKind::Continuous) {
         return None;
@@ -43,7 +42,7 @@ pub fn count(space: &Space) -> Option<usize> {
         AxisKind::Steps(count) => *count,
         AxisKind::Choice(weights) => weights.len(),
     });
-    // Without conditions it is the product; counting out a large one would take long.
+    // Without conditions the number is a product; enumerating a large grid would take long.
     let product = most.fold(1usize, usize::saturating_mul);
     (product < MAX_POINTS).then(|| points(space).len())
 }

@@ -3,24 +3,24 @@
 
 use std::collections::VecDeque;
 
-/// How many earlier steps shape the next.
+/// The number of earlier steps that shape the next.
 const MEMORY: usize = 8;
 
 /// The share of the promised decrease that a step must keep (Armijo's condition).
 const SUFFICIENT: f64 = 1e-4;
 
-/// How often a step is shortened before the search counts as ended.
+/// How often a step is shortened before the search ends.
 const SHORTENINGS: usize = 20;
 
-/// Where the search ended.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Minimum {
     pub place: Vec<f64>,
     pub value: f64,
 }
 
-/// Goes down from `place` inside the box; `function` returns the value and writes the gradient. A
-/// value that is no number counts as infinitely high. The result is never worse than the start.
+/// Descends from `place` inside the box; `function` returns the value and writes the gradient. A
+/// NaN counts as infinitely high. The result is never worse than the start.
 pub(super) fn minimise(
     mut place: Vec<f64>,
     bounds: &[(f64, f64)],
@@ -38,7 +38,7 @@ pub(super) fn minimise(
     let mut value = function(&place, &mut gradient);
     let mut memory: VecDeque<Step> = VecDeque::new();
     for _ in 0..iterations {
-        // Coordinates that the gradient pushes against a wall take no part.
+        // Coordinates that the gradient pushes against a wall stay fixed.
         let free: Vec<bool> = place
             .iter()
             .zip(bounds)
@@ -61,7 +61,7 @@ pub(super) fn minimise(
             memory.clear();
             direction.clone_from(&downhill);
         }
-        // Nothing is known of the curvature yet: a first step of at most a tenth.
+        // Without an estimate of the curvature, the first step is at most a tenth.
         let mut length = if memory.is_empty() { (0.1 / steepness).min(1.0) } else { 1.0 };
         let mut accepted = None;
         let mut new_gradient = vec![0.0; place.len()];
@@ -97,13 +97,13 @@ pub(super) fn minimise(
     Minimum { place, value }
 }
 
-/// What one step told of the curvature.
+/// The curvature seen along one step.
 struct Step {
     moved: Vec<f64>,
     bent: Vec<f64>,
 }
 
-/// Returns the direction that the steps so far suggest, in the free coordinates.
+/// Returns the quasi-Newton direction from the steps so far, in the free coordinates.
 fn newton(downhill: &[f64], free: &[bool], memory: &VecDeque<Step>) -> Vec<f64> {
     let masked = |one: &[f64], other: &[f64]| -> f64 {
         one.iter().zip(other).zip(free).filter(|(_, free)| **free).map(|((a, b), _)| a * b).sum()

@@ -1,5 +1,5 @@
-//! Hyperparameter search: where the next trial should look. Pure functions of the settings and of
-//! what earlier trials gave.
+//! Hyperparameter search: the choice of the next trial. All functions are pure in the settings and
+//! the results of earlier trials.
 
 pub mod config;
 pub mod domain;

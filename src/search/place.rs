@@ -1,9 +1,9 @@
-//! From numbers in the unit cube to points of a space.
+//! The mapping from the unit cube to points of a space.
 
 use super::space::{AxisKind, Point, Space};
 
-/// Returns the point whose coordinates have these numbers from 0 to 1 as the values of their
-/// distribution functions; `unit` is asked only for axes that exist.
+/// Returns the point at these values of the axes' distribution functions, from 0 to 1. `unit` is
+/// called only for axes that exist.
 pub(super) fn place(space: &Space, mut unit: impl FnMut(usize) -> f64) -> Point {
     let mut point = Point::with_capacity(space.axes.len());
     for (at, axis) in space.axes.iter().enumerate() {
@@ -13,7 +13,7 @@ pub(super) fn place(space: &Space, mut unit: impl FnMut(usize) -> f64) -> Point 
     point
 }
 
-/// Returns the coordinate at which an axis' distribution function has this value.
+/// Returns the coordinate where an axis' distribution function has this value.
 pub(super) fn coordinate(kind: &AxisKind, unit: f64) -> f64 {
     let unit = unit.clamp(0.0, 1.0);
     match kind {
@@ -25,12 +25,12 @@ pub(super) fn coordinate(kind: &AxisKind, unit: f64) -> f64 {
     }
 }
 
-/// Returns the index at which the running sum of the weights passes this share of the whole.
+/// Returns the index where the running sum of the weights passes this share of the total.
 pub(super) fn choose(weights: &[f64], unit: f64) -> usize {
     let mut left = unit * weights.iter().sum::<f64>();
     let mut chosen = 0;
     for (at, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-        // The last one that has a weight also takes what rounding leaves.
+        // The last one with a weight also covers the remainder of rounding.
         chosen = at;
         if left < *weight {
             break;

@@ -1,5 +1,5 @@
-//! Quasi-random search: an Owen-scrambled Sobol sequence, which leaves neither gaps nor heaps (Owen
-//! 1998; Burley 2020).
+//! Quasi-random search: an Owen-scrambled Sobol sequence, which leaves neither gaps nor clusters
+//! (Owen 1998; Burley 2020).
 
 use rand::Rng;
 
@@ -7,15 +7,15 @@ use super::place::place;
 use super::space::{Point, Space};
 use crate::base::seed::stream;
 
-/// How many points of one sequence there are.
+/// The number of points of one sequence.
 pub const MOST_POINTS: u64 = 1 << 16;
 
-/// How many axes one sequence has.
+/// The number of axes of one sequence.
 pub const MOST_AXES: usize = sobol_burley::NUM_DIMENSIONS as usize;
 
-/// Returns one point of the sequence that belongs to a seed. Behind [`MOST_POINTS`] and
-/// [`MOST_AXES`] further sequences follow: their points are as good, but not spread evenly with
-/// regard to those of the first.
+/// Returns one point of the sequence of a seed. Beyond [`MOST_POINTS`] and [`MOST_AXES`] further
+/// sequences follow. Their points are as good, but not spread evenly relative to the first
+/// sequence.
 pub fn point(space: &Space, seed: u64, index: u64) -> Point {
     Sequence::new(seed, index / MOST_POINTS).point(space, index)
 }
@@ -46,8 +46,8 @@ impl Sequence {
     }
 }
 
-/// The scrambles are 32 bits, the seeds 64: those that differ in the upper half only must not give
-/// the same points.
+/// Scrambles have 32 bits and seeds 64: seeds that differ only in the upper half must give
+/// different points.
 fn scramble(seed: u64, number: u64, block: u64) -> u32 {
     let block = format!("{block}");
     stream(seed, &["search", "quasi_random", &block], number).next_u32()
@@ -61,7 +61,11 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 200,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
         fn points_are_valid(space in spaces(), seed: u64, index: u64) {
@@ -71,8 +75,8 @@ mod tests {
         }
     }
 
-    /// In each axis, the first 2^k points have one in each 2^k-th of the unit interval; of random
-    /// ones, a third of those stay empty.
+    /// In each axis, the first 2^k points have one in each 2^k-th of the unit interval; random
+    /// points leave a third of the intervals empty.
     #[test]
     fn every_interval_has_its_point() {
         let space = space(vec![AxisKind::Continuous; 12]);

@@ -1,5 +1,5 @@
-//! Random search: every point is drawn from what is said of the space before anything is known
-//! (Bergstra & Bengio 2012).
+//! Random search: every point is drawn from the prior distribution of the space (Bergstra & Bengio
+//! 2012).
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::place::place;
 use super::space::{Point, Space};
 
-/// Draws a point; axes that do not exist there take nothing from the random stream.
+/// Draws a point; axes that do not exist there consume no random numbers.
 pub fn point(space: &Space, random: &mut ChaCha8Rng) -> Point {
     place(space, |_| random.random())
 }
@@ -20,7 +20,11 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 200,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
         fn points_are_valid(space in spaces(), seed: u64) {

@@ -1,49 +1,49 @@
-//! Which trial runs next, and for how long: new ones, or those that go on.
+//! The rule that chooses the next trial to run, new or continued, and its epochs.
 
 use super::space::Outcome;
 
-/// When trials are judged, and which go on.
+/// The rule that judges trials and chooses those that continue.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
-    /// Every trial runs to its end.
+    /// Every trial runs to the end.
     Full,
-    /// The median rule (Golovin et al. 2017, "Google Vizier"): a trial ends whose best value so far
-    /// is worse than the median of the means that finished trials had up to the same rung.
+    /// The median rule (Golovin et al. 2017, "Google Vizier"): a trial is stopped if its best value
+    /// so far is worse than the median of the finished trials' means up to the same rung.
     Median { ladder: Vec<Option<u32>>, startup_trials: usize },
     /// Asynchronous successive halving (Li et al. 2020, "A system for massively parallel
     /// hyperparameter tuning", algorithm 2).
     Asha { ladder: Vec<Option<u32>>, reduction: usize },
-    /// Hyperband (Li et al. 2018, algorithm 1): these brackets, one after the other.
+    /// Hyperband (Li et al. 2018, algorithm 1): these brackets, in sequence.
     Hyperband { brackets: Vec<Bracket>, reduction: usize },
 }
 
 /// One run of successive halving within Hyperband.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bracket {
-    /// How many trials begin.
+    /// The number of trials that start.
     pub trials: usize,
     pub ladder: Vec<Option<u32>>,
 }
 
-/// A trial, as far as its results have entered the search.
+/// A trial with the results that have entered the search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Climb {
-    /// The epochs of each rung, the last one `None`: training to its end.
+    /// The epochs of each rung; the last is `None`, which means training to the end.
     pub ladder: Vec<Option<u32>>,
     /// The outcomes of the first rungs.
     pub outcomes: Vec<Outcome>,
-    /// How many rungs were asked for.
+    /// The number of rungs handed out.
     pub asked: usize,
-    /// Whether it was ended early.
+    /// Whether it was stopped early.
     pub is_over: bool,
 }
 
-/// What should happen next.
+/// The next move of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
-    /// This trial goes on to its next rung.
+    /// This trial continues to its next rung.
     GoOn(usize),
-    /// A new trial begins.
+    /// A new trial starts.
     Begin,
 }
 
@@ -63,10 +63,11 @@ pub fn even_ladder(min: u32, interval: u32, max: u32) -> Vec<Option<u32>> {
     ladder
 }
 
-/// Returns Hyperband's brackets for trainings of `max` epochs, the one with the most trials first.
+/// Returns Hyperband's brackets for trainings of `max` epochs; the bracket with the most trials
+/// comes first.
 pub fn brackets(min: u32, reduction: u32, max: u32) -> Vec<Bracket> {
     let whole = geometric_ladder(min, reduction, max);
-    // The rungs below the end are the halvings that there is room for.
+    // The number of rungs below the end is the largest number of halvings.
     let most = whole.len() - 1;
     (0..=most)
         .rev()
@@ -80,12 +81,12 @@ pub fn brackets(min: u32, reduction: u32, max: u32) -> Vec<Bracket> {
 }
 
 impl Climb {
-    /// Returns a trial that has not begun.
+    /// Returns a trial that has not started.
     pub fn new(ladder: Vec<Option<u32>>) -> Climb {
         Climb { ladder, outcomes: Vec::new(), asked: 0, is_over: false }
     }
 
-    /// Returns the value at a rung; `None` where there is none.
+    /// Returns the value at a rung, if there is one.
     pub fn value(&self, rung: usize) -> Option<f64> {
         match self.outcomes.get(rung) {
             Some(Outcome::Value(value)) => Some(*value),
@@ -93,7 +94,7 @@ impl Climb {
         }
     }
 
-    /// Says whether its last result is in and another rung is left.
+    /// Returns whether its last result has entered and another rung is left.
     fn is_waiting(&self) -> bool {
         !self.is_over && self.outcomes.len() == self.asked && self.asked < self.ladder.len()
     }
@@ -120,9 +121,9 @@ impl Rule {
         }
     }
 
-    /// Returns what should happen next, given what has entered; `None` where more has to enter
-    /// first, or all is done. `new` says whether there are new trials, `all` whether every result
-    /// has entered.
+    /// Returns the next move, given the results that have entered; `None` if more results are
+    /// needed first, or all is done. `new` is whether there are new trials, `all` whether every
+    /// result has entered.
     pub fn next(&self, trials: &mut [Climb], new: bool, all: bool) -> Option<Move> {
         match self {
             Rule::Full => new.then_some(Move::Begin),
@@ -148,8 +149,8 @@ impl Rule {
                     ranked.into_iter().take(count).find(goes_on)
                 });
                 let last = || {
-                    // Few trials would leave the upper rungs empty, and a search without one whole
-                    // training has no result.
+                    // With few trials the upper rungs would stay empty, and a search without a
+                    // whole training has no result.
                     (0..top).rev().find_map(|rung| {
                         let ranked = ranked(trials, 0..trials.len(), rung);
                         let came_further =
@@ -186,8 +187,8 @@ impl Rule {
     }
 }
 
-/// Returns the next promotion of a bracket whose trials have all begun; `Some(None)` where results
-/// are awaited, `None` where the bracket is over.
+/// Returns the next promotion of a bracket whose trials have all started; `Some(None)` while
+/// results are missing, `None` once the bracket is over.
 fn halve(
     trials: &[Climb],
     members: std::ops::Range<usize>,
@@ -198,7 +199,8 @@ fn halve(
     for rung in 0..bracket.ladder.len() {
         let asked = members.clone().filter(|&index| trials[index].asked > rung).count();
         if asked < count {
-            // Everyone on the rung below is in: the best of them go on, one move at a time.
+            // All results of the rung below are there: the best trials continue, one move at a
+            // time.
             let next = ranked(trials, members.clone(), rung - 1).into_iter().take(count);
             let next = next
                 .filter(|&index| trials[index].value(rung - 1).is_some())
@@ -221,8 +223,8 @@ fn halve(
     None
 }
 
-/// Returns the trials whose result at a rung has entered, best first; failed ones last, of equals
-/// the first.
+/// Returns the trials whose result at a rung has entered, best first and failed ones last; equal
+/// trials keep their order.
 fn ranked(trials: &[Climb], members: std::ops::Range<usize>, rung: usize) -> Vec<usize> {
     let mut there: Vec<usize> =
         members.filter(|&index| trials[index].outcomes.len() > rung).collect();

@@ -1,13 +1,13 @@
-//! Where the points of new trials come from.
+//! The sources of points for new trials.
 
 use super::space::{AxisKind, Observation, Point, Space};
 use super::{fresh, gaussian_process, quasi_random, random, tpe};
 use crate::base::seed::stream;
 
-/// Where the points of new trials come from.
+/// The source of points for new trials.
 #[derive(Clone, Debug)]
 pub enum Sampler {
-    /// These, one after the other.
+    /// These points, in order.
     Grid(Vec<Point>),
     Random,
     QuasiRandom,
@@ -16,17 +16,17 @@ pub enum Sampler {
 }
 
 impl Sampler {
-    /// Says whether earlier trials matter to the next point.
+    /// Returns whether the next point depends on earlier trials.
     pub fn learns(&self, space: &Space) -> bool {
         match self {
             Sampler::Grid(_) | Sampler::QuasiRandom => false,
-            // Only that a point is new.
+            // Only to make sure that a point is new.
             Sampler::Random => !has_line(space),
             Sampler::Tpe(_) | Sampler::GaussianProcess(_) => true,
         }
     }
 
-    /// Returns how many trials have to have ended before it learns from them.
+    /// Returns the number of trials that must end before it learns from them.
     pub fn startup_trials(&self) -> usize {
         match self {
             Sampler::Tpe(settings) => settings.startup_trials,
@@ -35,8 +35,8 @@ impl Sampler {
         }
     }
 
-    /// Returns the point of the trial with this number, given what earlier ones gave; `None` where
-    /// there are no more.
+    /// Returns the point of the trial with this number, given the earlier results; `None` if there
+    /// are no more points.
     pub fn point(
         &self,
         space: &Space,
@@ -48,8 +48,7 @@ impl Sampler {
             Sampler::Grid(points) => return points.get(trial).cloned(),
             Sampler::Random => {
                 let mut random = stream(seed, &["sweep", "random"], trial as u64);
-                // Two equal draws of numbers on a line are no accident worth the time of looking
-                // for them.
+                // Equal draws from a continuous axis are too rare to look for.
                 match has_line(space) {
                     true => random::point(space, &mut random),
                     false => fresh::random_point(space, history, &mut random),

@@ -1,7 +1,6 @@
-//! The space that a search moves in, without names and units: what the methods see of a sweep's
-//! parameters.
+//! The search space without names and units: the parameters of a sweep as the methods see them.
 
-/// The axes of a search, each after the axis that its condition names.
+/// The axes of a search, each after the axis of its condition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Space {
     pub axes: Vec<Axis>,
@@ -11,20 +10,20 @@ pub struct Space {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     pub kind: AxisKind,
-    /// Where given, the parameter exists only in points that meet it.
+    /// If given, the parameter exists only in points that meet it.
     pub condition: Option<Condition>,
 }
 
-/// What coordinates an axis has.
+/// The kind of coordinates of an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AxisKind {
-    /// Numbers from 0 to 1, distributed uniformly before anything is known. Logarithms and other
-    /// distributions are behind it: who makes the space maps the unit interval to values.
+    /// Numbers from 0 to 1 with a uniform prior. The creator of the space maps the unit interval to
+    /// values, with logarithms and other distributions.
     Continuous,
-    /// The whole numbers from 0 to this number less one, in an order that means something; uniform.
+    /// The whole numbers from 0 to this number less one, in a meaningful order, with a uniform
+    /// prior.
     Steps(usize),
-    /// The whole numbers from 0, without an order, with the probability of each before anything is
-    /// known (they sum to 1).
+    /// The whole numbers from 0, without an order, with their prior probabilities (which sum to 1).
     Choice(Vec<f64>),
 }
 
@@ -48,24 +47,24 @@ pub struct Observation {
     pub outcome: Outcome,
 }
 
-/// What came out at a point.
+/// The outcome at a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
-    /// What the search minimises; finite.
+    /// The value to minimise; finite.
     Value(f64),
-    /// The trial failed or gave no number.
+    /// The trial failed or its value is not a number.
     Failed,
     /// The trial has not ended yet.
     Pending,
 }
 
 impl Space {
-    /// Says whether an axis exists at a point whose earlier coordinates are given.
+    /// Returns whether an axis exists at a point, given its earlier coordinates.
     pub fn exists(&self, axis: usize, point: &[Option<f64>]) -> bool {
         match self.axes.get(axis).map(|axis| &axis.condition) {
             None => false,
             Some(None) => true,
-            // A parent that does not exist itself meets no condition.
+            // A parent that does not exist meets no condition.
             Some(Some(condition)) => point
                 .get(condition.axis)
                 .copied()

@@ -1,10 +1,10 @@
-//! The multivariate tree-structured Parzen estimator: where good points are dense and others are
-//! not.
+//! The multivariate tree-structured Parzen estimator: it prefers places where good points are dense
+//! and others are sparse.
 //!
 //! Bergstra et al. 2011 ("Algorithms for hyper-parameter optimization") for the method, Falkner et
-//! al. 2018 (BOHB) for kernels over all axes at once, Watanabe 2023 (arXiv 2304.11127) for what its
-//! parts are worth. Where a constant below differs from theirs, it was chosen by trial on functions
-//! of two to six axes (benches/README.md).
+//! al. 2018 (BOHB) for kernels over all axes at once, Watanabe 2023 (arXiv 2304.11127) for the
+//! value of its components. Constants below that differ from theirs were chosen by trial on
+//! functions of two to six axes (benches/README.md).
 
 use rand_chacha::ChaCha8Rng;
 
@@ -14,13 +14,13 @@ use mixture::{Mixture, Weighted};
 
 mod mixture;
 
-/// How the estimator proceeds.
+/// The settings of the estimator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// So many trials have to finish before the estimator takes over from random search.
+    /// The number of trials that must finish before the estimator takes over from random search.
     pub startup_trials: usize,
-    /// How many points are drawn where good ones are dense; the one of the best ratio is taken. Few
-    /// explore, many exploit.
+    /// The number of points drawn from the density of good ones; the point with the best ratio is
+    /// taken. Few candidates explore, many exploit.
     pub candidates: usize,
     /// The share of the observations that counts as good.
     pub good_share: f64,
@@ -32,10 +32,10 @@ impl Default for Settings {
     }
 }
 
-/// How often the estimator is asked again after it came up with what was tried already.
+/// How often the estimator is asked again after it suggested an old point.
 const ATTEMPTS: usize = 8;
 
-/// Returns where to look next.
+/// Returns the next point to try.
 pub fn suggest(
     space: &Space,
     history: &[Observation],
@@ -52,7 +52,7 @@ pub fn suggest(
     for _ in 0..ATTEMPTS {
         let mut point: Point = vec![None; space.axes.len()];
         for ((condition, axes), model) in groups.iter().zip(&mut models) {
-            // What a group hangs on has an earlier axis, so its own group came before.
+            // The axis of a group's condition is earlier, so its group came before.
             if condition.is_none() || axes.first().is_some_and(|&axis| space.exists(axis, &point)) {
                 let model = model.get_or_insert_with(|| Model::new(space, axes, history, settings));
                 for (&axis, value) in axes.iter().zip(model.best(settings.candidates, random)) {
@@ -67,9 +67,9 @@ pub fn suggest(
     random_point(space, history, random)
 }
 
-/// Returns the axes that exist together, by what they hang on. Each group is modelled from the
-/// observations that have it, on its own: a density over axes that exist here and there would
-/// compare points of different dimensions.
+/// Returns the groups of axes that exist together, with their conditions. Each group is modelled
+/// separately, from the observations that have it: a joint density would compare points of
+/// different dimensions.
 fn groups(space: &Space) -> Vec<(Option<&Condition>, Vec<usize>)> {
     let mut groups: Vec<(Option<&Condition>, Vec<usize>)> = Vec::new();
     for (at, axis) in space.axes.iter().enumerate() {
@@ -104,7 +104,7 @@ impl<'a> Model<'a> {
             let Some(place) = coordinates.collect::<Option<Vec<f64>>>() else { continue };
             match observation.outcome {
                 Outcome::Value(value) => valued.push((value, place)),
-                // What still runs is taken to be bad, so that the next trial goes elsewhere.
+                // A running trial counts as bad, so that the next trial goes elsewhere.
                 Outcome::Failed | Outcome::Pending => others.push(Weighted { place, weight: 1.0 }),
             }
             failed += usize::from(observation.outcome == Outcome::Failed);
@@ -114,18 +114,17 @@ impl<'a> Model<'a> {
         let count = (share.ceil() as usize).min(valued.len());
         let worse = valued.split_off(count).into_iter();
         others.extend(worse.map(|(_, place)| Weighted { place, weight: 1.0 }));
-        // Among the good ones the better weigh more, by rank as in CMA-ES (Hansen 2016, equation
-        // 49): improvements would do the same, but a single lucky value must not be all that
-        // counts.
+        // Among the good ones, better ranks weigh more, as in CMA-ES (Hansen 2016, equation 49).
+        // Weights by improvement would let a single lucky value dominate.
         let rank = |at: usize| (count as f64 + 0.5).ln() - (at as f64 + 1.0).ln();
         let good = valued.into_iter().enumerate();
         let good = good.map(|(at, (_, place))| Weighted { place, weight: rank(at) }).collect();
         Model { good: Mixture::new(space, axes, good), others: Mixture::new(space, axes, others) }
     }
 
-    /// Draws candidates where good points are dense; returns the one of the greatest ratio of the
-    /// densities, which is the one of the greatest expected improvement (Bergstra et al. 2011,
-    /// section 4.1).
+    /// Draws candidates from the density of good points. Returns the one with the greatest ratio of
+    /// the densities, which has the greatest expected improvement (Bergstra et al. 2011, section
+    /// 4.1).
     fn best(&self, candidates: usize, random: &mut ChaCha8Rng) -> Vec<f64> {
         let mut best = self.good.draw(random);
         let mut greatest = self.log_ratio(&best);
@@ -160,10 +159,18 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 128,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
-        fn suggestions_are_valid_and_repeat(space in spaces(), outcomes in outcomes(40), seed: u64) {
+        fn suggestions_are_valid_and_repeat(
+            space in spaces(),
+            outcomes in outcomes(40),
+            seed: u64,
+        ) {
             let history = history(&space, seed, &outcomes);
             let found = next(&space, &history, seed);
             prop_assert!(valid(&space, &found), "{found:?}");
@@ -192,7 +199,7 @@ mod tests {
         assert!(ours < 0.8 * theirs, "{ours} {theirs}");
     }
 
-    /// What is running makes its neighbourhood less attractive; what has failed does the same.
+    /// Running trials make their neighbourhood less attractive; so do failed ones.
     #[test]
     fn goes_where_no_trial_is_running() {
         let space = space([AxisKind::Continuous]);

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::summary::Interval;
 
-/// What resampled items say about a difference.
+/// A resampled difference.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bootstrap {
     pub resamples: usize,
@@ -13,13 +13,13 @@ pub struct Bootstrap {
     pub interval: Interval,
 }
 
-/// Returns the percentile interval of a difference when items are drawn anew with replacement
-/// (Efron & Tibshirani 1993, § 13.3; paired: an item brings both models' predictions with it).
+/// Returns the percentile interval of a difference when items are resampled with replacement (Efron
+/// & Tibshirani 1993, § 13.3). The bootstrap is paired: an item carries the predictions of both
+/// models.
 ///
-/// `groups` says for every item to which group of interchangeable items it belongs, `difference`
-/// gets the number of drawn items of every group and returns the difference, or `None` where a
-/// resample leaves it undefined. Returns `None` without items, or where more than one resample in
-/// ten is undefined.
+/// `groups` holds the group of interchangeable items for every item. `difference` gets the number
+/// of drawn items of every group and returns the difference, or `None` if it is undefined. Returns
+/// `None` without items, or if more than one resample in ten is undefined.
 pub fn paired_bootstrap(
     groups: &[u32],
     resamples: usize,
@@ -41,19 +41,19 @@ pub fn paired_bootstrap(
     Some(Bootstrap { resamples: values.len(), interval })
 }
 
-/// Draws as many items as there are, with replacement, and counts them by group.
+/// Draws a resample of all items with replacement, and counts it by group.
 pub(super) fn draw(groups: &[u32], random: &mut impl Rng, weights: &mut [u32]) {
     weights.fill(0);
     let count = groups.len() as u64;
     for _ in 0..groups.len() {
-        // The share of 2³² that falls on an item is off by less than one in 2³² / n: far below what
-        // a resample can show.
+        // The share of 2³² for an item is off by less than one in 2³² / n, far below the noise of a
+        // resample.
         let item = (u64::from(random.next_u32()) * count) >> 32;
         weights[groups[item as usize] as usize] += 1;
     }
 }
 
-/// Returns a quantile of sorted values, interpolated linearly (the seventh of Hyndman & Fan 1996,
+/// Returns a quantile of sorted values with linear interpolation (type 7 of Hyndman & Fan 1996,
 /// NumPy's default).
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() as f64 - 1.0);

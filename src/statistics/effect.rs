@@ -3,10 +3,10 @@
 use super::summary::{mean_and_deviation, varies};
 
 /// Returns Cohen's d_z of at least two paired differences: their mean over their sample deviation
-/// (Cohen 1988, § 2.3; Lakens 2013, eq. 6). It has the sign of the mean difference.
+/// (Cohen 1988, § 2.3; Lakens 2013, eq. 6). Its sign is the sign of the mean difference.
 ///
-/// `None` where all differences are the same: there is no spread to measure them by, and dividing
-/// by 0 would say "infinitely large". Where all of them are 0 it is 0.
+/// It is 0 if all differences are 0, and `None` if all are the same otherwise: without a spread,
+/// the division by 0 would give an infinite effect.
 pub fn cohens_dz(differences: &[f64]) -> Option<f64> {
     let (mean, deviation) = mean_and_deviation(differences)?;
     if varies(differences) {

@@ -5,21 +5,22 @@ use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 use super::studentized_range;
 
-/// What the ranks of recipes within blocks say.
+/// The result of Friedman's test.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Friedman {
-    /// The mean rank of every recipe; 1 is the smallest value, equal values share their mean rank.
+    /// The mean rank of every recipe; rank 1 is the smallest value, and equal values share their
+    /// mean rank.
     pub ranks: Vec<f64>,
     pub statistic: f64,
-    /// From the chi-squared distribution with k − 1 degrees of freedom, which is rough for few
-    /// blocks.
+    /// The p value from the chi-squared distribution with k − 1 degrees of freedom, which is
+    /// approximate with few blocks.
     pub p: f64,
 }
 
 /// Tests whether any of at least three recipes differs, by their ranks within each block (Friedman
-/// 1937, corrected for ties; as SciPy's `friedmanchisquare`). `blocks` holds one row of values per
-/// block, here per seed. `None` for fewer recipes or blocks than the test needs, and where within
-/// every block all values are the same.
+/// 1937, corrected for ties, like SciPy's `friedmanchisquare`). `blocks` holds one row of values
+/// per block, here per seed. `None` with too few recipes or blocks, and if all values are the same
+/// within every block.
 pub fn friedman(blocks: &[Vec<f64>]) -> Option<Friedman> {
     let (count, recipes) = (blocks.len() as f64, blocks.first()?.len());
     if blocks.len() < 2 || recipes < 3 || blocks.iter().any(|block| block.len() != recipes) {
@@ -50,9 +51,9 @@ pub fn friedman(blocks: &[Vec<f64>]) -> Option<Friedman> {
     Some(Friedman { ranks: sums.into_iter().map(|sum| sum / count).collect(), statistic, p })
 }
 
-/// Returns Nemenyi's critical difference of mean ranks at the level 0.05, q / √2 · √(k (k + 1) / (6
-/// N)) for k recipes and N blocks, q being the studentized range's quantile with infinite degrees
-/// of freedom (Nemenyi 1963; Demšar 2006, § 3.2.2).
+/// Returns Nemenyi's critical difference of mean ranks at the level 0.05: q / √2 · √(k (k + 1) / (6
+/// N)) for k recipes and N blocks (Nemenyi 1963; Demšar 2006, § 3.2.2). q is the quantile of the
+/// studentized range with infinite degrees of freedom.
 pub fn critical_difference(recipes: usize, blocks: usize) -> f64 {
     let (k, n) = (recipes as f64, blocks as f64);
     studentized_range::quantile_above(0.05, recipes) / 2f64.sqrt()

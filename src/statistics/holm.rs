@@ -1,8 +1,7 @@
 //! Holm's correction for several tests at once.
 
-/// Returns the p values corrected so that the chance of any false finding stays at the level that
-/// each is read at (Holm 1979, step down; as statsmodels' `multipletests(method="holm")`), in the
-/// order in which they came.
+/// Returns corrected p values in the given order. They keep the chance of any false finding at the
+/// level of the tests (Holm 1979, step down; like statsmodels' `multipletests(method="holm")`).
 pub fn holm(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

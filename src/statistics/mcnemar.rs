@@ -1,10 +1,11 @@
-//! McNemar's test over the texts that only one of two models gets right.
+//! McNemar's test over the texts that only one of two models predicts correctly.
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-/// Returns the exact two-sided p that two models are equally often right, from the numbers of texts
-/// that only the one and only the other gets right (McNemar 1947; exact by the binomial
-/// distribution, as statsmodels' `mcnemar(exact=True)`). Without such texts it is 1.
+/// Returns the exact two-sided p for the hypothesis that two models are equally often right. The
+/// counts are the texts that only the first and only the second predicts correctly (McNemar 1947;
+/// exact by the binomial distribution, like statsmodels' `mcnemar(exact=True)`). Without such texts
+/// it is 1.
 pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
     let count = only_first + only_second;
     match Binomial::new(0.5, count) {
@@ -13,16 +14,15 @@ pub fn mcnemar(only_first: u64, only_second: u64) -> f64 {
     }
 }
 
-/// Combines p values of one hypothesis that depend on each other in whatever way, as those of
-/// several seeds on the same texts do: twice their median is a valid p (Rüger 1978; of an even
-/// number the upper median).
+/// Combines p values of one hypothesis with any dependence, such as those of several seeds on the
+/// same texts. Twice their median is a valid p (Rüger 1978; the upper median of an even number).
 pub fn twice_the_median(values: &[f64]) -> Option<f64> {
     if let [single] = values {
         return Some(*single);
     }
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    // Rüger: of m values, the k-th smallest times m / k.
+    // Rüger: the k-th smallest of m values, times m / k.
     let (count, place) = (values.len(), values.len() / 2 + 1);
     let value = values.get(place - 1)?;
     Some((value * count as f64 / place as f64).min(1.0))

@@ -1,4 +1,4 @@
-//! Statistics over results: what differs by more than noise. Pure functions of numbers.
+//! Statistics over results, for differences beyond noise. Pure functions of numbers.
 
 pub mod summary;
 pub mod student;

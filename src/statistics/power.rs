@@ -1,32 +1,33 @@
-//! How many seeds a difference needs to be seen.
+//! The number of seeds that a difference needs to be detected.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 use statrs::function::gamma::ln_gamma;
 
 use super::summary::t_quantile;
 
-/// The power that is asked for, at a two-sided level of 0.05.
+/// The required power, at a two-sided level of 0.05.
 const POWER: f64 = 0.8;
 /// The standard normal quantiles of 0.975 and of [`POWER`].
 const QUANTILES: f64 = 1.959_963_984_540_054 + 0.841_621_233_572_914_3;
-/// The step of the integral below in deviations of its density; a smaller one changes nothing in
-/// the first ten digits.
+/// The step of the integral below, in deviations of its density; a smaller step does not change the
+/// first ten digits.
 const STEP: f64 = 0.2;
 
-/// Returns the least number of seeds at which a paired t-test shows a true difference with a power
-/// of 80 % at a two-sided level of 0.05, where paired differences have this sample deviation.
+/// Returns the smallest number of seeds at which a paired t-test detects a true difference. The
+/// power is 80 %, the two-sided level 0.05, and `deviation` the sample deviation of paired
+/// differences.
 ///
-/// The power is that of the noncentral t distribution with n − 1 degrees of freedom and
-/// noncentrality √n · difference / deviation (Cohen 1988, § 2.3; as statsmodels' `TTestPower`). The
-/// deviation is taken as if it were known; seen at few seeds, it is itself uncertain, and so is the
-/// number.
+/// The power follows from the noncentral t distribution (Cohen 1988, § 2.3; like statsmodels'
+/// `TTestPower`). It has n − 1 degrees of freedom and noncentrality √n · difference / deviation.
+/// The deviation is treated as known. Estimated from few seeds it is uncertain, and so is the
+/// result.
 pub fn seeds_needed(deviation: f64, difference: f64) -> Option<u64> {
     if !(deviation.is_finite() && deviation >= 0.0 && difference > 0.0) {
         return None;
     }
     let effect = difference / deviation;
-    // The normal approximation with Guenther's correction (1981) is off by one at most where n is
-    // not tiny.
+    // The normal approximation with Guenther's correction (1981) is off by at most one unless n is
+    // tiny.
     let guess = (QUANTILES / effect).powi(2) + 1.959_963_984_540_054f64.powi(2) / 2.0;
     if guess > 1e6 {
         return Some(guess.ceil() as u64);
@@ -54,8 +55,8 @@ fn power(count: u64, effect: f64) -> f64 {
 
 /// P(T > t) of the noncentral t distribution: T = (Z + shift) / S, with S² a chi-squared variable
 /// over its degrees of freedom, so the probability is ∫ Φ(shift − t·s) f(s) ds. Both factors are
-/// smooth and f vanishes at its ends: the trapezoidal rule converges faster than any power of the
-/// step.
+/// smooth and f vanishes at its ends, so the trapezoidal rule converges faster than any power of
+/// the step.
 fn noncentral_t_above(t: f64, freedom: f64, shift: f64) -> f64 {
     let Ok(normal) = Normal::new(0.0, 1.0) else { return 0.0 };
     // In x = ln s the density s·f(s) falls off on both sides even with one degree of freedom.

@@ -1,35 +1,34 @@
-//! The bias of choosing the best of many by the very figures that it is then judged by.
+//! The selection bias of the best of many, when the values that select it also judge it.
 
 use rand::Rng;
 use serde::Serialize;
 
 use super::bootstrap::draw;
 
-/// What the best of several recipes is worth.
+/// The best of several recipes and its corrected value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Selection {
-    /// The place of the best.
+    /// The index of the best.
     pub best: usize,
-    /// Its value as it was measured.
+    /// Its measured value.
     pub value: f64,
-    /// How much of it comes from having been chosen; never below 0.
+    /// The part of the value that is due to selection; never below 0.
     pub bias: f64,
-    /// `value` less `bias` (where less is better: plus).
+    /// `value` less `bias` (plus `bias` if smaller values are better).
     pub corrected: f64,
 }
 
-/// Estimates what the best of `recipes` is worth beyond the luck that made it the best.
+/// Estimates the value of the best of `recipes` without the luck that made it the best.
 ///
 /// The estimator is the bootstrap bias correction of Tsamardinos, Greasidou & Borboudakis (2018,
-/// Machine Learning 107, alg. 5): units (seeds or test items) are drawn with replacement, the best
-/// recipe by the drawn ones is looked up on those that were not drawn, and the mean of what it gets
-/// there is the corrected value. What chose and what judges have no unit in common, so equal
-/// recipes give their common mean. Choosing from fewer units makes it a little too low where
-/// recipes differ.
+/// Machine Learning 107, alg. 5): units (seeds or test items) are drawn with replacement, and the
+/// best recipe on the drawn units is evaluated on the other units. The mean of these values is the
+/// corrected value. Selection and evaluation share no unit, so equal recipes give their common
+/// mean. If recipes differ, the value is a little too low, because fewer units select.
 ///
-/// `value` returns a recipe's value with these weights of the units, or `None` where they leave it
-/// undefined; `sign` is 1 where more is better and −1 where less is. Of equal recipes the first is
-/// chosen. Returns `None` for fewer than two recipes or units.
+/// `value` returns a recipe's value with these weights of the units, or `None` if it is undefined.
+/// `sign` is 1 if larger values are better, otherwise −1. The first of equal recipes is selected.
+/// Returns `None` with fewer than two recipes or units.
 pub fn selection(
     recipes: usize,
     units: usize,
@@ -52,7 +51,7 @@ pub fn selection(
     for _ in 0..resamples {
         draw(&groups, random, &mut drawn);
         rest.iter_mut().zip(&drawn).for_each(|(rest, &drawn)| *rest = u32::from(drawn == 0));
-        // With few units it happens that all of them are drawn and none is left to judge by.
+        // With few units, a draw may contain all of them and leave none for evaluation.
         if rest.iter().all(|&weight| weight == 0) {
             continue;
         }

@@ -6,24 +6,23 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::summary::{Interval, mean_and_deviation, t_quantile};
 
-/// A difference of means and what is known of it.
+/// A difference of means with its test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Difference {
     pub mean: f64,
-    /// The sample deviation of the paired differences; `None` where values are not paired.
+    /// The sample deviation of the paired differences; `None` if values are not paired.
     pub deviation: Option<f64>,
-    /// Student's interval of 95 %.
+    /// Student's 95 % interval.
     pub interval: Interval,
-    /// Two-sided; `None` where all differences are the same and there is nothing to measure them
-    /// by.
+    /// The two-sided p value; `None` if all differences are the same, so that there is no spread.
     pub p: Option<f64>,
 }
 
-/// Tests whether the mean of at least two paired differences is 0 (Student 1908), as SciPy's
+/// Tests whether the mean of at least two paired differences is 0 (Student 1908), like SciPy's
 /// `ttest_rel`.
 ///
-/// Differences that are all the same have no p: the formula would give 0, and so call sure what was
-/// never seen to vary.
+/// Differences that are all the same have no p: the formula would give 0 and claim certainty
+/// without any observed variation.
 pub fn paired(differences: &[f64]) -> Option<Difference> {
     let (mean, deviation) = mean_and_deviation(differences)?;
     let deviation = if varies(differences) { deviation } else { 0.0 };
@@ -32,9 +31,8 @@ pub fn paired(differences: &[f64]) -> Option<Difference> {
     difference(mean, Some(deviation), error, freedom)
 }
 
-/// Tests whether two samples that are not paired have the same mean, without the assumption of
-/// equal variances (Welch 1947), as SciPy's `ttest_ind(equal_var=False)`; the difference is `b` −
-/// `a`.
+/// Tests whether two unpaired samples have the same mean, without assuming equal variances (Welch
+/// 1947), like SciPy's `ttest_ind(equal_var=False)`. The difference is `b` − `a`.
 pub fn welch(a: &[f64], b: &[f64]) -> Option<Difference> {
     let ((mean_a, deviation_a), (mean_b, deviation_b)) =
         (mean_and_deviation(a)?, mean_and_deviation(b)?);

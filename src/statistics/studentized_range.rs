@@ -3,15 +3,15 @@
 
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 
-/// Returns P(range > q) of `count` variables: 1 − k ∫ φ(z) [Φ(z) − Φ(z − q)]^(k−1) dz, z standing
-/// for the largest (Tukey 1953; as SciPy's `studentized_range.sf(q, k, inf)`).
+/// Returns P(range > q) of `count` variables: 1 − k ∫ φ(z) [Φ(z) − Φ(z − q)]^(k−1) dz, where z is
+/// the largest variable (Tukey 1953; like SciPy's `studentized_range.sf(q, k, inf)`).
 pub fn above(range: f64, count: usize) -> f64 {
     let Ok(normal) = Normal::new(0.0, 1.0) else { return 1.0 };
     if range <= 0.0 || count < 2 {
         return 1.0;
     }
-    // Beyond nine deviations nothing is left of φ; the trapezoidal rule converges faster than any
-    // power of its step here.
+    // Beyond nine deviations φ is negligible, and the trapezoidal rule converges faster than any
+    // power of its step.
     const STEP: f64 = 1.0 / 16.0;
     let term =
         |z: f64| normal.pdf(z) * (normal.cdf(z) - normal.cdf(z - range)).powf(count as f64 - 1.0);

@@ -3,14 +3,14 @@
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// An interval of 95 %, both ends included.
+/// A 95 % interval, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     pub low: f64,
     pub high: f64,
 }
 
-/// What a few values say about the mean behind them.
+/// The mean of a few values, with its spread.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub count: usize,
@@ -18,19 +18,20 @@ pub struct Summary {
     /// The sample standard deviation, with n − 1; `None` for a single value.
     pub deviation: Option<f64>,
     /// Student's interval of the mean, mean ± t(0.975, n − 1) · s / √n; `None` for a single value
-    /// and for equal ones: an interval of width 0 would call sure what was never seen to vary.
+    /// and for equal ones: an interval of width 0 would claim certainty without any observed
+    /// variation.
     pub interval: Option<Interval>,
 }
 
 impl Interval {
-    /// Says whether 0 lies in it, its ends included.
+    /// Returns whether 0 lies in it, ends included.
     pub fn holds_zero(&self) -> bool {
         self.low <= 0.0 && self.high >= 0.0
     }
 }
 
 impl Summary {
-    /// Sums values up; `None` without any.
+    /// Summarises values; `None` without any.
     pub fn of(values: &[f64]) -> Option<Summary> {
         let mean = mean(values)?;
         let deviation = mean_and_deviation(values).map(|(_, deviation)| deviation);
@@ -58,12 +59,12 @@ pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
     Some((mean, (squares / (values.len() as f64 - 1.0)).sqrt()))
 }
 
-/// Returns the 0.975 quantile of Student's t, which an interval of 95 % needs.
+/// Returns the 0.975 quantile of Student's t, for a 95 % interval.
 pub(super) fn t_quantile(freedom: f64) -> Option<f64> {
     Some(StudentsT::new(0.0, 1.0, freedom).ok()?.inverse_cdf(0.975))
 }
 
-/// Says whether values differ by more than what subtracting rounded numbers leaves.
+/// Returns whether values differ by more than the error of subtracting rounded numbers.
 pub(super) fn varies(values: &[f64]) -> bool {
     let (least, most) = values
         .iter()

@@ -1,11 +1,11 @@
-//! The statistics against SciPy's and statsmodels' figures, and against what must hold for any.
+//! The statistics compared with results of SciPy and statsmodels, and with general properties.
 
 use serde::Deserialize;
 
 use super::*;
 use crate::base::seed;
 
-/// What tests/record_statistics.py records.
+/// The record of tests/record_statistics.py.
 #[derive(Deserialize)]
 struct Recorded {
     pairs: Vec<Pair>,
@@ -162,7 +162,7 @@ fn many_recipes_agree_with_scipy() -> TestResult {
 
 #[test]
 fn what_never_varies_is_called_neither_sure_nor_large() -> TestResult {
-    // As subtracting rounded scores leaves them.
+    // Differences of rounded scores.
     let same = [0.71 - 0.7, 0.81 - 0.8, 0.51 - 0.5, 0.91 - 0.9, 0.41 - 0.4];
     let test = paired(&same).ok_or("no test")?;
     assert_eq!((test.p, test.deviation, cohens_dz(&same)), (None, Some(0.0), None));
@@ -222,8 +222,7 @@ fn so_many_seeds_show_a_point_four_times_in_five() {
 #[test]
 fn the_bootstrap_gives_the_interval_of_a_mean() -> TestResult {
     let mut random = seed::stream(1, &["test", "bootstrap"], 0);
-    // Of 400 items the first is right 60 times where the second is wrong, and the other way round
-    // 30 times.
+    // On 60 of 400 items only the first is right, on 30 only the second.
     let groups: Vec<u32> = (0..400)
         .map(|item| u32::from(item < 60) + 2 * u32::from((60..90).contains(&item)))
         .collect();
@@ -246,8 +245,8 @@ fn the_bootstrap_gives_the_interval_of_a_mean() -> TestResult {
     Ok(())
 }
 
-/// Twenty recipes that are worth the same: the best looks better by the luck of its seeds, the
-/// corrected value does not.
+/// Twenty recipes with equal true values: the best looks better through lucky seeds, the corrected
+/// value does not.
 #[test]
 fn the_luck_of_the_best_is_taken_off() {
     let mut random = seed::stream(1, &["test", "selection"], 0);

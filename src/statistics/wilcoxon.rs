@@ -2,21 +2,21 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Up to so many differences other than 0 the distribution is counted out.
+/// Up to this number of nonzero differences, the exact distribution is counted.
 const EXACT: usize = 25;
 
 /// Returns the two-sided p of the signed-rank test (Wilcoxon 1945) for paired differences.
-/// Differences of 0 are left out and equal sizes share their mean rank, as SciPy's `wilcoxon` does
-/// by default; without any difference it is 1.
+/// Differences of 0 are left out and equal sizes share their mean rank, as in SciPy's `wilcoxon` by
+/// default. Without nonzero differences it is 1.
 ///
-/// Up to 25 differences p is exact for the very ranks at hand, ties and all: every choice of signs
-/// is counted (SciPy's `PermutationMethod` over all of them). Above, the normal approximation with
-/// corrections for ties and for continuity (`method="asymptotic", correction=True`).
+/// Up to 25 differences, p is exact for the observed ranks, including ties: every choice of signs
+/// is counted (SciPy's `PermutationMethod` over all of them). Above, it is the normal approximation
+/// with corrections for ties and continuity (`method="asymptotic", correction=True`).
 pub fn wilcoxon(differences: &[f64]) -> f64 {
     let mut sizes: Vec<(f64, bool)> = differences
         .iter()
-        // What subtracting rounded numbers leaves is no difference, and makes none between equal
-        // sizes.
+        // Rounding removes the errors of subtracting rounded numbers, so that equal sizes stay
+        // equal.
         .map(|&difference| ((difference.abs() * 1e12).round(), difference > 0.0))
         .filter(|(size, _)| *size > 0.0)
         .collect();
@@ -24,7 +24,7 @@ pub fn wilcoxon(differences: &[f64]) -> f64 {
     if sizes.is_empty() {
         return 1.0;
     }
-    // Twice the ranks, which are whole numbers with ties too.
+    // Twice the ranks, which are whole numbers even with ties.
     let (mut ranks, mut ties) = (Vec::new(), 0.0);
     for tied in sizes.chunk_by(|a, b| a.0 == b.0) {
         ties += (tied.len() as f64).powi(3) - tied.len() as f64;
@@ -40,7 +40,7 @@ pub fn wilcoxon(differences: &[f64]) -> f64 {
     }
 }
 
-/// Counts the choices of signs by the sum of the positive ones' ranks.
+/// Counts the choices of signs by the sum of the ranks with positive sign.
 fn exact(ranks: &[usize], positive: usize) -> f64 {
     let total: usize = ranks.iter().sum();
     let mut ways = vec![0u64; total + 1];

@@ -1,4 +1,4 @@
-//! Batches of like length, padded to the batch's longest.
+//! Batches of texts with similar lengths, padded to the longest text of the batch.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -10,7 +10,7 @@ use super::tokenizer::TokenizedText;
 pub struct Batch {
     /// B, the number of texts.
     pub size: usize,
-    /// L, the length of the longest.
+    /// L, the length of the longest text.
     pub length: usize,
     /// `[B, L]`, padded with the padding id.
     pub ids: Vec<i64>,
@@ -33,17 +33,17 @@ pub fn pad(texts: &[&TokenizedText], padding_id: u32) -> Batch {
     Batch { size, length, ids, mask }
 }
 
-/// How many batches are sorted together at most: more makes batches of liker length, fewer makes
-/// them more random.
+/// The most batches that are sorted together: larger values make lengths within a batch more alike,
+/// smaller ones make batches more random.
 const SORTED_TOGETHER: usize = 50;
 
-/// Groups texts into batches of like length in random order, for one epoch of training; each index
-/// occurs exactly once.
+/// Groups texts into batches of similar lengths in random order, for one epoch of training. Each
+/// index occurs exactly once.
 ///
-/// All indices are shuffled; runs of a whole number of batches (50, or fewer, so that there are at
-/// least four runs) are sorted by length, cut into batches, and the batches are shuffled. Texts of
-/// one length stay in random order, so that which of them meet changes from epoch to epoch. This is
-/// the grouping of `transformers`' `group_by_length` with the order of batches made random.
+/// All indices are shuffled. They are cut into runs of 50 batches, or of fewer, so that there are
+/// at least four runs. Each run is sorted by length and cut into batches, and all batches are
+/// shuffled. Texts of one length stay in random order, so that batches differ between epochs. This
+/// is the grouping of `transformers`' `group_by_length`, with a random order of batches.
 pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
     let batch_size = batch_size.clamp(1, lengths.len().max(1));
     let mut indices: Vec<usize> = (0..lengths.len()).collect();
@@ -58,7 +58,7 @@ pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Ve
     batches
 }
 
-/// Groups texts into batches by ascending length, for evaluation; texts of one length stay in their
+/// Groups texts into batches by ascending length, for evaluation; texts of equal length keep their
 /// order.
 pub fn in_order_by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
     let mut indices: Vec<usize> = (0..lengths.len()).collect();
@@ -72,7 +72,7 @@ mod tests {
     use crate::base::seed::stream;
     use proptest::prelude::*;
 
-    /// The cells of all batches, padding included.
+    /// The number of cells of all batches, padding included.
     fn cells(batches: &[Vec<usize>], lengths: &[usize]) -> usize {
         batches
             .iter()
@@ -101,7 +101,7 @@ mod tests {
         let plain: Vec<Vec<usize>> =
             (0..400).collect::<Vec<_>>().chunks(16).map(<[usize]>::to_vec).collect();
         assert!(cells(&first, &lengths) * 10 < cells(&plain, &lengths) * 8);
-        // The order of batches is not that of their lengths.
+        // Batches are not ordered by length.
         let longest: Vec<usize> =
             first.iter().filter_map(|batch| batch.iter().map(|&i| lengths[i]).max()).collect();
         assert!(!longest.is_sorted() && !longest.iter().rev().is_sorted());
@@ -115,8 +115,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_occurs_once(lengths in prop::collection::vec(1_usize..50, 0..300), size in 1_usize..20, seed: u64) {
-            for batches in [by_length(&lengths, size, &mut stream(seed, &[], 0)), in_order_by_length(&lengths, size)] {
+        fn every_text_occurs_once(
+            lengths in prop::collection::vec(1_usize..50, 0..300),
+            size in 1_usize..20,
+            seed: u64,
+        ) {
+            let shuffled = by_length(&lengths, size, &mut stream(seed, &[], 0));
+            for batches in [shuffled, in_order_by_length(&lengths, size)] {
                 prop_assert_eq!(batches.len(), lengths.len().div_ceil(size));
                 prop_assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= size));
                 let mut all: Vec<usize> = batches.into_iter().flatten().collect();

@@ -3,11 +3,11 @@
 use rayon::prelude::*;
 use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
 
-/// A tokenizer as tokenizer.json describes it, with truncation to a length and without padding.
+/// A tokenizer from a tokenizer.json, with truncation to a length and without padding.
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// How many special tokens a single text gets: `[CLS]` and `[SEP]` make two.
+    /// The number of special tokens of a single text: two with `[CLS]` and `[SEP]`.
     added: usize,
 }
 
@@ -15,16 +15,16 @@ pub struct Tokenizer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedText {
     pub ids: Vec<u32>,
-    /// Whether the text was longer than the length asked for.
+    /// Whether the text was longer than the requested length.
     pub truncated: bool,
 }
 
-/// A tokenizer that cannot be read, or a text that it cannot read.
+/// A tokenizer that cannot be read, or a text that cannot be tokenized.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TextError {
     #[error("`tokenizer.json` cannot be read: {0}")]
     #[diagnostic(help(
-        "the file may be damaged, or written by a newer `tokenizers`; fetch the model again"
+        "the file may be damaged, or written by a newer `tokenizers`; download the model again"
     ))]
     Unreadable(String),
 
@@ -35,8 +35,8 @@ pub enum TextError {
     #[diagnostic(help("set `max_length` to {} or more", added + 1))]
     TooShort { max_length: usize, added: usize },
 
-    #[error("the text `{text}` gives no token")]
-    #[diagnostic(help("the tokenizer drops all of it; take the row out of the data"))]
+    #[error("the text `{text}` has no tokens")]
+    #[diagnostic(help("the tokenizer drops all of it; remove the row from the data"))]
     NoToken { text: String },
 
     #[error("the text `{text}` cannot be tokenized: {detail}")]
@@ -44,8 +44,8 @@ pub enum TextError {
 }
 
 impl Tokenizer {
-    /// Reads a tokenizer.json. Truncation and padding that the file switches on (sentence encoders
-    /// do) are switched off.
+    /// Reads a tokenizer.json. Truncation and padding that the file enables (as sentence encoders
+    /// do) are disabled.
     pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, TextError> {
         let unreadable = |error: tokenizers::Error| TextError::Unreadable(error.to_string());
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(unreadable)?;
@@ -55,9 +55,9 @@ impl Tokenizer {
         Ok(Tokenizer { inner, added })
     }
 
-    /// Tokenizes texts in parallel, each cut to at most `max_length` tokens: text falls away at the
-    /// end, the special tokens around it stay, as with `truncation=True` in `transformers`. The
-    /// order is that of the texts.
+    /// Tokenizes texts in parallel, in their order, each truncated to at most `max_length` tokens.
+    /// Text is cut at the end and the special tokens stay, as with `truncation=True` in
+    /// `transformers`.
     pub fn encode(
         &self,
         texts: &[&str],
@@ -69,16 +69,15 @@ impl Tokenizer {
         texts.par_iter().map(|text| self.encode_one(text, max_length - self.added)).collect()
     }
 
-    /// Returns the places of the tokens that start at these bytes of a text, among all its tokens
-    /// with the special ones; `None` where none does.
+    /// Returns the positions of the tokens that start at these bytes of a text, counted with
+    /// special tokens; `None` for a byte where no token starts.
     pub fn tokens_at(&self, text: &str, bytes: &[usize]) -> Result<Vec<Option<usize>>, TextError> {
         let failed = |error: tokenizers::Error| TextError::Text {
             text: text.chars().take(40).collect(),
             detail: error.to_string(),
         };
         let encoding = self.inner.encode(text, true).map_err(failed)?;
-        // Special tokens stand for no text. A byte-level tokenizer counts the space before a word
-        // to it.
+        // Special tokens cover no text. A byte-level tokenizer includes the space before a word.
         let covers = |&(start, end): &(usize, usize), byte: usize| {
             start < end && start <= byte && byte < end
         };
@@ -88,17 +87,17 @@ impl Tokenizer {
             .collect())
     }
 
-    /// Returns the id of a token, where there is one of that spelling.
+    /// Returns the id of a token, if it is in the vocabulary.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
     }
 
-    /// Returns the largest id that a text can give; a model's table must have a row for it.
+    /// Returns the largest id that can occur; a model's embedding table must have a row for it.
     pub fn largest_id(&self) -> u32 {
         self.inner.get_vocab(true).into_values().max().unwrap_or(0)
     }
 
-    /// Returns the id of the padding token, where the file names one.
+    /// Returns the id of the padding token, if the file names one.
     pub fn padding_id(&self) -> Option<u32> {
         ["[PAD]", "<pad>"].into_iter().find_map(|token| self.inner.token_to_id(token))
     }
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Compares with what `transformers` said of the same texts (tests/record_transformers.py).
+    /// Compares with the recorded tokens of `transformers` (tests/record_transformers.py).
     #[test]
     fn gives_the_ids_of_transformers() -> Result<(), Box<dyn std::error::Error>> {
         for model in ["tiny-bert", "tiny-distilbert", "tiny-roberta"] {
@@ -171,7 +170,7 @@ mod tests {
         assert_eq!(tokenizer.encode(&["good food"], 3)?[0].ids.len(), 3);
         assert!(tokenizer.encode(&["good food"], 3)?[0].truncated);
         assert!(!tokenizer.encode(&["good"], 3)?[0].truncated);
-        // Without special tokens, a text may vanish.
+        // Without special tokens, a text may have no tokens.
         let bare =
             br#"{"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
             "model": {"type": "WordLevel", "vocab": {"good": 0}, "unk_token": "good"}}"#;

@@ -154,7 +154,8 @@ fn keys_that_are_unknown() -> Result<(), TestError> {
 fn stages_in_a_circle() -> Result<(), TestError> {
     let circle = "data: { augment: { data: more, methods: [random_insertion: {}] } }
   more: { augment: { data: data, methods: [random_insertion: {}] } }";
-    assert_snapshot!(run_with("data: { load: { path: texts.csv, split: { test: 0.3 } } }", circle)?, @r#"
+    let data = "data: { load: { path: texts.csv, split: { test: 0.3 } } }";
+    assert_snapshot!(run_with(data, circle)?, @r#"
     error: the stages need one another in a circle: data -> more -> data
      --> x.yaml:3:28
       |
@@ -340,7 +341,8 @@ fn a_model_without_a_tokenizer() -> Result<(), TestError> {
 fn a_loss_that_is_no_number() -> Result<(), TestError> {
     let project = project()?;
     let sgd = "stages.tuned.train.optimizer={ sgd: { learning_rate: 1e30 } }";
-    assert_snapshot!(run(&project, &["-S", sgd, "-S", "stages.tuned.train.gradient_clip=null"], &[], 1)?, @r#"
+    let set = ["-S", sgd, "-S", "stages.tuned.train.gradient_clip=null"];
+    assert_snapshot!(run(&project, &set, &[], 1)?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: the loss is NaN at step 2 with learning rate 1e30

@@ -121,7 +121,8 @@ fn kinds_may_stand_alone() {
 
 #[test]
 fn broken_yaml() {
-    assert_snapshot!(messages("version: 1\nstages:\n  data: { load: { path: x.csv }\n  tuned: 1\n"), @r#"
+    let text = "version: 1\nstages:\n  data: { load: { path: x.csv }\n  tuned: 1\n";
+    assert_snapshot!(messages(text), @r#"
     error: broken YAML: while parsing a flow mapping, did not find expected ',' or '}'
      --> exp.yaml:4:3
       |
@@ -314,10 +315,11 @@ fn unknown_keys_and_wrong_types() {
           `artifacts`
     "#);
     assert_snapshot!(messages(&with_train(
-        "      epochs: many\n      batch_size: -1\n      dropout: \"0.1\"\n      early_stopping: [1]\n      \
-         optimizer: { adamw: { learning_rate: .nan, betas: [0.9], decay_all: yes } }\n      schedule: linaer\n      \
-         freeze: all_but_top_layers\n      best_checkpoint: 5\n      loss: { class_weights: { balanced: 3 } }\n      \
-         max_length: 99999999999999999999\n"
+        "      epochs: many\n      batch_size: -1\n      dropout: \"0.1\"\n      \
+         early_stopping: [1]\n      \
+         optimizer: { adamw: { learning_rate: .nan, betas: [0.9], decay_all: yes } }\n      \
+         schedule: linaer\n      freeze: all_but_top_layers\n      best_checkpoint: 5\n      \
+         loss: { class_weights: { balanced: 3 } }\n      max_length: 99999999999999999999\n"
     )), @r#"
     error: expected a whole number, found the text `many`
      --> exp.yaml:8:15
@@ -398,7 +400,8 @@ fn unknown_keys_and_wrong_types() {
     17 |       max_length: 99999999999999999999
        |                   ^^^^^^^^^^^^^^^^^^^^
     "#);
-    assert_snapshot!(messages("version: 1\nname: 5\nseed: -3\nstagse: {}\nstages: { d: { load: { path: 7 } } }\n"), @r#"
+    let text = "version: 1\nname: 5\nseed: -3\nstagse: {}\nstages: { d: { load: { path: 7 } } }\n";
+    assert_snapshot!(messages(text), @r#"
     error: expected a text, found the number 5
      --> exp.yaml:2:7
       |
@@ -444,7 +447,9 @@ fn missing_fields_and_misspelt_ones() {
       |     ^^^^^
     "#);
     // The misspelt key is what is wrong; that the right one is missing follows from it.
-    assert_snapshot!(messages("version: 1\nstages:\n  d: { load: { path: x.csv } }\n  tuned:\n    train:\n      dat: d\n      model: { pretraind: m }\n"), @r#"
+    let text = "version: 1\nstages:\n  d: { load: { path: x.csv } }\n  tuned:\n    train:\n      \
+                dat: d\n      model: { pretraind: m }\n";
+    assert_snapshot!(messages(text), @r#"
     error: unknown key `dat`
      --> exp.yaml:6:7
       |
@@ -463,7 +468,10 @@ fn missing_fields_and_misspelt_ones() {
 
 #[test]
 fn kinds_of_stages() {
-    assert_snapshot!(messages("version: 1\nstages:\n  a: { load: { path: x }, train: {} }\n  b: {}\n  c:\n  d: { laod: { path: x } }\n  f: [load]\n  g:\n    load: { path: x.csv }\n    text: text\n  h: { path: x.csv, text: text }\n"), @r#"
+    let text = "version: 1\nstages:\n  a: { load: { path: x }, train: {} }\n  b: {}\n  c:\n  \
+                d: { laod: { path: x } }\n  f: [load]\n  g:\n    load: { path: x.csv }\n    \
+                text: text\n  h: { path: x.csv, text: text }\n";
+    assert_snapshot!(messages(text), @r#"
     error: `load` and `train` stand together; expected only one of them
      --> exp.yaml:3:27
       |
@@ -512,7 +520,9 @@ fn kinds_of_stages() {
 
 #[test]
 fn names_and_ids() {
-    assert_snapshot!(messages("version: 1\nname: a/b\nparams: { a.b: 1 }\nstages: { \"my data\": { load: { path: x } }, \"\": { load: { path: x } } }\n"), @r#"
+    let text = "version: 1\nname: a/b\nparams: { a.b: 1 }\n\
+                stages: { \"my data\": { load: { path: x } }, \"\": { load: { path: x } } }\n";
+    assert_snapshot!(messages(text), @r#"
     error: `a/b` is not a name: expected letters of ASCII, digits, `-`, `_` and `.`, found `/`
      --> exp.yaml:2:7
       |
@@ -541,7 +551,9 @@ fn names_and_ids() {
 
 #[test]
 fn duplicate_keys() {
-    assert_snapshot!(messages("version: 1\nversion: 1\nstages:\n  d: { load: { path: x } }\n  d: { load: { path: y } }\n"), @r#"
+    let text = "version: 1\nversion: 1\nstages:\n  d: { load: { path: x } }\n  \
+                d: { load: { path: y } }\n";
+    assert_snapshot!(messages(text), @r#"
     error: the key `version` stands here twice
      --> exp.yaml:2:1
       |
@@ -563,8 +575,10 @@ fn duplicate_keys() {
 #[test]
 fn stages_that_do_not_fit() {
     assert_snapshot!(messages(
-        "version: 1\nstages:\n  data: { load: { path: x.csv } }\n  more: { train: { data: dta, model: { pretrained: m } } }\n  \
-         tuned: { train: { data: data, model: { pretrained: m } } }\n  s1: { evaluate: { model: data, data: tuned } }\n"
+        "version: 1\nstages:\n  data: { load: { path: x.csv } }\n  \
+         more: { train: { data: dta, model: { pretrained: m } } }\n  \
+         tuned: { train: { data: data, model: { pretrained: m } } }\n  \
+         s1: { evaluate: { model: data, data: tuned } }\n"
     ), @r#"
     error: unknown stage `dta`
      --> exp.yaml:4:26
@@ -593,7 +607,8 @@ fn stages_that_do_not_fit() {
 fn cycles() {
     assert_snapshot!(messages(
         "version: 1\nstages:\n  a: { train: { data: b, model: { pretrained: m } } }\n  \
-         b: { train: { data: c, model: { pretrained: m } } }\n  c: { evaluate: { model: d, data: b } }\n  \
+         b: { train: { data: c, model: { pretrained: m } } }\n  \
+         c: { evaluate: { model: d, data: b } }\n  \
          d: { train: { data: d, model: { pretrained: m } } }\n"
     ), @r#"
     error: the stages need one another in a circle: b -> c -> b
@@ -661,9 +676,11 @@ fn several_problems_at_once() {
 #[test]
 fn interpolations() {
     assert_snapshot!(messages(
-        "version: 1\nname: run-${params.all}\nparams: { lr: abc, a: \"${params.b}\", b: \"${params.a}\", all: { x: 1 } }\nstages:\n  \
-         data: { load: { path: \"${env:PIPE_TEST_UNSET}\" } }\n  tuned:\n    train:\n      data: data\n      model: { pretrained: \"${lr}\" }\n      \
-         epochs: ${params.lr}\n      batch_size: ${params.nope}\n      max_length: \"${params.lr\"\n"
+        "version: 1\nname: run-${params.all}\n\
+         params: { lr: abc, a: \"${params.b}\", b: \"${params.a}\", all: { x: 1 } }\nstages:\n  \
+         data: { load: { path: \"${env:PIPE_TEST_UNSET}\" } }\n  tuned:\n    train:\n      \
+         data: data\n      model: { pretrained: \"${lr}\" }\n      epochs: ${params.lr}\n      \
+         batch_size: ${params.nope}\n      max_length: \"${params.lr\"\n"
     ), @r#"
     error: `params.all` is a map, which cannot be part of a text
      --> exp.yaml:2:11
@@ -1100,7 +1117,11 @@ fn quoted(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn what_is_resolved_reads_back(
@@ -1109,20 +1130,30 @@ proptest! {
         dropout in any::<f32>().prop_filter("finite", |x| x.is_finite()),
         clip in proptest::option::of(-1e6f32..1e6),
         epochs in any::<u32>(),
-        schedule in prop::sample::select(vec!["none", "linear", "{ polynomial: { end: 0.25 } }", "reduce_on_plateau"]),
+        schedule in prop::sample::select(vec![
+            "none",
+            "linear",
+            "{ polynomial: { end: 0.25 } }",
+            "reduce_on_plateau",
+        ]),
         pretrained in awkward_text(),
         label in awkward_text().prop_filter("short", |text| text.len() < 100),
         parameter in awkward_text(),
         names in proptest::collection::vec(awkward_text(), 0..4),
     ) {
         let text = format!(
-            "version: 1\nseed: {seed}\nparams: {{ p: {p}, q: [{{ r: {p}, s: [] }}, 1e-5, {{}}] }}\nstages:\n  d: {{ load: {{ path: x }} }}\n  t:\n    train:\n      data: d\n      \
-             model: {{ pretrained: {m} }}\n      epochs: {epochs}\n      dropout: {dropout:e}\n      gradient_clip: {clip}\n      \
-             optimizer: {{ sgd: {{ learning_rate: {rate:e} }} }}\n      schedule: {schedule}\n      \
-             loss: {{ class_weights: {{ given: {{ {l}: {dropout:e} }} }} }}\n      freeze: {{ names: [{names}] }}\n",
+            "version: 1\nseed: {seed}\nparams: {{ p: {p}, q: [{{ r: {p}, s: [] }}, 1e-5, {{}}] }}\n\
+             stages:\n  d: {{ load: {{ path: x }} }}\n  t:\n    train:\n      data: d\n      \
+             model: {{ pretrained: {m} }}\n      epochs: {epochs}\n      \
+             dropout: {dropout:e}\n      gradient_clip: {clip}\n      \
+             optimizer: {{ sgd: {{ learning_rate: {rate:e} }} }}\n      \
+             schedule: {schedule}\n      \
+             loss: {{ class_weights: {{ given: {{ {l}: {dropout:e} }} }} }}\n      \
+             freeze: {{ names: [{names}] }}\n",
             p = quoted(&parameter),
             m = quoted(&pretrained),
-            l = quoted(&label).replace("\\U00000024\\U00000024\\U0000007b", "\\U00000024\\U0000007b"),
+            l = quoted(&label)
+                .replace("\\U00000024\\U00000024\\U0000007b", "\\U00000024\\U0000007b"),
             clip = clip.map_or("null".to_owned(), |clip| format!("{clip:e}")),
             names = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "),
         );
@@ -1132,7 +1163,8 @@ proptest! {
         prop_assert_eq!(first.params.get("p"), Some(&serde_json::Value::String(parameter)));
         prop_assert_eq!(&train(&first, "t").model.pretrained, &pretrained);
         let resolved = first.resolved();
-        let (second, _) = open(&resolved).map_err(|error| TestCaseError::fail(format!("{error}\n{resolved}")))?;
+        let (second, _) = open(&resolved)
+            .map_err(|error| TestCaseError::fail(format!("{error}\n{resolved}")))?;
         prop_assert_eq!(&first.stages, &second.stages);
         prop_assert_eq!(&first.params, &second.params);
         prop_assert_eq!((&first.name, first.seed), (&second.name, second.seed));
@@ -1141,12 +1173,16 @@ proptest! {
 
     #[test]
     fn mutated_files_never_panic(
-        changes in proptest::collection::vec((0u8..6, any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        changes in proptest::collection::vec(
+            (0u8..6, any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()),
+            1..6,
+        ),
         width in 0usize..200,
     ) {
         const PIECES: [&str; 28] = [
-            "{", "}", "[", "]", ":", ": ", "- ", "? ", "&a ", "*a ", "<<: *a\n", "!", "!!str ", "|\n", ">-\n", "'", "\"", "#", "%YAML 1.2\n",
-            "---\n", "...\n", "\t", "${", "${params.shots}", "${params.nested}", "\u{feff}", "数", "\r",
+            "{", "}", "[", "]", ":", ": ", "- ", "? ", "&a ", "*a ", "<<: *a\n", "!", "!!str ",
+            "|\n", ">-\n", "'", "\"", "#", "%YAML 1.2\n", "---\n", "...\n", "\t", "${",
+            "${params.shots}", "${params.nested}", "\u{feff}", "数", "\r",
         ];
         let mut bytes = SOUND.as_bytes().to_vec();
         for (what, from, to, byte) in changes {
@@ -1158,14 +1194,18 @@ proptest! {
             match what {
                 0 => bytes[from] ^= byte,
                 1 => drop(bytes.drain(from..to.min(from + 40))),
-                2 => drop(bytes.splice(from..from, PIECES[usize::from(byte) % PIECES.len()].bytes())),
+                2 => {
+                    let piece = PIECES[usize::from(byte) % PIECES.len()];
+                    drop(bytes.splice(from..from, piece.bytes()));
+                }
                 3 => bytes.truncate(from.max(1)),
                 4 => {
                     let copy = bytes[from..to].to_vec();
                     drop(bytes.splice(from..from, copy));
                 }
                 _ => {
-                    let mut lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+                    let mut lines: Vec<Vec<u8>> =
+                        bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
                     let count = lines.len();
                     lines.swap(from % count, to % count);
                     bytes = lines.join(&b'\n');
@@ -1174,7 +1214,12 @@ proptest! {
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let key = text.lines().nth(width % 20).unwrap_or("").trim().to_owned();
-        let set = [Override { key: "stages.tuned.train.epochs".to_owned(), value: key.clone(), is_parameter: false }, Override { key, value: "1".to_owned(), is_parameter: false }];
+        let set = [("stages.tuned.train.epochs", key.as_str()), (key.as_str(), "1")];
+        let set = set.map(|(key, value)| Override {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            is_parameter: false,
+        });
         match Draft::parse(Path::new("exp.yaml"), text, &set).and_then(dag::finish) {
             Ok((spec, _)) => prop_assert!(!spec.resolved().is_empty()),
             Err(error) => {

@@ -216,9 +216,11 @@ fn batch_of(project: &Project) -> Result<Value, TestError> {
     let rows =
         |values: &[i64]| values.chunks(batch.length).map(<[i64]>::to_vec).collect::<Vec<_>>();
     let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
-    Ok(
-        json!({ "input_ids": rows(&batch.ids), "attention_mask": rows(&batch.mask), "labels": labels }),
-    )
+    Ok(json!({
+        "input_ids": rows(&batch.ids),
+        "attention_mask": rows(&batch.mask),
+        "labels": labels,
+    }))
 }
 
 /// Twenty steps of Microsoft's reader on what `pipe artifacts` wrote, beside twenty of `pipe run`:

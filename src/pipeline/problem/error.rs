@@ -1,4 +1,4 @@
-//! Everything that is wrong with a pipeline file, shown at once.
+//! All problems of a pipeline file, shown at once.
 
 use super::source::Location;
 use std::fmt;
@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::render;
 use super::source::Sources;
 
-/// Everything that is wrong with a pipeline file, in the order of the file.
+/// All problems of a pipeline file, in the order of the file.
 #[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
 pub struct SpecError {
     sources: Arc<Sources>,
@@ -16,15 +16,14 @@ pub struct SpecError {
 }
 
 impl SpecError {
-    /// Returns the error of a file with at least one problem. Sorts by place and drops what is said
-    /// twice.
+    /// Returns the error of a file with at least one problem. Sorts by place and drops duplicates.
     pub(in crate::pipeline) fn new(sources: Arc<Sources>, mut problems: Vec<Problem>) -> SpecError {
         problems.sort_by_key(|problem| problem.span);
         let mut unique: Vec<Problem> = Vec::with_capacity(problems.len());
         for problem in problems {
             let repeated =
                 |other: &Problem| other.span == problem.span && other.message == problem.message;
-            // Those of one place stand together now.
+            // Problems of one place are adjacent now.
             if !unique.iter().rev().take_while(|other| other.span == problem.span).any(repeated) {
                 unique.push(problem);
             }
@@ -32,12 +31,12 @@ impl SpecError {
         SpecError { sources, problems: unique }
     }
 
-    /// Returns the problems in the order of the file; those of the command line come last.
+    /// Returns the problems in the order of the file; problems of the command line come last.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// Returns where a problem is, if it is in the file.
+    /// Returns the place of a problem, if it is in the file.
     pub fn location(&self, problem: &Problem) -> Option<Location> {
         problem.span.filter(|span| span.origin == 0).map(|span| self.sources.location(span))
     }

@@ -1,18 +1,18 @@
-//! One thing that is wrong with a pipeline file.
+//! One problem of a pipeline file.
 
 use super::source::Span;
 use crate::pipeline::problem::suggest;
 
-/// One thing that is wrong with a pipeline file: the message, the place, the way out.
+/// One problem of a pipeline file: the message, the place, the hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong, with what was expected and what was found.
+    /// The problem, with the expected and the found value.
     pub message: String,
-    /// The way out.
+    /// The remedy.
     pub hint: Option<String>,
-    /// Where; `None` for the file as a whole.
+    /// The place; `None` for the file as a whole.
     pub(in crate::pipeline) span: Option<Span>,
-    /// Another place that belongs to it, after what it is: "the first is at".
+    /// A related place with its description: "the first is at".
     pub(in crate::pipeline) note: Option<(&'static str, Span)>,
 }
 
@@ -27,25 +27,25 @@ impl Problem {
         Problem { message: message.into(), hint: None, span: None, note: None }
     }
 
-    /// Adds another place after what it is.
+    /// Adds a related place with its description.
     pub(in crate::pipeline) fn note(mut self, what: &'static str, span: Span) -> Problem {
         self.note = Some((what, span));
         self
     }
 
-    /// Adds the way out.
+    /// Adds a hint.
     pub fn hint(self, hint: impl Into<String>) -> Problem {
         self.maybe_hint(Some(hint.into()))
     }
 
-    /// Adds the way out where there is one.
+    /// Adds a hint if there is one.
     pub fn maybe_hint(mut self, hint: Option<String>) -> Problem {
         self.hint = hint;
         self
     }
 
-    /// Adds "did you mean" where one of the candidates is like `name`, or else lists them after
-    /// `what`.
+    /// Adds "did you mean" if one of the candidates is similar to `name`, otherwise lists them
+    /// after `what`.
     pub fn suggest<'a>(
         self,
         name: &str,

@@ -5,7 +5,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::problem::Problem;
 use super::source::{Sources, Span};
 
-/// Problems that are shown; a file with more has one cause or is no pipeline.
+/// The most problems that are shown; a file with more has one cause or is not a pipeline.
 const SHOWN: usize = 50;
 
 /// Writes problems for people.
@@ -75,10 +75,10 @@ fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String 
     )
 }
 
-/// Cuts a line to the columns that there are, around what is marked. Returns it with the columns
-/// before the mark and of it.
+/// Cuts a line to the available columns around the mark. Returns it with the number of columns
+/// before the mark and of the mark.
 fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usize) {
-    /// Less would show nothing.
+    /// Fewer columns would show nothing useful.
     const LEAST: usize = 20;
     let width = width.max(LEAST);
     // (byte, character as shown, columns)
@@ -97,7 +97,7 @@ fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usi
     let mark_end = cells.partition_point(|(at, ..)| *at < to).max(mark);
     let mut first = 0;
     if columns(&cells) > width {
-        // A third of the columns for what stands before the mark.
+        // A third of the columns is for the text before the mark.
         let mut left = width / 3;
         first = mark;
         while first > 0 && cells[first - 1].2 <= left {
@@ -126,7 +126,7 @@ fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usi
     (shown, before, carets)
 }
 
-/// Writes a text after its label, broken between words, with the further lines indented.
+/// Writes a text after its label, wrapped between words, with further lines indented.
 fn wrapped(painted: &str, label: &str, text: &str, width: usize) -> String {
     let indent = label.width() + 1;
     let mut out = painted.to_owned();

@@ -1,4 +1,4 @@
-//! The texts that a pipeline comes from: the file and the values of the command line.
+//! The source texts of a pipeline: the file and the values of the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -10,21 +10,21 @@ pub struct Location {
     pub column: usize,
 }
 
-/// A stretch of one of the texts, in bytes.
+/// A range of one of the texts, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
-    /// Which text: 0 is the file, `n` the `n`th override.
+    /// The text: 0 is the file, `n` the `n`th override.
     pub origin: usize,
     pub start: usize,
     pub end: usize,
 }
 
-/// The texts themselves.
+/// The source texts.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     path: PathBuf,
     texts: Vec<String>,
-    /// What stands before each text on the command line.
+    /// The option before each text on the command line.
     options: Vec<&'static str>,
 }
 
@@ -44,17 +44,17 @@ impl Sources {
         &self.path
     }
 
-    /// Returns the text that a span is of.
+    /// Returns the whole text of a span.
     pub fn text(&self, span: Span) -> &str {
         self.texts.get(span.origin).map_or("", String::as_str)
     }
 
-    /// Returns the stretch itself.
+    /// Returns the range of a span.
     pub fn slice(&self, span: Span) -> &str {
         self.text(span).get(span.start..span.end).unwrap_or("")
     }
 
-    /// Returns where a span starts.
+    /// Returns the start of a span.
     pub fn location(&self, span: Span) -> Location {
         let text = self.text(span);
         let before = &text[..text.floor_char_boundary(span.start)];
@@ -65,12 +65,12 @@ impl Sources {
         }
     }
 
-    /// Returns what stands before a span's text on the command line.
+    /// Returns the option before a span's text on the command line.
     pub fn option(&self, span: Span) -> &'static str {
         self.options.get(span.origin).copied().unwrap_or_default()
     }
 
-    /// Names the place of a span for people: `exp.yaml:3:5`, or the override.
+    /// Writes the place of a span for messages: `exp.yaml:3:5`, or the override.
     pub fn place(&self, span: Span) -> String {
         if span.origin == 0 {
             let Location { line, column } = self.location(span);

@@ -1,9 +1,9 @@
 //! "Did you mean".
 
-/// Names longer than this are not compared: the cost is quadratic, and nobody means them.
+/// Longer names are not compared: the cost is quadratic, and no real name is that long.
 const MAX_CHARS: usize = 64;
 
-/// Returns the candidate that `name` is probably a misspelling of.
+/// Returns the candidate of which `name` is probably a misspelling.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().count();
     if length > MAX_CHARS {
@@ -22,7 +22,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
                 candidate,
             )
         })
-        // A name of one letter is no misspelling of another one.
+        // A name of one letter is not a misspelling of another one.
         .filter(|(distance, candidate)| {
             *distance <= allowed && *distance < candidate.chars().count()
         })
@@ -30,7 +30,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns the hint "did you mean", or else the list of what there is.
+/// Returns the hint "did you mean", or otherwise the list of candidates.
 pub fn hint<'a>(
     name: &str,
     what: &str,
@@ -43,7 +43,7 @@ pub fn hint<'a>(
     (!all.is_empty()).then(|| format!("{what}: {}", list(&all)))
 }
 
-/// Writes names as `a`, `b`, `c`, cut where there are too many for a reader.
+/// Writes names as `a`, `b`, `c`; a long list is cut.
 pub fn list(names: &[&str]) -> String {
     const SHOWN: usize = 24;
     let mut text =

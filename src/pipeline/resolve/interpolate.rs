@@ -1,8 +1,8 @@
 //! `${params.NAME}` and `${env:NAME}` in values.
 //!
-//! A value that is nothing but one interpolation becomes what it names, with its type; within a
-//! text, the text is put in. `${env:NAME:-default}` falls back where the variable is unset or
-//! empty, and `$${` is a `${` that means itself.
+//! A value that consists of one interpolation becomes the referenced value, with its type; within a
+//! longer text, the value is inserted as text. `${env:NAME:-default}` falls back if the variable is
+//! unset or empty, and `$${` is a literal `${`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,15 +15,15 @@ use crate::pipeline::problem::suggest;
 use crate::pipeline::yaml::node::{Form, Map, Node, Scalar, Value, clip};
 use crate::pipeline::yaml::parse::{Budget, MAX_DEPTH, too_deep};
 
-/// How environment variables are read; tests bring their own.
+/// The reader of environment variables; tests supply their own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
 
-/// Parameters that name one another; more than a few are a mistake, and thousands would overflow
-/// the stack.
+/// The longest chain of parameters that refer to each other. More than a few are a mistake, and
+/// thousands would overflow the stack.
 const MAX_CHAIN: usize = 32;
 
-/// Replaces every interpolation below `root`. What cannot be replaced becomes [`Value::Broken`],
-/// with a problem.
+/// Replaces every interpolation below `root`. An interpolation that cannot be replaced becomes
+/// [`Value::Broken`], with a problem.
 pub fn interpolate(
     root: &mut Map,
     sources: &Sources,
@@ -55,11 +55,11 @@ struct Interpolation<'a> {
     problems: &'a mut Vec<Problem>,
     /// Parameters by dotted key, resolved; `None` after a problem.
     done: HashMap<String, Option<Rc<Found>>>,
-    /// The parameters that are being resolved, each because the one before names it.
+    /// The parameters that are being resolved; each is referenced by the one before.
     chain: Vec<String>,
 }
 
-/// What a reference names. Measured once: it may be large and be named often.
+/// A referenced value. Its size is measured once, since it may be large and referenced often.
 struct Found {
     node: Node,
     weight: usize,
@@ -76,12 +76,12 @@ impl Found {
 #[derive(Debug, PartialEq, Eq)]
 enum Piece<'a> {
     Text(&'a str),
-    /// What stands between `${` and `}`.
+    /// The text between `${` and `}`.
     Reference(&'a str),
 }
 
 impl Interpolation<'_> {
-    /// Resolves a node in place; it lies below `depth` lists and maps.
+    /// Resolves a node in place, `depth` lists and maps deep.
     fn node(&mut self, node: &mut Node, depth: usize) {
         match &mut node.value {
             Value::List(items) => items.iter_mut().for_each(|item| self.node(item, depth + 1)),
@@ -112,8 +112,8 @@ impl Interpolation<'_> {
             Ok(pieces) => pieces,
             Err(rest) => {
                 return self.problem(
-                    Problem::at(self.within(span, rest), "`${` without its `}`")
-                        .hint("a `${` that means itself is written `$${`"),
+                    Problem::at(self.within(span, rest), "`${` without a closing `}`")
+                        .hint("write `$${` for a literal `${`"),
                 );
             }
         };
@@ -146,7 +146,7 @@ impl Interpolation<'_> {
         Some((Value::Scalar(Scalar { text, form: Form::Text }), None))
     }
 
-    /// Returns what a reference names.
+    /// Returns the referenced value.
     fn reference(&mut self, reference: &str, span: Span) -> Option<Rc<Found>> {
         let found = if let Some(variable) = reference.strip_prefix("env:") {
             Found::new(self.variable(variable, reference, span)?)
@@ -157,7 +157,7 @@ impl Interpolation<'_> {
             let similar = raw.as_ref().and_then(|raw| suggest::nearest(reference, names(raw)));
             let hint = match similar {
                 Some(name) => format!("did you mean `${{params.{name}}}`?"),
-                None => "a `${` that means itself is written `$${`".to_owned(),
+                None => "write `$${` for a literal `${`".to_owned(),
             };
             let message = format!(
                 "unknown interpolation `${{{}}}`; expected `${{params.NAME}}` or `${{env:NAME}}`",
@@ -168,7 +168,7 @@ impl Interpolation<'_> {
         if !self.budget.take(found.weight) {
             return self.problem(Problem::at(
                 span,
-                "the file grows too large once its interpolations are filled in",
+                "the file becomes too large once its interpolations are filled in",
             ));
         }
         Some(found)
@@ -206,15 +206,16 @@ impl Interpolation<'_> {
             let mut round: Vec<&str> = self.chain[start..].iter().map(String::as_str).collect();
             round.push(key);
             let message =
-                format!("the parameters name one another in a circle: {}", round.join(" -> "));
+                format!("the parameters refer to each other in a circle: {}", round.join(" -> "));
             let problem = Problem::at(self.place(span, reference), message);
-            return self.problem(problem.hint("give one of them a value of its own"));
+            return self.problem(problem.hint("give one of them a value without a reference"));
         }
         if let Some(done) = self.done.get(key) {
             return done.clone();
         }
         if self.chain.len() >= MAX_CHAIN {
-            let message = format!("more than {MAX_CHAIN} parameters name one another");
+            let message =
+                format!("more than {MAX_CHAIN} parameters refer to each other in a chain");
             return self.problem(Problem::at(self.place(span, reference), message));
         }
         self.chain.push(key.to_owned());
@@ -224,7 +225,7 @@ impl Interpolation<'_> {
         resolved
     }
 
-    /// Finds a parameter and resolves what is in it.
+    /// Finds a parameter and resolves its value.
     fn resolve(&mut self, key: &str, reference: &str, span: Span) -> Option<Node> {
         let Some(raw) = self.raw.clone() else {
             let message = format!("unknown parameter `{}`; the file has no `params`", clip(key));
@@ -270,19 +271,19 @@ impl Interpolation<'_> {
         None
     }
 
-    /// Says whether another hint that compares with every parameter is worth its time.
+    /// Returns whether another hint that compares with every parameter is worth its time.
     fn hints_are_read(&self) -> bool {
         const MAX_HINTS: usize = 50;
         self.problems.len() < MAX_HINTS
     }
 
-    /// Returns where a reference stands within a scalar.
+    /// Returns the place of a reference within a scalar.
     fn place(&self, span: Span, reference: &str) -> Span {
         self.within(span, &format!("${{{reference}}}"))
     }
 
-    /// Returns where `part` stands within a scalar, if it stands there as it is (a folded or
-    /// escaped scalar has other text).
+    /// Returns the place of `part` within a scalar, if it occurs literally (a folded or escaped
+    /// scalar has different text).
     fn within(&self, span: Span, part: &str) -> Span {
         match self.sources.slice(span).find(part) {
             Some(at) if !part.is_empty() => {
@@ -297,7 +298,8 @@ fn names(node: &Node) -> impl Iterator<Item = &str> + Clone {
     node.as_map().into_iter().flat_map(|map| map.keys().map(String::as_str))
 }
 
-/// Takes a text apart. On an unclosed `${` returns the rest of the text from there.
+/// Splits a text into pieces. An unclosed `${` is an error that holds the rest of the text from
+/// there.
 fn pieces(text: &str) -> Result<Vec<Piece<'_>>, &str> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -367,11 +369,11 @@ mod tests {
         let circle = |text: &str| resolve(text).1;
         assert_eq!(
             circle("params: { a: \"${params.b}\", b: \"x${params.a}\" }\n"),
-            ["the parameters name one another in a circle: b -> a -> b"]
+            ["the parameters refer to each other in a circle: b -> a -> b"]
         );
         assert_eq!(
             circle("params: { a: { x: \"${params.a}\" } }\n"),
-            ["the parameters name one another in a circle: a -> a"]
+            ["the parameters refer to each other in a circle: a -> a"]
         );
         assert_eq!(circle("params: { a: { x: \"${params.a.y}\", y: 1 } }\n"), [""; 0]);
     }
@@ -385,13 +387,13 @@ mod tests {
         let problems = resolve(&bomb).1;
         assert_eq!(
             problems.first().map(String::as_str),
-            Some("the file grows too large once its interpolations are filled in")
+            Some("the file becomes too large once its interpolations are filled in")
         );
         let mut chain = "params:\n  p0: 1\n".to_owned();
         (1..10_000).rev().for_each(|i| chain += &format!("  p{i}: ${{params.p{}}}\n", i - 1));
         assert_eq!(
             resolve(&chain).1.first().map(String::as_str),
-            Some("more than 32 parameters name one another")
+            Some("more than 32 parameters refer to each other in a chain")
         );
     }
 }

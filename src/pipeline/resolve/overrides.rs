@@ -13,12 +13,12 @@ use crate::pipeline::yaml::parse::{Budget, MAX_DEPTH, parse, too_deep};
 /// One `-S key=value`, or one `key=value,value` of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number counts the items
-    /// of a list from 0.
+    /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number is the index of
+    /// a list item, from 0.
     pub key: String,
     /// The value as YAML.
     pub value: String,
-    /// Whether the value is a list of those that the sweep's parameter of this key has.
+    /// Whether the value is a list of values for the sweep's parameter with this key.
     pub is_parameter: bool,
 }
 
@@ -41,7 +41,7 @@ impl Override {
         Ok(Override { key, value: format!("[{value}]"), is_parameter: true })
     }
 
-    /// Returns what stands before it on the command line.
+    /// Returns the option before it on the command line.
     pub(in crate::pipeline) fn option(&self) -> &'static str {
         if self.is_parameter { "" } else { "--set " }
     }
@@ -89,7 +89,7 @@ impl Override {
         if let Value::Scalar(scalar) = &mut value.value
             && scalar.form == crate::pipeline::yaml::node::Form::Plain
         {
-            // The shell takes quotes away, so `-S name=7` may mean the text.
+            // The shell removes quotes, so `-S name=7` may mean the text.
             scalar.form = crate::pipeline::yaml::node::Form::Loose;
         }
         let mut steps = Vec::new();
@@ -120,8 +120,7 @@ impl Override {
     }
 }
 
-/// Refuses what would only be found later and be harder to understand there: an unknown top key or
-/// stage.
+/// Refuses an unknown top key or stage, since a later message would be harder to understand.
 fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
     let Some((top, span)) = steps.first() else { return Ok(()) };
     if !format::KEYS.contains(top) {
@@ -142,8 +141,8 @@ fn check_start(root: &Map, steps: &[(&str, Span)]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Sets a value below a map; missing maps on the way are made. The steps are as few as
-/// [`MAX_DEPTH`] allows.
+/// Sets a value below a map and creates missing maps on the way. [`MAX_DEPTH`] limits the number of
+/// steps.
 fn set(map: &mut Map, steps: &[(&str, Span)], value: Node) -> Result<(), Problem> {
     let Some(((name, span), rest)) = steps.split_first() else { return Ok(()) };
     if rest.is_empty() {
@@ -156,7 +155,7 @@ fn set(map: &mut Map, steps: &[(&str, Span)], value: Node) -> Result<(), Problem
     set_below(&mut entry.node, (*name, *span), rest, value)
 }
 
-/// Sets a value below the node that `path` names.
+/// Sets a value below the node at `path`.
 fn set_below(
     node: &mut Node,
     path: (&str, Span),

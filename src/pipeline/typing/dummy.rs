@@ -1,5 +1,4 @@
-//! A value for a field whose own value is unusable, so that the rest of a stage can still be read
-//! and checked.
+//! Placeholders for unusable values, so that the rest of a stage can still be read and checked.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
@@ -9,15 +8,14 @@ use serde::de::{
 
 use super::fault::Fault;
 
-/// Gives every type some value: 1, an empty text, the first variant. Whatever is made of it is
-/// thrown away.
+/// Gives every type a value: 1, an empty text, the first variant. The result is thrown away.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dummy {
     depth: usize,
 }
 
 impl Dummy {
-    /// Types that contain themselves must end somewhere.
+    /// A limit for recursive types.
     const MAX_DEPTH: usize = 16;
 
     fn deeper(self) -> Result<Dummy, Fault> {

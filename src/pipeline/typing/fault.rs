@@ -1,4 +1,4 @@
-//! Why a value could not be read: the error type of [`super::typing`].
+//! The error type of [`super::typing`].
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use crate::pipeline::problem::source::Span;
 use crate::pipeline::problem::suggest;
 use crate::pipeline::yaml::node::clip;
 
-/// Why a value could not be read.
+/// The reason why a value could not be read.
 #[derive(Debug)]
 pub struct Fault {
     pub message: String,
     pub hint: Option<String>,
-    /// The field that is missing, if that is it.
+    /// The missing field, if that is the fault.
     pub missing: Option<&'static str>,
-    /// Boxed to keep results small.
+    /// The place of the fault, boxed to keep results small.
     pub place: Option<Box<Place>>,
 }
 
@@ -24,9 +24,9 @@ pub struct Place {
     /// The node's address; nodes do not move while they are read.
     pub address: usize,
     pub span: Span,
-    /// Where the node's key stands.
+    /// The place of the node's key.
     pub key: Span,
-    /// Where the value was written, if an interpolation brought it to `span`.
+    /// The place where the value is written, if an interpolation put it at `span`.
     pub from: Option<Span>,
 }
 
@@ -52,7 +52,7 @@ impl Fault {
         Fault::new(message).hint(near.map(|near| format!("did you mean `{near}`?")))
     }
 
-    /// Says where, unless something further down has said it.
+    /// Adds the place, unless a deeper level has added one.
     pub fn at(mut self, place: Place) -> Fault {
         self.place.get_or_insert_with(|| Box::new(place));
         self
@@ -107,7 +107,7 @@ fn describe(unexpected: Unexpected<'_>) -> String {
     }
 }
 
-/// Writes what there is to choose from.
+/// Writes the alternatives.
 pub fn one_of(names: &[&str]) -> String {
     match names {
         [name] => format!("`{name}`"),

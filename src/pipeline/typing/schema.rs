@@ -1,4 +1,4 @@
-//! The JSON Schema of the pipeline file, made from the types.
+//! The JSON Schema of the pipeline file, generated from the types.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -35,8 +35,8 @@ struct Pipeline {
     /// The version of the file format.
     #[schemars(extend("const" = 1))]
     version: u64,
-    /// The name of the pipeline in run folders and tables: letters, digits, `-`, `_` and `.`. Left
-    /// out: the file's name.
+    /// The name of the pipeline in run folders and tables: letters, digits, `-`, `_` and `.`.
+    /// Default: the file's name.
     #[schemars(
         default,
         length(min = 1, max = 64),
@@ -46,13 +46,13 @@ struct Pipeline {
     /// The seed of every random stream.
     #[schemars(default = "default_seed")]
     seed: u64,
-    /// Values that stages use as `${params.NAME}` and that `--set params.NAME=VALUE` changes.
+    /// Values that stages use as `${params.NAME}`; `--set params.NAME=VALUE` overrides them.
     #[schemars(default, extend("propertyNames" = names()))]
     params: IndexMap<String, Value>,
-    /// The stages by id. Each has one kind; fields that name another stage are its inputs.
+    /// The stages by id. Each has one kind; its inputs are fields with the id of another stage.
     #[schemars(extend("propertyNames" = names(), "minProperties" = 1))]
     stages: IndexMap<String, StageConfig>,
-    /// What `pipe sweep` runs; `pipe run` leaves it alone.
+    /// The settings of `pipe sweep`; `pipe run` ignores them.
     #[schemars(default)]
     sweep: Option<Sweep>,
 }
@@ -69,14 +69,15 @@ const INTERPOLATION: &str = "Interpolation";
 
 fn interpolation() -> Value {
     json!({
-        "description": "A parameter or environment variable in place of the value: `${params.NAME}`, `${env:NAME}`.",
+        "description": "A parameter or environment variable instead of the value: \
+                        `${params.NAME}`, `${env:NAME}`.",
         "type": "string",
         "pattern": "\\$\\{(params\\.|env:).+\\}",
     })
 }
 
-/// Makes a schema say what the reader takes: interpolations in place of values, kinds without
-/// settings by their name alone, and no unknown keys.
+/// Adapts a schema to the reader: allows interpolations instead of values and bare names for kinds
+/// without settings, and refuses unknown keys.
 fn refine(schema: &mut Value, definitions: &Value) {
     match schema {
         Value::Object(object) => {
@@ -104,7 +105,7 @@ fn refine(schema: &mut Value, definitions: &Value) {
     }
 }
 
-/// Lets a kind whose settings all have defaults stand as its name alone: `linear` for `linear: {}`.
+/// Allows the bare name of a kind whose settings all have defaults: `linear` for `linear: {}`.
 fn name_kinds(object: &mut Map<String, Value>, definitions: &Value) {
     let Some(Value::Array(kinds)) = object.get_mut("oneOf") else { return };
     let mut named = Vec::new();
@@ -134,8 +135,7 @@ fn name_kinds(object: &mut Map<String, Value>, definitions: &Value) {
     kinds.extend(named);
 }
 
-/// Lets an interpolation stand where a number, a truth value, a list or a kind is expected; a text
-/// may be one anyway.
+/// Allows an interpolation for a number, a truth value, a list or a kind; a text may be one anyway.
 fn allow_interpolation(schema: &mut Value) {
     let reference = json!({ "$ref": format!("#/$defs/{INTERPOLATION}") });
     let Some(object) = schema.as_object_mut() else { return };
@@ -163,7 +163,7 @@ fn allow_interpolation(schema: &mut Value) {
     if is_text || types == ["object"] {
         return;
     }
-    // What describes the value stays outside, where editors look for it.
+    // Descriptions of the value stay on the outer level, where editors read them.
     let mut outer = Map::new();
     for keyword in ["description", "default"] {
         if let Some(value) = object.shift_remove(keyword) {

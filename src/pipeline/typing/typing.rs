@@ -1,8 +1,8 @@
-//! From a tree to a type, with every problem at its place.
+//! Converts a tree into a type, with a place for every problem.
 //!
-//! serde stops at the first error. [`typed`] therefore notes it, lets a [`Dummy`] stand in for the
-//! value at fault and reads again, until the rest is read or makes no sense any more. Unknown keys
-//! are noted and passed over.
+//! serde stops at the first error. Therefore [`typed`] records the error, replaces the faulty value
+//! with a [`Dummy`] and reads again, until the rest is read or no progress is possible. Unknown
+//! keys are recorded and skipped.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -23,20 +23,20 @@ use crate::pipeline::yaml::node::{Entry, Form, Map, Node, Resolved, Value, clip}
 
 /// The outcome of [`typed`].
 pub struct Typed<T> {
-    /// The value. Where `sound` is false it holds dummies; `None` where nothing could be made of
-    /// the tree.
+    /// The value; it contains dummies if `sound` is false. `None` if the tree could not be read at
+    /// all.
     pub value: Option<T>,
-    /// Whether the value is what the tree says.
+    /// Whether the value matches the tree.
     pub sound: bool,
 }
 
-/// Reads a type from a tree; `key` is where to point for what is missing in it.
+/// Reads a type from a tree; `key` is the place for messages about missing fields.
 pub fn typed<'a, T: Deserialize<'a>>(
     node: &'a Node,
     key: Span,
     problems: &mut Vec<Problem>,
 ) -> Typed<T> {
-    /// Attempts; each but the last finds one problem.
+    /// The most attempts; each except the last finds one problem.
     const MAX_ATTEMPTS: usize = 100;
     let state = State::default();
     let mut value = None;
@@ -60,25 +60,26 @@ pub fn typed<'a, T: Deserialize<'a>>(
     Typed { value, sound }
 }
 
-/// What is known after earlier attempts.
+/// The findings of earlier attempts.
 #[derive(Default)]
 struct State {
     problems: RefCell<Vec<Problem>>,
     /// Whether a dummy was used.
     dummies: RefCell<bool>,
-    /// Nodes that dummies stand in for.
+    /// Nodes that are replaced by dummies.
     poisoned: RefCell<HashSet<usize>>,
-    /// Fields that are missing in a node and given a dummy.
+    /// Missing fields of a node that get a dummy.
     missing: RefCell<HashSet<(usize, &'static str)>>,
-    /// Keys (by the address of the value) that were reported as unknown, and what was meant by
-    /// them.
+    /// Keys (by the address of the value) that were reported as unknown, with the keys that were
+    /// probably meant.
     unknown: RefCell<HashMap<usize, Option<&'static str>>>,
-    /// What misspelt keys were meant to be, by the address of their map.
+    /// The keys that misspelt ones probably meant, by the address of their map.
     meant: RefCell<HashSet<(usize, &'static str)>>,
 }
 
 impl State {
-    /// Notes a fault so that the next attempt gets past it; `false` if it would not.
+    /// Records a fault so that the next attempt gets past it; returns `false` if that is
+    /// impossible.
     fn recover(&self, fault: Fault) -> bool {
         let Some(place) = fault.place else {
             self.problems.borrow_mut().push(Problem::of_file(fault.message).maybe_hint(fault.hint));
@@ -110,7 +111,7 @@ impl State {
         true
     }
 
-    /// Notes a key that a map may not have.
+    /// Records a key that is not allowed in a map.
     fn unknown(
         &self,
         map: usize,
@@ -138,11 +139,11 @@ impl State {
     }
 }
 
-/// A node on its way to a type.
+/// A node that is read as a type.
 #[derive(Clone, Copy)]
 struct Reader<'a, 's> {
     node: &'a Node,
-    /// Where the key of the node stands.
+    /// The place of the node's key.
     key: Span,
     state: &'s State,
     mode: Mode,
@@ -152,7 +153,7 @@ struct Reader<'a, 's> {
 enum Mode {
     /// The node is the value.
     Value,
-    /// The node is what a kind contains: `linear:` with nothing after it is `linear: {}`.
+    /// The node is the content of a kind: `linear:` without a value is `linear: {}`.
     Content,
     /// The node is the name of a kind alone: `linear` is `linear: {}`.
     Bare,
@@ -171,7 +172,7 @@ impl<'a, 's> Reader<'a, 's> {
         Reader { node, key, state: self.state, mode: Mode::Value }
     }
 
-    /// Returns the dummy that stands in for this node, if one does.
+    /// Returns the dummy of this node, if it has one.
     fn stand_in(self) -> Option<Dummy> {
         let broken = matches!(self.node.value, Value::Broken);
         (broken || self.state.poisoned.borrow().contains(&self.address()))
@@ -206,13 +207,13 @@ impl<'a, 's> Reader<'a, 's> {
             plain.resolve(),
             Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_)
         );
-        (scalar.form == Form::Text && typed).then(|| "leave out the quotes".to_owned())
+        (scalar.form == Form::Text && typed).then(|| "remove the quotes".to_owned())
     }
 
     fn integer(self, least: i128, most: u128) -> Result<i128, Fault> {
         let value = match self.resolved() {
             Some(Resolved::Integer(value)) => value,
-            // 2^53: beyond it a float no longer says which whole number is meant.
+            // Beyond 2^53 a float no longer identifies a whole number.
             Some(Resolved::Float(value))
                 if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 =>
             {
@@ -257,7 +258,7 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
-    /// Returns the entries of a map; what a kind contains may be left out.
+    /// Returns the entries of a map; the content of a kind may be omitted.
     fn entries(self) -> Result<Option<&'a Map>, Fault> {
         match &self.node.value {
             _ if self.mode == Mode::Bare => Ok(None),
@@ -274,7 +275,7 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
-    /// Finds the kind that an enumeration's node names, and the node of its content.
+    /// Finds the kind named by an enumeration's node, and the node of its content.
     fn variant(self, known: &'static [&'static str]) -> Result<Variant<'a, 's>, Fault> {
         let map = match &self.node.value {
             Value::Map(map) => map,
@@ -293,7 +294,7 @@ impl<'a, 's> Reader<'a, 's> {
         let variant = match (kinds.next(), kinds.next()) {
             (Some((first, _)), Some((second, entry))) => {
                 let message =
-                    format!("`{first}` and `{second}` stand together; expected only one of them");
+                    format!("`{first}` and `{second}` are both given; expected only one of them");
                 return Err(Fault::new(message).at(Place { span: entry.key, ..self.place() }));
             }
             (Some((name, entry)), None) => Variant {
@@ -325,7 +326,7 @@ impl<'a, 's> Reader<'a, 's> {
             },
         };
         for (key, entry) in map.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-            let hint = format!("what belongs to `{}` stands indented below it", variant.name);
+            let hint = format!("indent the settings of `{}` below it", variant.name);
             self.state.unknown(self.address(), key, entry, &[], Some(hint));
         }
         Ok(variant)
@@ -367,10 +368,17 @@ macro_rules! integers {
     )*};
 }
 
-/// Writes the methods that first ask for a stand-in and then say where a fault is.
+/// Writes the methods that first look for a dummy and then add the place to a fault.
 macro_rules! methods {
-    ($($method:ident($($argument:ident: $type:ty),*) = |$reader:ident, $visitor:ident| $body:expr;)*) => {$(
-        fn $method<V: Visitor<'a>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Fault> {
+    ($(
+        $method:ident($($argument:ident: $type:ty),*)
+            = |$reader:ident, $visitor:ident| $body:expr;
+    )*) => {$(
+        fn $method<V: Visitor<'a>>(
+            self,
+            $($argument: $type,)*
+            visitor: V,
+        ) -> Result<V::Value, Fault> {
             if let Some(dummy) = self.stand_in() {
                 return dummy.$method($($argument,)* visitor);
             }
@@ -394,17 +402,20 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
     methods! {
         deserialize_any() = |reader, visitor| match &reader.node.value {
             Value::Map(map) => {
-                let entries: Vec<_> = map.iter().map(|(key, entry)| (key.as_str(), Some(entry))).collect();
+                let entries: Vec<_> =
+                    map.iter().map(|(key, entry)| (key.as_str(), Some(entry))).collect();
                 visitor.visit_map(Entries { of: reader, entries: entries.into_iter(), value: None })
             }
             Value::List(items) => visitor.visit_seq(Items { of: reader, items: items.iter() }),
             _ => match reader.resolved() {
                 Some(Resolved::Bool(value)) => visitor.visit_bool(value),
-                Some(Resolved::Integer(value)) => match (u64::try_from(value), i64::try_from(value)) {
-                    (Ok(value), _) => visitor.visit_u64(value),
-                    (_, Ok(value)) => visitor.visit_i64(value),
-                    _ => visitor.visit_f64(value as f64),
-                },
+                Some(Resolved::Integer(value)) => {
+                    match (u64::try_from(value), i64::try_from(value)) {
+                        (Ok(value), _) => visitor.visit_u64(value),
+                        (_, Ok(value)) => visitor.visit_i64(value),
+                        _ => visitor.visit_f64(value as f64),
+                    }
+                }
                 Some(Resolved::Float(value)) => visitor.visit_f64(value),
                 Some(Resolved::Text(text)) => visitor.visit_borrowed_str(text),
                 Some(Resolved::Null) | None => visitor.visit_unit(),
@@ -413,7 +424,8 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         deserialize_bool() = |reader, visitor| match reader.resolved() {
             Some(Resolved::Bool(value)) => visitor.visit_bool(value),
             Some(Resolved::Text(text)) => {
-                let said = matches!(text.to_lowercase().as_str(), "yes" | "no" | "on" | "off" | "y" | "n");
+                let said =
+                    matches!(text.to_lowercase().as_str(), "yes" | "no" | "on" | "off" | "y" | "n");
                 let hint = said.then(|| "in YAML 1.2 this is a text".to_owned());
                 Err(reader.mismatch("`true` or `false`").hint(reader.unquote().or(hint)))
             }
@@ -431,8 +443,12 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         deserialize_str() = |reader, visitor| visitor.visit_borrowed_str(reader.text()?);
         deserialize_string() = |reader, visitor| visitor.visit_borrowed_str(reader.text()?);
         deserialize_identifier() = |reader, visitor| visitor.visit_borrowed_str(reader.text()?);
-        deserialize_bytes() = |reader, visitor| visitor.visit_borrowed_bytes(reader.text()?.as_bytes());
-        deserialize_byte_buf() = |reader, visitor| visitor.visit_borrowed_bytes(reader.text()?.as_bytes());
+        deserialize_bytes() = |reader, visitor| {
+            visitor.visit_borrowed_bytes(reader.text()?.as_bytes())
+        };
+        deserialize_byte_buf() = |reader, visitor| {
+            visitor.visit_borrowed_bytes(reader.text()?.as_bytes())
+        };
         deserialize_option() = |reader, visitor| match reader.resolved() {
             Some(Resolved::Null) => visitor.visit_none(),
             _ => visitor.visit_some(reader),
@@ -464,15 +480,22 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
             reader.deserialize_tuple(length, visitor)
         };
         deserialize_map() = |reader, visitor| {
+            let entries = reader.entries()?.into_iter().flatten();
             let entries: Vec<_> =
-                reader.entries()?.into_iter().flatten().map(|(key, entry)| (key.as_str(), Some(entry))).collect();
+                entries.map(|(key, entry)| (key.as_str(), Some(entry))).collect();
             visitor.visit_map(Entries { of: reader, entries: entries.into_iter(), value: None })
         };
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]) = |reader, visitor| {
+        deserialize_struct(
+            name: &'static str,
+            fields: &'static [&'static str]
+        ) = |reader, visitor| {
             let _ = name;
             reader.read_struct(fields, visitor)
         };
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]) = |reader, visitor| {
+        deserialize_enum(
+            name: &'static str,
+            variants: &'static [&'static str]
+        ) = |reader, visitor| {
             let _ = name;
             visitor.visit_enum(reader.variant(variants)?)
         };

@@ -7,20 +7,20 @@ use super::node::{Form, Map, Node, Resolved, Scalar, Value};
 use super::parse::{Budget, parse};
 use crate::stages::{StageConfig, StageId};
 
-/// Writes YAML that reads back to the same values. Numbers are written as they stand; no text is
-/// left to look like one.
+/// Writes YAML that reads back to the same values. Numbers are written as they are; texts that look
+/// like numbers are quoted.
 #[derive(Debug, Default)]
 pub struct Emitter {
     text: String,
 }
 
 impl Emitter {
-    /// Writes a scalar at the top.
+    /// Writes a scalar at the top level.
     pub fn value(&mut self, key: &str, text: &str, form: Form) {
         self.text += &format!("{key}: {}\n", scalar(&Scalar { text: text.to_owned(), form }));
     }
 
-    /// Writes a map at the top.
+    /// Writes a map at the top level.
     pub fn tree(&mut self, key: &str, map: &Map) {
         self.text += key;
         self.text.push(':');
@@ -35,12 +35,12 @@ impl Emitter {
         }
     }
 
-    /// Writes a typed map at the top.
+    /// Writes a typed map at the top level.
     pub fn typed(&mut self, key: &str, value: &impl Serialize) {
         self.text += &format!("{key}:{}", typed_below(value, 2));
     }
 
-    /// Returns what was written.
+    /// Returns the written YAML.
     pub fn finish(self) -> String {
         self.text
     }
@@ -48,8 +48,8 @@ impl Emitter {
 
 /// Writes a typed value after a key's colon, with the end of the line.
 fn typed_below(value: &impl Serialize, indent: usize) -> String {
-    // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's own tree has
-    // those of an `f64`.
+    // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's tree would have
+    // the digits of an `f64`.
     let json: String =
         serde_json::to_string(value).unwrap_or_default().chars().map(escaped).collect();
     match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
@@ -58,7 +58,7 @@ fn typed_below(value: &impl Serialize, indent: usize) -> String {
     }
 }
 
-/// Writes what stands after a key's colon, with the end of the line.
+/// Writes the text after a key's colon, with the end of the line.
 fn below(node: &Node, indent: usize) -> String {
     match &node.value {
         Value::Scalar(value) => format!(" {}\n", scalar(value)),
@@ -109,8 +109,8 @@ fn scalar(value: &Scalar) -> String {
     }
 }
 
-/// Writes a text, with quotes where it would else be something other; `escape` keeps a `${` from
-/// being an interpolation.
+/// Writes a text, with quotes if it would otherwise be read as something else. `escape` keeps a
+/// `${` from being read as an interpolation.
 fn quote(text: &str, escape: bool) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
@@ -136,8 +136,8 @@ fn quote(text: &str, escape: bool) -> String {
     quoted
 }
 
-/// Writes what YAML does not count as printable, and what may break lines, as an escape of both
-/// YAML and JSON.
+/// Writes a character that is not printable in YAML, or may break lines, as an escape that is valid
+/// in YAML and JSON.
 fn escaped(c: char) -> String {
     match c {
         '\0'..='\x1f'

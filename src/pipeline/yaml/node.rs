@@ -1,5 +1,5 @@
-//! The tree of a pipeline file: what YAML says, before it means anything, with a place for every
-//! key and value.
+//! The tree of a pipeline file: the YAML before its interpretation, with a place for every key and
+//! value.
 
 use indexmap::IndexMap;
 
@@ -8,9 +8,9 @@ use crate::pipeline::problem::source::Span;
 /// A value with its place.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where the value stands.
+    /// The place of the value.
     pub span: Span,
-    /// Where it was written, if an interpolation brought it to `span`.
+    /// The place where it is written, if an interpolation put it at `span`.
     pub from: Option<Span>,
     pub value: Value,
 }
@@ -21,7 +21,7 @@ pub type Map = IndexMap<String, Entry>;
 /// A value under a key.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where the key stands.
+    /// The place of the key.
     pub key: Span,
     pub node: Node,
 }
@@ -31,31 +31,30 @@ pub enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Map),
-    /// Something that a problem was reported for already; it fits everywhere, so that nothing is
-    /// complained of twice.
+    /// A value with a reported problem. It fits everywhere, so that no problem is reported twice.
     Broken,
 }
 
-/// A text, number, truth value or nothing.
+/// A text, number, truth value or null.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalar {
     pub text: String,
     pub form: Form,
 }
 
-/// What a scalar's text may mean.
+/// The ways to interpret a scalar's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Unquoted: YAML 1.2 says what it is.
+    /// Unquoted: interpreted by the rules of YAML 1.2.
     Plain,
     /// Quoted: a text.
     Text,
-    /// Whatever is asked for: values of the command line and the environment, where quotes are hard
-    /// to write.
+    /// Any type that is expected: for values of the command line and the environment, where quotes
+    /// are hard to write.
     Loose,
 }
 
-/// What a scalar is.
+/// An interpreted scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Resolved<'a> {
     Null,
@@ -85,8 +84,7 @@ impl Node {
         matches!(&self.value, Value::Scalar(scalar) if scalar.resolve() == Resolved::Null)
     }
 
-    /// Returns how much memory the tree takes, roughly: one for each node and one for every 32
-    /// bytes of text.
+    /// Returns the approximate memory of the tree: one unit per node and one per 32 bytes of text.
     pub fn weight(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(scalar) => scalar.text.len() / 32,
@@ -98,7 +96,7 @@ impl Node {
         }
     }
 
-    /// Returns how many levels of lists and maps the tree has.
+    /// Returns the number of levels of lists and maps.
     pub fn depth(&self) -> usize {
         match &self.value {
             Value::Scalar(_) | Value::Broken => 0,
@@ -107,7 +105,7 @@ impl Node {
         }
     }
 
-    /// Says what was found, for people.
+    /// Describes the value for messages.
     pub fn describe(&self) -> String {
         match &self.value {
             Value::Scalar(scalar) => scalar.describe(),
@@ -133,7 +131,7 @@ impl Node {
 }
 
 impl Scalar {
-    /// Returns what the scalar is by the core schema of YAML 1.2 (section 10.3.2).
+    /// Interprets the scalar by the core schema of YAML 1.2 (section 10.3.2).
     pub fn resolve(&self) -> Resolved<'_> {
         if self.form == Form::Text {
             return Resolved::Text(&self.text);
@@ -146,7 +144,7 @@ impl Scalar {
         }
     }
 
-    /// Says what was found, for people.
+    /// Describes the value for messages.
     pub fn describe(&self) -> String {
         match self.resolve() {
             Resolved::Null => "nothing".to_owned(),
@@ -183,8 +181,7 @@ pub fn clip(text: &str) -> String {
     short
 }
 
-/// Reads a number of YAML's core schema; Rust's own readers take more than it (`inf`, `1_000`,
-/// `+0x1`).
+/// Reads a number of YAML's core schema; Rust's parsers accept more (`inf`, `1_000`, `+0x1`).
 fn number(text: &str) -> Option<Resolved<'_>> {
     for (prefix, radix) in [("0o", 8), ("0x", 16)] {
         if let Some(digits) = text.strip_prefix(prefix) {

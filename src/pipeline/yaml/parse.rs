@@ -8,11 +8,11 @@ use super::node::{Entry, Form, Map, Node, Scalar, Value};
 use crate::pipeline::problem::problem::Problem;
 use crate::pipeline::problem::source::Span;
 
-/// Lists and maps within one another; a pipeline needs about ten.
+/// The deepest nesting of lists and maps; a pipeline needs about ten.
 pub const MAX_DEPTH: usize = 48;
 
-/// What a file may grow to through aliases and interpolations, in the unit of [`Node::weight`]:
-/// some ten thousand stages.
+/// The size that a file may reach through aliases and interpolations, in units of [`Node::weight`]:
+/// about ten thousand stages.
 #[derive(Clone, Debug)]
 pub struct Budget(usize);
 
@@ -23,7 +23,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes `weight` off; `false` when nothing is left.
+    /// Subtracts `weight`; returns `false` if the budget is used up.
     pub fn take(&mut self, weight: usize) -> bool {
         let enough = weight <= self.0;
         self.0 = self.0.saturating_sub(weight);
@@ -31,9 +31,9 @@ impl Budget {
     }
 }
 
-/// Reads one YAML document. `offset` is where `text` starts in the text that spans refer to.
-/// Returns `None` where there is no tree to go on with; then `problems` says why, except that a
-/// text without any content is no problem here.
+/// Reads one YAML document. `offset` is the start of `text` in the text that spans refer to.
+/// Returns `None` without a usable tree; `problems` then holds the reason, except that an empty
+/// text is not a problem here.
 pub fn parse(
     text: &str,
     origin: usize,
@@ -43,8 +43,7 @@ pub fn parse(
 ) -> Option<Node> {
     let mut options = Options::default();
     options.set_emit_comments(false);
-    // The builder counts lists and maps together; these limits only keep the parser's own state
-    // small.
+    // The builder counts lists and maps together; these limits only keep the parser's state small.
     options.flow_nesting_limit = MAX_DEPTH + 1;
     options.block_nesting_limit = MAX_DEPTH + 1;
     let mut builder = Builder {
@@ -76,7 +75,7 @@ struct Builder<'a> {
     offset: usize,
     budget: &'a mut Budget,
     problems: &'a mut Vec<Problem>,
-    /// The lists and maps that are open.
+    /// The open lists and maps.
     stack: Vec<Frame>,
     anchors: HashMap<usize, Node>,
     root: Option<Node>,
@@ -92,7 +91,7 @@ enum Open {
     List(Vec<Node>),
     Map {
         map: Map,
-        /// What `<<` brings in.
+        /// The nodes merged with `<<`.
         merged: Vec<Node>,
         /// The key whose value comes next.
         key: Option<Key>,
@@ -102,7 +101,7 @@ enum Open {
 enum Key {
     Named(String, Span),
     Merge,
-    /// A key that a problem was reported for; its value is dropped.
+    /// A key with a reported problem; its value is dropped.
     Dropped,
 }
 
@@ -137,7 +136,8 @@ impl Builder<'_> {
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(node) => {
                     let (weight, depth) = (node.weight(), node.depth());
-                    // Asked before anything is copied: a few hundred bytes can ask for gigabytes.
+                    // Checked before anything is copied: a few hundred bytes can expand to
+                    // gigabytes.
                     self.spend(weight, span)?;
                     if self.stack.len() + depth > MAX_DEPTH {
                         return Err(too_deep(span));
@@ -147,11 +147,11 @@ impl Builder<'_> {
                         None => Ok(()),
                     }
                 }
-                None => Err(Problem::at(span, "the alias stands inside of what it names")),
+                None => Err(Problem::at(span, "the alias is inside the value that it repeats")),
             },
             Event::DocumentStart(..) if self.root.is_some() => {
                 Err(Problem::at(span, "a second document starts here; expected one document")
-                    .hint("write each pipeline into a file of its own"))
+                    .hint("put each pipeline in its own file"))
             }
             _ => Ok(()),
         }
@@ -178,11 +178,11 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Keeps a finished node for its aliases and gives it to the list or map that it is in.
+    /// Keeps a finished node for its aliases and adds it to the list or map around it.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if anchor != 0 {
-            // The copy costs as much as an alias: anchors within anchors would else take memory for
-            // nothing.
+            // The copy counts like an alias; otherwise anchors within anchors would take memory for
+            // free.
             self.spend(node.weight(), node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
@@ -199,7 +199,7 @@ impl Builder<'_> {
             Open::Map { map, merged, key } => match key.take() {
                 Some(Key::Named(name, key)) => {
                     if node.span.start == node.span.end {
-                        // A value that is left out has no place of its own.
+                        // An omitted value has no place of its own.
                         node.span = key;
                     }
                     map.insert(name, Entry { key, node });
@@ -219,7 +219,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds what `<<` brings in; keys of the map itself and of earlier ones win.
+    /// Adds the entries merged with `<<`; keys of the map itself and of earlier merges win.
     fn merge(&mut self, mut map: Map, merged: Vec<Node>) -> Map {
         for node in merged {
             match node.value {
@@ -243,7 +243,7 @@ impl Builder<'_> {
             None => form,
             Some((_, Some("str"))) => Form::Text,
             Some((_, Some("int" | "float" | "bool" | "null"))) => Form::Plain,
-            // `!` alone says "a text".
+            // `!` alone marks a text.
             Some((tag, None)) if tag.handle().is_empty() && tag.suffix() == "!" => Form::Text,
             Some((tag, _)) => {
                 self.unknown_tag(tag, span);
@@ -256,7 +256,7 @@ impl Builder<'_> {
         let tag = super::node::clip(&format!("{}{}", tag.handle(), tag.suffix()));
         self.problems.push(
             Problem::at(span, format!("the tag `{tag}` has no meaning in a pipeline"))
-                .hint("leave it out"),
+                .hint("remove it"),
         );
     }
 
@@ -264,9 +264,8 @@ impl Builder<'_> {
         if self.budget.take(weight) {
             return Ok(());
         }
-        Err(Problem::at(span, "the file grows too large once its aliases are filled in").hint(
-            "aliases of aliases multiply; write `params` and `${params.NAME}` in their place",
-        ))
+        Err(Problem::at(span, "the file becomes too large once its aliases are filled in")
+            .hint("aliases of aliases multiply; use `params` and `${params.NAME}` instead"))
     }
 
     fn syntax(&self, error: &ScanError) -> Problem {
@@ -298,7 +297,7 @@ impl Builder<'_> {
             | ErrorKind::TabInIndentation
             | ErrorKind::TabAtBlockScalarStart => Some("indent with spaces"),
             ErrorKind::UnknownAnchor => {
-                Some("an alias `*name` repeats what `&name` marks further up")
+                Some("an alias `*name` repeats the value marked with `&name` further up")
             }
             _ if line.contains("${") => {
                 Some("within `{ }` and `[ ]` an interpolation needs quotes: `\"${params.NAME}\"`")
@@ -319,7 +318,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Makes a span that lies on character boundaries of the text, whatever the parser says.
+    /// Makes a span and moves it to character boundaries of the text.
     fn span(&self, start: usize, end: usize) -> Span {
         let start = self.text.floor_char_boundary(start);
         let end = self.text.floor_char_boundary(end).max(start);
@@ -328,8 +327,8 @@ impl Builder<'_> {
 }
 
 fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
-    /// In bytes. YAML reads at most 1024 characters as a key, escapes included, and
-    /// `Spec::resolved` must read back.
+    /// The most bytes of a key. YAML allows at most 1024 characters, escapes included, and the
+    /// output of `Spec::resolved` must read back.
     const MAX_LENGTH: usize = 160;
     match node.value {
         Value::Scalar(scalar) if scalar.text.len() > MAX_LENGTH => {
@@ -342,14 +341,13 @@ fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
         }
         Value::Scalar(scalar) => match map.get(&scalar.text) {
             Some(first) => {
-                let message =
-                    format!("the key `{}` stands here twice", super::node::clip(&scalar.text));
+                let message = format!("the key `{}` occurs twice", super::node::clip(&scalar.text));
                 (
                     Key::Dropped,
                     Some(
                         Problem::at(node.span, message)
                             .note("the first is at", first.key)
-                            .hint("leave one of the two out"),
+                            .hint("remove one of the two"),
                     ),
                 )
             }
@@ -383,7 +381,11 @@ mod tests {
     fn merges_and_aliases() {
         let (value, problems) = read("a: &a { x: 1, y: 2 }\nb: { <<: *a, y: 3 }\nc: *a\n");
         assert_eq!(problems, [""; 0]);
-        let expected = serde_json::json!({ "a": { "x": 1, "y": 2 }, "b": { "y": 3, "x": 1 }, "c": { "x": 1, "y": 2 } });
+        let expected = serde_json::json!({
+            "a": { "x": 1, "y": 2 },
+            "b": { "y": 3, "x": 1 },
+            "c": { "x": 1, "y": 2 },
+        });
         assert_eq!(value, Some(expected));
     }
 
@@ -396,12 +398,12 @@ mod tests {
 
     #[test]
     fn an_alias_in_what_it_names_is_refused() {
-        assert_eq!(read("a: &a [*a]").1, ["the alias stands inside of what it names"]);
+        assert_eq!(read("a: &a [*a]").1, ["the alias is inside the value that it repeats"]);
     }
 
     #[test]
     fn a_big_text_counts_by_its_size() {
         let text = format!("- &a \"{}\"\n{}", "x".repeat(100_000), "- *a\n".repeat(10_000));
-        assert_eq!(read(&text).1, ["the file grows too large once its aliases are filled in"]);
+        assert_eq!(read(&text).1, ["the file becomes too large once its aliases are filled in"]);
     }
 }

@@ -1,31 +1,31 @@
 //! Axes with round ticks.
 
-/// A range of values on a line, with the round values at which it is marked.
+/// A range of values on a line, with ticks at round values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     low: f64,
     high: f64,
     logarithmic: bool,
     ticks: Vec<f64>,
-    /// Labels of ticks that are not round, in place of their own.
+    /// The labels of given ticks, which replace the computed ones.
     labels: Vec<String>,
-    /// The distance of two ticks, which tells how many decimals they need; 0 on a logarithmic axis.
+    /// The distance between ticks, which sets their number of decimals; 0 on a logarithmic axis.
     step: f64,
 }
 
-/// From this ratio of largest to smallest on, an axis of positive values is logarithmic: nearly a
-/// decade, and three doublings.
+/// From this ratio of largest to smallest, an axis of positive values is logarithmic: nearly a
+/// decade, or three doublings.
 const WIDE: f64 = 7.99;
-/// Values beyond are no measurements, and their differences would overflow.
+/// Larger values are not measurements, and their differences would overflow.
 const LARGEST: f64 = 1e200;
 
 impl Axis {
-    /// Makes a linear axis with about `most` ticks; what is not finite is left out, and without
-    /// values it goes from 0 to 1.
+    /// Makes a linear axis with about `most` ticks. Values that are not finite are left out;
+    /// without values the axis goes from 0 to 1.
     pub fn linear(values: impl IntoIterator<Item = f64>, most: usize) -> Axis {
         let (low, high) = match range(values) {
             None => (0.0, 1.0),
-            // One value alone stands in the middle.
+            // A single value is placed in the middle.
             Some((low, high)) if high - low <= 1e-9 * high.abs().max(low.abs()) => {
                 let margin = if high == 0.0 { 1.0 } else { 0.1 * high.abs().max(low.abs()) };
                 (low - margin, high + margin)
@@ -46,7 +46,7 @@ impl Axis {
         }
     }
 
-    /// Makes a logarithmic axis where positive values span about a decade or more, else a linear
+    /// Makes a logarithmic axis if positive values span about a decade or more, otherwise a linear
     /// one.
     pub fn of(values: impl IntoIterator<Item = f64>, most: usize) -> Axis {
         let values: Vec<f64> = values.into_iter().collect();
@@ -74,15 +74,15 @@ impl Axis {
         Axis { low, high, logarithmic: true, ticks, labels: Vec::new(), step: 0.0 }
     }
 
-    /// Returns the axis with ticks at these values, labelled so.
+    /// Returns the axis with these ticks and labels.
     pub fn marked(self, mut marks: Vec<(f64, String)>) -> Axis {
         marks.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (ticks, labels) = marks.into_iter().unzip();
         Axis { ticks, labels, ..self }
     }
 
-    /// Returns where a value stands, from 0 to 1; `None` for one that is not finite or cannot stand
-    /// on this axis.
+    /// Returns the place of a value, from 0 to 1; `None` if it is not finite or lies outside the
+    /// axis' domain.
     pub fn place(&self, value: f64) -> Option<f64> {
         let scaled = |value: f64| if self.logarithmic { value.log10() } else { value };
         let (low, high) = (scaled(self.low), scaled(self.high));
@@ -90,8 +90,8 @@ impl Axis {
         place.is_finite().then(|| place.clamp(0.0, 1.0))
     }
 
-    /// Returns the ticks: where each stands, and its label. All labels of a linear axis have the
-    /// same decimals.
+    /// Returns the ticks: the place and the label of each. All labels of a linear axis have the
+    /// same number of decimals.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         let label = |index: usize, tick| {
             self.labels.get(index).cloned().unwrap_or_else(|| self.label(tick))
@@ -111,13 +111,13 @@ impl Axis {
             let decimals = (-self.step.log10().floor()).max(0.0) as usize;
             format!("{tick:.decimals$}")
         } else if plain {
-            // Of a power of ten times one, two or five nothing is lost.
+            // A power of ten times one, two or five loses no digit.
             let decimals = (-tick.log10().floor()).max(0.0) as usize;
             format!("{tick:.decimals$}")
         } else {
             shortest(tick, self.step)
         };
-        // The sign of an exponent stays as people type it.
+        // An exponent is written as people type it.
         match text.strip_prefix('-') {
             Some(rest) if rest.chars().all(|c| matches!(c, '0' | '.')) => rest.to_owned(),
             Some(rest) => format!("\u{2212}{rest}"),
@@ -126,7 +126,7 @@ impl Axis {
     }
 }
 
-/// Writes a number as `2.5e-5`, with the digits that tell it from its neighbours.
+/// Writes a number as `2.5e-5`, with enough digits to differ from its neighbours.
 fn shortest(tick: f64, step: f64) -> String {
     if tick == 0.0 {
         return "0".to_owned();

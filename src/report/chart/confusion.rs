@@ -5,8 +5,7 @@ use maud::{Markup, html};
 use super::number;
 use crate::report::content::tally::Tally;
 
-/// A matrix of more classes is no picture any more; the most frequent mistakes are listed in its
-/// place.
+/// A matrix of more classes is unreadable; the most frequent mistakes are listed instead.
 const MOST_CLASSES: usize = 30;
 const MOST_MISTAKES: usize = 40;
 
@@ -25,17 +24,25 @@ fn matrix(tally: &Tally) -> Markup {
                 thead {
                     tr {
                         td {}
-                        @for label in &tally.labels { th scope="col" title=(label) { span { (label) } } }
+                        @for label in &tally.labels {
+                            th scope="col" title=(label) { span { (label) } }
+                        }
                     }
                 }
                 tbody {
-                    @for (index, (label, row)) in tally.labels.iter().zip(&tally.counts).enumerate() {
+                    @let rows = tally.labels.iter().zip(&tally.counts);
+                    @for (index, (label, row)) in rows.enumerate() {
                         tr {
                             th scope="row" title=(label) { span { (label) } }
                             @for (other, count) in row.iter().enumerate() {
                                 @let share = *count as f64 / tally.support(index).max(1) as f64;
-                                td class=(kind(index == other, share, *count)) style=(format!("--share:{:.0}%", share * 100.0))
-                                    title=(format!("{label} taken for {}: {count}, {:.0} % of the class", tally.labels[other], share * 100.0)) {
+                                td class=(kind(index == other, share, *count))
+                                    style=(format!("--share:{:.0}%", share * 100.0))
+                                    title=(format!(
+                                        "{label} taken for {}: {count}, {:.0} % of the class",
+                                        tally.labels[other],
+                                        share * 100.0,
+                                    )) {
                                     (count)
                                 }
                             }
@@ -47,7 +54,7 @@ fn matrix(tally: &Tally) -> Markup {
     }
 }
 
-/// The diagonal is outlined, so that it is found without colours.
+/// The diagonal is outlined, so that it can be found without colours.
 fn kind(is_right: bool, share: f64, count: u64) -> &'static str {
     match (is_right, share > 0.55, count) {
         (true, true, _) => "right strong",
@@ -64,16 +71,25 @@ fn mistakes(tally: &Tally) -> Markup {
         div.wide {
             table.plain {
                 caption {
-                    (tally.labels.len()) " classes: the " (all.len().min(MOST_MISTAKES)) " most frequent of " (all.len()) " mistakes in place of a matrix."
+                    (tally.labels.len()) " classes: the " (all.len().min(MOST_MISTAKES))
+                    " most frequent of " (all.len()) " mistakes instead of a matrix."
                 }
-                thead { tr { th scope="col" { "true class" } th scope="col" { "predicted" } th.number scope="col" { "texts" } th.number scope="col" { "of the class" } } }
+                thead {
+                    tr {
+                        th scope="col" { "true class" }
+                        th scope="col" { "predicted" }
+                        th.number scope="col" { "texts" }
+                        th.number scope="col" { "of the class" }
+                    }
+                }
                 tbody {
                     @for (label, other, count) in all.iter().take(MOST_MISTAKES) {
+                        @let share = *count as f64 * 100.0 / tally.support(*label).max(1) as f64;
                         tr {
                             td { (tally.labels[*label]) }
                             td { (tally.labels[*other]) }
                             td.number { (count) }
-                            td.number { (number::fixed(*count as f64 * 100.0 / tally.support(*label).max(1) as f64, 0)) " %" }
+                            td.number { (number::fixed(share, 0)) " %" }
                         }
                     }
                 }

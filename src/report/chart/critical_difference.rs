@@ -12,10 +12,10 @@ const RIGHT: f64 = 545.0;
 const AXIS: f64 = 58.0;
 const LANE: f64 = 9.0;
 const ROW: f64 = 22.0;
-/// More names do not fit, and the ranks of more recipes say little.
+/// More names do not fit, and the ranks of more recipes mean little.
 pub const MOST: usize = 24;
 
-/// Returns the diagram of recipes with their mean ranks over so many seeds, rank 1 being the best.
+/// Returns the diagram of recipes with their mean ranks over the seeds; rank 1 is the best.
 pub fn critical_difference(
     ranked: &[(&str, f64)],
     recipes: usize,
@@ -43,7 +43,9 @@ pub fn critical_difference(
     html! {
         div.wide {
             svg.ranks viewBox=(format!("0 0 {WIDTH} {}", at(height))) role="img"
-                aria-label=(format!("Mean ranks of {recipes} recipes; critical difference {critical:.2}")) {
+                aria-label=(format!(
+                    "Mean ranks of {recipes} recipes; critical difference {critical:.2}",
+                )) {
                 line.critical x1=(at(x(1.0))) x2=(at(critical_end)) y1="22" y2="22" {}
                 line.critical x1=(at(x(1.0))) x2=(at(x(1.0))) y1="18" y2="26" {}
                 line.critical x1=(at(critical_end)) x2=(at(critical_end)) y1="18" y2="26" {}
@@ -58,34 +60,42 @@ pub fn critical_difference(
                     @let row = if is_left { index } else { ranked.len() - 1 - index };
                     @let y = first_row + ROW * row as f64;
                     @let end = if is_left { LEFT - 14.0 } else { RIGHT + 14.0 };
+                    @let stem = format!("M{0} {1}V{2}H{3}", at(x(*rank)), at(AXIS), at(y), at(end));
+                    @let name_x = if is_left { end - 5.0 } else { end + 5.0 };
+                    @let anchor = if is_left { "end" } else { "start" };
                     g.ranked {
                         title { (name) ": mean rank " (number::fixed(*rank, 2)) }
-                        path.stem d=(format!("M{0} {1}V{2}H{3}", at(x(*rank)), at(AXIS), at(y), at(end))) {}
-                        text x=(at(if is_left { end - 5.0 } else { end + 5.0 })) y=(at(y + 4.0)) text-anchor=(if is_left { "end" } else { "start" }) {
-                            @if is_left { (cut(name, 24)) " " tspan.quiet { (number::fixed(*rank, 2)) } }
-                            @else { tspan.quiet { (number::fixed(*rank, 2)) } " " (cut(name, 24)) }
+                        path.stem d=(stem) {}
+                        text x=(at(name_x)) y=(at(y + 4.0)) text-anchor=(anchor) {
+                            @if is_left {
+                                (cut(name, 24)) " " tspan.quiet { (number::fixed(*rank, 2)) }
+                            } @else {
+                                tspan.quiet { (number::fixed(*rank, 2)) } " " (cut(name, 24))
+                            }
                         }
                     }
                 }
                 @for (lane, (from, to)) in bars.iter().enumerate() {
                     @let y = AXIS + 10.0 + LANE * lane as f64;
-                    line.clique x1=(at(x(ranks[*from]) - 4.0)) x2=(at(x(ranks[*to]) + 4.0)) y1=(at(y)) y2=(at(y)) {
+                    line.clique x1=(at(x(ranks[*from]) - 4.0)) x2=(at(x(ranks[*to]) + 4.0))
+                        y1=(at(y)) y2=(at(y)) {
                         title { "not shown to differ: " (ranked[*from].0) " to " (ranked[*to].0) }
                     }
                 }
             }
         }
         p.caption {
-            "Mean ranks of " (recipes) " recipes over " (seeds) " seeds, 1 being the best. Bars join recipes whose ranks are less than the "
-            "critical difference apart: these seeds do not show that they differ (Nemenyi, 0.05; Demšar 2006)."
-            @if all < recipes { " " (all) " of them are known here." }
+            "Mean ranks of " (recipes) " recipes over " (seeds) " seeds; rank 1 is the best. "
+            "Bars join recipes whose ranks differ by less than the critical difference: "
+            "these seeds do not show that they differ (Nemenyi, 0.05; Demšar 2006)."
+            @if all < recipes { " The table has the ranks of " (all) " of them." }
             @if all > ranked.len() { " The first " (ranked.len()) " are drawn." }
         }
     }
 }
 
-/// Returns the widest groups of neighbours (first and last place in the sorted ranks) that lie less
-/// than `critical` apart.
+/// Returns the widest groups of neighbours that lie less than `critical` apart, each as the first
+/// and last index into the sorted ranks.
 fn cliques(ranks: &[f64], critical: f64) -> Vec<(usize, usize)> {
     let mut groups: Vec<(usize, usize)> = Vec::new();
     for from in 0..ranks.len() {

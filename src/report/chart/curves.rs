@@ -1,4 +1,4 @@
-//! Learning curves: the loss of training by step, and what dev says by epoch.
+//! Learning curves: the training loss by step, and the dev metrics by epoch.
 
 use maud::{Markup, html};
 
@@ -54,8 +54,10 @@ pub fn curves(trainings: &[Training]) -> Markup {
                 }
             }
             p.caption {
-                @if several { "Thick: mean over seeds, as far as all of them went. Thin: single seeds. " }
-                @if stride > 1 { "A point of the loss is the mean of " (stride) " steps. " }
+                @if several {
+                    "Thick: mean over seeds, up to the end of the shortest. Thin: single seeds. "
+                }
+                @if stride > 1 { "Each point of the loss is the mean of " (stride) " steps. " }
                 @if trainings.len() > shown.len() {
                     "The first " (shown.len()) " of " (trainings.len()) " trainings. "
                 }
@@ -77,22 +79,30 @@ fn panel(name: &str, unit: &str, series: &[Series<'_>]) -> Markup {
     html! {
         figure.panel {
             figcaption { (name) }
-            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(format!("{name} by {unit}")) {
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img"
+                aria-label=(format!("{name} by {unit}")) {
                 @for (place, label) in up.ticks() {
-                    line.grid x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(y(place))) y2=(at(y(place))) {}
+                    line.grid x1=(at(LEFT)) x2=(at(WIDTH - RIGHT))
+                        y1=(at(y(place))) y2=(at(y(place))) {}
                     text x=(at(LEFT - 6.0)) y=(at(y(place) + 4.0)) text-anchor="end" { (label) }
                 }
-                // Fractions of a step or an epoch are none.
-                @for (place, label) in across.ticks().into_iter().filter(|(_, label)| !label.contains('.')) {
-                    line.axis x1=(at(x(place))) x2=(at(x(place))) y1=(at(bottom)) y2=(at(bottom + 4.0)) {}
-                    text x=(at(x(place))) y=(at(bottom + 17.0)) text-anchor=(if place > 0.97 { "end" } else { "middle" }) { (label) }
+                // Steps and epochs are whole numbers.
+                @let ticks = across.ticks().into_iter().filter(|(_, label)| !label.contains('.'));
+                @for (place, label) in ticks {
+                    @let anchor = if place > 0.97 { "end" } else { "middle" };
+                    line.axis x1=(at(x(place))) x2=(at(x(place)))
+                        y1=(at(bottom)) y2=(at(bottom + 4.0)) {}
+                    text x=(at(x(place))) y=(at(bottom + 17.0)) text-anchor=(anchor) { (label) }
                 }
-                text.quiet x=(at((LEFT + WIDTH - RIGHT) / 2.0)) y=(at(HEIGHT - 5.0)) text-anchor="middle" { (unit) }
+                text.quiet x=(at((LEFT + WIDTH - RIGHT) / 2.0)) y=(at(HEIGHT - 5.0))
+                    text-anchor="middle" { (unit) }
                 @for Series { training, lines } in series {
                     g class=(colour(training.slot)) {
                         @if lines.len() > 1 {
                             @for (seed, line) in lines {
-                                path.seed d=(path(&screen(line))) { title { (training.name) ", seed " (seed) } }
+                                path.seed d=(path(&screen(line))) {
+                                    title { (training.name) ", seed " (seed) }
+                                }
                             }
                         }
                         (thick(&training.name, training.slot, &screen(&mean(lines))))
@@ -103,13 +113,15 @@ fn panel(name: &str, unit: &str, series: &[Series<'_>]) -> Markup {
     }
 }
 
-/// A line of one point is no line to see, so it gets a dot.
+/// A line of one point is invisible, so it is drawn as a dot.
 fn thick(name: &str, slot: usize, points: &[Option<(f64, f64)>]) -> Markup {
     html! {
         @match points {
             [] => {}
             [Some((x, y))] => circle.dot cx=(at(*x)) cy=(at(*y)) r="4" { title { (name) } },
-            points => path.mean d=(path(points)) stroke-dasharray=(dashes(slot)) { title { (name) } },
+            points => path.mean d=(path(points)) stroke-dasharray=(dashes(slot)) {
+                title { (name) }
+            },
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What all charts share: coordinates, paths, cut texts, and how lines of recipes are told apart.
+//! Helpers of all charts: coordinates, paths, cut texts, and the colours and dashes of recipes.
 
 use crate::report::content::content::LINES;
 use maud::{Markup, html};
 
-/// Dashes beside the colours, so that colour is never alone.
+/// Dashes in addition to colours, so that lines differ without colours too.
 const DASHES: [&str; LINES] = ["none", "7 3", "2 2.5", "9 3 2 3", "5 2", "1 3", "12 4"];
 
 /// Returns the class of a recipe's colour; those beyond [`LINES`] share a neutral one.
@@ -16,7 +16,7 @@ pub fn dashes(slot: usize) -> &'static str {
     DASHES.get(slot).copied().unwrap_or("none")
 }
 
-/// Writes a coordinate: a tenth of a unit is finer than a screen.
+/// Writes a coordinate with one decimal, which is finer than a screen.
 pub fn at(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
@@ -27,7 +27,7 @@ pub fn percent(place: f64) -> String {
     format!("{:.2}%", place * 100.0)
 }
 
-/// Returns the path through points; a gap begins a new piece.
+/// Returns the path through points; a gap starts a new segment.
 pub fn path(points: &[Option<(f64, f64)>]) -> String {
     let mut text = String::new();
     let mut pen_is_up = true;
@@ -43,7 +43,7 @@ pub fn path(points: &[Option<(f64, f64)>]) -> String {
     text
 }
 
-/// Cuts a text to so many signs, the last of which says that it was cut.
+/// Cuts a text to `most` characters; an ellipsis marks the cut.
 pub fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
@@ -52,20 +52,22 @@ pub fn cut(text: &str, most: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Returns a name that may be broken after what joins its words, as browsers do not by themselves.
+/// Returns a name with break opportunities after `_`, `/`, `=`, `.` and `,`, where browsers do not
+/// break by themselves.
 pub fn breakable(name: &str) -> Markup {
     html! {
         @for part in name.split_inclusive(['_', '/', '=', '.', ',']) { (part) wbr; }
     }
 }
 
-/// Returns the samples of lines with their names.
+/// Returns the legend: a sample of each line with its name.
 pub fn legend<'a>(names: impl Iterator<Item = (usize, &'a str)>) -> Markup {
     html! {
         ul.legend {
             @for (slot, name) in names {
                 li {
-                    svg class=(colour(slot)) viewBox="0 0 28 10" width="28" height="10" aria-hidden="true" {
+                    svg class=(colour(slot)) viewBox="0 0 28 10" width="28" height="10"
+                        aria-hidden="true" {
                         line.mean x1="0" x2="28" y1="5" y2="5" stroke-dasharray=(dashes(slot)) {}
                     }
                     span { (name) }

@@ -1,4 +1,4 @@
-//! Means with their intervals, one row per recipe, the single seeds as dots.
+//! Means with their confidence intervals, one row per recipe; dots show the single seeds.
 
 use maud::{Markup, html};
 
@@ -7,7 +7,7 @@ use super::draw::{colour, percent};
 use super::number;
 use crate::results::compare::Recipe;
 
-/// More rows are no plot any more.
+/// More rows make the plot unreadable.
 const MOST: usize = 24;
 const HEIGHT: f64 = 26.0;
 
@@ -42,10 +42,16 @@ pub fn intervals(recipes: &[Recipe], metric: &str) -> Markup {
                 }
             }
             p.caption {
-                @if repeated { "Bars: 95 % interval of the mean over seeds (Student’s t). Ticks: the mean. Dots: single seeds." }
-                @else { "Dots: the value at the one seed." }
+                @if repeated {
+                    "Bars: 95 % confidence interval of the mean over seeds (Student’s t). "
+                    "Ticks: the mean. Dots: single seeds."
+                } @else {
+                    "Dots: the value with the only seed."
+                }
                 @if baseline.is_some() { " Dashed: the mean of the baseline." }
-                @if all.len() > shown.len() { " The first " (shown.len()) " of " (all.len()) " recipes." }
+                @if all.len() > shown.len() {
+                    " The first " (shown.len()) " of " (all.len()) " recipes."
+                }
             }
         }
     }
@@ -98,7 +104,7 @@ fn row(slot: usize, recipe: &Recipe, axis: &Axis, baseline: Option<f64>, metric:
     }
 }
 
-/// Labels at the ends of an axis stay inside.
+/// Labels at the ends of an axis stay inside the plot.
 fn anchor(place: f64) -> &'static str {
     match place {
         place if place < 0.02 => "start",

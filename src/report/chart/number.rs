@@ -1,4 +1,5 @@
-//! Numbers as the report writes them: with a true minus sign, and the same decimals in a column.
+//! Numbers as the report writes them: with a true minus sign, and the same number of decimals
+//! within a column.
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::statistics::Interval;
 /// Decimals of metrics.
 pub const DECIMALS: usize = 4;
 
-/// Writes a number with so many decimals.
+/// Writes a number with a fixed number of decimals.
 pub fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return "\u{2013}".to_owned();
@@ -37,20 +38,20 @@ pub fn interval(interval: Interval) -> String {
     format!("{} to {}", metric(interval.low), metric(interval.high))
 }
 
-/// Writes a probability: three decimals, and none that rounds to 0.
+/// Writes a probability with three decimals, never rounded to 0.
 pub fn probability(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { fixed(p, 3) }
 }
 
 /// Writes a parameter: whole numbers and texts as they are, other numbers with four digits, which
-/// tell those that were drawn apart.
+/// are enough to distinguish drawn values.
 pub fn setting(value: &Value) -> String {
     let number = value.as_f64().filter(|_| value.is_f64());
     let rounded = number.and_then(|number| format!("{number:.3e}").parse::<f64>().ok());
     display_param(&rounded.map_or_else(|| value.clone(), Value::from))
 }
 
-/// Writes a count with what is counted.
+/// Writes a count with its noun.
 pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number}\u{a0}{}", if number == 1 { one } else { many })
 }

@@ -8,19 +8,19 @@ use super::number;
 use super::scale::Scale;
 use crate::report::content::trial::{Trial, Trials};
 
-/// More lines are a grey mass.
+/// More lines merge into a grey mass.
 const MOST: usize = 300;
-/// Steps of the metric's colours.
+/// The number of colours for the metric.
 const SHADES: usize = 5;
 const HEIGHT: f64 = 320.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 16.0;
 const SIDE: f64 = 70.0;
 const LEAST_GAP: f64 = 132.0;
-/// What few axes fill.
+/// The width that few axes fill.
 const USUAL_WIDTH: f64 = 1000.0;
 
-/// An axis of the plot, and how a trial's value on it is found.
+/// An axis of the plot, and the parameter whose values it shows.
 struct Column<'a> {
     name: &'a str,
     /// The parameter; `None` for the metric.
@@ -37,8 +37,8 @@ impl Column<'_> {
     }
 }
 
-/// Returns the plot. Lines are coloured by the metric, the better the stronger and the thicker;
-/// each can be pointed at or stepped to.
+/// Returns the plot. Lines are coloured by the metric: better ones are stronger and thicker. Each
+/// can be selected with the pointer or the arrow keys.
 pub fn parallel(trials: &Trials) -> Markup {
     let drawn = trials.drawn(MOST);
     let columns: Vec<Column<'_>> = trials
@@ -74,12 +74,15 @@ pub fn parallel(trials: &Trials) -> Markup {
         @if drawn.is_empty() { p.empty { "No trial has a value of " (trials.metric) "." } }
         @else {
             div.wide tabindex="0" role="group" aria-label="Parallel coordinates of the trials" {
-                svg.parallel viewBox=(format!("0 0 {width} {HEIGHT}")) style=(format!("min-width:{}px", at(width * 0.85))) {
+                svg.parallel viewBox=(format!("0 0 {width} {HEIGHT}"))
+                    style=(format!("min-width:{}px", at(width * 0.85))) {
                     // The best come first and are drawn last, on top.
                     @for (rank, trial) in drawn.iter().enumerate().rev() {
                         @let line = path(&points(trial));
-                        g class=(format!("line m{}{}", shade(rank), if trial.was_stopped { " stopped" } else { "" }))
-                            tabindex=(if rank == 0 { "0" } else { "-1" }) role="img" aria-label=(about(trial, trials)) {
+                        @let stopped = if trial.was_stopped { " stopped" } else { "" };
+                        g class=(format!("line m{}{}", shade(rank), stopped))
+                            tabindex=(if rank == 0 { "0" } else { "-1" })
+                            role="img" aria-label=(about(trial, trials)) {
                             title { (about(trial, trials)) }
                             path.hit d=(line) {}
                             path.seen d=(line) {}
@@ -87,15 +90,20 @@ pub fn parallel(trials: &Trials) -> Markup {
                     }
                     @for (index, column) in columns.iter().enumerate() {
                         g.column {
-                            line.axis x1=(at(x(index))) x2=(at(x(index))) y1=(at(y(0.0))) y2=(at(y(1.0))) {}
+                            line.axis x1=(at(x(index))) x2=(at(x(index)))
+                                y1=(at(y(0.0))) y2=(at(y(1.0))) {}
                             text.head x=(at(x(index))) y="16" text-anchor="middle" {
                                 (cut(column.name, 20)) title { (column.name) }
                             }
                             @for (place, label) in column.scale.ticks() {
-                                line.axis x1=(at(x(index) - 3.0)) x2=(at(x(index) + 3.0)) y1=(at(y(place))) y2=(at(y(place))) {}
+                                @let signs = label.chars().count().min(14) as f64;
+                                line.axis x1=(at(x(index) - 3.0)) x2=(at(x(index) + 3.0))
+                                    y1=(at(y(place))) y2=(at(y(place))) {}
                                 rect.plate x=(at(x(index) + 5.0)) y=(at(y(place) - 8.0)) rx="2"
-                                    width=(at(4.0 + 7.2 * label.chars().count().min(14) as f64)) height="16" {}
-                                text x=(at(x(index) + 7.0)) y=(at(y(place) + 4.0)) { (cut(&label, 14)) title { (label) } }
+                                    width=(at(4.0 + 7.2 * signs)) height="16" {}
+                                text x=(at(x(index) + 7.0)) y=(at(y(place) + 4.0)) {
+                                    (cut(&label, 14)) title { (label) }
+                                }
                             }
                         }
                     }
@@ -103,7 +111,8 @@ pub fn parallel(trials: &Trials) -> Markup {
             }
             p.readout aria-live="polite" { "Best: " (about(drawn[Trials::best(&drawn)], trials)) }
             p.caption {
-                "One line per trial, the stronger and thicker the better its rank by " (trials.metric) "."
+                "One line per trial; stronger and thicker lines rank better by "
+                (trials.metric) "."
                 @if trials.finished() > drawn.len() {
                     " " (trials.thinned(drawn.len()))
                 }

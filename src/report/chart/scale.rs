@@ -1,12 +1,12 @@
-//! The axis of a parameter: numbers on a linear or logarithmic one, everything else as names side
-//! by side.
+//! The axis of a parameter: linear or logarithmic for numbers, names side by side for everything
+//! else.
 
 use serde_json::Value;
 
 use super::axis::Axis;
 use crate::results::results::display_param;
 
-/// Where the values of a parameter stand.
+/// The places of a parameter's values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
     Numbers(Axis),
@@ -26,7 +26,7 @@ impl Scale {
                 }
             }
             let axis = Axis::of(numbers, ticks);
-            // The few values of a grid say more than round ones.
+            // The few values of a grid make better ticks than round numbers.
             let is_grid =
                 marks.len() <= ticks && marks.iter().all(|(_, label)| label.chars().count() <= 6);
             return Scale::Numbers(if is_grid { axis.marked(marks) } else { axis });
@@ -41,7 +41,7 @@ impl Scale {
         Scale::Names(names)
     }
 
-    /// Returns where a value stands, from 0 to 1.
+    /// Returns the place of a value, from 0 to 1.
     pub fn place(&self, value: &Value) -> Option<f64> {
         match self {
             Scale::Numbers(axis) => axis.place(value.as_f64()?),
@@ -53,7 +53,8 @@ impl Scale {
         }
     }
 
-    /// Returns the ticks: where each stands, and its label. Of very many names some are marked.
+    /// Returns the ticks: the place and the label of each. With very many names, only some are
+    /// marked.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         match self {
             Scale::Numbers(axis) => axis.ticks(),

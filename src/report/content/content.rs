@@ -1,4 +1,4 @@
-//! Everything that a report shows, read and worked out.
+//! The content of a report: everything that it shows.
 
 use super::tally::Tally;
 use super::training::Training;
@@ -6,23 +6,24 @@ use super::trial::Trials;
 use crate::results::compare::Comparison;
 use crate::runner::record::provenance::Provenance;
 
-/// So many recipes can be told apart by colour and dashes; further ones are not drawn as lines.
+/// The number of recipes that colours and dashes can distinguish; further ones are not drawn as
+/// lines.
 pub const LINES: usize = 7;
 
-/// Everything that a report shows.
+/// The content of a report.
 #[derive(Clone, Debug)]
 pub struct Content {
     pub runs: Vec<RunContent>,
     pub comparison: Comparison,
     /// The curves of the first recipes.
     pub trainings: Vec<Training>,
-    /// `None` outside of sweeps.
+    /// `None` without a sweep.
     pub trials: Option<Trials>,
-    /// How the predictions of the first recipes fell.
+    /// The confusion counts of the first recipes.
     pub tallies: Vec<Tally>,
-    /// Errors of failed rows: where they are from, and what they say.
+    /// Errors of failed rows: the place and the message of each.
     pub errors: Vec<(String, String)>,
-    /// What could not be read, in sentences.
+    /// Sentences about files that could not be read.
     pub gaps: Vec<String>,
 }
 
@@ -30,8 +31,8 @@ pub struct Content {
 #[derive(Clone, Debug)]
 pub struct RunContent {
     pub provenance: Provenance,
-    /// The state that people see.
+    /// The status as users see it.
     pub status: String,
-    /// The file with all defaults and overrides in it.
+    /// The pipeline file with all defaults and overrides filled in.
     pub resolved: Option<String>,
 }

@@ -19,7 +19,7 @@ use crate::runner::Project;
 use crate::runner::record::runs::Run;
 use crate::statistics::mean;
 
-/// A longer table is no help; the whole one is in the files.
+/// The most rows of the table; the whole table is in the files.
 const MOST_RECIPES: usize = 200;
 /// The folder of a sweep's trials in its run's folder.
 const TRIALS: &str = "trials";
@@ -41,14 +41,14 @@ pub struct Request<'a> {
     pub different_tests: bool,
 }
 
-/// What a report shows, and the folder that it is written to unless another is named.
+/// The content of a report, and the folder that it is written to by default.
 #[derive(Debug)]
 pub struct Gathered {
     pub content: Content,
     pub folder: PathBuf,
 }
 
-/// A table of results, and the folder that it lies in.
+/// A table of results and its folder.
 struct Place<'a> {
     source: &'a Source,
     folder: PathBuf,
@@ -95,14 +95,14 @@ pub fn gather(asked: &Request<'_>) -> Result<Gathered, CompareError> {
         comparison,
     };
     let folder = places.first().map(|place| match &place.run {
-        // The report of a trial lies with the trial.
+        // The report of a trial is written to the trial's folder.
         Some(run) if !place.folder.starts_with(run.folder.join(TRIALS)) => run.folder.clone(),
         _ => place.folder.clone(),
     });
     Ok(Gathered { content, folder: folder.unwrap_or_default() })
 }
 
-/// Finds the folder of a source, which is named as it was given or as its run is.
+/// Finds the folder of a source. Its name is either the given path or the name of its run.
 fn place<'a>(project: &Project, source: &'a Source) -> Place<'a> {
     let given = Path::new(&source.name);
     let folder = match given {
@@ -114,7 +114,7 @@ fn place<'a>(project: &Project, source: &'a Source) -> Place<'a> {
     Place { source, folder, run }
 }
 
-/// Returns the judged metric, and accuracy beside macro F1.
+/// Returns the compared metric and, beside it, accuracy or macro F1.
 fn metrics(rows: &[&ResultRow], asked: Option<&str>) -> Vec<String> {
     let is_known = |name: &str| rows.iter().any(|row| row.metrics.contains_key(name));
     let mut metrics: Vec<&str> = match asked {
@@ -168,7 +168,7 @@ fn trainings(
         for place in places_of(places, recipe) {
             let own = recipe.trial.map(|trial| place.folder.join(TRIALS).join(trial.to_string()));
             let own = own.filter(|folder| folder.is_dir());
-            // A run's own curves have its trials in them or not.
+            // The curves of a run's own folder may include its trials.
             for (folder, is_own) in
                 std::iter::once((&place.folder, false)).chain(own.as_ref().map(|own| (own, true)))
             {
@@ -203,15 +203,15 @@ fn trainings(
     found
 }
 
-/// Reads the plan of a run, which tells what an evaluate stage evaluates.
+/// Reads the plan of a run, which names the model of each `evaluate` stage.
 fn plan(place: &Place<'_>) -> Option<Plan> {
     let run = place.run.as_ref()?;
     let (_, plan) = dag::open(&run.folder.join("resolved.yaml"), &[]).ok()?;
     Some(plan)
 }
 
-/// Returns the stage whose model an evaluate stage evaluates: by the plan, or the only one that
-/// there is.
+/// Returns the `train` stage whose model an `evaluate` stage uses: from the plan, or the only one
+/// with curves.
 fn training_stage(plan: Option<&Plan>, evaluate: &str, blocks: &[Block]) -> Option<String> {
     let planned = plan.and_then(|plan| {
         let step = plan.steps.iter().find(|step| step.id.0 == evaluate)?;
@@ -224,7 +224,7 @@ fn training_stage(plan: Option<&Plan>, evaluate: &str, blocks: &[Block]) -> Opti
     })
 }
 
-/// Returns the trials of a sweep; `None` where there are no two.
+/// Returns the trials of a sweep; `None` if there are fewer than two.
 fn trials(rows: &[&ResultRow], comparison: &Comparison) -> Option<Trials> {
     let stages: BTreeSet<&str> = rows.iter().map(|row| row.stage.as_str()).collect();
     let runs: BTreeSet<&str> = rows.iter().map(|row| row.run.as_str()).collect();
@@ -271,7 +271,7 @@ fn tallies(places: &[Place<'_>], comparison: &Comparison) -> Vec<Tally> {
     drawn(comparison).filter_map(|(_, recipe)| tally(places, recipe)).collect()
 }
 
-/// Sums up how a recipe's predictions fell; `None` without predictions.
+/// Sums the confusion counts of a recipe; `None` without predictions.
 fn tally(places: &[Place<'_>], recipe: &Recipe) -> Option<Tally> {
     let blocks =
         places_of(places, recipe).flat_map(|place| &place.source.predictions).filter(|block| {

@@ -1,4 +1,4 @@
-//! How a recipe's predictions fell, summed over its seeds.
+//! The confusion counts of a recipe, summed over its seeds.
 
 /// Counts of true by predicted class.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -10,18 +10,18 @@ pub struct Tally {
     pub seeds: usize,
 }
 
-/// What is said of one class; a share of nothing is `None`.
+/// The metrics of one class; `None` if the denominator is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Class {
     pub precision: Option<f64>,
     pub recall: Option<f64>,
     pub f1: Option<f64>,
-    /// How many texts are of it, per seed on average.
+    /// The number of its texts, averaged over seeds.
     pub texts: f64,
 }
 
 impl Tally {
-    /// Returns the figures of a class.
+    /// Returns the metrics of a class.
     pub fn class(&self, class: usize) -> Class {
         let hits = self.counts[class][class];
         let is = self.support(class);
@@ -35,12 +35,12 @@ impl Tally {
         }
     }
 
-    /// Returns how many texts are of a class, over all seeds.
+    /// Returns the number of texts of a class, over all seeds.
     pub fn support(&self, class: usize) -> u64 {
         self.counts[class].iter().sum()
     }
 
-    /// Returns the pairs of true and predicted class that are mixed up, the most frequent first.
+    /// Returns the confused pairs of true and predicted class, the most frequent first.
     pub fn mistakes(&self) -> Vec<(usize, usize, u64)> {
         let mut pairs: Vec<(usize, usize, u64)> = Vec::new();
         for (label, row) in self.counts.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The learning curves of one recipe, and what is drawn of them.
+//! The learning curves of one recipe, reduced to the points that are drawn.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::data::curves::CurvePoint;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Training {
     pub name: String,
-    /// Its place among the recipes, which its colour follows.
+    /// Its place among the recipes, which sets its colour.
     pub slot: usize,
     pub seeds: Vec<(u64, Vec<CurvePoint>)>,
 }
@@ -16,10 +16,10 @@ pub struct Training {
 /// A line of points, a gap where a value is not finite.
 pub type Line = Vec<(f64, Option<f64>)>;
 
-/// A finer line than this is not seen.
+/// More points than this cannot be seen.
 const POINTS: u64 = 120;
 
-/// Returns how many steps of a training of so many make one point of the loss.
+/// Returns how many steps make one point of the loss, for a training with `steps` steps.
 pub fn stride(steps: u64) -> u64 {
     steps.div_ceil(POINTS).max(1)
 }
@@ -30,7 +30,7 @@ impl Training {
         self.seeds.iter().flat_map(|(_, points)| points).map(|point| point.step).max().unwrap_or(0)
     }
 
-    /// Returns the loss of every seed, the mean of each `stride` steps at their last one.
+    /// Returns the loss of every seed: the mean of each `stride` steps, placed at the last of them.
     pub fn losses(&self, stride: u64) -> Vec<(u64, Line)> {
         let line = |points: &[CurvePoint]| {
             let mut parts: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
@@ -43,7 +43,7 @@ impl Training {
         self.seeds.iter().map(|(seed, points)| (*seed, line(points))).collect()
     }
 
-    /// Returns a figure of dev at the end of every epoch, for every seed that has any.
+    /// Returns a dev metric at the end of every epoch, for every seed that has values.
     pub fn epochs(&self, of: fn(&CurvePoint) -> Option<f64>) -> Vec<(u64, Line)> {
         let line = |points: &[CurvePoint]| -> Line {
             points.iter().filter_map(|p| Some((f64::from(p.epoch), finite(of(p)?)))).collect()
@@ -53,8 +53,8 @@ impl Training {
     }
 }
 
-/// Returns the mean over seeds where all of them have a value: a mean over those that went on
-/// longest would speak of others.
+/// Returns the mean over seeds at points where all of them have a value. Beyond, the mean would be
+/// over other seeds than before.
 pub fn mean(lines: &[(u64, Line)]) -> Line {
     let mut sums: BTreeMap<u64, (f64, usize)> = BTreeMap::new();
     for (x, y) in lines.iter().flat_map(|(_, line)| line) {
@@ -62,7 +62,7 @@ pub fn mean(lines: &[(u64, Line)]) -> Line {
         let sum = sums.entry(x.to_bits()).or_default();
         *sum = (sum.0 + y, sum.1 + 1);
     }
-    // Positive numbers sort as their bits do.
+    // Positive floats sort like their bits.
     let whole = sums.into_iter().filter(|(_, (_, count))| *count == lines.len());
     whole.map(|(x, (sum, count))| (f64::from_bits(x), finite(sum / count as f64))).collect()
 }

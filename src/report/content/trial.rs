@@ -1,4 +1,4 @@
-//! The trials of a sweep, as far as they are drawn.
+//! The trials of a sweep, and the ones that are drawn.
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 pub struct Trial {
     pub name: String,
     pub params: IndexMap<String, Value>,
-    /// `None` where it failed; of one that a search stopped early, the value that it had.
+    /// `None` if it failed; the last value of a trial that the search stopped early.
     pub value: Option<f64>,
     pub was_stopped: bool,
 }
@@ -24,8 +24,8 @@ pub struct Trials {
 }
 
 impl Trials {
-    /// Returns at most `most` trials that have a value, the best first: the better half of them
-    /// whole, of the others every so-manieth, so that both the top and the spread can be seen.
+    /// Returns at most `most` trials that have a value, the best first: the better half in full,
+    /// every n-th of the rest, so that both the top and the spread are visible.
     pub fn drawn(&self, most: usize) -> Vec<&Trial> {
         let mut ranked: Vec<(&Trial, f64)> = self
             .all
@@ -44,16 +44,16 @@ impl Trials {
         top.iter().chain(spread).copied().collect()
     }
 
-    /// Returns which of the drawn trials is the best: of those that were trained to their end,
-    /// where there is one.
+    /// Returns the index of the best drawn trial: of those that were trained to the end, if there
+    /// are any.
     pub fn best(drawn: &[&Trial]) -> usize {
         drawn.iter().position(|trial| !trial.was_stopped).unwrap_or(0)
     }
 
-    /// Says of which trials `drawn` are drawn.
+    /// Returns a sentence about which trials are drawn.
     pub fn thinned(&self, drawn: usize) -> String {
         format!(
-            "{drawn} of {} trials are drawn: the best {}, and an even choice of the others.",
+            "{drawn} of {} trials are drawn: the best {}, and an even sample of the others.",
             self.finished(),
             drawn / 2
         )

@@ -1,11 +1,11 @@
-//! Which recipe a name means.
+//! Finds a recipe by name.
 
 use super::draft::Draft;
 use super::error::CompareError;
 use crate::data::source::nearest;
 
-/// Returns the place of the recipe that a name means: its whole name, its stage, its trial, its run
-/// or the beginning or end of it, or one of the parts of its name.
+/// Returns the index of a recipe. `name` is its whole name, its stage, its trial, its run (or the
+/// beginning or end of it), or a part of its name.
 pub(super) fn find(drafts: &[Draft<'_>], name: &str) -> Result<usize, CompareError> {
     let wanted = name.trim();
     let trial = wanted.strip_prefix("trial ").unwrap_or(wanted).parse::<u64>().ok();
@@ -39,7 +39,7 @@ pub(super) fn find(drafts: &[Draft<'_>], name: &str) -> Result<usize, CompareErr
     Err(CompareError::NoRecipe { name: wanted.to_owned(), hint })
 }
 
-/// Returns the place of the recipe that others are compared with; `None` where none has finished.
+/// Returns the index of the baseline; `None` if no recipe has finished.
 pub(super) fn baseline(
     drafts: &[Draft<'_>],
     name: Option<&str>,
@@ -59,7 +59,7 @@ pub(super) fn baseline(
     })
 }
 
-/// Writes names as `a`, `b`, `c`, cut where there are too many for a reader.
+/// Writes names as `a`, `b`, `c`; a long list is cut.
 pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const SHOWN: usize = 8;
     let names: Vec<&str> = names.collect();

@@ -41,7 +41,7 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
     correct(&mut against);
     let compared = drafts.len();
     let shown = request.top.map_or(compared, |top| compared.min(top.saturating_add(1)));
-    // Ten thousand resamples of what nobody sees are not drawn.
+    // The bootstrap is skipped for recipes that are not shown.
     let seen: Vec<usize> = (0..shown).filter(|&place| against[place].is_some()).collect();
     let mut missing: IndexSet<(Missing, String)> = IndexSet::new();
     if let Some(base) = base {
@@ -72,7 +72,7 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
             let place = match name {
                 Some(name) => baseline::find(&drafts, name)?,
                 None => best_of_others(&drafts, base, worse_above).ok_or_else(|| {
-                    let reason = "there is one recipe only".to_owned();
+                    let reason = "there is only one recipe".to_owned();
                     CompareError::NoPredictions { reason }
                 })?,
             };
@@ -120,7 +120,7 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
     Ok(comparison)
 }
 
-/// Corrects all p values together; a recipe without one takes no part.
+/// Corrects all p values together; recipes without one are left out.
 fn correct(against: &mut [Option<Against>]) {
     let tested: Vec<usize> = (0..against.len())
         .filter(|&place| against[place].as_ref().is_some_and(|a| a.p.is_some()))
@@ -137,7 +137,7 @@ fn correct(against: &mut [Option<Against>]) {
 fn recipe(draft: &Draft<'_>, others: &[String]) -> Recipe {
     let summary = |metric: &String| {
         let value = |entry: &Entry<'_>| entry.row.metrics.get(metric).copied();
-        // A mean over some of the seeds would say something else than the row.
+        // A mean over some of the seeds would not match the row.
         let values: Option<Vec<f64>> = draft.entries.iter().map(value).collect();
         Some((metric.clone(), Summary::of(&values?)?))
     };
@@ -161,7 +161,7 @@ fn recipe(draft: &Draft<'_>, others: &[String]) -> Recipe {
     }
 }
 
-/// Fails where none of the rows has a seed that was asked for.
+/// Fails if no row has a requested seed.
 fn check_seeds(sources: &[Source], request: &Request) -> Result<(), CompareError> {
     let found: IndexSet<u64> =
         sources.iter().flat_map(|source| &source.rows).map(|row| row.seed).collect();
@@ -184,7 +184,7 @@ fn check_seeds(sources: &[Source], request: &Request) -> Result<(), CompareError
     })
 }
 
-/// Returns the split to compare, and how many rows are of others.
+/// Returns the split to compare, and the number of rows of other splits.
 fn split(
     entries: &[Entry<'_>],
     request: &Request,
@@ -205,7 +205,7 @@ fn split(
     Ok((wanted, found))
 }
 
-/// Returns the metrics asked for, the judged one first.
+/// Returns the requested metrics; the first one decides.
 fn metrics(entries: &[Entry<'_>], request: &Request) -> Result<Vec<String>, CompareError> {
     let known: IndexSet<&str> =
         entries.iter().flat_map(|entry| entry.row.metrics.keys()).map(String::as_str).collect();
@@ -216,7 +216,7 @@ fn metrics(entries: &[Entry<'_>], request: &Request) -> Result<Vec<String>, Comp
             None => {
                 let error = entries.iter().find_map(|entry| entry.row.error.as_deref());
                 Err(CompareError::NoRows {
-                    left: error.map(|error| format!(": all failed, such as with `{error}`")),
+                    left: error.map(|error| format!(": all failed, for example with `{error}`")),
                 })
             }
         };
@@ -229,7 +229,7 @@ fn metrics(entries: &[Entry<'_>], request: &Request) -> Result<Vec<String>, Comp
     Ok(request.metrics.clone())
 }
 
-/// Puts the baseline first and sorts the others; those without results go last.
+/// Puts the baseline first and sorts the others; recipes without results come last.
 fn sort(
     drafts: &mut Vec<Draft<'_>>,
     baseline: Option<usize>,
@@ -265,7 +265,7 @@ fn sort(
     Ok(())
 }
 
-/// What recipes are sorted by, as a key.
+/// The sort key of recipes.
 struct Order(crate::results::format::options::SortValue);
 
 impl PartialEq for Order {
@@ -288,7 +288,7 @@ impl Ord for Order {
     }
 }
 
-/// Returns the place of the recipe with the best mean besides the baseline.
+/// Returns the index of the recipe with the best mean, except the baseline.
 fn best_of_others(drafts: &[Draft<'_>], baseline: usize, less_is_better: bool) -> Option<usize> {
     let sign = if less_is_better { -1.0 } else { 1.0 };
     let means = drafts.iter().enumerate().filter(|(place, _)| *place != baseline);

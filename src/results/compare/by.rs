@@ -1,4 +1,4 @@
-//! Recipes summed up by the values of a parameter.
+//! Recipes aggregated by the values of a parameter.
 
 use indexmap::IndexMap;
 
@@ -8,8 +8,8 @@ use super::error::CompareError;
 use crate::results::format::options::no_column;
 use crate::statistics::{Summary, mean};
 
-/// Groups recipes by a parameter, which may be written `x`, `param.x` or `params.x`; groups go by
-/// value.
+/// Groups recipes by a parameter, which may be written `x`, `param.x` or `params.x`; groups are
+/// sorted by value.
 pub(super) fn by(
     drafts: &[Draft<'_>],
     parameter: &str,
@@ -48,7 +48,7 @@ pub(super) fn by(
     let number = |group: &Group| group.value.as_ref().and_then(serde_json::Value::as_f64);
     groups.sort_by(|a, b| match (number(a), number(b)) {
         (Some(a), Some(b)) => a.total_cmp(&b),
-        // Numbers first, then texts as they came.
+        // Numbers first, then texts in their original order.
         (a, b) => b.is_some().cmp(&a.is_some()),
     });
     Ok(ByParameter { parameter: name.to_owned(), groups })

@@ -1,4 +1,4 @@
-//! What a comparison says: everything that tables, files and reports are drawn from.
+//! The result of a comparison, from which tables, files and reports are made.
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -9,92 +9,93 @@ use crate::statistics::{Interval, Summary};
 /// Recipes compared with one of them on one split by one metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// The metric that is judged.
+    /// The metric that decides.
     pub metric: String,
-    /// Further metrics that are shown.
+    /// Further metrics to show.
     pub other_metrics: Vec<String>,
     pub less_is_better: bool,
     pub split: String,
-    /// The name of the recipe that the others are compared with; `None` where none has results.
+    /// The name of the baseline; `None` if no recipe has results.
     pub baseline: Option<String>,
-    /// The runs that the rows are of.
+    /// The runs of the rows.
     pub runs: Vec<String>,
     pub test_rows: TestRows,
     /// The names of the parameters that differ between recipes.
     pub changed_params: Vec<String>,
-    /// The baseline first, then the others in the order asked for.
+    /// The baseline first, then the others in the requested order.
     pub recipes: Vec<Recipe>,
-    /// How many recipes were compared, those included that are not shown.
+    /// The number of compared recipes, including those that are not shown.
     pub compared: usize,
-    /// Friedman's test over all recipes with the baseline's seeds; `None` for fewer than three or
-    /// for a single seed.
+    /// Friedman's test over all recipes with the baseline's seeds; `None` with fewer than three
+    /// recipes or a single seed.
     pub ranks: Option<Ranks>,
-    /// What the best trial of a search is worth; `None` where fewer than three were compared.
+    /// The best trial of a search with its corrected value; `None` if fewer than three were
+    /// compared.
     pub selected: Option<Selected>,
     pub by: Option<ByParameter>,
     pub examples: Option<Examples>,
-    /// What a reader has to know, in sentences.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 
-/// What the recipes were tested on.
+/// The test rows of the recipes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TestRows {
-    /// The number of texts; `None` where recipes differ in it.
+    /// The number of texts; `None` if it differs between recipes.
     pub count: Option<u64>,
-    /// The digest of ids, texts and labels, where predictions are there and agree.
+    /// The digest of ids, texts and labels, if there are predictions and they agree.
     pub digest: Option<String>,
-    /// Whether all recipes were tested on the same rows, as far as can be seen.
+    /// Whether all recipes were tested on the same rows, as far as is known.
     pub same: bool,
 }
 
-/// One recipe: rows that differ in nothing but the seed.
+/// One recipe: rows that differ only in the seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Recipe {
-    /// What tells it from the others.
+    /// The parts of its identity that differ from other recipes.
     pub name: String,
     pub pipeline: String,
     pub stage: String,
     pub trial: Option<u64>,
     pub runs: Vec<String>,
     pub params: IndexMap<String, Value>,
-    /// The number of texts that were predicted.
+    /// The number of predicted texts.
     pub texts: u64,
-    /// The seeds that take part, ascending, and the metric at each.
+    /// The compared seeds, ascending, and the metric at each.
     pub seeds: Vec<u64>,
     pub values: Vec<f64>,
     pub summary: Option<Summary>,
     /// The other metrics.
     pub others: IndexMap<String, Summary>,
-    /// Rows that take no part: failed, or stopped early by a search.
+    /// Rows that are left out: failed, or stopped early by a search.
     pub skipped: Vec<Skipped>,
     pub is_baseline: bool,
-    /// Whether it is the best of a search by the very figures that it is judged by here.
+    /// Whether a search selected it by the same values that are compared here.
     pub is_selected: bool,
-    /// The mean rank over seeds, 1 being the best.
+    /// The mean rank over seeds; rank 1 is the best.
     pub rank: Option<f64>,
     /// `None` for the baseline, and without finished rows.
     pub against: Option<Against>,
 }
 
-/// A row that takes no part.
+/// A row that is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     pub seed: u64,
-    /// Why it failed; `None` where it was stopped early or has no value.
+    /// The error, if it failed; `None` if it was stopped early or has no value.
     pub error: Option<String>,
     /// The epoch at which a search stopped it.
     pub stopped_epoch: Option<u64>,
 }
 
-/// A recipe against the baseline. Differences are the recipe's value less the baseline's, whichever
-/// is better.
+/// A recipe compared with the baseline. Differences are the recipe's value less the baseline's
+/// value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Against {
-    /// The seeds that both have; values are paired by them where there are at least two.
+    /// The seeds of both; with at least two, values are paired by seed.
     pub seeds: Vec<u64>,
     pub difference: f64,
-    /// 95 %, by Student's t.
+    /// The 95 % interval by Student's t.
     pub interval: Option<Interval>,
     pub test: Option<Test>,
     pub p: Option<f64>,
@@ -102,62 +103,62 @@ pub struct Against {
     pub p_holm: Option<f64>,
     /// Wilcoxon's signed-rank test of the paired differences.
     pub wilcoxon_p: Option<f64>,
-    /// The least p that Wilcoxon's test can give for so many pairs.
+    /// The smallest p that Wilcoxon's test can give with this number of pairs.
     pub wilcoxon_least: Option<f64>,
     /// Cohen's d_z of the paired differences, with the sign of the difference.
     pub effect_size: Option<f64>,
-    /// How many seeds would show a true difference of one point (0.01) four times in five.
+    /// The number of seeds that detects a true difference of one point (0.01) four times in five.
     pub seeds_needed: Option<u64>,
     pub items: Option<Items>,
     pub verdict: Verdict,
 }
 
-/// The test that a p is of.
+/// The test behind a p value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Test {
-    /// Student's, of differences paired by seed.
+    /// Student's test of differences paired by seed.
     PairedT,
-    /// Welch's, where the recipes have no two seeds in common.
+    /// Welch's test, for recipes with fewer than two seeds in common.
     Welch,
-    /// Wilcoxon's signed ranks, where the difference is the same at every seed and Student's test
-    /// cannot be made.
+    /// Wilcoxon's signed-rank test, if the difference is the same at every seed, so that Student's
+    /// test is undefined.
     Wilcoxon,
 }
 
-/// What the test texts say of the trained models at hand.
+/// The comparison of the trained models over test texts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Items {
     pub texts: u64,
-    /// The seeds whose predictions were read.
+    /// The number of seeds with predictions.
     pub seeds: usize,
-    /// 95 % of the mean difference over seeds when texts are drawn anew: paired bootstrap,
-    /// percentiles.
+    /// The 95 % interval of the mean difference over seeds when texts are resampled: paired
+    /// bootstrap, percentiles.
     pub interval: Option<Interval>,
     pub resamples: usize,
-    /// Texts that only the baseline gets right, and those that only this recipe does, summed over
-    /// seeds.
+    /// The texts that only the baseline predicts correctly, and those that only this recipe does,
+    /// summed over seeds.
     pub only_baseline_right: u64,
     pub only_this_right: u64,
-    /// McNemar's exact test; of several seeds twice the median of their p.
+    /// McNemar's exact test; with several seeds, twice the median of their p values.
     pub mcnemar_p: f64,
 }
 
-/// What may be said.
+/// The conclusion about a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Verdict {
     /// Better than the baseline: p with Holm's correction is below 0.05, and the interval over test
-    /// texts, where there is one, leaves 0 out.
+    /// texts, if there is one, excludes 0.
     Better,
-    /// The same the other way round.
+    /// Worse than the baseline, by the same criteria.
     Worse,
-    /// No difference shown, and there were seeds enough to show one of a point.
+    /// No difference shown, although there were enough seeds to show a difference of one point.
     NoDifference,
-    /// The seeds agree, but on other test texts it could come out the other way.
+    /// The seeds agree, but other test texts could reverse the difference.
     TooFewTexts,
-    /// Not enough seeds to tell; so many more would show a difference of one point, where that can
-    /// be said.
+    /// Not enough seeds to tell. `more` is the number of additional seeds that would show a
+    /// difference of one point, if it can be computed.
     TooFewSeeds { more: Option<u64> },
 }
 
@@ -168,7 +169,7 @@ pub struct Ranks {
     pub seeds: usize,
     pub statistic: f64,
     pub p: f64,
-    /// Mean ranks that are at least so far apart differ at the level 0.05.
+    /// Mean ranks that differ by at least this are different at the level 0.05.
     pub critical_difference: f64,
 }
 
@@ -176,18 +177,18 @@ pub struct Ranks {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Selected {
     pub name: String,
-    /// How many trials it was chosen from.
+    /// The number of trials from which it was selected.
     pub trials: usize,
     pub value: f64,
-    /// What the value owes to having been chosen, and what is left; `None` where nothing can be
+    /// The selection bias of the value, and the value without it; `None` if nothing can be
     /// resampled.
     pub bias: Option<f64>,
     pub corrected: Option<f64>,
-    /// What was resampled: `seeds` or `texts`.
+    /// The resampled units: `seeds` or `texts`.
     pub resampled: Option<&'static str>,
 }
 
-/// Recipes summed up by the values of one parameter.
+/// Recipes aggregated by the values of one parameter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ByParameter {
     pub parameter: String,
@@ -200,7 +201,7 @@ pub struct Group {
     /// `None` for recipes that lack the parameter.
     pub value: Option<Value>,
     pub recipes: usize,
-    /// Over the recipes' means.
+    /// The summary of the recipes' means.
     pub summary: Summary,
     /// The name of the recipe with the best mean, and that mean.
     pub best: String,
@@ -213,13 +214,13 @@ pub struct Examples {
     pub baseline: String,
     pub recipe: String,
     pub seeds: usize,
-    /// How many texts flip at any seed, those included that are not listed.
+    /// The number of texts that flip at any seed, including those that are not listed.
     pub flipped: usize,
-    /// Those that flip at most seeds first.
+    /// Texts that flip at most seeds come first.
     pub examples: Vec<Example>,
 }
 
-/// A text that one recipe gets right and the other does not.
+/// A text that only one of two recipes predicts correctly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Example {
     pub id: String,
@@ -227,12 +228,12 @@ pub struct Example {
     pub label: String,
     pub baseline: Vec<Vote>,
     pub recipe: Vec<Vote>,
-    /// At how many seeds only the recipe is right, and at how many only the baseline.
+    /// The number of seeds at which only the recipe is right, and at which only the baseline is.
     pub fixed: usize,
     pub broken: usize,
 }
 
-/// A prediction, and at how many seeds it was made.
+/// A prediction, and the number of seeds that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Vote {
     pub prediction: String,

@@ -16,20 +16,20 @@ pub(super) struct Entry<'a> {
     pub fingerprint: Option<&'a str>,
 }
 
-/// A recipe before anything is computed of it.
+/// A recipe before any computation.
 pub(super) struct Draft<'a> {
     pub name: String,
-    /// The rows that take part, by seed.
+    /// The compared rows, by seed.
     pub entries: Vec<Entry<'a>>,
     /// The metric at each of them.
     pub values: Vec<f64>,
     pub skipped: Vec<Skipped>,
-    /// Any of its rows, for what all of them share.
+    /// Any of its rows, for the properties that all of them share.
     pub row: &'a ResultRow,
     pub runs: Vec<String>,
 }
 
-/// Returns the rows that the request asks for, each once, with their predictions.
+/// Returns the requested rows, each once, with their predictions.
 pub(super) fn entries<'a>(sources: &'a [Source], request: &Request) -> Vec<Entry<'a>> {
     let mut seen = IndexSet::new();
     let mut entries = Vec::new();
@@ -41,8 +41,8 @@ pub(super) fn entries<'a>(sources: &'a [Source], request: &Request) -> Vec<Entry
             .collect();
         for row in &source.rows {
             let wanted = request.seeds.is_empty() || request.seeds.contains(&row.seed);
-            // A run and a trial of it may be named side by side; a table without runs is told from
-            // others by its place.
+            // A run and one of its trials may both be named; a table without runs is identified by
+            // its path.
             let run = if row.run.is_empty() { &source.name } else { &row.run };
             let key = (run, &row.stage, row.trial, row.seed, &row.split, params(row));
             if wanted && seen.insert(key) {
@@ -54,9 +54,9 @@ pub(super) fn entries<'a>(sources: &'a [Source], request: &Request) -> Vec<Entry
     entries
 }
 
-/// Groups rows that differ in nothing but the seed. Runs with other seeds add to a recipe; where
-/// two runs have the same seed, each run has a recipe of its own: something that the rows do not
-/// tell must differ.
+/// Groups rows that differ only in the seed. Runs with other seeds add to a recipe. If two runs
+/// have the same seed, each run is a recipe of its own: they must differ in something outside the
+/// rows.
 pub(super) fn drafts<'a>(entries: &[Entry<'a>], metric: &str) -> Vec<Draft<'a>> {
     type Runs<'a> = IndexMap<&'a str, Vec<Entry<'a>>>;
     let mut groups: IndexMap<_, Runs<'a>> = IndexMap::new();
@@ -112,8 +112,7 @@ fn params(row: &ResultRow) -> String {
     row.params.iter().map(|(name, value)| format!("{name}={}\n", plain(value))).collect()
 }
 
-/// A column that holds one number with a point makes all its numbers such ones: 16 and 16.0 are the
-/// same.
+/// One number with a decimal point makes a whole column floats, so 16 and 16.0 are the same.
 pub(super) fn plain(value: &Value) -> String {
     match value.as_f64() {
         Some(number) => number.to_string(),
@@ -132,8 +131,8 @@ pub(super) fn changed_params(drafts: &[Draft<'_>]) -> Vec<String> {
     names.into_iter().filter(differs).cloned().collect()
 }
 
-/// Names recipes by what tells them apart: pipeline, stage, trial or else parameters, and the run
-/// where nothing else does.
+/// Names recipes by their differences: pipeline, stage, trial or otherwise parameters, and the run
+/// if nothing else differs.
 fn name(drafts: &mut [Draft<'_>]) {
     let changed = changed_params(drafts);
     let differs = |of: fn(&ResultRow) -> &str| {
@@ -163,7 +162,7 @@ fn name(drafts: &mut [Draft<'_>]) {
     let mut counts: IndexMap<String, usize> = IndexMap::new();
     drafts.iter().for_each(|draft| *counts.entry(draft.name.clone()).or_default() += 1);
     let runs: IndexSet<String> = drafts.iter().flat_map(|draft| draft.runs.clone()).collect();
-    // The end of a run's name is enough to find it by, where it tells it from the others.
+    // The end of a run's name is enough to find it, if it is unique.
     let short = |run: &String| {
         let end = run.rsplit('-').next().unwrap_or(run);
         let unique = runs.iter().filter(|other| other.ends_with(end)).count() == 1;

@@ -1,12 +1,12 @@
-//! Why recipes cannot be compared.
+//! Errors of comparisons.
 
 use crate::results::format::FormatError;
 
-/// A comparison that cannot be made as it was asked for.
+/// A comparison that cannot be made as requested.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum CompareError {
     #[error("there are no results to compare{}", left.as_deref().unwrap_or_default())]
-    #[diagnostic(help("`pipe ls` lists the runs; those that are complete have results"))]
+    #[diagnostic(help("`pipe ls` lists the runs; complete ones have results"))]
     NoRows { left: Option<String> },
     #[error("there are no results of split `{split}`")]
     NoSplit {
@@ -26,7 +26,7 @@ pub enum CompareError {
         #[help]
         hint: String,
     },
-    #[error("`{name}` fits {count} recipes")]
+    #[error("`{name}` matches {count} recipes")]
     ManyRecipes {
         name: String,
         count: usize,
@@ -38,13 +38,14 @@ pub enum CompareError {
     EmptyBaseline { name: String, reason: String },
     #[error("recipes were tested on different rows: {first}, {second}")]
     #[diagnostic(help(
-        "scores on different texts do not tell which recipe is better; `--different-tests` \
-         compares them nevertheless"
+        "scores on different texts do not show which recipe is better; `--different-tests` \
+         compares them anyway"
     ))]
     DifferentTests { first: String, second: String },
-    #[error("there are no predictions to take texts from: {reason}")]
+    #[error("there are no predictions to list texts from: {reason}")]
     #[diagnostic(help(
-        "`predictions.parquet` beside the results holds them; runs and trials of a sweep have one"
+        "they are read from `predictions.parquet` beside the results; runs and trials of a sweep \
+         have this file"
     ))]
     NoPredictions { reason: String },
     #[error(transparent)]

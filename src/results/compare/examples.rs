@@ -7,8 +7,8 @@ use super::draft::Draft;
 use super::error::CompareError;
 use super::items::{AllSorted, Sorted, common};
 
-/// Lists texts that one recipe gets right and the other does not, at the seeds that both have;
-/// those that flip the same way at most seeds first.
+/// Lists texts that only one of two recipes predicts correctly, at the seeds of both. Texts that
+/// flip the same way at most seeds come first.
 pub(super) fn examples(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,
@@ -39,7 +39,7 @@ pub(super) fn examples(
     }
     let texts = first.order.len();
     let mut examples: Vec<Example> = (0..texts).filter_map(|item| example(&blocks, item)).collect();
-    // Stable: texts that flip equally stay in the order of their ids.
+    // The sort is stable: texts that flip equally often stay in the order of their ids.
     examples.sort_by_key(|example| {
         (
             std::cmp::Reverse(example.fixed.abs_diff(example.broken)),

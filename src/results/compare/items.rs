@@ -1,4 +1,4 @@
-//! What the single test texts say.
+//! The comparison over single test texts.
 
 use indexmap::IndexMap;
 
@@ -11,21 +11,20 @@ use crate::data::predictions::Block;
 use crate::metrics::{Row, Weighted, reads_probabilities};
 use crate::statistics::{Interval, mcnemar, paired_bootstrap, twice_the_median};
 
-/// Resamples of a paired bootstrap.
+/// The number of resamples of a paired bootstrap.
 const RESAMPLES: usize = 10_000;
 
-/// The predictions of one row in the order of ids, texts and labels, so that those of two rows go
-/// together by place.
+/// The predictions of one row, sorted by ids, texts and labels, so that two rows are aligned.
 pub(super) struct Sorted<'a> {
     pub block: &'a Block,
     pub order: Vec<usize>,
     pub digest: Digest,
 }
 
-/// Sorted predictions by the place of their recipe and of their row in it.
+/// Sorted predictions by the index of their recipe and of their row in it.
 pub(super) type AllSorted<'a> = IndexMap<(usize, usize), Sorted<'a>>;
 
-/// Sorts the predictions of all rows that have some.
+/// Sorts the predictions of all rows that have predictions.
 pub(super) fn sort<'a>(drafts: &[Draft<'a>]) -> AllSorted<'a> {
     let mut all = IndexMap::new();
     for (recipe, draft) in drafts.iter().enumerate() {
@@ -55,7 +54,7 @@ fn sorted(block: &Block) -> Sorted<'_> {
     Sorted { block, order, digest: Digest::of(&bytes) }
 }
 
-/// Says what the recipes were tested on, and refuses different rows unless they are allowed.
+/// Returns the test rows of the recipes, and refuses different rows unless they are allowed.
 pub(super) fn test_rows(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,
@@ -95,19 +94,19 @@ pub(super) fn test_rows(
     Ok(TestRows { count, digest, same })
 }
 
-/// Why nothing is said of single texts.
+/// The reason why a recipe is not compared over texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Missing {
     /// Some rows have no predictions.
     Predictions,
-    /// The predictions do not give the metric that the table holds.
+    /// The metric in the table does not match the predictions.
     Stale,
     /// The recipes share no seed, or were tested on different rows.
     NoPairs,
 }
 
-/// Compares recipes with the baseline by test texts, several at a time; each has its own resamples,
-/// so that the order does not matter.
+/// Compares recipes with the baseline by test texts, in parallel. Each comparison has its own
+/// resamples, so the order does not matter.
 pub(super) fn compare_all(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,
@@ -129,7 +128,7 @@ pub(super) fn compare_all(
     })
 }
 
-/// Compares two recipes by test texts at the seeds that both have.
+/// Compares two recipes by test texts at their common seeds.
 fn compare(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,
@@ -181,7 +180,7 @@ fn compare(
     })
 }
 
-/// Returns the places of the rows that two recipes have at the same seeds.
+/// Returns the indices of the rows of two recipes with the same seeds.
 pub(super) fn common(drafts: &[Draft<'_>], baseline: usize, recipe: usize) -> Vec<(usize, usize)> {
     let place =
         |seed: u64| drafts[baseline].entries.iter().position(|entry| entry.row.seed == seed);
@@ -189,7 +188,7 @@ pub(super) fn common(drafts: &[Draft<'_>], baseline: usize, recipe: usize) -> Ve
     drafts[recipe].entries.iter().enumerate().filter_map(pair).collect()
 }
 
-/// Returns the rows of predictions as metrics take them, those at `places`.
+/// Returns the predictions at `places` as rows for metrics.
 pub(super) fn rows<'a>(block: &'a Block, places: impl Iterator<Item = usize>) -> Vec<Row<'a>> {
     places
         .map(|place| {
@@ -199,7 +198,7 @@ pub(super) fn rows<'a>(block: &'a Block, places: impl Iterator<Item = usize>) ->
         .collect()
 }
 
-/// Says whether predictions give the metric that the table of results holds, but for rounding.
+/// Returns whether the predictions match the metric in the table of results, up to rounding.
 pub(super) fn gives(block: &Block, metric: &str, measured: f64) -> bool {
     let rows = rows(block, 0..block.rows.len());
     let value =
@@ -227,9 +226,9 @@ fn interval(blocks: &[[&Sorted<'_>; 2]], metric: &str) -> (Option<Interval>, usi
     (found.map(|found| found.interval), found.map_or(0, |found| found.resamples))
 }
 
-/// Groups texts that no metric of decisions tells apart: those with the same label and the same
-/// predictions throughout. Returns the group of every text and the first text of every group. Most
-/// texts are easy, so the groups are few, and a resample is as many numbers.
+/// Groups texts with the same label and the same predictions throughout, which are equal for every
+/// metric of decisions. Returns the group of every text and the first text of every group. Most
+/// texts are easy, so there are few groups, and a resample is one count per group.
 fn groups(blocks: &[[&Sorted<'_>; 2]], texts: usize, each: bool) -> (Vec<u32>, Vec<usize>) {
     if each {
         return ((0..texts as u32).collect(), (0..texts).collect());

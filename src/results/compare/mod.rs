@@ -1,4 +1,4 @@
-//! Comparisons of recipes: from the rows of results to what may be said of them.
+//! Comparisons of recipes: from rows of results to verdicts.
 
 pub mod input;
 pub mod error;

@@ -1,4 +1,4 @@
-//! What a reader has to know to read a comparison right.
+//! Notes that a reader needs to interpret a comparison.
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -15,7 +15,7 @@ pub(super) fn notes(
     let mut notes = Vec::new();
     let recipes = &comparison.recipes;
     if comparison.compared < 2 {
-        notes.push("there is one recipe: nothing to compare it with".to_owned());
+        notes.push("there is only one recipe, so nothing to compare it with".to_owned());
     }
     if comparison.compared > recipes.len() {
         let (shown, all) = (recipes.len(), comparison.compared);
@@ -28,7 +28,7 @@ pub(super) fn notes(
         notes.push(best_of_many(selected, &comparison.split));
     }
     if let Some(ranks) = &comparison.ranks {
-        let rough = if ranks.seeds < 10 { "; rough for so few seeds" } else { "" };
+        let rough = if ranks.seeds < 10 { "; approximate with so few seeds" } else { "" };
         notes.push(format!(
             "ranks of {} recipes over {} seeds: Friedman's p {}; mean ranks {:.2} or more apart \
              differ (Nemenyi, 0.05){rough}",
@@ -41,16 +41,19 @@ pub(super) fn notes(
     notes.extend(skipped(recipes));
     if !comparison.test_rows.same {
         notes.push(
-            "the recipes were tested on different rows: the texts may make the difference"
+            "the recipes were tested on different rows, so differences may be due to the texts"
                 .to_owned(),
         );
     } else if comparison.test_rows.digest.is_none() && comparison.compared > 1 {
-        notes
-            .push("without predictions, only the number of test rows could be compared".to_owned());
+        notes.push(
+            "there are no predictions, so only the number of test rows could be compared"
+                .to_owned(),
+        );
     }
     for (split, rows) in other_splits {
         let rows = if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
-        notes.push(format!("{rows} of split {split} left out; `--split {split}` compares them"));
+        notes
+            .push(format!("{rows} of split {split} left out; compare them with `--split {split}`"));
     }
     notes
 }
@@ -79,14 +82,15 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
     if !welch.is_empty() {
         let names = list(welch.into_iter());
         notes.push(format!(
-            "no two seeds in common with the baseline, so Welch's test without pairs: {names}"
+            "fewer than two seeds in common with the baseline, so Welch's unpaired test is used: \
+             {names}"
         ));
     }
     let same = named(Test::Wilcoxon);
     if !same.is_empty() {
         let names = list(same.into_iter());
         notes.push(format!(
-            "the same difference at every seed, so p is of Wilcoxon's test: {names}"
+            "the same difference at every seed, so p comes from Wilcoxon's test: {names}"
         ));
     }
     let floors: IndexSet<usize> = compared(recipes)
@@ -95,22 +99,22 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
         .collect();
     if let Some(pairs) = floors.iter().max() {
         let least = 2.0 * 0.5f64.powi(*pairs as i32);
-        notes.push(format!("Wilcoxon's test of {pairs} pairs cannot go below p = {least}"));
+        notes.push(format!("with {pairs} pairs, Wilcoxon's test cannot give p below {least}"));
     }
     let more =
         |against: &Against| matches!(against.verdict, Verdict::TooFewSeeds { more: Some(_) });
     if compared(recipes).any(|(_, against)| more(against)) {
         notes.push(
-            "so many more seeds would show a true difference of one point (0.01) four times in \
-             five"
+            "`more seeds`: additional seeds needed to detect a true difference of one point (0.01) \
+             four times in five"
                 .to_owned(),
         );
     }
     let single = recipes.iter().any(|recipe| recipe.values.len() == 1);
     if single {
         notes.push(
-            "one seed tells nothing of the noise between seeds; `pipe run --seeds 0..4` makes \
-             five, and what is said over texts holds for these trained models alone"
+            "one seed does not show the noise between seeds; `pipe run --seeds 0..4` runs five; \
+             results over texts hold only for these trained models"
                 .to_owned(),
         );
     }
@@ -120,7 +124,7 @@ fn over_seeds(recipes: &[Recipe]) -> Vec<String> {
 fn over_texts(recipes: &[Recipe]) -> Option<String> {
     let items = compared(recipes).find_map(|(_, against)| against.items)?;
     let several = compared(recipes).filter_map(|(_, a)| a.items).any(|items| items.seeds > 1);
-    let combined = if several { ", of several seeds twice the median" } else { "" };
+    let combined = if several { ", with several seeds twice the median" } else { "" };
     let resamples = items.resamples;
     Some(format!(
         "over texts: paired bootstrap of the {} test texts ({resamples} resamples), McNemar's \
@@ -142,12 +146,15 @@ fn left_out_of_texts(missing: &IndexSet<(Missing, String)>) -> Vec<String> {
         (!names.is_empty()).then(|| format!("{text}: {}", list(names.into_iter())))
     };
     [
-        note(Missing::Predictions, "no tests over texts without predictions of both recipes"),
+        note(
+            Missing::Predictions,
+            "no test over texts, since predictions of one or both recipes are missing",
+        ),
         note(
             Missing::Stale,
-            "no tests over texts, since the predictions do not give the metric in the results",
+            "no test over texts, since the predictions do not match the metric in the results",
         ),
-        note(Missing::NoPairs, "no tests over texts without the same seeds and the same test rows"),
+        note(Missing::NoPairs, "no test over texts, since the seeds or the test rows differ"),
     ]
     .into_iter()
     .flatten()
@@ -158,14 +165,14 @@ fn best_of_many(selected: &Selected, split: &str) -> String {
     let Selected { name, trials, value, .. } = selected;
     match (selected.corrected, selected.bias, selected.resampled) {
         (Some(corrected), Some(bias), Some(resampled)) => format!(
-            "`{name}` is the best of {trials} trials by this very metric on {split}: of its \
-             {value:.4}, {bias:.4} is the luck of the best (bootstrap over {resampled}); expect \
+            "`{name}` was selected as the best of {trials} trials by this metric on {split}: of \
+             its {value:.4}, {bias:.4} is selection bias (bootstrap over {resampled}); expect \
              {corrected:.4}"
         ),
         _ => format!(
-            "`{name}` is the best of {trials} trials by this very metric on {split}, so its \
-             {value:.4} is too good; by how much needs the same seeds, or predictions, for all \
-             trials"
+            "`{name}` was selected as the best of {trials} trials by this metric on {split}, so \
+             its {value:.4} is optimistic; to estimate by how much, all trials need the same \
+             seeds, or predictions"
         ),
     }
 }
@@ -181,10 +188,10 @@ fn skipped(recipes: &[Recipe]) -> Option<String> {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-    (!parts.is_empty()).then(|| format!("rows that take no part: {}", parts.join(", ")))
+    (!parts.is_empty()).then(|| format!("rows left out: {}", parts.join(", ")))
 }
 
-/// Writes a probability for people: four decimals, and none that rounds to 0.
+/// Writes a probability for people, with four decimals and never rounded to 0.
 pub(in crate::results) fn probability(p: f64) -> String {
     if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
 }

@@ -4,8 +4,8 @@ use super::comparison::Ranks;
 use super::draft::Draft;
 use crate::statistics::{critical_difference, friedman};
 
-/// Returns Friedman's test over the recipes that have the baseline's very seeds, and their mean
-/// ranks by place; rank 1 is the best.
+/// Returns Friedman's test over the recipes with exactly the baseline's seeds, and their mean ranks
+/// by index; rank 1 is the best.
 pub(super) fn ranks(
     drafts: &[Draft<'_>],
     baseline: usize,

@@ -1,4 +1,4 @@
-//! What the seeds say.
+//! The comparison over seeds.
 
 use super::comparison::{Against, Items, Test, Verdict};
 use super::draft::Draft;
@@ -7,11 +7,11 @@ use crate::statistics::{
     cohens_dz, mean, mean_and_deviation, paired, seeds_needed, welch, wilcoxon,
 };
 
-/// The difference that a reader cares for: one point.
+/// The smallest difference of interest: one point.
 pub(super) const POINT: f64 = 0.01;
 
-/// Compares two recipes by their values at single seeds. The correction, the texts and the verdict
-/// come later.
+/// Compares two recipes by their values at single seeds. The correction, the comparison over texts
+/// and the verdict come later.
 pub(super) fn compare(drafts: &[Draft<'_>], baseline: usize, recipe: usize) -> Option<Against> {
     let (base, this) = (&drafts[baseline], &drafts[recipe]);
     let pairs = common(drafts, baseline, recipe);

@@ -1,4 +1,4 @@
-//! The best of a search, and what it is worth.
+//! The best of a search, corrected for selection bias.
 
 use super::comparison::Selected;
 use super::draft::Draft;
@@ -7,14 +7,14 @@ use crate::base::seed;
 use crate::metrics::Weighted;
 use crate::statistics::{mean, selection};
 
-/// From so many trials on, the best of them is a chosen one.
+/// With this number of trials or more, the best one counts as selected.
 const A_FEW: usize = 3;
 const RESAMPLES: usize = 1000;
 
-/// Returns the best trial and its place; `None` where too few are compared.
+/// Returns the best trial and its index; `None` if too few are compared.
 ///
-/// Where all trials have the same two or more seeds, seeds are resampled; with the same single seed
-/// the test texts are, from the predictions.
+/// If all trials have the same two or more seeds, seeds are resampled. If all have the same single
+/// seed, test texts are resampled from the predictions.
 pub(super) fn selected(
     drafts: &[Draft<'_>],
     all: &AllSorted<'_>,

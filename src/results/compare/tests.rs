@@ -1,4 +1,5 @@
-//! Comparisons of made results: what is said, and what is not.
+//! Comparisons of constructed results: conclusions that must be drawn, and conclusions that must
+//! not.
 
 use serde_json::Value;
 
@@ -41,8 +42,8 @@ fn three() -> Vec<ResultRow> {
     .concat()
 }
 
-/// Predictions of 200 texts of two classes: the first `right` of those that `place` puts in order
-/// are right.
+/// Predictions of 200 texts of two classes: the first `right` of them in the order of `place` are
+/// right.
 fn block(stage: &str, seed: u64, right: usize, place: impl Fn(usize) -> usize) -> Block {
     let rows = (0..200)
         .map(|item| {
@@ -64,7 +65,7 @@ fn block(stage: &str, seed: u64, right: usize, place: impl Fn(usize) -> usize) -
     }
 }
 
-/// Sets a row's metrics to what its predictions give.
+/// Sets a row's metrics to those of its predictions.
 fn with_metrics(mut row: ResultRow, block: &Block) -> ResultRow {
     let rows: Vec<Row<'_>> = block
         .rows
@@ -79,8 +80,7 @@ fn with_metrics(mut row: ResultRow, block: &Block) -> ResultRow {
     row
 }
 
-/// Recipes with the number of right texts at each seed, and where in the list the texts begin that
-/// are got wrong.
+/// Recipes with the number of right texts at each seed, and the index where wrong texts begin.
 fn predicted(recipes: &[(&str, &[usize], usize)]) -> Source {
     let mut made = source(Vec::new());
     for (stage, rights, from) in recipes {
@@ -137,7 +137,7 @@ fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
     );
     // Holm: the smaller of two counts twice.
     assert_eq!(more.p_holm, more.p.map(|p| 2.0 * p));
-    assert!(says(&comparison, "Wilcoxon's test of 5 pairs cannot go below p = 0.0625"));
+    assert!(says(&comparison, "with 5 pairs, Wilcoxon's test cannot give p below 0.0625"));
     let ranks = comparison.ranks.as_ref().ok_or("no ranks")?;
     assert_eq!((ranks.recipes, ranks.seeds), (3, 5));
     assert_eq!(find(&comparison, "more")?.rank, Some(1.0));
@@ -145,8 +145,8 @@ fn a_clear_difference_is_found_and_an_unclear_one_is_not() -> TestResult {
     Ok(())
 }
 
-/// Equal recipes, many times: a winner is named no more often than a level of 0.05 allows for all
-/// of them together.
+/// Many comparisons of equal recipes: a winner is named no more often than a family-wise level of
+/// 0.05 allows.
 #[test]
 fn among_equals_there_is_hardly_ever_a_winner() -> TestResult {
     use rand::Rng;
@@ -232,13 +232,14 @@ fn one_seed_names_no_winner() -> TestResult {
     assert_eq!((items.texts, items.only_baseline_right, items.only_this_right), (200, 0, 70));
     assert!(items.mcnemar_p < 1e-9 && items.interval.is_some_and(|interval| interval.low > 0.2));
     assert!(find(&comparison, "plain")?.summary.is_some_and(|summary| summary.deviation.is_none()));
-    assert!(says(&comparison, "one seed tells nothing of the noise"));
+    assert!(says(&comparison, "one seed does not show the noise"));
     Ok(())
 }
 
 #[test]
 fn seeds_that_agree_on_texts_that_do_not() -> TestResult {
-    // Always two texts more of 200, but other ones each way: the seeds are sure, the texts are not.
+    // Always two more of 200 texts, but with changes both ways: the seeds show a difference, the
+    // texts do not.
     let made = predicted(&[
         ("plain", &[120, 122, 118, 121, 119, 120], 0),
         ("more", &[123, 124, 120, 124, 121, 123], 60),
@@ -254,7 +255,7 @@ fn seeds_that_agree_on_texts_that_do_not() -> TestResult {
             .is_some_and(|interval| interval.holds_zero())
     );
     assert_eq!(against.verdict, Verdict::TooFewTexts);
-    // The same for a metric that is not a mean over texts, and for one of probabilities.
+    // The same for a metric that is not a mean over texts, and for a metric of probabilities.
     for metric in ["macro_f1", "brier"] {
         let request = Request { metrics: vec![metric.into()], ..Request::default() };
         let comparison = compare(std::slice::from_ref(&made), &request)?;
@@ -274,10 +275,10 @@ fn predictions_that_are_not_of_the_results_are_not_used() -> TestResult {
     made.rows[2].metrics["accuracy"] += 0.01;
     let request = Request { metrics: vec!["accuracy".into()], ..Request::default() };
     let comparison = compare(std::slice::from_ref(&made), &request)?;
-    assert!(says(&comparison, "the predictions do not give the metric in the results: `more`"));
+    assert!(says(&comparison, "the predictions do not match the metric in the results: `more`"));
     made.predictions.pop();
     let comparison = compare(&[made], &request)?;
-    assert!(says(&comparison, "without predictions of both recipes: `more`"));
+    assert!(says(&comparison, "predictions of one or both recipes are missing: `more`"));
     Ok(())
 }
 
@@ -296,7 +297,7 @@ fn different_test_rows_are_refused() -> TestResult {
     let allowed = Request { different_tests: true, ..Request::default() };
     let comparison = compare(&[made], &allowed)?;
     assert!(!comparison.test_rows.same && comparison.test_rows.digest.is_none());
-    assert!(says(&comparison, "the texts may make the difference"));
+    assert!(says(&comparison, "differences may be due to the texts"));
     let mut rows = three();
     rows[7].n = 100;
     let error = compare(&[source(rows)], &Request::default()).err().ok_or("no error")?.to_string();
@@ -321,13 +322,13 @@ fn runs_with_other_seeds_add_to_a_recipe_and_reruns_do_not() -> TestResult {
         (comparison.recipes[0].seeds.as_slice(), comparison.runs.len()),
         ([0, 1, 2, 3, 4].as_slice(), 2)
     );
-    assert!(says(&comparison, "there is one recipe"));
-    // Named twice, it is there once.
+    assert!(says(&comparison, "there is only one recipe"));
+    // A source that is named twice counts once.
     assert_eq!(
         compare(&[first.clone(), first.clone()], &Request::default())?.recipes[0].seeds.len(),
         3
     );
-    // The same seeds in another run: something differs that the rows do not tell.
+    // The same seeds in another run: the runs differ in something that is not in the rows.
     let again = source(of_run("20260103T000000Z-x-cc33", 0..3, 0.02));
     let comparison = compare(
         &[first.clone(), again],
@@ -337,7 +338,7 @@ fn runs_with_other_seeds_add_to_a_recipe_and_reruns_do_not() -> TestResult {
         verdicts(&comparison).into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
         ["score (run cc33)", "score (run aa11)"]
     );
-    // Other pipelines behind the same names are other recipes, whatever their seeds.
+    // Different pipelines with the same names are different recipes, whatever their seeds.
     let with = |source: &Source, fingerprint: &str| Source {
         fingerprint: Some(fingerprint.into()),
         ..source.clone()
@@ -345,7 +346,7 @@ fn runs_with_other_seeds_add_to_a_recipe_and_reruns_do_not() -> TestResult {
     let comparison = compare(&[with(&first, "a"), with(&more, "b")], &Request::default())?;
     assert_eq!(comparison.recipes.len(), 2);
     assert_eq!(comparison.recipes[1].against.as_ref().map(|a| a.test), Some(Some(Test::Welch)));
-    assert!(says(&comparison, "Welch's test"));
+    assert!(says(&comparison, "Welch's unpaired test"));
     Ok(())
 }
 
@@ -388,11 +389,11 @@ fn the_best_of_a_search_is_marked_and_corrected() -> TestResult {
     let marked: Vec<&str> =
         comparison.recipes.iter().filter(|r| r.is_selected).map(|r| r.name.as_str()).collect();
     assert_eq!(marked, [selected.name.as_str()]);
-    // What took no part goes last and says why.
+    // Recipes that are left out come last, with the reason.
     let last = comparison.recipes.last().ok_or("no recipe")?;
     assert_eq!((last.name.as_str(), last.summary, last.against.clone()), ("trial 5", None, None));
     assert_eq!(last.skipped.len(), 3);
-    assert!(says(&comparison, "rows that take no part: 1 failed, 2 stopped early"));
+    assert!(says(&comparison, "rows left out: 1 failed, 2 stopped early"));
     let means: Vec<f64> =
         comparison.recipes[1..5].iter().filter_map(|r| Some(r.summary?.mean)).collect();
     assert!(means.is_sorted_by(|a, b| a >= b), "{means:?}");
@@ -437,9 +438,8 @@ fn parameters_are_summed_up_by_value() -> TestResult {
     }
     let error =
         compare(&[source(search())], &Request { by: Some("rat".into()), ..Request::default() });
-    assert!(
-        matches!(error, Err(CompareError::Format(error)) if format!("{error:?}").contains("did you mean `rate`?"))
-    );
+    let Err(CompareError::Format(error)) = error else { panic!("no column is called `rat`") };
+    assert!(format!("{error:?}").contains("did you mean `rate`?"));
     Ok(())
 }
 
@@ -462,7 +462,7 @@ fn texts_that_flip_are_listed_with_how_often() -> TestResult {
     let error = compare(std::slice::from_ref(&made), &wrong).err().ok_or("no error")?;
     assert!(format!("{error:?}").contains("did you mean `more`?"), "{error:?}");
     let error = compare(&[source(made.rows)], &request).err().ok_or("no error")?.to_string();
-    assert_eq!(error, "there are no predictions to take texts from: `plain` has none at seed 0");
+    assert_eq!(error, "there are no predictions to list texts from: `plain` has none at seed 0");
     Ok(())
 }
 
@@ -503,7 +503,7 @@ fn what_does_not_exist_is_named_with_what_does() -> TestResult {
     let many =
         compare(&[source(search())], &Request { baseline: Some("score".into()), ..request() })
             .err();
-    assert_eq!(many.map(|error| error.to_string()).as_deref(), Some("`score` fits 6 recipes"));
+    assert_eq!(many.map(|error| error.to_string()).as_deref(), Some("`score` matches 6 recipes"));
     let none = compare(&[source(Vec::new())], &request()).err().map(|error| error.to_string());
     assert_eq!(none.as_deref(), Some("there are no results to compare in `made`"));
     let mut failed = rows("a", &[0.5]);
@@ -512,7 +512,7 @@ fn what_does_not_exist_is_named_with_what_does() -> TestResult {
     let all = compare(&[source(failed.clone())], &request()).err().map(|error| error.to_string());
     assert_eq!(
         all.as_deref(),
-        Some("there are no results to compare: all failed, such as with `the loss is NaN`")
+        Some("there are no results to compare: all failed, for example with `the loss is NaN`")
     );
     failed.extend(rows("b", &[0.5]));
     let base =

@@ -1,15 +1,15 @@
-//! What may be said of a recipe.
+//! The verdict on a recipe.
 
 use super::comparison::{Against, Verdict};
 
 /// The level of all tests.
 pub(super) const LEVEL: f64 = 0.05;
 
-/// Returns what may be said. A winner needs both: seeds that agree beyond noise, after the
-/// correction for the number of recipes, and test texts on which the difference would hold up.
+/// Returns the verdict. A winner needs both: seeds that agree beyond noise, after correction for
+/// the number of recipes, and test texts over which the difference holds up.
 ///
-/// `seeds` is the number of pairs, or of the values of the recipe that has fewer where they are not
-/// paired.
+/// `seeds` is the number of pairs. Without pairs, it is the smaller number of values of the two
+/// recipes.
 pub(super) fn verdict(against: &Against, seeds: u64, less_is_better: bool) -> Verdict {
     let Some(p) = against.p_holm else {
         return Verdict::TooFewSeeds { more: None };
@@ -25,7 +25,7 @@ pub(super) fn verdict(against: &Against, seeds: u64, less_is_better: bool) -> Ve
     match against.seeds_needed {
         Some(needed) if needed <= seeds => Verdict::NoDifference,
         Some(needed) => Verdict::TooFewSeeds { more: Some(needed - seeds) },
-        // Every seed gave the very same.
+        // Every seed gave the same value.
         None if against.effect_size == Some(0.0) => Verdict::NoDifference,
         None => Verdict::TooFewSeeds { more: None },
     }

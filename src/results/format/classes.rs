@@ -1,4 +1,4 @@
-//! What one evaluation says about each class.
+//! Per-class results of one evaluation.
 
 use super::grid::Grid;
 use super::people::layout;

@@ -7,13 +7,13 @@ use crate::results::compare::{Against, ByParameter, Comparison, Examples, Recipe
 use crate::results::results::display_param;
 use crate::statistics::{Interval, Summary};
 
-/// How a comparison is shown.
+/// The display settings of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Decimals. `None`: 4 for people, exact for programs.
+    /// The number of decimals. `None`: 4 for people, exact for programs.
     pub precision: Option<usize>,
-    /// Whether the parameters that differ have columns of their own (for programs: whether the
-    /// others are left out).
+    /// Whether the parameters that differ have their own columns (for programs: whether the others
+    /// are left out).
     pub only_changed: bool,
 }
 
@@ -84,7 +84,7 @@ fn round(value: &mut serde_json::Value, precision: usize) {
             values.iter_mut().for_each(|value| round(value, precision))
         }
         serde_json::Value::Object(fields) => {
-            // What a user set stays what it was.
+            // The user's parameters are not rounded.
             let figures = fields.iter_mut().filter(|(name, _)| *name != "params");
             figures.for_each(|(_, value)| round(value, precision));
         }
@@ -123,8 +123,8 @@ fn grids(comparison: &Comparison, shown: Shown) -> Vec<(Option<String>, Grid)> {
     if let Some(examples) = &comparison.examples {
         let (listed, flipped) = (examples.examples.len(), examples.flipped);
         let title = format!(
-            "texts that flip ({listed} of {flipped}; seeds at which `{}` alone is right, and `{}` \
-             alone, of {})",
+            "texts that flip ({listed} of {flipped}; number of seeds, of {2}, at which only `{0}` \
+             is right, and only `{1}`)",
             examples.recipe, examples.baseline, examples.seeds
         );
         grids.push((Some(title), examples_grid(examples)));
@@ -136,7 +136,8 @@ fn grids(comparison: &Comparison, shown: Shown) -> Vec<(Option<String>, Grid)> {
 struct ColumnOf<'a> {
     header: String,
     numeric: bool,
-    /// Its place among the columns that a narrow terminal can do without, the first to go first.
+    /// Its place in the order in which columns are dropped on a narrow terminal; `None` if it
+    /// stays.
     spare: Option<usize>,
     cell: Box<dyn Fn(&Recipe) -> String + 'a>,
 }
@@ -234,7 +235,7 @@ fn recipes(comparison: &Comparison, precision: usize, only_changed: bool) -> Gri
     grid(columns, &comparison.recipes)
 }
 
-/// Builds the grid, without columns in which nothing stands.
+/// Builds the grid, without empty columns.
 fn grid(columns: Vec<ColumnOf<'_>>, recipes: &[Recipe]) -> Grid {
     let mut kept: Vec<(ColumnOf<'_>, Vec<String>)> = columns
         .into_iter()

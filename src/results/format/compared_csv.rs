@@ -1,4 +1,4 @@
-//! Comparisons as CSV: one row per recipe, or what was asked for in its place.
+//! Comparisons as CSV: one row per recipe, or the requested rows instead.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::results::compare::{
 use crate::results::results::display_param;
 use crate::statistics::Interval;
 
-/// Returns the recipes as CSV; where texts that flip were asked for, those, and where a parameter
-/// was, its values.
+/// Returns the recipes as CSV. If texts that flip or the values of a parameter were requested,
+/// returns these instead.
 pub fn csv(comparison: &Comparison, shown: Shown) -> Result<String, TableError> {
     let (height, columns) = match (&comparison.examples, &comparison.by) {
         (Some(examples), _) => examples_columns(examples),
@@ -109,7 +109,7 @@ fn recipe_columns(comparison: &Comparison, only_changed: bool) -> (usize, Vec<Co
     (recipes.len(), columns)
 }
 
-/// The name that a value has in JSON.
+/// The name of a value in JSON.
 fn serde_name(value: impl serde::Serialize) -> Option<String> {
     Some(serde_json::to_value(value).ok()?.as_str()?.to_owned())
 }

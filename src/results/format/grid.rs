@@ -1,4 +1,4 @@
-//! The table for people before it is laid out.
+//! The table for people before its layout.
 
 use indexmap::IndexMap;
 
@@ -7,26 +7,26 @@ use crate::data::AugmentationSummary;
 use crate::results::results::{AUGMENTATION, ResultRow, ResultTable, display_param};
 use crate::statistics::mean_and_deviation;
 
-/// The figures about generated texts that people see beside the metrics.
+/// The figures about generated texts that are shown beside the metrics.
 const SHOWN_OF_AUGMENTATION: [&str; 2] = ["accepted_share", "augmentation_loss"];
 
 /// Cells as text, with a summary row under each group of several seeds.
 pub(super) struct Grid {
     pub headers: Vec<String>,
-    /// Whether a column holds numbers and goes to the right.
+    /// Whether a column holds numbers and is aligned to the right.
     pub numeric: Vec<bool>,
-    /// The columns that a narrow terminal can do without, the first to go first.
+    /// The columns that can be dropped on a narrow terminal, in this order.
     pub spare: Vec<usize>,
     pub rows: Vec<Vec<String>>,
 }
 
-/// The rows that differ in nothing but the seed, and what comes out of it.
+/// The rows that differ only in the seed, with their summaries.
 struct Group<'a> {
     rows: Vec<&'a ResultRow>,
 }
 
-/// Returns the table that people see: groups of rows that differ only by seed, sorted and cut as
-/// asked.
+/// Returns the table for people: groups of rows that differ only in the seed, sorted and cut as
+/// requested.
 pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, FormatError> {
     options.check_sort(table)?;
     let metrics = options.shown_metrics(table, &["accuracy", "macro_f1"])?;
@@ -90,7 +90,7 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
                 let values: Vec<f64> =
                     rows.iter().filter_map(|row| of(row.augmentation.as_ref()?)).collect();
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
-                // A mean over some of the seeds would say something else than the row.
+                // A mean over some of the seeds would not match the row.
                 if values.len() == rows.len() { format!("{mean:.2}") } else { String::new() }
             };
             augmentation.iter().map(|(_, of)| figure(*of)).collect()
@@ -137,8 +137,7 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
                 let values: Vec<f64> =
                     group.rows.iter().filter_map(|row| row.metrics.get(name).copied()).collect();
                 match mean_and_deviation(&values) {
-                    // A metric that some seeds lack has no mean over the seeds that the row speaks
-                    // of.
+                    // A metric that some seeds lack has no mean over the seeds of the row.
                     Some((mean, deviation)) if values.len() == group.rows.len() => {
                         format!("{mean:.precision$} ± {deviation:.precision$}")
                     }

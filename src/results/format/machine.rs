@@ -5,13 +5,13 @@ use serde_json::{Map, Value, json as object};
 use super::options::{FormatError, Options, sort_value};
 use crate::results::results::{ResultRow, ResultTable};
 
-/// Returns the rows as CSV, with the columns of `results.csv` or only the metrics asked for.
+/// Returns the rows as CSV, with the columns of `results.csv` or only the requested metrics.
 pub fn csv(table: &ResultTable, options: &Options) -> Result<String, FormatError> {
     Ok(selected(table, options)?.csv(options.precision)?)
 }
 
 /// Returns the rows as a JSON array of objects: the fields of a row, with `params` and `metrics` as
-/// objects of their own.
+/// nested objects.
 pub fn json(table: &ResultTable, options: &Options) -> Result<String, FormatError> {
     let rows: Vec<Value> =
         selected(table, options)?.rows.iter().map(|row| record(row, options)).collect();
@@ -29,6 +29,7 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         .map(|(name, &value)| (name.clone(), Value::from(number(value))))
         .collect();
     let params: Map<String, Value> = row.params.clone().into_iter().collect();
+    let augmentation = row.augmentation;
     object!({
         "run": row.run,
         "pipeline": row.pipeline,
@@ -41,10 +42,10 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         "metrics": metrics,
         "steps": row.steps,
         "seconds": number(row.seconds),
-        "generated": row.augmentation.map(|summary| summary.generated),
-        "accepted_share": row.augmentation.and_then(|summary| summary.accepted_share).map(number),
-        "augmentation_loss": row.augmentation.and_then(|summary| summary.augmentation_loss).map(number),
-        "copy_rate": row.augmentation.and_then(|summary| summary.copy_rate).map(number),
+        "generated": augmentation.map(|summary| summary.generated),
+        "accepted_share": augmentation.and_then(|summary| summary.accepted_share).map(number),
+        "augmentation_loss": augmentation.and_then(|summary| summary.augmentation_loss).map(number),
+        "copy_rate": augmentation.and_then(|summary| summary.copy_rate).map(number),
         "backend": row.backend,
         "backend_reason": row.backend_reason,
         "device": row.device,
@@ -54,7 +55,7 @@ fn record(row: &ResultRow, options: &Options) -> Value {
     })
 }
 
-/// Returns the rows and metrics that the options ask for, in the order asked for.
+/// Returns the rows and metrics that the options select, in the requested order.
 fn selected(table: &ResultTable, options: &Options) -> Result<ResultTable, FormatError> {
     options.check_sort(table)?;
     let known = table.metric_names();

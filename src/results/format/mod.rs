@@ -1,5 +1,5 @@
-//! Result tables as text: for the terminal, Markdown, CSV and JSON. Pure functions; nothing is
-//! printed here.
+//! Result tables as text: for the terminal, Markdown, CSV and JSON. Pure functions that print
+//! nothing.
 
 pub mod options;
 pub mod people;

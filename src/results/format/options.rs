@@ -1,28 +1,28 @@
-//! What a result table shows.
+//! The options of a result table.
 
 use crate::data::TableError;
 use crate::metrics;
 use crate::results::results::{ResultRow, ResultTable};
 
-/// What a result table shows.
+/// The options of a result table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The metrics to show, in this order. Empty: `accuracy` and `macro_f1` for people, all for
     /// programs.
     pub metrics: Vec<String>,
     /// The column to sort by: a metric, a parameter (`param.x` or `x`), `stage`, `trial`, `seed`,
-    /// `split`, `n`, `steps` or `seconds`. Metrics go best first, all else ascending. For people
-    /// whole groups are sorted, by their mean over seeds.
+    /// `split`, `n`, `steps` or `seconds`. Metrics are sorted best first, everything else
+    /// ascending. In tables for people, whole groups are sorted by their mean over seeds.
     pub sort_by: Option<String>,
-    /// How many groups (for programs: rows) to show from the top.
+    /// The number of groups (for programs: rows) to show from the top.
     pub top: Option<usize>,
-    /// Whether people see only the mean of rows that differ by nothing but the seed.
+    /// Whether tables for people show only the mean of rows that differ only in the seed.
     pub summarise: bool,
-    /// Decimals. `None`: 4 for people, the shortest exact number for programs.
+    /// The number of decimals. `None`: 4 for people, the shortest exact number for programs.
     pub precision: Option<usize>,
 }
 
-/// A column that the table does not have, or a table that cannot be written out.
+/// A missing column, or a table that cannot be written.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum FormatError {
     #[error("there is no {what} `{name}`")]
@@ -37,20 +37,20 @@ pub enum FormatError {
     Table(#[from] TableError),
 }
 
-/// What rows are sorted by.
+/// The sort key of rows.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub(in crate::results) enum SortValue {
-    /// Negated where more is better.
+    /// Negated if larger values are better.
     Number(f64),
     Text(String),
-    /// A row without a value goes last.
+    /// Rows without a value come last.
     Absent,
 }
 
 const COLUMNS: [&str; 7] = ["stage", "trial", "seed", "split", "n", "steps", "seconds"];
 
 impl Options {
-    /// Returns the metrics to show, or the error that names one that no row has.
+    /// Returns the metrics to show, or an error if no row has one of them.
     pub(super) fn shown_metrics(
         &self,
         table: &ResultTable,
@@ -64,7 +64,7 @@ impl Options {
                 .map(|&n| n.to_owned())
                 .collect());
         }
-        // A table without rows has no metrics, and every name is right for it.
+        // A table without rows has no metrics, so every name is accepted.
         if table.rows.is_empty() {
             return Ok(self.metrics.clone());
         }
@@ -93,7 +93,7 @@ impl Options {
     }
 }
 
-/// Returns what a group of rows (those of one row alone, or of all its seeds) is sorted by.
+/// Returns the sort key of a group of rows: a single row, or the rows of all seeds.
 pub(in crate::results) fn sort_value(rows: &[&ResultRow], column: &str) -> SortValue {
     let mean = |values: Vec<f64>| match values.len() {
         0 => SortValue::Absent,
@@ -141,7 +141,7 @@ impl SortValue {
     }
 }
 
-/// Returns the error that names what there is in place of a column.
+/// Returns an error for a missing column that lists the existing ones.
 pub(in crate::results) fn no_column<'a>(
     what: &'static str,
     name: &str,
@@ -152,7 +152,7 @@ pub(in crate::results) fn no_column<'a>(
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
-            // Per-class metrics would bury the others.
+            // Per-class metrics would hide the others.
             let plain: Vec<String> =
                 known.iter().filter(|n| !n.contains('/')).map(|n| format!("`{n}`")).collect();
             format!("there are {}", plain.join(", "))

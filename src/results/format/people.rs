@@ -8,7 +8,7 @@ use super::options::{FormatError, Options};
 use crate::results::results::ResultTable;
 
 /// Returns the table for a terminal of `width` columns, or as wide as it needs to be. Rows that
-/// differ only by seed stand together, with their mean and sample deviation below them.
+/// differ only in the seed are grouped, with their mean and sample deviation below them.
 pub fn terminal(
     table: &ResultTable,
     options: &Options,
@@ -37,8 +37,8 @@ pub(super) fn markdown_of(grid: &Grid) -> String {
     text
 }
 
-/// Lays a grid out with lines around it. Where the width does not hold it, text is broken, numbers
-/// never are: columns that can be spared go first, and a last line names them.
+/// Lays out a grid with borders. If it is too wide, text is wrapped but numbers are not. Columns
+/// that can be spared are dropped, and a last line names them.
 pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED).force_no_tty();
@@ -65,13 +65,13 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
         table.add_row(shown(cells));
     });
     let columns = (0..grid.headers.len()).filter(|index| !hidden.contains(index));
-    // Where all words have room, none is broken; else numbers are the last to be.
+    // If all words fit, none is broken; otherwise numbers are broken last.
     for (place, index) in columns.enumerate().filter(|(_, index)| grid.numeric[*index] || roomy) {
         if let Some(column) = table.column_mut(place) {
             if grid.numeric[index] {
                 column.set_cell_alignment(CellAlignment::Right);
             }
-            // With its padding.
+            // Including its padding.
             let least = u16::try_from(longest_word(grid, index, roomy) + 2).unwrap_or(u16::MAX);
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
         }
@@ -87,7 +87,7 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
     format!("{table}\n{note}")
 }
 
-/// Writes a note in lines of at most `width` columns, behind a sign; further lines are set in by
+/// Writes a note after a sign, in lines of at most `width` columns; further lines are indented by
 /// two.
 pub(super) fn wrapped(sign: &str, note: &str, width: Option<u16>) -> String {
     let width = width.map_or(usize::MAX, usize::from);
@@ -108,7 +108,7 @@ pub(super) fn wrapped(sign: &str, note: &str, width: Option<u16>) -> String {
     text
 }
 
-/// Returns the columns that a width has no room for, of those that can be spared.
+/// Returns the columns to drop so that the grid fits the width.
 fn columns_to_hide(grid: &Grid, width: usize) -> Vec<usize> {
     let mut hidden = Vec::new();
     let mut spare = grid.spare.iter().copied();
@@ -120,8 +120,8 @@ fn columns_to_hide(grid: &Grid, width: usize) -> Vec<usize> {
     hidden
 }
 
-/// Returns the least width without a broken word: a column has a blank on each side and a line
-/// behind it, the first also one before it.
+/// Returns the smallest width without a broken word: a column has a blank on each side and a border
+/// after it, the first also one before it.
 fn needed(grid: &Grid, hidden: &[usize]) -> usize {
     let columns = (0..grid.headers.len()).filter(|index| !hidden.contains(index));
     columns.map(|index| longest_word(grid, index, true) + 3).sum::<usize>() + 1

@@ -1,5 +1,4 @@
-//! What can be wrong with a sweep whatever the pipeline is, and what is left of it when all is
-//! well.
+//! The checks of a sweep that do not need the pipeline, and the checked parameters.
 
 use serde_json::Value;
 
@@ -10,10 +9,10 @@ use crate::search::domain::Domain;
 use crate::search::quasi_random;
 use crate::search::space::{Axis, Condition, Space};
 
-/// Something that is wrong with a sweep.
+/// A fault of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where: keys below `sweep`, from the top. A parameter's key is one of them, dots and all.
+    /// The path of keys below `sweep`. A parameter's dotted key is a single element.
     pub keys: Vec<String>,
     pub message: String,
     pub hint: Option<String>,
@@ -40,8 +39,7 @@ impl Fault {
 }
 
 impl Sweep {
-    /// Checks everything that does not need the pipeline; returns the parameters, or all that is
-    /// wrong.
+    /// Checks everything that does not need the pipeline; returns the parameters, or all faults.
     pub fn check(&self) -> Result<Parameters, Vec<Fault>> {
         let mut faults = Vec::new();
         self.check_numbers(&mut faults);
@@ -69,13 +67,13 @@ impl Sweep {
         if faults.is_empty() { Ok(found) } else { Err(faults) }
     }
 
-    /// Says whether the method looks at what trials gave.
+    /// Returns whether the method uses the results of trials.
     pub fn needs_metric(&self) -> bool {
         self.stop.is_some()
             || !matches!(self.method, Method::Grid | Method::Random(_) | Method::QuasiRandom(_))
     }
 
-    /// Returns the first epochs after which a trial is judged, where trials may end early.
+    /// Returns the number of epochs before a trial is first judged, if trials may be stopped early.
     pub fn min_epochs(&self) -> Option<u32> {
         match (&self.method, &self.stop) {
             (Method::Asha(asha), _) => Some(asha.min_epochs),
@@ -91,9 +89,12 @@ impl Sweep {
     }
 
     fn samples_quasi_randomly(&self) -> bool {
-        matches!(&self.method, Method::QuasiRandom(_))
-            || matches!(&self.method, Method::Asha(asha) if asha.sample == Sample::QuasiRandom)
-            || matches!(&self.method, Method::Hyperband(hyperband) if hyperband.sample == Sample::QuasiRandom)
+        match &self.method {
+            Method::QuasiRandom(_) => true,
+            Method::Asha(asha) => asha.sample == Sample::QuasiRandom,
+            Method::Hyperband(hyperband) => hyperband.sample == Sample::QuasiRandom,
+            _ => false,
+        }
     }
 
     fn check_numbers(&self, faults: &mut Vec<Fault>) {
@@ -140,20 +141,21 @@ impl Sweep {
             let keys = ["method", "hyperband", "sample"];
             let fault = Fault::new(
                 &keys,
-                "hyperband decides itself how many trials begin, and would cut a grid short",
+                "hyperband sets the number of trials itself, so it would run only part of a grid",
             );
-            faults.push(
-                fault.hint("`asha` runs a whole grid; here take `random`, `quasi_random` or `tpe`"),
-            );
+            faults.push(fault.hint(
+                "`asha` runs a whole grid; with hyperband use `random`, `quasi_random` or `tpe`",
+            ));
         }
         if self.stop.is_some() && matches!(self.method, Method::Asha(_) | Method::Hyperband(_)) {
-            let fault = Fault::new(&["stop"], "the method ends trials early itself");
-            faults.push(fault.hint("leave out `stop`, or take another method"));
+            let fault = Fault::new(&["stop"], "the method already stops trials early");
+            faults.push(fault.hint("remove `stop`, or use another method"));
         }
         if let Some(seeds) = &self.seeds {
             if seeds.is_empty() {
                 faults.push(
-                    Fault::new(&["seeds"], "there are no seeds").hint("leave out `seeds` for one"),
+                    Fault::new(&["seeds"], "there are no seeds")
+                        .hint("remove `seeds` to run with the seed of the file"),
                 );
             }
             let twice = seeds.iter().enumerate().find(|(at, seed)| seeds[..*at].contains(seed));
@@ -170,7 +172,7 @@ impl Sweep {
                 &["parameters"],
                 format!("a Sobol sequence has at most {most} parameters, found {found}"),
             );
-            faults.push(fault.hint("take `random`"));
+            faults.push(fault.hint("use `random`"));
         }
         if let Method::QuasiRandom(quasi) = &self.method
             && quasi.trials as u64 > quasi_random::MOST_POINTS
@@ -181,7 +183,7 @@ impl Sweep {
                 &keys,
                 format!("a Sobol sequence has {most} points, found {found} trials"),
             );
-            faults.push(fault.hint("take `random`"));
+            faults.push(fault.hint("use `random`"));
         }
     }
 
@@ -199,29 +201,29 @@ impl Sweep {
         if domain.count().is_none() {
             let fault = Fault::new(
                 &["parameters", key],
-                format!("`{key}` is a range, of which a grid cannot run every value"),
+                format!("a grid cannot run every value of the range `{key}`"),
             );
             faults.push(fault.hint(
-                "list `values`, give a `q_uniform` or `int_uniform` range, or take another \
-                 method, such as `quasi_random`",
+                "list `values`, give a `q_uniform` or `int_uniform` range, or use another method, \
+                 such as `quasi_random`",
             ));
         }
         if parameter.probabilities.is_some() {
             let fault =
                 Fault::new(&["parameters", key, "probabilities"], "a grid runs every value once");
-            faults.push(fault.hint("leave out `probabilities`, or take `random`"));
+            faults.push(fault.hint("remove `probabilities`, or use `random`"));
         }
     }
 }
 
-/// Returns the values of a parameter, or all that is wrong with it.
+/// Returns the values of a parameter, or all its faults.
 fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
     let at = |field: &str, message: String| Fault::new(&["parameters", key, field], message);
     let Some(values) = &parameter.values else {
         if parameter.probabilities.is_some() {
             return Err(vec![
-                at("probabilities", "`probabilities` go with `values`".to_owned())
-                    .hint("a range has a `distribution`"),
+                at("probabilities", "`probabilities` need `values`".to_owned())
+                    .hint("set the `distribution` of a range instead"),
             ]);
         }
         return range(key, parameter).map_err(|fault| vec![fault]);
@@ -236,7 +238,7 @@ fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
     ];
     if let Some((name, _)) = range_keys.iter().find(|(_, given)| *given) {
         return Err(vec![
-            at(name, format!("`values` and `{name}` stand together"))
+            at(name, format!("`values` and `{name}` exclude each other"))
                 .hint("list `values`, or give a range with `min` and `max`"),
         ]);
     }
@@ -280,14 +282,14 @@ fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
     if (sum - 1.0).abs() > 1e-6 {
         return Err(vec![
             at("probabilities", format!("expected a sum of 1, found {sum}"))
-                .hint("leave out `probabilities` for equal ones"),
+                .hint("remove `probabilities` to make them equal"),
         ]);
     }
     let probabilities = probabilities.iter().map(|p| p / sum).collect();
     Ok(Domain::Choice { values: values.clone(), probabilities })
 }
 
-/// Returns a range, or what is wrong with it.
+/// Returns a range, or its fault.
 fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
     let at = |field: &str, message: String| Fault::new(&["parameters", key, field], message);
     let whole = |message: String| Fault::new(&["parameters", key], message);
@@ -306,8 +308,10 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
                     parameter.min.unwrap_or_default(),
                     parameter.max.unwrap_or_default()
                 );
-                return Err(whole(format!("whether `{key}` is whole cannot be told from {ends}"))
-                    .hint("say `distribution: int_uniform` or `distribution: uniform`"));
+                return Err(whole(format!(
+                    "{ends} are whole numbers, so it is unclear whether `{key}` is whole"
+                ))
+                .hint("set `distribution: int_uniform` or `distribution: uniform`"));
             }
             Distribution::Uniform
         }
@@ -320,33 +324,32 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
     if let Some((name, _, of)) = unused.iter().find(|(_, odd, _)| *odd) {
         return Err(at(
             name,
-            format!("`{name}` belongs to `{of}`, not to `{}`", distribution.name()),
+            format!("`{name}` is a setting of `{of}`, not of `{}`", distribution.name()),
         ));
     }
     if distribution == Distribution::LogUniform {
-        return Err(at("distribution", "`log_uniform` means two things".to_owned()).hint(
-            "in some tools `min` and `max` are values, in others the exponents of e; \
-             `log_uniform_values` with `min` and `max` as values is what is meant here: `{ min: \
-             1e-5, max: 1e-3 }`",
+        return Err(at("distribution", "`log_uniform` is ambiguous".to_owned()).hint(
+            "in some tools `min` and `max` are values, in others exponents of e; use \
+             `log_uniform_values` with values, such as `{ min: 1e-5, max: 1e-3 }`",
         ));
     }
     if distribution == Distribution::Normal {
         let (Some(mu), Some(sigma)) = (parameter.mu, parameter.sigma) else {
             return Err(whole(format!("`{key}` lacks `mu` or `sigma`"))
-                .hint("`normal` has both; `min` and `max` cut it off"));
+                .hint("`normal` needs both; `min` and `max` truncate it"));
         };
         if sigma <= 0.0 {
             return Err(at("sigma", format!("expected a number above 0, found {sigma}")));
         }
         return Domain::normal(mu, sigma, parameter.min, parameter.max).ok_or_else(|| {
-            whole(format!("nothing of the Gaussian of `{key}` lies between `min` and `max`"))
+            whole(format!("the Gaussian of `{key}` has no mass between `min` and `max`"))
         });
     }
     let (Some(min), Some(max)) = (parameter.min, parameter.max) else {
         return Err(match (parameter.min, parameter.max) {
             (None, None) => whole(format!("`{key}` has no values")),
-            (None, _) => whole(format!("`{key}` has a `max` and no `min`")),
-            _ => whole(format!("`{key}` has a `min` and no `max`")),
+            (None, _) => whole(format!("`{key}` has a `max` but no `min`")),
+            _ => whole(format!("`{key}` has a `min` but no `max`")),
         }
         .hint("list `values`, or give `min` and `max`"));
     };
@@ -355,14 +358,15 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
     }
     match distribution {
         Distribution::IntUniform => match [min, max].iter().find(|end| end.fract() != 0.0) {
-            Some(odd) => Err(whole(format!("`int_uniform` has whole ends, found {odd}"))
-                .hint("`uniform` takes any numbers")),
+            Some(odd) => {
+                Err(whole(format!("`int_uniform` needs whole numbers as ends, found {odd}"))
+                    .hint("`uniform` accepts any numbers"))
+            }
             None => Ok(Domain::Integers { min: min as i64, max: max as i64 }),
         },
         Distribution::LogUniformValues if min <= 0.0 => {
             Err(at("min", format!("a logarithm needs a `min` above 0, found {min}")).hint(
-                "start at the least value that makes sense, such as 1e-6; a 0 of its own is one \
-                 of `values`",
+                "start at the smallest useful value, such as 1e-6; to include 0, list `values`",
             ))
         }
         Distribution::LogUniformValues => Ok(Domain::LogUniform { min, max }),
@@ -374,7 +378,7 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
             if q <= 0.0 {
                 return Err(at("q", format!("expected a number above 0, found {q}")));
             }
-            // What rounding does to a quotient must cost no value at the ends.
+            // Rounding of a quotient must not lose a value at the ends.
             let (first, last) = ((min / q - 1e-9).ceil(), (max / q + 1e-9).floor());
             if first > last {
                 return Err(at("q", format!("no multiple of {q} lies between {min} and {max}")));
@@ -398,16 +402,16 @@ fn condition(
     let (Some((other, wanted)), None) = (conditions.next(), conditions.next()) else {
         return Err(fault(format!("expected one parameter with its values, found {}", when.len()))
             .hint(
-                "a condition on a parameter that has one itself holds only where that one does, \
-                 so a chain says more than one",
+                "a parameter exists only if the parameter in its condition exists, so conditions \
+                 can be chained",
             ));
     };
     let Some(axis) = before.keys.iter().position(|known| known == other) else {
         return Err(match sweep.parameters.contains_key(other) {
             true if other == key => fault(format!("`{key}` depends on itself")),
-            true => fault(format!("`{other}` stands after `{key}`, which depends on it"))
-                .hint(format!("let `{other}` stand first")),
-            false => fault(format!("`{other}` is no parameter of the sweep")),
+            true => fault(format!("`{other}` comes after `{key}`, which depends on it"))
+                .hint(format!("move `{other}` before `{key}`")),
+            false => fault(format!("`{other}` is not a parameter of the sweep")),
         });
     };
     let (Domain::Choice { values, .. } | Domain::Ordered(values)) = &before.domains[axis] else {
@@ -424,7 +428,7 @@ fn condition(
             Some(place) => places.push(place),
             None => {
                 let known: Vec<String> = values.iter().map(|known| format!("`{known}`")).collect();
-                return Err(fault(format!("`{other}` is never `{value}`"))
+                return Err(fault(format!("`{value}` is not a value of `{other}`"))
                     .hint(format!("its values are {}", known.join(", "))));
             }
         }
@@ -445,7 +449,7 @@ mod tests {
         serde_json::from_value(value).unwrap_or_default()
     }
 
-    /// The faults of one parameter under a method that takes ranges.
+    /// The faults of one parameter with a method that accepts ranges.
     fn faults(parameter: Value) -> Vec<String> {
         let sweep = sweep(json!({
             "method": { "random": { "trials": 3 } },
@@ -480,7 +484,7 @@ mod tests {
             (json!({}), "`params.x` has no values"),
             (json!({ "values": [] }), "`params.x` has no values"),
             (json!({ "values": [1, 1] }), "expected every value once, found `1` twice"),
-            (json!({ "values": [1], "min": 0.0 }), "`values` and `min` stand together"),
+            (json!({ "values": [1], "min": 0.0 }), "`values` and `min` exclude each other"),
             (
                 json!({ "values": [1, 2], "probabilities": [1.0] }),
                 "expected a probability for each of the 2 values, found 1",
@@ -493,11 +497,11 @@ mod tests {
                 json!({ "values": [1, 2], "probabilities": [1.5, -0.5] }),
                 "expected numbers from 0 to 1, found 1.5",
             ),
-            (json!({ "min": 0.1 }), "`params.x` has a `min` and no `max`"),
+            (json!({ "min": 0.1 }), "`params.x` has a `min` but no `max`"),
             (json!({ "min": 0.5, "max": 0.1 }), "expected `min` below `max`, found 0.5 and 0.1"),
             (
                 json!({ "min": 0, "max": 1 }),
-                "whether `params.x` is whole cannot be told from 0 and 1",
+                "0 and 1 are whole numbers, so it is unclear whether `params.x` is whole",
             ),
             (
                 json!({ "min": 0.0, "max": 0.1, "distribution": "log_uniform_values" }),
@@ -505,11 +509,11 @@ mod tests {
             ),
             (
                 json!({ "min": -5.0, "max": -1.0, "distribution": "log_uniform" }),
-                "`log_uniform` means two things",
+                "`log_uniform` is ambiguous",
             ),
             (
                 json!({ "min": 0.5, "max": 3.0, "distribution": "int_uniform" }),
-                "`int_uniform` has whole ends, found 0.5",
+                "`int_uniform` needs whole numbers as ends, found 0.5",
             ),
             (
                 json!({ "min": 1.0, "max": 3.0, "distribution": "q_uniform" }),
@@ -520,15 +524,15 @@ mod tests {
             (json!({ "mu": 1.0, "sigma": 0.0 }), "expected a number above 0, found 0"),
             (
                 json!({ "min": 0.1, "max": 0.2, "distribution": "uniform", "q": 0.1 }),
-                "`q` belongs to `q_uniform`, not to `uniform`",
+                "`q` is a setting of `q_uniform`, not of `uniform`",
             ),
             (
                 json!({ "values": [1], "when": { "params.second": 1 } }),
-                "`params.second` is no parameter of the sweep",
+                "`params.second` is not a parameter of the sweep",
             ),
             (
                 json!({ "values": [1], "when": { "params.first": "c" } }),
-                "`params.first` is never `\"c\"`",
+                "`\"c\"` is not a value of `params.first`",
             ),
             (json!({ "values": [1], "when": { "params.x": 1 } }), "`params.x` depends on itself"),
         ];
@@ -546,7 +550,7 @@ mod tests {
         let range = json!({ "params.x": { "min": 0.1, "max": 0.2 } });
         assert_eq!(
             message(json!({ "parameters": range })),
-            "`params.x` is a range, of which a grid cannot run every value"
+            "a grid cannot run every value of the range `params.x`"
         );
         let seeds = json!({ "parameters": {}, "seeds": [1, 2, 1] });
         assert_eq!(message(seeds), "expected every seed once, found 1 twice");
@@ -554,6 +558,6 @@ mod tests {
         assert_eq!(message(none), "expected at least 1, found 0");
         let twice =
             json!({ "method": { "asha": {} }, "stop": { "median": {} }, "parameters": range });
-        assert_eq!(message(twice), "the method ends trials early itself");
+        assert_eq!(message(twice), "the method already stops trials early");
     }
 }

@@ -1,9 +1,9 @@
-//! How the values of trials are chosen.
+//! The methods of a search.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How the values of trials are chosen.
+/// The method that chooses the values of trials.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -17,14 +17,14 @@ pub enum Method {
     /// A tree-structured Parzen estimator over all parameters together (Bergstra et al. 2011,
     /// Falkner et al. 2018).
     Tpe(Guided),
-    /// A Gaussian process with expected improvement (Jones et al. 1998); for numbers, few
-    /// parameters and up to some hundred trials.
+    /// A Gaussian process with expected improvement (Jones et al. 1998). It suits numbers, few
+    /// parameters and up to a few hundred trials.
     Gp(Guided),
-    /// Asynchronous successive halving (Li et al. 2020): many trials of few epochs, of which the
-    /// best go on.
+    /// Asynchronous successive halving (Li et al. 2020): many trials start with few epochs, and the
+    /// best of them continue.
     Asha(Asha),
-    /// Hyperband (Li et al. 2018): successive halving with several trade-offs between many trials
-    /// and many epochs.
+    /// Hyperband (Li et al. 2018): successive halving with several trade-offs between the number of
+    /// trials and the number of epochs.
     Hyperband(Hyperband),
 }
 
@@ -32,7 +32,7 @@ pub enum Method {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Random {
-    /// How many trials.
+    /// The number of trials.
     #[serde(default = "default_trials")]
     pub trials: usize,
 }
@@ -41,7 +41,7 @@ pub struct Random {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuasiRandom {
-    /// How many trials; powers of two fill the space most evenly.
+    /// The number of trials; powers of two fill the space most evenly.
     #[serde(default = "default_trials")]
     pub trials: usize,
 }
@@ -50,15 +50,15 @@ pub struct QuasiRandom {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guided {
-    /// How many trials.
+    /// The number of trials.
     #[serde(default = "default_trials")]
     pub trials: usize,
-    /// How many of them are chosen before anything is learned: at random for `tpe`, filling the
-    /// space evenly for `gp`.
+    /// The number of trials that are chosen before the method learns: at random for `tpe`, filling
+    /// the space evenly for `gp`.
     #[serde(default = "default_startup_trials")]
     pub startup_trials: usize,
-    /// How many trials may be under way when the next is chosen. It is a setting and not the number
-    /// of workers, so that `-j` changes nothing.
+    /// The number of trials that may be running when the next is chosen. It is independent of the
+    /// number of workers, so that `-j` does not change the trials.
     #[serde(default = "default_pending")]
     pub pending: usize,
 }
@@ -67,20 +67,20 @@ pub struct Guided {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Asha {
-    /// How many trials begin; `sample: grid` has its own number.
+    /// The number of trials that start; with `sample: grid` the grid sets it.
     #[serde(default = "default_trials")]
     pub trials: usize,
-    /// How the values of the trials are chosen.
+    /// The method that chooses the values of the trials.
     #[serde(default)]
     pub sample: Sample,
-    /// The epochs after which a trial is first judged.
+    /// The number of epochs before a trial is first judged.
     #[serde(default = "default_min_epochs")]
     pub min_epochs: u32,
-    /// η: one in so many trials goes on, for so many times the epochs.
+    /// η: one in η trials continues, for η times as many epochs.
     #[serde(default = "default_reduction")]
     pub reduction: u32,
-    /// How many trainings may be under way when the next is chosen. It is a setting and not the
-    /// number of workers, so that `-j` changes nothing.
+    /// The number of trainings that may be running when the next is chosen. It is independent of
+    /// the number of workers, so that `-j` does not change the trials.
     #[serde(default = "default_pending")]
     pub pending: usize,
 }
@@ -89,18 +89,18 @@ pub struct Asha {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hyperband {
-    /// How the values of the trials are chosen.
+    /// The method that chooses the values of the trials.
     #[serde(default)]
     pub sample: Sample,
-    /// The least epochs after which a trial is judged.
+    /// The smallest number of epochs before a trial is judged.
     #[serde(default = "default_min_epochs")]
     pub min_epochs: u32,
-    /// η: one in so many trials goes on, for so many times the epochs.
+    /// η: one in η trials continues, for η times as many epochs.
     #[serde(default = "default_reduction")]
     pub reduction: u32,
 }
 
-/// How the values of the trials are chosen that halving begins with.
+/// The method that chooses the values of trials at the start of halving.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sample {
@@ -119,17 +119,17 @@ pub enum Sample {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MedianStop {
-    /// The epochs after which a trial is first judged.
+    /// The number of epochs before a trial is first judged.
     #[serde(default = "default_min_epochs")]
     pub min_epochs: u32,
-    /// The epochs from one judgement to the next.
+    /// The number of epochs between judgements.
     #[serde(default = "default_min_epochs")]
     pub interval: u32,
-    /// How many trials run to their end before any is ended early.
+    /// The number of trials that run to the end before any trial is stopped early.
     #[serde(default = "default_median_startup")]
     pub startup_trials: usize,
-    /// How many trainings may be under way when the next is chosen. It is a setting and not the
-    /// number of workers, so that `-j` changes nothing.
+    /// The number of trainings that may be running when the next is chosen. It is independent of
+    /// the number of workers, so that `-j` does not change the trials.
     #[serde(default = "default_pending")]
     pub pending: usize,
 }

@@ -12,21 +12,22 @@ pub struct Parameter {
     /// The values, one by one: numbers, texts, or whole maps and lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<Value>>,
-    /// How likely each of the `values` is where a method draws; they sum to 1. Left out: all the
-    /// same.
+    /// The probability of each of the `values` for methods that draw; they sum to 1. Default: all
+    /// equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<Vec<f64>>,
-    /// The least value of a range.
+    /// The smallest value of a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
     /// The largest value of a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// How values are distributed over a range. Left out: `uniform`, or `normal` where `mu` is
-    /// given. Where `min` and `max` are both whole numbers it has to be said.
+    /// The distribution of values over a range. Default: `normal` if `mu` or `sigma` is given,
+    /// `q_uniform` if `q` is given, otherwise `uniform`. It is required if `min` and `max` are both
+    /// whole numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<Distribution>,
-    /// The step of `q_uniform`: values are multiples of it.
+    /// The step of `q_uniform`; values are multiples of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<f64>,
     /// The mean of `normal`.
@@ -35,8 +36,8 @@ pub struct Parameter {
     /// The standard deviation of `normal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma: Option<f64>,
-    /// The parameter exists only where others, which stand before it, have these values: a value,
-    /// or a list of them, by parameter. Elsewhere the file's own value holds.
+    /// The parameter exists only if an earlier parameter has this value, or one of a list of
+    /// values. Otherwise the value in the file applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<IndexMap<String, Value>>,
 }
@@ -47,16 +48,17 @@ pub struct Parameter {
 pub enum Distribution {
     /// Evenly from `min` to `max`.
     Uniform,
-    /// Whole numbers evenly from `min` to `max`, both included.
+    /// Whole numbers from `min` to `max`, both included, with equal probabilities.
     IntUniform,
-    /// The logarithm evenly, from that of `min` to that of `max`: `min` and `max` are values.
+    /// Values from `min` to `max` whose logarithm is uniform; `min` and `max` are values, not
+    /// exponents.
     LogUniformValues,
-    /// Multiples of `q` evenly from `min` to `max`.
+    /// Multiples of `q` from `min` to `max`, with equal probabilities.
     QUniform,
-    /// Gaussian with mean `mu` and standard deviation `sigma`; where `min` or `max` is given, cut
-    /// off there.
+    /// Gaussian with mean `mu` and standard deviation `sigma`, truncated at `min` and `max` if
+    /// given.
     Normal,
-    /// Refused: it means two things.
+    /// Refused, because the name is ambiguous.
     #[schemars(skip)]
     LogUniform,
 }

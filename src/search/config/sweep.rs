@@ -1,4 +1,4 @@
-//! What a sweep is: the parameters, how they are searched, and what decides.
+//! The configuration of a sweep: the parameters, the search method, and the metric that decides.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -7,33 +7,33 @@ use serde::{Deserialize, Serialize};
 use super::method::{MedianStop, Method};
 use super::parameter::Parameter;
 
-/// The trials of `pipe sweep`: the pipeline, run with many values of its parameters.
+/// The trials of `pipe sweep`: runs of the pipeline with many parameter values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
-    /// How the values of the trials are chosen.
+    /// The method that chooses the values of the trials.
     #[serde(default)]
     pub method: Method,
-    /// What decides which trial is the best, and where a method looks next. It reads dev: test data
-    /// chooses nothing. `grid`, `random` and `quasi_random` do without.
+    /// The metric that selects the best trial and guides the search. It must be computed on dev,
+    /// never on test. `grid`, `random` and `quasi_random` do not need it.
     #[serde(default)]
     pub metric: Option<Metric>,
-    /// The parameters by the dotted key that they set, as `-S` takes it: `params.learning_rate`,
+    /// The parameters by the dotted key that they set, as in `-S`: `params.learning_rate`,
     /// `stages.tuned.train.epochs`.
     #[serde(default)]
     pub parameters: IndexMap<String, Parameter>,
-    /// The seeds that every trial runs with; a trial's figure is the mean over them. Left out: the
-    /// file's one seed.
+    /// The seeds of every trial; a trial's metric is the mean over them. Default: the seed of the
+    /// file.
     #[serde(default)]
     pub seeds: Option<Vec<u64>>,
-    /// The most trials, whatever the method would run.
+    /// The largest number of trials, for any method.
     #[serde(default)]
     pub run_cap: Option<usize>,
-    /// Which trained models stay in the cache once they are evaluated; a model takes as much room
-    /// as the pretrained one.
+    /// The trained models that stay in the cache after their evaluation. Each takes as much space
+    /// as the pretrained model.
     #[serde(default)]
     pub keep_models: KeepModels,
-    /// Ends trials early that do badly.
+    /// The rule that stops poor trials early.
     #[serde(default)]
     pub stop: Option<Stop>,
 }
@@ -42,28 +42,28 @@ pub struct Sweep {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeepModels {
-    /// Those of the best trial so far; all of them where no `metric` says which that is.
-    /// Predictions and figures of the others stay.
+    /// The models of the best trial so far, or all models without a `metric`. Predictions and
+    /// metrics of other trials stay.
     #[default]
     Best,
-    /// Those of every trial that was trained to its end.
+    /// The models of every trial that was trained to the end.
     All,
 }
 
-/// A figure that a stage gives.
+/// A metric of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
     /// A stage and its metric: `dev_score.macro_f1` of an `evaluate` stage, or
     /// `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss` of a `train` stage.
     pub name: String,
-    /// Whether more or less of it is better. Left out: less of losses and calibration errors, more
-    /// of all else.
+    /// Whether it is maximized or minimized. Default: losses and calibration errors are minimized,
+    /// all others maximized.
     #[serde(default)]
     pub goal: Option<Goal>,
 }
 
-/// Whether more or less is better.
+/// The direction of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
@@ -71,12 +71,12 @@ pub enum Goal {
     Minimize,
 }
 
-/// A rule that ends trials early.
+/// A rule that stops trials early.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
-    /// Ends a trial whose best figure so far is worse than the median of what finished trials had
-    /// on average by that epoch (Golovin et al. 2017).
+    /// Stops a trial whose best value so far is worse than the median of the finished trials
+    /// (Golovin et al. 2017). A finished trial counts with its average value up to the same epoch.
     Median(MedianStop),
 }
 
@@ -88,7 +88,7 @@ impl Metric {
 }
 
 impl Goal {
-    /// Returns the value turned so that less is better, and back.
+    /// Returns the value with its sign turned so that less is better, and the reverse.
     pub fn minimised(self, value: f64) -> f64 {
         match self {
             Goal::Maximize => -value,

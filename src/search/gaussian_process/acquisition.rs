@@ -1,4 +1,4 @@
-//! The point of a space that promises most.
+//! The search for the most promising point of a space.
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -10,26 +10,26 @@ use crate::search::place::coordinate;
 use crate::search::quasi_random::Sequence;
 use crate::search::space::{AxisKind, Point, Space};
 
-/// Points from all over the space that are looked at first.
+/// The number of points from the whole space that are rated first.
 const GLOBAL: u64 = 512;
 
-/// Points near each of the best observations.
+/// The number of points near each of the best observations.
 const LOCAL: usize = 24;
 
-/// From how many of the most promising points of either sort the search goes on uphill.
+/// The number of the most promising points of either kind from which the search climbs.
 const GLOBAL_STARTS: usize = 8;
 const LOCAL_STARTS: usize = 3;
 
 /// Steps of each ascent.
 const ITERATIONS: usize = 40;
 
-/// How often discrete and continuous axes take turns.
+/// How often discrete and continuous axes alternate.
 const ROUNDS: usize = 4;
 
-/// Up to so many coordinates of an axis are all tried; of longer axes, those near by.
+/// All coordinates of an axis with up to this many are tried; of a longer axis, only those nearby.
 const ENUMERATED: usize = 24;
 
-/// Where a change brings axes into being, so many draws of their coordinates are tried.
+/// The number of draws that are tried for axes that a change brings into existence.
 const FILLS: usize = 4;
 
 /// The search for the most promising point.
@@ -40,8 +40,8 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Returns promising points with the logarithms of the improvement expected from them, the most
-    /// promising first; `best` are the best observed ones.
+    /// Returns promising points with the logarithms of their expected improvement, the most
+    /// promising first. `best` are the best observed points.
     pub fn points(&self, best: &[&Point], random: &mut ChaCha8Rng) -> Vec<(f64, Point)> {
         let sequence = Sequence::new(random.next_u64(), 0);
         let everywhere: Vec<Point> =
@@ -52,8 +52,8 @@ impl Search<'_> {
         }
         let outside = |point: &Point| !self.posterior.shuns(&self.features.of(self.space, point));
         let (mut refined, mut rest) = (Vec::new(), Vec::new());
-        // Each sort has starts of its own: before the ascent, what lies near the best is nearly
-        // always ahead.
+        // Each kind has its own starts: before the ascent, points near the best are nearly always
+        // ahead.
         for (candidates, starts) in [(everywhere, GLOBAL_STARTS), (nearby, LOCAL_STARTS)] {
             let candidates = candidates.into_iter().filter(outside);
             let mut rated: Vec<(f64, Point)> =
@@ -64,10 +64,10 @@ impl Search<'_> {
                 rated.into_iter().map(|(promise, point)| self.refine(promise, point, random)),
             );
         }
-        // What climbs into the valley that is left out was only its rim.
+        // A point that climbs into the excluded valley started at its rim.
         refined.retain(|(_, point)| outside(point));
         sort(&mut refined);
-        // What was not refined serves where the refined ones were all tried before.
+        // Unrefined points are the fallback if all refined ones were tried before.
         sort(&mut rest);
         refined.extend(rest);
         refined
@@ -78,8 +78,8 @@ impl Search<'_> {
         if promise.is_nan() { f64::NEG_INFINITY } else { promise }
     }
 
-    /// Returns a point near another: from a tenth of the space down to a thousandth, since nothing
-    /// says on what scale to look.
+    /// Returns a point near another, at distances from a tenth of the space down to a thousandth,
+    /// since the right scale is unknown.
     fn near(&self, point: &Point, at: usize, random: &mut ChaCha8Rng) -> Point {
         let scale = 10.0_f64.powf(-1.0 - 2.0 * at as f64 / LOCAL as f64);
         let rare = 1.0 / self.space.axes.len().max(1) as f64;
@@ -100,8 +100,8 @@ impl Search<'_> {
         self.complete(moved, random)
     }
 
-    /// Makes a point valid whose coordinates were changed: draws those of axes that came into
-    /// being, takes away others.
+    /// Makes a changed point valid: draws coordinates for axes that now exist, and removes those of
+    /// axes that no longer do.
     fn complete(&self, mut point: Point, random: &mut ChaCha8Rng) -> Point {
         point.resize(self.space.axes.len(), None);
         for (at, axis) in self.space.axes.iter().enumerate() {
@@ -114,8 +114,8 @@ impl Search<'_> {
         point
     }
 
-    /// Goes uphill from a point: along the continuous axes by the gradient, along the others one at
-    /// a time.
+    /// Climbs from a point: along the continuous axes by the gradient, along the others one at a
+    /// time.
     fn refine(&self, mut promise: f64, mut point: Point, random: &mut ChaCha8Rng) -> (f64, Point) {
         for _ in 0..ROUNDS {
             let climbed = self.climb(&point);
@@ -182,7 +182,7 @@ impl Search<'_> {
                 let mut other = point.clone();
                 other[axis] = Some(value);
                 let other = self.complete(other, random);
-                // Nothing had to be drawn: drawing again would change nothing.
+                // No coordinate was drawn, so drawing again would change nothing.
                 let settled =
                     other.iter().zip(&*point).all(|(new, old)| new.is_none() || old.is_some());
                 let found = self.promise(&other);
@@ -197,7 +197,7 @@ impl Search<'_> {
     }
 }
 
-/// Sorts by promise, of equals the first first.
+/// Sorts by promise; equal points keep their order.
 fn sort(rated: &mut [(f64, Point)]) {
     rated.sort_by(|(one, _), (other, _)| other.total_cmp(one));
 }

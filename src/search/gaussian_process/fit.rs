@@ -7,55 +7,54 @@ use rand_chacha::ChaCha8Rng;
 use super::kernel::{Features, Kernel, matern};
 use crate::search::minimise::minimise;
 
-/// The least variance of the noise, in units of the observations' variance: less would leave the
-/// matrix without a factor.
+/// The smallest variance of the noise, in units of the observations' variance: below, the matrix
+/// has no Cholesky factor.
 const LEAST_NOISE: f64 = 1e-9;
 
-/// One over the variance of what is believed of the function's mean before anything is seen.
+/// One over the prior variance of the function's mean.
 const MEAN_PRECISION: f64 = 1.0;
 
-/// How many random starts join the fixed one.
+/// The number of random starts beside the fixed one.
 const RANDOM_STARTS: usize = 1;
 
 /// Steps of each ascent.
 const ITERATIONS: usize = 60;
 
-/// A normal density of a parameter's logarithm.
+/// A normal prior of a parameter's logarithm.
 struct Belief {
     mean: f64,
     deviation: f64,
 }
 
-/// The variance of the function: about that of the observations.
+/// The prior of the function's variance, which is about the variance of the observations.
 const SIGNAL: Belief = Belief { mean: 0.0, deviation: 2.0 };
 
-/// Nearly nothing is known of the noise: training is anything from exactly repeatable to mostly
-/// luck.
+/// The noise is nearly unknown: trainings range from exactly repeatable to mostly luck.
 const NOISE: Belief = Belief { mean: -8.0, deviation: 4.0 };
 
 /// One over the squared length scale. Length scales grow with the root of the number of axes, as
-/// distances do (Hvarfner et al. 2024). Their belief is wider: with it, a dozen observations of six
-/// axes often make all but one or two of the axes look irrelevant.
+/// distances do (Hvarfner et al. 2024). Their prior is wider: with it, a dozen observations of six
+/// axes often make all except one or two axes look irrelevant.
 fn inverse_square(axes: usize) -> Belief {
     let mean = LENGTH_SCALE.ln() + 0.5 * (axes.max(1) as f64).ln();
     Belief { mean: -2.0 * mean, deviation: 1.5 }
 }
 
-/// The median of the length scale where there is one axis.
+/// The median of the length scale with one axis.
 const LENGTH_SCALE: f64 = 0.4;
 
 impl Belief {
-    /// Returns the density's negative logarithm, but for a constant, and its derivative.
+    /// Returns the density's negative logarithm, up to a constant, and its derivative.
     fn cost(&self, value: f64) -> (f64, f64) {
         let distance = (value - self.mean) / self.deviation;
         (0.5 * distance * distance, distance / self.deviation)
     }
 }
 
-/// Observations in the form that the likelihood wants.
+/// Observations in the form for the likelihood.
 pub(super) struct Evidence {
     values: DVector<f64>,
-    /// `[axes][pairs]`: squared distances of all pairs of observations, the later first.
+    /// `[axes][pairs]`: squared distances of all pairs of observations, the later one first.
     distances: Vec<Vec<f64>>,
 }
 
@@ -75,9 +74,9 @@ impl Evidence {
         }
     }
 
-    /// Returns the negative logarithm of the posterior density of the parameters (but for a
-    /// constant) and writes its gradient. Parameters are logarithms: one over the squared length
-    /// scales, the signal's variance, the noise's.
+    /// Returns the negative logarithm of the posterior density of the parameters (up to a constant)
+    /// and writes its gradient. Parameters are logarithms: one over the squared length scales, the
+    /// signal's variance, the noise's.
     fn cost(&self, parameters: &[f64], gradient: &mut [f64]) -> f64 {
         let (axes, count) = (self.distances.len(), self.values.len());
         let kernel = kernel(parameters);
@@ -107,8 +106,8 @@ impl Evidence {
         let log_root: f64 = (0..count).map(|at| lower[(at, at)].ln()).sum();
         let mut cost = 0.5 * self.values.add_scalar(-mean).dot(&weights) + log_root;
         cost += 0.5 * MEAN_PRECISION * mean * mean;
-        // The mean is the likeliest for these parameters, so they move the cost through it only in
-        // the second order. The gradient is half the trace of (K⁻¹ - α αᵀ) dK (Rasmussen & Williams
+        // The mean is the most likely one for these parameters, so its change affects the cost only
+        // to second order. The gradient is half the trace of (K⁻¹ - α αᵀ) dK (Rasmussen & Williams
         // 2006, equation 5.9).
         let inverse = inverse(&factor);
         gradient.fill(0.0);
@@ -143,9 +142,9 @@ impl Evidence {
     }
 }
 
-/// Returns the likeliest mean of the function, m, and K⁻¹ (y - m). Observations gather where the
-/// function is low, so that their own mean is too low for what was never looked at, and would send
-/// the search to every corner.
+/// Returns the most likely mean of the function, m, and K⁻¹ (y - m). Observations cluster where the
+/// function is low. Their own mean would be too low for unexplored places and send the search to
+/// every corner.
 pub(super) fn weigh(factor: &Cholesky<f64, Dyn>, values: &DVector<f64>) -> (f64, DVector<f64>) {
     let ones = factor.solve(&DVector::from_element(values.len(), 1.0));
     let weights = factor.solve(values);
@@ -153,7 +152,7 @@ pub(super) fn weigh(factor: &Cholesky<f64, Dyn>, values: &DVector<f64>) -> (f64,
     (mean, weights - ones * mean)
 }
 
-/// Returns the inverse of the matrix that was factored.
+/// Returns the inverse of the factored matrix.
 fn inverse(factor: &Cholesky<f64, Dyn>) -> DMatrix<f64> {
     let lower = factor.l();
     let count = lower.nrows();
@@ -175,8 +174,8 @@ fn kernel(parameters: &[f64]) -> Kernel {
     }
 }
 
-/// Finds the likeliest parameters from a start in the middle and random ones; of equally likely
-/// ones the first.
+/// Finds the most likely parameters from a start in the middle and random starts; the first of
+/// equally likely ones wins.
 pub(super) fn fit(evidence: &Evidence, random: &mut ChaCha8Rng) -> Kernel {
     let axes = evidence.distances.len();
     let mut bounds = vec![(-12.0, 10.0); axes];
@@ -207,11 +206,19 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 64,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
-        fn the_gradient_is_that_of_differences(rows in prop::collection::vec((0.0..1.0_f64, 0..3_usize, -2.0..2.0_f64), 1..12), at in prop::collection::vec(-2.0..1.0_f64, 4)) {
-            let features = Features::new(&space([AxisKind::Continuous, AxisKind::Choice(vec![0.3, 0.3, 0.4])]));
+        fn the_gradient_is_that_of_differences(
+            rows in prop::collection::vec((0.0..1.0_f64, 0..3_usize, -2.0..2.0_f64), 1..12),
+            at in prop::collection::vec(-2.0..1.0_f64, 4),
+        ) {
+            let choice = AxisKind::Choice(vec![0.3, 0.3, 0.4]);
+            let features = Features::new(&space([AxisKind::Continuous, choice]));
             let places: Vec<Vec<f64>> = rows.iter().map(|row| vec![row.0, row.1 as f64]).collect();
             let values: Vec<f64> = rows.iter().map(|row| row.2).collect();
             let evidence = Evidence::new(&features, &places, &values);
@@ -224,7 +231,10 @@ mod tests {
                     evidence.cost(&place, &mut [0.0; 4])
                 };
                 let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                prop_assert!((difference - gradient[axis]).abs() < 1e-4 * (1.0 + difference.abs()), "{axis}: {difference} {gradient:?}");
+                prop_assert!(
+                    (difference - gradient[axis]).abs() < 1e-4 * (1.0 + difference.abs()),
+                    "{axis}: {difference} {gradient:?}"
+                );
             }
         }
     }

@@ -1,18 +1,18 @@
-//! The logarithm of expected improvement, which has a slope where the improvement itself is too
-//! small for a number (Ament et al. 2023).
+//! The logarithm of expected improvement, which has a slope even where the improvement itself
+//! underflows (Ament et al. 2023).
 
 use std::f64::consts::{PI, SQRT_2};
 
 use statrs::function::erf::erfc;
 
-/// From here down the sum below would lose its digits, and a continued fraction has them.
+/// Below this the sum loses its digits, and a continued fraction is used.
 const TAIL: f64 = -5.0;
 
-/// Parts of the continued fraction: at [`TAIL`] they give 14 digits.
+/// Terms of the continued fraction: at [`TAIL`] they give 14 digits.
 const PARTS: u32 = 60;
 
-/// Returns ln h(z) and its derivative, where h(z) = φ(z) + z Φ(z) is the expected improvement in
-/// units of the standard deviation for a mean that is z of them better than the best so far.
+/// Returns ln h(z) and its derivative. h(z) = φ(z) + z Φ(z) is the expected improvement for a mean
+/// that is z better than the best so far, both in standard deviations.
 pub(super) fn log_improvement(z: f64) -> (f64, f64) {
     if z > TAIL {
         let below = 0.5 * erfc(-z / SQRT_2);

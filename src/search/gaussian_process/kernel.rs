@@ -3,15 +3,14 @@
 
 use crate::search::space::{AxisKind, Space};
 
-/// The numbers from points that the kernel compares: one for each axis, from 0 to 1 where the axis
-/// has an order.
+/// The features of points for the kernel: one number per axis, from 0 to 1 on an ordered axis.
 pub(super) struct Features {
-    /// Whether only the difference itself counts, not how far apart two coordinates are.
+    /// Whether only equality counts, not the distance between two coordinates.
     pub nominal: Vec<bool>,
 }
 
-/// Where axes that do not exist stand: in the middle, so that this tells least; a choice that is
-/// not made differs from all that are.
+/// The feature of an axis that does not exist: the middle, which is the least informative value. An
+/// absent choice differs from all present ones.
 const ABSENT: f64 = 0.5;
 const NO_CHOICE: f64 = -1.0;
 
@@ -46,12 +45,12 @@ pub(super) struct Kernel {
     pub inverse_squares: Vec<f64>,
     /// The variance of the function.
     pub signal: f64,
-    /// The variance of what comes on top of it in each observation.
+    /// The variance of the noise of each observation.
     pub noise: f64,
 }
 
 impl Kernel {
-    /// Returns the squared distance of two feature vectors in length scales.
+    /// Returns the squared distance of two feature vectors in units of the length scales.
     pub fn distance(&self, features: &Features, one: &[f64], other: &[f64]) -> f64 {
         let axes = self.inverse_squares.iter().enumerate();
         axes.map(|(axis, inverse)| inverse * features.squared(axis, one[axis], other[axis])).sum()

@@ -1,9 +1,9 @@
-//! What a Gaussian process is told of the trials that have finished.
+//! The observations of finished trials for a Gaussian process.
 
 use crate::search::space::{Observation, Outcome, Point};
 
-/// Returns the finished trials and their values, the best first. Failures have the worst value
-/// there is; where there is no value at all, there is nothing to tell.
+/// Returns the finished trials and their values, the best first. Failures get the worst value;
+/// without any value the result is empty.
 pub(super) fn ranked(history: &[Observation]) -> Vec<(&Point, f64)> {
     let value = |observation: &Observation| match observation.outcome {
         Outcome::Value(value) => Some(value),
@@ -20,7 +20,7 @@ pub(super) fn ranked(history: &[Observation]) -> Vec<(&Point, f64)> {
     ranked
 }
 
-/// Returns which of so many ranked trials stay where at most `most` may: the best ones, and as many
+/// Returns the indices of at most `most` of `count` ranked trials: the best ones, and as many
 /// spread evenly over the others.
 pub(super) fn thinned(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
@@ -31,9 +31,8 @@ pub(super) fn thinned(count: usize, most: usize) -> Vec<usize> {
     (0..best).chain((0..spread).map(|at| best + at * others / spread)).collect()
 }
 
-/// Returns ranked values with mean 0 and variance 1, in the same order. Values worse than the
-/// median count by the logarithm of how much: how bad a learning rate far too high is would
-/// otherwise decide on the scale of everything.
+/// Returns ranked values with mean 0 and variance 1, in the same order. Excess over the median
+/// counts by its logarithm. Otherwise a single far too high learning rate would set the scale.
 pub(super) fn normalised(ranked: &[f64]) -> Vec<f64> {
     let (Some(best), Some(median)) = (ranked.first(), ranked.get(ranked.len() / 2)) else {
         return Vec::new();
@@ -48,7 +47,7 @@ pub(super) fn normalised(ranked: &[f64]) -> Vec<f64> {
     let mean = values.iter().sum::<f64>() / count;
     values.iter_mut().for_each(|value| *value -= mean);
     let deviation = (values.iter().map(|value| value * value).sum::<f64>() / count).sqrt();
-    // Values may be so large that their differences are no numbers; then nothing is told apart.
+    // Values may be so large that their differences overflow; then all are treated as equal.
     let factor = if deviation > 0.0 && deviation.is_finite() { deviation.recip() } else { 0.0 };
     values
         .iter_mut()

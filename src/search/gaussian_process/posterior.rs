@@ -1,4 +1,5 @@
-//! What is believed of the function after the observations, and how much a further one promises.
+//! The posterior of the function given the observations, and the expected improvement of another
+//! point.
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
@@ -12,29 +13,30 @@ pub(super) struct Posterior<'a> {
     kernel: Kernel,
     places: Vec<Vec<f64>>,
     factor: Cholesky<f64, Dyn>,
-    /// The mean of the function where nothing is known.
+    /// The prior mean of the function.
     average: f64,
     /// K⁻¹ (y - average).
     weights: DVector<f64>,
-    /// The best that is believed of any observed place.
+    /// The lowest expectation at any observed place.
     best: f64,
-    /// The middle of a valley that is not to be looked at.
+    /// The middle of a valley that is excluded from the search.
     shunned: Option<Vec<f64>>,
 }
 
-/// The variance of a place in units of the signal's is no less: below that, rounding decides.
+/// The smallest variance of a place, in units of the signal's variance: below, rounding errors
+/// dominate.
 const LEAST_VARIANCE: f64 = 1e-12;
 
-/// What correlates more than this with the bottom of a valley belongs to it.
+/// A place that correlates more than this with the bottom of a valley belongs to it.
 const VALLEY: f64 = 0.5;
 
-/// How often the noise is raised tenfold where rounding left the matrix without a factor.
+/// How often the noise is raised tenfold if rounding leaves the matrix without a factor.
 const ATTEMPTS: i32 = 8;
 
 impl<'a> Posterior<'a> {
-    /// Conditions the process on the values at the first places; at the others, where trials are
-    /// still running, on their own expectations (Ginsbourger et al. 2010, "kriging believer").
-    /// `None` where the matrix has no factor.
+    /// Conditions the process on the values at the first places. At the others, where trials are
+    /// still running, it uses their expectations (Ginsbourger et al. 2010, "kriging believer").
+    /// Returns `None` if the matrix has no factor.
     pub fn new(
         features: &'a Features,
         kernel: Kernel,
@@ -54,7 +56,7 @@ impl<'a> Posterior<'a> {
             best: f64::INFINITY,
             shunned: None,
         };
-        // With noise, the least value may be the luckiest one; the least expectation is not.
+        // With noise, the smallest value may be a lucky one; the smallest expectation is not.
         posterior.best = posterior
             .places
             .iter()
@@ -71,18 +73,17 @@ impl<'a> Posterior<'a> {
         Some(posterior)
     }
 
-    /// Leaves the valley around a place out: improvement counts from the best outside.
+    /// Excludes the valley around a place: improvement is measured from the best place outside.
     pub fn shun(&mut self, place: &[f64]) {
         self.shunned = Some(place.to_vec());
         let outside =
             self.places.iter().filter(|place| !self.shuns(place)).map(|place| self.mean(place));
         let best = outside.fold(f64::INFINITY, f64::min);
-        // Where all is one valley, what is not observed of the rest of the space competes with what
-        // the model expects there.
+        // If all observations lie in one valley, improvement is measured from the prior mean.
         self.best = if best.is_finite() { best } else { self.average };
     }
 
-    /// Says whether a place lies in the valley that is left out.
+    /// Returns whether a place lies in the excluded valley.
     pub fn shuns(&self, place: &[f64]) -> bool {
         let correlation =
             |middle: &Vec<f64>| matern(self.kernel.distance(self.features, place, middle)).0;
@@ -97,7 +98,7 @@ impl<'a> Posterior<'a> {
         self.average + terms.map(|(other, weight)| weight * covariance(other)).sum::<f64>()
     }
 
-    /// Returns the logarithm of the improvement that is expected from an observation at a place.
+    /// Returns the logarithm of the expected improvement at a place.
     pub fn promise(&self, place: &[f64]) -> f64 {
         let signal = self.kernel.signal;
         let covariances = self
@@ -112,8 +113,8 @@ impl<'a> Posterior<'a> {
         deviation.ln() + log_improvement((self.best - mean) / deviation).0
     }
 
-    /// The same, and its gradient by the features; along nominal axes, which have no slope, it is
-    /// 0.
+    /// Returns the same, and writes its gradient by the features; along nominal axes the gradient
+    /// is 0.
     pub fn promise_with_gradient(&self, place: &[f64], gradient: &mut [f64]) -> f64 {
         let signal = self.kernel.signal;
         let pairs: Vec<(f64, f64)> = self
@@ -151,8 +152,7 @@ impl<'a> Posterior<'a> {
     }
 }
 
-/// Returns the Cholesky factor of the covariance of observations, with more noise where it needs
-/// some.
+/// Returns the Cholesky factor of the covariance of observations, with more noise if needed.
 fn factor(
     features: &Features,
     mut kernel: Kernel,
@@ -187,14 +187,26 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 64,
+            failure_persistence: None,
+            ..Default::default()
+        })]
 
         #[test]
-        fn the_gradient_is_that_of_differences(rows in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64, -1.0..1.0_f64), 1..10), running in 0..3_usize, x in 0.05..0.95_f64, y in 0.05..0.95_f64) {
+        fn the_gradient_is_that_of_differences(
+            rows in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64, -1.0..1.0_f64), 1..10),
+            running in 0..3_usize,
+            x in 0.05..0.95_f64,
+            y in 0.05..0.95_f64,
+        ) {
             let features = Features::new(&space([AxisKind::Continuous, AxisKind::Continuous]));
             let places: Vec<Vec<f64>> = rows.iter().map(|row| vec![row.0, row.1]).collect();
-            let values: Vec<f64> = rows.iter().map(|row| row.2).take(rows.len().saturating_sub(running).max(1)).collect();
-            let Some(posterior) = Posterior::new(&features, kernel(), places, &values) else { panic!("the matrix has a factor") };
+            let finished = rows.len().saturating_sub(running).max(1);
+            let values: Vec<f64> = rows.iter().map(|row| row.2).take(finished).collect();
+            let Some(posterior) = Posterior::new(&features, kernel(), places, &values) else {
+                panic!("the matrix has a factor")
+            };
             let mut gradient = [0.0; 2];
             let promise = posterior.promise_with_gradient(&[x, y], &mut gradient);
             prop_assert!((promise - posterior.promise(&[x, y])).abs() < 1e-9);
@@ -205,7 +217,10 @@ mod tests {
             ];
             for (difference, slope) in differences.iter().zip(gradient) {
                 let difference = difference / (2.0 * step);
-                prop_assert!((difference - slope).abs() < 1e-3 * (1.0 + slope.abs()), "{difference} {slope}");
+                prop_assert!(
+                    (difference - slope).abs() < 1e-3 * (1.0 + slope.abs()),
+                    "{difference} {slope}"
+                );
             }
         }
     }

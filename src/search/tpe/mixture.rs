@@ -1,5 +1,5 @@
-//! Parzen's mixture over several axes: a kernel at every observation, and what was believed before
-//! as one more.
+//! Parzen's mixture over several axes: a kernel at every observation, and the prior as one more
+//! component.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -17,41 +17,42 @@ pub(super) struct Weighted {
     pub weight: f64,
 }
 
-/// A density over some axes of a space. Its last component is what was believed before; it weighs
-/// as much as the average observation, so that no place ever becomes impossible.
+/// A density over some axes of a space. Its last component is the prior, which weighs as much as
+/// the average observation, so that no place becomes impossible.
 pub(super) struct Mixture<'a> {
     /// Running sums of the weights of all components.
     cumulative: Vec<f64>,
-    /// For each component, what does not depend on the place: its weight and the norms of its
-    /// kernels.
+    /// The factors of each component that do not depend on the place: its weight and the norms of
+    /// its kernels.
     log_factors: Vec<f64>,
     columns: Vec<Column<'a>>,
 }
 
-/// The kernels of one axis, product kernels being products over axes.
+/// The kernels of one axis; a product kernel is a product over axes.
 enum Column<'a> {
-    /// Normal distributions of one width, cut at 0 and 1.
+    /// Normal distributions of one width, truncated at 0 and 1.
     Normal { kind: &'a AxisKind, centres: Vec<f64>, width: f64 },
     /// The same for steps: each has the probability of its part of the unit interval. `distinct`
-    /// are the centres that occur, `which` says which one each observation has.
+    /// holds the centres that occur, `which` the index of the centre of each observation.
     Binned { kind: &'a AxisKind, steps: usize, distinct: Vec<f64>, which: Vec<usize>, width: f64 },
-    /// The observed choice, or with the probability `blur` any.
+    /// The observed choice, or any choice with the probability `blur`.
     Choice { prior: &'a [f64], seen: Vec<usize>, blur: f64 },
 }
 
-/// The rule for widths is for one heap of points. Good points lie in several, and close in on them.
+/// The factor on Scott's rule, which assumes one cluster of points. Good points form several, which
+/// shrink over time.
 const NARROWING: f64 = 0.6;
 
-/// The least width: finer differences than that matter in no training.
+/// The smallest width: finer differences matter in no training.
 const LEAST_WIDTH: f64 = 0.01;
 
-/// So many observations' worth of chance does each kernel of a choice leave to the other choices.
+/// The weight, in observations, that each kernel of a choice leaves to the other choices.
 const CHOICE_BLUR: f64 = 2.0;
 
 /// The variance of the uniform distribution over the unit interval.
 const UNIFORM_VARIANCE: f64 = 1.0 / 12.0;
 
-/// Where a probability has vanished by rounding, its logarithm must not be infinite.
+/// The smallest probability, so that the logarithm of one that underflows is finite.
 const LEAST_PROBABILITY: f64 = 1e-300;
 
 impl<'a> Mixture<'a> {
@@ -167,9 +168,9 @@ impl<'a> Mixture<'a> {
     }
 }
 
-/// Returns the width of an axis' kernels: Scott's rule for so many axes (Scott 1992, equation
-/// 6.42), narrowed. The spread is that of the observations and of what was believed before, which
-/// keeps few observations from closing in on themselves. The last weight is that of the belief.
+/// Returns the width of an axis' kernels: Scott's rule for the number of axes (Scott 1992, equation
+/// 6.42), narrowed. The spread covers the observations and the prior, which keeps a few
+/// observations from collapsing onto themselves. The last weight is the prior's.
 fn width(centres: &[f64], weights: impl Iterator<Item = f64> + Clone, axes: usize) -> f64 {
     let sum: f64 = centres.iter().zip(weights.clone()).map(|(_, weight)| weight).sum();
     if sum <= 0.0 {
@@ -190,7 +191,7 @@ fn mass(centre: f64, width: f64, low: f64, high: f64) -> f64 {
     0.5 * (erf((high - centre) / (width * SQRT_2)) - erf((low - centre) / (width * SQRT_2)))
 }
 
-/// Draws from a normal distribution cut at 0 and 1; uniformly where there is no centre.
+/// Draws from a normal distribution truncated at 0 and 1, or uniformly without a centre.
 fn draw_normal(centre: Option<f64>, width: f64, random: &mut ChaCha8Rng) -> f64 {
     let unit = random.random::<f64>();
     let Some(centre) = centre else { return unit };
