@@ -31,7 +31,6 @@ const OWNERS: [(&str, &[&str]); 37] = [
     ("encoding_rs", &["stages/augment/synonyms/openoffice.rs"]),
     ("fs4", &["base/"]),
     ("half", &["model/"]),
-    ("hf_hub", &["model/hub.rs"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["base/clock.rs", "runner/"]),
     ("libloading", &["engine/"]),
@@ -69,6 +68,7 @@ const OWNERS: [(&str, &[&str]); 37] = [
     ("tokenizers", &["text/"]),
     ("unicode_normalization", &["table/", "stages/augment/words.rs"]),
     ("unicode_segmentation", &["stages/augment/", "cli/"]),
+    ("ureq", &["model/hub/"]),
     ("zip", &["base/wheel.rs", "model/package.rs"]),
 ];
 
