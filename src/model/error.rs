@@ -142,6 +142,46 @@ pub enum ModelError {
     ))]
     Hub { reference: String, detail: String },
 
+    #[error("the hub has no model `{repository}` that it would show you")]
+    #[diagnostic(help(
+        "check the name; a private model wants a token that may read it, in `HF_TOKEN` or by `hf \
+         auth login`"
+    ))]
+    HubNoRepository { repository: String },
+
+    #[error("the model `{repository}` has no revision `{revision}` on the hub")]
+    #[diagnostic(help("name a branch, a tag or a commit that the model's page lists"))]
+    HubNoRevision { repository: String, revision: String },
+
+    #[error("the model `{reference}` has no file `{file}` on the hub")]
+    #[diagnostic(help(
+        "choose a model that has config.json, model.safetensors and tokenizer.json, or convert \
+         this one with `save_pretrained` of `transformers` and name the folder"
+    ))]
+    HubNoFile { reference: String, file: String },
+
+    #[error("the model `{reference}` is gated: its authors give access to those who ask")]
+    #[diagnostic(help(
+        "accept its licence at {page}, and put a token of the same account into `HF_TOKEN`"
+    ))]
+    HubGated { reference: String, page: String },
+
+    #[error("the hub refuses the model `{reference}`: {detail}")]
+    #[diagnostic(help(
+        "put a token that may read the model into `HF_TOKEN`; the one that is used may be \
+         mistyped, expired or too narrow"
+    ))]
+    HubRefused { reference: String, detail: String },
+
+    #[error(
+        "`{file}` of the model `{reference}` is not the content that the hub announced: {detail}"
+    )]
+    #[diagnostic(help(
+        "try again; if that does not help, a proxy or a mirror (`HF_ENDPOINT`) changes what it \
+         passes on"
+    ))]
+    HubContent { reference: String, file: String, detail: String },
+
     #[error("the model cannot be written as ONNX: {0}")]
     Graph(String),
 

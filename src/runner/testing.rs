@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::job::Job;
 use super::observer::{Event, Observer};
-use super::run::job::Job;
 use super::run::tasks::Tasks;
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::dag::plan::StepInput;
+use crate::data::Prediction;
 use crate::data::{DataSet, Example};
 use crate::stages::{
-    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port,
-    Prediction, Split, Stage, StageError, TrainingSummary,
+    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port, Split,
+    Stage, StageError, TrainingSummary,
 };
 
 /// Any error of a test.

@@ -7,10 +7,10 @@ use fs_err as fs;
 use indexmap::IndexMap;
 
 use super::cache::cache::Lookup;
-use super::cache::gc;
 use super::explain::{Change, Reason};
+use super::gc;
 use super::observer::{Event, Observer};
-use super::record::project::Project;
+use super::project::Project;
 use super::record::provenance::Status;
 use super::record::runs;
 use super::run::interrupt::Interrupt;

@@ -76,7 +76,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("encoding_rs", &["stages/augment/synonyms/openoffice.rs"]),
     ("flatbuffers", &["engine/backend/training_api/checkpoint.rs"]),
     ("half", &["model/"]),
-    ("hf_hub", &["model/source/hub.rs"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["base/clock.rs", "runner/"]),
     ("libloading", &["engine/runtime/"]),
@@ -130,6 +129,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokenizers", &["text/"]),
     ("unicode_normalization", &["data/", "stages/augment/language/words.rs"]),
     ("unicode_segmentation", &["stages/augment/", "cli/"]),
+    ("ureq", &["model/source/hub/"]),
     ("zip", &["base/wheel.rs", "model/source/package.rs"]),
 ];
 

@@ -1,0 +1,110 @@
+//! From a model of the hub to a folder on this machine.
+
+use std::path::PathBuf;
+
+use super::cache::{Place, is_safe};
+use super::client::{Client, reference};
+use super::download::Download;
+use super::settings::Settings;
+use crate::base::report::Report;
+use crate::model::error::ModelError;
+use crate::model::pretrained::is_model_file;
+
+/// Returns the folder of a hub model, from the cache where it is there whole, else from the hub.
+pub fn resolve(
+    repository: &str,
+    revision: &str,
+    report: &dyn Report,
+) -> Result<PathBuf, ModelError> {
+    Settings::from_environment().resolve(repository, revision, report)
+}
+
+/// Returns the folder of a hub model that is in the cache whole.
+pub fn snapshot(repository: &str, revision: &str) -> Option<PathBuf> {
+    Place::new(&Settings::from_environment().cache, repository).whole(revision)
+}
+
+impl Settings {
+    pub(super) fn resolve(
+        &self,
+        repository: &str,
+        revision: &str,
+        report: &dyn Report,
+    ) -> Result<PathBuf, ModelError> {
+        let place = Place::new(&self.cache, repository);
+        let reference = reference(repository, revision);
+        if let Some(folder) = place.whole(revision) {
+            if let Some(variable) = self.offline {
+                report.note(&format!(
+                    "`{variable}` is set: the model `{reference}` is taken from the hub's cache"
+                ));
+            }
+            return Ok(folder);
+        }
+        if let Some(variable) = self.offline {
+            return Err(ModelError::HubOffline { reference, variable: variable.to_owned() });
+        }
+        let client = Client::new(self, repository, revision, report)?;
+        let listing = client.listing()?;
+        let names = needed(&listing.names);
+        let has = |end: &str| names.iter().any(|name| name.ends_with(end));
+        for (end, file) in [("config.json", "config.json"), (".safetensors", "model.safetensors")] {
+            if !has(end) {
+                return Err(ModelError::HubNoFile { reference, file: file.to_owned() });
+            }
+        }
+        let commit = listing.commit.as_str();
+        let folder = place.snapshot(commit);
+        let mut fetched = Vec::new();
+        for name in names.into_iter().filter(|name| !folder.join(name).is_file()) {
+            let announced = client.announced(commit, name)?;
+            let download =
+                Download { client: &client, commit, name, announced: &announced, report };
+            download.into_cache(&place)?;
+            fetched.push((name, announced.etag));
+        }
+        // A folder without config.json is no model, so that one file more or less is never taken
+        // for the whole.
+        fetched.sort_by_key(|(name, _)| *name == "config.json");
+        for (name, etag) in &fetched {
+            place.show(commit, name, etag)?;
+        }
+        place.refer(revision, commit)?;
+        Ok(folder)
+    }
+}
+
+/// Returns the files of a repository that make up its model. Variants beside the whole weights,
+/// such as `model.fp16.safetensors`, would only cost time.
+fn needed(names: &[String]) -> Vec<&str> {
+    let whole = names.iter().any(|name| name == "model.safetensors");
+    let mut needed: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| is_model_file(name) && is_safe(name))
+        .filter(|name| !whole || *name == "model.safetensors" || !name.contains(".safetensors"))
+        .collect();
+    needed.sort_unstable();
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_makes_up_the_model_is_fetched() {
+        let names = [
+            "README.md",
+            "tokenizer.json",
+            "model.safetensors",
+            "model.fp16.safetensors",
+            "onnx/model.safetensors",
+            "config.json",
+        ];
+        let names = names.map(str::to_owned);
+        assert_eq!(needed(&names), ["config.json", "model.safetensors", "tokenizer.json"]);
+        let sharded = ["model-1.safetensors", "model.safetensors.index.json"].map(str::to_owned);
+        assert_eq!(needed(&sharded).len(), 2);
+    }
+}
