@@ -12,7 +12,7 @@ use super::fault::Fault;
 /// Gives every type some value: 1, an empty text, the first variant. Whatever is made of it is
 /// thrown away.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Dummy {
+pub(super) struct Dummy {
     depth: usize,
 }
 

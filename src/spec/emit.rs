@@ -10,25 +10,25 @@ use crate::stages::{StageConfig, StageId};
 /// Writes YAML that reads back to the same values. Numbers are written as they stand; no text is
 /// left to look like one.
 #[derive(Debug, Default)]
-pub struct Emitter {
+pub(super) struct Emitter {
     text: String,
 }
 
 impl Emitter {
     /// Writes a scalar at the top.
-    pub fn value(&mut self, key: &str, text: &str, form: Form) {
+    pub(super) fn value(&mut self, key: &str, text: &str, form: Form) {
         self.text += &format!("{key}: {}\n", scalar(&Scalar { text: text.to_owned(), form }));
     }
 
     /// Writes a map at the top.
-    pub fn tree(&mut self, key: &str, map: &Map) {
+    pub(super) fn tree(&mut self, key: &str, map: &Map) {
         self.text += key;
         self.text.push(':');
         self.text += &map_below(map, 2);
     }
 
     /// Writes the stages.
-    pub fn stages(&mut self, stages: &IndexMap<StageId, StageConfig>) {
+    pub(super) fn stages(&mut self, stages: &IndexMap<StageId, StageConfig>) {
         self.text += "stages:\n";
         for (id, config) in stages {
             self.text += &format!("  {}:{}", quote(&id.0, false), typed_below(config, 4));
@@ -36,12 +36,12 @@ impl Emitter {
     }
 
     /// Writes a typed map at the top.
-    pub fn typed(&mut self, key: &str, value: &impl Serialize) {
+    pub(super) fn typed(&mut self, key: &str, value: &impl Serialize) {
         self.text += &format!("{key}:{}", typed_below(value, 2));
     }
 
     /// Returns what was written.
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         self.text
     }
 }

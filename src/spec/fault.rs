@@ -10,7 +10,7 @@ use super::suggest;
 
 /// Why a value could not be read.
 #[derive(Debug)]
-pub struct Fault {
+pub(super) struct Fault {
     pub message: String,
     pub hint: Option<String>,
     /// The field that is missing, if that is it.
@@ -20,7 +20,7 @@ pub struct Fault {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub(super) struct Place {
     /// The node's address; nodes do not move while they are read.
     pub address: usize,
     pub span: Span,
@@ -31,29 +31,29 @@ pub struct Place {
 }
 
 impl Fault {
-    pub fn new(message: impl Into<String>) -> Fault {
+    pub(super) fn new(message: impl Into<String>) -> Fault {
         Fault { message: message.into(), hint: None, missing: None, place: None }
     }
 
     /// Returns the fault "expected this, found that".
-    pub fn expected(expected: impl fmt::Display, found: impl fmt::Display) -> Fault {
+    pub(super) fn expected(expected: impl fmt::Display, found: impl fmt::Display) -> Fault {
         Fault::new(format!("expected {expected}, found {found}"))
     }
 
-    pub fn hint(mut self, hint: Option<String>) -> Fault {
+    pub(super) fn hint(mut self, hint: Option<String>) -> Fault {
         self.hint = hint;
         self
     }
 
     /// Returns the fault "unknown kind".
-    pub fn unknown_kind(name: &str, known: &[&str]) -> Fault {
+    pub(super) fn unknown_kind(name: &str, known: &[&str]) -> Fault {
         let message = format!("unknown `{}`; expected {}", clip(name), one_of(known));
         let near = suggest::nearest(name, known.iter().copied());
         Fault::new(message).hint(near.map(|near| format!("did you mean `{near}`?")))
     }
 
     /// Says where, unless something further down has said it.
-    pub fn at(mut self, place: Place) -> Fault {
+    pub(super) fn at(mut self, place: Place) -> Fault {
         self.place.get_or_insert_with(|| Box::new(place));
         self
     }
@@ -108,7 +108,7 @@ fn describe(unexpected: Unexpected<'_>) -> String {
 }
 
 /// Writes what there is to choose from.
-pub fn one_of(names: &[&str]) -> String {
+pub(super) fn one_of(names: &[&str]) -> String {
     match names {
         [name] => format!("`{name}`"),
         _ => format!("one of {}", suggest::list(names)),

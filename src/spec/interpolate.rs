@@ -15,7 +15,7 @@ use super::source::{Sources, Span};
 use super::{Problem, suggest};
 
 /// How environment variables are read; tests bring their own.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
 
 /// Parameters that name one another; more than a few are a mistake, and thousands would overflow
 /// the stack.
@@ -23,7 +23,7 @@ const MAX_CHAIN: usize = 32;
 
 /// Replaces every interpolation below `root`. What cannot be replaced becomes [`Value::Broken`],
 /// with a problem.
-pub fn interpolate(
+pub(super) fn interpolate(
     root: &mut Map,
     sources: &Sources,
     environment: Environment<'_>,

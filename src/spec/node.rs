@@ -7,7 +7,7 @@ use super::source::Span;
 
 /// A value with its place.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(super) struct Node {
     /// Where the value stands.
     pub span: Span,
     /// Where it was written, if an interpolation brought it to `span`.
@@ -16,18 +16,18 @@ pub struct Node {
 }
 
 /// A map in the order of the file.
-pub type Map = IndexMap<String, Entry>;
+pub(super) type Map = IndexMap<String, Entry>;
 
 /// A value under a key.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Where the key stands.
     pub key: Span,
     pub node: Node,
 }
 
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(super) enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Map),
@@ -38,14 +38,14 @@ pub enum Value {
 
 /// A text, number, truth value or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scalar {
+pub(super) struct Scalar {
     pub text: String,
     pub form: Form,
 }
 
 /// What a scalar's text may mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     /// Unquoted: YAML 1.2 says what it is.
     Plain,
     /// Quoted: a text.
@@ -57,7 +57,7 @@ pub enum Form {
 
 /// What a scalar is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Resolved<'a> {
+pub(super) enum Resolved<'a> {
     Null,
     Bool(bool),
     Integer(i128),
@@ -66,28 +66,28 @@ pub enum Resolved<'a> {
 }
 
 impl Node {
-    pub fn scalar(span: Span, text: impl Into<String>, form: Form) -> Node {
+    pub(super) fn scalar(span: Span, text: impl Into<String>, form: Form) -> Node {
         Node { span, from: None, value: Value::Scalar(Scalar { text: text.into(), form }) }
     }
 
-    pub fn new(span: Span, value: Value) -> Node {
+    pub(super) fn new(span: Span, value: Value) -> Node {
         Node { span, from: None, value }
     }
 
-    pub fn as_map(&self) -> Option<&Map> {
+    pub(super) fn as_map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),
             _ => None,
         }
     }
 
-    pub fn is_null(&self) -> bool {
+    pub(super) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.resolve() == Resolved::Null)
     }
 
     /// Returns how much memory the tree takes, roughly: one for each node and one for every 32
     /// bytes of text.
-    pub fn weight(&self) -> usize {
+    pub(super) fn weight(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(scalar) => scalar.text.len() / 32,
             Value::List(items) => items.iter().map(Node::weight).sum(),
@@ -99,7 +99,7 @@ impl Node {
     }
 
     /// Returns how many levels of lists and maps the tree has.
-    pub fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         match &self.value {
             Value::Scalar(_) | Value::Broken => 0,
             Value::List(items) => 1 + items.iter().map(Node::depth).max().unwrap_or(0),
@@ -108,7 +108,7 @@ impl Node {
     }
 
     /// Says what was found, for people.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match &self.value {
             Value::Scalar(scalar) => scalar.describe(),
             Value::List(items) if items.is_empty() => "an empty list".to_owned(),
@@ -120,7 +120,7 @@ impl Node {
     }
 
     /// Returns the value as JSON. Numbers that JSON lacks (`.inf`, `.nan`) become texts.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(super) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Scalar(scalar) => scalar.to_json(),
             Value::List(items) => items.iter().map(Node::to_json).collect(),
@@ -134,7 +134,7 @@ impl Node {
 
 impl Scalar {
     /// Returns what the scalar is by the core schema of YAML 1.2 (section 10.3.2).
-    pub fn resolve(&self) -> Resolved<'_> {
+    pub(super) fn resolve(&self) -> Resolved<'_> {
         if self.form == Form::Text {
             return Resolved::Text(&self.text);
         }
@@ -147,7 +147,7 @@ impl Scalar {
     }
 
     /// Says what was found, for people.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match self.resolve() {
             Resolved::Null => "nothing".to_owned(),
             Resolved::Bool(value) => format!("`{value}`"),
@@ -173,7 +173,7 @@ impl Scalar {
 }
 
 /// Shortens a text for a message, on one line.
-pub fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut short: String =
         text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -9,12 +9,12 @@ use super::node::{Entry, Form, Map, Node, Scalar, Value};
 use super::source::Span;
 
 /// Lists and maps within one another; a pipeline needs about ten.
-pub const MAX_DEPTH: usize = 48;
+pub(super) const MAX_DEPTH: usize = 48;
 
 /// What a file may grow to through aliases and interpolations, in the unit of [`Node::weight`]:
 /// some ten thousand stages.
 #[derive(Clone, Debug)]
-pub struct Budget(usize);
+pub(super) struct Budget(usize);
 
 impl Default for Budget {
     fn default() -> Budget {
@@ -24,7 +24,7 @@ impl Default for Budget {
 
 impl Budget {
     /// Takes `weight` off; `false` when nothing is left.
-    pub fn take(&mut self, weight: usize) -> bool {
+    pub(super) fn take(&mut self, weight: usize) -> bool {
         let enough = weight <= self.0;
         self.0 = self.0.saturating_sub(weight);
         enough
@@ -34,7 +34,7 @@ impl Budget {
 /// Reads one YAML document. `offset` is where `text` starts in the text that spans refer to.
 /// Returns `None` where there is no tree to go on with; then `problems` says why, except that a
 /// text without any content is no problem here.
-pub fn parse(
+pub(super) fn parse(
     text: &str,
     origin: usize,
     offset: usize,
@@ -362,7 +362,7 @@ fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
     }
 }
 
-pub fn too_deep(span: Span) -> Problem {
+pub(super) fn too_deep(span: Span) -> Problem {
     Problem::at(span, format!("lists and maps are nested more than {MAX_DEPTH} deep"))
 }
 

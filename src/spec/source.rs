@@ -6,7 +6,7 @@ use super::{Location, Override};
 
 /// A stretch of one of the texts, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span {
+pub(super) struct Span {
     /// Which text: 0 is the file, `n` the `n`th override.
     pub origin: usize,
     pub start: usize,
@@ -15,7 +15,7 @@ pub struct Span {
 
 /// The texts themselves.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub(super) struct Sources {
     path: PathBuf,
     texts: Vec<String>,
     /// What stands before each text on the command line.
@@ -24,7 +24,7 @@ pub struct Sources {
 
 impl Sources {
     /// Returns the texts of a file and of overrides.
-    pub fn new(path: &Path, file: String, overrides: &[Override]) -> Sources {
+    pub(super) fn new(path: &Path, file: String, overrides: &[Override]) -> Sources {
         let mut texts = vec![file];
         texts.extend(overrides.iter().map(Override::to_string));
         let mut options = vec![""];
@@ -33,22 +33,22 @@ impl Sources {
     }
 
     /// Returns the file's path as the user gave it.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Returns the text that a span is of.
-    pub fn text(&self, span: Span) -> &str {
+    pub(super) fn text(&self, span: Span) -> &str {
         self.texts.get(span.origin).map_or("", String::as_str)
     }
 
     /// Returns the stretch itself.
-    pub fn slice(&self, span: Span) -> &str {
+    pub(super) fn slice(&self, span: Span) -> &str {
         self.text(span).get(span.start..span.end).unwrap_or("")
     }
 
     /// Returns where a span starts.
-    pub fn location(&self, span: Span) -> Location {
+    pub(super) fn location(&self, span: Span) -> Location {
         let text = self.text(span);
         let before = &text[..text.floor_char_boundary(span.start)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -59,12 +59,12 @@ impl Sources {
     }
 
     /// Returns what stands before a span's text on the command line.
-    pub fn option(&self, span: Span) -> &'static str {
+    pub(super) fn option(&self, span: Span) -> &'static str {
         self.options.get(span.origin).copied().unwrap_or_default()
     }
 
     /// Names the place of a span for people: `exp.yaml:3:5`, or the override.
-    pub fn place(&self, span: Span) -> String {
+    pub(super) fn place(&self, span: Span) -> String {
         if span.origin == 0 {
             let Location { line, column } = self.location(span);
             format!("{}:{line}:{column}", self.path.display())

@@ -21,7 +21,7 @@ use super::source::Span;
 use super::{Problem, suggest};
 
 /// The outcome of [`typed`].
-pub struct Typed<T> {
+pub(super) struct Typed<T> {
     /// The value. Where `sound` is false it holds dummies; `None` where nothing could be made of
     /// the tree.
     pub value: Option<T>,
@@ -30,7 +30,7 @@ pub struct Typed<T> {
 }
 
 /// Reads a type from a tree; `key` is where to point for what is missing in it.
-pub fn typed<'a, T: Deserialize<'a>>(
+pub(super) fn typed<'a, T: Deserialize<'a>>(
     node: &'a Node,
     key: Span,
     problems: &mut Vec<Problem>,

@@ -35,7 +35,7 @@ impl<'a> Posterior<'a> {
     /// Conditions the process on the values at the first places; at the others, where trials are
     /// still running, on their own expectations (Ginsbourger et al. 2010, "kriging believer").
     /// `None` where the matrix has no factor.
-    pub fn new(
+    pub(super) fn new(
         features: &'a Features,
         kernel: Kernel,
         places: Vec<Vec<f64>>,
@@ -72,7 +72,7 @@ impl<'a> Posterior<'a> {
     }
 
     /// Leaves the valley around a place out: improvement counts from the best outside.
-    pub fn shun(&mut self, place: &[f64]) {
+    pub(super) fn shun(&mut self, place: &[f64]) {
         self.shunned = Some(place.to_vec());
         let outside =
             self.places.iter().filter(|place| !self.shuns(place)).map(|place| self.mean(place));
@@ -83,7 +83,7 @@ impl<'a> Posterior<'a> {
     }
 
     /// Says whether a place lies in the valley that is left out.
-    pub fn shuns(&self, place: &[f64]) -> bool {
+    pub(super) fn shuns(&self, place: &[f64]) -> bool {
         let correlation =
             |middle: &Vec<f64>| matern(self.kernel.distance(self.features, place, middle)).0;
         self.shunned.as_ref().is_some_and(|middle| correlation(middle) > VALLEY)
@@ -98,7 +98,7 @@ impl<'a> Posterior<'a> {
     }
 
     /// Returns the logarithm of the improvement that is expected from an observation at a place.
-    pub fn promise(&self, place: &[f64]) -> f64 {
+    pub(super) fn promise(&self, place: &[f64]) -> f64 {
         let signal = self.kernel.signal;
         let covariances = self
             .places
@@ -114,7 +114,7 @@ impl<'a> Posterior<'a> {
 
     /// The same, and its gradient by the features; along nominal axes, which have no slope, it is
     /// 0.
-    pub fn promise_with_gradient(&self, place: &[f64], gradient: &mut [f64]) -> f64 {
+    pub(super) fn promise_with_gradient(&self, place: &[f64], gradient: &mut [f64]) -> f64 {
         let signal = self.kernel.signal;
         let pairs: Vec<(f64, f64)> = self
             .places

@@ -11,7 +11,7 @@ use crate::engine::op::fused::{
 };
 use crate::engine::op::gather::ScatterAdd;
 
-pub fn samples() -> Vec<Sample> {
+pub(super) fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(2);
     let n = &mut numbers;
     let all = [

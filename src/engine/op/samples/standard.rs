@@ -12,7 +12,7 @@ use crate::engine::op::arithmetic::Arithmetic;
 use crate::engine::op::pointwise::Pointwise;
 use crate::engine::op::reduce::{Reduce, Reduction};
 
-pub fn samples() -> Vec<Sample> {
+pub(super) fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(1);
     let n = &mut numbers;
     [elementwise(n), rows(n), products(n), layout(n), reductions(n), parts(n), choices(n)]
