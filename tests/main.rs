@@ -1,4 +1,5 @@
 //! All tests from the outside, in one binary: linking the tables' crate once takes long enough.
+#![expect(unreachable_pub, reason = "nobody is outside of a test binary")]
 
 mod suite {
     mod project;

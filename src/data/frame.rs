@@ -77,18 +77,18 @@ impl<'a> Columns<'a> {
     }
 
     /// Returns a column of strings.
-    pub fn strings(&self, name: &str) -> Result<Vec<Option<String>>, TableError> {
+    pub(crate) fn strings(&self, name: &str) -> Result<Vec<Option<String>>, TableError> {
         let column = self.column(name)?.str().map_err(|error| damaged(self.file, error))?;
         Ok((0..column.len()).map(|row| column.get(row).map(str::to_owned)).collect())
     }
 
     /// Returns a column of strings without gaps.
-    pub fn full_strings(&self, name: &str) -> Result<Vec<String>, TableError> {
+    pub(crate) fn full_strings(&self, name: &str) -> Result<Vec<String>, TableError> {
         self.full(name, self.strings(name)?)
     }
 
     /// Returns a column of lists of strings; a gap counts as an empty list.
-    pub fn string_lists(&self, name: &str) -> Result<Vec<Vec<String>>, TableError> {
+    pub(crate) fn string_lists(&self, name: &str) -> Result<Vec<Vec<String>>, TableError> {
         let bad = |error: PolarsError| damaged(self.file, error);
         let column = self.column(name)?.list().map_err(bad)?;
         (0..column.len())
@@ -105,35 +105,35 @@ impl<'a> Columns<'a> {
     }
 
     /// Returns a column of whole numbers.
-    pub fn integers(&self, name: &str) -> Result<Vec<Option<u64>>, TableError> {
+    pub(crate) fn integers(&self, name: &str) -> Result<Vec<Option<u64>>, TableError> {
         let column = self.column(name)?.u64().map_err(|error| damaged(self.file, error))?;
         Ok((0..column.len()).map(|row| column.get(row)).collect())
     }
 
     /// Returns a column of whole numbers without gaps.
-    pub fn full_integers(&self, name: &str) -> Result<Vec<u64>, TableError> {
+    pub(crate) fn full_integers(&self, name: &str) -> Result<Vec<u64>, TableError> {
         self.full(name, self.integers(name)?)
     }
 
     /// Returns a column of numbers.
-    pub fn numbers(&self, name: &str) -> Result<Vec<Option<f64>>, TableError> {
+    pub(crate) fn numbers(&self, name: &str) -> Result<Vec<Option<f64>>, TableError> {
         let column = self.column(name)?.f64().map_err(|error| damaged(self.file, error))?;
         Ok((0..column.len()).map(|row| column.get(row)).collect())
     }
 
     /// Returns a column of numbers without gaps.
-    pub fn full_numbers(&self, name: &str) -> Result<Vec<f64>, TableError> {
+    pub(crate) fn full_numbers(&self, name: &str) -> Result<Vec<f64>, TableError> {
         self.full(name, self.numbers(name)?)
     }
 
     /// Returns a column of single-precision numbers.
-    pub fn floats(&self, name: &str) -> Result<Vec<Option<f32>>, TableError> {
+    pub(crate) fn floats(&self, name: &str) -> Result<Vec<Option<f32>>, TableError> {
         let column = self.column(name)?.f32().map_err(|error| damaged(self.file, error))?;
         Ok((0..column.len()).map(|row| column.get(row)).collect())
     }
 
     /// Returns a column of single-precision numbers without gaps.
-    pub fn full_floats(&self, name: &str) -> Result<Vec<f32>, TableError> {
+    pub(crate) fn full_floats(&self, name: &str) -> Result<Vec<f32>, TableError> {
         self.full(name, self.floats(name)?)
     }
 

@@ -104,7 +104,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(config: &'a Config, options: NetworkOptions) -> Builder<'a> {
+    pub(super) fn new(config: &'a Config, options: NetworkOptions) -> Builder<'a> {
         let mut g = Graph::new(options.kernels);
         let ids = g.tokens_input("input_ids");
         let mask = g.tokens_input("attention_mask");
@@ -129,7 +129,7 @@ impl<'a> Builder<'a> {
         self.g.parameter(name, &[self.config.hidden])
     }
 
-    pub fn norm(&mut self, module: &str) -> (Var, Var, f32) {
+    pub(super) fn norm(&mut self, module: &str) -> (Var, Var, f32) {
         let gamma = self.vector(&format!("{module}.weight"));
         let beta = self.vector(&format!("{module}.bias"));
         (gamma, beta, self.config.layer_norm_epsilon)
@@ -139,7 +139,7 @@ impl<'a> Builder<'a> {
         self.g.parameter(&format!("{module}.weight"), &[outputs, inputs])
     }
 
-    pub fn bias(&mut self, module: &str, outputs: usize) -> Var {
+    pub(super) fn bias(&mut self, module: &str, outputs: usize) -> Var {
         self.g.parameter(&format!("{module}.bias"), &[outputs])
     }
 
@@ -157,7 +157,7 @@ impl<'a> Builder<'a> {
 
     /// A linear layer without its bias, which is returned beside the result for the operator that
     /// follows to add.
-    pub fn linear_apart(
+    pub(super) fn linear_apart(
         &mut self,
         x: Var,
         module: &str,
@@ -169,7 +169,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The encoder's last states: `[T, H]`, or `[B, H]` of the first tokens.
-    pub fn encoder(&mut self, first_token_only: bool) -> Result<Var, ShapeError> {
+    pub(super) fn encoder(&mut self, first_token_only: bool) -> Result<Var, ShapeError> {
         let mut x = self.embeddings()?; // [T, H]
         for index in 0..self.config.layers {
             let last = index + 1 == self.config.layers;
@@ -274,7 +274,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The activation of a linear layer's result and its bias.
-    pub fn activate(
+    pub(super) fn activate(
         &mut self,
         x: Var,
         bias: Var,

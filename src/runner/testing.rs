@@ -21,11 +21,11 @@ use crate::stages::{
 };
 
 /// Any error of a test.
-pub type TestError = Box<dyn std::error::Error>;
+pub(super) type TestError = Box<dyn std::error::Error>;
 
 /// What a fake stage does when it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub(super) enum Act {
     Work,
     Fail,
     Panic,
@@ -41,7 +41,7 @@ pub enum Act {
 
 /// A stage that does what a test wants, and counts how often.
 #[derive(Clone, Debug)]
-pub struct Fake {
+pub(super) struct Fake {
     pub name: &'static str,
     pub kind: Kind,
     pub uses_seed: bool,
@@ -51,7 +51,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    pub fn data(name: &'static str) -> Fake {
+    pub(super) fn data(name: &'static str) -> Fake {
         Fake {
             name,
             kind: Kind::Data,
@@ -62,19 +62,19 @@ impl Fake {
         }
     }
 
-    pub fn seeded(self) -> Fake {
+    pub(super) fn seeded(self) -> Fake {
         Fake { uses_seed: true, ..self }
     }
 
-    pub fn scores(self) -> Fake {
+    pub(super) fn scores(self) -> Fake {
         Fake { kind: Kind::Scores, ..self }
     }
 
-    pub fn act(self, act: Act) -> Fake {
+    pub(super) fn act(self, act: Act) -> Fake {
         Fake { act, ..self }
     }
 
-    pub fn runs(&self) -> usize {
+    pub(super) fn runs(&self) -> usize {
         self.runs.load(Ordering::SeqCst)
     }
 }
@@ -192,25 +192,25 @@ impl Stage for Fake {
 
 /// A line of fakes: data -> draw (uses the seed) -> score.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(super) struct Line {
     pub stages: Vec<Fake>,
     /// The configuration of `draw`.
     pub rate: f64,
 }
 
 impl Line {
-    pub fn new() -> Line {
+    pub(super) fn new() -> Line {
         let stages =
             vec![Fake::data("data"), Fake::data("draw").seeded(), Fake::data("score").scores()];
         Line { stages, rate: 0.5 }
     }
 
-    pub fn act(mut self, stage: usize, act: Act) -> Line {
+    pub(super) fn act(mut self, stage: usize, act: Act) -> Line {
         self.stages[stage].act = act;
         self
     }
 
-    pub fn jobs(&self) -> Vec<Job<'_>> {
+    pub(super) fn jobs(&self) -> Vec<Job<'_>> {
         let job = |(index, stage)| -> Job<'_> {
             let stage: &Fake = stage;
             let data = StepInput { field: "data", step: index_before(index) };
@@ -230,13 +230,13 @@ impl Line {
         self.stages.iter().enumerate().map(job).collect()
     }
 
-    pub fn tasks(&self, seeds: &[u64]) -> Tasks {
+    pub(super) fn tasks(&self, seeds: &[u64]) -> Tasks {
         let jobs = self.jobs();
         Tasks::new(&jobs, seeds, None, &vec![Vec::new(); jobs.len()])
     }
 
     /// Returns how often each stage ran.
-    pub fn runs(&self) -> Vec<usize> {
+    pub(super) fn runs(&self) -> Vec<usize> {
         self.stages.iter().map(Fake::runs).collect()
     }
 }
@@ -247,14 +247,14 @@ fn index_before(index: usize) -> usize {
 
 /// Keeps every event as a line of JSON.
 #[derive(Debug, Default)]
-pub struct Recorder(Mutex<Vec<String>>);
+pub(super) struct Recorder(Mutex<Vec<String>>);
 
 impl Recorder {
-    pub fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub fn count(&self, part: &str) -> usize {
+    pub(super) fn count(&self, part: &str) -> usize {
         self.lines().iter().filter(|line| line.contains(part)).count()
     }
 }

@@ -28,11 +28,11 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub fn new(seed: u64, number: u64) -> Sequence {
+    pub(super) fn new(seed: u64, number: u64) -> Sequence {
         Sequence { seed, number, scramble: scramble(seed, number, 0) }
     }
 
-    pub fn point(&self, space: &Space, index: u64) -> Point {
+    pub(super) fn point(&self, space: &Space, index: u64) -> Point {
         let index = (index % MOST_POINTS) as u32;
         place(space, |axis| {
             let block = axis / MOST_AXES;

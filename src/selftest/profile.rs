@@ -11,7 +11,7 @@ use crate::selftest::Verdict;
 
 /// Looks for copies on the path of a step. What is bound to it (tokens, masks, labels, the learning
 /// rate) is copied before, and losses and norms after.
-pub fn copies(
+pub(super) fn copies(
     runtime: &Runtime,
     place: Place,
     precision: Precision,

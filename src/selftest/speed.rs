@@ -46,7 +46,10 @@ const ROUNDS: u64 = 3;
 
 /// Measures training with dropout on a device; in place of a measurement stands what kept it, with
 /// its name.
-pub fn measure(runtime: &Runtime, device: Device) -> Vec<Result<Speed, (String, EngineError)>> {
+pub(super) fn measure(
+    runtime: &Runtime,
+    device: Device,
+) -> Vec<Result<Speed, (String, EngineError)>> {
     let place = Place::of(device);
     let (sizes, precisions, warm_up, count): (&[Size], &[Precision], u64, u64) = match place {
         Place::Host => (&[ON_HOST], &[Precision::Fp32], 2, 4),

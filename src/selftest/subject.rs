@@ -22,7 +22,7 @@ const SEED: u64 = 7;
 
 /// The size of an encoder and of its batches.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub(super) struct Size {
     pub name: &'static str,
     pub hidden: usize,
     pub layers: usize,
@@ -34,7 +34,7 @@ pub struct Size {
 
 impl Size {
     /// Returns the configuration of such an encoder.
-    pub fn config(self, dropout: f32) -> Config {
+    pub(super) fn config(self, dropout: f32) -> Config {
         Config {
             architecture: Architecture::Bert,
             vocabulary: self.vocabulary,
@@ -56,7 +56,7 @@ impl Size {
 
     /// Returns a batch of random texts, of which every second one is shorter, with labels that the
     /// first token tells.
-    pub fn batch(self, number: u64) -> Vec<(String, Feed)> {
+    pub(super) fn batch(self, number: u64) -> Vec<(String, Feed)> {
         use rand::RngExt as _;
         let mut random = stream(SEED, &["selftest", "batch"], number);
         let tokens = vec![self.batch, self.length];
@@ -85,7 +85,7 @@ impl Size {
 
 /// What is built and trained.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject {
+pub(super) struct Subject {
     pub size: Size,
     pub place: Place,
     pub precision: Precision,
@@ -96,7 +96,7 @@ pub struct Subject {
 
 impl Subject {
     /// Returns what training does at a place in a precision.
-    pub fn of(size: Size, place: Place, precision: Precision, dropout: f32) -> Subject {
+    pub(super) fn of(size: Size, place: Place, precision: Precision, dropout: f32) -> Subject {
         let kernels = match precision {
             Precision::Fp32 => place.kernels(),
             _ => Kernels::Standard,
@@ -106,7 +106,7 @@ impl Subject {
 
     /// Prepares its training by sessions; `profiles` is a folder for what they spend their time
     /// with.
-    pub fn sessions(
+    pub(super) fn sessions(
         self,
         runtime: &Runtime,
         profiles: Option<&Path>,
@@ -122,7 +122,7 @@ impl Subject {
     }
 
     /// Prepares its training by the training API.
-    pub fn training_api(
+    pub(super) fn training_api(
         self,
         runtime: &Runtime,
         device: Device,
@@ -187,7 +187,7 @@ fn optimizer(trainable: &[String], decays_all: bool) -> OptimizerConfig {
 }
 
 /// Takes steps, one for each number, and returns what they gave.
-pub fn steps(
+pub(super) fn steps(
     trainer: &mut dyn Trainer,
     runtime: &Runtime,
     size: Size,

@@ -11,7 +11,7 @@ use crate::engine::{
 use crate::selftest::Verdict;
 
 /// Small enough for a CPU, with every operator that a large one has.
-pub const SMALL: Size =
+pub(super) const SMALL: Size =
     Size { name: "small", hidden: 64, layers: 2, heads: 4, vocabulary: 200, batch: 8, length: 24 };
 
 const STEPS: u64 = 50;
@@ -27,7 +27,7 @@ fn distance(place: Place, precision: Precision) -> f32 {
 }
 
 /// Opens a session and runs it: what fails here is the library or the driver.
-pub fn opens(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
+pub(super) fn opens(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     let none: [(&str, &ArrayD<f32>); 0] = [];
     let mut graph = Graph::new(Kernels::Standard);
     let x = graph.input("x", TensorFact::f32(vec![Dim::Fixed(2)]));
@@ -41,7 +41,7 @@ pub fn opens(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
 }
 
 /// Compares the losses of fifty steps with those of the host's fused kernels in single precision.
-pub fn fifty_steps(
+pub(super) fn fifty_steps(
     runtime: &Runtime,
     place: Place,
     precision: Precision,
@@ -78,7 +78,7 @@ pub fn fifty_steps(
 
 /// Compares every parameter after one step with the host's: the device overwrites them where they
 /// lie.
-pub fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
+pub(super) fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     let of = |subject: Subject| -> Result<_, EngineError> {
         let mut trainer = subject.sessions(runtime, None)?;
         let before = trainer.trained()?;
@@ -125,7 +125,7 @@ pub fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, Engin
 
 /// Looks at the masks that the device's generator makes: how many elements it drops, and whether
 /// places and runs differ.
-pub fn dropout(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
+pub(super) fn dropout(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     const SIDE: usize = 1000;
     const RATE: f32 = 0.1;
     let none: [(&str, &ArrayD<f32>); 0] = [];

@@ -19,7 +19,7 @@ pub(crate) struct TestCtx {
 
 impl TestCtx {
     /// Returns a context with an empty folder.
-    pub fn new(seed: u64) -> io::Result<TestCtx> {
+    pub(crate) fn new(seed: u64) -> io::Result<TestCtx> {
         Ok(TestCtx {
             folder: tempfile::tempdir()?,
             seed,
@@ -29,12 +29,12 @@ impl TestCtx {
     }
 
     /// Writes a file into the folder.
-    pub fn file(&self, name: &str, content: &str) -> io::Result<()> {
+    pub(crate) fn file(&self, name: &str, content: &str) -> io::Result<()> {
         fs_err::write(self.folder.path().join(name), content)
     }
 
     /// Returns everything that was said, line by line.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let lines = |lines: &Mutex<Vec<String>>| match lines.lock() {
             Ok(lines) => lines.join("\n"),
             Err(_) => String::new(),

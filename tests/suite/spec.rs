@@ -41,6 +41,7 @@ fn with_train(extra: &str) -> String {
     )
 }
 
+#[expect(clippy::expect_used, reason = "only tests call it")]
 fn overrides(texts: &[&str]) -> Vec<Override> {
     texts.iter().map(|text| text.parse().expect("the test's override is sound")).collect()
 }
@@ -57,10 +58,12 @@ fn open(text: &str) -> Result<(Spec, dag::Plan), String> {
 }
 
 /// Returns the messages of a file that must not be sound.
+#[expect(clippy::expect_used, reason = "only tests call it")]
 fn messages(text: &str) -> String {
     open(text).expect_err("the test's file has problems")
 }
 
+#[expect(clippy::expect_used, reason = "only tests call it")]
 fn messages_with(text: &str, set: &[&str]) -> String {
     open_with(text, set).expect_err("the test's file has problems")
 }

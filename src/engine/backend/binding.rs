@@ -153,23 +153,23 @@ pub(in crate::engine) struct Bound {
 }
 
 impl Bound {
-    pub fn new(session: Session) -> Result<Bound, EngineError> {
+    pub(in crate::engine) fn new(session: Session) -> Result<Bound, EngineError> {
         let binding = session.create_binding()?;
         Ok(Bound { session, binding })
     }
 
     /// Ends the session's profile and returns its file.
-    pub fn end_profile(&mut self) -> Result<PathBuf, EngineError> {
+    pub(in crate::engine) fn end_profile(&mut self) -> Result<PathBuf, EngineError> {
         Ok(PathBuf::from(self.session.end_profiling()?))
     }
 
     /// Returns whether the session's graph has an input of this name.
-    pub fn has_input(&self, name: &str) -> bool {
+    pub(in crate::engine) fn has_input(&self, name: &str) -> bool {
         self.session.inputs().iter().any(|input| input.name() == name)
     }
 
     /// Binds the parameters that the session's graph, written from `graph`, has.
-    pub fn bind_parameters(
+    pub(in crate::engine) fn bind_parameters(
         &mut self,
         graph: &Graph,
         parameters: &Parameters,
@@ -186,7 +186,7 @@ impl Bound {
     }
 
     /// Binds what changes from run to run; names that the graph does not have are left out.
-    pub fn feed(
+    pub(in crate::engine) fn feed(
         &mut self,
         feeds: impl IntoIterator<Item = (String, Feed)>,
     ) -> Result<(), EngineError> {
@@ -200,7 +200,7 @@ impl Bound {
 
     /// Runs the session as [`Bound::run`] does, and gives back to the device what memory the
     /// session keeps for its next run.
-    pub fn run_and_free(&mut self, place: Place) -> Result<(), EngineError> {
+    pub(in crate::engine) fn run_and_free(&mut self, place: Place) -> Result<(), EngineError> {
         let mut options = RunOptions::new()?;
         options.set("memory.enable_memory_arena_shrinkage", place.arena())?;
         let ran = self.session.run_binding_with_options(&self.binding, &options);
@@ -212,7 +212,9 @@ impl Bound {
     }
 
     /// Runs the session; bound outputs hold the results.
-    pub fn run(&mut self) -> Result<ort::session::SessionOutputs<'_>, EngineError> {
+    pub(in crate::engine) fn run(
+        &mut self,
+    ) -> Result<ort::session::SessionOutputs<'_>, EngineError> {
         Ok(self.session.run_binding(&self.binding)?)
     }
 }

@@ -97,7 +97,11 @@ pub(crate) struct Graphs {
 
 impl Graphs {
     /// Differentiates a graph and writes the optimizer's, as a place wants them.
-    pub fn new(mut graph: Graph, recipe: &Recipe, place: Place) -> Result<Graphs, EngineError> {
+    pub(crate) fn new(
+        mut graph: Graph,
+        recipe: &Recipe,
+        place: Place,
+    ) -> Result<Graphs, EngineError> {
         let scaling = recipe.precision.scales_loss().then(LossScaling::default);
         let loss = match scaling {
             Some(_) => LossScaling::scale(&mut graph, recipe.loss)?,

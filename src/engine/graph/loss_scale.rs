@@ -104,7 +104,11 @@ impl LossScaling {
 
 impl Scaled {
     /// Returns 1 − base^number, `[1]`, to double precision until it is rounded.
-    pub fn correction(&self, graph: &mut Graph, base: f64) -> Result<Var, ShapeError> {
+    pub(in crate::engine) fn correction(
+        &self,
+        graph: &mut Graph,
+        base: f64,
+    ) -> Result<Var, ShapeError> {
         let logarithm = graph.constant(Constant::F64(vec![1], vec![base.ln()]));
         let one = graph.constant(Constant::F64(vec![1], vec![1.0]));
         let exponent = graph.mul(self.number, logarithm)?;

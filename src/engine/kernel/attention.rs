@@ -435,6 +435,7 @@ fn drop_elements(row: &mut [f32], key: MaskKey, sizes: Sizes, part: usize, index
 }
 
 /// Returns a block of elements from `start` on.
+#[expect(clippy::expect_used, reason = "the one check leaves none to the loops over the block")]
 #[inline(always)]
 fn lanes(data: &mut [f32], start: usize) -> &mut [f32; BLOCK] {
     data[start..].first_chunk_mut().expect("rows go on up to the next multiple of a block")

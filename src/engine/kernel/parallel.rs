@@ -1,4 +1,5 @@
 //! Work split over ONNX Runtime's threads.
+#![expect(unsafe_code, reason = "parts of one result are written by several threads at once")]
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

@@ -5,6 +5,7 @@
 //! copied to panels of the width that a tile of sums in registers takes (Goto & van de Geijn 2008).
 //! The narrower operand is packed once for all threads; a part of the work packs columns of the
 //! wider one for itself.
+#![expect(unsafe_code, reason = "parts of one result are written by several threads at once")]
 
 use std::ops::Range;
 

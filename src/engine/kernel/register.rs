@@ -1,4 +1,5 @@
 //! The kernels as ONNX Runtime's custom operators.
+#![expect(unsafe_code, reason = "parts of one result are written by several threads at once")]
 
 use std::ops::Range;
 

@@ -14,28 +14,17 @@ macro_rules! vectorized {
         $(#[$meta])*
         $visibility fn $name($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
-            #[allow(
-                clippy::too_many_arguments,
-                reason = "the copies share one signature, whatever its length"
-            )]
             fn body($($argument: $type),*) $(-> $result)? $body
 
             #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "a copy wants a processor that has its instructions")]
             {
                 #[target_feature(enable = "avx2,fma")]
-                #[allow(
-                    clippy::too_many_arguments,
-                    reason = "the copies share one signature, whatever its length"
-                )]
                 fn avx2($($argument: $type),*) $(-> $result)? {
                     body($($argument),*)
                 }
 
                 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl,avx512dq")]
-                #[allow(
-                    clippy::too_many_arguments,
-                    reason = "the copies share one signature, whatever its length"
-                )]
                 fn avx512($($argument: $type),*) $(-> $result)? {
                     body($($argument),*)
                 }
@@ -73,6 +62,10 @@ pub fn wide_registers() -> bool {
 }
 
 /// Asks for `len` elements from `start` on to be brought near, as far as they are in the slice.
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "the instruction takes the address of any memory")
+)]
 #[inline(always)]
 pub fn prefetch(data: &[f32], start: usize, len: usize) {
     #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,5 @@
 //! Sums over rows, of squares, and of gathered rows.
+#![expect(unsafe_code, reason = "parts of one result are written by several threads at once")]
 
 use std::ops::Range;
 

@@ -6,7 +6,7 @@ use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::graph::Constant;
 use crate::engine::kernel::dropout;
 
-pub fn samples() -> Vec<Sample> {
+pub(in crate::engine) fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(3);
     let n = &mut numbers;
     [attentions(n), gelus(n), norms(n), dropouts(n)].into_iter().flatten().collect()

@@ -11,7 +11,7 @@ use crate::engine::graph::op::fused::{
 use crate::engine::graph::op::gather::ScatterAdd;
 use crate::engine::kernel::dropout;
 
-pub fn samples() -> Vec<Sample> {
+pub(in crate::engine) fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(2);
     let n = &mut numbers;
     let all = [

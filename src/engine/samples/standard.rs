@@ -12,7 +12,7 @@ use crate::engine::graph::op::arithmetic::Arithmetic;
 use crate::engine::graph::op::pointwise::Pointwise;
 use crate::engine::graph::op::reduce::{Reduce, Reduction};
 
-pub fn samples() -> Vec<Sample> {
+pub(in crate::engine) fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(1);
     let n = &mut numbers;
     [elementwise(n), rows(n), products(n), layout(n), reductions(n), parts(n), choices(n)]

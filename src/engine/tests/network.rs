@@ -16,9 +16,9 @@ use crate::engine::runtime::device::Precision;
 use crate::engine::samples::harness::{Numbers, runtime};
 
 /// Examples of a whole batch.
-pub const EXAMPLES: usize = 6;
+pub(super) const EXAMPLES: usize = 6;
 /// The parameters from the input up, with their shapes.
-pub const PARAMETERS: [(&str, &[usize]); 8] = [
+pub(super) const PARAMETERS: [(&str, &[usize]); 8] = [
     ("w1", &[8, 5]),
     ("b1", &[8]),
     ("w2", &[8, 8]),
@@ -30,12 +30,15 @@ pub const PARAMETERS: [(&str, &[usize]); 8] = [
 ];
 
 /// Builds the network and returns it with its loss.
-pub fn network(kernels: Kernels, rate: f32) -> Result<(Graph, Var), ShapeError> {
+pub(super) fn network(kernels: Kernels, rate: f32) -> Result<(Graph, Var), ShapeError> {
     network_with_logits(kernels, rate).map(|(graph, loss, _)| (graph, loss))
 }
 
 /// Builds the network and returns it with its loss and its logits.
-pub fn network_with_logits(kernels: Kernels, rate: f32) -> Result<(Graph, Var, Var), ShapeError> {
+pub(super) fn network_with_logits(
+    kernels: Kernels,
+    rate: f32,
+) -> Result<(Graph, Var, Var), ShapeError> {
     let mut g = Graph::new(kernels);
     let x = g.input("x", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(5)]));
     let targets = g.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
@@ -57,7 +60,7 @@ pub fn network_with_logits(kernels: Kernels, rate: f32) -> Result<(Graph, Var, V
     Ok((g, loss, logits))
 }
 
-pub fn parameters() -> Result<Parameters, EngineError> {
+pub(super) fn parameters() -> Result<Parameters, EngineError> {
     let mut numbers = Numbers::new(21);
     let weights: Vec<ArrayD<f32>> = PARAMETERS
         .iter()
@@ -66,7 +69,7 @@ pub fn parameters() -> Result<Parameters, EngineError> {
     Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&weights))
 }
 
-pub fn optimizer(algorithm: Algorithm, parameters: usize) -> OptimizerConfig {
+pub(super) fn optimizer(algorithm: Algorithm, parameters: usize) -> OptimizerConfig {
     OptimizerConfig {
         algorithm,
         gradient_clip: Some(1.0),
@@ -74,10 +77,10 @@ pub fn optimizer(algorithm: Algorithm, parameters: usize) -> OptimizerConfig {
     }
 }
 
-pub const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };
-pub const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+pub(super) const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };
+pub(super) const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
-pub fn trainer(
+pub(super) fn trainer(
     kernels: Kernels,
     rate: f32,
     trainable: &[&str],
@@ -88,7 +91,7 @@ pub fn trainer(
 }
 
 /// Prepares the training of a network.
-pub fn trainer_of(
+pub(super) fn trainer_of(
     graph: Graph,
     loss: Var,
     parameters: Parameters,
@@ -103,12 +106,12 @@ pub fn trainer_of(
 }
 
 /// Returns all names.
-pub fn all() -> Vec<&'static str> {
+pub(super) fn all() -> Vec<&'static str> {
     PARAMETERS.iter().map(|(name, _)| *name).collect()
 }
 
 /// Returns examples of the batch; their targets are divided by the whole batch's size.
-pub fn feeds(examples: Range<usize>) -> Vec<(String, Feed)> {
+pub(super) fn feeds(examples: Range<usize>) -> Vec<(String, Feed)> {
     let mut numbers = Numbers::new(22);
     let x: Vec<f32> = (0..EXAMPLES * 5).map(|_| numbers.between(-1.0, 1.0) as f32).collect();
     let rows = examples.len();

@@ -9,7 +9,12 @@ use super::source::{Sources, Span};
 const SHOWN: usize = 50;
 
 /// Writes problems for people.
-pub fn problems(sources: &Sources, problems: &[Problem], width: usize, colour: bool) -> String {
+pub(in crate::pipeline) fn problems(
+    sources: &Sources,
+    problems: &[Problem],
+    width: usize,
+    colour: bool,
+) -> String {
     let paint = Paint { colour };
     let mut text = problems
         .iter()

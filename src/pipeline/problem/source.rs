@@ -21,7 +21,7 @@ pub struct Span {
 
 /// The source texts.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub(in crate::pipeline) struct Sources {
     path: PathBuf,
     texts: Vec<String>,
     /// The option before each text on the command line.
@@ -40,7 +40,7 @@ impl Sources {
     }
 
     /// Returns the file's path as the user gave it.
-    pub fn path(&self) -> &Path {
+    pub(in crate::pipeline) fn path(&self) -> &Path {
         &self.path
     }
 

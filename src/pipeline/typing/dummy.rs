@@ -10,7 +10,7 @@ use super::fault::Fault;
 
 /// Gives every type a value: 1, an empty text, the first variant. The result is thrown away.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Dummy {
+pub(in crate::pipeline) struct Dummy {
     depth: usize,
 }
 

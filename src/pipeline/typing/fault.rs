@@ -10,7 +10,7 @@ use crate::pipeline::yaml::node::clip;
 
 /// The reason why a value could not be read.
 #[derive(Debug)]
-pub struct Fault {
+pub(in crate::pipeline) struct Fault {
     pub message: String,
     pub hint: Option<String>,
     /// The missing field, if that is the fault.
@@ -20,7 +20,7 @@ pub struct Fault {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub(in crate::pipeline) struct Place {
     /// The node's address; nodes do not move while they are read.
     pub address: usize,
     pub span: Span,
@@ -31,22 +31,25 @@ pub struct Place {
 }
 
 impl Fault {
-    pub fn new(message: impl Into<String>) -> Fault {
+    pub(in crate::pipeline) fn new(message: impl Into<String>) -> Fault {
         Fault { message: message.into(), hint: None, missing: None, place: None }
     }
 
     /// Returns the fault "expected this, found that".
-    pub fn expected(expected: impl fmt::Display, found: impl fmt::Display) -> Fault {
+    pub(in crate::pipeline) fn expected(
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Fault {
         Fault::new(format!("expected {expected}, found {found}"))
     }
 
-    pub fn hint(mut self, hint: Option<String>) -> Fault {
+    pub(in crate::pipeline) fn hint(mut self, hint: Option<String>) -> Fault {
         self.hint = hint;
         self
     }
 
     /// Returns the fault "unknown kind".
-    pub fn unknown_kind(name: &str, known: &[&str]) -> Fault {
+    pub(in crate::pipeline) fn unknown_kind(name: &str, known: &[&str]) -> Fault {
         let message = format!("unknown `{}`; expected {}", clip(name), one_of(known));
         let near = suggest::nearest(name, known.iter().copied());
         Fault::new(message).hint(near.map(|near| format!("did you mean `{near}`?")))

@@ -10,7 +10,7 @@ use crate::stages::{StageConfig, StageId};
 /// Writes YAML that reads back to the same values. Numbers are written as they are; texts that look
 /// like numbers are quoted.
 #[derive(Debug, Default)]
-pub struct Emitter {
+pub(in crate::pipeline) struct Emitter {
     text: String,
 }
 
@@ -28,7 +28,7 @@ impl Emitter {
     }
 
     /// Writes the stages.
-    pub fn stages(&mut self, stages: &IndexMap<StageId, StageConfig>) {
+    pub(in crate::pipeline) fn stages(&mut self, stages: &IndexMap<StageId, StageConfig>) {
         self.text += "stages:\n";
         for (id, config) in stages {
             self.text += &format!("  {}:{}", quote(&id.0, false), typed_below(config, 4));

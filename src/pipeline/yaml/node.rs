@@ -16,7 +16,7 @@ pub struct Node {
 }
 
 /// A map in the order of the file.
-pub type Map = IndexMap<String, Entry>;
+pub(in crate::pipeline) type Map = IndexMap<String, Entry>;
 
 /// A value under a key.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Entry {
 }
 
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(in crate::pipeline) enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Map),
@@ -37,7 +37,7 @@ pub enum Value {
 
 /// A text, number, truth value or null.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scalar {
+pub(in crate::pipeline) struct Scalar {
     pub text: String,
     pub form: Form,
 }
@@ -56,7 +56,7 @@ pub enum Form {
 
 /// An interpreted scalar.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Resolved<'a> {
+pub(in crate::pipeline) enum Resolved<'a> {
     Null,
     Bool(bool),
     Integer(i128),
@@ -65,22 +65,22 @@ pub enum Resolved<'a> {
 }
 
 impl Node {
-    pub fn scalar(span: Span, text: impl Into<String>, form: Form) -> Node {
+    pub(in crate::pipeline) fn scalar(span: Span, text: impl Into<String>, form: Form) -> Node {
         Node { span, from: None, value: Value::Scalar(Scalar { text: text.into(), form }) }
     }
 
-    pub fn new(span: Span, value: Value) -> Node {
+    pub(in crate::pipeline) fn new(span: Span, value: Value) -> Node {
         Node { span, from: None, value }
     }
 
-    pub fn as_map(&self) -> Option<&Map> {
+    pub(in crate::pipeline) fn as_map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),
             _ => None,
         }
     }
 
-    pub fn is_null(&self) -> bool {
+    pub(in crate::pipeline) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.resolve() == Resolved::Null)
     }
 
@@ -118,7 +118,7 @@ impl Node {
     }
 
     /// Returns the value as JSON. Numbers that JSON lacks (`.inf`, `.nan`) become texts.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub(in crate::pipeline) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Scalar(scalar) => scalar.to_json(),
             Value::List(items) => items.iter().map(Node::to_json).collect(),
@@ -171,7 +171,7 @@ impl Scalar {
 }
 
 /// Shortens a text for a message, on one line.
-pub fn clip(text: &str) -> String {
+pub(in crate::pipeline) fn clip(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut short: String =
         text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -14,7 +14,7 @@ pub const MAX_DEPTH: usize = 48;
 /// The size that a file may reach through aliases and interpolations, in units of [`Node::weight`]:
 /// about ten thousand stages.
 #[derive(Clone, Debug)]
-pub struct Budget(usize);
+pub(in crate::pipeline) struct Budget(usize);
 
 impl Default for Budget {
     fn default() -> Budget {
@@ -360,7 +360,7 @@ fn read_key(node: Node, map: &Map) -> (Key, Option<Problem>) {
     }
 }
 
-pub fn too_deep(span: Span) -> Problem {
+pub(in crate::pipeline) fn too_deep(span: Span) -> Problem {
     Problem::at(span, format!("lists and maps are nested more than {MAX_DEPTH} deep"))
 }
 

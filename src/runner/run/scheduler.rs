@@ -89,7 +89,7 @@ struct State {
 impl Scheduler<'_> {
     /// Runs everything; returns how each task ended. `finished` is told of each task whose output
     /// is there.
-    pub fn run(&self, finished: &(dyn Fn(usize) + Sync)) -> Vec<Outcome> {
+    pub(in crate::runner) fn run(&self, finished: &(dyn Fn(usize) + Sync)) -> Vec<Outcome> {
         let count = self.tasks.all.len();
         let mut readers = vec![0; count];
         self.tasks.all.iter().flat_map(|task| &task.inputs).for_each(|&input| readers[input] += 1);

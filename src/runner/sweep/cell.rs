@@ -85,7 +85,7 @@ pub(super) struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs a cell, or takes what is there of it.
-    pub fn run(&self, trial: &Trial, cell: Cell, device: Device) -> Ended {
+    pub(super) fn run(&self, trial: &Trial, cell: Cell, device: Device) -> Ended {
         let body = match &trial.body {
             Ok(body) => body,
             Err(reason) => return self.failed(Finished::default(), reason.clone()),

@@ -38,7 +38,7 @@ pub(super) struct Common<'a> {
 impl<'a> Common<'a> {
     /// Finds everything that the trials share. With `install`, what is missing on this machine is
     /// fetched.
-    pub fn new(
+    pub(super) fn new(
         spec: &'a Spec,
         sweep: &'a Sweep,
         plan: &Plan,
@@ -69,12 +69,12 @@ impl<'a> Common<'a> {
     }
 
     /// Returns the search at its beginning.
-    pub fn search(&self) -> Search {
+    pub(super) fn search(&self) -> Search {
         Search::new(self.sweep, self.parameters.space.clone(), self.spec.seed, self.max_epochs)
     }
 
     /// Returns the figure that the search goes by, and its goal.
-    pub fn metric(&self) -> Option<(&'a Metric, Goal)> {
+    pub(super) fn metric(&self) -> Option<(&'a Metric, Goal)> {
         let metric = self.sweep.metric.as_ref()?;
         let is_loss = metric.parts().is_some_and(|(_, name)| figure::less_is_better(name));
         let usual = if is_loss { Goal::Minimize } else { Goal::Maximize };
@@ -82,7 +82,7 @@ impl<'a> Common<'a> {
     }
 
     /// Returns the trial at a point.
-    pub fn trial(&self, number: usize, point: &Point) -> Trial {
+    pub(super) fn trial(&self, number: usize, point: &Point) -> Trial {
         let values = trials::values(&self.parameters, point);
         let body = match trials::open(self.spec, &values) {
             Ok((spec, plan)) => Ok(Body { params: trial::with_values(spec.params, &values), plan }),
@@ -95,7 +95,7 @@ impl<'a> Common<'a> {
     }
 
     /// Returns the tasks of a plan for some seeds.
-    pub fn tasks(
+    pub(super) fn tasks(
         &self,
         jobs: &[Job<'_>],
         seeds: &[u64],
@@ -109,7 +109,7 @@ impl<'a> Common<'a> {
     }
 
     /// Returns the name of the method in a pipeline file.
-    pub fn method_name(&self) -> String {
+    pub(super) fn method_name(&self) -> String {
         match serde_json::to_value(&self.sweep.method) {
             Ok(serde_json::Value::String(name)) => name,
             Ok(serde_json::Value::Object(map)) => map.keys().next().cloned().unwrap_or_default(),
@@ -118,7 +118,7 @@ impl<'a> Common<'a> {
     }
 
     /// Returns the files and models behind all trials so far, by name.
-    pub fn all_externals(&self) -> Vec<External> {
+    pub(super) fn all_externals(&self) -> Vec<External> {
         let known = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
         let by_name: BTreeMap<&str, &External> = known
             .values()

@@ -73,7 +73,7 @@ const WATCH: Duration = Duration::from_millis(100);
 
 impl Driver<'_> {
     /// Runs the sweep to its end, or to the interruption.
-    pub fn run(&self) -> Outcomes {
+    pub(super) fn run(&self) -> Outcomes {
         let state = Mutex::new(State {
             search: self.common.search(),
             trials: Vec::new(),

@@ -75,13 +75,13 @@ const REFRESH_SECONDS: f64 = 5.0;
 const REFRESH_SHARE: f64 = 50.0;
 
 impl<'a> TrialFolder<'a> {
-    pub fn new(common: &'a Common<'a>, run: &'a str, path: &Path) -> TrialFolder<'a> {
+    pub(super) fn new(common: &'a Common<'a>, run: &'a str, path: &Path) -> TrialFolder<'a> {
         let refreshed = Mutex::new(Refreshed { since: Stopwatch::start(), took: 0.0 });
         TrialFolder { common, run, path: path.to_owned(), refreshed }
     }
 
     /// Returns the rows of a cell: what was evaluated, and for what was not, why.
-    pub fn rows(&self, trial: &Trial, seed: u64, finished: &Finished) -> Vec<ResultRow> {
+    pub(super) fn rows(&self, trial: &Trial, seed: u64, finished: &Finished) -> Vec<ResultRow> {
         let mut rows = finished.rows.clone();
         let Some(error) = &finished.error else { return rows };
         // All may have been evaluated, and still the figure that counts not be there.
@@ -117,7 +117,7 @@ impl<'a> TrialFolder<'a> {
     }
 
     /// Writes the folder of a trial, unless it is there.
-    pub fn write(&self, told: &Told) -> Result<(), RunError> {
+    pub(super) fn write(&self, told: &Told) -> Result<(), RunError> {
         let folder = self.path.join("trials").join(told.trial.number.to_string());
         let record = TrialRecord {
             trial: told.trial.number,
@@ -173,7 +173,7 @@ impl<'a> TrialFolder<'a> {
     }
 
     /// Writes the sweep's own table while it goes on, now and then.
-    pub fn refresh(&self, outcomes: &Outcomes) -> Result<(), RunError> {
+    pub(super) fn refresh(&self, outcomes: &Outcomes) -> Result<(), RunError> {
         let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
         if refreshed.since.seconds() < REFRESH_SECONDS.max(refreshed.took * REFRESH_SHARE) {
             return Ok(());
@@ -185,7 +185,7 @@ impl<'a> TrialFolder<'a> {
     }
 
     /// Returns the table of all trials.
-    pub fn table(&self, outcomes: &Outcomes) -> ResultTable {
+    pub(super) fn table(&self, outcomes: &Outcomes) -> ResultTable {
         ResultTable {
             rows: outcomes.trials.values().flat_map(|told| told.rows.iter().cloned()).collect(),
         }

@@ -31,7 +31,7 @@ pub(super) struct Body {
 
 impl Trial {
     /// Returns the values for people: `params.learning_rate=2e-5 params.shots=8`.
-    pub fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         let values: Vec<String> = self
             .values
             .iter()
@@ -62,7 +62,7 @@ pub(super) fn with_values(
 impl Body {
     /// Returns the plan of a piece of work: all that is evaluated, or, where training pauses, what
     /// the figure needs.
-    pub fn plan(&self, metric: Option<&Metric>, epochs: Option<u32>) -> Plan {
+    pub(super) fn plan(&self, metric: Option<&Metric>, epochs: Option<u32>) -> Plan {
         let named = metric.and_then(Metric::parts).map(|(stage, _)| stage);
         let paused = epochs
             .zip(metric)

@@ -59,7 +59,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub fn new(features: &Features, places: &[Vec<f64>], values: &[f64]) -> Evidence {
+    pub(super) fn new(features: &Features, places: &[Vec<f64>], values: &[f64]) -> Evidence {
         let pairs = || (0..places.len()).flat_map(|row| (0..row).map(move |column| (row, column)));
         let axis = |axis: usize| {
             pairs()

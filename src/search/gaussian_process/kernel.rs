@@ -15,13 +15,13 @@ const ABSENT: f64 = 0.5;
 const NO_CHOICE: f64 = -1.0;
 
 impl Features {
-    pub fn new(space: &Space) -> Features {
+    pub(super) fn new(space: &Space) -> Features {
         let nominal = space.axes.iter().map(|axis| matches!(axis.kind, AxisKind::Choice(_)));
         Features { nominal: nominal.collect() }
     }
 
     /// Returns the features of a point.
-    pub fn of(&self, space: &Space, point: &[Option<f64>]) -> Vec<f64> {
+    pub(super) fn of(&self, space: &Space, point: &[Option<f64>]) -> Vec<f64> {
         let feature =
             |(at, kind): (usize, &AxisKind)| match (kind, point.get(at).copied().flatten()) {
                 (AxisKind::Choice(_), value) => value.unwrap_or(NO_CHOICE),
@@ -33,7 +33,7 @@ impl Features {
     }
 
     /// Returns the squared distance along one axis.
-    pub fn squared(&self, axis: usize, one: f64, other: f64) -> f64 {
+    pub(super) fn squared(&self, axis: usize, one: f64, other: f64) -> f64 {
         if self.nominal[axis] { f64::from(u8::from(one != other)) } else { (one - other).powi(2) }
     }
 }

@@ -56,7 +56,11 @@ const UNIFORM_VARIANCE: f64 = 1.0 / 12.0;
 const LEAST_PROBABILITY: f64 = 1e-300;
 
 impl<'a> Mixture<'a> {
-    pub fn new(space: &'a Space, axes: &[usize], observations: Vec<Weighted>) -> Mixture<'a> {
+    pub(super) fn new(
+        space: &'a Space,
+        axes: &[usize],
+        observations: Vec<Weighted>,
+    ) -> Mixture<'a> {
         let sum: f64 = observations.iter().map(|observation| observation.weight).sum();
         let prior = if observations.is_empty() { 1.0 } else { sum / observations.len() as f64 };
         let weights = || observations.iter().map(|observation| observation.weight).chain([prior]);
@@ -106,7 +110,7 @@ impl<'a> Mixture<'a> {
     }
 
     /// Draws a place.
-    pub fn draw(&self, random: &mut ChaCha8Rng) -> Vec<f64> {
+    pub(super) fn draw(&self, random: &mut ChaCha8Rng) -> Vec<f64> {
         let point = random.random::<f64>() * self.cumulative.last().copied().unwrap_or(0.0);
         let component = self.cumulative.partition_point(|sum| *sum <= point);
         let unit = |column: &Column<'a>, random: &mut ChaCha8Rng| match column {
@@ -127,7 +131,7 @@ impl<'a> Mixture<'a> {
 
     /// Returns the logarithm of the density (over steps and choices: of the probability) at a
     /// place.
-    pub fn log_density(&self, place: &[f64]) -> f64 {
+    pub(super) fn log_density(&self, place: &[f64]) -> f64 {
         let mut logs = self.log_factors.clone();
         let Some((prior_log, kernel_logs)) = logs.split_last_mut() else {
             return f64::NEG_INFINITY;

@@ -79,6 +79,7 @@ pub struct OpNode {
 
 impl OpNode {
     /// Returns an input that the operator always has.
+    #[expect(clippy::expect_used, reason = "the operator's shape rule refuses to do without it")]
     pub fn input(&self, index: usize) -> Var {
         self.inputs[index].expect("the operator's shape rule has seen this input")
     }

@@ -17,7 +17,7 @@ pub struct Gemm {
 }
 
 /// Checks that the sizes that a product sums over agree.
-pub(super) fn check_inner(a: &Dim, b: &Dim) -> Result<(), ShapeError> {
+pub(in crate::engine) fn check_inner(a: &Dim, b: &Dim) -> Result<(), ShapeError> {
     match (a, b) {
         (Dim::Fixed(x), Dim::Fixed(y)) if x != y => {
             Err(ShapeError(format!("inner sizes {x} and {y} differ")))

@@ -24,7 +24,7 @@ const REDIRECTS: usize = 10;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Speaks to the hub about one revision of one repository.
-pub(super) struct Client<'a> {
+pub(in crate::model) struct Client<'a> {
     agent: Agent,
     hub: Uri,
     settings: &'a Settings,
@@ -36,20 +36,20 @@ pub(super) struct Client<'a> {
 }
 
 /// A revision's commit and the names of its files.
-pub(super) struct Listing {
-    pub(super) commit: String,
-    pub(super) names: Vec<String>,
+pub(in crate::model) struct Listing {
+    pub(in crate::model) commit: String,
+    pub(in crate::model) names: Vec<String>,
 }
 
 /// What the hub announces of a file.
-pub(super) struct Announced {
+pub(in crate::model) struct Announced {
     /// The name of the content: its SHA-256 for large files, git's own digest for others.
-    pub(super) etag: String,
-    pub(super) size: u64,
+    pub(in crate::model) etag: String,
+    pub(in crate::model) size: u64,
 }
 
 /// Why one try brought nothing.
-pub(super) enum Trouble {
+pub(in crate::model) enum Trouble {
     /// No connection; tried again only where there was one before.
     Unreachable(String),
     /// It may be over soon. A busy hub can say how long it wants to be left alone.
@@ -66,14 +66,14 @@ impl From<io::Error> for Trouble {
 
 impl Announced {
     /// Returns the SHA-256 that the content must have, where the etag is one.
-    pub(super) fn sha256(&self) -> Option<&str> {
+    pub(in crate::model) fn sha256(&self) -> Option<&str> {
         let digest = self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit());
         digest.then_some(self.etag.as_str())
     }
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(
+    pub(in crate::model) fn new(
         settings: &'a Settings,
         repository: &'a str,
         revision: &'a str,
@@ -105,7 +105,7 @@ impl<'a> Client<'a> {
     }
 
     /// Asks which files the revision has.
-    pub(super) fn listing(&self) -> Result<Listing, ModelError> {
+    pub(in crate::model) fn listing(&self) -> Result<Listing, ModelError> {
         #[derive(Deserialize)]
         struct Info {
             sha: String,
@@ -134,7 +134,11 @@ impl<'a> Client<'a> {
     }
 
     /// Asks what a file of a commit is, without fetching it.
-    pub(super) fn announced(&self, commit: &str, name: &str) -> Result<Announced, ModelError> {
+    pub(in crate::model) fn announced(
+        &self,
+        commit: &str,
+        name: &str,
+    ) -> Result<Announced, ModelError> {
         let path = self.path(commit, name);
         let response = self.patiently(name, || self.send(Method::HEAD, &path, Some(name), 0))?;
         let without = |header: &str| {
@@ -161,7 +165,7 @@ impl<'a> Client<'a> {
 
     /// Begins to fetch a file's content, from a byte on. The answer is 416 where there is no such
     /// byte.
-    pub(super) fn content(
+    pub(in crate::model) fn content(
         &self,
         commit: &str,
         name: &str,
@@ -171,7 +175,7 @@ impl<'a> Client<'a> {
     }
 
     /// Does what may fail for a moment, up to six times.
-    pub(super) fn patiently<T>(
+    pub(in crate::model) fn patiently<T>(
         &self,
         what: &str,
         mut once: impl FnMut() -> Result<T, Trouble>,
@@ -200,17 +204,17 @@ impl<'a> Client<'a> {
     }
 
     /// Says that the model cannot be fetched, and why.
-    pub(super) fn failed(&self, detail: impl Into<String>) -> ModelError {
+    pub(in crate::model) fn failed(&self, detail: impl Into<String>) -> ModelError {
         ModelError::Hub { reference: self.reference(), detail: detail.into() }
     }
 
     /// Returns the model as a pipeline file names it.
-    pub(super) fn reference(&self) -> String {
+    pub(in crate::model) fn reference(&self) -> String {
         reference(self.repository, self.revision)
     }
 
     /// Returns why reading an answer's body stopped.
-    pub(super) fn interrupted(&self, error: io::Error) -> Trouble {
+    pub(in crate::model) fn interrupted(&self, error: io::Error) -> Trouble {
         self.trouble(&self.hub, error.into())
     }
 
@@ -353,7 +357,7 @@ impl<'a> Client<'a> {
 }
 
 /// Writes a model of the hub as a pipeline file names it.
-pub(super) fn reference(repository: &str, revision: &str) -> String {
+pub(in crate::model) fn reference(repository: &str, revision: &str) -> String {
     format!("hf:{repository}@{revision}")
 }
 
@@ -374,7 +378,7 @@ fn roots(settings: &Settings) -> Result<RootCerts, String> {
 }
 
 /// Returns a header's value, where it is plain ASCII without control characters.
-pub(super) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+pub(in crate::model) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 

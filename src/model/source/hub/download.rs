@@ -13,18 +13,18 @@ use crate::base::wheel::sha256_of;
 use crate::model::error::ModelError;
 
 /// A file that is wanted.
-pub(super) struct Download<'a> {
-    pub(super) client: &'a Client<'a>,
-    pub(super) commit: &'a str,
-    pub(super) name: &'a str,
-    pub(super) announced: &'a Announced,
-    pub(super) report: &'a dyn Report,
+pub(in crate::model) struct Download<'a> {
+    pub(in crate::model) client: &'a Client<'a>,
+    pub(in crate::model) commit: &'a str,
+    pub(in crate::model) name: &'a str,
+    pub(in crate::model) announced: &'a Announced,
+    pub(in crate::model) report: &'a dyn Report,
 }
 
 impl Download<'_> {
     /// Sees that the file's content is in the cache. Of several processes one fetches it, and the
     /// others wait.
-    pub(super) fn into_cache(&self, place: &Place) -> Result<(), ModelError> {
+    pub(in crate::model) fn into_cache(&self, place: &Place) -> Result<(), ModelError> {
         let etag = &self.announced.etag;
         let blob = place.blob(etag);
         let is_here = || {

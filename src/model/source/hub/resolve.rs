@@ -25,7 +25,7 @@ pub fn snapshot(repository: &str, revision: &str) -> Option<PathBuf> {
 }
 
 impl Settings {
-    pub(super) fn resolve(
+    pub(in crate::model) fn resolve(
         &self,
         repository: &str,
         revision: &str,

@@ -12,38 +12,38 @@ const CERTIFICATES: [&str; 3] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CE
 
 /// Where the hub and its cache are, and how to speak to the hub.
 #[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) cache: PathBuf,
+pub(in crate::model) struct Settings {
+    pub(in crate::model) cache: PathBuf,
     /// The hub's address, without a slash at its end.
-    pub(super) endpoint: String,
-    pub(super) token: Option<String>,
+    pub(in crate::model) endpoint: String,
+    pub(in crate::model) token: Option<String>,
     /// The variable that forbids the network, where one does.
-    pub(super) offline: Option<&'static str>,
+    pub(in crate::model) offline: Option<&'static str>,
     /// The file of trusted certificates, with the variable that names it; `None` for the program's
     /// own list.
-    pub(super) certificates: Option<(&'static str, PathBuf)>,
-    pub(super) proxy: Option<ureq::Proxy>,
-    pub(super) patience: Patience,
+    pub(in crate::model) certificates: Option<(&'static str, PathBuf)>,
+    pub(in crate::model) proxy: Option<ureq::Proxy>,
+    pub(in crate::model) patience: Patience,
 }
 
 /// How long to wait for what.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(in crate::model) struct Patience {
     /// For a connection.
-    pub(super) connect: Duration,
+    pub(in crate::model) connect: Duration,
     /// For the next bytes of an answer.
-    pub(super) silence: Duration,
+    pub(in crate::model) silence: Duration,
     /// Before the first retry; each later one waits twice as long.
-    pub(super) pause: Duration,
+    pub(in crate::model) pause: Duration,
 }
 
 impl Settings {
-    pub(super) fn from_environment() -> Settings {
+    pub(in crate::model) fn from_environment() -> Settings {
         Settings::read(&|name| std::env::var_os(name), std::env::home_dir().as_deref())
     }
 
     /// Reads the variables that `variable` gives. An empty one counts as unset.
-    pub(super) fn read(
+    pub(in crate::model) fn read(
         variable: &dyn Fn(&str) -> Option<OsString>,
         home: Option<&Path>,
     ) -> Settings {

@@ -63,7 +63,7 @@ const FRUITLESS_ROUNDS: usize = 3;
 const TOGETHER: usize = 100_000;
 
 impl<'a> Growth<'a> {
-    pub fn of(data: &'a DataSet) -> Result<Growth<'a>, AugmentError> {
+    pub(in crate::stages::augment) fn of(data: &'a DataSet) -> Result<Growth<'a>, AugmentError> {
         let texts = |examples: &'a [Example]| -> HashSet<String> {
             examples.par_iter().map(|example| normalise(&example.text)).collect()
         };
@@ -86,13 +86,13 @@ impl<'a> Growth<'a> {
     }
 
     /// Returns the examples of train that nothing was made of before.
-    pub fn originals(&self) -> &Originals<'a> {
+    pub(in crate::stages::augment) fn originals(&self) -> &Originals<'a> {
         &self.originals
     }
 
     /// Makes the texts that a method is asked for and returns those that are new and good: by
     /// original and copy, or class by class where classes are filled up.
-    pub fn grow(
+    pub(in crate::stages::augment) fn grow(
         &mut self,
         ctx: &dyn Ctx,
         entry: &Entry<'_>,

@@ -3,4 +3,4 @@
 mod growth;
 pub mod quality;
 
-pub(super) use growth::*;
+pub(in crate::stages::augment) use growth::*;

@@ -39,7 +39,11 @@ const PARTS: usize = 16;
 
 impl HiddenMarkov {
     /// Returns a model of random probabilities.
-    pub fn random(states: usize, vocabulary: usize, random: &mut ChaCha8Rng) -> HiddenMarkov {
+    pub(in crate::stages::augment) fn random(
+        states: usize,
+        vocabulary: usize,
+        random: &mut ChaCha8Rng,
+    ) -> HiddenMarkov {
         let mut draw = |rows: usize, columns: usize| -> Vec<f64> {
             let mut values: Vec<f64> =
                 (0..rows * columns).map(|_| 0.5 + random.random::<f64>()).collect();
@@ -58,7 +62,7 @@ impl HiddenMarkov {
     /// Fits a model by Baum-Welch from each of several random beginnings, and returns the one with
     /// the greatest likelihood and that likelihood's logarithm after each iteration. Texts without
     /// words count for nothing. `None` where there is no beginning, or where `stop` said so.
-    pub fn fit(
+    pub(in crate::stages::augment) fn fit(
         sequences: &[Vec<u32>],
         vocabulary: usize,
         states: usize,
@@ -217,7 +221,7 @@ impl HiddenMarkov {
     }
 
     /// Mixes every state's words with those of all texts: (1 − ε)·b + ε·unigram.
-    pub fn smooth(&mut self, sequences: &[Vec<u32>], epsilon: f64) {
+    pub(in crate::stages::augment) fn smooth(&mut self, sequences: &[Vec<u32>], epsilon: f64) {
         let mut unigram = vec![0.0; self.vocabulary];
         sequences.iter().flatten().for_each(|&word| unigram[word as usize] += 1.0);
         to_shares(&mut unigram);
@@ -228,7 +232,7 @@ impl HiddenMarkov {
 
     /// Returns the likeliest states of a text's words (Viterbi), of equally likely ones the lower.
     /// A word that the model does not know says nothing.
-    pub fn decode(&self, sequence: &[Option<u32>]) -> Vec<usize> {
+    pub(in crate::stages::augment) fn decode(&self, sequence: &[Option<u32>]) -> Vec<usize> {
         let k = self.states;
         let log_emission = |word: Option<u32>, state: usize| {
             word.map_or(0.0, |word| self.emissions(word)[state].ln())
@@ -263,7 +267,7 @@ impl HiddenMarkov {
     }
 
     /// Returns, for each state, the running sums of its words' probabilities, for [`draw`].
-    pub fn cumulative_emissions(&self) -> Vec<Vec<f64>> {
+    pub(in crate::stages::augment) fn cumulative_emissions(&self) -> Vec<Vec<f64>> {
         let sums = |state: usize| {
             cumulative((0..self.vocabulary).map(|word| self.emission[word * self.states + state]))
         };
@@ -271,7 +275,11 @@ impl HiddenMarkov {
     }
 
     /// Draws the states of a text of at most so many words; `None` for a longer one.
-    pub fn draw_states(&self, longest: usize, random: &mut ChaCha8Rng) -> Option<Vec<usize>> {
+    pub(in crate::stages::augment) fn draw_states(
+        &self,
+        longest: usize,
+        random: &mut ChaCha8Rng,
+    ) -> Option<Vec<usize>> {
         let k = self.states;
         let mut states = vec![draw(&cumulative(self.start.iter().copied()), random)];
         loop {

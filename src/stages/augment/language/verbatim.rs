@@ -37,7 +37,7 @@ const SEPARATORS: u32 = 1 << 31;
 
 impl Verbatim {
     /// Builds the automaton.
-    pub fn of(sequences: &[Vec<u32>]) -> Verbatim {
+    pub(in crate::stages::augment) fn of(sequences: &[Vec<u32>]) -> Verbatim {
         let root = State { length: 0, link: ROOT, sequence: 0, next: Vec::new() };
         let mut automaton = Verbatim { states: vec![root] };
         let mut last = ROOT;
@@ -96,7 +96,7 @@ impl Verbatim {
 
     /// Returns the length of the longest run of words that stands in one of the sequences. An
     /// unknown word ends a run.
-    pub fn longest_run(&self, words: &[Option<u32>]) -> usize {
+    pub(in crate::stages::augment) fn longest_run(&self, words: &[Option<u32>]) -> usize {
         let (mut at, mut length, mut longest) = (ROOT, 0, 0);
         for word in words {
             let Some(word) = *word else {
@@ -121,7 +121,7 @@ impl Verbatim {
 
     /// Cuts words into runs, each the longest from where the one before ended, and returns the
     /// first sequence that each run stands in.
-    pub fn sources(&self, words: &[u32]) -> Vec<usize> {
+    pub(in crate::stages::augment) fn sources(&self, words: &[u32]) -> Vec<usize> {
         let mut sources = Vec::new();
         let mut at = ROOT;
         for &word in words {

@@ -12,7 +12,7 @@ use crate::stages::contract::stage::Ctx;
 
 /// A program that did not do its work.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum ProgramError {
+pub(super) enum ProgramError {
     #[error("cannot start `{program}`")]
     #[diagnostic(help(
         "a program is looked for on the PATH; one beside the pipeline file is written `./NAME` \

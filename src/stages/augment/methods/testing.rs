@@ -9,7 +9,7 @@ use crate::stages::augment::synonyms::{Thesaurus, Vocabulary};
 use crate::stages::test_ctx::TestCtx;
 
 /// Texts that are hard to handle: other scripts, marks, emoji, no letters, nothing.
-pub const TRICKY: [&str; 14] = [
+pub(crate) const TRICKY: [&str; 14] = [
     "",
     " \t\n",
     "?",
@@ -26,11 +26,11 @@ pub const TRICKY: [&str; 14] = [
     "zero\u{200b}width \u{202e}override",
 ];
 
-pub fn example(id: &str, text: &str, label: usize) -> Example {
+pub(crate) fn example(id: &str, text: &str, label: usize) -> Example {
     Example { id: id.into(), text: text.into(), label, parents: Vec::new(), method: None }
 }
 
-pub fn examples(texts: &[(&str, usize)]) -> Vec<Example> {
+pub(crate) fn examples(texts: &[(&str, usize)]) -> Vec<Example> {
     texts
         .iter()
         .enumerate()
@@ -38,20 +38,20 @@ pub fn examples(texts: &[(&str, usize)]) -> Vec<Example> {
         .collect()
 }
 
-pub fn originals<'a>(labels: &'a [String], examples: &'a [Example]) -> Originals<'a> {
+pub(crate) fn originals<'a>(labels: &'a [String], examples: &'a [Example]) -> Originals<'a> {
     Originals::new(labels, examples.iter().collect())
 }
 
-pub fn one(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<Generated> {
+pub(crate) fn one(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<Generated> {
     generator.one(text, &example("row-1", text, 1), &mut stream(seed, &["test"], 0))
 }
 
-pub fn text(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<String> {
+pub(crate) fn text(generator: &dyn OneByOne, text: &str, seed: u64) -> Option<String> {
     one(generator, text, seed).map(|generated| generated.text)
 }
 
 /// A few words with synonyms; English stop words have none.
-pub fn vocabulary() -> Vocabulary {
+pub(crate) fn vocabulary() -> Vocabulary {
     let entry = |word: &str, synonyms: &[&str]| {
         (word.to_owned(), synonyms.iter().map(|s| (*s).to_owned()).collect())
     };
@@ -67,7 +67,7 @@ pub fn vocabulary() -> Vocabulary {
 
 /// Fits a method, as the pipeline file has it, on texts and asks for so many copies of the first
 /// one.
-pub fn copies(
+pub(crate) fn copies(
     method: &str,
     texts: &[(&str, usize)],
     count: usize,

@@ -11,7 +11,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView1};
 
 /// Statistics of the real texts.
-pub(super) struct Spread {
+pub(in crate::stages::augment) struct Spread {
     /// `[K, d]`, and `[K, r]` in the eigenvectors' basis.
     means: Array2<f64>,
     projected_means: Array2<f64>,
@@ -58,7 +58,11 @@ impl Shrinkage {
 
 impl Spread {
     /// Computes the statistics of embeddings `[n, d]` with their classes, `classes` of them.
-    pub fn of(embeddings: &Array2<f64>, labels: &[usize], classes: usize) -> Spread {
+    pub(in crate::stages::augment) fn of(
+        embeddings: &Array2<f64>,
+        labels: &[usize],
+        classes: usize,
+    ) -> Spread {
         let (n, d) = embeddings.dim();
         let mut counts = vec![0; classes];
         let mut means = Array2::zeros((classes, d));
@@ -92,22 +96,25 @@ impl Spread {
     }
 
     /// Says whether the texts differ at all from the means of their classes.
-    pub fn is_flat(&self) -> bool {
+    pub(in crate::stages::augment) fn is_flat(&self) -> bool {
         self.shrinkage.mean <= f64::EPSILON
     }
 
     /// Says whether any class has two texts.
-    pub fn has_pairs(&self) -> bool {
+    pub(in crate::stages::augment) fn has_pairs(&self) -> bool {
         self.counts.iter().any(|count| *count > 1)
     }
 
     /// Returns the Euclidean distances to the means of all classes, each of which has texts.
-    pub fn euclidean(&self, embedding: ArrayView1<'_, f64>) -> Vec<f64> {
+    pub(in crate::stages::augment) fn euclidean(&self, embedding: ArrayView1<'_, f64>) -> Vec<f64> {
         self.squares(embedding).into_iter().map(f64::sqrt).collect()
     }
 
     /// Returns the Mahalanobis distances to the means of all classes, each of which has texts.
-    pub fn mahalanobis(&self, embedding: ArrayView1<'_, f64>) -> Vec<f64> {
+    pub(in crate::stages::augment) fn mahalanobis(
+        &self,
+        embedding: ArrayView1<'_, f64>,
+    ) -> Vec<f64> {
         let projected = self.basis.t().dot(&embedding);
         let to = |(class, square): (usize, f64)| {
             let inside = &projected - &self.projected_means.row(class);
@@ -141,13 +148,13 @@ impl Spread {
 
     /// Returns for each text its distance to the mean of its class's other texts; `None` where
     /// there are none.
-    pub fn left_out_euclidean(&self) -> Vec<Option<f64>> {
+    pub(in crate::stages::augment) fn left_out_euclidean(&self) -> Vec<Option<f64>> {
         self.left_out(|_, residual, factor| factor * residual.dot(residual).sqrt())
     }
 
     /// Returns for each text its Mahalanobis distance by the means and the covariance of all other
     /// texts; `None` where its class has none.
-    pub fn left_out_mahalanobis(&self) -> Vec<Option<f64>> {
+    pub(in crate::stages::augment) fn left_out_mahalanobis(&self) -> Vec<Option<f64>> {
         let d = self.residuals.ncols() as f64;
         let n = self.labels.len() as f64 - 1.0;
         let squared: Vec<f64> =
@@ -223,7 +230,7 @@ fn decompose(residuals: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
 }
 
 /// Returns a quantile of values with linear interpolation between neighbours (NumPy's default).
-pub(super) fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+pub(in crate::stages::augment) fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
     let place = share * last as f64;
