@@ -30,7 +30,7 @@ pub(in crate::pipeline) struct Sources {
 
 impl Sources {
     /// Returns the texts of a file and of the command line, each of those behind its option.
-    pub fn new(path: &Path, file: String, values: Vec<(&'static str, String)>) -> Sources {
+    pub(crate) fn new(path: &Path, file: String, values: Vec<(&'static str, String)>) -> Sources {
         let (mut options, mut texts) = (vec![""], vec![file]);
         for (option, text) in values {
             options.push(option);
@@ -45,17 +45,17 @@ impl Sources {
     }
 
     /// Returns the whole text of a span.
-    pub fn text(&self, span: Span) -> &str {
+    pub(crate) fn text(&self, span: Span) -> &str {
         self.texts.get(span.origin).map_or("", String::as_str)
     }
 
     /// Returns the range of a span.
-    pub fn slice(&self, span: Span) -> &str {
+    pub(crate) fn slice(&self, span: Span) -> &str {
         self.text(span).get(span.start..span.end).unwrap_or("")
     }
 
     /// Returns the start of a span.
-    pub fn location(&self, span: Span) -> Location {
+    pub(crate) fn location(&self, span: Span) -> Location {
         let text = self.text(span);
         let before = &text[..text.floor_char_boundary(span.start)];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -66,12 +66,12 @@ impl Sources {
     }
 
     /// Returns the option before a span's text on the command line.
-    pub fn option(&self, span: Span) -> &'static str {
+    pub(crate) fn option(&self, span: Span) -> &'static str {
         self.options.get(span.origin).copied().unwrap_or_default()
     }
 
     /// Writes the place of a span for messages: `exp.yaml:3:5`, or the override.
-    pub fn place(&self, span: Span) -> String {
+    pub(crate) fn place(&self, span: Span) -> String {
         if span.origin == 0 {
             let Location { line, column } = self.location(span);
             format!("{}:{line}:{column}", self.path.display())

@@ -24,7 +24,7 @@ const MAX_CHAIN: usize = 32;
 
 /// Replaces every interpolation below `root`. An interpolation that cannot be replaced becomes
 /// [`Value::Broken`], with a problem.
-pub fn interpolate(
+pub(in crate::pipeline) fn interpolate(
     root: &mut Map,
     sources: &Sources,
     environment: Environment<'_>,

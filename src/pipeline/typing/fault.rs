@@ -56,7 +56,7 @@ impl Fault {
     }
 
     /// Adds the place, unless a deeper level has added one.
-    pub fn at(mut self, place: Place) -> Fault {
+    pub(crate) fn at(mut self, place: Place) -> Fault {
         self.place.get_or_insert_with(|| Box::new(place));
         self
     }
@@ -111,7 +111,7 @@ fn describe(unexpected: Unexpected<'_>) -> String {
 }
 
 /// Writes the alternatives.
-pub fn one_of(names: &[&str]) -> String {
+pub(super) fn one_of(names: &[&str]) -> String {
     match names {
         [name] => format!("`{name}`"),
         _ => format!("one of {}", suggest::list(names)),

@@ -16,12 +16,12 @@ pub(in crate::pipeline) struct Emitter {
 
 impl Emitter {
     /// Writes a scalar at the top level.
-    pub fn value(&mut self, key: &str, text: &str, form: Form) {
+    pub(crate) fn value(&mut self, key: &str, text: &str, form: Form) {
         self.text += &format!("{key}: {}\n", scalar(&Scalar { text: text.to_owned(), form }));
     }
 
     /// Writes a map at the top level.
-    pub fn tree(&mut self, key: &str, map: &Map) {
+    pub(crate) fn tree(&mut self, key: &str, map: &Map) {
         self.text += key;
         self.text.push(':');
         self.text += &map_below(map, 2);
@@ -36,12 +36,12 @@ impl Emitter {
     }
 
     /// Writes a typed map at the top level.
-    pub fn typed(&mut self, key: &str, value: &impl Serialize) {
+    pub(crate) fn typed(&mut self, key: &str, value: &impl Serialize) {
         self.text += &format!("{key}:{}", typed_below(value, 2));
     }
 
     /// Returns the written YAML.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.text
     }
 }

@@ -1,5 +1,5 @@
 //! YAML as a tree with places, read and written.
 
-pub mod node;
-pub mod parse;
-pub mod emit;
+pub(super) mod node;
+pub(super) mod parse;
+pub(super) mod emit;

@@ -7,7 +7,7 @@ use crate::pipeline::problem::source::Span;
 
 /// A value with its place.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(in crate::pipeline) struct Node {
     /// The place of the value.
     pub span: Span,
     /// The place where it is written, if an interpolation put it at `span`.
@@ -20,7 +20,7 @@ pub(in crate::pipeline) type Map = IndexMap<String, Entry>;
 
 /// A value under a key.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub(in crate::pipeline) struct Entry {
     /// The place of the key.
     pub key: Span,
     pub node: Node,
@@ -44,7 +44,7 @@ pub(in crate::pipeline) struct Scalar {
 
 /// The ways to interpret a scalar's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// Unquoted: interpreted by the rules of YAML 1.2.
     Plain,
     /// Quoted: a text.
@@ -132,7 +132,7 @@ impl Node {
 
 impl Scalar {
     /// Interprets the scalar by the core schema of YAML 1.2 (section 10.3.2).
-    pub fn resolve(&self) -> Resolved<'_> {
+    pub(crate) fn resolve(&self) -> Resolved<'_> {
         if self.form == Form::Text {
             return Resolved::Text(&self.text);
         }
@@ -145,7 +145,7 @@ impl Scalar {
     }
 
     /// Describes the value for messages.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self.resolve() {
             Resolved::Null => "nothing".to_owned(),
             Resolved::Bool(value) => format!("`{value}`"),

@@ -9,7 +9,7 @@ use crate::pipeline::problem::problem::Problem;
 use crate::pipeline::problem::source::Span;
 
 /// The deepest nesting of lists and maps; a pipeline needs about ten.
-pub const MAX_DEPTH: usize = 48;
+pub(crate) const MAX_DEPTH: usize = 48;
 
 /// The size that a file may reach through aliases and interpolations, in units of [`Node::weight`]:
 /// about ten thousand stages.
@@ -24,7 +24,7 @@ impl Default for Budget {
 
 impl Budget {
     /// Subtracts `weight`; returns `false` if the budget is used up.
-    pub fn take(&mut self, weight: usize) -> bool {
+    pub(crate) fn take(&mut self, weight: usize) -> bool {
         let enough = weight <= self.0;
         self.0 = self.0.saturating_sub(weight);
         enough
@@ -34,7 +34,7 @@ impl Budget {
 /// Reads one YAML document. `offset` is the start of `text` in the text that spans refer to.
 /// Returns `None` without a usable tree; `problems` then holds the reason, except that an empty
 /// text is not a problem here.
-pub fn parse(
+pub(crate) fn parse(
     text: &str,
     origin: usize,
     offset: usize,

@@ -42,7 +42,7 @@ pub(super) struct Search<'a> {
 impl Search<'_> {
     /// Returns promising points with the logarithms of their expected improvement, the most
     /// promising first. `best` are the best observed points.
-    pub fn points(&self, best: &[&Point], random: &mut ChaCha8Rng) -> Vec<(f64, Point)> {
+    pub(super) fn points(&self, best: &[&Point], random: &mut ChaCha8Rng) -> Vec<(f64, Point)> {
         let sequence = Sequence::new(random.next_u64(), 0);
         let everywhere: Vec<Point> =
             (0..GLOBAL).map(|index| sequence.point(self.space, index)).collect();

@@ -51,7 +51,7 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// Returns the squared distance of two feature vectors in units of the length scales.
-    pub fn distance(&self, features: &Features, one: &[f64], other: &[f64]) -> f64 {
+    pub(super) fn distance(&self, features: &Features, one: &[f64], other: &[f64]) -> f64 {
         let axes = self.inverse_squares.iter().enumerate();
         axes.map(|(axis, inverse)| inverse * features.squared(axis, one[axis], other[axis])).sum()
     }

@@ -37,7 +37,7 @@ impl<'a> Posterior<'a> {
     /// Conditions the process on the values at the first places. At the others, where trials are
     /// still running, it uses their expectations (Ginsbourger et al. 2010, "kriging believer").
     /// Returns `None` if the matrix has no factor.
-    pub fn new(
+    pub(super) fn new(
         features: &'a Features,
         kernel: Kernel,
         places: Vec<Vec<f64>>,
@@ -74,7 +74,7 @@ impl<'a> Posterior<'a> {
     }
 
     /// Excludes the valley around a place: improvement is measured from the best place outside.
-    pub fn shun(&mut self, place: &[f64]) {
+    pub(super) fn shun(&mut self, place: &[f64]) {
         self.shunned = Some(place.to_vec());
         let outside =
             self.places.iter().filter(|place| !self.shuns(place)).map(|place| self.mean(place));
@@ -84,7 +84,7 @@ impl<'a> Posterior<'a> {
     }
 
     /// Returns whether a place lies in the excluded valley.
-    pub fn shuns(&self, place: &[f64]) -> bool {
+    pub(super) fn shuns(&self, place: &[f64]) -> bool {
         let correlation =
             |middle: &Vec<f64>| matern(self.kernel.distance(self.features, place, middle)).0;
         self.shunned.as_ref().is_some_and(|middle| correlation(middle) > VALLEY)
@@ -99,7 +99,7 @@ impl<'a> Posterior<'a> {
     }
 
     /// Returns the logarithm of the expected improvement at a place.
-    pub fn promise(&self, place: &[f64]) -> f64 {
+    pub(super) fn promise(&self, place: &[f64]) -> f64 {
         let signal = self.kernel.signal;
         let covariances = self
             .places
@@ -115,7 +115,7 @@ impl<'a> Posterior<'a> {
 
     /// Returns the same, and writes its gradient by the features; along nominal axes the gradient
     /// is 0.
-    pub fn promise_with_gradient(&self, place: &[f64], gradient: &mut [f64]) -> f64 {
+    pub(super) fn promise_with_gradient(&self, place: &[f64], gradient: &mut [f64]) -> f64 {
         let signal = self.kernel.signal;
         let pairs: Vec<(f64, f64)> = self
             .places

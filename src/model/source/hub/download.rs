@@ -24,7 +24,7 @@ pub(in crate::model) struct Download<'a> {
 impl Download<'_> {
     /// Sees that the file's content is in the cache. Of several processes one fetches it, and the
     /// others wait.
-    pub(in crate::model) fn into_cache(&self, place: &Place) -> Result<(), ModelError> {
+    pub(in crate::model) fn store_in(&self, place: &Place) -> Result<(), ModelError> {
         let etag = &self.announced.etag;
         let blob = place.blob(etag);
         let is_here = || {

@@ -60,7 +60,7 @@ impl Settings {
             let announced = client.announced(commit, name)?;
             let download =
                 Download { client: &client, commit, name, announced: &announced, report };
-            download.into_cache(&place)?;
+            download.store_in(&place)?;
             fetched.push((name, announced.etag));
         }
         // A folder without config.json is no model, so that one file more or less is never taken
