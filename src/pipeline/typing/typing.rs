@@ -31,7 +31,7 @@ pub struct Typed<T> {
 }
 
 /// Reads a type from a tree; `key` is the place for messages about missing fields.
-pub fn typed<'a, T: Deserialize<'a>>(
+pub(in crate::pipeline) fn typed<'a, T: Deserialize<'a>>(
     node: &'a Node,
     key: Span,
     problems: &mut Vec<Problem>,

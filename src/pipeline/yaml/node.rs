@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// Returns the approximate memory of the tree: one unit per node and one per 32 bytes of text.
-    pub fn weight(&self) -> usize {
+    pub(in crate::pipeline) fn weight(&self) -> usize {
         1 + match &self.value {
             Value::Scalar(scalar) => scalar.text.len() / 32,
             Value::List(items) => items.iter().map(Node::weight).sum(),
@@ -97,7 +97,7 @@ impl Node {
     }
 
     /// Returns the number of levels of lists and maps.
-    pub fn depth(&self) -> usize {
+    pub(in crate::pipeline) fn depth(&self) -> usize {
         match &self.value {
             Value::Scalar(_) | Value::Broken => 0,
             Value::List(items) => 1 + items.iter().map(Node::depth).max().unwrap_or(0),
@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// Describes the value for messages.
-    pub fn describe(&self) -> String {
+    pub(in crate::pipeline) fn describe(&self) -> String {
         match &self.value {
             Value::Scalar(scalar) => scalar.describe(),
             Value::List(items) if items.is_empty() => "an empty list".to_owned(),
