@@ -1,6 +1,23 @@
 //! Accuracy and balanced accuracy.
 
 use super::counts::{Counts, ratio};
+use super::metric::{Goal, Metric, Of};
+
+/// The share of correctly predicted rows.
+pub static ACCURACY: Metric = Metric {
+    name: "accuracy",
+    goal: Goal::Maximize,
+    range: (0.0, 1.0),
+    of: Of::Counts(|counts| Some(accuracy(counts))),
+};
+
+/// The mean recall over the classes that have rows.
+pub static BALANCED: Metric = Metric {
+    name: "balanced_accuracy",
+    goal: Goal::Maximize,
+    range: (0.0, 1.0),
+    of: Of::Counts(|counts| Some(balanced_accuracy(counts))),
+};
 
 /// Returns the share of correctly predicted rows.
 pub fn accuracy(counts: &Counts) -> f64 {

@@ -3,27 +3,8 @@
 use indexmap::IndexMap;
 
 use super::counts::Counts;
+use super::registry::{CLASS_METRICS, METRICS};
 use super::row::Row;
-use super::{accuracy, brier, calibration, f1, kappa, mcc, nll, roc_auc};
-
-/// The metrics that are a single number for any classes.
-pub const NAMES: [&str; 12] = [
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "mcc",
-    "kappa",
-    "roc_auc",
-    "nll",
-    "brier",
-    "ece",
-    "mce",
-];
-
-/// The prefixes of per-class metric names; the class follows.
-pub const OF_A_CLASS: [&str; 3] = ["precision/", "recall/", "f1/"];
 
 /// Returns every metric of the rows by name, per-class ones as `precision/<label>`,
 /// `recall/<label>` and `f1/<label>`. An undefined metric is absent; without rows all are absent.
@@ -32,40 +13,25 @@ pub fn all(labels: &[String], rows: &[Row<'_>]) -> IndexMap<String, f64> {
     if rows.is_empty() {
         return metrics;
     }
-    let counts = &Counts::of(labels.len(), rows);
-    let (ece, mce) = calibration::calibration(rows);
-    let plain = [
-        ("accuracy", Some(accuracy::accuracy(counts))),
-        ("balanced_accuracy", Some(accuracy::balanced_accuracy(counts))),
-        ("macro_f1", Some(f1::macro_f1(counts))),
-        ("micro_f1", Some(f1::micro_f1(counts))),
-        ("weighted_f1", Some(f1::weighted_f1(counts))),
-        ("mcc", Some(mcc::mcc(counts))),
-        ("kappa", kappa::kappa(counts)),
-        ("roc_auc", roc_auc::roc_auc(labels.len(), rows)),
-        ("nll", Some(nll::nll(rows))),
-        ("brier", Some(brier::brier(rows))),
-        ("ece", Some(ece)),
-        ("mce", Some(mce)),
-    ];
-    metrics.extend(plain.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    for metric in METRICS {
+        if let Some(value) = metric.value(labels.len(), rows) {
+            metrics.insert(metric.name.to_owned(), value);
+        }
+    }
+    let counts = Counts::of(labels.len(), rows);
     for (class, label) in labels.iter().enumerate() {
-        metrics.insert(format!("precision/{label}"), f1::precision(counts, class));
-        metrics.insert(format!("recall/{label}"), f1::recall(counts, class));
-        metrics.insert(format!("f1/{label}"), f1::f1(counts, class));
+        for metric in CLASS_METRICS {
+            metrics.insert(format!("{}/{label}", metric.name), (metric.of)(&counts, class));
+        }
     }
     metrics
-}
-
-/// Returns whether smaller values of a metric are better.
-pub fn less_is_better(metric: &str) -> bool {
-    ["nll", "brier", "ece", "mce"].contains(&metric)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metrics::confusion::Confusion;
+    use crate::metrics::registry::{find, find_of_class};
     use proptest::prelude::*;
     use serde::Deserialize;
 
@@ -105,9 +71,7 @@ mod tests {
                 names
             };
             assert_eq!(names(&ours), names(&case.metrics), "{}", case.name);
-            let is_known = |name: &String| {
-                NAMES.contains(&name.as_str()) || OF_A_CLASS.iter().any(|p| name.starts_with(p))
-            };
+            let is_known = |name: &String| find(name).is_some() || find_of_class(name).is_some();
             assert!(ours.keys().all(is_known), "{}", case.name);
             for (name, theirs) in &case.metrics {
                 let difference = (ours[name] - theirs).abs();
@@ -146,7 +110,7 @@ mod tests {
     #[test]
     fn bins_are_a_fifteenth_wide_and_the_last_holds_one() {
         let row = |label, p: &'static [f32]| Row { label, prediction: 0, probabilities: p };
-        let mce = |rows: &[Row<'_>]| calibration::calibration(rows).1;
+        let mce = |rows: &[Row<'_>]| all(&["a".to_owned(), "b".to_owned()], rows)["mce"];
         // One fifth is the edge of a bin: the second row is alone above it, with the larger gap.
         assert!(
             (mce(&[row(0, &[0.199]), row(1, &[0.201])]) - (1.0 - f64::from(0.199_f32))).abs()
@@ -181,12 +145,7 @@ mod tests {
             let mut rows = rows(&truth, &probabilities);
             let metrics = all(&labels, &rows);
             for (name, &value) in &metrics {
-                let (low, high) = match name.as_str() {
-                    "mcc" | "kappa" => (-1.0, 1.0),
-                    "brier" => (0.0, 2.0),
-                    "nll" => (0.0, 16.0),
-                    _ => (0.0, 1.0),
-                };
+                let (low, high) = find(name).map_or((0.0, 1.0), |metric| metric.range);
                 prop_assert!((low - 1e-12..=high + 1e-12).contains(&value), "{} {}", name, value);
             }
             prop_assert!((metrics["micro_f1"] - metrics["accuracy"]).abs() < 1e-12);

@@ -1,13 +1,13 @@
 //! The Brier score for any number of classes.
 
+use super::metric::{Goal, Metric, Of};
 use super::row::Row;
 
-/// Returns the mean over rows of Σₖ (pₖ − yₖ)² over all classes (Brier 1950); y is 1 for the true
-/// class and 0 otherwise. It lies between 0 and 2: for two classes it is twice the one-sided score
-/// that some libraries report.
-pub fn brier(rows: &[Row<'_>]) -> f64 {
-    rows.iter().map(score).sum::<f64>() / rows.len().max(1) as f64
-}
+/// The mean over rows of Σₖ (pₖ − yₖ)² over all classes (Brier 1950); y is 1 for the true class and
+/// 0 otherwise. It lies between 0 and 2: for two classes it is twice the one-sided score that some
+/// libraries report.
+pub static BRIER: Metric =
+    Metric { name: "brier", goal: Goal::Minimize, range: (0.0, 2.0), of: Of::Mean(score) };
 
 /// Returns the score of one row.
 pub(super) fn score(row: &Row<'_>) -> f64 {

@@ -1,16 +1,28 @@
 //! Expected and maximum calibration error.
 
+use super::metric::{Goal, Metric, Of};
 use super::row::Row;
 
 /// The number of bins of equal width, as in Guo et al. (1706.04599).
 const BINS: usize = 15;
 
-/// Returns (ECE, MCE) over 15 bins (lo, hi] of the predicted class's probability (Guo et al. 2017,
-/// eq. 3 and 5): the mean, weighted by rows, and the maximum over non-empty bins of |accuracy −
-/// mean confidence|.
-pub fn calibration(rows: &[Row<'_>]) -> (f64, f64) {
-    Binned::of(rows).errors(|_| 1)
-}
+/// The expected calibration error over 15 bins (lo, hi] of the predicted class's probability (Guo et
+/// al. 2017, eq. 3): the mean over bins, weighted by rows, of |accuracy − mean confidence|.
+pub static ECE: Metric = Metric {
+    name: "ece",
+    goal: Goal::Minimize,
+    range: (0.0, 1.0),
+    of: Of::Bins(|bins, weight| bins.errors(weight).0),
+};
+
+/// The maximum calibration error (Guo et al. 2017, eq. 5): the largest |accuracy − mean confidence|
+/// of a bin that is not empty.
+pub static MCE: Metric = Metric {
+    name: "mce",
+    goal: Goal::Minimize,
+    range: (0.0, 1.0),
+    of: Of::Bins(|bins, weight| bins.errors(weight).1),
+};
 
 /// Rows with their bins, which are computed once for any number of weights.
 #[derive(Clone, Debug)]

@@ -2,6 +2,38 @@
 //! classes. 0/0 is 0.
 
 use super::counts::{Counts, ratio};
+use super::metric::{ClassMetric, Goal, Metric, Of};
+
+/// The mean F1 over the declared classes.
+pub static MACRO: Metric = Metric {
+    name: "macro_f1",
+    goal: Goal::Maximize,
+    range: (0.0, 1.0),
+    of: Of::Counts(|counts| Some(macro_f1(counts))),
+};
+
+/// F1 over the summed counts of all classes.
+pub static MICRO: Metric = Metric {
+    name: "micro_f1",
+    goal: Goal::Maximize,
+    range: (0.0, 1.0),
+    of: Of::Counts(|counts| Some(micro_f1(counts))),
+};
+
+/// The mean F1, weighted by the number of rows of each class.
+pub static WEIGHTED: Metric = Metric {
+    name: "weighted_f1",
+    goal: Goal::Maximize,
+    range: (0.0, 1.0),
+    of: Of::Counts(|counts| Some(weighted_f1(counts))),
+};
+
+/// Precision of a class.
+pub static CLASS_PRECISION: ClassMetric = ClassMetric { name: "precision", of: precision };
+/// Recall of a class.
+pub static CLASS_RECALL: ClassMetric = ClassMetric { name: "recall", of: recall };
+/// F1 of a class.
+pub static CLASS: ClassMetric = ClassMetric { name: "f1", of: f1 };
 
 /// Returns the share of correct rows among the rows predicted to be of a class.
 pub fn precision(counts: &Counts, class: usize) -> f64 {

@@ -1,6 +1,11 @@
 //! Cohen's κ.
 
 use super::counts::Counts;
+use super::metric::{Goal, Metric, Of};
+
+/// Cohen's κ.
+pub static KAPPA: Metric =
+    Metric { name: "kappa", goal: Goal::Maximize, range: (-1.0, 1.0), of: Of::Counts(kappa) };
 
 /// Returns (pₒ − pₑ) / (1 − pₑ) (Cohen 1960). pₒ is the accuracy, pₑ the expected agreement of
 /// independent labels with the same frequencies. `None` if pₑ is 1: all rows are of one class and

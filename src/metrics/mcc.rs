@@ -1,6 +1,15 @@
 //! Matthews' correlation coefficient for any number of classes.
 
 use super::counts::Counts;
+use super::metric::{Goal, Metric, Of};
+
+/// Matthews' correlation coefficient.
+pub static MCC: Metric = Metric {
+    name: "mcc",
+    goal: Goal::Maximize,
+    range: (-1.0, 1.0),
+    of: Of::Counts(|counts| Some(mcc(counts))),
+};
 
 /// Returns R_K (Gorodkin 2004, eq. 8, in the form of counts that scikit-learn documents): (c·s − Σ
 /// pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²)), with s rows, c right ones, tₖ true and pₖ predicted ones of

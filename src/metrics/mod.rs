@@ -3,6 +3,8 @@
 //! K is the number of declared classes, N the number of rows. A metric that is undefined for the
 //! rows is absent, never NaN.
 
+pub mod metric;
+pub mod registry;
 pub mod row;
 pub mod all;
 pub mod confusion;
@@ -17,8 +19,12 @@ pub mod brier;
 pub mod calibration;
 pub mod weighted;
 
-pub use all::{NAMES, OF_A_CLASS, all, less_is_better};
+pub use all::all;
 pub use confusion::Confusion;
 pub use counts::Counts;
+pub use metric::{Goal, Metric};
+pub use registry::{
+    MAIN, METRICS, find, find_of_class, less_is_better, main_metrics, names, reads_probabilities,
+};
 pub use row::{Row, argmax};
-pub use weighted::{Weighted, reads_probabilities};
+pub use weighted::Weighted;

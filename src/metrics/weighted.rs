@@ -2,51 +2,58 @@
 
 use super::calibration::Binned;
 use super::counts::Counts;
+use super::metric::{Metric, Of, Weight};
+use super::registry::{find, find_of_class};
 use super::roc_auc::Ranking;
 use super::row::Row;
-use super::{accuracy, brier, f1, kappa, mcc, nll};
-
-/// A metric of hard decisions.
-type OfCounts = Box<dyn Fn(&Counts) -> Option<f64>>;
 
 /// A metric of given rows, prepared for computation with many different weights.
-pub struct Weighted(Form);
-
-enum Form {
-    Counts { classes: usize, decisions: Vec<(usize, usize)>, metric: OfCounts },
-    Mean(Vec<f64>),
-    Ranking(Ranking),
-    Expected(Binned),
-    Largest(Binned),
+pub struct Weighted {
+    rows: usize,
+    form: Form,
 }
 
-/// Returns whether a metric uses probabilities. All others use decisions only, so that rows with
-/// the same label and prediction are interchangeable.
-pub fn reads_probabilities(metric: &str) -> bool {
-    ["roc_auc", "nll", "brier", "ece", "mce"].contains(&metric)
+enum Form {
+    Counts {
+        classes: usize,
+        decisions: Vec<(usize, usize)>,
+        metric: Box<dyn Fn(&Counts) -> Option<f64>>,
+    },
+    Mean(Vec<f64>),
+    Ranking(Ranking, fn(&Ranking, Weight<'_>) -> Option<f64>),
+    Bins(Binned, fn(&Binned, Weight<'_>) -> f64),
 }
 
 impl Weighted {
     /// Prepares a metric by its name in [`super::all()`]; `None` for an unknown name.
-    pub fn of(metric: &str, labels: &[String], rows: &[Row<'_>]) -> Option<Weighted> {
-        Some(Weighted(match metric {
-            "roc_auc" => Form::Ranking(Ranking::of(labels.len(), rows)),
-            "nll" => Form::Mean(rows.iter().map(nll::loss).collect()),
-            "brier" => Form::Mean(rows.iter().map(brier::score).collect()),
-            "ece" => Form::Expected(Binned::of(rows)),
-            "mce" => Form::Largest(Binned::of(rows)),
-            _ => Form::Counts {
-                classes: labels.len(),
-                decisions: rows.iter().map(|row| (row.label, row.prediction)).collect(),
-                metric: of_counts(metric, labels)?,
-            },
-        }))
+    pub fn of(name: &str, labels: &[String], rows: &[Row<'_>]) -> Option<Weighted> {
+        if let Some(metric) = find(name) {
+            return Some(Weighted::metric(metric, labels.len(), rows));
+        }
+        let (metric, label) = find_of_class(name)?;
+        let class = labels.iter().position(|known| known == label)?;
+        let of = Box::new(move |counts: &Counts| Some((metric.of)(counts, class)));
+        Some(Weighted { rows: rows.len(), form: Form::counts(labels.len(), rows, of) })
+    }
+
+    /// Prepares a metric for rows of `classes` declared classes.
+    pub fn metric(metric: &'static Metric, classes: usize, rows: &[Row<'_>]) -> Weighted {
+        let form = match metric.of {
+            Of::Counts(of) => Form::counts(classes, rows, Box::new(of)),
+            Of::Mean(of) => Form::Mean(rows.iter().map(of).collect()),
+            Of::Ranking(of) => Form::Ranking(Ranking::of(classes, rows), of),
+            Of::Bins(of) => Form::Bins(Binned::of(rows), of),
+        };
+        Weighted { rows: rows.len(), form }
     }
 
     /// Returns the metric with each row counted as often as its weight; `None` if it is undefined.
     pub fn value(&self, weights: &[u32]) -> Option<f64> {
-        let weight = |row: usize| u64::from(weights[row]);
-        match &self.0 {
+        self.weighted(&|row| u64::from(weights[row]))
+    }
+
+    fn weighted(&self, weight: Weight<'_>) -> Option<f64> {
+        match &self.form {
             Form::Counts { classes, decisions, metric } => {
                 let mut counts = Counts::none(*classes);
                 for (row, &(label, prediction)) in decisions.iter().enumerate() {
@@ -55,41 +62,32 @@ impl Weighted {
                 if counts.total() == 0 { None } else { metric(&counts) }
             }
             Form::Mean(values) => {
-                let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
-                let sum: f64 = values
-                    .iter()
-                    .zip(weights)
-                    .map(|(value, &weight)| value * f64::from(weight))
-                    .sum();
+                let total: u64 = (0..self.rows).map(weight).sum();
+                let sum: f64 =
+                    values.iter().enumerate().map(|(row, value)| value * weight(row) as f64).sum();
                 (total > 0).then(|| sum / total as f64)
             }
-            Form::Ranking(ranking) => ranking.area(weight),
-            Form::Expected(binned) => Some(binned.errors(weight).0),
-            Form::Largest(binned) => Some(binned.errors(weight).1),
+            Form::Ranking(ranking, metric) => metric(ranking, weight),
+            Form::Bins(binned, metric) => Some(metric(binned, weight)),
         }
     }
 }
 
-fn of_counts(metric: &str, labels: &[String]) -> Option<OfCounts> {
-    let always = |of: fn(&Counts) -> f64| -> OfCounts { Box::new(move |counts| Some(of(counts))) };
-    let class = |of: fn(&Counts, usize) -> f64, label: &str| -> Option<OfCounts> {
-        let class = labels.iter().position(|known| known == label)?;
-        Some(Box::new(move |counts| Some(of(counts, class))))
-    };
-    match metric {
-        "accuracy" => Some(always(accuracy::accuracy)),
-        "balanced_accuracy" => Some(always(accuracy::balanced_accuracy)),
-        "macro_f1" => Some(always(f1::macro_f1)),
-        "micro_f1" => Some(always(f1::micro_f1)),
-        "weighted_f1" => Some(always(f1::weighted_f1)),
-        "mcc" => Some(always(mcc::mcc)),
-        "kappa" => Some(Box::new(kappa::kappa)),
-        _ => match metric.split_once('/')? {
-            ("precision", label) => class(f1::precision, label),
-            ("recall", label) => class(f1::recall, label),
-            ("f1", label) => class(f1::f1, label),
-            _ => None,
-        },
+impl Metric {
+    /// Computes the metric of rows of `classes` declared classes; `None` if it is undefined.
+    pub fn value(&'static self, classes: usize, rows: &[Row<'_>]) -> Option<f64> {
+        Weighted::metric(self, classes, rows).weighted(&|_| 1)
+    }
+}
+
+impl Form {
+    fn counts(
+        classes: usize,
+        rows: &[Row<'_>],
+        metric: Box<dyn Fn(&Counts) -> Option<f64>>,
+    ) -> Form {
+        let decisions = rows.iter().map(|row| (row.label, row.prediction)).collect();
+        Form::Counts { classes, decisions, metric }
     }
 }
 

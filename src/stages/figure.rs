@@ -9,7 +9,7 @@ use super::evaluate::Summary;
 use super::train::trained_model;
 use crate::data::Curves;
 use crate::data::curves::CurvePoint;
-use crate::metrics::{self, NAMES, OF_A_CLASS};
+use crate::metrics;
 
 /// A figure of an epoch, and how it is read off the curve.
 type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);
@@ -24,7 +24,7 @@ const OF_TRAINING: [OfEpoch; 3] = [
 /// Lists the figures that a stage gives, those of single classes left out.
 pub fn names(stage: &StageConfig) -> Vec<&'static str> {
     match stage {
-        StageConfig::Evaluate(_) => NAMES.to_vec(),
+        StageConfig::Evaluate(_) => metrics::names().collect(),
         StageConfig::Train(_) => OF_TRAINING.iter().map(|(name, _)| *name).collect(),
         StageConfig::Load(_) | StageConfig::Augment(_) => Vec::new(),
     }
@@ -33,9 +33,8 @@ pub fn names(stage: &StageConfig) -> Vec<&'static str> {
 /// Says whether a stage gives a figure. Which classes there are is not known before the data is
 /// read.
 pub fn has(stage: &StageConfig, name: &str) -> bool {
-    let of_a_class =
-        || OF_A_CLASS.iter().any(|start| name.len() > start.len() && name.starts_with(start));
-    names(stage).contains(&name) || (matches!(stage, StageConfig::Evaluate(_)) && of_a_class())
+    let of_a_class = metrics::find_of_class(name).is_some();
+    names(stage).contains(&name) || (matches!(stage, StageConfig::Evaluate(_)) && of_a_class)
 }
 
 /// Says whether less of a figure is better.

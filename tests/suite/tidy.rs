@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "engine",
             "search",
             "results",
+            "metrics",
             "statistics",
             "data",
             "base",

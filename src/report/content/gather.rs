@@ -13,6 +13,7 @@ use crate::dag;
 use crate::dag::plan::Plan;
 use crate::data::Tag;
 use crate::data::curves::{self, CurvePoint};
+use crate::metrics::main_metrics;
 use crate::results::compare::{self, CompareError, Comparison, Recipe, Source};
 use crate::results::results::ResultRow;
 use crate::runner::Project;
@@ -119,14 +120,10 @@ fn metrics(rows: &[&ResultRow], asked: Option<&str>) -> Vec<String> {
     let is_known = |name: &str| rows.iter().any(|row| row.metrics.contains_key(name));
     let mut metrics: Vec<&str> = match asked {
         Some(metric) => vec![metric],
-        None => {
-            ["macro_f1", "accuracy"].into_iter().find(|name| is_known(name)).into_iter().collect()
-        }
+        None => main_metrics(is_known).take(1).collect(),
     };
     if let [judged] = metrics[..] {
-        metrics.extend(
-            ["macro_f1", "accuracy"].into_iter().find(|name| *name != judged && is_known(name)),
-        );
+        metrics.extend(main_metrics(is_known).find(|name| *name != judged));
     }
     metrics.into_iter().map(str::to_owned).collect()
 }

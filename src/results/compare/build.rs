@@ -9,7 +9,7 @@ use super::error::CompareError;
 use super::input::{Request, Source};
 use super::items::{self, Missing};
 use super::{by, examples, notes, ranks, seeds, select, verdict};
-use crate::metrics::less_is_better;
+use crate::metrics::{self, less_is_better};
 use crate::results::format::options::{no_column, sort_value};
 use crate::statistics::{Summary, holm};
 
@@ -210,7 +210,7 @@ fn metrics(entries: &[Entry<'_>], request: &Request) -> Result<Vec<String>, Comp
     let known: IndexSet<&str> =
         entries.iter().flat_map(|entry| entry.row.metrics.keys()).map(String::as_str).collect();
     if request.metrics.is_empty() {
-        let default = ["macro_f1", "accuracy"].into_iter().find(|name| known.contains(name));
+        let default = metrics::main_metrics(|name| known.contains(name)).next();
         return match default.or(known.first().copied()) {
             Some(name) => Ok(vec![name.to_owned()]),
             None => {

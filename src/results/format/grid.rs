@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::options::{FormatError, Options, sort_value};
 use crate::data::AugmentationSummary;
+use crate::metrics;
 use crate::results::results::{AUGMENTATION, ResultRow, ResultTable, display_param};
 use crate::statistics::mean_and_deviation;
 
@@ -25,11 +26,17 @@ struct Group<'a> {
     rows: Vec<&'a ResultRow>,
 }
 
+/// Returns the main metrics in the order of the columns, which is not that of preference.
+fn main_columns() -> Vec<&'static str> {
+    let is_main = |name: &&str| metrics::MAIN.iter().any(|metric| metric.name == *name);
+    metrics::names().filter(is_main).collect()
+}
+
 /// Returns the table for people: groups of rows that differ only in the seed, sorted and cut as
 /// requested.
 pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, FormatError> {
     options.check_sort(table)?;
-    let metrics = options.shown_metrics(table, &["accuracy", "macro_f1"])?;
+    let metrics = options.shown_metrics(table, &main_columns())?;
     let mut groups = groups(table);
     if let Some(column) = &options.sort_by {
         groups.sort_by(|a, b| sort_value(&a.rows, column).order(&sort_value(&b.rows, column)));

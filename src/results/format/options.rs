@@ -58,11 +58,8 @@ impl Options {
     ) -> Result<Vec<String>, FormatError> {
         let known = table.metric_names();
         if self.metrics.is_empty() {
-            return Ok(default
-                .iter()
-                .filter(|name| known.contains(**name))
-                .map(|&n| n.to_owned())
-                .collect());
+            let shown = default.iter().filter(|name| known.contains(**name));
+            return Ok(shown.map(|&name| name.to_owned()).collect());
         }
         // A table without rows has no metrics, so every name is accepted.
         if table.rows.is_empty() {

@@ -8,6 +8,7 @@ use crate::base::files::AtomicFiles;
 use crate::data::{
     AugmentationRow, AugmentationTable, Curves, Tag, augmentation, curves, predictions,
 };
+use crate::metrics;
 use crate::results::results::{ResultRow, ResultTable};
 use crate::runner::cache::cache::Cache;
 use crate::runner::error::{Phase, RunError, StageFailure};
@@ -99,7 +100,7 @@ pub(in crate::runner) fn add_details(
 /// else accuracy.
 pub(in crate::runner) fn best(table: &ResultTable) -> Option<Best> {
     let names = table.metric_names();
-    let metric = ["macro_f1", "accuracy"].into_iter().find(|name| names.contains(*name))?;
+    let metric = metrics::main_metrics(|name| names.contains(name)).next()?;
     let mut values: IndexMap<(&str, &str), Vec<f64>> = IndexMap::new();
     for row in &table.rows {
         let found = row.metrics.get(metric).copied();

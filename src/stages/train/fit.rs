@@ -492,10 +492,12 @@ fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
             probabilities: row,
         })
         .collect();
-    let counts = metrics::Counts::of(data.labels.len(), &rows);
+    let value = |metric: &'static metrics::Metric| {
+        metric.value(data.labels.len(), &rows).unwrap_or(f64::NAN)
+    };
     DevMetrics {
-        loss: metrics::nll::nll(&rows),
-        accuracy: metrics::accuracy::accuracy(&counts),
-        macro_f1: metrics::f1::macro_f1(&counts),
+        loss: value(&metrics::nll::NLL),
+        accuracy: value(&metrics::accuracy::ACCURACY),
+        macro_f1: value(&metrics::f1::MACRO),
     }
 }
