@@ -13,12 +13,11 @@ pub struct Weighted {
     form: Form,
 }
 
+/// A metric of the counts of decisions.
+type OfCounts = Box<dyn Fn(&Counts) -> Option<f64>>;
+
 enum Form {
-    Counts {
-        classes: usize,
-        decisions: Vec<(usize, usize)>,
-        metric: Box<dyn Fn(&Counts) -> Option<f64>>,
-    },
+    Counts { classes: usize, decisions: Vec<(usize, usize)>, metric: OfCounts },
     Mean(Vec<f64>),
     Ranking(Ranking, fn(&Ranking, Weight<'_>) -> Option<f64>),
     Bins(Binned, fn(&Binned, Weight<'_>) -> f64),
@@ -81,11 +80,7 @@ impl Metric {
 }
 
 impl Form {
-    fn counts(
-        classes: usize,
-        rows: &[Row<'_>],
-        metric: Box<dyn Fn(&Counts) -> Option<f64>>,
-    ) -> Form {
+    fn counts(classes: usize, rows: &[Row<'_>], metric: OfCounts) -> Form {
         let decisions = rows.iter().map(|row| (row.label, row.prediction)).collect();
         Form::Counts { classes, decisions, metric }
     }
