@@ -14,6 +14,7 @@ mod suite {
     mod interruption;
     mod report;
     mod saved_model;
+    mod docs;
     mod shipped;
     mod sweep;
     mod tidy;

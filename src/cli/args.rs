@@ -58,7 +58,7 @@ pub enum Command {
     /// Remove cached outputs that no run uses
     Gc(GcArgs),
     /// Print the JSON Schema of the pipeline file
-    Schema,
+    Schema(SchemaArgs),
     /// Show which ONNX Runtime is used, install one, or test a device
     Runtime(RuntimeArgs),
     /// Print a completion script for a shell
@@ -331,6 +331,13 @@ pub struct GcArgs {
     /// Remove nothing; print what would be removed
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// Print a page that explains every key instead, as Markdown
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 #[derive(Args, Debug)]

@@ -25,6 +25,7 @@ pub mod artifacts;
 pub mod verify;
 pub mod runtime;
 pub mod gc;
+pub mod schema;
 
 use std::process::ExitCode;
 
@@ -79,7 +80,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Ls(args) => list::list(args, printer),
         Command::Verify(args) => verify::verify(args, printer),
         Command::Gc(args) => gc::gc(args, printer),
-        Command::Schema => printer.data(&crate::pipeline::schema()),
+        Command::Schema(args) => schema::schema(args, printer),
         Command::Runtime(args) => runtime::runtime(args, printer),
         Command::Completions { shell } => {
             let mut script = Vec::new();

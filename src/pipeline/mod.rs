@@ -21,4 +21,5 @@ pub use problem::problem::Problem;
 pub use problem::source::Location;
 pub use resolve::overrides::Override;
 pub use spec::Spec;
+pub use typing::reference::reference;
 pub use typing::schema::schema;

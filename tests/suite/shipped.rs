@@ -1,8 +1,10 @@
-//! What is shipped works: the pipelines, and the file and the commands that the README shows.
+//! What is shipped works: the pipelines, the file and the commands that the README shows, and the
+//! commands of the other pages.
 
 use fs_err as fs;
 
-use super::project::{Project, TestError, data, repository};
+use super::docs::Page;
+use super::project::{Project, Said, TestError, data, repository};
 
 /// The pipeline files of the repository.
 fn pipelines() -> Result<Vec<String>, TestError> {
@@ -40,6 +42,39 @@ fn every_pipeline_is_sound() -> Result<(), TestError> {
     Ok(())
 }
 
+/// Overrides for a pipeline that make it run in a moment: a step or an epoch of each training, and
+/// for the repository's data sets few texts.
+fn reduced(text: &str, model: Option<&str>) -> Vec<String> {
+    let mut set = Vec::new();
+    let mut stage = "";
+    let by_steps = text.contains("budget:");
+    if by_steps {
+        set.push("params.steps=2".to_owned());
+    }
+    if text.contains("\nsweep:") {
+        set.push("sweep.seeds=[13, 21]".to_owned());
+    }
+    if text.contains("\n  to: ") {
+        set.push("params.to=3".to_owned());
+    }
+    for line in text.lines() {
+        if let Some(id) = line.strip_prefix("  ").filter(|id| !id.starts_with(' ')) {
+            stage = id.split(':').next().unwrap_or(id);
+        }
+        let kind = line.trim();
+        if kind.starts_with("train:") {
+            set.extend((!by_steps).then(|| format!("stages.{stage}.train.epochs=1")));
+            set.push(format!("stages.{stage}.train.max_length=16"));
+            set.extend(model.map(|model| format!("stages.{stage}.train.model.pretrained={model}")));
+        } else if kind == "load:" {
+            set.push(format!("stages.{stage}.load.shots=2"));
+            set.push(format!("stages.{stage}.load.dev_shots=2"));
+            set.push(format!("stages.{stage}.load.split={{ test: 0.1, dev: 0.1 }}"));
+        }
+    }
+    set
+}
+
 /// Every pipeline runs to its table, with few texts and one epoch.
 #[test]
 fn every_pipeline_runs() -> Result<(), TestError> {
@@ -47,28 +82,8 @@ fn every_pipeline_runs() -> Result<(), TestError> {
     for name in pipelines()? {
         let file = format!("pipelines/{name}");
         let text = fs::read_to_string(project.path(&file))?;
-        let mut set = Vec::new();
-        let mut stage = "";
-        let mut evaluations = 0;
-        let by_steps = text.contains("budget:");
-        if by_steps {
-            set.extend(["params.steps=2".to_owned(), "params.to=3".to_owned()]);
-        }
-        for line in text.lines() {
-            if let Some(id) = line.strip_prefix("  ").filter(|id| !id.starts_with(' ')) {
-                stage = id.split(':').next().unwrap_or(id);
-            }
-            let kind = line.trim();
-            if kind.starts_with("train:") {
-                set.extend((!by_steps).then(|| format!("stages.{stage}.train.epochs=1")));
-                set.push(format!("stages.{stage}.train.max_length=16"));
-            } else if kind.starts_with("load:") {
-                set.push(format!("stages.{stage}.load.shots=2"));
-                set.push(format!("stages.{stage}.load.dev_shots=2"));
-                set.push(format!("stages.{stage}.load.split={{ test: 0.1, dev: 0.1 }}"));
-            }
-            evaluations += usize::from(kind.contains("evaluate:"));
-        }
+        let evaluations = text.lines().filter(|line| line.contains("evaluate:")).count();
+        let set = reduced(&text, None);
         let mut arguments = vec!["run", &file, "--csv"];
         for value in &set {
             arguments.extend(["-S", value]);
@@ -81,108 +96,101 @@ fn every_pipeline_runs() -> Result<(), TestError> {
     Ok(())
 }
 
-/// The blocks of the README between fences, each with its language.
-fn blocks(text: &str) -> Vec<(String, String)> {
-    let mut blocks = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if let Some(language) = line.strip_prefix("```") {
-            let body: Vec<&str> =
-                lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
-            blocks.push((language.to_owned(), body.join("\n")));
-        }
-    }
-    blocks
-}
-
+/// Every command of the README runs, one after the other as a reader would type them, on a tiny
+/// model and few steps. What stands in its tables are columns that the commands print.
 #[test]
-fn the_readmes_pipeline_and_commands_are_sound() -> Result<(), TestError> {
-    let text = fs::read_to_string(repository("README.md"))?;
+fn the_readmes_commands_run() -> Result<(), TestError> {
+    // The tests themselves, and what `.ci/run` builds.
+    const NOT_OURS: [&str; 2] = ["cargo test --release", "cargo install --path ."];
+    let page = Page::read("README.md")?;
     let project = copy()?;
-    let rows = "message,team\nmy bill is wrong,billing\nit crashes,support\nwhere is my \
-                invoice,billing\nno sound,support\n";
-    project.write("tickets.csv", rows)?;
-    let yaml: Vec<String> = blocks(&text)
+    project.write("tickets.csv", &tickets())?;
+    let yaml: Vec<String> = page
+        .fenced()
         .into_iter()
         .filter(|(language, _)| language == "yaml")
         .map(|(_, body)| body)
         .collect();
     assert_eq!(yaml.len(), 1);
-    project.write("tickets.yaml", &format!("{}\n", yaml[0]))?;
-    let said = project.pipe(&["validate", "tickets.yaml"])?;
-    assert_eq!(said.code, Some(0), "{}", said.err);
-    let searched = searched()?;
-    // Every command, in blocks and in the text, with what has to stay as it is taken by a dry run.
-    let indented = text.lines().filter_map(|line| line.strip_prefix("    "));
-    let inline = text.split('`').skip(1).step_by(2);
+    project.write("tickets.yaml", &yaml[0])?;
+    for line in page.indented().into_iter().filter(|line| line.starts_with("cargo ")) {
+        let is_known = NOT_OURS.contains(&line) || line.starts_with("cargo run --release -- ");
+        assert!(is_known, "nothing runs `{line}`");
+    }
+    let mut printed = String::new();
     let mut seen = Vec::new();
-    for command in indented.chain(inline) {
-        let command = command.replace("cargo run --release -- ", "pipe ");
-        let Some(command) = command.strip_prefix("pipe ") else { continue };
-        let mut arguments: Vec<&str> =
-            command.split_whitespace().map(|argument| argument.trim_matches('\'')).collect();
-        if ["run", "sweep"].contains(&arguments[0]) {
-            arguments.push("-n");
+    for mut arguments in page.commands() {
+        let command = arguments.join(" ");
+        seen.push(arguments[0].clone());
+        if ["run", "sweep"].contains(&arguments[0].as_str()) {
+            let text = fs::read_to_string(project.path(&arguments[1]))?;
+            for value in reduced(&text, Some(&data("tiny-bert"))) {
+                arguments.extend(["-S".to_owned(), value]);
+            }
         }
-        // These want something that has run.
-        let of_runs = ["compare", "report"].contains(&arguments[0]);
-        let said = if of_runs { searched.pipe(&arguments)? } else { project.pipe(&arguments)? };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let said = Said::new(project.command(&arguments).env("COLUMNS", "400").output()?);
         assert_eq!(said.code, Some(0), "`pipe {command}`: {}", said.err);
-        seen.push(arguments[0].to_owned());
+        printed += &said.out;
     }
     for wanted in ["run", "sweep", "compare", "report", "schema"] {
         assert!(seen.contains(&wanted.to_owned()), "{seen:?}");
     }
-    // The options that the text names exist.
-    let help: Vec<String> = ["run", "sweep"]
-        .iter()
-        .map(|command| Ok(project.pipe(&[*command, "--help"])?.out))
-        .collect::<Result<_, TestError>>()?;
-    for option in inline_options(&text) {
-        let is_known = help.iter().any(|help| help.contains(&option));
-        assert!(is_known, "`{option}` of the README is no option of `pipe run` or `pipe sweep`");
+    let columns = |line: &str| -> Vec<String> {
+        line.split(['│', '┆']).map(|column| column.trim().to_owned()).collect()
+    };
+    let headers: Vec<Vec<String>> = printed
+        .lines()
+        .filter(|line| line.starts_with("│ stage") || line.starts_with("│ recipe"))
+        .map(columns)
+        .collect();
+    for line in page.indented() {
+        if line.starts_with("│ stage") || line.starts_with("│ recipe") {
+            let shown = columns(line);
+            // Names of columns go on in brackets where there is room.
+            let is_in = |header: &Vec<String>, name: &String| {
+                header.iter().any(|one| one == name || one.starts_with(&format!("{name} (")))
+            };
+            let is_printed =
+                headers.iter().any(|header| shown.iter().all(|name| is_in(header, name)));
+            assert!(is_printed, "no table has the columns of {line}: {headers:?}");
+        }
     }
-    assert_eq!(
-        project.pipe(&["run", "tickets.yaml", "-n", "-S", "params.shots=32"])?.code,
-        Some(0)
-    );
     Ok(())
 }
 
-/// A project with a small sweep that has run.
-fn searched() -> Result<Project, TestError> {
-    let pipeline = format!(
-        "\
-version: 1
-params: {{ rate: 1e-3 }}
-stages:
-  data: {{ load: {{ path: texts.csv, split: {{ test: 0.3 }} }} }}
-  tuned:
-    train:
-      data: data
-      model: {{ pretrained: {} }}
-      epochs: 1
-      optimizer: {{ adamw: {{ learning_rate: \"${{params.rate}}\" }} }}
-  score: {{ evaluate: {{ model: tuned, data: data }} }}
-",
-        data("tiny-bert")
-    );
-    let project = Project::with(60, &pipeline)?;
-    let said = project.pipe(&["sweep", "x.yaml", "params.rate=1e-3,1e-2", "--seeds", "1,2"])?;
-    assert_eq!(said.code, Some(0), "{}", said.err);
-    Ok(project)
+/// Texts for two teams, enough of them for the largest draw of the README.
+fn tickets() -> String {
+    let mut rows = "message,team\n".to_owned();
+    for index in 0..60 {
+        rows += &format!("the bill {index} is wrong,billing\nit was never open {index},support\n");
+    }
+    rows
 }
 
-/// The options in backquotes, such as `-n` and `--json`.
-fn inline_options(text: &str) -> Vec<String> {
-    let first = |code: &str| code.split([' ', '=']).next().unwrap_or_default().to_owned();
-    let options: Vec<String> = text
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|code| code.starts_with('-'))
-        .map(first)
-        .collect();
-    assert!(options.len() >= 3, "{options:?}");
-    options
+/// Commands of the other pages run dry, where the pipelines that they name are there.
+#[test]
+fn the_pages_commands_run_dry() -> Result<(), TestError> {
+    let project = copy()?;
+    for name in ["train.csv", "test.csv"] {
+        let name = format!("pipelines/{name}");
+        project.write(&name, &format!("text,label\n{name} a,x\n{name} b,y\n"))?;
+    }
+    let mut seen = 0;
+    for name in ["docs/sweeps.md", "docs/augmentation.md", "docs/gpu.md", "docs/training-api.md"] {
+        for mut arguments in Page::read(name)?.commands() {
+            let command = arguments.join(" ");
+            let is_there = |file: &String| file.ends_with(".yaml") && project.path(file).exists();
+            if !arguments.get(1).is_some_and(is_there) || arguments[0] == "artifacts" {
+                continue;
+            }
+            arguments.push("-n".to_owned());
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let said = project.pipe(&arguments)?;
+            assert_eq!(said.code, Some(0), "{name}: `pipe {command}`: {}", said.err);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "only {seen} commands");
+    Ok(())
 }

@@ -1068,6 +1068,17 @@ fn the_schema_is_current() {
     );
 }
 
+#[test]
+fn the_reference_is_current() {
+    let committed =
+        fs_err::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md"));
+    let current = pipe::pipeline::reference();
+    assert!(
+        committed.is_ok_and(|committed| committed == current),
+        "docs/reference.md is not current; `pipe schema --markdown > docs/reference.md` rewrites it"
+    );
+}
+
 /// A text for a value: everyday ones, and those that YAML or interpolation could take for something
 /// else.
 fn awkward_text() -> impl Strategy<Value = String> {

@@ -4,3 +4,4 @@ pub mod typing;
 mod fault;
 pub mod dummy;
 pub mod schema;
+pub mod reference;

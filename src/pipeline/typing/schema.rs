@@ -11,8 +11,7 @@ use crate::stages::StageConfig;
 
 /// Returns the JSON Schema of the pipeline file (draft 2020-12), indented, with a final newline.
 pub fn schema() -> String {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Pipeline>();
-    let mut schema = schema.to_value();
+    let mut schema = of_types();
     let definitions = schema.get("$defs").cloned().unwrap_or_default();
     refine(&mut schema, &definitions);
     if let Some(definitions) = schema.get_mut("$defs").and_then(Value::as_object_mut) {
@@ -21,6 +20,28 @@ pub fn schema() -> String {
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Returns the schema as the types have it: the values alone, without interpolations.
+pub(super) fn of_types() -> Value {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Pipeline>();
+    let mut schema = schema.to_value();
+    unwrap_descriptions(&mut schema);
+    schema
+}
+
+/// Makes one line of every paragraph, so that the width of the source leaves no trace.
+fn unwrap_descriptions(schema: &mut Value) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        let paragraphs: Vec<String> =
+            text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+        *text = paragraphs.join("\n\n");
+    }
+    match schema {
+        Value::Object(object) => object.values_mut().for_each(unwrap_descriptions),
+        Value::Array(items) => items.iter_mut().for_each(unwrap_descriptions),
+        _ => {}
+    }
 }
 
 /// A pipeline of `pipe`: stages that load, augment, train and evaluate.

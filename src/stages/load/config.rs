@@ -44,9 +44,12 @@ pub struct Load {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
+    /// The file of the train texts.
     pub train: String,
+    /// The file of the dev texts. Left out: there are none.
     #[serde(default)]
     pub dev: Option<String>,
+    /// The file of the test texts. Left out: there are none.
     #[serde(default)]
     pub test: Option<String>,
 }
@@ -56,8 +59,10 @@ pub struct Files {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitSizes {
+    /// The size of test.
     #[serde(default)]
     pub test: f64,
+    /// The size of dev.
     #[serde(default)]
     pub dev: f64,
     /// Draws another split. It is not the seed of the run, which leaves the split alone.
