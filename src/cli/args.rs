@@ -47,7 +47,7 @@ pub enum Command {
     Artifacts(ArtifactsArgs),
     /// Print the results of a run
     Show(ShowArgs),
-    /// Compare recipes and test whether their differences are more than noise
+    /// Compare recipes and test whether differences exceed noise
     Compare(CompareArgs),
     /// Write the results of runs as one HTML file
     Report(ReportArgs),
