@@ -47,7 +47,7 @@ pub enum Command {
     Artifacts(ArtifactsArgs),
     /// Print the results of a run
     Show(ShowArgs),
-    /// Compare recipes and test whether their differences are more than noise
+    /// Compare recipes and test whether differences exceed noise
     Compare(CompareArgs),
     /// Write the results of runs as one HTML file
     Report(ReportArgs),
@@ -254,8 +254,8 @@ pub struct CompareArgs {
     /// (`RUN/trials/3`), or files (`results.parquet`, `results.csv`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub runs: Vec<String>,
-    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives
-    /// it [default: the first]
+    /// Compare with this recipe: a stage, a trial's number, a run, or its name in the table
+    /// [default: the first]
     #[arg(long, value_name = "RECIPE")]
     pub baseline: Option<String>,
     /// Compare the results of this split [default: test]
@@ -294,8 +294,8 @@ pub struct ReportArgs {
     /// Compare by this metric [default: macro_f1]
     #[arg(long, value_name = "METRIC")]
     pub metric: Option<String>,
-    /// Compare with this recipe: a stage, a trial's number, a run, or the name that the table gives
-    /// it [default: the first]
+    /// Compare with this recipe: a stage, a trial's number, a run, or its name in the table
+    /// [default: the first]
     #[arg(long, value_name = "RECIPE")]
     pub baseline: Option<String>,
     /// Report on the results of this split [default: test]

@@ -191,7 +191,7 @@ fn a_column_that_is_missing() -> Result<(), TestError> {
     <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: `./texts.csv` has no column `text`; it has `message`, `label`
-      hint: name the columns by the keys `text` and `label` of the stage
+      hint: name the columns with the keys `text` and `label` of the stage
     exit code 1
     "#);
     Ok(())
@@ -441,12 +441,12 @@ fn files_that_are_bombs() -> Result<(), TestError> {
     }
     project.write("x.yaml", &bomb)?;
     assert_snapshot!(run(&project, &[], &[], 0)?, @r#"
-    error: the file grows too large once its aliases are filled in
+    error: the file becomes too large once its aliases are filled in
      --> x.yaml:8:22
       |
     8 |   a5: &a5 [*a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4]
       |                      ^^^
-    hint: aliases of aliases multiply; write `params` and `${params.NAME}` in their place
+    hint: aliases of aliases multiply; use `params` and `${params.NAME}` instead
     exit code 2
     "#);
     project.write("x.yaml", &format!("version: 1\nparams: {}", "[".repeat(100_000)))?;

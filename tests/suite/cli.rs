@@ -284,7 +284,7 @@ fn verify_finds_what_changed_on_the_disk() -> Result<(), TestError> {
     fs::write(&files[0], bytes)?;
     let damaged = bench.pipe(&["verify"])?;
     assert_eq!(damaged.code, Some(1));
-    assert!(damaged.err.contains("1 outputs whole, 1 damaged or missing"), "{}", damaged.err);
+    assert!(damaged.err.contains("1 outputs intact, 1 damaged or missing"), "{}", damaged.err);
     assert_eq!(bench.pipe(&["run", "--force", "x.yaml"])?.code, Some(0));
     assert_eq!(bench.pipe(&["verify"])?.code, Some(0));
     Ok(())
@@ -345,36 +345,36 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
 
     Commands:
       run          Run a pipeline and print its results
-      sweep        Run a pipeline with many values of its parameters
+      sweep        Run a pipeline with many parameter values
       validate     Check a pipeline file without running anything
       graph        Print the graph of a pipeline
-      why          Say why a stage would run, or not
+      why          Explain why a stage would run or is cached
       artifacts    Write a training as artifacts for ONNX Runtime's training API
       show         Print the results of a run
-      compare      Say which recipe is better, and whether that is more than noise
+      compare      Compare recipes and test whether differences exceed noise
       report       Write the results of runs as one HTML file
       ls           List the runs, newest first
-      verify       Digest the cached outputs of a run anew
+      verify       Re-hash the cached outputs of a run and report damage
       gc           Remove cached outputs that no run uses
       schema       Print the JSON Schema of the pipeline file
-      runtime      Say which ONNX Runtime is used, install one, or test a device
+      runtime      Show which ONNX Runtime is used, install one, or test a device
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
 
     Options:
-      -q, --quiet    Say only warnings and errors
-      -v, --verbose  Say more
+      -q, --quiet    Print only warnings and errors
+      -v, --verbose  Print more detail
       -h, --help     Print help
       -V, --version  Print version
 
     Exit codes:
-      0    all went well
+      0    success
       1    a stage failed, or `verify` found damage
-      2    bad usage or a bad pipeline file; nothing ran
-      130  interrupted; the same command goes on where it stopped
+      2    wrong usage or an invalid pipeline file; nothing ran
+      130  interrupted; the same command resumes the work
 
     Data goes to stdout, everything else to stderr. NO_COLOR turns colours off;
-    PIPE_HOME moves the folder of downloads.
+    PIPE_HOME sets the folder for downloads.
     ");
     Ok(())
 }

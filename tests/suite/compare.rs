@@ -134,7 +134,7 @@ fn a_run_is_compared_by_its_seeds_and_its_texts() -> Result<(), TestError> {
     assert_eq!(one["recipes"][1]["against"]["verdict"]["kind"], "too_few_seeds");
     assert_eq!(one["recipes"][1]["against"]["p"], Value::Null);
     assert_eq!(one["recipes"][1]["against"]["items"]["texts"], 24);
-    assert!(one["notes"].to_string().contains("one seed tells nothing"));
+    assert!(one["notes"].to_string().contains("one seed does not show"));
     Ok(())
 }
 
@@ -199,11 +199,11 @@ fn people_see_a_table_with_notes() -> Result<(), TestError> {
     │ other  ┆     5 ┆           0.7120 ± 0.0327 ┆ [0.6714, 0.7526] ┆    +0.0040 ┆ [-0.0438, 0.0518] ┆ 0.8276 ┆ +0.10 ┆     0.8750 ┆ 2.40 ┆        114 ┆ not enough seeds to tell │
     └────────┴───────┴───────────────────────────┴──────────────────┴────────────┴───────────────────┴────────┴───────┴────────────┴──────┴────────────┴──────────────────────────┘
     - differences are paired by seed: p of Student's test with Holm's correction, 95 % intervals, d is Cohen's d_z
-    - Wilcoxon's test of 5 pairs cannot go below p = 0.0625
-    - so many more seeds would show a true difference of one point (0.01) four times in five
-    - no tests over texts without predictions of both recipes: `more`, `other`
-    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); rough for so few seeds
-    - without predictions, only the number of test rows could be compared
+    - with 5 pairs, Wilcoxon's test cannot give p below 0.0625
+    - `more seeds`: additional seeds needed to detect a true difference of one point (0.01) four times in five
+    - no test over texts, since predictions of one or both recipes are missing: `more`, `other`
+    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); approximate with so few seeds
+    - there are no predictions, so only the number of test rows could be compared
     ");
     for width in ["60", "80", "100", "200"] {
         let said = Said::new(project.command(&["compare", "made"]).env("COLUMNS", width).output()?);
@@ -225,14 +225,14 @@ fn people_see_a_table_with_notes() -> Result<(), TestError> {
 
     - 2 of 3 recipes are shown; p is corrected for all of them
     - differences are paired by seed: p of Student's test with Holm's correction, 95 % intervals, d is Cohen's d_z
-    - Wilcoxon's test of 5 pairs cannot go below p = 0.0625
-    - no tests over texts without predictions of both recipes: `more`
-    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); rough for so few seeds
-    - without predictions, only the number of test rows could be compared
+    - with 5 pairs, Wilcoxon's test cannot give p below 0.0625
+    - no test over texts, since predictions of one or both recipes are missing: `more`
+    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); approximate with so few seeds
+    - there are no predictions, so only the number of test rows could be compared
     ");
     let csv = project.pipe(&["compare", "made", "--csv"])?;
     assert_eq!(csv.out.lines().count(), 4);
-    assert!(csv.err.contains("Wilcoxon's test of 5 pairs"), "{}", csv.err);
+    assert!(csv.err.contains("with 5 pairs, Wilcoxon's test"), "{}", csv.err);
     assert_eq!(project.pipe(&["compare", "made", "--csv", "-q"])?.err, "");
     let rounded = json(&project.pipe(&["compare", "made", "--json", "--precision", "2"])?)?;
     assert_eq!(rounded["recipes"][1]["summary"]["mean"], 0.76);
@@ -286,13 +286,13 @@ fn a_search_is_summed_up_by_its_parameters() -> Result<(), TestError> {
     │    16 ┆       1 ┆                            0.7600 ┆ trial 1     ┆   0.7600 │
     └───────┴─────────┴───────────────────────────────────┴─────────────┴──────────┘
     - differences are paired by seed: p of Student's test with Holm's correction, 95 % intervals, d is Cohen's d_z
-    - Wilcoxon's test of 5 pairs cannot go below p = 0.0625
-    - so many more seeds would show a true difference of one point (0.01) four times in five
-    - no tests over texts without predictions of both recipes: `trial 1`, `trial 0`
-    - `trial 1` is the best of 3 trials by this very metric on test: of its 0.7600, 0.0000 is the luck of the best (bootstrap over seeds); expect 0.7600
-    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); rough for so few seeds
-    - rows that take no part: 1 failed
-    - without predictions, only the number of test rows could be compared
+    - with 5 pairs, Wilcoxon's test cannot give p below 0.0625
+    - `more seeds`: additional seeds needed to detect a true difference of one point (0.01) four times in five
+    - no test over texts, since predictions of one or both recipes are missing: `trial 1`, `trial 0`
+    - `trial 1` was selected as the best of 3 trials by this metric on test: of its 0.7600, 0.0000 is selection bias (bootstrap over seeds); expect 0.7600
+    - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); approximate with so few seeds
+    - rows left out: 1 failed
+    - there are no predictions, so only the number of test rows could be compared
     ");
     let csv = project.pipe(&["compare", "made", "--csv", "--by", "shots", "-q"])?.out;
     assert!(csv.starts_with("param.shots,recipes,mean,deviation,best,best_mean\n8,2,"), "{csv}");
@@ -338,8 +338,8 @@ fn what_is_named_wrong_is_named_with_what_there_is() -> Result<(), TestError> {
     exit code 2
     ");
     assert_snapshot!(refused(&project, &["made", "--examples"])?, @r"
-    error: there are no predictions to take texts from: `plain` has none at seed 0
-      hint: `predictions.parquet` beside the results holds them; runs and trials of a sweep have one
+    error: there are no predictions to list texts from: `plain` has none at seed 0
+      hint: they are read from `predictions.parquet` beside the results; runs and trials of a sweep have this file
     exit code 2
     ");
     assert_snapshot!(refused(&project, &["latest"])?, @r"
@@ -354,11 +354,11 @@ fn what_is_named_wrong_is_named_with_what_there_is() -> Result<(), TestError> {
     ");
     assert_snapshot!(refused(&project, &["nope.csv"])?, @r"
     error: there is no file `nope.csv`
-      hint: runs are named without an ending; `pipe ls` lists them
+      hint: name a run without a file ending; `pipe ls` lists the runs
     exit code 2
     ");
     assert_snapshot!(refused(&project, &["texts.csv"])?, @r"
-    error: `texts.csv` is no table of results: it has no column `run`
+    error: `texts.csv` is not a table of results: it has no column `run`
       hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
     exit code 2
     ");
@@ -371,26 +371,26 @@ fn files_that_are_damaged_are_refused() -> Result<(), TestError> {
     let csv = fs::read_to_string(project.path("made/results.csv"))?;
     project.write("bad.csv", &csv.replacen(",0.7,", ",high,", 1))?;
     assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
-    error: `bad.csv` is no table of results: row 2: `accuracy` is `high`, expected a number
+    error: `bad.csv` is not a table of results: row 2: `accuracy` is `high`, expected a number
       hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
     exit code 2
     ");
     project.write("bad.csv", &csv.replacen("plain,,2,", "plain,,two,", 1))?;
     assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
-    error: `bad.csv` is no table of results: row 3: `seed` is `two`, expected a whole number
+    error: `bad.csv` is not a table of results: row 3: `seed` is `two`, expected a whole number
       hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
     exit code 2
     ");
     project.write("bad.csv", "")?;
     assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
-    error: `bad.csv` is no table of results: it is empty
+    error: `bad.csv` is not a table of results: it is empty
       hint: expected `results.parquet` or `results.csv` as `pipe run` writes them
     exit code 2
     ");
     project.write("bad.csv", csv.lines().next().unwrap_or_default())?;
     assert_snapshot!(refused(&project, &["bad.csv"])?, @r"
     error: there are no results to compare in `bad.csv`
-      hint: `pipe ls` lists the runs; those that are complete have results
+      hint: `pipe ls` lists the runs; complete ones have results
     exit code 2
     ");
     let bytes = fs::read(project.path("made/results.parquet"))?;
@@ -413,7 +413,7 @@ fn recipes_on_different_rows_are_refused() -> Result<(), TestError> {
     table.write(&project.path("fewer"))?;
     assert_snapshot!(refused(&project, &["made", "fewer"])?, @r"
     error: recipes were tested on different rows: `plain` on 100, `more (run bb22)` on 50
-      hint: scores on different texts do not tell which recipe is better; `--different-tests` compares them nevertheless
+      hint: scores on different texts do not show which recipe is better; `--different-tests` compares them anyway
     exit code 2
     ");
     let said = project.pipe(&["compare", "made", "fewer", "--different-tests"])?;
@@ -442,7 +442,7 @@ fn recipes_on_different_rows_are_refused() -> Result<(), TestError> {
     }
     assert_snapshot!(refused(&project, &["a", "b"])?, @r"
     error: recipes were tested on different rows: `a` at seed 0 on texts 4dc6e704, `b` at seed 0 on texts 3a7f3b57
-      hint: scores on different texts do not tell which recipe is better; `--different-tests` compares them nevertheless
+      hint: scores on different texts do not show which recipe is better; `--different-tests` compares them anyway
     exit code 2
     ");
     Ok(())

@@ -163,7 +163,7 @@ fn broken_yaml() {
       |
     2 | name: *nobody
       |       ^
-    hint: an alias `*name` repeats what `&name` marks further up
+    hint: an alias `*name` repeats the value marked with `&name` further up
     "#);
     assert_snapshot!(messages("version: 1\n---\nversion: 1\n"), @r#"
     error: a second document starts here; expected one document
@@ -171,7 +171,7 @@ fn broken_yaml() {
       |
     2 | ---
       | ^^^
-    hint: write each pipeline into a file of its own
+    hint: put each pipeline in its own file
     "#);
 }
 
@@ -182,12 +182,12 @@ fn yaml_bombs() {
         bomb += &format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(", "));
     }
     assert_snapshot!(messages(&bomb), @r#"
-    error: the file grows too large once its aliases are filled in
+    error: the file becomes too large once its aliases are filled in
      --> exp.yaml:7:35
       |
     7 | a5: &a5 [*a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4, *a4]
       |                                   ^^^
-    hint: aliases of aliases multiply; write `params` and `${params.NAME}` in their place
+    hint: aliases of aliases multiply; use `params` and `${params.NAME}` instead
     "#);
     assert_snapshot!(messages(&format!("version: 1\nparams: {}\n", "[".repeat(100_000))), @r#"
     error: lists and maps are nested more than 48 deep
@@ -279,13 +279,13 @@ fn files_that_cannot_be_read() {
         .map(show)
         .join("\n");
     assert_snapshot!(all, @r#"
-    error: `DIR/binary.yaml` is not a text in UTF-8: byte 11 is zero
+    error: `DIR/binary.yaml` is not UTF-8 text: byte 11 is zero
     hint: a pipeline is a YAML file; save it as UTF-8
 
-    error: `DIR/latin.yaml` is not a text in UTF-8: byte 20 is 0xe9
+    error: `DIR/latin.yaml` is not UTF-8 text: byte 20 is 0xe9
     hint: a pipeline is a YAML file; save it as UTF-8
 
-    error: `DIR/utf16.yaml` is not a text in UTF-8: it starts like UTF-16
+    error: `DIR/utf16.yaml` is not UTF-8 text: it starts like UTF-16
     hint: a pipeline is a YAML file; save it as UTF-8
 
     error: `DIR/huge.yaml` is larger than 4 MiB; expected a pipeline file
@@ -341,7 +341,7 @@ fn unknown_keys_and_wrong_types() {
        |
     10 |       dropout: "0.1"
        |                ^^^^^
-    hint: leave out the quotes
+    hint: remove the quotes
 
     error: expected a map, found a list
       --> exp.yaml:11:23
@@ -475,7 +475,7 @@ fn kinds_of_stages() {
                 d: { laod: { path: x } }\n  f: [load]\n  g:\n    load: { path: x.csv }\n    \
                 text: text\n  h: { path: x.csv, text: text }\n";
     assert_snapshot!(messages(text), @r#"
-    error: `load` and `train` stand together; expected only one of them
+    error: `load` and `train` are both given; expected only one of them
      --> exp.yaml:3:27
       |
     3 |   a: { load: { path: x }, train: {} }
@@ -511,7 +511,7 @@ fn kinds_of_stages() {
        |
     10 |     text: text
        |     ^^^^
-    hint: what belongs to `load` stands indented below it
+    hint: indent the settings of `load` below it
 
     error: expected one of `load`, `augment`, `train`, `evaluate`, found the keys `path`, `text`
       --> exp.yaml:11:6
@@ -526,19 +526,19 @@ fn names_and_ids() {
     let text = "version: 1\nname: a/b\nparams: { a.b: 1 }\n\
                 stages: { \"my data\": { load: { path: x } }, \"\": { load: { path: x } } }\n";
     assert_snapshot!(messages(text), @r#"
-    error: `a/b` is not a name: expected letters of ASCII, digits, `-`, `_` and `.`, found `/`
+    error: `a/b` is not a name: expected ASCII letters, digits, `-`, `_` and `.`, found `/`
      --> exp.yaml:2:7
       |
     2 | name: a/b
       |       ^^^
 
-    error: `a.b` is not a parameter's name: expected letters of ASCII, digits, `-` and `_`, found `.`
+    error: `a.b` is not a parameter's name: expected ASCII letters, digits, `-` and `_`, found `.`
      --> exp.yaml:3:11
       |
     3 | params: { a.b: 1 }
       |           ^^^
 
-    error: `my data` is not a stage's id: expected letters of ASCII, digits, `-` and `_`, found ` `
+    error: `my data` is not a stage's id: expected ASCII letters, digits, `-` and `_`, found ` `
      --> exp.yaml:4:11
       |
     4 | stages: { "my data": { load: { path: x } }, "": { load: { path: x } } }
@@ -557,21 +557,21 @@ fn duplicate_keys() {
     let text = "version: 1\nversion: 1\nstages:\n  d: { load: { path: x } }\n  \
                 d: { load: { path: y } }\n";
     assert_snapshot!(messages(text), @r#"
-    error: the key `version` stands here twice
+    error: the key `version` occurs twice
      --> exp.yaml:2:1
       |
     2 | version: 1
       | ^^^^^^^
     note: the first is at exp.yaml:1:1
-    hint: leave one of the two out
+    hint: remove one of the two
 
-    error: the key `d` stands here twice
+    error: the key `d` occurs twice
      --> exp.yaml:5:3
       |
     5 |   d: { load: { path: y } }
       |   ^
     note: the first is at exp.yaml:4:3
-    hint: leave one of the two out
+    hint: remove one of the two
     "#);
 }
 
@@ -646,13 +646,13 @@ fn several_problems_at_once() {
       | ^^^
     hint: did you mean `seed`?
 
-    error: the key `shots` stands here twice
+    error: the key `shots` occurs twice
      --> exp.yaml:4:21
       |
     4 | params: { shots: 8, shots: 9, learning_rate: 5e-5, nested: { warmup: 0.1 } }
       |                     ^^^^^
     note: the first is at exp.yaml:4:11
-    hint: leave one of the two out
+    hint: remove one of the two
 
     error: expected a whole number, found the text `ten`
       --> exp.yaml:12:15
@@ -691,12 +691,12 @@ fn interpolations() {
     2 | name: run-${params.all}
       |           ^^^^^^^^^^^^^
 
-    error: the parameters name one another in a circle: b -> a -> b
+    error: the parameters refer to each other in a circle: b -> a -> b
      --> exp.yaml:3:24
       |
     3 | params: { lr: abc, a: "${params.b}", b: "${params.a}", all: { x: 1 } }
       |                        ^^^^^^^^^^^
-    hint: give one of them a value of its own
+    hint: give one of them a value without a reference
 
     error: the environment variable `PIPE_TEST_UNSET` is not set
      --> exp.yaml:5:26
@@ -726,12 +726,12 @@ fn interpolations() {
        |                   ^^^^^^^^^^^^^^
     hint: there are: `lr`, `a`, `b`, `all`
 
-    error: `${` without its `}`
+    error: `${` without a closing `}`
       --> exp.yaml:12:20
        |
     12 |       max_length: "${params.lr"
        |                    ^^^^^^^^^^^
-    hint: a `${` that means itself is written `$${`
+    hint: write `$${` for a literal `${`
     "#);
     let (spec, _) =
         open(&with_train("      epochs: ${env:PIPE_TEST_UNSET:-7}\n")).expect("the file is sound");

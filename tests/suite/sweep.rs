@@ -340,8 +340,8 @@ fn a_dry_run_tells_what_would_run_and_what_it_may_take() -> Result<(), TestError
     assert_eq!(said.code, Some(0));
     assert_eq!(
         said.err,
-        "dry run: 6 trials; 37 stages would run\nexpected: unknown, since no run of this file is \
-         in the cache yet\n"
+        "dry run: 6 trials; 37 stages would run\nexpected: unknown, since the cache holds no run \
+         of this file yet\n"
     );
     sweep(&project, &["--run-cap", "2", "--seeds", "1"])?;
     let said = project.pipe(&["sweep", "x.yaml", "--threads", "1", "-n"])?;
@@ -359,7 +359,7 @@ fn a_dry_run_tells_what_would_run_and_what_it_may_take() -> Result<(), TestError
         said.err
     );
     assert!(
-        said.err.ends_with(", by what earlier runs took\n") && !said.err.contains("unknown"),
+        said.err.ends_with(", from the times of earlier runs\n") && !said.err.contains("unknown"),
         "{}",
         said.err
     );
@@ -449,9 +449,9 @@ fn bad_sweeps_are_refused_with_the_way_out() -> Result<(), TestError> {
     hint: list `values`, or give `min` and `max`
     error: expected `min` below `max`, found 0.2 and 0.1
     error: a logarithm needs a `min` above 0, found 0
-    hint: start at the least value that makes sense, such as 1e-6; a 0 of its own is one of `values`
-    error: `log_uniform` means two things
-    hint: in some tools `min` and `max` are values, in others the exponents of e; `log_uniform_values`
+    hint: start at the smallest useful value, such as 1e-6; to include 0, list `values`
+    error: `log_uniform` is ambiguous
+    hint: in some tools `min` and `max` are values, in others exponents of e; use `log_uniform_values`
     error: unknown `lognormal`; expected one of `uniform`, `int_uniform`, `log_uniform_values`,
     hint: did you mean `normal`?
     error: a training of 2 epochs that is judged after 2 cannot end early

@@ -391,8 +391,8 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
             "`spared` cannot be written for the training API: the training API has one weight \
              decay",
         ),
-        ("again", "`again` is itself trained from artifacts"),
-        ("few", "`few` is no training"),
+        ("again", "`again` is already trained from artifacts"),
+        ("few", "`few` is not a `train` stage"),
     ] {
         let said = spared.pipe(&["artifacts", "x.yaml", stage, "-o", "out"])?;
         assert!(said.code == Some(2) && said.err.contains(told), "{}", said.err);

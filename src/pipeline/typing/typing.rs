@@ -21,10 +21,12 @@ use crate::pipeline::problem::source::Span;
 use crate::pipeline::problem::suggest;
 use crate::pipeline::yaml::node::{Entry, Form, Map, Node, Resolved, Value, clip};
 
+/// The names of fields or kinds, as serde passes them.
+type Names = &'static [&'static str];
+
 /// The outcome of [`typed`].
 pub struct Typed<T> {
-    /// The value; it contains dummies if `sound` is false. `None` if the tree could not be read at
-    /// all.
+    /// The value; it contains dummies if `sound` is false. `None` if the tree is unreadable.
     pub value: Option<T>,
     /// Whether the value matches the tree.
     pub sound: bool,
@@ -70,16 +72,14 @@ struct State {
     poisoned: RefCell<HashSet<usize>>,
     /// Missing fields of a node that get a dummy.
     missing: RefCell<HashSet<(usize, &'static str)>>,
-    /// Keys (by the address of the value) that were reported as unknown, with the keys that were
-    /// probably meant.
+    /// Keys reported as unknown, by the address of their value, with the keys probably meant.
     unknown: RefCell<HashMap<usize, Option<&'static str>>>,
     /// The keys that misspelt ones probably meant, by the address of their map.
     meant: RefCell<HashSet<(usize, &'static str)>>,
 }
 
 impl State {
-    /// Records a fault so that the next attempt gets past it; returns `false` if that is
-    /// impossible.
+    /// Records a fault so that the next attempt gets past it; `false` if that is impossible.
     fn recover(&self, fault: Fault) -> bool {
         let Some(place) = fault.place else {
             self.problems.borrow_mut().push(Problem::of_file(fault.message).maybe_hint(fault.hint));
@@ -112,14 +112,7 @@ impl State {
     }
 
     /// Records a key that is not allowed in a map.
-    fn unknown(
-        &self,
-        map: usize,
-        key: &str,
-        entry: &Entry,
-        known: &'static [&'static str],
-        hint: Option<String>,
-    ) {
+    fn unknown(&self, map: usize, key: &str, entry: &Entry, known: Names, hint: Option<String>) {
         let meant = suggest::nearest(key, known.iter().copied());
         let address = std::ptr::from_ref(&entry.node) as usize;
         if self.unknown.borrow_mut().insert(address, meant).is_some() {
@@ -276,7 +269,7 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     /// Finds the kind named by an enumeration's node, and the node of its content.
-    fn variant(self, known: &'static [&'static str]) -> Result<Variant<'a, 's>, Fault> {
+    fn variant(self, known: Names) -> Result<Variant<'a, 's>, Fault> {
         let map = match &self.node.value {
             Value::Map(map) => map,
             Value::Scalar(scalar) => {
@@ -332,11 +325,13 @@ impl<'a, 's> Reader<'a, 's> {
         Ok(variant)
     }
 
-    fn read_struct<V: Visitor<'a>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
+    /// Returns access to all entries of a map; without a map there are none.
+    fn all(self, map: Option<&'a Map>) -> Entries<'a, 's> {
+        let entries = map.into_iter().flatten().map(|(key, entry)| (key.as_str(), Some(entry)));
+        Entries { of: self, entries: entries.collect::<Vec<_>>().into_iter(), value: None }
+    }
+
+    fn read_struct<V: Visitor<'a>>(self, fields: Names, visitor: V) -> Result<V::Value, Fault> {
         let map = self.entries()?;
         let mut entries = Vec::new();
         for (key, entry) in map.into_iter().flatten() {
@@ -401,11 +396,7 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
 
     methods! {
         deserialize_any() = |reader, visitor| match &reader.node.value {
-            Value::Map(map) => {
-                let entries: Vec<_> =
-                    map.iter().map(|(key, entry)| (key.as_str(), Some(entry))).collect();
-                visitor.visit_map(Entries { of: reader, entries: entries.into_iter(), value: None })
-            }
+            Value::Map(map) => visitor.visit_map(reader.all(Some(map))),
             Value::List(items) => visitor.visit_seq(Items { of: reader, items: items.iter() }),
             _ => match reader.resolved() {
                 Some(Resolved::Bool(value)) => visitor.visit_bool(value),
@@ -446,9 +437,7 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         deserialize_bytes() = |reader, visitor| {
             visitor.visit_borrowed_bytes(reader.text()?.as_bytes())
         };
-        deserialize_byte_buf() = |reader, visitor| {
-            visitor.visit_borrowed_bytes(reader.text()?.as_bytes())
-        };
+        deserialize_byte_buf() = |reader, visitor| reader.deserialize_bytes(visitor);
         deserialize_option() = |reader, visitor| match reader.resolved() {
             Some(Resolved::Null) => visitor.visit_none(),
             _ => visitor.visit_some(reader),
@@ -479,23 +468,12 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
             let _ = name;
             reader.deserialize_tuple(length, visitor)
         };
-        deserialize_map() = |reader, visitor| {
-            let entries = reader.entries()?.into_iter().flatten();
-            let entries: Vec<_> =
-                entries.map(|(key, entry)| (key.as_str(), Some(entry))).collect();
-            visitor.visit_map(Entries { of: reader, entries: entries.into_iter(), value: None })
-        };
-        deserialize_struct(
-            name: &'static str,
-            fields: &'static [&'static str]
-        ) = |reader, visitor| {
+        deserialize_map() = |reader, visitor| visitor.visit_map(reader.all(reader.entries()?));
+        deserialize_struct(name: &'static str, fields: Names) = |reader, visitor| {
             let _ = name;
             reader.read_struct(fields, visitor)
         };
-        deserialize_enum(
-            name: &'static str,
-            variants: &'static [&'static str]
-        ) = |reader, visitor| {
+        deserialize_enum(name: &'static str, variants: Names) = |reader, visitor| {
             let _ = name;
             visitor.visit_enum(reader.variant(variants)?)
         };
@@ -614,11 +592,7 @@ impl<'a> VariantAccess<'a> for Variant<'a, '_> {
         self.content.deserialize_tuple(length, visitor)
     }
 
-    fn struct_variant<V: Visitor<'a>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Fault> {
+    fn struct_variant<V: Visitor<'a>>(self, fields: Names, visitor: V) -> Result<V::Value, Fault> {
         self.content.deserialize_struct("", fields, visitor)
     }
 }

@@ -13,8 +13,8 @@ pub struct Axis {
     step: f64,
 }
 
-/// From this ratio of largest to smallest, an axis of positive values is logarithmic: nearly a
-/// decade, or three doublings.
+/// From this ratio of largest to smallest, an axis of positive values is logarithmic: three
+/// doublings, or nearly a decade.
 const WIDE: f64 = 7.99;
 /// Larger values are not measurements, and their differences would overflow.
 const LARGEST: f64 = 1e200;
