@@ -14,9 +14,9 @@ use crate::stages::augment::weighted::{cumulative, draw};
 use crate::stages::stage::{CheckError, Ctx, External, StageError};
 
 settings! {
-    /// Makes each copy by one of several methods, drawn by their weights.
+    /// Makes each copy with one of several methods, drawn by their weights.
     ///
-    /// Copies, `to` and seed are said here and not inside.
+    /// `copies`, `to` and `seed` are set here and not inside.
     pub struct Mix {
         /// The methods with their weights.
         pub methods: Vec<Weighted>,
@@ -27,7 +27,7 @@ settings! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Weighted {
-    /// How likely it is beside the others, above 0.
+    /// The weight of the method relative to the others, above 0.
     #[serde(default = "default_weight")]
     pub weight: f64,
     /// The method.
