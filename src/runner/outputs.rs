@@ -20,7 +20,7 @@ use crate::table::{
     predictions,
 };
 
-/// Where the tables of a run come from.
+/// The sources of a run's tables.
 pub(super) struct Outputs<'a> {
     /// The run's id.
     pub run: &'a str,
@@ -33,9 +33,9 @@ pub(super) struct Outputs<'a> {
     pub trial: Option<u64>,
 }
 
-/// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where
-/// texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a
-/// run's folder.
+/// Writes the tables of all finished tasks into a run's folder: `results.parquet`, `results.csv`,
+/// `predictions.parquet`, `curves.parquet` and, if texts were generated, `augmentation.parquet` and
+/// `augmentation.csv`.
 pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
     let mut files = AtomicFiles::new(folder);
     let evaluations = add_details(&mut files, from)?;
@@ -48,7 +48,7 @@ pub(super) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, Ru
     Ok(table)
 }
 
-/// Adds the same but the results to `files`, and returns the evaluations.
+/// Adds the same tables except the results to `files`, and returns the evaluations.
 pub(super) fn add_details(
     files: &mut AtomicFiles,
     from: &Outputs<'_>,
@@ -65,7 +65,7 @@ pub(super) fn add_details(
             phase: Phase::After,
             error,
         };
-        // Of a model only the curves are read, which stay when it is dropped.
+        // Only the curves of a model are read, and they stay when it is dropped.
         let entry = match jobs[job].output {
             Kind::Model => cache.remains(&task.key),
             Kind::Scores | Kind::Data => cache.entry(&task.key),
@@ -96,8 +96,8 @@ pub(super) fn add_details(
     Ok(evaluations)
 }
 
-/// Returns the evaluate stage with the best mean of its main metric: macro F1 where there is one,
-/// else accuracy.
+/// Returns the evaluate stage with the best mean of its main metric: macro F1 if there is one, else
+/// accuracy.
 pub(super) fn best(table: &ResultTable) -> Option<Best> {
     let names = table.metric_names();
     let metric = ["macro_f1", "accuracy"].into_iter().find(|name| names.contains(*name))?;
@@ -117,7 +117,7 @@ pub(super) fn best(table: &ResultTable) -> Option<Best> {
         .map(|(stage, value)| Best { stage: stage.to_owned(), metric: metric.to_owned(), value })
 }
 
-/// Returns the row of an evaluation.
+/// Returns the result row of an evaluation.
 pub(super) fn row(run: &str, pipeline: &Pipeline, tag: &Tag, evaluation: &Summary) -> ResultRow {
     ResultRow {
         run: run.to_owned(),
