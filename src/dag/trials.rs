@@ -1,5 +1,4 @@
-//! A sweep and its pipeline: what of the one does not fit the other, and the pipeline of each
-//! trial.
+//! A sweep and its pipeline: mismatches between the two, and the pipeline of each trial.
 
 use serde_json::Value;
 
@@ -10,18 +9,18 @@ use crate::search::{Point, Sweep};
 use crate::spec::{Override, Problem, Spec, SpecError, suggest};
 use crate::stages::{Split, StageConfig, StageId, figure};
 
-/// The keys that a parameter may not set, and why.
+/// The keys that a parameter may not set, with the reasons.
 const NO_PARAMETERS: [(&str, &str); 4] = [
     ("seed", "seeds are not mixed with parameters: every trial runs with the same `seeds`"),
     ("sweep", "a sweep does not sweep itself"),
-    ("version", "it is the format of the file"),
-    ("name", "it is the name of all trials together"),
+    ("version", "it is the version of the file format"),
+    ("name", "all trials share one name"),
 ];
 
-/// So many values of a parameter are tried out beforehand.
+/// The number of values of a parameter that are tried beforehand.
 const MAX_EXAMPLES: usize = 50;
 
-/// Returns what is wrong with a sweep in itself and with what it asks of the stages.
+/// Returns the problems of a sweep and of its requirements for the stages.
 pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Err(faults) = sweep.check() {
@@ -32,7 +31,7 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     }
     let evaluates = spec.stages.values().any(|config| matches!(config, StageConfig::Evaluate(_)));
     if !evaluates && sweep.metric.is_none() {
-        let message = "nothing is evaluated, so no trial would give anything";
+        let message = "nothing is evaluated, so no trial would have a result";
         let hint = "add an `evaluate` stage, or a `metric` of a `train` stage";
         problems.push(spec.problem("sweep", message).hint(hint));
     }
@@ -40,7 +39,7 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
         Some(metric) => problems.extend(check_metric(spec, sweep, metric)),
         None if sweep.needs_metric() => {
             problems.push(
-                spec.problem("sweep", "the method needs a `metric` to go by")
+                spec.problem("sweep", "the method needs a `metric` to optimise")
                     .maybe_hint(known_metrics(spec)),
             );
         }
@@ -49,13 +48,12 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     problems
 }
 
-/// Tries the values of every parameter out, one parameter at a time, and returns what is wrong with
-/// them.
+/// Tries the values of every parameter, one parameter at a time, and returns the problems.
 pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let Ok(parameters) = sweep.check() else { return Vec::new() };
     let mut problems = Vec::new();
     let epochs_of = |plan: &Plan| sweep.metric.as_ref().and_then(|metric| max_epochs(plan, metric));
-    // Trials that are judged at the same epochs have to have as many.
+    // Trials that are compared at the same epochs must have the same number of epochs.
     let own = sweep.min_epochs().and_then(|_| spec.again(&[]).and_then(finish).ok());
     let epochs = own.and_then(|(_, plan)| epochs_of(&plan));
     for (axis, key) in parameters.keys.iter().enumerate() {
@@ -70,9 +68,10 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
                 Ok((_, plan)) if epochs.is_none() || epochs_of(&plan) == epochs => {}
                 Ok(_) => {
                     let hint = "a method that ends trainings early compares them by epochs; leave \
-                                this parameter out, or take another method";
-                    let message =
-                        format!("with `{value}` trainings have other `epochs` than the file says");
+                                this parameter out, or choose another method";
+                    let message = format!(
+                        "with `{value}`, the number of epochs differs from the one in the file"
+                    );
                     problems.push(at(message).hint(hint));
                     break;
                 }
@@ -89,7 +88,7 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     problems
 }
 
-/// Returns the values of a trial by key, those that exist at its point.
+/// Returns the values of a trial by key, for the parameters that exist at its point.
 pub fn values(parameters: &Parameters, point: &Point) -> Vec<(String, Value)> {
     let there = parameters.keys.iter().zip(&parameters.domains).zip(point);
     there
@@ -104,7 +103,7 @@ pub fn open(spec: &Spec, values: &[(String, Value)]) -> Result<(Spec, Plan), Spe
     finish(spec.again(&overrides)?)
 }
 
-/// Returns the longest training, in epochs, of those that a figure comes from.
+/// Returns the length in epochs of the longest training behind a figure.
 pub fn max_epochs(plan: &Plan, metric: &Metric) -> Option<u32> {
     let (stage, _) = metric.parts()?;
     let needed = plan.until(&StageId(stage.to_owned()))?;
@@ -115,7 +114,8 @@ pub fn max_epochs(plan: &Plan, metric: &Metric) -> Option<u32> {
     epochs.max()
 }
 
-/// Returns the plan whose trainings pause after so many epochs, cut to what a figure needs.
+/// Returns the plan with trainings that pause after `epochs`, cut to the stages that a figure
+/// needs.
 pub fn paused(plan: &Plan, metric: &Metric, epochs: u32) -> Option<Plan> {
     let (stage, _) = metric.parts()?;
     let mut plan = plan.until(&StageId(stage.to_owned()))?;
@@ -132,7 +132,7 @@ fn problem(spec: &Spec, fault: Fault) -> Problem {
     spec.problem_at(names, fault.message).maybe_hint(fault.hint)
 }
 
-/// Returns the values of other parameters at which one exists.
+/// Returns values of other parameters for which one exists.
 fn conditions(parameters: &Parameters, axis: usize) -> Vec<Override> {
     let mut needed = Vec::new();
     let mut current = axis;
@@ -194,7 +194,7 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
     let at = |message: String| spec.problem("sweep.metric.name", message);
     let name = &metric.name;
     let Some((stage, figure)) = metric.parts() else {
-        let message = format!("`{name}` does not say which stage gives it");
+        let message = format!("`{name}` does not name its stage");
         return vec![at(message).maybe_hint(known_metrics(spec))];
     };
     let id = StageId(stage.to_owned());
@@ -204,22 +204,25 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
     };
     if !figure::has(config, figure) {
         let names = figure::names(config);
-        let problem = at(format!("`{stage}` gives no `{figure}`"));
+        let problem = at(format!("`{stage}` has no figure `{figure}`"));
         return vec![match names.is_empty() {
             true => problem.maybe_hint(known_metrics(spec)),
-            false => problem.suggest(figure, "it gives", names),
+            false => problem.suggest(figure, "its figures are", names),
         }];
     }
     if figure::split(config) == Some(Split::Test) {
-        let hint = "a choice by test scores makes them useless as an estimate; evaluate dev and \
-                    take that: `dev_score: { evaluate: { model: …, data: …, split: dev } }`";
-        return vec![at(format!("`{name}` reads test, which must not choose anything")).hint(hint)];
+        let hint = "scores that drive a choice are no longer an unbiased estimate; use an \
+                    evaluation of dev: `dev_score: { evaluate: { model: …, data: …, split: dev } \
+                    }`";
+        return vec![
+            at(format!("`{name}` reads test, which must not drive any choice")).hint(hint),
+        ];
     }
     let Some(min_epochs) = sweep.min_epochs() else { return Vec::new() };
     check_epochs(spec, &id, min_epochs)
 }
 
-/// Checks the trainings behind a stage for a method that ends some early.
+/// Checks the trainings that a stage depends on, for a method that ends some early.
 fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut behind = vec![stage];
@@ -240,17 +243,17 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
                     &format!("{place}.budget"),
                     "a method that ends trainings early counts epochs",
                 )
-                .hint("give `epochs` in place of `budget`"),
+                .hint("set `epochs` instead of `budget`"),
             ),
             Some(epochs) if epochs <= min_epochs => problems.push(
                 spec.problem(
                     &format!("{place}.epochs"),
                     format!(
-                        "a training of {epochs} epochs that is judged after {min_epochs} cannot \
-                         end early"
+                        "a training of {epochs} epochs cannot end early if it is first compared \
+                         after {min_epochs}"
                     ),
                 )
-                .hint("give more `epochs`, or a smaller `min_epochs` to the sweep"),
+                .hint("raise `epochs`, or lower `min_epochs` of the sweep"),
             ),
             Some(_) => {}
         }
@@ -258,13 +261,13 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
     problems
 }
 
-/// Returns the hint that lists what a sweep can go by.
+/// Returns the hint that lists possible metrics of a sweep.
 fn known_metrics(spec: &Spec) -> Option<String> {
     const SHOWN: usize = 8;
     let readable =
         |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
     let of_stage = |id: &StageId, config: &StageConfig| -> Vec<String> {
-        // The first few stand for all of an evaluation's.
+        // The first few represent all metrics of an evaluation.
         figure::names(config).into_iter().take(3).map(|name| format!("{id}.{name}")).collect()
     };
     let names: Vec<String> = spec
@@ -279,6 +282,6 @@ fn known_metrics(spec: &Spec) -> Option<String> {
         true => "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev \
                  } }`"
             .to_owned(),
-        false => format!("there are such as {}", suggest::list(&names)),
+        false => format!("possible metrics include {}", suggest::list(&names)),
     })
 }
