@@ -1,9 +1,9 @@
-//! Where computation happens.
+//! The device that computes.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where computation happens.
+/// The device that computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
@@ -11,7 +11,7 @@ pub enum Device {
     Cpu,
     /// An NVIDIA GPU by its number.
     Cuda(u32),
-    /// A GPU where one can be used, else the CPU.
+    /// A GPU if one can be used, else the CPU.
     Auto,
 }
 

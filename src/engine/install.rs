@@ -1,5 +1,4 @@
-//! The ONNX Runtime that `pipe` installs for itself, and the CUDA libraries beside it, from their
-//! pinned wheels.
+//! Installs `pipe`'s own ONNX Runtime, and the CUDA libraries beside it, from pinned wheels.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +13,10 @@ use crate::base::lock::locked;
 use crate::base::report::Report;
 use crate::base::wheel::{self, Wheel, WheelError};
 
-/// The version that is installed.
+/// The version to install.
 pub const VERSION: &str = "1.31.1";
 
-/// What an ONNX Runtime can compute on.
+/// The processors that an ONNX Runtime supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Cpu,
@@ -26,7 +25,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns which one a device needs.
+    /// Returns the kind that a device needs.
     pub fn of(device: Device) -> Kind {
         if matches!(device, Device::Cuda(_)) { Kind::Gpu } else { Kind::Cpu }
     }
@@ -51,8 +50,8 @@ struct Pin {
     library: &'static str,
 }
 
-/// The wheels of [`VERSION`] for CPython 3.12, as the package index gives their digests. No code of
-/// the wheel's for Python is used.
+/// The wheels of [`VERSION`] for CPython 3.12, with the digests of the package index. None of their
+/// Python code is used.
 const PINS: [Pin; 5] = [
     Pin {
         kind: Kind::Cpu,
@@ -106,7 +105,7 @@ struct CudaPin {
     libraries: &'static [&'static str],
 }
 
-/// NVIDIA's own wheels of CUDA 13.2; a driver for any CUDA 13 runs them.
+/// NVIDIA's own wheels of CUDA 13.2; drivers for any CUDA 13 can run them.
 const CUDA_PINS: [CudaPin; 4] = [
     CudaPin {
         name: "nvidia-cuda-runtime",
@@ -138,13 +137,13 @@ const CUDA_PINS: [CudaPin; 4] = [
     },
 ];
 
-/// Returns the installed library, where there is one.
+/// Returns the installed library, if there is one.
 pub fn installed(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
     let path = folder(kind).join(pin(kind)?.library);
     Ok(path.is_file().then_some(path))
 }
 
-/// Installs the library unless it is there, and returns it. Two processes at once install it once.
+/// Installs the library unless it exists, and returns it. Two concurrent processes install it once.
 pub fn install(kind: Kind, report: &dyn Report) -> Result<PathBuf, RuntimeError> {
     let pin = pin(kind)?;
     let folder = folder(kind);
@@ -170,12 +169,12 @@ pub fn install(kind: Kind, report: &dyn Report) -> Result<PathBuf, RuntimeError>
     })?
 }
 
-/// Returns the folders that CUDA libraries are, or would be, installed in.
+/// Returns the folders for installed CUDA libraries, whether they exist or not.
 pub fn cuda_folders() -> Vec<PathBuf> {
     CUDA_PINS.iter().map(cuda_folder).collect()
 }
 
-/// Installs the wheels that hold these CUDA libraries, unless they are there.
+/// Installs the wheels with these CUDA libraries, unless they are installed.
 pub fn install_cuda(missing: &[&str], report: &dyn Report) -> Result<(), RuntimeError> {
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
     if (system, machine) != ("linux", "x86_64") {
@@ -202,7 +201,7 @@ pub fn install_cuda(missing: &[&str], report: &dyn Report) -> Result<(), Runtime
     })?
 }
 
-/// Fetches a wheel and puts those of its files that are picked into a folder.
+/// Fetches a wheel and unpacks the picked files into a folder.
 fn unpack(
     wheel: &Wheel<'_>,
     folder: &Path,
@@ -212,7 +211,7 @@ fn unpack(
 ) -> Result<(), RuntimeError> {
     let failed = |source: WheelError| RuntimeError::Install { what: wheel.requirement(), source };
     if folder.exists() {
-        // Whole folders come by rename: one without its libraries was taken apart by hand.
+        // Folders appear whole, by a rename, so one without its libraries was changed by hand.
         fs::remove_dir_all(folder)?;
     }
     let scratch = tempfile::tempdir()?;
@@ -229,7 +228,7 @@ fn unpack(
     })
 }
 
-/// Picks ONNX Runtime's own shared libraries and leaves Python's extension module behind.
+/// Picks ONNX Runtime's own shared libraries, but not Python's extension module.
 fn shared_library(member: &str) -> Option<PathBuf> {
     let name = member.strip_prefix("onnxruntime/capi/")?;
     let wanted = (name.starts_with("libonnxruntime") || name.starts_with("onnxruntime"))
@@ -278,7 +277,7 @@ mod tests {
         assert!(kept("libonnxruntime_providers_cuda.so"));
         assert!(
             !kept("libonnxruntime_providers_tensorrt.so"),
-            "it needs libraries that nobody asked for"
+            "it needs libraries that `pipe` does not install"
         );
         assert!(!kept("training/libonnxruntime.so"));
         assert!(shared_library("onnxruntime/backend/libonnxruntime.so").is_none());
