@@ -7,8 +7,8 @@ use super::graph::{Graph, Node, Source, Value, Var};
 use super::op::layout::Cast;
 use super::op::{Op, Role};
 
-/// How exactly a network is trained. Parameters, moments, softmax, LayerNorm, loss and reductions
-/// are f32 in all of them.
+/// The precision of training. Parameters, moments, softmax, LayerNorm, loss and reductions are
+/// always f32.
 #[derive(
     Clone,
     Copy,
@@ -25,10 +25,10 @@ pub enum Precision {
     /// Single precision throughout.
     #[default]
     Fp32,
-    /// Matrix products with operands rounded to 10 bits of mantissa, on GPUs that have it.
+    /// Matrix products with operands rounded to 10 bits of mantissa, on GPUs that support it.
     Tf32,
-    /// Matrix products in half precision; the loss is scaled, and steps whose gradients overflow
-    /// are left out.
+    /// Matrix products in half precision. The loss is scaled, and steps whose gradients overflow
+    /// are skipped.
     Fp16,
     /// Matrix products in bfloat16: the range of single precision with 7 bits of mantissa.
     Bf16,

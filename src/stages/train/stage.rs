@@ -23,32 +23,30 @@ use crate::text::TokenizedText;
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TrainError {
     #[error(
-        "`class_weights` names `{name}`, which is no label of the data; the labels are {labels}"
+        "`class_weights` names `{name}`, which is not a label of the data; the labels are {labels}"
     )]
     UnknownClass { name: String, labels: String },
     #[error("`class_weights` has no weight for the label `{name}`")]
-    #[diagnostic(help("give every label of the data a weight, 1 where it should count as it is"))]
+    #[diagnostic(help("give every label of the data a weight; 1 leaves it unchanged"))]
     MissingClass { name: String },
     #[error("`freeze` leaves nothing to train")]
     #[diagnostic(help(
-        "the head's parameters start with `classifier`; take the pattern that matches them away"
+        "the head's parameters start with `classifier`; remove the pattern that matches them"
     ))]
     AllFrozen,
     #[error(
-        "`freeze` has the pattern `{pattern}`, which matches no parameter; there are such as \
-         {examples}"
+        "`freeze` has the pattern `{pattern}`, which matches no parameter; examples of parameters \
+         are {examples}"
     )]
     #[diagnostic(help(
-        "`*` stands for any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`"
+        "`*` matches any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`"
     ))]
     IdlePattern { pattern: String, examples: String },
-    #[error(
-        "`freeze: {{ all_but_top_layers: {asked} }}` asks for more layers than the model's {found}"
-    )]
+    #[error("`freeze: {{ all_but_top_layers: {asked} }}` exceeds the model's {found} layers")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
-    #[error("`precision: tf32` is a setting of GPUs, and this training runs on the CPU")]
-    #[diagnostic(help("add `--device cuda`, or take `fp32`"))]
+    #[error("`precision: tf32` needs a GPU, but this training runs on the CPU")]
+    #[diagnostic(help("add `--device cuda`, or use `fp32`"))]
     Tf32,
 }
 
@@ -117,15 +115,15 @@ impl Stage for Train {
         let Trained { network, fitted, backend, .. } = trained;
         if fitted.parts > 1 {
             ctx.note(&format!(
-                "batches of {} were computed in up to {} parts; the steps are those of whole \
-                 batches but for dropout's masks",
+                "batches of {} were computed in up to {} parts; the steps are the same as with \
+                 whole batches, except for the dropout masks",
                 self.batch_size, fitted.parts
             ));
         }
         if !fitted.skipped.is_empty() {
             ctx.note(&format!(
-                "{} of {} steps were left out because gradients overflowed; the scale of the loss \
-                 was halved after each",
+                "{} of {} steps were skipped because gradients overflowed; the loss scale was \
+                 halved after each",
                 fitted.skipped.len(),
                 fitted.steps
             ));
@@ -187,7 +185,7 @@ impl Tokens {
         let truncated = train.iter().filter(|text| text.truncated).count();
         if truncated > 0 {
             ctx.note(&format!(
-                "{truncated} of {} train texts are cut to {longest} tokens",
+                "{truncated} of {} train texts are truncated to {longest} tokens",
                 train.len()
             ));
         }
