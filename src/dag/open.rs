@@ -6,7 +6,7 @@ use super::plan::{Plan, finish};
 use super::trials;
 use crate::pipeline::{Draft, Override, Spec, SpecError};
 
-/// Reads and checks a pipeline file; on failure returns every problem of the file and between its
+/// Reads and checks a pipeline file; on failure returns all problems in the file and between its
 /// stages.
 pub fn open(path: &Path, overrides: &[Override]) -> Result<(Spec, Plan), SpecError> {
     let (spec, plan) = finish(Draft::read(path, overrides)?)?;

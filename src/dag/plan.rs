@@ -1,5 +1,5 @@
-//! From a [`Spec`] to a checked plan: missing stages, cycles, wrong kinds and every stage's own
-//! checks.
+//! Turns a [`Spec`] into a checked plan. Checks for missing stages, cycles and wrong kinds, and
+//! runs every stage's own checks.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -14,8 +14,8 @@ use super::sweep_rules;
 use crate::pipeline::{Draft, Problem, Spec, SpecError};
 use crate::stages::{Fact, Kind, Port, StageConfig, StageId};
 
-/// A checked pipeline in an order in which every stage comes after its inputs; among those that
-/// could come next, the file's order decides.
+/// A checked pipeline in which every stage comes after its inputs; otherwise the file's order is
+/// kept.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub steps: Vec<Step>,
@@ -28,7 +28,7 @@ pub struct Step {
     pub config: StageConfig,
     /// In the order of [`crate::stages::Stage::inputs`].
     pub inputs: Vec<StepInput>,
-    /// What is known of the output.
+    /// The known facts of the output.
     pub fact: Fact,
 }
 
@@ -37,11 +37,11 @@ pub struct Step {
 pub struct StepInput {
     /// The field that names the stage.
     pub field: &'static str,
-    /// The index of the step that gives the input; smaller than that of the step itself.
+    /// The index of the step that provides the input; it is smaller than the step's own index.
     pub step: usize,
 }
 
-/// Checks a pipeline that was read; on failure returns the problems of both.
+/// Checks a pipeline that was read; on failure returns the problems of reading and of checking.
 pub fn finish(draft: Draft) -> Result<(Spec, Plan), SpecError> {
     let (plan, mut problems) = Check::new(draft.spec(), draft.unsound()).run();
     if let Some(sweep) = &draft.spec().sweep {
@@ -50,22 +50,22 @@ pub fn finish(draft: Draft) -> Result<(Spec, Plan), SpecError> {
     draft.finish(problems).map(|spec| (spec, plan))
 }
 
-/// Checks a pipeline; on failure returns every problem, each with its place in the file.
+/// Checks a pipeline; on failure returns all problems, each with its place in the file.
 pub fn plan(spec: &Spec) -> Result<Plan, SpecError> {
     let (plan, problems) = Check::new(spec, &IndexSet::new()).run();
     if problems.is_empty() { Ok(plan) } else { Err(spec.error(problems)) }
 }
 
 impl Plan {
-    /// Returns the plan cut to one stage and what it needs; `None` where there is no such stage.
+    /// Returns the plan cut to one stage and its inputs; `None` if there is no such stage.
     pub fn until(&self, stage: &StageId) -> Option<Plan> {
         self.steps.iter().find(|step| step.id == *stage)?;
         Some(self.for_stages(|step| step.id == *stage))
     }
 
-    /// Returns the plan cut to some stages and what they need.
+    /// Returns the plan cut to some stages and their inputs.
     pub fn for_stages(&self, wanted: impl Fn(&Step) -> bool) -> Plan {
-        // Inputs come before what they are put into, so one walk back finds all.
+        // Inputs come before their users, so one backward pass finds them all.
         let mut needed: Vec<bool> = self.steps.iter().map(wanted).collect();
         for index in (0..self.steps.len()).rev() {
             if needed[index] {
@@ -84,12 +84,12 @@ impl Plan {
     }
 }
 
-/// Hints that compare with every stage; in a file with more problems, time would go into what
-/// nobody reads.
+/// The number of hints that compare with every stage. With more problems, the time would be spent
+/// on hints that nobody reads.
 const MAX_HINTS: usize = 50;
 
-/// The checks of one pipeline. Stages are known by their position in the file; edges go from an
-/// input to its user.
+/// The checks of one pipeline. Stages are identified by their position in the file; edges go from
+/// an input to its user.
 struct Check<'a> {
     spec: &'a Spec,
     unsound: &'a IndexSet<StageId>,
@@ -182,19 +182,19 @@ impl<'a> Check<'a> {
                 .find_edge(input, user)
                 .and_then(|edge| self.graph.edge_weight(edge))
                 .map_or("", |port| self.ports[user.index()][*port].field);
-            let message = format!("the stages need one another in a circle: {}", shortened(&names));
-            let hint = "each `->` means \"needs\"; let one of them use a stage outside the circle";
+            let message =
+                format!("the stages depend on each other in a circle: {}", shortened(&names));
+            let hint = "each `->` means \"needs\"; change one input to a stage outside the circle";
             self.problems.push(self.problem(user.index(), field, message).hint(hint));
         }
     }
 
-    /// Finds the shortest way from a stage through what it needs back to itself.
+    /// Finds the shortest path from a stage through its inputs back to itself.
     fn cycle(&self, start: NodeIndex, group: &BTreeSet<NodeIndex>) -> Option<Vec<NodeIndex>> {
         let mut came_from = BTreeMap::new();
         let mut queue = VecDeque::from([start]);
         while let Some(node) = queue.pop_front() {
-            // Edges come newest first; the file's order makes the message the same for the same
-            // file.
+            // Edges come newest first; sorting by the file's order makes the message deterministic.
             let mut inputs: Vec<NodeIndex> =
                 self.graph.neighbors_directed(node, Direction::Incoming).collect();
             inputs.sort();
@@ -219,8 +219,8 @@ impl<'a> Check<'a> {
         None
     }
 
-    /// Returns the stages in an order in which inputs come first, the file's order among equals;
-    /// those in and after a cycle are left out.
+    /// Returns the stages with inputs first, otherwise in the file's order; stages in and after a
+    /// cycle are left out.
     fn order(&self) -> Vec<usize> {
         let mut missing: Vec<usize> = self
             .graph
@@ -243,8 +243,8 @@ impl<'a> Check<'a> {
         order
     }
 
-    /// Checks one stage against what is known of its inputs. `None` where that is not enough to go
-    /// on.
+    /// Checks one stage against the facts of its inputs. Returns `None` if the checks cannot
+    /// continue.
     fn check(&mut self, stage: usize, facts: &[Option<Fact>]) -> Option<Fact> {
         let (id, config) = self.stages[stage];
         let mut inputs = Vec::new();
@@ -299,11 +299,11 @@ impl<'a> Check<'a> {
             .take(SHOWN)
             .map(|((id, _), _)| format!("`{id}`"))
             .collect();
-        let verb = if names.len() == 1 { "gives" } else { "give" };
+        let verb = if names.len() == 1 { "provides" } else { "provide" };
         (!names.is_empty()).then(|| format!("{} {verb} {kind}", names.join(", ")))
     }
 
-    /// Returns the plan of the stages of which everything is known: all of them, if there was no
+    /// Returns the plan of the stages whose facts are known; these are all stages if there was no
     /// problem.
     fn plan(&self, order: &[usize], mut facts: Vec<Option<Fact>>) -> Plan {
         let mut step_of = vec![None; self.stages.len()];
@@ -325,7 +325,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Writes a circle; of a long one only the ends.
+/// Writes a circle; a long one is shortened in the middle.
 fn shortened(names: &[&str]) -> String {
     const SHOWN: usize = 12;
     match names {

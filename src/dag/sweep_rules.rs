@@ -6,15 +6,15 @@ use crate::pipeline::{Problem, Spec};
 use crate::search::config::{Fault, Metric, Sweep};
 use crate::stages::{Split, StageConfig, StageId, figure};
 
-/// The keys that a parameter may not set, and why.
+/// The keys that a parameter may not set, with the reasons.
 const NO_PARAMETERS: [(&str, &str); 4] = [
     ("seed", "seeds are not mixed with parameters: every trial runs with the same `seeds`"),
     ("sweep", "a sweep does not sweep itself"),
-    ("version", "it is the format of the file"),
-    ("name", "it is the name of all trials together"),
+    ("version", "it is the version of the file format"),
+    ("name", "all trials share one name"),
 ];
 
-/// Returns what is wrong with a sweep in itself and with what it asks of the stages.
+/// Returns the problems of a sweep and of its requirements for the stages.
 pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Err(faults) = sweep.check() {
@@ -25,7 +25,7 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     }
     let evaluates = spec.stages.values().any(|config| matches!(config, StageConfig::Evaluate(_)));
     if !evaluates && sweep.metric.is_none() {
-        let message = "nothing is evaluated, so no trial would give anything";
+        let message = "nothing is evaluated, so no trial would have a result";
         let hint = "add an `evaluate` stage, or a `metric` of a `train` stage";
         problems.push(spec.problem("sweep", message).hint(hint));
     }
@@ -33,7 +33,7 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
         Some(metric) => problems.extend(check_metric(spec, sweep, metric)),
         None if sweep.needs_metric() => {
             problems.push(
-                spec.problem("sweep", "the method needs a `metric` to go by")
+                spec.problem("sweep", "the method needs a `metric` to optimise")
                     .maybe_hint(known_metrics(spec)),
             );
         }
@@ -94,7 +94,7 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
     let at = |message: String| spec.problem("sweep.metric.name", message);
     let name = &metric.name;
     let Some((stage, figure)) = metric.parts() else {
-        let message = format!("`{name}` does not say which stage gives it");
+        let message = format!("`{name}` does not name its stage");
         return vec![at(message).maybe_hint(known_metrics(spec))];
     };
     let id = StageId(stage.to_owned());
@@ -104,22 +104,25 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
     };
     if !figure::has(config, figure) {
         let names = figure::names(config);
-        let problem = at(format!("`{stage}` gives no `{figure}`"));
+        let problem = at(format!("`{stage}` has no figure `{figure}`"));
         return vec![match names.is_empty() {
             true => problem.maybe_hint(known_metrics(spec)),
-            false => problem.suggest(figure, "it gives", names),
+            false => problem.suggest(figure, "its figures are", names),
         }];
     }
     if figure::split(config) == Some(Split::Test) {
-        let hint = "a choice by test scores makes them useless as an estimate; evaluate dev and \
-                    take that: `dev_score: { evaluate: { model: …, data: …, split: dev } }`";
-        return vec![at(format!("`{name}` reads test, which must not choose anything")).hint(hint)];
+        let hint = "scores that drive a choice are no longer an unbiased estimate; use an \
+                    evaluation of dev: `dev_score: { evaluate: { model: …, data: …, split: dev } \
+                    }`";
+        return vec![
+            at(format!("`{name}` reads test, which must not drive any choice")).hint(hint),
+        ];
     }
     let Some(min_epochs) = sweep.min_epochs() else { return Vec::new() };
     check_epochs(spec, &id, min_epochs)
 }
 
-/// Checks the trainings behind a stage for a method that ends some early.
+/// Checks the trainings that a stage depends on, for a method that ends some early.
 fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut behind = vec![stage];
@@ -140,17 +143,17 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
                     &format!("{place}.budget"),
                     "a method that ends trainings early counts epochs",
                 )
-                .hint("give `epochs` in place of `budget`"),
+                .hint("set `epochs` instead of `budget`"),
             ),
             Some(epochs) if epochs <= min_epochs => problems.push(
                 spec.problem(
                     &format!("{place}.epochs"),
                     format!(
-                        "a training of {epochs} epochs that is judged after {min_epochs} cannot \
-                         end early"
+                        "a training of {epochs} epochs cannot end early if it is first compared \
+                         after {min_epochs}"
                     ),
                 )
-                .hint("give more `epochs`, or a smaller `min_epochs` to the sweep"),
+                .hint("raise `epochs`, or lower `min_epochs` of the sweep"),
             ),
             Some(_) => {}
         }
@@ -158,13 +161,13 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
     problems
 }
 
-/// Returns the hint that lists what a sweep can go by.
+/// Returns the hint that lists possible metrics of a sweep.
 fn known_metrics(spec: &Spec) -> Option<String> {
     const SHOWN: usize = 8;
     let readable =
         |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
     let of_stage = |id: &StageId, config: &StageConfig| -> Vec<String> {
-        // The first few stand for all of an evaluation's.
+        // The first few represent all metrics of an evaluation.
         figure::names(config).into_iter().take(3).map(|name| format!("{id}.{name}")).collect()
     };
     let names: Vec<String> = spec
@@ -179,6 +182,6 @@ fn known_metrics(spec: &Spec) -> Option<String> {
         true => "no stage reads dev yet: `dev_score: { evaluate: { model: …, data: …, split: dev \
                  } }`"
             .to_owned(),
-        false => format!("there are such as {}", suggest::list(&names)),
+        false => format!("possible metrics include {}", suggest::list(&names)),
     })
 }

@@ -1,4 +1,4 @@
-//! The pipeline of each trial of a sweep.
+//! A sweep and its pipeline: mismatches between the two, and the pipeline of each trial.
 
 use serde_json::Value;
 
@@ -9,16 +9,15 @@ use crate::search::config::check::Parameters;
 use crate::search::config::{Metric, Sweep};
 use crate::stages::{StageConfig, StageId};
 
-/// So many values of a parameter are tried out beforehand.
+/// The number of values of a parameter that are tried beforehand.
 const MAX_EXAMPLES: usize = 50;
 
-/// Tries the values of every parameter out, one parameter at a time, and returns what is wrong with
-/// them.
+/// Tries the values of every parameter, one parameter at a time, and returns the problems.
 pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let Ok(parameters) = sweep.check() else { return Vec::new() };
     let mut problems = Vec::new();
     let epochs_of = |plan: &Plan| sweep.metric.as_ref().and_then(|metric| max_epochs(plan, metric));
-    // Trials that are judged at the same epochs have to have as many.
+    // Trials that are compared at the same epochs must have the same number of epochs.
     let own = sweep.min_epochs().and_then(|_| Draft::again(spec, &[]).and_then(finish).ok());
     let epochs = own.and_then(|(_, plan)| epochs_of(&plan));
     for (axis, key) in parameters.keys.iter().enumerate() {
@@ -33,9 +32,10 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
                 Ok((_, plan)) if epochs.is_none() || epochs_of(&plan) == epochs => {}
                 Ok(_) => {
                     let hint = "a method that ends trainings early compares them by epochs; leave \
-                                this parameter out, or take another method";
-                    let message =
-                        format!("with `{value}` trainings have other `epochs` than the file says");
+                                this parameter out, or choose another method";
+                    let message = format!(
+                        "with `{value}`, the number of epochs differs from the one in the file"
+                    );
                     problems.push(at(message).hint(hint));
                     break;
                 }
@@ -52,7 +52,7 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     problems
 }
 
-/// Returns the values of a trial by key, those that exist at its point.
+/// Returns the values of a trial by key, for the parameters that exist at its point.
 pub fn values(parameters: &Parameters, point: &Point) -> Vec<(String, Value)> {
     let there = parameters.keys.iter().zip(&parameters.domains).zip(point);
     there
@@ -67,7 +67,7 @@ pub fn open(spec: &Spec, values: &[(String, Value)]) -> Result<(Spec, Plan), Spe
     finish(Draft::again(spec, &overrides)?)
 }
 
-/// Returns the longest training, in epochs, of those that a figure comes from.
+/// Returns the length in epochs of the longest training behind a figure.
 pub fn max_epochs(plan: &Plan, metric: &Metric) -> Option<u32> {
     let (stage, _) = metric.parts()?;
     let needed = plan.until(&StageId(stage.to_owned()))?;
@@ -78,7 +78,8 @@ pub fn max_epochs(plan: &Plan, metric: &Metric) -> Option<u32> {
     epochs.max()
 }
 
-/// Returns the plan whose trainings pause after so many epochs, cut to what a figure needs.
+/// Returns the plan with trainings that pause after `epochs`, cut to the stages that a figure
+/// needs.
 pub fn paused(plan: &Plan, metric: &Metric, epochs: u32) -> Option<Plan> {
     let (stage, _) = metric.parts()?;
     let mut plan = plan.until(&StageId(stage.to_owned()))?;
@@ -90,7 +91,7 @@ pub fn paused(plan: &Plan, metric: &Metric, epochs: u32) -> Option<Plan> {
     Some(plan)
 }
 
-/// Returns the values of other parameters at which one exists.
+/// Returns values of other parameters for which one exists.
 fn conditions(parameters: &Parameters, axis: usize) -> Vec<Override> {
     let mut needed = Vec::new();
     let mut current = axis;

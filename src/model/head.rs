@@ -3,27 +3,27 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the classification head reads.
+/// The input of the classification head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Head {
-    /// The architecture's own head, as `transformers` builds it: BERT's pooler over the first
-    /// token, RoBERTa's and DistilBERT's dense layer.
+    /// The architecture's own head, as in `transformers`: BERT's pooler over the first token,
+    /// RoBERTa's and DistilBERT's dense layer.
     #[default]
     Auto,
-    /// A linear layer over the mean of the token states, padding left out.
+    /// A linear layer over the mean of the token states, without padding.
     Mean,
     /// A linear layer over the first token's state.
     Cls,
 }
 
-/// How the states of a text's tokens become one vector.
+/// How the token states of a text become one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// Their mean, padding left out.
+    /// The mean of the token states, without padding.
     #[default]
     Mean,
-    /// The first token's.
+    /// The state of the first token.
     Cls,
 }

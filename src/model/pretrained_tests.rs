@@ -187,15 +187,15 @@ fn broken_folders_are_refused_by_name() -> Tested {
     assert_eq!(
         message(root.path())?,
         format!(
-            "`FOLDER/model.safetensors` is broken or truncated: its header speaks of other than \
-             the {size} bytes that it has"
+            "`FOLDER/model.safetensors` is broken or truncated: its header describes a size other \
+             than its {size} bytes"
         )
     );
     fs::write(&weights, &whole[..100])?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` is broken or truncated: its header is longer than the file, \
-         which has 100 bytes"
+        "`FOLDER/model.safetensors` is broken or truncated: its header is longer than the file of \
+         100 bytes"
     );
     fs::write(&weights, b"")?;
     assert_eq!(
@@ -211,7 +211,7 @@ fn broken_folders_are_refused_by_name() -> Tested {
     fs::rename(&weights, root.path().join("pytorch_model.bin"))?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER` has its weights as `pytorch_model.bin` only, and `model.safetensors` is expected"
+        "`FOLDER` has its weights only as `pytorch_model.bin`; expected `model.safetensors`"
     );
     fs::remove_file(root.path().join("pytorch_model.bin"))?;
     assert_eq!(message(root.path())?, "`FOLDER` has no `model.safetensors`");
@@ -237,7 +237,7 @@ fn broken_folders_are_refused_by_name() -> Tested {
     assert_eq!(
         message(root.path())?,
         "`FOLDER/model.safetensors` has the tensor \
-         `bert.encoder.layer.0.intermediate.dense.weight` of shape [32, 48]; [48, 32] expected"
+         `bert.encoder.layer.0.intermediate.dense.weight` of shape [32, 48]; expected [48, 32]"
     );
     fs::write(&weights, &whole)?;
     edit(root.path(), |all| {
@@ -247,8 +247,7 @@ fn broken_folders_are_refused_by_name() -> Tested {
     })?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` has the tensor `classifier.bias` with values that are not \
-         finite"
+        "`FOLDER/model.safetensors` has NaN or infinite values in the tensor `classifier.bias`"
     );
     fs::write(&weights, &whole)?;
     edit(root.path(), |all| {
@@ -258,8 +257,8 @@ fn broken_folders_are_refused_by_name() -> Tested {
     })?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER/model.safetensors` has the tensor `classifier.bias` of type I32; F32, F16, BF16 \
-         or F64 expected"
+        "`FOLDER/model.safetensors` has the tensor `classifier.bias` of type I32; expected F32, \
+         F16, BF16 or F64"
     );
     fs::write(&weights, &whole)?;
 

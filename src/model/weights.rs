@@ -187,12 +187,12 @@ fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
     for value in map.values() {
         let name = value
             .as_str()
-            .ok_or_else(|| wrong("`weight_map` holds something else than file names"))?;
+            .ok_or_else(|| wrong("`weight_map` has values that are not file names"))?;
         let plain = Path::new(name).file_name().is_some_and(|own| own == name)
             && name.ends_with(".safetensors");
         if !plain {
             return Err(wrong(&format!(
-                "`weight_map` names `{name}`; a safetensors file of the same folder expected"
+                "`weight_map` names `{name}`; expected a safetensors file of the same folder"
             )));
         }
         names.insert(name.to_owned());
@@ -264,10 +264,10 @@ fn describe(error: &SafeTensorError, size: usize) -> String {
     match error {
         SafeTensorError::HeaderTooSmall => format!("it has {size} bytes, fewer than a header"),
         SafeTensorError::InvalidHeaderLength | SafeTensorError::HeaderTooLarge => {
-            format!("its header is longer than the file, which has {size} bytes")
+            format!("its header is longer than the file of {size} bytes")
         }
         SafeTensorError::MetadataIncompleteBuffer => {
-            format!("its header speaks of other than the {size} bytes that it has")
+            format!("its header describes a size other than its {size} bytes")
         }
         other => other.to_string(),
     }

@@ -1,4 +1,4 @@
-//! What goes wrong while a plan runs.
+//! The errors of running a plan.
 
 use std::error::Error;
 use std::fmt;
@@ -34,26 +34,26 @@ pub enum RunError {
         hint: String,
     },
     #[error("`{name}` names {} runs: {}", found.len(), found.join(", "))]
-    #[diagnostic(help("give more of the name"))]
+    #[diagnostic(help("give more characters of the name"))]
     ManyRuns { name: String, found: Vec<String> },
     #[error("`{file}` is damaged: {reason}")]
-    #[diagnostic(help("it was not written by this version of `pipe`, or not to its end"))]
+    #[diagnostic(help("another version of `pipe` wrote it, or writing was cut off"))]
     Damaged { file: String, reason: String },
 }
 
 /// A stage that failed, with its own error behind it.
 #[derive(Debug)]
 pub struct StageFailure {
-    /// The stage, with its seed where there are several.
+    /// The stage, with its seed if there are several.
     pub stage: String,
     pub phase: Phase,
     pub error: StageError,
 }
 
-/// When a stage failed.
+/// The moment at which a stage failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Before anything ran: a file that it needs is not there.
+    /// Before anything ran: a file that it needs is missing.
     Before,
     During,
     /// Its output cannot be read back.

@@ -1,4 +1,4 @@
-//! Why a task would run, or not.
+//! The reason why a task would run or not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,22 +12,22 @@ use super::job::Job;
 use super::run::tasks::Task;
 use crate::base::digest::Digest;
 
-/// Why a task would run, or not.
+/// The reason why a task would run or not.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
-    /// The output is there.
+    /// The output is cached.
     Cached,
-    /// The user wants it to run again.
+    /// The user forces it to run again.
     Forced,
-    /// This stage of this pipeline file never gave an output.
+    /// This stage of this pipeline file has never produced an output.
     FirstRun,
-    /// It gave one for other seeds only.
+    /// It has produced outputs for other seeds only.
     FirstRunOfSeed(u64),
     /// Nothing changed; the output is no longer in the cache.
     Gone,
     /// Nothing changed; the output cannot be used.
     Damaged(String),
-    /// These parts differ from the last time.
+    /// These parts of the key have changed since the last time.
     Changed(Vec<Change>),
 }
 
@@ -38,12 +38,12 @@ pub enum Change {
         old: String,
         new: String,
     },
-    /// A new version of `pipe` computes the stage in another way.
+    /// A new version of `pipe` computes the stage differently.
     Code {
         old: u32,
         new: u32,
     },
-    /// A value of the configuration, by its dotted key below the kind; `None` where it was or is
+    /// A value of the configuration, by its dotted key below the kind; `None` if it was or is
     /// absent.
     Config {
         key: String,
@@ -54,7 +54,7 @@ pub enum Change {
         old: Option<u64>,
         new: Option<u64>,
     },
-    /// The engine: what of it, and its old and new value.
+    /// A property of the engine with its old and new value.
     Runtime {
         what: &'static str,
         old: String,
@@ -74,7 +74,7 @@ pub enum Change {
 }
 
 impl Reason {
-    /// Says whether the task would run.
+    /// Returns whether the task would run.
     pub fn runs(&self) -> bool {
         *self != Reason::Cached
     }
@@ -136,7 +136,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Returns why a job would run for a seed whose task is `task`, or not.
+/// Returns why a job with the task `task` would run for a seed, or not.
 pub fn explain(
     cache: &Cache,
     ledger: &Ledger,
@@ -162,7 +162,7 @@ pub fn explain(
     }
 }
 
-/// Lists what differs between two materials.
+/// Lists the differences between two materials.
 fn changes(
     old: &KeyMaterial,
     new: &KeyMaterial,
@@ -170,7 +170,7 @@ fn changes(
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.kind != new.kind {
-        // The configurations of two kinds have nothing to compare.
+        // The configurations of two kinds cannot be compared.
         changes.push(Change::Kind { old: old.kind.clone(), new: new.kind.clone() });
     } else {
         if old.code_version != new.code_version || old.format != new.format {
@@ -231,8 +231,7 @@ fn union<'a, V>(
     new.keys().chain(old.keys().filter(|key| !new.contains_key(*key)))
 }
 
-/// Flattens a configuration to its values by dotted key; an empty map or list is a value of its
-/// own.
+/// Flattens a configuration to its values by dotted key; an empty map or list counts as a value.
 fn leaves(value: &Value) -> BTreeMap<String, Value> {
     fn walk(value: &Value, path: String, found: &mut BTreeMap<String, Value>) {
         let below =

@@ -1,4 +1,4 @@
-//! Frees what no run needs any more.
+//! Frees the outputs that no run needs any more.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,27 +14,26 @@ use crate::runner::project::Project;
 use crate::runner::record::runs;
 use crate::runner::sweep;
 
-/// Something that was, or would be, removed.
+/// An item that was, or would be, removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Freed {
-    /// For people: the stage and when it was computed, or what else it is.
+    /// A description for people: the stage and the time of its output, or the kind of leftover.
     pub what: String,
     pub bytes: u64,
 }
 
-/// How long files that interrupted writers left behind are kept: longer than any writer lives
+/// The age at which leftovers of interrupted writers are removed: longer than any writer pauses
 /// between two writes.
 const LEFTOVER_HOURS: i64 = 24;
 
-/// Removes the outputs that no run in `runs/` uses and that are older than `keep_days`, unfinished
-/// work of that age, and what damage and interruptions left behind. With `dry_run`, only says what
-/// it would remove.
+/// Removes outputs that no run in `runs/` uses and that are older than `keep_days`, unfinished work
+/// of that age, and the leftovers of damage and interruptions. With `dry_run`, only lists them.
 pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<Freed>, RunError> {
     let cache = Cache::new(project);
     let mut used = BTreeSet::new();
     for run in runs::list(project)? {
         used.extend(run.provenance.stages.iter().map(|stage| stage.key));
-        // One that goes on, or was killed, has its list nowhere else.
+        // A sweep that is running, or was killed, has its list nowhere else.
         used.extend(sweep::keys_of_trials(&run.folder));
     }
     let now = clock::now_utc();
@@ -56,7 +55,7 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
                     format!("output of `{}` in `{}`, {}", done.stage, done.pipeline, done.created);
                 (what, done.created.parse().ok(), keep_hours)
             }
-            // No run can use it, whether one has it in its list or not.
+            // No run can use it, whether or not one lists it.
             Lookup::Damaged(reason) if cache.is_ruined(&key) => (
                 format!("damaged output {}: {reason}", key.short()),
                 modified(&folder),
@@ -67,9 +66,9 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         if !since.is_some_and(|since: Timestamp| is_old(since, keep)) {
             continue;
         }
-        // Whoever computes this very key now holds the lock; then it is not old after all.
+        // If the lock is held, someone is computing this key, and the entry is in use again.
         let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
-        // Another may have set it aside or computed it anew before the lock was ours.
+        // Another process may have set it aside or recomputed it before we got the lock.
         let now_there = cache.remains(&key).map_or_else(|| cache.find(&key), Lookup::Hit);
         let is_same = |lookup| match lookup {
             Lookup::Hit(Entry { done, .. }) => done.created.parse().ok() == since,
@@ -114,7 +113,7 @@ fn modified(path: &Path) -> Option<Timestamp> {
     Timestamp::try_from(fs::metadata(path).ok()?.modified().ok()?).ok()
 }
 
-/// Returns the bytes of all files below a folder.
+/// Returns the total size of all files below a folder.
 fn size(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {

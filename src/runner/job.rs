@@ -6,20 +6,20 @@ use crate::dag::plan::{Plan, StepInput};
 use crate::runner::error::RunError;
 use crate::stages::{Kind, Stage};
 
-/// A stage of the plan. The runner knows stages only through their trait, so that tests can give it
+/// A stage of the plan. The runner sees stages only through their trait, so that tests can use
 /// others.
 pub struct Job<'a> {
     /// The stage's id.
     pub id: String,
-    /// The kind as the pipeline file names it.
+    /// The name of the kind in the pipeline file.
     pub kind_name: &'a str,
     pub stage: &'a dyn Stage,
-    /// The whole typed configuration, defaults filled in, so that the way it was written does not
-    /// matter.
+    /// The whole typed configuration with defaults filled in, so that its spelling in the file does
+    /// not matter.
     pub config: Value,
     /// Indices of earlier jobs, by field.
     pub inputs: Vec<StepInput>,
-    /// What the stage gives.
+    /// The kind of the stage's output.
     pub output: Kind,
 }
 

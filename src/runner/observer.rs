@@ -1,22 +1,21 @@
-//! What a run tells while it goes on.
+//! The events of a run.
 
 use serde::Serialize;
 
 use crate::base::report::Progress;
 
-/// Watches a run: the command line draws from it, the run folder keeps its events. For people only;
-/// nothing here may change a result.
+/// Watches a run: the command line draws from it, and the run folder keeps its events. It is for
+/// people only; nothing here may change a result.
 pub trait Observer: Sync {
     /// Receives one event.
     fn event(&self, event: &Event<'_>);
-    /// Receives where a running task stands; `task` is its label. Called often.
+    /// Receives the progress of a running task; `task` is its label. It is called often.
     fn progress(&self, task: &str, progress: &Progress<'_>) {
         let _ = (task, progress);
     }
 }
 
-/// Something that happened in a run. A `task` is a stage's id, with its seed where there are
-/// several.
+/// An event of a run. A `task` is a stage's id, with its seed if there are several.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event<'a> {
@@ -57,27 +56,27 @@ pub enum Event<'a> {
         status: &'a str,
         seconds: f64,
     },
-    /// A sweep begins, with at most so many trials, each for so many seeds. `trainings` is their
-    /// number where none ends early.
+    /// A sweep begins, with at most `trials` trials, each for `seeds` seeds. `trainings` is their
+    /// product, or `None` if trainings can end early.
     SweepStarted {
         run: &'a str,
         trials: usize,
         seeds: usize,
         trainings: Option<usize>,
     },
-    /// A training of a trial for one seed begins; with `epochs`, up to there.
+    /// A training of a trial for one seed begins; `epochs` is where it pauses, if it does.
     CellStarted {
         trial: usize,
         seed: u64,
         epochs: Option<u32>,
     },
-    /// It ended: done, or left to another process or to a later attempt.
+    /// The training ended: it is done, or left to another process or a later attempt.
     CellFinished {
         trial: usize,
         seed: u64,
         is_done: bool,
     },
-    /// A trial has its figure: the mean over the seeds, after so many epochs or at the end.
+    /// A trial has its figure: the mean over the seeds, after `epochs` epochs or at the end.
     TrialFinished {
         trial: usize,
         values: &'a str,
@@ -87,13 +86,13 @@ pub enum Event<'a> {
         /// Whether nothing had to be computed.
         cached: bool,
         seconds: f64,
-        /// The best trial that ran to its end so far, and its figure.
+        /// The best completed trial so far, and its figure.
         best: Option<(usize, f64)>,
     },
 }
 
 impl<'a> Event<'a> {
-    /// Returns the task that the event is of.
+    /// Returns the task of the event.
     pub fn task(&self) -> Option<&'a str> {
         match *self {
             Event::StageCached { task, .. }
@@ -107,7 +106,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Returns the same event of a task with another name.
+    /// Returns the same event with another task name.
     pub fn with_task<'b>(self, task: &'b str) -> Event<'b>
     where
         'a: 'b,

@@ -1,4 +1,4 @@
-//! Where a pipeline's cache and runs lie.
+//! The folder of a pipeline's cache and runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use crate::runner::error::RunError;
 
 /// The folder that holds `.pipe` and `runs`.
 ///
-/// It is the nearest folder at or above the pipeline file that has `.pipe`, `.git` or `Cargo.toml`;
-/// without one, the file's own folder. So all pipelines of a repository share one cache.
+/// It is the nearest folder at or above the pipeline file that has `.pipe`, `.git` or `Cargo.toml`,
+/// else the file's own folder. All pipelines of a repository therefore share one cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     pub root: PathBuf,
@@ -35,7 +35,7 @@ impl Project {
         Ok(Project::of_folder(&std::path::absolute(".")?))
     }
 
-    /// Returns the folder of what `pipe` keeps for itself.
+    /// Returns the folder of `pipe`'s own state.
     pub fn state(&self) -> PathBuf {
         self.root.join(".pipe")
     }
@@ -45,7 +45,7 @@ impl Project {
         self.root.join("runs")
     }
 
-    /// Returns a path relative to the root where it lies below it, for records that survive a move.
+    /// Returns a path relative to the root if it is below it, for records that survive a move.
     pub fn relative(&self, path: &Path) -> String {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         absolute.strip_prefix(&self.root).unwrap_or(&absolute).to_string_lossy().into_owned()

@@ -1,4 +1,4 @@
-//! Stages that do what a test wants, and count.
+//! Fake stages for tests, which count their runs.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,23 +23,23 @@ use crate::stages::{
 /// Any error of a test.
 pub(super) type TestError = Box<dyn std::error::Error>;
 
-/// What a fake stage does when it runs.
+/// The action of a fake stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     Work,
     Fail,
     Panic,
-    /// Waits for the interruption, then gives up, leaving something in its scratch folder.
+    /// Waits for the interruption, then gives up and leaves a file in its scratch folder.
     WaitForInterrupt,
-    /// Waits for the interruption, then fails by itself.
+    /// Waits for the interruption, then fails with an error of its own.
     FailWhileStopping,
-    /// Works for a moment, so that others can meet it.
+    /// Works for a moment, so that others find it at work.
     Slow,
     /// Depends on a file that changes while it works.
     Edited,
 }
 
-/// A stage that does what a test wants, and counts how often.
+/// A stage that performs an action and counts its runs.
 #[derive(Clone, Debug)]
 pub(super) struct Fake {
     pub name: &'static str,
@@ -147,7 +147,7 @@ impl Stage for Fake {
         let text = format!("{before}/{}:{seed}", self.name);
         Ok(match self.kind {
             Kind::Scores => {
-                // Some right, some wrong, as the text of the input has it.
+                // Some right, some wrong, depending on the text of the input.
                 let predict = |(index, byte): (usize, u8)| {
                     let share = f32::from(byte) / 255.0;
                     Prediction {
@@ -235,7 +235,7 @@ impl Line {
         Tasks::new(&jobs, seeds, None, &vec![Vec::new(); jobs.len()])
     }
 
-    /// Returns how often each stage ran.
+    /// Returns the number of runs of each stage.
     pub(super) fn runs(&self) -> Vec<usize> {
         self.stages.iter().map(Fake::runs).collect()
     }

@@ -163,7 +163,7 @@ fn a_failure_blocks_only_what_depends_on_it() -> Result<(), TestError> {
         let mut prepared = bench.prepare(line)?;
         prepared.jobs[3].inputs[0].step = 0;
         let recorder = Recorder::default();
-        // The tasks follow from the jobs, so they are laid out anew.
+        // The tasks follow from the jobs, so they are created again.
         prepared.tasks =
             super::run::tasks::Tasks::new(&prepared.jobs, &[1], None, &vec![Vec::new(); 4]);
         Ok(prepared.execute(&recorder, &Interrupt::default())?)
@@ -185,7 +185,7 @@ fn a_failure_blocks_only_what_depends_on_it() -> Result<(), TestError> {
     let outcomes: Vec<&str> =
         run_now.provenance.stages.iter().map(|stage| stage.outcome.as_str()).collect();
     assert_eq!(outcomes, ["computed", "failed", "not run", "computed"]);
-    // What was done stays done.
+    // Finished work stays finished.
     let line = Line {
         stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(),
         ..line
@@ -270,7 +270,7 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
     let scratch = prepared.cache.scratch(&prepared.tasks.all[1].key);
     assert!(scratch.join("epoch-1").exists());
     assert_eq!(runs::find(&bench.project(), None)?.status(), "interrupted");
-    // The next attempt goes on, and cleans up after itself.
+    // The next attempt resumes, and cleans up after itself.
     let line = Line {
         stages: line.stages.iter().cloned().map(|stage| stage.act(Act::Work)).collect(),
         ..line
@@ -398,7 +398,7 @@ fn a_run_folder_tells_everything() -> Result<(), TestError> {
     assert_eq!(run.provenance.stages.len(), 3);
     assert_eq!(run.provenance.best.as_ref().map(|best| best.metric.as_str()), Some("macro_f1"));
     assert_eq!(finished.table.rows[0].params["rate"], 0.5);
-    // By the beginning and the end of the name; a wrong name says which there are.
+    // By the start and the end of the name; the error for a wrong name lists the runs.
     let id = finished.run.as_str();
     assert_eq!(runs::find(&bench.project(), Some(&id[..8]))?.provenance.run, id);
     assert_eq!(runs::find(&bench.project(), Some(&id[id.len() - 6..]))?.provenance.run, id);
@@ -412,13 +412,13 @@ fn a_killed_run_is_shown_as_such() -> Result<(), TestError> {
     let (bench, line) = (Bench::new()?, Line::new());
     let (finished, _) = bench.run(&line)?;
     let file = finished.folder.join("provenance.json");
-    // What a process leaves that is killed in the middle.
+    // The leftovers of a process that is killed in the middle.
     fs::write(&file, fs::read_to_string(&file)?.replace("\"complete\"", "\"running\""))?;
     assert_eq!(runs::find(&bench.project(), None)?.status(), "killed");
     let lock = super::cache::lock::KeyLock::try_acquire(&finished.folder.join(".lock"))?;
     assert!(lock.is_some());
     assert_eq!(runs::find(&bench.project(), None)?.status(), "running");
-    // Its results are not taken for those of a whole run.
+    // Its results are not mistaken for the results of a whole run.
     drop(lock);
     assert!(!bench.run(&line)?.0.nothing_to_do);
     assert_eq!(line.runs(), [1, 1, 1]);

@@ -1,4 +1,4 @@
-//! Whether a device trains as it should: what `pipe runtime check` does.
+//! Checks whether a device trains correctly, for `pipe runtime check`.
 
 #[cfg(test)]
 mod placement_tests;
@@ -14,48 +14,48 @@ use crate::engine::{Device, EngineError, Place, Precision, Runtime, samples};
 
 pub use speed::Speed;
 
-/// What was found, in the order in which it was looked at.
+/// The findings, in the order of the checks.
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
     pub device: String,
-    /// The GPU in words.
+    /// A description of the GPU.
     pub gpu: Option<String>,
-    /// The library in words.
+    /// A description of the library.
     pub library: String,
     pub checks: Vec<Check>,
     pub speeds: Vec<Speed>,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
     pub name: String,
     pub outcome: Outcome,
-    /// The figures, or what is wrong.
+    /// The figures, or a description of the error.
     pub detail: String,
 }
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Passed,
     Failed,
-    /// This device cannot do it.
+    /// This device does not support it.
     Skipped,
 }
 
 impl Findings {
-    /// Says whether nothing failed.
+    /// Returns whether no check failed.
     pub fn is_sound(&self) -> bool {
         self.checks.iter().all(|check| check.outcome != Outcome::Failed)
     }
 }
 
-/// The steps that [`run`] tells of.
+/// The number of steps that [`run`] reports.
 const STEPS: u64 = 5;
 
-/// Looks at everything on a device.
+/// Runs all checks on a device.
 pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
     let place = Place::of(device);
     let mut findings = Findings {
@@ -99,7 +99,7 @@ pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
     tell("update in place, dropout");
     findings.checks.push(check("update in place", training::update_in_place(runtime, place)));
     findings.checks.push(check("dropout", training::dropout(runtime, place)));
-    tell("what is copied");
+    tell("copies between host and device");
     for precision in Precision::ALL {
         findings.checks.push(check(
             &format!("no copies between host and device in {}", precision.name()),
@@ -116,7 +116,7 @@ pub fn run(runtime: &Runtime, device: Device, report: &dyn Report) -> Findings {
     findings
 }
 
-/// What a check gives: the figures, or what is wrong, in words.
+/// The result of a check: the figures, or a description of the error.
 enum Verdict {
     Sound(String),
     Wrong(String),
@@ -130,12 +130,12 @@ fn check(name: &str, verdict: Result<Verdict, EngineError>) -> Check {
         Ok(Verdict::Impossible(detail)) => (Outcome::Skipped, detail),
         Err(error) => (Outcome::Failed, error.to_string()),
     };
-    // Messages of libraries come in several lines.
+    // Messages of libraries may have several lines.
     let detail = detail.split_whitespace().collect::<Vec<_>>().join(" ");
     Check { name: name.to_owned(), outcome, detail }
 }
 
-/// So many mistakes are told.
+/// The number of wrong samples that are shown.
 const SHOWN: usize = 3;
 
 fn operators(runtime: &Runtime, place: Place) -> Check {
@@ -146,13 +146,13 @@ fn operators(runtime: &Runtime, place: Place) -> Check {
         .collect();
     let verdict = match wrong.is_empty() {
         true => Verdict::Sound(format!(
-            "{} samples as in double precision, their gradients as the differences",
+            "{} samples agree with double precision, and their gradients with finite differences",
             checked.len()
         )),
         false => {
             let shown = wrong.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
             Verdict::Wrong(format!(
-                "{} of {} are wrong, such as {shown}",
+                "{} of {} samples are wrong, for example {shown}",
                 wrong.len(),
                 checked.len()
             ))

@@ -1,5 +1,5 @@
-//! What a GPU is given to compute has kernels there, so that no tensor has to travel to the host
-//! and back in the middle of a step.
+//! Every operator of a GPU training has a kernel there, so that no tensor travels to the host and
+//! back within a step.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,10 @@ use crate::model::{Activation, Architecture, Config, Dropout, Head, Network, Net
 const SIZE: Size =
     Size { name: "tiny", hidden: 32, layers: 2, heads: 2, vocabulary: 100, batch: 4, length: 8 };
 
-/// The types that the CUDA execution provider computes each operator with, as far as we need them,
-/// in the operator's version of set 20: from ONNX Runtime's own list (docs/OperatorKernels.md). A
-/// kernel whose range of versions has no end counts for the version that it begins with alone,
-/// which is why set 20 has no `Equal` (19), no `Pad` (19) and no `ConstantOfShape` (20) on GPUs of
-/// most releases.
+/// The types for which the CUDA execution provider has kernels, as far as we need them, in the
+/// operators' versions of set 20. The source is ONNX Runtime's own list (docs/OperatorKernels.md).
+/// A kernel with an open range of versions counts only for its first version. Set 20 therefore has
+/// no `Equal` (19), no `Pad` (19) and no `ConstantOfShape` (20) on GPUs in most releases.
 const KERNELS: &[(&str, &[DType])] = &[
     ("Add", &[F32, F64, F16, BF16, I64]),
     ("Sub", &[F32, F64, F16, BF16, I64]),
@@ -49,7 +48,7 @@ const KERNELS: &[(&str, &[DType])] = &[
     ("Gather", &[F32, F64, F16, BF16, I64, Bool]),
     ("ScatterND", &[F32, F64, F16, I64]),
     ("Cast", &[F32, F64, F16, BF16, I64, Bool]),
-    // Its output lies on the host, where the sizes that are computed from it stay.
+    // Its output is on the host, as are the sizes that are computed from it.
     ("Shape", &[F32, F64, F16, BF16, I64, Bool]),
     ("Where", &[F32, F64, F16, I64]),
     ("GreaterOrEqual", &[F32, F64, F16, I64]),
@@ -58,7 +57,7 @@ const KERNELS: &[(&str, &[DType])] = &[
 ];
 
 fn has_kernel(operator: &str, types: &[DType]) -> bool {
-    // Conditions and answers are truth values, whatever is chosen or compared.
+    // Conditions and results are booleans, for any type of the operands.
     let types = match operator {
         "Where" => &types[1..],
         "GreaterOrEqual" | "LessOrEqual" => &types[..2],
@@ -69,7 +68,7 @@ fn has_kernel(operator: &str, types: &[DType]) -> bool {
         .any(|(name, known)| *name == operator && types.iter().all(|dtype| known.contains(dtype)))
 }
 
-/// Returns the operators of a training without kernels on a GPU.
+/// Returns the operators of a training that have no kernel on a GPU.
 fn missing(
     config: &Config,
     head: Head,

@@ -1,4 +1,4 @@
-//! What a training step copies between host and device, by ONNX Runtime's own profile.
+//! The copies of a training step between host and device, by ONNX Runtime's own profile.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use super::training::SMALL;
 use crate::engine::{EngineError, Kernels, Place, Precision, Runtime};
 use crate::selftest::Verdict;
 
-/// Looks for copies on the path of a step. What is bound to it (tokens, masks, labels, the learning
-/// rate) is copied before, and losses and norms after.
+/// Looks for copies within a step. Bound inputs (tokens, masks, labels, the learning rate) are
+/// copied before it, losses and norms after it.
 pub(super) fn copies(
     runtime: &Runtime,
     place: Place,
     precision: Precision,
 ) -> Result<Verdict, EngineError> {
     if (place, precision) == (Place::Host, Precision::Tf32) {
-        return Ok(Verdict::Impossible("a setting of GPUs".to_owned()));
+        return Ok(Verdict::Impossible("only for GPUs".to_owned()));
     }
     let folder = tempfile::tempdir()?;
     let subject =

@@ -1,4 +1,4 @@
-//! How fast encoders of common sizes train.
+//! The training speed of encoders of common sizes.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::subject::{Size, Subject, steps};
 use crate::base::clock::Stopwatch;
 use crate::engine::{Device, EngineError, Place, Precision, Runtime, Trainer};
 
-/// What was measured.
+/// One measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Speed {
     pub model: String,
@@ -19,7 +19,7 @@ pub struct Speed {
     pub examples_per_second: f64,
 }
 
-/// Word tables are as long as small data sets make them; see the compact vocabulary of `train`.
+/// Word tables have the length that small data sets need; see the compact vocabulary of `train`.
 const ROWS: usize = 2000;
 const MINILM: Size = Size {
     name: "MiniLM-L6",
@@ -39,13 +39,13 @@ const BERT: Size = Size {
     batch: 32,
     length: 128,
 };
-/// What a CPU does in a few seconds.
+/// A size for a few seconds on a CPU.
 const ON_HOST: Size = Size { batch: 8, length: 32, ..MINILM };
 
 const ROUNDS: u64 = 3;
 
-/// Measures training with dropout on a device; in place of a measurement stands what kept it, with
-/// its name.
+/// Measures training with dropout on a device. A failed measurement is returned as its name and
+/// error.
 pub(super) fn measure(
     runtime: &Runtime,
     device: Device,
@@ -94,8 +94,8 @@ pub(super) fn measure(
     found
 }
 
-/// Returns the milliseconds of a step: the median of some rounds' means, since a device tells of
-/// its steps only now and then.
+/// Returns the milliseconds of a step: the median of the means of several rounds, because a device
+/// reports its steps only from time to time.
 fn time(
     trainer: &mut dyn Trainer,
     runtime: &Runtime,

@@ -1,4 +1,4 @@
-//! Encoders of random weights that are trained on random texts.
+//! Encoders with random weights that are trained on random texts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Returns the configuration of such an encoder.
+    /// Returns the configuration of an encoder of this size.
     pub(super) fn config(self, dropout: f32) -> Config {
         Config {
             architecture: Architecture::Bert,
@@ -54,8 +54,8 @@ impl Size {
         }
     }
 
-    /// Returns a batch of random texts, of which every second one is shorter, with labels that the
-    /// first token tells.
+    /// Returns a batch of random texts, every second one shorter, with labels that depend on the
+    /// first token.
     pub(super) fn batch(self, number: u64) -> Vec<(String, Feed)> {
         use rand::RngExt as _;
         let mut random = stream(SEED, &["selftest", "batch"], number);
@@ -83,19 +83,19 @@ impl Size {
     }
 }
 
-/// What is built and trained.
+/// An encoder, its batches and the settings of its training.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject {
     pub size: Size,
     pub place: Place,
     pub precision: Precision,
     pub kernels: Kernels,
-    /// The rate of dropout.
+    /// The dropout rate.
     pub dropout: f32,
 }
 
 impl Subject {
-    /// Returns what training does at a place in a precision.
+    /// Creates a subject with the kernels for its place and precision.
     pub(super) fn of(size: Size, place: Place, precision: Precision, dropout: f32) -> Subject {
         let kernels = match precision {
             Precision::Fp32 => place.kernels(),
@@ -104,8 +104,7 @@ impl Subject {
         Subject { size, place, precision, kernels, dropout }
     }
 
-    /// Prepares its training by sessions; `profiles` is a folder for what they spend their time
-    /// with.
+    /// Prepares its training with sessions; `profiles` is a folder for their profiles.
     pub(super) fn sessions(
         self,
         runtime: &Runtime,
@@ -121,7 +120,7 @@ impl Subject {
         SessionTrainer::profiled(runtime, network.graph, parameters, recipe, profiles)
     }
 
-    /// Prepares its training by the training API.
+    /// Prepares its training with the training API.
     pub(super) fn training_api(
         self,
         runtime: &Runtime,
@@ -167,7 +166,7 @@ impl Subject {
     fn weights(self, network: &Network) -> BTreeMap<String, ArrayD<f32>> {
         let mut weights = BTreeMap::new();
         init::fill(&network.graph, &self.size.config(self.dropout), &mut weights, SEED);
-        // What `fill` makes is a head; a whole encoder's norms begin with 1.
+        // `fill` creates a head; the norms of a whole encoder begin with 1.
         let norms = weights.iter_mut().filter(|(name, _)| name.ends_with("LayerNorm.weight"));
         norms.for_each(|(_, array)| array.fill(1.0));
         weights
@@ -186,14 +185,14 @@ fn optimizer(trainable: &[String], decays_all: bool) -> OptimizerConfig {
     }
 }
 
-/// Takes steps, one for each number, and returns what they gave.
+/// Takes steps, one for each number, and returns their results.
 pub(super) fn steps(
     trainer: &mut dyn Trainer,
     runtime: &Runtime,
     size: Size,
     numbers: std::ops::Range<u64>,
 ) -> Result<Vec<StepOutcome>, EngineError> {
-    // A few batches again and again, so that there is something to be learnt.
+    // A few batches are repeated, so that there is something to learn.
     let batches: Vec<_> = (0..4).map(|number| size.batch(number)).collect();
     let mut outcomes = Vec::new();
     for (taken, number) in numbers.enumerate() {

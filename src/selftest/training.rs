@@ -1,4 +1,4 @@
-//! Training on a device beside training on the host.
+//! Compares training on a device with training on the host.
 
 use ndarray::ArrayD;
 
@@ -10,13 +10,13 @@ use crate::engine::{
 };
 use crate::selftest::Verdict;
 
-/// Small enough for a CPU, with every operator that a large one has.
+/// Small enough for a CPU, with every operator of a large encoder.
 pub(super) const SMALL: Size =
     Size { name: "small", hidden: 64, layers: 2, heads: 4, vocabulary: 200, batch: 8, length: 24 };
 
 const STEPS: u64 = 50;
 
-/// How far the loss of any of fifty steps may be from the host's in single precision.
+/// The largest difference from the host's loss in single precision over fifty steps.
 fn distance(place: Place, precision: Precision) -> f32 {
     match (place, precision) {
         (Place::Host, Precision::Fp32) => 1e-4,
@@ -26,7 +26,7 @@ fn distance(place: Place, precision: Precision) -> f32 {
     }
 }
 
-/// Opens a session and runs it: what fails here is the library or the driver.
+/// Opens a session and runs it. A failure here comes from the library or the driver.
 pub(super) fn opens(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     let none: [(&str, &ArrayD<f32>); 0] = [];
     let mut graph = Graph::new(Kernels::Standard);
@@ -40,14 +40,14 @@ pub(super) fn opens(runtime: &Runtime, place: Place) -> Result<Verdict, EngineEr
     Ok(if sum == 3.0 { Verdict::Sound(detail) } else { Verdict::Wrong(detail) })
 }
 
-/// Compares the losses of fifty steps with those of the host's fused kernels in single precision.
+/// Compares the losses of fifty steps with the host's fused kernels in single precision.
 pub(super) fn fifty_steps(
     runtime: &Runtime,
     place: Place,
     precision: Precision,
 ) -> Result<Verdict, EngineError> {
     if (place, precision) == (Place::Host, Precision::Tf32) {
-        return Ok(Verdict::Impossible("a setting of GPUs".to_owned()));
+        return Ok(Verdict::Impossible("only for GPUs".to_owned()));
     }
     let host = Subject::of(SMALL, Place::Host, Precision::Fp32, 0.0);
     let here = Subject { kernels: Kernels::Standard, ..Subject::of(SMALL, place, precision, 0.0) };
@@ -63,11 +63,11 @@ pub(super) fn fifty_steps(
     let (first, last) = (expected.first(), expected.last());
     let detail = format!(
         "losses within {largest:.1e} of the host's in fp32 (allowed {allowed:.0e}), which fell \
-         from {:.3} to {:.3}; {skipped} steps left out",
+         from {:.3} to {:.3}; {skipped} steps skipped",
         first.map_or(f32::NAN, |outcome| outcome.loss()),
         last.map_or(f32::NAN, |outcome| outcome.loss()),
     );
-    // So written that a loss that is not a number is wrong.
+    // Written so that a NaN loss counts as wrong.
     let is_near = largest <= allowed && found.iter().all(|outcome| outcome.loss().is_finite());
     Ok(if is_near && found.len() as u64 == STEPS {
         Verdict::Sound(detail)
@@ -76,8 +76,7 @@ pub(super) fn fifty_steps(
     })
 }
 
-/// Compares every parameter after one step with the host's: the device overwrites them where they
-/// lie.
+/// Compares every parameter after one step with the host's. The device updates parameters in place.
 pub(super) fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     let of = |subject: Subject| -> Result<_, EngineError> {
         let mut trainer = subject.sessions(runtime, None)?;
@@ -93,8 +92,8 @@ pub(super) fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict
         let Some(found) = found.get(name) else {
             return Err(EngineError::MissingParameter(name.clone()));
         };
-        // A gradient that is 0 but for rounding has either sign, and AdamW's first step has its
-        // sign alone: such elements are no witness.
+        // A gradient that is 0 except for rounding may have either sign, and AdamW's first step
+        // depends on the sign alone. Such elements are not compared.
         let off = expected
             .iter()
             .zip(found)
@@ -123,8 +122,8 @@ pub(super) fn update_in_place(runtime: &Runtime, place: Place) -> Result<Verdict
     })
 }
 
-/// Looks at the masks that the device's generator makes: how many elements it drops, and whether
-/// places and runs differ.
+/// Checks the masks of the device's generator: the share of dropped elements, and whether places
+/// and runs differ.
 pub(super) fn dropout(runtime: &Runtime, place: Place) -> Result<Verdict, EngineError> {
     const SIDE: usize = 1000;
     const RATE: f32 = 0.1;

@@ -355,9 +355,9 @@ fn bad_settings_are_found_before_anything_runs() -> Result<(), TestError> {
     let problems: Vec<&str> = found.lines().filter(|line| line.starts_with("error")).collect();
     assert_snapshot!(problems.join("\n"), @r"
     error: `rate` is 1.5; expected a share above 0 and at most 1
-    error: `to` and `copies` both say how many texts to make
+    error: `to` and `copies` both set the number of texts
     error: `rate` is 0; expected a share above 0 and at most 1
-    error: `copies` stands inside `chain`, which decides it for all
+    error: `copies` is set inside `chain`, which sets it for all its methods
     error: `weight` is 0; expected a number above 0
     error: `order` is 4; expected 1, 2 or 3
     error: there is no list of stop words for `xx`
@@ -366,9 +366,9 @@ fn bad_settings_are_found_before_anything_runs() -> Result<(), TestError> {
     let found = failure(&project, "[aeda]", &more)?;
     let problems: Vec<&str> = found.lines().filter(|line| line.starts_with("error")).collect();
     assert_snapshot!(problems.join("\n"), @r"
-    error: `budget` and `epochs` both say how long training goes on
-    error: `budget` gives every run the same steps, and `early_stopping` takes some of them back
-    error: the data set has no dev split, and test data never chooses anything
+    error: `budget` and `epochs` both set the length of the training
+    error: `budget` gives every run the same steps, but `early_stopping` removes some of them
+    error: the data set has no dev split, and test data must not drive any choice
     ");
     let more = more.replace(", epochs: 3, budget: { steps: 10 }, early_stopping: {}", "");
     let found = failure(&project, "[aeda]", &more)?;
@@ -405,38 +405,38 @@ fn bad_files_and_programs_are_told() -> Result<(), TestError> {
     assert_snapshot!(found, @r#"
     error: stage `more` cannot run
       caused by: there is no thesaurus `none.dat`
-      hint: paths start from the pipeline file's folder; `./none.dat` was looked for
+      hint: relative paths start at the pipeline file's folder; `pipe` looked for `./none.dat`
 
     error: stage `more` failed
-      caused by: `broken.dat`, line 2: found `good|2`; expected as many meanings as the entry announces
+      caused by: `broken.dat`, line 2: found `good|2`; expected as many meanings as the entry declares
       hint: expected the `.dat` file of a MyThes thesaurus, version 2, not its `.idx`
 
     error: stage `more` cannot run
       caused by: there is no WordNet file `./index.noun`
-      hint: paths start from the pipeline file's folder; `././index.noun` was looked for
+      hint: relative paths start at the pipeline file's folder; `pipe` looked for `././index.noun`
 
     error: stage `more` cannot run
       caused by: the model folder `./nowhere` does not exist
-      hint: a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models of the hub `hf:ORG/NAME`
+      hint: relative folders start at the pipeline file's folder; write packages as `pip:NAME` and models of the hub as `hf:ORG/NAME`
 
     error: stage `more` failed
-      caused by: `sh fails.sh` failed (exit status: 4); its last words:
+      caused by: `sh fails.sh` failed (exit status: 4); its last messages:
     no such language
-      hint: run it by hand: it reads one JSON object a line from its standard input
+      hint: run it by hand: it reads one JSON object per line from its standard input
 
     error: stage `more` failed
       caused by: `sh hangs.sh` was not done after 1 s and was stopped
-      hint: a program ends when its standard input does; give it more time with `timeout_seconds`
+      hint: the program should exit when its standard input ends; `timeout_seconds` gives it more time
 
     error: stage `more` failed
-      caused by: `sh chats.sh` printed in line 1 what is no answer: expected value at line 1 column 1
+      caused by: `sh chats.sh` printed an invalid answer on line 1: expected value at line 1 column 1
     Loading the model
-      hint: expected one JSON object a line: {"id": "…", "copy": 1, "text": "…"}
+      hint: expected one JSON object per line: {"id": "…", "copy": 1, "text": "…"}
 
     error: stage `more` failed
       caused by: cannot start `no-such-program`
       caused by: No such file or directory (os error 2)
-      hint: a program is looked for on the PATH; one beside the pipeline file is written `./NAME` and has to be executable
+      hint: programs are looked up on the PATH; write `./NAME` for one beside the pipeline file, which must be executable
     "#);
     // The loaded data alone is in the cache.
     assert_eq!(fs::read_dir(project.path(".pipe/cache"))?.count(), 1);

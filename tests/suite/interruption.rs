@@ -111,7 +111,7 @@ fn check(backend: &str, adamw: &str) -> Result<(), TestError> {
         sleep(Duration::from_millis(milliseconds));
         said.push(kill(child)?);
     }
-    let goes_on = |said: &Said| said.err.contains("long: going on after epoch ");
+    let goes_on = |said: &Said| said.err.contains("long: resuming after epoch ");
     assert!(!goes_on(&said[4]) && goes_on(&said[5]), "{said:?}");
     let last = killed.run(&RUN[2..])?;
     assert!(goes_on(&last), "{}", last.err);

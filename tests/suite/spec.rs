@@ -595,14 +595,14 @@ fn stages_that_do_not_fit() {
       |
     6 |   s1: { evaluate: { model: data, data: tuned } }
       |                            ^^^^
-    hint: `tuned` gives a trained model
+    hint: `tuned` provides a trained model
 
     error: expected a data set, found a trained model from the stage `tuned`
      --> exp.yaml:6:40
       |
     6 |   s1: { evaluate: { model: data, data: tuned } }
       |                                        ^^^^^
-    hint: `data` gives a data set
+    hint: `data` provides a data set
     "#);
 }
 
@@ -614,19 +614,19 @@ fn cycles() {
          c: { evaluate: { model: d, data: b } }\n  \
          d: { train: { data: d, model: { pretrained: m } } }\n"
     ), @r#"
-    error: the stages need one another in a circle: b -> c -> b
+    error: the stages depend on each other in a circle: b -> c -> b
      --> exp.yaml:4:23
       |
     4 |   b: { train: { data: c, model: { pretrained: m } } }
       |                       ^
-    hint: each `->` means "needs"; let one of them use a stage outside the circle
+    hint: each `->` means "needs"; change one input to a stage outside the circle
 
-    error: the stages need one another in a circle: d -> d
+    error: the stages depend on each other in a circle: d -> d
      --> exp.yaml:6:23
       |
     6 |   d: { train: { data: d, model: { pretrained: m } } }
       |                       ^
-    hint: each `->` means "needs"; let one of them use a stage outside the circle
+    hint: each `->` means "needs"; change one input to a stage outside the circle
     "#);
 }
 

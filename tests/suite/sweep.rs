@@ -304,7 +304,7 @@ fn a_promoted_trial_goes_on_from_where_it_paused() -> Result<(), TestError> {
     let whole: Vec<&ResultRow> = rows.iter().filter(|row| row.stopped_epoch.is_none()).collect();
     assert!(stopped > 0 && !whole.is_empty(), "{rows:?}");
     let events = fs::read_to_string(project.path("runs/latest/events.jsonl"))?;
-    assert!(events.contains("going on after epoch 2 of 4"), "{events}");
+    assert!(events.contains("resuming after epoch 2 of 4"), "{events}");
     // What is trained in two parts is what is trained in one.
     let apart = Project::with(60, &file)?;
     for row in whole.iter().filter(|row| row.split == "test") {
@@ -422,18 +422,18 @@ fn bad_sweeps_are_refused_with_the_way_out() -> Result<(), TestError> {
     hint: did you mean `tpe`?
     error: unknown key `trial`
     hint: did you mean `trials`?
-    error: the method needs a `metric` to go by
-    hint: there are such as `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
-    error: `dev_score` gives no `macro_f2`
+    error: the method needs a `metric` to optimise
+    hint: possible metrics include `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
+    error: `dev_score` has no figure `macro_f2`
     hint: did you mean `macro_f1`?
-    error: `score.macro_f1` reads test, which must not choose anything
+    error: `score.macro_f1` reads test, which must not drive any choice
     hint: a choice by test scores makes them useless as an estimate; evaluate dev and take that:
     error: there is no stage `dev_scor`
-    hint: there are such as `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
-    error: `accuracy` does not say which stage gives it
-    hint: there are such as `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
-    error: `data` gives no `rows`
-    hint: there are such as `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
+    hint: possible metrics include `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
+    error: `accuracy` does not name its stage
+    hint: possible metrics include `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
+    error: `data` has no figure `rows`
+    hint: possible metrics include `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
     error: the file has no `params.rat`
     hint: did you mean `params.rate`?
     error: there is no stage `tunde`
@@ -454,8 +454,8 @@ fn bad_sweeps_are_refused_with_the_way_out() -> Result<(), TestError> {
     hint: in some tools `min` and `max` are values, in others exponents of e; use `log_uniform_values`
     error: unknown `lognormal`; expected one of `uniform`, `int_uniform`, `log_uniform_values`,
     hint: did you mean `normal`?
-    error: a training of 2 epochs that is judged after 2 cannot end early
-    hint: give more `epochs`, or a smaller `min_epochs` to the sweep
+    error: a training of 2 epochs cannot end early if it is first compared after 2
+    hint: raise `epochs`, or lower `min_epochs` of the sweep
     "#);
     Ok(())
 }

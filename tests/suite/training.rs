@@ -504,7 +504,7 @@ fn texts_are_cut_to_what_the_model_holds() -> Result<(), TestError> {
     let long = "good ".repeat(60);
     project.write("texts.csv", &format!("text,label\n{long},a\nslow,b\nkind,a\nwrong,b\n"))?;
     let said = project.run(&["-S", "stages.data.load.split=null", "--until", "tuned"])?;
-    assert!(said.told("tuned: 1 of 4 train texts are cut to 32 tokens"), "{}", said.err);
+    assert!(said.told("tuned: 1 of 4 train texts are truncated to 32 tokens"), "{}", said.err);
     assert_eq!(training(&project, "tuned")?["summary"]["truncated_share"], 0.25);
     Ok(())
 }

@@ -118,7 +118,7 @@ fn both_backends_give_the_same() -> Result<(), TestError> {
         let backend = if row.stage.contains("session") { "session" } else { "training_api" };
         assert_eq!(
             (row.backend.as_str(), row.backend_reason.as_str()),
-            (backend, "asked for"),
+            (backend, "requested"),
             "{}",
             row.stage
         );
@@ -146,7 +146,7 @@ fn auto_says_what_trains_and_why() -> Result<(), TestError> {
             (
                 "own_rate",
                 "session",
-                "the training API has one learning rate, and the head has its own",
+                "the training API has one learning rate, but the head has its own",
             ),
         ]
     } else {
@@ -291,7 +291,7 @@ fn artifacts_of_microsoft_train_on() -> Result<(), TestError> {
     assert_close(&first, &expected[..5], 1e-6);
 
     let said = project.run(&["--threads", "1"])?;
-    assert!(said.err.contains("whole: the artifacts update by AdamWOptimizer ("), "{}", said.err);
+    assert!(said.err.contains("whole: the artifacts update with AdamWOptimizer ("), "{}", said.err);
     assert_close(&losses(&project, "whole")?, &expected, 1e-5);
     assert_close(&losses(&project, "rest")?, &expected[5..], 1e-5);
     // Predictions come from the exported model, whose dropout is off: both learned the same.
@@ -365,18 +365,18 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
         &stage("again", "few", &format!("artifacts: {made}, dropout: 0.1, freeze: encoder")),
         "",
     )?;
-    assert_eq!(decided.matches("the artifacts decide this").count(), 2, "{decided}");
+    assert_eq!(decided.matches("the artifacts already fix this setting").count(), 2, "{decided}");
     let other =
         refused(&stage("again", "few", &format!("artifacts: {made}, backend: session")), "")?;
-    assert!(other.contains("artifacts are trained through the training API"), "{other}");
+    assert!(other.contains("artifacts are trained with the training API"), "{other}");
     let misfit = refused(&stage("again", "few", "backend: training_api"), "")?;
     assert!(
         misfit
-            .contains("the training API has one weight decay, and biases and LayerNorm are spared"),
+            .contains("the training API has one weight decay, but biases and LayerNorm are exempt"),
         "{misfit}"
     );
     assert!(
-        misfit.contains("add `decay_all: true` or `weight_decay: 0`, or take `backend: session`"),
+        misfit.contains("add `decay_all: true` or `weight_decay: 0`, or use `backend: session`"),
         "{misfit}"
     );
     // Nor is there anything to write then.
@@ -442,8 +442,8 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let told = with(&strange)?;
     assert!(
         told.contains(
-            "the training model takes the input `attention_musk`, which texts with labels do not \
-             give"
+            "the training model has the input `attention_musk`, which texts with labels do not \
+             provide"
         ),
         "{told}"
     );
@@ -456,7 +456,7 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let told = with(&mixed)?;
     assert!(
         told.contains(
-            "`training_model.onnx` wants the parameter `classifier.bias`, which the checkpoint \
+            "`training_model.onnx` needs the parameter `classifier.bias`, which the checkpoint \
              does not have"
         ),
         "{told}"
@@ -466,7 +466,7 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     set_version(&mut file, 3)?;
     fs_err::write(newer.join("checkpoint"), file)?;
     let told = with(&newer)?;
-    assert!(told.contains("its layout has version 3; version 2 was expected"), "{told}");
+    assert!(told.contains("its layout has version 3; expected version 2"), "{told}");
     // A network of another vocabulary and two classes, for data of three.
     let two = Project::with(
         0,
@@ -484,7 +484,7 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     let told = with(&two.path("made"))?;
     assert!(
         told.contains(
-            "the model gives logits of shape [1, 2] for one text, and the data have 3 classes"
+            "the model has logits of shape [1, 2] for one text, but the data has 3 classes"
         ),
         "{told}"
     );

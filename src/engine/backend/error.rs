@@ -10,8 +10,8 @@ use crate::engine::graph::op::GradError;
 pub enum EngineError {
     #[error("ONNX Runtime: {0}")]
     #[diagnostic(help(
-        "`pipe runtime` says which library is used; if memory ran out, a shorter `max_length` or \
-         `freeze` needs less, and sessions (`backend: session`) compute batches in parts"
+        "`pipe runtime` shows the library; if memory ran out, a shorter `max_length` or `freeze` \
+         uses less, and sessions (`backend: session`) compute batches in parts"
     ))]
     Runtime(#[from] ort::Error),
     #[error("the model's graph cannot be built: {0}")]
@@ -20,10 +20,10 @@ pub enum EngineError {
     Grad(#[from] GradError),
     #[error("parameter `{0}` is missing")]
     MissingParameter(String),
-    #[error("parameter `{name}` has shape {found:?}; {expected:?} was expected")]
+    #[error("parameter `{name}` has shape {found:?}; expected {expected:?}")]
     ParameterShape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("the loss does not depend on parameter `{0}`")]
-    #[diagnostic(help("freeze it, or leave it out of the patterns of what is trained"))]
+    #[diagnostic(help("add the parameter to the patterns of `freeze`"))]
     Unreached(String),
     #[error("the input `{0}` is missing")]
     MissingInput(String),
@@ -31,8 +31,8 @@ pub enum EngineError {
     NoOutput,
     #[error("{library} has no training API")]
     #[diagnostic(help(
-        "`scripts/build-onnxruntime-training.sh` builds a library that has it; or train on \
-         sessions: `backend: session`"
+        "`scripts/build-onnxruntime-training.sh` builds a library with it; or train with sessions: \
+         `backend: session`"
     ))]
     NoTrainingApi { library: String },
     #[error("the checkpoint cannot be used: {0}")]

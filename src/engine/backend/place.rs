@@ -1,4 +1,4 @@
-//! Where tensors lie and sessions run: in the host's memory, or in a GPU's.
+//! The place of tensors and sessions: the host or a GPU.
 
 use ndarray::ArrayD;
 use ort::ep::{ArenaExtendStrategy, CUDA, ExecutionProviderDispatch};
@@ -10,7 +10,7 @@ use crate::engine::graph::graph::Kernels;
 use crate::engine::graph::lower::Products;
 use crate::engine::runtime::device::{Device, Precision};
 
-/// A memory with the processor beside it.
+/// A memory with its processor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
     #[default]
@@ -20,7 +20,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Returns the place of a device. `auto` must have been decided before; it is the host here.
+    /// Returns the place of a device. `auto` must be resolved before; here it means the host.
     pub fn of(device: Device) -> Place {
         match device {
             Device::Cpu | Device::Auto => Place::Host,
@@ -28,7 +28,7 @@ impl Place {
         }
     }
 
-    /// Returns the fastest kernels that there are here.
+    /// Returns the fastest kernels of this place.
     pub fn kernels(self) -> Kernels {
         match self {
             Place::Host => Kernels::Fused,
@@ -36,9 +36,9 @@ impl Place {
         }
     }
 
-    /// Returns how this place computes products of lower precision. The host has no kernels for
-    /// bfloat16, and where it has none for half precision ONNX Runtime takes the casts away and
-    /// computes in f32.
+    /// Returns how this place computes products in lower precision. The host has no kernels for
+    /// bfloat16. Without kernels for half precision, ONNX Runtime removes the casts and computes in
+    /// f32.
     pub fn products(self) -> Products {
         match self {
             Place::Host => Products::Rounded,
@@ -46,8 +46,8 @@ impl Place {
         }
     }
 
-    /// Returns how many steps may go by before what they gave is asked for. Asking a GPU makes it
-    /// wait, and what it gave comes all at once.
+    /// Returns the number of steps after which results are requested. A request makes a GPU wait,
+    /// and then returns all results at once.
     pub fn lag(self) -> usize {
         match self {
             Place::Host => 1,
@@ -55,8 +55,8 @@ impl Place {
         }
     }
 
-    /// Returns what sessions are to compute with before they fall back to the CPU, which is for
-    /// sizes and shapes only.
+    /// Returns the execution providers of sessions, before their fallback to the CPU, which serves
+    /// only sizes and shapes.
     pub(in crate::engine) fn providers(
         self,
         precision: Precision,
@@ -66,8 +66,8 @@ impl Place {
             Place::Gpu(number) => {
                 let provider = CUDA::default()
                     .with_device_id(number as i32)
-                    // Training's batches differ in length: doubling the arena at each growth would
-                    // take memory that is needed elsewhere.
+                    // Training batches differ in length. Doubling the arena at each growth would
+                    // waste memory that is needed elsewhere.
                     .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
                     .with_tf32(precision == Precision::Tf32);
                 vec![provider.build().error_on_failure()]
@@ -75,7 +75,7 @@ impl Place {
         }
     }
 
-    /// Returns what ONNX Runtime calls the memory that a session keeps between its runs.
+    /// Returns ONNX Runtime's name of the memory that a session keeps between its runs.
     pub(in crate::engine) fn arena(self) -> String {
         match self {
             Place::Host => "cpu:0".to_owned(),
@@ -98,7 +98,7 @@ impl Place {
         self.take(tensor)
     }
 
-    /// Returns a tensor with this content.
+    /// Returns a tensor with the given content.
     pub(in crate::engine) fn hold<'a>(
         self,
         shape: &[usize],
@@ -109,7 +109,7 @@ impl Place {
         self.take(tensor)
     }
 
-    /// Overwrites a tensor that lies here.
+    /// Overwrites a tensor at this place.
     pub(in crate::engine) fn overwrite<'a>(
         self,
         tensor: &mut Tensor<f32>,
@@ -128,7 +128,7 @@ impl Place {
         }
     }
 
-    /// Returns the content of a tensor that lies here.
+    /// Returns the content of a tensor at this place.
     pub(in crate::engine) fn read(self, tensor: &Tensor<f32>) -> Result<ArrayD<f32>, EngineError> {
         Ok(match self {
             Place::Host => tensor.extract_array().to_owned(),
@@ -136,7 +136,7 @@ impl Place {
         })
     }
 
-    /// Returns the first number of a tensor that lies here.
+    /// Returns the first element of a tensor at this place.
     pub(in crate::engine) fn read_first(self, tensor: &Tensor<f32>) -> Result<f32, EngineError> {
         Ok(match self {
             Place::Host => tensor.extract_tensor().1[0],
@@ -152,7 +152,7 @@ impl Place {
     }
 }
 
-/// Returns a tensor's sizes.
+/// Returns the sizes of a tensor.
 pub(in crate::engine) fn sizes(tensor: &Tensor<f32>) -> Vec<usize> {
     tensor.shape().iter().map(|&size| size as usize).collect()
 }

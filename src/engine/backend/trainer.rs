@@ -21,8 +21,7 @@ pub trait Trainer {
     /// Forgets what was accumulated for a step that is not taken.
     fn abandon(&mut self) -> Result<(), EngineError>;
 
-    /// Keeps no more memory between steps than it has to, from here on: some ran out, and others
-    /// need it too.
+    /// Releases memory between steps from now on, after an allocation has failed.
     fn spare_memory(&mut self) {}
 
     /// Takes the optimizer step with the gradients that were accumulated.

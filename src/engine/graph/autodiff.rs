@@ -13,7 +13,7 @@ use super::op::{GradError, Op, OpNode};
 pub fn gradients(g: &mut Graph, loss: Var, wrt: &[Var]) -> Result<Vec<Option<Var>>, GradError> {
     if g.fact(loss).rank() != 0 {
         return Err(GradError::Shape(ShapeError(format!(
-            "a scalar loss was expected, found shape {}",
+            "expected a scalar loss, found shape {}",
             g.fact(loss)
         ))));
     }

@@ -1,4 +1,4 @@
-//! One step of AdamW in one pass over memory.
+//! AdamW: one step in one pass over memory.
 
 use super::simd::vectorized;
 
@@ -20,7 +20,7 @@ pub struct Step {
     pub correction1: f32,
     /// √(1 − β₂ᵗ)
     pub root_correction2: f32,
-    /// What the gradient is multiplied with first (clipping).
+    /// The factor of the gradient, from clipping.
     pub scale: f32,
 }
 

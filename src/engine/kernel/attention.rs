@@ -1,5 +1,5 @@
-//! Multi-head attention of one head of one text, and its gradient. The products are small, so they
-//! run here, on strided rows, and nothing is copied in memory but one head's rows.
+//! Attention of one head of one text, and its gradient. The products are small, so they run here on
+//! strided rows, and only the rows of one head are copied.
 #![expect(unsafe_code, reason = "bounds checks in the innermost loop cost as much as its work")]
 
 use super::math::exp;
@@ -31,38 +31,38 @@ impl Sizes {
         self.width().next_multiple_of(BLOCK)
     }
 
-    /// How many numbers one head's rows take, copied; that is at least one for each query, up to
-    /// the next multiple of [`BLOCK`].
+    /// Returns the number of elements of one head's rows when copied: at least one for each query,
+    /// up to the next multiple of [`BLOCK`].
     fn rows(self) -> usize {
         self.length * self.padded_width()
     }
 
-    /// How many numbers one head's rows take, copied and transposed.
+    /// Returns the number of elements of one head's rows when copied and transposed.
     fn transposed(self) -> usize {
         self.width() * self.padded_length()
     }
 
-    /// How many numbers one head's scores take, with room for queries up to the next multiple of
-    /// [`BLOCK`].
+    /// Returns the number of elements of one head's scores, with room for queries up to the next
+    /// multiple of [`BLOCK`].
     fn scores(self) -> usize {
         self.length * self.padded_length()
     }
 
-    /// Where the columns of head `part % heads` start in a row.
+    /// Returns the first column of head `part % heads` in a row.
     fn column(self, part: usize) -> usize {
         part % self.heads * self.width()
     }
 
-    /// Where the rows of text `part / heads` start, in elements of `[B·L, H]`, at the columns of
-    /// head `part % heads`.
+    /// Returns the position in `[B·L, H]` of the first row of text `part / heads`, at the columns
+    /// of head `part % heads`.
     fn start(self, part: usize) -> usize {
         part / self.heads * self.length * self.hidden + self.column(part)
     }
 }
 
-/// The columns that a product computes at once.
+/// The number of columns that a product computes at once.
 const BLOCK: usize = 16;
-/// The rows that a product computes at once.
+/// The number of rows that a product computes at once.
 const ROWS: usize = 6;
 
 /// A matrix in a slice: element (i, j) at i·row + j·column.
@@ -73,16 +73,16 @@ struct Strided<'a> {
     column: usize,
 }
 
-/// The right operand of a product: rows of a slice that go on, with anything, up to the next
-/// multiple of [`BLOCK`].
+/// The right operand of a product: rows of a slice, padded with any values up to the next multiple
+/// of [`BLOCK`].
 #[derive(Clone, Copy)]
 struct Rows<'a> {
     data: &'a [f32],
     row: usize,
 }
 
-/// Gives A·B in blocks of at most [`ROWS`] rows and [`BLOCK`] columns to `store(first row, first
-/// column, rows, columns that count)`. A is `[m, k]`, B is `[k, n]`.
+/// Computes A·B and passes blocks of at most [`ROWS`] rows and [`BLOCK`] columns to `store(first
+/// row, first column, rows, valid columns)`. A is `[m, k]`, B is `[k, n]`.
 #[inline(always)]
 fn product(
     m: usize,
@@ -97,11 +97,11 @@ fn product(
         let mut row = 0;
         while row < m {
             let rows = ROWS.min(m - row);
-            // Rows beyond the last are computed from the last and dropped: the inner loop stays
-            // without branches.
+            // Rows beyond the last are computed from the last and dropped, so that the inner loop
+            // has no branches.
             let offsets: [usize; ROWS] = std::array::from_fn(|i| (row + i.min(rows - 1)) * a.row);
             let sums = block(k, a, offsets, b, column);
-            // Sizes that are known make a few instructions of what would be calls.
+            // With constant sizes, calls become a few instructions.
             if rows == ROWS && width == BLOCK {
                 store(row, column, &sums, BLOCK);
             } else {
@@ -112,8 +112,8 @@ fn product(
     }
 }
 
-/// The sums of a block of [`BLOCK`] columns. They are a value of this function's own, so that they
-/// can stay in registers.
+/// Returns the sums of a block of [`BLOCK`] columns. They are a local value, so that they can stay
+/// in registers.
 #[inline(always)]
 fn block(
     k: usize,
@@ -131,7 +131,7 @@ fn block(
     for inner in 0..k {
         let start = inner * b.row + column;
         for i in 0..ROWS {
-            // SAFETY: `inner` is below `k`, and the assertions cover the last of its places.
+            // SAFETY: `inner` is below `k`, and the assertions cover its last position.
             let factor = unsafe { *a.data.get_unchecked(offsets[i] + inner * a.column) };
             for j in 0..BLOCK {
                 // SAFETY: as above.
@@ -143,7 +143,7 @@ fn block(
     sums
 }
 
-/// Rows `[B·L, H]` without their bias, and the bias `[H]` if they have one.
+/// Rows `[B·L, H]` without their bias, and the bias `[H]` if there is one.
 #[derive(Clone, Copy)]
 pub struct Biased<'a> {
     pub rows: &'a [f32],
@@ -171,8 +171,7 @@ impl Biased<'_> {
     }
 }
 
-/// Writes one head's rows `[L, padded d]`, copied, transposed to `[d, padded L]` with zeros behind
-/// each row.
+/// Transposes one head's copied rows `[L, padded d]` to `[d, padded L]`, with zeros after each row.
 #[inline(always)]
 fn transpose(rows: &[f32], sizes: Sizes, target: &mut [f32]) {
     let (width, padded) = (sizes.width(), sizes.padded_length());
@@ -192,7 +191,7 @@ fn transpose(rows: &[f32], sizes: Sizes, target: &mut [f32]) {
     }
 }
 
-/// Returns the transposed block: interleaving its halves four times moves every element to its
+/// Returns the transposed block; interleaving its halves four times moves every element to its
 /// place.
 #[inline(always)]
 fn transposed(mut rows: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
@@ -211,8 +210,8 @@ fn transposed(mut rows: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
     rows
 }
 
-/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`; probabilities
-/// are the part's `[L, L]`, those of a key in a row.
+/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`. The
+/// probabilities are the part's `[L, L]`, one row per key.
 pub fn forward(
     sizes: Sizes,
     part: usize,
@@ -227,8 +226,8 @@ pub fn forward(
     });
 }
 
-/// Computes one part (text, head) of the gradients of queries, keys and values, and of the text's
-/// share in those of their biases: `[3, H]` from `set` on.
+/// Computes one part (text, head) of the gradients of queries, keys and values, and the text's
+/// share of the bias gradients: `[3, H]` from `set` on.
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 pub fn backward(
     sizes: Sizes,
@@ -277,7 +276,8 @@ fn forward_with(
     queries.copy(sizes, part, rows);
     transpose(rows, sizes, queries_transposed);
     keys.copy(sizes, part, rows);
-    // Keys down, queries across: what a query sums over its keys is summed in vector lanes.
+    // Keys are rows and queries are columns, so that each vector lane sums over the keys of one
+    // query.
     let a = Strided { data: rows, row, column: 1 };
     let b = Rows { data: queries_transposed, row: padded };
     product(length, padded, width, a, b, |first, column, sums, _| {
@@ -404,7 +404,7 @@ fn write(
     }
 }
 
-/// Adds a block of rows up to the sums of their columns, which begin with row 0.
+/// Adds a block of rows to the sums of their columns, which start at row 0.
 #[inline(always)]
 fn add(row: usize, column: usize, values: &[[f32; BLOCK]], width: usize, sums: &mut [f32]) {
     let mut lanes = [0.0f32; BLOCK];
@@ -418,8 +418,8 @@ fn add(row: usize, column: usize, values: &[[f32; BLOCK]], width: usize, sums: &
     }
 }
 
-/// Drops out elements of the probabilities of one key, given by its place. An element's number is
-/// that of its place in `[B, heads, queries, keys]`.
+/// Drops out elements of the probabilities of one key, given by its position. An element's number
+/// is its position in `[B, heads, queries, keys]`.
 #[inline(always)]
 fn drop_elements(row: &mut [f32], key: MaskKey, sizes: Sizes, part: usize, index: usize) {
     let length = sizes.length as u32;
@@ -441,7 +441,7 @@ fn lanes(data: &mut [f32], start: usize) -> &mut [f32; BLOCK] {
     data[start..].first_chunk_mut().expect("rows go on up to the next multiple of a block")
 }
 
-/// Softmax down a block of columns of scores, times their scale; keys that the mask hides get 0.
+/// Computes the softmax down a block of columns of scaled scores; masked keys get 0.
 #[inline(always)]
 fn softmax(scores: &mut [f32], row: usize, mask: &[i64], scale: f32) {
     let mut highest = [f32::NEG_INFINITY; BLOCK];

@@ -7,7 +7,7 @@ use super::simd::vectorized;
 pub const PART: usize = 16_384;
 
 vectorized! {
-/// Computes y = x·mask for elements that start at number `first`.
+/// Computes y = x·mask for elements from number `first` on.
 pub fn apply(x: &[f32], key: MaskKey, first: usize, y: &mut [f32]) {
     for i in 0..x.len() {
         y[i] = x[i] * key.factor((first as u32).wrapping_add(i as u32));

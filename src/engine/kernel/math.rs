@@ -1,9 +1,8 @@
-//! exp, tanh and the normal distribution in single precision, written so that they run in vector
-//! lanes.
+//! exp, tanh and the normal distribution in single precision, written for vector lanes.
 //!
-//! The polynomials are minimax fits of ours (Lawson's iteration over Chebyshev bases, in double
-//! precision). Errors are measured by the tests against double precision: relative 2e-7 for exp,
-//! absolute 2e-7 for tanh and Φ.
+//! The polynomials are our own minimax fits (Lawson's iteration over Chebyshev bases, in double
+//! precision). The tests measure errors against double precision: relative 2e-7 for exp, absolute
+//! 2e-7 for tanh and Φ.
 
 /// Returns e^x; 0 below −87, about 2.4e38 above 88.37.
 #[inline(always)]
@@ -13,7 +12,7 @@ pub fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.0, 88.37);
     let rounded = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = rounded - ROUND;
-    // ln 2 in two parts, of which the first times any n is exact.
+    // ln 2 in two parts; the product of the first part and any n is exact.
     let r = n.mul_add(-0.693_359_4, clamped);
     let r = n.mul_add(2.121_944_4e-4, r);
     let p = 0.001_395_604_7_f32;
@@ -23,8 +22,7 @@ pub fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 0.5);
     let p = p.mul_add(r, 1.0);
     let p = p.mul_add(r, 1.0);
-    // The low bits of the rounded sum are n; a conversion to an integer would leave the vector
-    // lanes.
+    // The low bits of the rounded sum are n. A conversion to an integer would not be vectorised.
     let power =
         f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
     if x < -87.0 { 0.0 } else { p * power }
@@ -33,7 +31,7 @@ pub fn exp(x: f32) -> f32 {
 /// Returns tanh(x).
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
-    // 1 − 2/(e^(2|x|) + 1) loses digits near 0, where the first terms of the series are exact
+    // 1 − 2/(e^(2|x|) + 1) loses digits near 0, where the first terms of the series are accurate
     // enough.
     let size = x.abs();
     let far = 1.0 - 2.0 / (exp(2.0 * size.min(20.0)) + 1.0);
@@ -51,8 +49,8 @@ pub fn tanh(x: f32) -> f32 {
 /// Returns the standard normal distribution function Φ(x) and its density φ(x).
 #[inline(always)]
 pub fn normal(x: f32) -> (f32, f32) {
-    // Φ(−z) = e^(−z²/2)·q(k) with k = 1/(1 + 0.55z), a form of Hastings (1955); one exponential
-    // serves both results.
+    // Φ(−z) = e^(−z²/2)·q(k) with k = 1/(1 + 0.55z), in the form of Hastings (1955). One
+    // exponential serves both results.
     let size = x.abs();
     let bell = exp(-0.5 * size * size);
     let k = 1.0 / size.mul_add(0.55, 1.0);
@@ -74,7 +72,7 @@ pub fn gelu(x: f32) -> (f32, f32) {
     (x * cumulative, x.mul_add(density, cumulative))
 }
 
-/// Returns the approximation of GELU by tanh and its slope.
+/// Returns the tanh approximation of GELU and its slope.
 #[inline(always)]
 pub fn gelu_tanh(x: f32) -> (f32, f32) {
     const ROOT: f32 = 0.797_884_6;

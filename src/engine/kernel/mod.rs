@@ -1,13 +1,13 @@
 //! Fused kernels for the CPU, run by ONNX Runtime as custom operators on its own thread pool.
 //!
-//! Each splits its work into parts whose number follows from the shapes alone, and adds partial
-//! sums in the order of the parts: the result is bitwise the same for any number of threads.
-//! Arithmetic is written so that the compiler turns it into vector instructions; [`simd`] picks the
-//! widest that the processor has, and no width changes a result.
+//! Each kernel splits its work into parts whose number depends only on the shapes, and adds partial
+//! sums in the order of the parts. The result is bitwise the same for any number of threads. The
+//! compiler turns the arithmetic into vector instructions; [`simd`] picks the widest that the
+//! processor has. No width changes a result.
 
 #![expect(
     clippy::needless_range_loop,
-    reason = "one index over several slices is what becomes vector instructions"
+    reason = "one index over several slices compiles to vector instructions"
 )]
 
 pub mod simd;

@@ -6,7 +6,7 @@ use super::simd::{sum, vectorized};
 /// Rows per part of both passes.
 pub const ROWS: usize = 32;
 
-/// What a forward pass over rows reads.
+/// The constant inputs of a forward pass over rows.
 pub struct Forward<'a> {
     pub bias: Option<&'a [f32]>,
     pub gamma: &'a [f32],
@@ -65,8 +65,8 @@ pub fn forward(
 }
 
 vectorized! {
-/// Computes rows of the gradients of x and of the residual, and this part's sums for those of b, γ
-/// and β (`[3, H]`).
+/// Computes rows of the gradients of x and of the residual, and this part's sums for the gradients
+/// of b, γ and β (`[3, H]`).
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 pub fn backward(
     dy: &[f32],

@@ -1,21 +1,21 @@
-//! Attributes, inputs and outputs of a custom operator, as a kernel wants them.
+//! Typed access to the attributes, inputs and outputs of a custom operator.
 
 use ort::operator::{ComputeContext, KernelContext};
 use ort::value::{ValueRef, ValueRefMut};
 
 use super::random::MaskKey;
 
-/// Returns the error for what is not there.
+/// Returns the error for a missing operand.
 pub(super) fn missing(what: &str) -> ort::Error {
     ort::Error::new(format!("`{what}` is missing"))
 }
 
-/// Returns an attribute that is a number.
+/// Returns a float attribute.
 pub(super) fn float(context: &KernelContext<'_>, name: &str) -> ort::Result<f32> {
     context.get::<f32>(name).ok_or_else(|| missing(name))
 }
 
-/// Returns an attribute that is an integer.
+/// Returns an integer attribute.
 pub(super) fn int(context: &KernelContext<'_>, name: &str) -> ort::Result<i64> {
     context.get::<i64>(name).ok_or_else(|| missing(name))
 }
@@ -28,12 +28,12 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Reads them.
+    /// Reads the attributes.
     pub(super) fn read(context: &KernelContext<'_>) -> ort::Result<Site> {
         Ok(Site { rate: float(context, "rate")?, site: int(context, "site")? as u32 })
     }
 
-    /// Returns the mask key where there is dropout.
+    /// Returns the mask key if there is dropout.
     pub(super) fn key(self, input: Option<&ValueRef<'_>>) -> ort::Result<Option<MaskKey>> {
         match input {
             Some(value) if self.rate > 0.0 => {
@@ -46,7 +46,7 @@ impl Site {
     }
 }
 
-/// Returns an input that may be left out.
+/// Returns an optional input.
 pub(super) fn optional<'c>(
     ctx: &'c ComputeContext,
     index: usize,
@@ -54,7 +54,7 @@ pub(super) fn optional<'c>(
     if index < ctx.num_inputs()? { ctx.input(index) } else { Ok(None) }
 }
 
-/// Returns an input that is always there.
+/// Returns a required input.
 pub(super) fn given<'c>(ctx: &'c ComputeContext, index: usize) -> ort::Result<ValueRef<'c>> {
     ctx.input(index)?.ok_or_else(|| missing("input"))
 }
@@ -69,30 +69,28 @@ pub(super) fn made<'c>(
     ctx.output(index, shape)?.ok_or_else(|| missing("output"))
 }
 
-/// Returns the shape and the numbers of a tensor.
+/// Returns the shape and the elements of an f32 tensor.
 pub(super) fn floats<'v>(value: &'v ValueRef<'_>) -> ort::Result<(Vec<usize>, &'v [f32])> {
     let (shape, data) = value.try_extract_tensor::<f32>()?;
     Ok((shape.iter().map(|&size| size as usize).collect(), data))
 }
 
-/// Returns the shape and the integers of a tensor.
+/// Returns the shape and the elements of an i64 tensor.
 pub(super) fn ints<'v>(value: &'v ValueRef<'_>) -> ort::Result<(Vec<usize>, &'v [i64])> {
     let (shape, data) = value.try_extract_tensor::<i64>()?;
     Ok((shape.iter().map(|&size| size as usize).collect(), data))
 }
 
-/// Returns the numbers of an output.
+/// Returns the elements of an output.
 pub(super) fn floats_mut<'v>(value: &'v mut ValueRefMut<'_>) -> ort::Result<&'v mut [f32]> {
     Ok(value.try_extract_tensor_mut::<f32>()?.1)
 }
 
-/// Refuses tensors that a kernel would read beyond their end.
+/// Returns an error if a kernel would read a tensor beyond its end.
 pub(super) fn agree(operator: &str, holds: bool) -> ort::Result<()> {
     if holds {
         Ok(())
     } else {
-        Err(ort::Error::new(format!(
-            "the sizes of the operands of `{operator}` do not go together"
-        )))
+        Err(ort::Error::new(format!("the sizes of the operands of `{operator}` do not match")))
     }
 }

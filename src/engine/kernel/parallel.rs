@@ -1,4 +1,4 @@
-//! Work split over ONNX Runtime's threads.
+//! Distributes work over ONNX Runtime's threads.
 #![expect(unsafe_code, reason = "parts of one result are written by several threads at once")]
 
 use std::cell::RefCell;
@@ -19,12 +19,12 @@ pub fn for_each(
             work(0);
             Ok(())
         }
-        // As many batches as parts, so that a thread that is late takes fewer of them.
+        // As many batches as parts, so that a late thread takes fewer of them.
         _ => ctx.par_for(parts, parts, work),
     }
 }
 
-/// Returns the range of part `part` when `n` things are cut into pieces of `size`.
+/// Returns the range of part `part` when `n` elements are cut into pieces of `size`.
 pub fn range(part: usize, size: usize, n: usize) -> Range<usize> {
     part * size..((part + 1) * size).min(n)
 }
@@ -54,7 +54,7 @@ impl<'a, T> Shared<'a, T> {
     /// No two ranges that overlap may be alive at the same time.
     #[expect(
         clippy::mut_from_ref,
-        reason = "that is what the type is for; callers keep the ranges disjoint"
+        reason = "shared mutation is the purpose of this type; callers keep the ranges disjoint"
     )]
     pub unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
@@ -70,13 +70,12 @@ thread_local! {
     static COMMON: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends a part of the work a scratch buffer of `len` elements, whose content is arbitrary, that
-/// stays with the thread.
+/// Lends a part of the work the thread's scratch buffer of `len` elements with arbitrary content.
 pub fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     OWN.with_borrow_mut(|scratch| work(grown(scratch, len)))
 }
 
-/// Lends a kernel such a buffer for all its parts.
+/// Lends a kernel a buffer for all its parts.
 pub fn with_common_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
     COMMON.with_borrow_mut(|scratch| work(grown(scratch, len)))
 }

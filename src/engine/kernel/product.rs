@@ -1,10 +1,10 @@
-//! Aᵀ·B for the gradients of weights: A `[T, M]` and B `[T, N]` are activations of all tokens, so
-//! the sum runs over the long side of both.
+//! The product Aᵀ·B for weight gradients: A `[T, M]` and B `[T, N]` are activations of all tokens,
+//! so the sum runs over the long side of both.
 //!
-//! General libraries transpose A first. Here both operands are read as they lie, row by row, and
-//! copied to panels of the width that a tile of sums in registers takes (Goto & van de Geijn 2008).
-//! The narrower operand is packed once for all threads; a part of the work packs columns of the
-//! wider one for itself.
+//! General libraries transpose A first. Here both operands are read row by row and copied to panels
+//! that match a tile of sums in registers (Goto & van de Geijn 2008). The narrower operand is
+//! packed once for all threads. Each part of the work packs its columns of the wider operand
+//! itself.
 #![expect(unsafe_code, reason = "parts of one result are written by several threads at once")]
 
 use std::ops::Range;
@@ -14,16 +14,16 @@ use super::simd::{prefetch, vectorized, wide_registers};
 
 /// Columns of the wider operand per part; a multiple of the sides of both tiles.
 const PART: usize = 96;
-/// Rows of A and B that are summed at a time: their panels stay in the cache, and the result is
-/// read and written once for each.
+/// The rows of A and B per step of the sum. Their panels stay in the cache, and the result is read
+/// and written once per step.
 const DEPTH: usize = 512;
 /// Rows per part of the packing; divides [`DEPTH`].
 const PACKED_ROWS: usize = 64;
-/// How many rows ahead of the copying the memory is asked for: what a part wants of a row is short,
-/// and the next row lies far from it.
+/// The distance in rows of the prefetch while copying: a part reads only a short piece of each row,
+/// and the next row is far away.
 const AHEAD: usize = 12;
 
-/// The sums that stand in registers at once; the result does not depend on it.
+/// The sums that fit in registers at once; the result does not depend on this size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tile {
     /// 12 × 32, for 32 registers of 16 numbers.
@@ -60,30 +60,30 @@ pub struct WeightGrad {
 }
 
 impl WeightGrad {
-    /// Whether B is the operand that is packed once, and parts are rows of the result. Products
-    /// with the same B can share it then.
+    /// Returns whether B is the operand that is packed once, and parts are rows of the result.
+    /// Products with the same B can then share it.
     pub fn packs_b(self) -> bool {
         self.columns <= self.rows
     }
 
-    /// The columns of the operand that is packed once, and of one of its panels.
+    /// Returns the columns of the operand that is packed once, and of one of its panels.
     fn common(self) -> (usize, usize) {
         let (rows, columns) = self.tile.sides();
         if self.packs_b() { (self.columns, columns) } else { (self.rows, rows) }
     }
 
-    /// Returns how many numbers the packed operand takes.
+    /// Returns the number of elements of the packed operand.
     pub fn packed(self) -> usize {
         let (width, panel) = self.common();
         self.depth * width.next_multiple_of(panel)
     }
 
-    /// Returns how many parts the packing has.
+    /// Returns the number of parts of the packing.
     pub fn packing_parts(self) -> usize {
         self.depth.div_ceil(PACKED_ROWS)
     }
 
-    /// Returns how many parts the product has.
+    /// Returns the number of parts of the product.
     pub fn parts(self) -> usize {
         self.rows.max(self.columns).div_ceil(PART)
     }
@@ -93,7 +93,7 @@ impl WeightGrad {
         range(index, DEPTH, self.depth)
     }
 
-    /// Packs one part of the narrower operand: for each step of the sum its panels one behind the
+    /// Packs one part of the narrower operand: the panels of each step of the sum, one after the
     /// other.
     pub fn pack(self, part: usize, a: &[f32], b: &[f32], packed: &Shared<'_, f32>) {
         let source = if self.packs_b() { b } else { a };
@@ -106,7 +106,7 @@ impl WeightGrad {
     }
 
     /// Computes one part of the result from the wider operand and the packed one. Each part writes
-    /// rows or columns of its own.
+    /// its own rows or columns.
     pub fn multiply(
         self,
         part: usize,
@@ -239,10 +239,9 @@ fn copy_padded<const N: usize>(values: &[f32], target: &mut [f32; N]) {
     }
 }
 
-/// Computes a part, whose own columns are packed in panels of `OWN` and those of the other operand
-/// in panels of `COMMON`: the rows `R` and the columns `C` of a tile, or the other way round. (Not
-/// two functions over one with a closure: closures are not compiled for the processor's
-/// instructions.)
+/// Computes a part. Its own columns are packed in panels of `OWN`, the other operand's in panels of
+/// `COMMON`: the rows `R` and columns `C` of a tile, or the reverse. (A shared function with a
+/// closure is not possible, because closures are not compiled for the processor's instructions.)
 #[inline(always)]
 fn multiply_with<const R: usize, const C: usize, const OWN: usize, const COMMON: usize>(
     product: WeightGrad,
@@ -279,8 +278,7 @@ fn multiply_with<const R: usize, const C: usize, const OWN: usize, const COMMON:
     }
 }
 
-/// Writes a tile's sums, or adds them to those of the steps before, up to the last row and the last
-/// column.
+/// Writes a tile's sums, or adds them to the sums of earlier steps, up to the last row and column.
 #[inline(always)]
 fn store<const R: usize, const C: usize>(
     product: WeightGrad,
@@ -295,7 +293,7 @@ fn store<const R: usize, const C: usize>(
         let start = row * product.columns + columns.start;
         // SAFETY: each part has rows or columns of its own.
         let target = unsafe { result.range(start..start + width) };
-        // A length that is known makes a few instructions of what would be a call.
+        // With a constant length, a call becomes a few instructions.
         if let Ok(target) = <&mut [f32; C]>::try_from(&mut *target) {
             for j in 0..C {
                 target[j] = if first_step { sums[j] } else { target[j] + sums[j] };
@@ -308,7 +306,7 @@ fn store<const R: usize, const C: usize>(
     }
 }
 
-/// The sums of one tile. They are a value of this function's own, so that they stay in registers.
+/// Returns the sums of one tile. They are a local value, so that they stay in registers.
 #[inline(always)]
 fn tile<const R: usize, const C: usize>(a: &[f32], b: &[f32]) -> [[f32; C]; R] {
     let mut sums = [[0.0f32; C]; R];

@@ -1,5 +1,5 @@
-//! Counter-based random bits for dropout: a pure function of step, place and element, so that
-//! nothing has to be stored to repeat them.
+//! Counter-based random bits for dropout: a pure function of step, place and element. They can be
+//! repeated without being stored.
 
 /// The key of one place of dropout in one step.
 #[derive(Clone, Copy, Debug)]
@@ -8,7 +8,7 @@ pub struct MaskKey {
     mix: u32,
     /// An element is kept where its 32 random bits are at least this.
     threshold: u32,
-    /// What a kept element is multiplied with.
+    /// The factor of a kept element.
     scale: f32,
 }
 
@@ -28,7 +28,7 @@ impl MaskKey {
         }
     }
 
-    /// Returns what element number `index` is multiplied with: 0, or 1/(1 − rate).
+    /// Returns the factor of element number `index`: 0, or 1/(1 − rate).
     #[inline(always)]
     pub fn factor(self, index: u32) -> f32 {
         // Two rounds of a 32-bit finaliser (multiply, xor-shift) with a key before and between.

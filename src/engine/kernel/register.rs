@@ -57,14 +57,14 @@ pub fn domain() -> ort::Result<OperatorDomain> {
 /// One operator, described by data.
 struct Custom {
     name: &'static str,
-    /// A letter for each input: `f` f32, `i` i64, after `?` where it may be left out.
+    /// A letter for each input: `f` for f32, `i` for i64; a `?` before it marks an optional input.
     inputs: &'static str,
     /// The outputs in the same letters.
     outputs: &'static str,
     kernel: fn(&KernelContext<'_>) -> ort::Result<BoxedKernel<'static>>,
 }
 
-/// Returns the type of each letter, and whether the tensor may be left out.
+/// Returns the type of each letter, and whether the tensor is optional.
 fn operands(letters: &str) -> impl Iterator<Item = (TensorElementType, bool)> {
     let mut optional = false;
     letters.chars().filter_map(move |letter| {
@@ -115,7 +115,7 @@ fn kernel(
     Box::new(compute)
 }
 
-/// Queries, keys, values and their biases, as both attention operators take them.
+/// Queries, keys, values and their biases: the common operands of both attention operators.
 struct Rows<'c>([ValueRef<'c>; 6]);
 
 impl<'c> Rows<'c> {
@@ -124,7 +124,7 @@ impl<'c> Rows<'c> {
         Ok(Rows([q?, k?, v?, bq?, bk?, bv?]))
     }
 
-    /// Returns the shape of the rows, the sizes of an attention of them, and the operands.
+    /// Returns the shape of the rows, the sizes of the attention, and the operands.
     fn operands(
         &self,
         operator: &str,
@@ -256,9 +256,9 @@ fn gelu_grad_kernel(_: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> 
     }))
 }
 
-/// Runs `work` for parts of `size` rows, each with `width` sums of its own, of arbitrary content
-/// before, and returns the sums added up; see [`sum_sets`]. Parts are rows and not columns, because
-/// memory is read fastest from end to end.
+/// Runs `work` for parts of `size` rows, each with its own `width` sums of arbitrary initial
+/// content. Returns the added sums; see [`sum_sets`]. Parts are rows and not columns, because
+/// sequential reads of memory are fastest.
 fn sum_parts(
     ctx: &ComputeContext,
     rows: usize,
@@ -276,8 +276,8 @@ fn sum_parts(
     })
 }
 
-/// Lets `work` fill `count` sets of `width` sums, of arbitrary content before, and returns the sets
-/// added in their order: the same for any number of threads.
+/// Lets `work` fill `count` sets of `width` sums with arbitrary initial content. Returns the sum of
+/// the sets, added in their order, which is the same for any number of threads.
 fn sum_sets(
     count: usize,
     width: usize,
@@ -512,7 +512,7 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
         let (scale, scalars) = (given(ctx, 4)?, given(ctx, 5)?);
         let ((_, scale), (_, scalars)) = (floats(&scale)?, floats(&scalars)?);
         let &[learning_rate, correction1, root_correction2] = scalars else {
-            return Err(ort::Error::new("the optimizer's scalars are not three"));
+            return Err(ort::Error::new("the optimizer does not have three scalars"));
         };
         let step = adamw::Step {
             learning_rate: learning_rate * rate_factor,
@@ -549,11 +549,11 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
     }))
 }
 
-/// The place of a tensor that an update replaces.
+/// The memory of a tensor that an update replaces.
 #[derive(Clone, Copy)]
 struct Old(*const f32);
 
-// SAFETY: it is only read from, by `carry_over`.
+// SAFETY: the memory is only read, by `carry_over`.
 unsafe impl Sync for Old {}
 // SAFETY: as above.
 unsafe impl Send for Old {}

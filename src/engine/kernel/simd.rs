@@ -1,10 +1,10 @@
-//! Running the same code with the vector instructions that the processor has.
+//! Runs the same code with the vector instructions of the processor.
 
-/// Defines functions that run compiled for the vector instructions that the processor has.
+/// Defines functions that are compiled for the vector instructions of the processor.
 ///
-/// The body is inlined into a copy for each set of instructions, and what it calls must be
-/// `#[inline(always)]` to be part of that copy. Rust never contracts a multiplication and an
-/// addition by itself, so results do not depend on the choice.
+/// The body is inlined into a copy for each instruction set. Functions that it calls must be
+/// `#[inline(always)]` to be part of that copy. Rust never fuses a multiplication and an addition
+/// by itself, so results do not depend on the choice.
 macro_rules! vectorized {
     ($(
         $(#[$meta:meta])*
@@ -30,7 +30,7 @@ macro_rules! vectorized {
                 }
 
                 if $crate::engine::kernel::simd::wide_registers() {
-                    // SAFETY: the processor has the instructions that the copy is compiled for.
+                    // SAFETY: the processor has the instructions of this copy.
                     return unsafe { avx512($($argument),*) };
                 }
                 if std::arch::is_x86_feature_detected!("avx2")
@@ -61,7 +61,7 @@ pub fn wide_registers() -> bool {
     }
 }
 
-/// Asks for `len` elements from `start` on to be brought near, as far as they are in the slice.
+/// Prefetches `len` elements from `start` on, if they are in the slice.
 #[cfg_attr(
     target_arch = "x86_64",
     expect(unsafe_code, reason = "the instruction takes the address of any memory")
@@ -71,8 +71,7 @@ pub fn prefetch(data: &[f32], start: usize, len: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(data) = data.get(start..start + len) {
         for line in data.chunks(16) {
-            // SAFETY: asking for memory has no effect that a program can see, and the address is
-            // one of the slice's.
+            // SAFETY: prefetching has no visible effect, and the address is in the slice.
             unsafe {
                 std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
                     line.as_ptr().cast(),
@@ -84,17 +83,17 @@ pub fn prefetch(data: &[f32], start: usize, len: usize) {
     let _ = (data, start, len);
 }
 
-/// The lanes of sums that are added side by side; fixed, so that the order of additions is the same
-/// on every processor.
+/// The number of parallel sums. It is fixed, so that the order of additions is the same on every
+/// processor.
 pub const LANES: usize = 16;
 
-/// Returns the sum over the elements of one slice, or of the products of several of the same
+/// Returns the sum of the elements of a slice, or of the products of several slices of equal
 /// length, added in [`LANES`] lanes.
 #[inline(always)]
 pub fn sum<const N: usize>(factors: [&[f32]; N]) -> f32 {
     let n = factors[0].len();
-    // Slices of one length that is known: nothing in the loop can go beyond an end, and it becomes
-    // vector instructions.
+    // With slices of one constant length, the loop needs no bounds checks and becomes vector
+    // instructions.
     let factors = factors.map(|factor| &factor[..n]);
     let mut lanes = [0.0f32; LANES];
     let whole = n / LANES;
@@ -118,7 +117,7 @@ pub fn sum<const N: usize>(factors: [&[f32]; N]) -> f32 {
     fold(lanes)
 }
 
-/// Adds the lanes, the upper half to the lower one each time.
+/// Adds the lanes by repeatedly adding the upper half to the lower.
 #[inline(always)]
 fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;

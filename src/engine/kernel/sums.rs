@@ -26,8 +26,7 @@ pub fn rows(x: &[f32], sums: &mut [f32]) {
 }
 
 vectorized! {
-/// Returns Σx², in double precision over lanes of single squares, so that large tensors lose no
-/// digits.
+/// Returns Σx². Squares and sums are in double precision, so that large tensors lose no digits.
 pub fn squares(x: &[f32]) -> f64 {
     const LANES: usize = 8;
     let mut lanes = [0.0f64; LANES];
@@ -44,8 +43,8 @@ pub fn squares(x: &[f32]) -> f64 {
 }
 
 vectorized! {
-/// Computes a range of the columns of the gradient of `Gather`: zeros, to which each row of dy is
-/// added in its order. Row numbers outside the table are left out; `Gather` itself has refused them
+/// Computes a range of columns of the gradient of `Gather`: zeros, to which the rows of dy are
+/// added in order. Row numbers outside the table are skipped; `Gather` itself has rejected them
 /// before.
 pub fn scatter(
     rows: &[i64],

@@ -1,5 +1,5 @@
-//! A part's result does not depend on what is computed beside it, so the number of threads changes
-//! no bit.
+//! The result of a part does not depend on the other parts, so the number of threads changes no
+//! bit.
 
 use super::parallel::{Shared, range};
 use super::product::{Tile, WeightGrad};
@@ -15,7 +15,7 @@ fn numbers(seed: u64, len: usize) -> Vec<f32> {
 const ROWS: usize = 7;
 const WIDTH: usize = 37;
 
-/// Calls `work` for pieces of rows of several sizes and compares what each division gives.
+/// Calls `work` for pieces of rows of several sizes and compares the results of each division.
 fn by_rows(mut work: impl FnMut(std::ops::Range<usize>, &mut Vec<f32>)) {
     let results: Vec<Vec<f32>> = [ROWS, 1, 3]
         .into_iter()
@@ -93,7 +93,7 @@ fn rows_do_not_depend_on_their_neighbours() {
         let (mut dx, mut sum, mut row_sum) =
             (vec![0.0; here.len()], vec![0.0; WIDTH], vec![0.0; WIDTH]);
         gelu::backward(&residual[here.clone()], &slope, &mut dx, &mut sum);
-        // Both sum rows in their order.
+        // Both sum the rows in order.
         sums::rows(&dx, &mut row_sum);
         assert_eq!(sum, row_sum);
         for index in 0..here.len() {
@@ -137,7 +137,7 @@ fn columns_do_not_depend_on_their_neighbours() {
     assert_eq!(scattered(WIDTH), scattered(5));
 }
 
-/// The heads of a batch, in either order: each writes its own place and reads no other's.
+/// The heads of a batch in both orders: each writes its own place and reads no other's.
 #[test]
 fn heads_do_not_depend_on_their_order() {
     let sizes = attention::Sizes { hidden: 12, heads: 3, length: 5 };
@@ -189,7 +189,7 @@ fn heads_do_not_depend_on_their_order() {
     assert_eq!(forward, run(&[5, 3, 1, 4, 2, 0]));
 }
 
-/// Parts in any order and both tiles give the same sums, which are those of the definition.
+/// Parts in any order and both tiles give the same sums, which agree with the definition.
 #[test]
 fn a_weights_gradient_depends_on_neither_parts_nor_registers() {
     for (depth, rows, columns) in [(600, 200, 150), (600, 150, 200), (70, 40, 300)] {

@@ -1,6 +1,6 @@
-//! NVIDIA GPUs: the driver, the GPUs that it knows, and the CUDA libraries that ONNX Runtime's CUDA
-//! execution provider needs.
-#![expect(unsafe_code, reason = "the driver can only be asked by calling into it")]
+//! NVIDIA GPUs: the driver, its GPUs, and the CUDA libraries that ONNX Runtime's CUDA execution
+//! provider needs.
+#![expect(unsafe_code, reason = "the driver can only be queried by calling its functions")]
 
 use super::error::NoGpu;
 use super::version::{OLDEST_CAPABILITY, OLDEST_CUDA};
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::RuntimeError;
 
-/// The CUDA libraries that the execution provider of the pinned version is linked against, each
-/// after those that it needs itself. The last is opened by name when it is first needed.
+/// The CUDA libraries that the execution provider of the pinned version links to, each after its
+/// own dependencies. The last one is opened by name on first use.
 pub const LIBRARIES: [&str; 5] = [
     "libcudart.so.13",
     "libcublasLt.so.13",
@@ -19,18 +19,18 @@ pub const LIBRARIES: [&str; 5] = [
     "libnvrtc.so.13",
 ];
 
-/// The driver's own library.
+/// The library of the driver.
 const DRIVER: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
 
-/// What the driver says of itself and of its GPUs.
+/// The version and the GPUs of the driver.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Driver {
-    /// The newest CUDA that it supports, as (major, minor).
+    /// The newest supported CUDA version as (major, minor).
     pub cuda: (u32, u32),
     pub gpus: Vec<Gpu>,
 }
 
-/// A GPU by its number's place in the list.
+/// One GPU; its number is its position in the list.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Gpu {
     pub name: String,
@@ -40,7 +40,7 @@ pub struct Gpu {
 }
 
 impl Driver {
-    /// Asks the driver.
+    /// Queries the driver.
     pub fn ask() -> Result<Driver, NoGpu> {
         Driver::ask_library(Path::new(DRIVER))
     }
@@ -51,15 +51,15 @@ impl Driver {
             detail: error.to_string(),
         };
         // SAFETY: loading runs the initialisers of the driver's own library, which the system
-        // names.
+        // provides.
         let library = unsafe { libloading::Library::new(path) }.map_err(missing)?;
         let calls = Calls::of(&library).map_err(missing)?;
-        // SAFETY: these functions have these signatures since CUDA 4.0; all pointers are to places
-        // that outlive the calls.
+        // SAFETY: these functions have these signatures since CUDA 4.0; all pointers refer to
+        // memory that outlives the calls.
         unsafe {
             let code = (calls.init)(0);
             let mut version = 0;
-            // A driver that does not know its version leaves it at 0.
+            // A driver without version information leaves it at 0.
             let _ = (calls.version)(&raw mut version);
             let mut count = 0;
             let code = if code == 0 { (calls.count)(&raw mut count) } else { code };
@@ -71,8 +71,8 @@ impl Driver {
         }
     }
 
-    /// Returns a GPU by its number. What our own installation asks of driver and GPU counts where
-    /// that is used; the needs of other libraries are not known.
+    /// Returns a GPU by its number. The requirements of our own installation are checked if it is
+    /// used; those of other libraries are unknown.
     pub fn gpu(&self, number: u32, is_own_library: bool) -> Result<&Gpu, NoGpu> {
         let gpu = self.gpus.get(number as usize).ok_or_else(|| NoGpu::NoSuchDevice {
             number,
@@ -81,7 +81,7 @@ impl Driver {
                 .collect::<Vec<_>>()
                 .join(", "),
         })?;
-        // What the driver did not tell is left to fail where it matters.
+        // Values that the driver did not report are not checked here; later use may fail.
         let is_known = |found: (u32, u32)| found != (0, 0);
         if is_own_library && is_known(self.cuda) && self.cuda < OLDEST_CUDA {
             return Err(NoGpu::OldDriver { found: self.cuda });
@@ -101,7 +101,7 @@ impl Driver {
 }
 
 impl Gpu {
-    /// Returns the GPU in words.
+    /// Returns a description of the GPU.
     pub fn describe(&self) -> String {
         let gib = self.memory_bytes as f64 / (1u64 << 30) as f64;
         format!(
@@ -141,15 +141,15 @@ impl Calls {
         }
     }
 
-    /// Describes a GPU; what cannot be asked for is left out.
+    /// Describes a GPU; values that cannot be queried are left out.
     ///
     /// # Safety
     /// The library is loaded and was initialised.
     unsafe fn gpu(&self, number: c_int) -> Gpu {
         let (mut device, mut memory, mut name) = (0, 0, [0 as c_char; 256]);
         let mut capability = [0; 2];
-        // SAFETY: as the caller says; the name ends with a zero within its buffer, whose last byte
-        // is never written.
+        // SAFETY: the caller guarantees the library; the name ends with a zero within its buffer,
+        // whose last byte is never written.
         unsafe {
             (self.get)(&raw mut device, number);
             (self.name)(name.as_mut_ptr(), name.len() as c_int - 1, device);
@@ -166,15 +166,15 @@ impl Calls {
     }
 }
 
-/// Where a CUDA library was found.
+/// The location of a CUDA library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub name: String,
-    /// `None` where the system's loader finds it by itself.
+    /// `None` if the system's loader finds it by itself.
     pub path: Option<PathBuf>,
 }
 
-/// Returns the folders that may hold CUDA libraries where the system's loader does not look, the
+/// Returns folders outside the search path of the system's loader that may hold CUDA libraries, the
 /// newest toolkit first; `root` is `/`.
 pub fn usual_folders(root: &Path) -> Vec<PathBuf> {
     let local = root.join("usr/local");
@@ -196,8 +196,8 @@ pub fn usual_folders(root: &Path) -> Vec<PathBuf> {
     toolkits.iter().flat_map(|toolkit| inner.map(|inner| toolkit.join(inner))).collect()
 }
 
-/// Looks for the CUDA libraries: where `loads` says that the loader has them, then in the folders.
-/// Returns what was found and the names of what is missing.
+/// Looks for the CUDA libraries: first with the loader by `loads`, then in the folders. Returns the
+/// found libraries and the names of the missing ones.
 pub fn find(folders: &[PathBuf], loads: impl Fn(&str) -> bool) -> (Vec<Found>, Vec<&'static str>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in LIBRARIES {
@@ -214,13 +214,12 @@ pub fn find(folders: &[PathBuf], loads: impl Fn(&str) -> bool) -> (Vec<Found>, V
     (found, missing)
 }
 
-/// Says whether the system's loader finds a library by its name alone. It stays loaded then.
+/// Returns whether the system's loader finds a library by its name alone. If so, it stays loaded.
 pub fn loads(name: &str) -> bool {
     load(Path::new(name)).is_ok()
 }
 
-/// Loads libraries for the rest of the process, so that the execution provider's need for them is
-/// met.
+/// Loads libraries for the rest of the process, so that the execution provider finds them.
 pub fn preload(libraries: &[Found]) -> Result<(), RuntimeError> {
     for library in libraries {
         if let Some(path) = &library.path {
@@ -319,10 +318,10 @@ mod tests {
             told(old.first(true)),
             Err("the NVIDIA driver supports CUDA up to 12.4; 13.0 is needed".into())
         );
-        assert_eq!(told(old.first(false)), Ok(0), "a library of the user's may be for that CUDA");
+        assert_eq!(told(old.first(false)), Ok(0), "a library of the user may be for that CUDA");
     }
 
-    /// A driver made of a few lines of C, which the linker that Rust needs anyway can build.
+    /// A driver in a few lines of C, built with the linker that Rust needs anyway.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_driver_is_asked_for_its_gpus() -> Result<(), TestError> {

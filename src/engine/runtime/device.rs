@@ -1,11 +1,11 @@
-//! Where computation happens.
+//! The device that computes.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::engine::graph::fact::DType;
 
-/// Where computation happens.
+/// The device that computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Device {
@@ -13,7 +13,7 @@ pub enum Device {
     Cpu,
     /// An NVIDIA GPU by its number.
     Cuda(u32),
-    /// A GPU where one can be used, else the CPU.
+    /// A GPU if one can be used, else the CPU.
     Auto,
 }
 
@@ -70,8 +70,8 @@ impl FromStr for Device {
     }
 }
 
-/// How exactly a network is trained. Parameters, moments, softmax, LayerNorm, loss and reductions
-/// are f32 in all of them.
+/// The precision of training. Parameters, moments, softmax, LayerNorm, loss and reductions are
+/// always f32.
 #[derive(
     Clone,
     Copy,
@@ -88,10 +88,10 @@ pub enum Precision {
     /// Single precision throughout.
     #[default]
     Fp32,
-    /// Matrix products with operands rounded to 10 bits of mantissa, on GPUs that have it.
+    /// Matrix products with operands rounded to 10 bits of mantissa, on GPUs that support it.
     Tf32,
-    /// Matrix products in half precision; the loss is scaled, and steps whose gradients overflow
-    /// are left out.
+    /// Matrix products in half precision. The loss is scaled, and steps whose gradients overflow
+    /// are skipped.
     Fp16,
     /// Matrix products in bfloat16: the range of single precision with 7 bits of mantissa.
     Bf16,

@@ -9,13 +9,13 @@ use crate::base::wheel::WheelError;
 /// A library that cannot be found, installed or loaded.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum RuntimeError {
-    #[error("`ORT_DYLIB_PATH` names `{}`, which does not exist", path.display())]
+    #[error("`ORT_DYLIB_PATH` is set to `{}`, which does not exist", path.display())]
     #[diagnostic(help(
-        "name the ONNX Runtime library file, or unset the variable and `pipe` installs one"
+        "set it to an ONNX Runtime library file, or unset it and `pipe` installs one"
     ))]
     Missing { path: PathBuf },
 
-    #[error("`{}` is a folder; the ONNX Runtime library file in it was expected", path.display())]
+    #[error("`{}` is a folder; expected the ONNX Runtime library file in it", path.display())]
     #[diagnostic(help("add the file's name, such as `libonnxruntime.so`, to `ORT_DYLIB_PATH`"))]
     Folder { path: PathBuf },
 
@@ -36,7 +36,7 @@ pub enum RuntimeError {
         path.display()
     )]
     #[diagnostic(help(
-        "delete the file; `pipe` installs its own library again where `ORT_DYLIB_PATH` is unset"
+        "delete the file; `pipe` installs its own library again if `ORT_DYLIB_PATH` is unset"
     ))]
     Truncated { path: PathBuf, expected_bytes: u64, found_bytes: u64 },
 
@@ -61,8 +61,8 @@ pub enum RuntimeError {
 
     #[error("`{what}` could not be installed")]
     #[diagnostic(help(
-        "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; where Python has it, \
-         that is `onnxruntime/capi/libonnxruntime.so.*`",
+        "set `ORT_DYLIB_PATH` to an ONNX Runtime library of {}.{} or later; in a Python \
+         installation, it is `onnxruntime/capi/libonnxruntime.so.*`",
         version::OLDEST.0,
         version::OLDEST.1
     ))]
@@ -74,10 +74,7 @@ pub enum RuntimeError {
         source: WheelError,
     },
 
-    #[error(
-        "`{package}=={}` has no wheel that `pipe` knows for {system} {machine}",
-        version::VERSION
-    )]
+    #[error("`pipe` has no wheel of `{package}=={}` for {system} {machine}", version::VERSION)]
     #[diagnostic(help("install ONNX Runtime yourself and set `ORT_DYLIB_PATH` to its library"))]
     UnknownPlatform { package: &'static str, system: &'static str, machine: &'static str },
 
@@ -89,7 +86,7 @@ pub enum RuntimeError {
     #[diagnostic(transparent)]
     NoGpu(#[from] NoGpu),
 
-    #[error("the device `{device}` was asked for, and {library} has no CUDA execution provider")]
+    #[error("the device is `{device}`, but {library} has no CUDA execution provider")]
     #[diagnostic(help(
         "set `ORT_DYLIB_PATH` to the library of a CUDA build, or unset it and `pipe` installs \
          one; or run with `--device cpu`"
@@ -103,7 +100,7 @@ pub enum RuntimeError {
     Io(#[from] std::io::Error),
 }
 
-/// Why no GPU can be used.
+/// The reasons why no GPU can be used.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum NoGpu {
     #[error("no NVIDIA driver was found: `{library}` cannot be loaded ({detail})")]
@@ -134,14 +131,12 @@ pub enum NoGpu {
 
     #[error("the NVIDIA driver finds no GPU (CUDA error {code})")]
     #[diagnostic(help(
-        "`nvidia-smi` lists what there is; `CUDA_VISIBLE_DEVICES` may hide it; or run with \
-         `--device cpu`"
+        "`nvidia-smi` lists the GPUs; `CUDA_VISIBLE_DEVICES` may hide them; or run with `--device \
+         cpu`"
     ))]
     NoDevice { code: i32 },
 
     #[error("there is no `cuda:{number}`; the GPUs are {found}")]
-    #[diagnostic(help(
-        "they are counted from 0; `CUDA_VISIBLE_DEVICES` decides which are counted"
-    ))]
+    #[diagnostic(help("GPUs are counted from 0; `CUDA_VISIBLE_DEVICES` selects the counted ones"))]
     NoSuchDevice { number: u32, found: String },
 }

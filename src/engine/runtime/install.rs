@@ -1,5 +1,4 @@
-//! The ONNX Runtime that `pipe` installs for itself, and the CUDA libraries beside it, from their
-//! pinned wheels.
+//! Installs `pipe`'s own ONNX Runtime, and the CUDA libraries beside it, from pinned wheels.
 
 use super::version::VERSION;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use crate::base::lock::locked;
 use crate::base::report::Report;
 use crate::base::wheel::{self, Wheel, WheelError};
 
-/// What an ONNX Runtime can compute on.
+/// The processors that an ONNX Runtime supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Cpu,
@@ -24,7 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns which one a device needs.
+    /// Returns the kind that a device needs.
     pub fn of(device: Device) -> Kind {
         if matches!(device, Device::Cuda(_)) { Kind::Gpu } else { Kind::Cpu }
     }
@@ -49,8 +48,8 @@ struct Pin {
     library: &'static str,
 }
 
-/// The wheels of [`VERSION`] for CPython 3.12, as the package index gives their digests. No code of
-/// the wheel's for Python is used.
+/// The wheels of [`VERSION`] for CPython 3.12, with the digests of the package index. None of their
+/// Python code is used.
 const PINS: [Pin; 5] = [
     Pin {
         kind: Kind::Cpu,
@@ -104,7 +103,7 @@ struct CudaPin {
     libraries: &'static [&'static str],
 }
 
-/// NVIDIA's own wheels of CUDA 13.2; a driver for any CUDA 13 runs them.
+/// NVIDIA's own wheels of CUDA 13.2; drivers for any CUDA 13 can run them.
 const CUDA_PINS: [CudaPin; 4] = [
     CudaPin {
         name: "nvidia-cuda-runtime",
@@ -136,13 +135,13 @@ const CUDA_PINS: [CudaPin; 4] = [
     },
 ];
 
-/// Returns the installed library, where there is one.
+/// Returns the installed library, if there is one.
 pub fn installed(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
     let path = folder(kind).join(pin(kind)?.library);
     Ok(path.is_file().then_some(path))
 }
 
-/// Installs the library unless it is there, and returns it. Two processes at once install it once.
+/// Installs the library unless it exists, and returns it. Two concurrent processes install it once.
 pub fn install(kind: Kind, report: &dyn Report) -> Result<PathBuf, RuntimeError> {
     let pin = pin(kind)?;
     let folder = folder(kind);
@@ -168,12 +167,12 @@ pub fn install(kind: Kind, report: &dyn Report) -> Result<PathBuf, RuntimeError>
     })?
 }
 
-/// Returns the folders that CUDA libraries are, or would be, installed in.
+/// Returns the folders for installed CUDA libraries, whether they exist or not.
 pub fn cuda_folders() -> Vec<PathBuf> {
     CUDA_PINS.iter().map(cuda_folder).collect()
 }
 
-/// Installs the wheels that hold these CUDA libraries, unless they are there.
+/// Installs the wheels with these CUDA libraries, unless they are installed.
 pub fn install_cuda(missing: &[&str], report: &dyn Report) -> Result<(), RuntimeError> {
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);
     if (system, machine) != ("linux", "x86_64") {
@@ -200,7 +199,7 @@ pub fn install_cuda(missing: &[&str], report: &dyn Report) -> Result<(), Runtime
     })?
 }
 
-/// Fetches a wheel and puts those of its files that are picked into a folder.
+/// Fetches a wheel and unpacks the picked files into a folder.
 fn unpack(
     wheel: &Wheel<'_>,
     folder: &Path,
@@ -210,7 +209,7 @@ fn unpack(
 ) -> Result<(), RuntimeError> {
     let failed = |source: WheelError| RuntimeError::Install { what: wheel.requirement(), source };
     if folder.exists() {
-        // Whole folders come by rename: one without its libraries was taken apart by hand.
+        // Folders appear whole, by a rename, so one without its libraries was changed by hand.
         fs::remove_dir_all(folder)?;
     }
     let scratch = tempfile::tempdir()?;
@@ -227,7 +226,7 @@ fn unpack(
     })
 }
 
-/// Picks ONNX Runtime's own shared libraries and leaves Python's extension module behind.
+/// Picks ONNX Runtime's own shared libraries, but not Python's extension module.
 fn shared_library(member: &str) -> Option<PathBuf> {
     let name = member.strip_prefix("onnxruntime/capi/")?;
     let wanted = (name.starts_with("libonnxruntime") || name.starts_with("onnxruntime"))
@@ -276,7 +275,7 @@ mod tests {
         assert!(kept("libonnxruntime_providers_cuda.so"));
         assert!(
             !kept("libonnxruntime_providers_tensorrt.so"),
-            "it needs libraries that nobody asked for"
+            "it needs libraries that `pipe` does not install"
         );
         assert!(!kept("training/libonnxruntime.so"));
         assert!(shared_library("onnxruntime/backend/libonnxruntime.so").is_none());

@@ -1,8 +1,8 @@
-//! Library files: what a file says of itself before it is loaded, and the version of the ONNX
-//! Runtime in it.
+//! Library files: their headers, which are checked before loading, and the version of the ONNX
+//! Runtime in them.
 #![expect(
     unsafe_code,
-    reason = "a shared library can only be asked for its version by calling into it"
+    reason = "the version of a shared library is only known by calling its functions"
 )]
 
 use super::version::OLDEST;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::error::RuntimeError;
 
-/// The library beside ONNX Runtime's own that holds the CUDA execution provider.
+/// The library of the CUDA execution provider, beside ONNX Runtime's own.
 pub const CUDA_PROVIDER: &str = if cfg!(windows) {
     "onnxruntime_providers_cuda.dll"
 } else if cfg!(target_os = "macos") {
@@ -21,7 +21,7 @@ pub const CUDA_PROVIDER: &str = if cfg!(windows) {
     "libonnxruntime_providers_cuda.so"
 };
 
-/// What a library says of the ONNX Runtime in it.
+/// The properties of the ONNX Runtime in a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Such as `1.31.1`.
@@ -29,8 +29,8 @@ pub struct Account {
     pub has_training_api: bool,
 }
 
-/// Checks that a file is a whole shared library for this machine, and returns what the ONNX Runtime
-/// in it says of itself.
+/// Checks that a file is a whole shared library for this machine, and returns the properties of the
+/// ONNX Runtime in it.
 pub fn inspect(path: &Path) -> Result<Account, RuntimeError> {
     check_file(path)?;
     let account = ask(path)?;
@@ -47,8 +47,8 @@ fn is_supported(version: &str) -> bool {
     major.zip(minor).is_some_and(|version| version >= OLDEST)
 }
 
-/// Checks a file's header. The dynamic loader's own messages say little, and a truncated file would
-/// end the process.
+/// Checks a file's header. The dynamic loader's own messages are unclear, and a truncated file
+/// would end the process.
 pub fn check_file(path: &Path) -> Result<(), RuntimeError> {
     if path.is_dir() {
         return Err(RuntimeError::Folder { path: path.to_owned() });
@@ -87,7 +87,7 @@ pub fn check_file(path: &Path) -> Result<(), RuntimeError> {
     }
 }
 
-/// Returns the operating system and the processor that a library's header names, in Rust's words.
+/// Returns the operating system and the processor in a library's header, by Rust's names.
 fn platform(header: &[u8]) -> Option<(&'static str, &'static str)> {
     let u16_at = |at: usize| Some(u16::from_le_bytes(header.get(at..at + 2)?.try_into().ok()?));
     let u32_at = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
@@ -130,7 +130,7 @@ fn platform(header: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Returns where the last loaded segment of a 64-bit ELF file ends.
+/// Returns the end of the last loaded segment of a 64-bit ELF file.
 fn elf_end(header: &[u8]) -> Option<u64> {
     if !header.starts_with(b"\x7fELF\x02\x01") {
         return None;
@@ -148,36 +148,35 @@ fn elf_end(header: &[u8]) -> Option<u64> {
 }
 
 fn ask(path: &Path) -> Result<Account, RuntimeError> {
-    // SAFETY: loading runs the library's initialisers. Its header was checked, and it is the file
-    // that the user, or our own installation with its pinned digest, names as ONNX Runtime.
+    // SAFETY: loading runs the library's initialisers. Its header was checked, and the file is the
+    // ONNX Runtime of the user or of our own installation with its pinned digest.
     let library = unsafe { libloading::Library::new(path) }.map_err(|error| {
         RuntimeError::Load { path: path.to_owned(), detail: detail(path, &error) }
     })?;
     let missing = || RuntimeError::NotOnnxRuntime { path: path.to_owned() };
-    // SAFETY: `OrtGetApiBase` has this signature in every ONNX Runtime since 1.0, and so has the
-    // version's getter behind it. The API of version 19, and `GetTrainingApi` in it, are where
-    // `ort` expects them in every library that knows that version; others give null.
+    // SAFETY: `OrtGetApiBase`, and the getter of the version behind it, have these signatures in
+    // every ONNX Runtime since 1.0. The API of version 19, with `GetTrainingApi`, has the layout
+    // that `ort` expects in every library that supports this version; other libraries return null.
     let account = unsafe {
         let base = library
             .get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase\0")
             .map_err(|_| missing())?();
         let base = base.as_ref().ok_or_else(missing)?;
         let version = CStr::from_ptr((base.GetVersionString)()).to_string_lossy().into_owned();
-        // One that does not know the version complains on its own.
+        // A library that does not support the version prints a message of its own.
         let known = is_supported(&version);
         let api = if known { (base.GetApi)(ort::sys::ORT_API_VERSION).as_ref() } else { None };
         let has_training_api =
             api.is_some_and(|api| !(api.GetTrainingApi)(ort::sys::ORT_API_VERSION).is_null());
         Account { version, has_training_api }
     };
-    // Unloading would run destructors under threads that may still be there; `ort` loads the same
+    // Unloading would run destructors while threads may still be running, and `ort` loads the same
     // file again anyway.
     std::mem::forget(library);
     Ok(account)
 }
 
-/// Returns the loader's own message, which stands in the error's source, without the path that it
-/// starts with.
+/// Returns the loader's own message, which is the error's source, without its leading path.
 fn detail(path: &Path, error: &libloading::Error) -> String {
     let text =
         std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);

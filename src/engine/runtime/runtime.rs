@@ -1,4 +1,4 @@
-//! ONNX Runtime: finding, installing and loading the library.
+//! ONNX Runtime: finds, installs and loads the library.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -20,24 +20,24 @@ use crate::base::report::Report;
 /// The loaded library; one per process.
 #[derive(Debug)]
 pub struct Runtime {
-    /// What ort's session builders take.
+    /// The environment for ort's session builders.
     pub environment: ort::environment::Environment,
     pub identity: RuntimeIdentity,
     /// Whether the library has the CUDA execution provider.
     pub has_cuda: bool,
-    /// What the driver said, where a GPU was asked for.
+    /// The driver, if a GPU was requested.
     pub driver: Option<Driver>,
 }
 
-/// Which library is, or would be, used.
+/// The library that is, or would be, used.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RuntimeIdentity {
     /// Such as `1.31.1`.
     pub version: String,
-    /// The library file; `None` where the first run would install it.
+    /// The library file; `None` if the first run would install it.
     pub path: Option<PathBuf>,
-    /// The library's content, where it is not our own installation's. Of that the version says
-    /// enough: its wheel is pinned.
+    /// The digest of the library, unless it is our own installation. There the version is enough,
+    /// because its wheel is pinned.
     pub digest: Option<Digest>,
     pub has_training_api: bool,
 }
@@ -46,8 +46,8 @@ static LOADED: OnceLock<Runtime> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
 
 impl Runtime {
-    /// Returns which library is used, or would be installed: cheap, and without loading one where
-    /// its version is known otherwise.
+    /// Returns the library that is used, or would be installed. This is cheap, and loads no library
+    /// if its version is known otherwise.
     pub fn identify(device: Device) -> Result<RuntimeIdentity, RuntimeError> {
         if let Some(path) = chosen(Kind::of(device))? {
             let Account { version, has_training_api } = library::inspect(&path)?;
@@ -59,7 +59,7 @@ impl Runtime {
         }
         let kind = Kind::of(device);
         Ok(RuntimeIdentity {
-            // Another build of the same version may round otherwise.
+            // Another build of the same version may round differently.
             version: match kind {
                 Kind::Cpu => version::VERSION.to_owned(),
                 Kind::Gpu => format!("{}+gpu", version::VERSION),
@@ -70,9 +70,9 @@ impl Runtime {
         })
     }
 
-    /// Decides for `auto`: the first GPU that can be used, else the CPU, and why. Other devices are
-    /// what they are. With `prepare`, what the GPU needs is installed now, and what cannot be is a
-    /// reason for the CPU.
+    /// Resolves `auto` to the first usable GPU, else the CPU, with a reason. Other devices stay as
+    /// they are. With `prepare`, the libraries for the GPU are installed now; if that fails, the
+    /// CPU is used.
     pub fn decide(
         device: Device,
         prepare: Option<&dyn Report>,
@@ -89,25 +89,25 @@ impl Runtime {
             Ok(Device::Cuda(number))
         };
         Ok(match usable() {
-            Ok(device) => (device, Some(format!("`--device auto` takes `{device}`"))),
+            Ok(device) => (device, Some(format!("`--device auto` selects `{device}`"))),
             Err(error) => {
-                (Device::Cpu, Some(format!("`--device auto` takes the CPU: {}", chain(&error))))
+                (Device::Cpu, Some(format!("`--device auto` selects the CPU: {}", chain(&error))))
             }
         })
     }
 
-    /// Installs what a device needs and this machine lacks; returns the library.
+    /// Installs the missing libraries for a device; returns ONNX Runtime's library.
     pub fn install(device: Device, report: &dyn Report) -> Result<PathBuf, RuntimeError> {
         let identity = Runtime::identify(device)?;
         let is_own = identity.is_own();
         let path = match identity.path {
-            // Nothing is locked or written: a home may be read only, and another process may be
+            // Nothing is locked or written: the home may be read-only, and another process may be
             // installing something else.
             Some(path) => path,
             None => install::install(Kind::of(device), report)?,
         };
         if is_own {
-            // The identity was taken from the folder's name.
+            // The identity was derived from the folder's name.
             library::inspect(&path)?;
             if Kind::of(device) == Kind::Gpu {
                 prepare_cuda(report)?;
@@ -116,8 +116,7 @@ impl Runtime {
         Ok(path)
     }
 
-    /// Returns what the driver says, where the device is a GPU; one that the library cannot use is
-    /// an error.
+    /// Returns the driver if the device is a GPU; a GPU that the library cannot use is an error.
     pub fn driver(
         device: Device,
         identity: &RuntimeIdentity,
@@ -128,9 +127,8 @@ impl Runtime {
         Ok(Some(driver))
     }
 
-    /// Returns the process's library, finding, installing and loading it at the first call. Its
-    /// thread pool, which all sessions share, has `threads` threads from then on; later calls do
-    /// not change it.
+    /// Returns the process's library; the first call finds, installs and loads it. The first call
+    /// also sets the size of the thread pool that all sessions share to `threads`.
     pub fn get(
         device: Device,
         threads: usize,
@@ -158,8 +156,8 @@ impl Runtime {
 }
 
 impl RuntimeIdentity {
-    /// Returns what a cache key takes of the library: its version, and its content where the user
-    /// names the file.
+    /// Returns the library's part of a cache key: its version, and its content if the user names
+    /// the file.
     pub fn key(&self) -> String {
         match self.digest {
             Some(digest) => format!("{} {digest}", self.version),
@@ -167,12 +165,12 @@ impl RuntimeIdentity {
         }
     }
 
-    /// Says whether this is our own installation, of which all that it needs is known.
+    /// Returns whether this is our own installation, whose requirements are known.
     pub fn is_own(&self) -> bool {
         self.digest.is_none()
     }
 
-    /// Returns the library in words.
+    /// Returns a description of the library.
     pub fn describe(&self) -> String {
         match &self.path {
             Some(path) => format!("`{}` (ONNX Runtime {})", path.display(), self.version),
@@ -198,16 +196,16 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
         .map_err(|error| failed(&error))?;
     let environment =
         builder.with_global_thread_pool(pool).build().map_err(|error| failed(&error))?;
-    // What it would log comes back as errors too, and the program's own messages say it once.
+    // Its log messages also come back as errors, which the program reports once.
     environment.set_log_level(ort::logging::LogLevel::Fatal);
     let has_cuda = ort::ep::CUDA::is_available().unwrap_or(false);
     identity.path = Some(path);
     Ok(Runtime { environment, identity, has_cuda, driver })
 }
 
-/// Finds the CUDA libraries, installs those that the machine lacks, and loads them all.
+/// Finds the CUDA libraries, installs the missing ones, and loads them all.
 fn prepare_cuda(report: &dyn Report) -> Result<(), RuntimeError> {
-    // A toolkit of the system comes first: it may be there for a reason, and is not downloaded.
+    // A toolkit of the system comes first: it may be there for a reason, and needs no download.
     let mut folders = cuda::usual_folders(Path::new("/"));
     folders.extend(install::cuda_folders());
     let (mut found, mut missing) = cuda::find(&folders, cuda::loads);
@@ -222,19 +220,19 @@ fn prepare_cuda(report: &dyn Report) -> Result<(), RuntimeError> {
 }
 
 /// Returns the library that `ORT_DYLIB_PATH` names, else the one with the training API that was
-/// built on this machine, where there is one that can do what is asked for.
+/// built on this machine, if it supports the requested kind.
 fn chosen(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
     let Some(value) = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) else {
         let built = built();
         let is_fit = kind == Kind::Cpu || built.with_file_name(library::CUDA_PROVIDER).is_file();
         return Ok((built.is_file() && is_fit).then_some(built));
     };
-    // Relative to where the user stands; the loader and `ort` would look elsewhere.
+    // Relative to the user's working folder; the loader and `ort` would look elsewhere.
     let path = std::path::absolute(Path::new(&value))?;
     if path.exists() { Ok(Some(path)) } else { Err(RuntimeError::Missing { path }) }
 }
 
-/// Returns where `scripts/build-onnxruntime-training.sh` puts its library.
+/// Returns the path of the library that `scripts/build-onnxruntime-training.sh` builds.
 fn built() -> PathBuf {
     pipe_home().join("runtimes/training/libonnxruntime.so")
 }
@@ -268,7 +266,7 @@ mod tests {
         assert_ne!(identity.key(), before);
     }
 
-    /// Uses the library that `ORT_DYLIB_PATH` names, else installs one as a first run would.
+    /// Uses the library that `ORT_DYLIB_PATH` names, else installs one like a first run.
     #[test]
     fn the_library_is_found_loaded_and_known() -> Result<(), RuntimeError> {
         let runtime = Runtime::get(Device::Cpu, 2, &crate::base::report::Silent)?;
@@ -278,7 +276,7 @@ mod tests {
             runtime,
             Runtime::get(Device::Auto, 1, &crate::base::report::Silent)?
         ));
-        // The library's own account of itself names its version's branch or commit.
+        // The library's own build information names the branch or commit of its version.
         assert!(ort::info().starts_with("ORT Build Info"));
         Ok(())
     }
@@ -296,7 +294,7 @@ mod tests {
                 source
             })
         );
-        // Lines are broken to the width of the terminal, anywhere.
+        // Lines are wrapped to the width of the terminal at any place.
         let shown: String =
             shown.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
         for part in [
@@ -316,7 +314,7 @@ mod tests {
         let refused = refuse_cuda(Device::Cuda(1), false, "x").map_err(|error| error.to_string());
         assert_eq!(
             refused,
-            Err("the device `cuda:1` was asked for, and x has no CUDA execution provider".into())
+            Err("the device is `cuda:1`, but x has no CUDA execution provider".into())
         );
     }
 }

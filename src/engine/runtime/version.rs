@@ -1,9 +1,9 @@
 //! The versions of ONNX Runtime: the one that is installed, and the oldest that is accepted.
 
-/// The version that is installed.
+/// The version to install.
 pub const VERSION: &str = "1.31.1";
 
-/// The oldest ONNX Runtime that `pipe` runs on, as (major, minor).
+/// The oldest supported ONNX Runtime as (major, minor).
 pub const OLDEST: (u32, u32) = (1, 19);
 
 /// The oldest CUDA that a driver must support for the pinned version's CUDA libraries, as (major,

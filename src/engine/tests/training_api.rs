@@ -200,7 +200,7 @@ fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
     lacking.write(folder.path())?;
     assert_eq!(
         message(Artifacts::read(folder.path())),
-        "the training artifacts cannot be used: `training_model.onnx` wants the parameter `w3`, \
+        "the training artifacts cannot be used: `training_model.onnx` needs the parameter `w3`, \
          which the checkpoint does not have"
     );
     lacking = written.clone();
@@ -208,7 +208,7 @@ fn artifacts_come_back_or_say_what_is_wrong() -> Result<(), EngineError> {
     lacking.write(folder.path())?;
     assert_eq!(
         message(Artifacts::read(folder.path())),
-        "the training artifacts cannot be used: `training_model.onnx` wants the parameter `w1`, \
+        "the training artifacts cannot be used: `training_model.onnx` needs the parameter `w1`, \
          which the checkpoint does not have"
     );
     written.write(folder.path())?;

@@ -29,10 +29,10 @@ impl Reference {
                 None => (package, None),
             };
             if !is_word(name, "-_.") {
-                return Err(wrong("a package's name is letters, digits, `-`, `_` and `.`"));
+                return Err(wrong("a package name consists of letters, digits, `-`, `_` and `.`"));
             }
             if version.is_some_and(|version| !is_word(version, "-_.+!")) {
-                return Err(wrong("a version such as `1.0.2` is expected after `==`"));
+                return Err(wrong("expected a version such as `1.0.2` after `==`"));
             }
             return Ok(Reference::Package {
                 name: normalised(name),
@@ -43,10 +43,10 @@ impl Reference {
             let (repository, revision) = model.split_once('@').unwrap_or((model, "main"));
             let parts: Vec<&str> = repository.split('/').collect();
             if parts.len() > 2 || !parts.iter().all(|part| is_word(part, "-_.")) {
-                return Err(wrong("`ORG/NAME` is expected after `hf:`"));
+                return Err(wrong("expected `ORG/NAME` after `hf:`"));
             }
             if !revision.split('/').all(|part| is_word(part, "-_.")) {
-                return Err(wrong("a branch, a tag or a commit is expected after `@`"));
+                return Err(wrong("expected a branch, a tag or a commit after `@`"));
             }
             return Ok(Reference::Hub {
                 repository: repository.to_owned(),

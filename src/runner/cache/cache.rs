@@ -37,7 +37,8 @@ pub struct Entry {
     pub done: Done,
 }
 
-/// What `done.json` says of a finished output. It is written last, so an entry with it is whole.
+/// The content of `done.json`, which describes a finished output. It is written last, so an entry
+/// that has it is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub format: u32,
@@ -47,11 +48,11 @@ pub struct Done {
     pub pipeline: String,
     pub seed: u64,
     pub created: String,
-    /// How long the work took.
+    /// The duration of the work.
     pub seconds: f64,
     /// The artifact's files by relative path.
     pub files: BTreeMap<String, FileRecord>,
-    /// Whether only a part of the files is left: enough to tell of the work, not to go on with it.
+    /// Whether only some of the files are left: enough to report the work, not to continue from it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_stripped: bool,
 }
@@ -63,27 +64,27 @@ pub struct FileRecord {
     pub digest: Digest,
 }
 
-/// What the cache has for a key.
+/// The state of a key in the cache.
 #[derive(Debug)]
 pub enum Lookup {
     Hit(Entry),
     Miss,
-    /// There is something that cannot be used, and why.
+    /// There is an unusable entry; the text is the reason.
     Damaged(String),
 }
 
 impl Entry {
-    /// Returns the folder that the artifact was written to.
+    /// Returns the folder of the artifact.
     pub fn artifact(&self) -> PathBuf {
         self.folder.join(ARTIFACT)
     }
 
-    /// Returns the size of the artifact's files together.
+    /// Returns the total size of the artifact's files.
     pub fn bytes(&self) -> u64 {
         self.done.files.values().map(|file| file.size).sum()
     }
 
-    /// Digests every file anew; returns what is wrong, a line per file.
+    /// Hashes every file again; returns one line for each damaged file.
     pub fn verify(&self) -> io::Result<Vec<String>> {
         let mut problems = Vec::new();
         for (name, record) in &self.done.files {
@@ -110,7 +111,7 @@ impl Entry {
         serde_json::from_slice(&fs::read(self.folder.join(KEY)).ok()?).ok()
     }
 
-    /// Checks names and sizes: cheap enough for every hit.
+    /// Checks names and sizes, which is cheap enough for every hit.
     fn check(&self) -> Result<(), String> {
         for (name, record) in &self.done.files {
             match fs::metadata(self.artifact().join(name)) {
@@ -135,8 +136,7 @@ impl Cache {
         Cache { state: project.state() }
     }
 
-    /// Looks a key up, checking that the entry's files have their sizes. One that was stripped is
-    /// no hit.
+    /// Looks a key up and checks the file sizes of its entry. A stripped entry is no hit.
     pub fn find(&self, key: &Digest) -> Lookup {
         match self.find_any(key) {
             Lookup::Hit(entry) if entry.done.is_stripped => Lookup::Miss,
@@ -144,7 +144,7 @@ impl Cache {
         }
     }
 
-    /// Returns what is there of an entry, be it whole or stripped.
+    /// Returns the remaining entry of a key, whole or stripped.
     pub fn remains(&self, key: &Digest) -> Option<Entry> {
         match self.find_any(key) {
             Lookup::Hit(entry) => Some(entry),
@@ -174,7 +174,7 @@ impl Cache {
         }
     }
 
-    /// Returns the entry of a key where it is whole.
+    /// Returns the entry of a key if it is whole.
     pub fn entry(&self, key: &Digest) -> Option<Entry> {
         match self.find(key) {
             Lookup::Hit(entry) => Some(entry),
@@ -183,8 +183,7 @@ impl Cache {
     }
 
     /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at
-    /// all, and one that was there before stays until the new one is; the caller holds the key's
-    /// lock.
+    /// all, and replaces an older one only when it is complete. The caller holds the key's lock.
     pub fn store(
         &self,
         key: &Digest,
@@ -199,7 +198,7 @@ impl Cache {
             fs::create_dir(&artifact)?;
             write(&artifact)?;
             done.files = records(&artifact)?;
-            // All is flushed together before the folder gets its name.
+            // All files are flushed together before the folder gets its name.
             fs::write(folder.join(KEY), json(material)?)?;
             fs::write(folder.join(DONE), json(&done)?)?;
             Ok(())
@@ -208,7 +207,7 @@ impl Cache {
         Ok(Entry { key: *key, folder: self.folder(key), done })
     }
 
-    /// Moves an entry out of the way, where `gc` finds it.
+    /// Sets an entry aside, where `gc` finds it.
     pub fn set_aside(&self, key: &Digest) -> io::Result<()> {
         let folder = self.folder(key);
         if !folder.exists() {
@@ -224,7 +223,7 @@ impl Cache {
         }
     }
 
-    /// Removes an entry: out of sight at once, then file by file. The caller holds the key's lock.
+    /// Removes an entry: first its name, then its files. The caller holds the key's lock.
     pub fn remove(&self, key: &Digest) -> io::Result<()> {
         let folder = self.folder(key);
         if !folder.exists() {
@@ -236,8 +235,8 @@ impl Cache {
         fs::remove_dir_all(&doomed)
     }
 
-    /// Removes the files of an entry but for those named: it is no hit any more, and still tells of
-    /// the work. The caller holds the key's lock.
+    /// Removes the files of an entry except the named ones. The entry is no longer a hit, but still
+    /// reports the work. The caller holds the key's lock.
     pub fn strip(&self, key: &Digest, kept: &[&str]) -> io::Result<()> {
         let Some(mut entry) = self.entry(key) else { return Ok(()) };
         let (left, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut entry.done.files)
@@ -245,16 +244,15 @@ impl Cache {
             .partition(|(name, _)| kept.contains(&name.as_str()));
         entry.done.files = left;
         entry.done.is_stripped = true;
-        // The record first: a kill in between leaves files that nothing names, and never a record
-        // of files that are gone. Not flushed: without it, too, an entry whose files are gone is no
-        // hit.
+        // The record is written first: a kill in between leaves unnamed files, never a record of
+        // removed ones. It is not flushed, because an entry without its files is no hit anyway.
         let mut files = AtomicFiles::new(&entry.folder);
         files.add(DONE, &json(&entry.done)?)?;
         files.commit_unflushed()?;
         gone.keys().try_for_each(|name| fs::remove_file(entry.artifact().join(name)))
     }
 
-    /// Waits for the right to compute a key. Returns `None` where `stop` says so while waiting.
+    /// Waits for the right to compute a key. Returns `None` if `stop` returns true meanwhile.
     pub fn lock(
         &self,
         key: &Digest,
@@ -265,22 +263,22 @@ impl Cache {
         KeyLock::acquire(&self.state.join("locks").join(key.to_string()), waiting, stop)
     }
 
-    /// Returns the folder for unfinished work at a key; who has some makes it.
+    /// Returns the folder for unfinished work on a key. The writer creates it.
     pub fn scratch(&self, key: &Digest) -> PathBuf {
         self.work().join(key.to_string())
     }
 
-    /// Removes the unfinished work at a key.
+    /// Removes the unfinished work on a key.
     pub fn clear_scratch(&self, key: &Digest) -> io::Result<()> {
         remove_if_there(&self.scratch(key))
     }
 
-    /// Lists the keys that the cache has entries for, damaged ones included, sorted.
+    /// Lists the keys of all entries, including damaged ones, sorted.
     pub fn keys(&self) -> io::Result<Vec<Digest>> {
         Ok(names(&self.cache())?.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Lists what interrupted writers and damaged entries left behind in the cache.
+    /// Lists the folders that interrupted writers and damaged entries left in the cache.
     pub fn leftovers(&self) -> io::Result<Vec<PathBuf>> {
         let left = |name: &String| name.starts_with(DAMAGED) || name.starts_with(TEMPORARY);
         Ok(names(&self.cache())?
@@ -299,17 +297,16 @@ impl Cache {
             .collect())
     }
 
-    /// Says whether what is there for a key was never finished or lost its record: no run can use
-    /// it.
+    /// Returns whether the entry of a key was never finished or has lost its record, so that no run
+    /// can use it.
     pub fn is_ruined(&self, key: &Digest) -> bool {
         let folder = self.folder(key);
-        // Only what is certain counts: a file that cannot be read just now is no reason to remove a
-        // result.
+        // Only a missing file counts: a temporary read error is no reason to remove a result.
         let lost = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
         folder.is_dir() && fs::metadata(folder.join(DONE)).is_err_and(lost)
     }
 
-    /// Returns where the entry of a key lies, or would lie.
+    /// Returns the folder of a key's entry, whether it exists or not.
     pub fn folder(&self, key: &Digest) -> PathBuf {
         self.cache().join(key.to_string())
     }
@@ -322,7 +319,7 @@ impl Cache {
         self.state.join("work")
     }
 
-    /// Keeps the folder out of version control, whatever the project's own rules say.
+    /// Keeps the folder out of version control, whatever the project's own rules are.
     fn mark_folder(&self) -> io::Result<()> {
         let ignore = self.state.join(".gitignore");
         if ignore.exists() { Ok(()) } else { write_atomic(&ignore, b"*\n") }
@@ -345,7 +342,7 @@ impl Done {
     }
 }
 
-/// An error while storing: the stage's own or the disk's.
+/// An error while storing: from the stage or from the disk.
 struct Stored(StageError);
 
 impl From<io::Error> for Stored {
@@ -365,7 +362,7 @@ pub fn boxed(error: io::Error) -> StageError {
     Box::new(crate::runner::error::RunError::Io(error))
 }
 
-/// Removes a folder, whether it is there or not.
+/// Removes a folder if it exists.
 pub fn remove_if_there(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -379,7 +376,7 @@ fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Lists the names in a folder, sorted; none where there is no such folder.
+/// Lists the names in a folder, sorted; none if there is no such folder.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -392,7 +389,7 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Digests every file below a folder.
+/// Hashes every file below a folder.
 fn records(folder: &Path) -> io::Result<BTreeMap<String, FileRecord>> {
     let mut records = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -522,7 +519,7 @@ mod tests {
             assert!(matches!(cache.find(&key), Lookup::Miss));
         }
         assert_eq!(cache.leftovers()?.len(), 4);
-        // A change that keeps the size is found by digests only.
+        // Only digests find a change that keeps the size.
         let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
         fs::write(entry.artifact().join("b.txt"), "twp")?;
         assert!(cache.entry(&key).is_some());

@@ -1,4 +1,4 @@
-//! The cache key: everything that can change a stage's output, and nothing else.
+//! The cache key: all inputs that can change a stage's output, and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::base::digest::Digest;
 use crate::runner::job::Job;
 use crate::stages::{External, Stage};
 
-/// The layout of the cache. It is part of every key, so that another layout never meets this one's
-/// entries.
+/// The version of the cache layout. It is part of every key, so that no layout reads the entries of
+/// another.
 pub const FORMAT: u32 = 1;
 
-/// Everything that can change a stage's output. Its canonical JSON is what the key hashes; it is
-/// kept beside the output as `key.json`, so that `pipe why` can say what changed.
+/// All inputs that can change a stage's output. The key is the hash of its canonical JSON, which is
+/// kept beside the output as `key.json` so that `pipe why` can name changes.
 ///
-/// The ids of stages are not in it: the inputs stand by field with their own keys, so that renaming
+/// The ids of stages are left out: inputs are listed by field with their own keys, so that renaming
 /// a stage changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyMaterial {
@@ -28,27 +28,27 @@ pub struct KeyMaterial {
     pub config: Value,
     /// The inputs' keys by field.
     pub inputs: BTreeMap<String, Digest>,
-    /// Where the stage uses it.
+    /// `None` if the stage does not use it.
     pub seed: Option<u64>,
-    /// Where the stage uses it.
+    /// `None` if the stage does not use it.
     pub runtime: Option<RuntimeMaterial>,
     /// Files and models behind the configuration.
     pub externals: Vec<External>,
 }
 
-/// What of the engine can change an output.
+/// The properties of the engine that can change an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeMaterial {
     pub version: String,
-    /// The digest of the library file; `None` where it is not installed yet, which no finished
-    /// output has.
+    /// The digest of the library file; `None` if it is not installed yet, which holds for no
+    /// finished output.
     pub library: Option<Digest>,
     pub device: String,
     pub threads: usize,
 }
 
 impl RuntimeMaterial {
-    /// Returns the material of a stage, which may name a device of its own.
+    /// Returns the material for a stage, which may name a device of its own.
     fn of_stage(&self, stage: &dyn Stage) -> RuntimeMaterial {
         let device =
             stage.device().map_or_else(|| self.device.clone(), |device| device.to_string());
@@ -134,7 +134,7 @@ fn remove(value: &mut Value, path: &str) {
             }
         }
         (Value::Array(items), rest) => {
-            // A position in a list keeps its place, so that the others keep theirs.
+            // An item of a list becomes null, so that the others keep their positions.
             if let Some(item) = first.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
                 match rest {
                     Some(rest) => remove(item, rest),
@@ -258,7 +258,7 @@ mod tests {
         })
     }
 
-    /// Returns the same value with all keys the other way round.
+    /// Returns the same value with the order of all keys reversed.
     fn reversed(value: &Value) -> Value {
         match value {
             Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! What every stage of a pipeline file last was, so that a change can be named.
+//! The last key material of every stage of a pipeline file, so that a change can be named.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,11 +12,10 @@ use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 use crate::runner::project::Project;
 
-/// The key material with which each stage of one pipeline file last gave an output, by stage and
-/// seed.
+/// The key material of the last output of each stage of one pipeline file, by stage and seed.
 ///
-/// It lies in `.pipe/last/`, one file per pipeline file. It serves explanations only: losing it
-/// costs nothing else.
+/// It is kept in `.pipe/last/`, one file per pipeline file. It serves explanations only, so losing
+/// it does no other harm.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
@@ -30,7 +29,7 @@ struct Record {
     stages: BTreeMap<String, BTreeMap<u64, Last>>,
 }
 
-/// What a stage last was.
+/// The last material of a stage for a seed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Last {
     pub key: Digest,
@@ -38,8 +37,8 @@ pub struct Last {
 }
 
 impl Ledger {
-    /// Reads the ledger of a pipeline file (relative to the project's root); one that is missing,
-    /// damaged or of another format counts as empty.
+    /// Reads the ledger of a pipeline file (relative to the project's root). A missing or damaged
+    /// ledger, or one of another format, counts as empty.
     pub fn read(project: &Project, pipeline: &str) -> Ledger {
         let name = format!("{}.json", Digest::of(pipeline.as_bytes()));
         let path = project.state().join("last").join(name);
@@ -52,17 +51,17 @@ impl Ledger {
         Ledger { path, record }
     }
 
-    /// Returns what a stage last was for a seed.
+    /// Returns the last material of a stage for a seed.
     pub fn last(&self, stage: &str, seed: u64) -> Option<&Last> {
         self.record.stages.get(stage)?.get(&seed)
     }
 
-    /// Says whether a stage has ever given an output, for whatever seed.
+    /// Returns whether a stage has ever produced an output, for any seed.
     pub fn knows(&self, stage: &str) -> bool {
         self.record.stages.contains_key(stage)
     }
 
-    /// Keeps what a stage now is.
+    /// Records the current material of a stage.
     pub fn set(&mut self, stage: &str, seed: u64, key: Digest, material: &KeyMaterial) {
         let last = Last { key, material: material.clone() };
         self.record.stages.entry(stage.to_owned()).or_default().insert(seed, last);

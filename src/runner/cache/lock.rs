@@ -16,7 +16,7 @@ pub struct KeyLock {
 }
 
 impl KeyLock {
-    /// Takes the lock at once, or returns `None` where another holds it.
+    /// Takes the lock at once, or returns `None` if another process holds it.
     pub fn try_acquire(path: &Path) -> io::Result<Option<KeyLock>> {
         let file = open(path)?;
         match file.try_lock() {
@@ -26,8 +26,8 @@ impl KeyLock {
         }
     }
 
-    /// Takes the lock, calling `waiting` once where another holds it. Returns `None` where `stop`
-    /// says so meanwhile.
+    /// Takes the lock, and calls `waiting` once if another process holds it. Returns `None` if
+    /// `stop` returns true meanwhile.
     pub fn acquire(
         path: &Path,
         waiting: impl FnOnce(),
@@ -49,7 +49,7 @@ impl KeyLock {
     }
 }
 
-/// The right to read models that are in the cache, shared by runs, or to drop them, held by one
+/// The right to read cached models, which runs share, or to drop them, which one process holds
 /// alone.
 #[derive(Debug)]
 pub struct UseLock {
@@ -57,14 +57,14 @@ pub struct UseLock {
 }
 
 impl UseLock {
-    /// Keeps models from being dropped while a run goes on.
+    /// Prevents the removal of models while a run is in progress.
     pub fn shared(project: &Project) -> io::Result<UseLock> {
         let file = open(&UseLock::path(project))?;
         file.lock_shared()?;
         Ok(UseLock { _file: file })
     }
 
-    /// Returns the right to drop models; `None` while a run goes on.
+    /// Returns the right to drop models; `None` while a run is in progress.
     pub fn alone(project: &Project) -> io::Result<Option<UseLock>> {
         let file = open(&UseLock::path(project))?;
         match file.try_lock() {

@@ -1,4 +1,4 @@
-//! Where a run's numbers come from.
+//! The origin of a run's numbers.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,8 +10,7 @@ use serde_json::Value;
 use crate::base::digest::Digest;
 use crate::stages::External;
 
-/// What `provenance.json` says of a run: everything that another person needs to get the same
-/// numbers.
+/// The content of `provenance.json`: everything that another person needs to reproduce the numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The layout of this file.
@@ -40,33 +39,33 @@ pub struct Provenance {
     pub data: Vec<External>,
     pub stages: Vec<StageRecord>,
     pub best: Option<Best>,
-    /// What was searched, in a sweep.
+    /// The search, if the run is a sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<SweepRecord>,
 }
 
-/// What a sweep searched and what it found.
+/// The search of a sweep and its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepRecord {
-    /// What makes it this sweep: the file with all its values, the seeds and what else is part of
-    /// the keys.
+    /// The identity of the sweep: the file with all its values, the seeds, and the settings that
+    /// are part of the keys.
     pub identity: Digest,
     pub method: String,
-    /// The figure that the search went by.
+    /// The figure that the search optimised.
     pub metric: Option<String>,
     /// `maximize` or `minimize`.
     pub goal: Option<String>,
     /// The keys of the parameters.
     pub parameters: Vec<String>,
-    /// How many trials began.
+    /// The number of trials that began.
     pub trials: usize,
-    /// How many of them failed, and how many were ended early.
+    /// The numbers of trials that failed and that were ended early.
     pub failed: usize,
     pub stopped: usize,
     pub best: Option<BestTrial>,
 }
 
-/// The trial with the best mean figure, among those that ran to their end.
+/// The completed trial with the best mean figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestTrial {
     pub trial: u64,
@@ -74,21 +73,21 @@ pub struct BestTrial {
     pub values: IndexMap<String, Value>,
     /// The mean over the seeds.
     pub value: f64,
-    /// Among how many it is the best.
+    /// The number of trials that it was chosen from.
     pub of: usize,
 }
 
-/// The outcome of a stage whose output was removed once all that reads it was there.
+/// The outcome of a stage whose output was removed after its last use.
 pub const DROPPED: &str = "dropped";
 
 /// The layout of `provenance.json`.
 pub const FORMAT: u32 = 1;
 
-/// How far a run came.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It goes on, or its process was killed: its lock tells which.
+    /// The run is in progress, or its process was killed; its lock shows which.
     Running,
     Complete,
     Failed,
@@ -96,7 +95,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Returns the name that people see.
+    /// Returns the displayed name.
     pub fn name(self) -> &'static str {
         match self {
             Status::Running => "running",
@@ -107,7 +106,7 @@ impl Status {
     }
 }
 
-/// ONNX Runtime, where a stage uses it.
+/// ONNX Runtime, if a stage uses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeRecord {
     pub version: String,
@@ -126,7 +125,7 @@ pub struct StageRecord {
     pub key: Digest,
     /// `cached`, `computed`, `failed`, `interrupted`, `not run`, or [`DROPPED`].
     pub outcome: String,
-    /// Where it was computed in this run.
+    /// Set if it was computed in this run.
     pub seconds: Option<f64>,
 }
 
@@ -147,7 +146,7 @@ pub struct Machine {
     pub cores: usize,
 }
 
-/// The state of the repository that the pipeline file lies in.
+/// The state of the pipeline file's repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Git {
     pub commit: String,
@@ -158,7 +157,7 @@ pub struct Git {
 impl Machine {
     /// Describes this computer.
     pub fn here() -> Machine {
-        // Linux only; elsewhere the architecture has to do.
+        // Linux only; other systems report the architecture alone.
         let cpu = fs_err::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("model name"))?;
             Some(line.split_once(':')?.1.trim().to_owned())
@@ -176,7 +175,7 @@ impl Git {
     /// Describes the repository of a folder; `None` without one, or without git.
     pub fn of(folder: &Path) -> Option<Git> {
         let git = |arguments: &[&str]| {
-            // Without optional locks a look never disturbs a git command of the user.
+            // Without optional locks, this query never disturbs a git command of the user.
             let output = Command::new("git")
                 .env("GIT_OPTIONAL_LOCKS", "0")
                 .arg("-C")

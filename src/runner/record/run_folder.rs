@@ -16,14 +16,15 @@ use crate::runner::observer::{Event, Observer};
 use crate::runner::project::Project;
 
 pub(in crate::runner) const PROVENANCE: &str = "provenance.json";
-/// Held while the run goes on, so that others can tell a running one from a killed one.
+/// Held while the run is in progress, so that others can distinguish a running run from a killed
+/// one.
 pub(in crate::runner) const LOCK: &str = ".lock";
 const LATEST: &str = "latest";
-/// How long a folder that is in use is waited for.
+/// The longest wait for a folder that is in use.
 const PATIENCE_SECONDS: f64 = 0.5;
 
-/// The folder of a run that goes on. It is told apart from a finished one by the status in
-/// `provenance.json`.
+/// The folder of a run in progress. The status in `provenance.json` distinguishes it from a
+/// finished one.
 #[derive(Debug)]
 pub struct RunFolder {
     pub id: String,
@@ -33,7 +34,7 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder with `pipeline.yaml`, `resolved.yaml` and an empty `events.jsonl`.
+    /// Creates the folder with `pipeline.yaml`, `resolved.yaml` and an empty `events.jsonl`.
     pub fn create(
         project: &Project,
         name: &str,
@@ -51,9 +52,10 @@ impl RunFolder {
         Ok(RunFolder { id, path, events: Mutex::new(events), _lock: lock })
     }
 
-    /// Opens the folder of an earlier attempt to go on in it; `None` where another process does.
+    /// Opens the folder of an earlier attempt to continue in it; `None` if another process is using
+    /// it.
     pub fn reopen(path: &Path, id: &str) -> io::Result<Option<RunFolder>> {
-        // One that was killed a moment ago may not have let go yet.
+        // A process that was just killed may still hold the lock.
         let stopwatch = Stopwatch::start();
         let stop = || stopwatch.seconds() > PATIENCE_SECONDS;
         let Some(lock) = KeyLock::acquire(&path.join(LOCK), || {}, stop)? else { return Ok(None) };
@@ -74,7 +76,7 @@ impl RunFolder {
 impl Observer for RunFolder {
     /// Appends the event to `events.jsonl` with one write, so that a kill leaves whole lines.
     fn event(&self, event: &Event<'_>) {
-        // Going on with a sweep would log again and again what has been there for long.
+        // A resumed sweep would log all its cached work each time.
         if matches!(
             event,
             Event::CellStarted { .. }
@@ -89,13 +91,13 @@ impl Observer for RunFolder {
             map.extend(fields);
         }
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        // The log is for people; a full disk is found by what matters more.
+        // The log is for people. More important writes will report a full disk.
         let _ = events.write_all(format!("{line}\n").as_bytes());
         let _ = events.flush();
     }
 }
 
-/// Lets `runs/latest` point to a run, atomically.
+/// Points `runs/latest` to a run, atomically.
 pub(in crate::runner) fn link_latest(project: &Project, id: &str) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -113,13 +115,13 @@ pub(in crate::runner) fn link_latest(project: &Project, id: &str) -> io::Result<
     Ok(())
 }
 
-/// Returns the run that `runs/latest` points to.
+/// Returns the target of `runs/latest`.
 pub(in crate::runner) fn latest(project: &Project) -> Option<PathBuf> {
     let target = fs::read_link(project.runs().join(LATEST)).ok()?;
     Some(project.runs().join(target))
 }
 
-/// Makes a folder with a name that no other run has.
+/// Creates a folder with a unique name.
 fn unused(runs: &Path, name: &str) -> io::Result<(String, PathBuf)> {
     let mut attempt = 0u32;
     loop {

@@ -10,7 +10,7 @@ use crate::runner::cache::lock::KeyLock;
 use crate::runner::error::RunError;
 use crate::runner::project::Project;
 
-/// A run on the disk, in whatever state.
+/// A run on the disk, in any state.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub folder: PathBuf,
@@ -32,7 +32,7 @@ impl Run {
         if self.provenance.sweep.is_some() { "sweep" } else { "run" }
     }
 
-    /// Returns the state that people see: a run whose process ended without a word is `killed`.
+    /// Returns the displayed state; a run whose process ended without a final status is `killed`.
     pub fn status(&self) -> &'static str {
         if self.provenance.status != Status::Running {
             return self.provenance.status.name();
@@ -43,15 +43,15 @@ impl Run {
     }
 }
 
-/// Lists the runs of a project, newest first. A folder without a readable `provenance.json` is no
-/// run.
+/// Lists the runs of a project, newest first. Folders without a readable `provenance.json` are
+/// skipped.
 pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
     let folder = project.runs();
     let mut runs = Vec::new();
     if folder.is_dir() {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
-            // The link `latest` is no run of its own.
+            // The link `latest` is not a run itself.
             if entry.file_type()?.is_dir() {
                 runs.extend(Run::open(&entry.path()));
             }
@@ -63,8 +63,8 @@ pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
     Ok(runs)
 }
 
-/// Finds a run: by its folder, by its name, by the beginning or the end of its name; without a
-/// name, the latest.
+/// Finds a run by its folder, its name, or the start or end of its name; without a name, the
+/// latest.
 pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
     let latest = || latest(project).and_then(|folder| Run::open(&folder).ok());
     let Some(name) = name.filter(|name| *name != "latest") else {
@@ -100,7 +100,7 @@ fn no_run(project: &Project, name: &str, runs: &[Run]) -> RunError {
         Some(newest) => {
             format!("the newest is `{}`; `pipe ls` lists them all", newest.provenance.run)
         }
-        None => "`pipe run FILE` makes one".to_owned(),
+        None => "`pipe run FILE` creates one".to_owned(),
     };
     RunError::NoRun { name: name.to_owned(), folder: project.runs().display().to_string(), hint }
 }

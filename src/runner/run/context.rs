@@ -1,4 +1,4 @@
-//! What a running stage gets from the runner.
+//! The services of the runner for a running stage.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use crate::engine::{Device, Runtime};
 use crate::runner::observer::{Event, Observer};
 use crate::stages::{Ctx, StageError};
 
-/// What a running stage gets from the runner.
+/// The services of the runner for a running stage.
 pub(in crate::runner) struct StageContext<'a> {
     pub stage: &'a str,
-    /// The task's label, under which the watcher knows it.
+    /// The label of the task in events.
     pub task: &'a str,
     pub seed: u64,
     pub folder: &'a Path,

@@ -1,4 +1,4 @@
-//! What all work of one command stands on: the project, its cache, and ONNX Runtime.
+//! The environment that all work of a command shares: the project, its cache, and ONNX Runtime.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::runner::project::Project;
 use crate::runner::record::provenance::RuntimeRecord;
 use crate::stages::External;
 
-/// The project, its cache, and ONNX Runtime where a stage uses it.
+/// The project, its cache, and ONNX Runtime if a stage uses it.
 #[derive(Debug)]
 pub struct Ground {
     pub project: Project,
@@ -20,18 +20,18 @@ pub struct Ground {
     /// The pipeline file relative to the project's root.
     pub file: String,
     pub runtime: Option<RuntimeRecord>,
-    /// Where stages compute that name no device: what was asked for, with `auto` decided. The first
-    /// one stands in the keys.
+    /// The requested devices, with `auto` resolved, for stages that name no device. The first one
+    /// is part of the keys.
     pub devices: Vec<Device>,
-    /// What of the engine is in the keys.
+    /// The engine's part of the keys.
     pub material: Option<RuntimeMaterial>,
     identity: Option<RuntimeIdentity>,
 }
 
 impl Ground {
-    /// Finds the project of a pipeline file, and ONNX Runtime where a job uses it. With `install`,
-    /// a missing runtime is installed now, since its library is part of the keys, and every GPU
-    /// that is asked for has to be there.
+    /// Finds the project of a pipeline file, and ONNX Runtime if a job uses it. With `install`, a
+    /// missing runtime is installed now, since its library is part of the keys, and every requested
+    /// GPU must exist.
     pub fn new(
         file: &Path,
         jobs: &[Job<'_>],
@@ -54,7 +54,8 @@ impl Ground {
                 job.stage.device().map_or_else(|| devices.clone(), |named| vec![named])
             };
             let mut wanted: Vec<Device> = users().flat_map(named).collect();
-            // One library serves them all; that for GPUs can do what the other can.
+            // One library serves all devices; the one for GPUs can do everything that the other
+            // can.
             wanted.sort_by_key(|device| !matches!(device, Device::Cuda(_)));
             let first = wanted.first().copied().unwrap_or_default();
             identity = Some(runtime_identity(first, threads, install, report)?);
@@ -78,7 +79,7 @@ impl Ground {
         Ok(Ground { project, cache, file, runtime, devices, material, identity })
     }
 
-    /// Lets every stage refuse the runtime, or the device.
+    /// Lets every stage reject the runtime or the device.
     pub fn check_runtime(&self, jobs: &[Job<'_>]) -> Result<(), StageFailure> {
         let Some(identity) = &self.identity else { return Ok(()) };
         let run = self.devices.first().copied().unwrap_or_default();
@@ -89,7 +90,7 @@ impl Ground {
     }
 }
 
-/// Returns what a job depends on besides its configuration and inputs.
+/// Returns the files and models that a job depends on besides its configuration and inputs.
 pub fn externals(
     job: &Job<'_>,
     folder: &Path,

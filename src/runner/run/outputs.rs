@@ -20,7 +20,7 @@ use crate::runner::run::tasks::Tasks;
 use crate::stages::evaluate::Summary;
 use crate::stages::{Evaluation, Kind, StageError};
 
-/// Where the tables of a run come from.
+/// The sources of a run's tables.
 pub(in crate::runner) struct Outputs<'a> {
     /// The run's id.
     pub run: &'a str,
@@ -33,9 +33,9 @@ pub(in crate::runner) struct Outputs<'a> {
     pub trial: Option<u64>,
 }
 
-/// Writes `results.parquet`, `results.csv`, `predictions.parquet`, `curves.parquet` and, where
-/// texts were made, `augmentation.parquet` and `augmentation.csv` of everything that is done into a
-/// run's folder.
+/// Writes the tables of all finished tasks into a run's folder: `results.parquet`, `results.csv`,
+/// `predictions.parquet`, `curves.parquet` and, if texts were generated, `augmentation.parquet` and
+/// `augmentation.csv`.
 pub(in crate::runner) fn write(folder: &Path, from: &Outputs<'_>) -> Result<ResultTable, RunError> {
     let mut files = AtomicFiles::new(folder);
     let evaluations = add_details(&mut files, from)?;
@@ -48,7 +48,7 @@ pub(in crate::runner) fn write(folder: &Path, from: &Outputs<'_>) -> Result<Resu
     Ok(table)
 }
 
-/// Adds the same but the results to `files`, and returns the evaluations.
+/// Adds the same tables except the results to `files`, and returns the evaluations.
 pub(in crate::runner) fn add_details(
     files: &mut AtomicFiles,
     from: &Outputs<'_>,
@@ -65,7 +65,7 @@ pub(in crate::runner) fn add_details(
             phase: Phase::After,
             error,
         };
-        // Of a model only the curves are read, which stay when it is dropped.
+        // Only the curves of a model are read, and they stay when it is dropped.
         let entry = match jobs[job].output {
             Kind::Model => cache.remains(&task.key),
             Kind::Scores | Kind::Data => cache.entry(&task.key),
@@ -96,8 +96,8 @@ pub(in crate::runner) fn add_details(
     Ok(evaluations)
 }
 
-/// Returns the evaluate stage with the best mean of its main metric: macro F1 where there is one,
-/// else accuracy.
+/// Returns the evaluate stage with the best mean of its main metric: macro F1 if there is one, else
+/// accuracy.
 pub(in crate::runner) fn best(table: &ResultTable) -> Option<Best> {
     let names = table.metric_names();
     let metric = metrics::main_metrics(|name| names.contains(name)).next()?;
@@ -117,7 +117,7 @@ pub(in crate::runner) fn best(table: &ResultTable) -> Option<Best> {
         .map(|(stage, value)| Best { stage: stage.to_owned(), metric: metric.to_owned(), value })
 }
 
-/// Returns the row of an evaluation.
+/// Returns the result row of an evaluation.
 pub(in crate::runner) fn row(
     run: &str,
     pipeline: &Pipeline,

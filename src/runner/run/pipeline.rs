@@ -7,23 +7,23 @@ use serde_json::Value;
 
 use crate::pipeline::Spec;
 
-/// What the runner needs of a pipeline besides its stages.
+/// The properties of a pipeline that the runner needs besides its stages.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     /// The pipeline file.
     pub path: PathBuf,
-    /// What relative paths in it start from.
+    /// The folder that its relative paths start from.
     pub folder: PathBuf,
     pub name: String,
     /// The parameters, for the `param.*` columns.
     pub params: IndexMap<String, Value>,
-    /// The file as it was read, and with everything filled in.
+    /// The file as it was read, and with all defaults filled in.
     pub source: String,
     pub resolved: String,
 }
 
 impl Pipeline {
-    /// Takes what the runner needs from a pipeline file.
+    /// Takes the needed properties from a pipeline file.
     pub fn of(spec: &Spec) -> Pipeline {
         Pipeline {
             path: spec.path.clone(),

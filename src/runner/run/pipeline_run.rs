@@ -30,19 +30,20 @@ use crate::runner::record::runs::{self, Run};
 use crate::runner::run::outputs::{self, Outputs};
 use crate::stages::{Artifact, External, StageError, StageId};
 
-/// How a run goes.
+/// The settings of a run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The plan runs once for each.
+    /// The plan runs once for each seed.
     pub seeds: Vec<u64>,
-    /// How many stages run at a time.
+    /// The number of stages that run at a time.
     pub workers: usize,
-    /// Whether a failure stops only what depends on it.
+    /// Whether a failure stops only the stages that depend on it.
     pub keep_going: bool,
     /// Whether cached outputs are computed again.
     pub force: bool,
     pub device: Device,
-    /// Threads of the engine per stage. Part of the keys, and so never derived from `workers`.
+    /// The engine's threads per stage. They are part of the keys, and so never derived from
+    /// `workers`.
     pub threads: usize,
     /// The command line, for the record.
     pub command: Vec<String>,
@@ -63,16 +64,16 @@ pub struct Prepared<'a> {
     externals: Vec<Vec<External>>,
 }
 
-/// A cached output that was there a moment ago.
+/// The error for a cached output that has just disappeared.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("its output is no longer in the cache")]
-#[diagnostic(help("start the same command again"))]
+#[diagnostic(help("run the same command again"))]
 struct Gone;
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Finished {
-    /// The run's id and folder; those of the earlier run where there was nothing to do.
+    /// The run's id and folder; those of the earlier run if there was nothing to do.
     pub run: String,
     pub folder: PathBuf,
     pub status: Status,
@@ -86,7 +87,7 @@ pub struct Finished {
     pub table: ResultTable,
 }
 
-/// Computes every key: reads the files that stages depend on, and finds ONNX Runtime where a stage
+/// Computes every key: reads the files that stages depend on, and finds ONNX Runtime if a stage
 /// uses it. With `install`, a missing runtime is installed now, since its library is part of the
 /// keys.
 pub fn prepare<'a>(
@@ -122,7 +123,7 @@ pub fn prepare<'a>(
 }
 
 impl Prepared<'_> {
-    /// Says of every task, in order, whether it would run and why.
+    /// Returns for every task, in order, whether it would run and why.
     pub fn reasons(&self) -> Vec<(&str, Reason)> {
         let mut seen = BTreeSet::new();
         let mut reasons = Vec::new();
@@ -130,7 +131,7 @@ impl Prepared<'_> {
             if seen.insert((job, task)) {
                 let label = match self.tasks.all[task].job == job {
                     true => self.tasks.all[task].label.as_str(),
-                    // Equal work under another name.
+                    // The same work under another name.
                     false => self.jobs[job].id.as_str(),
                 };
                 reasons.push((
@@ -142,12 +143,12 @@ impl Prepared<'_> {
         reasons
     }
 
-    /// Says why a task would run for a job and a seed, or not.
+    /// Returns why a task would run for a job and a seed, or not.
     pub fn reason(&self, job: usize, seed: u64, task: usize) -> Reason {
         explain(&self.cache, &self.ledger, &self.jobs, &self.jobs[job], &self.tasks.all[task], seed)
     }
 
-    /// Runs what has to run and writes the run's folder.
+    /// Runs the tasks that are not cached and writes the run's folder.
     pub fn execute(
         &self,
         observer: &dyn Observer,
@@ -263,7 +264,7 @@ impl Prepared<'_> {
         }
     }
 
-    /// Finds a complete run with exactly these results, where everything is cached.
+    /// Finds a complete run with exactly these results, if everything is cached.
     fn earlier_run(&self) -> Result<Option<(Run, ResultTable)>, RunError> {
         let all_cached = || {
             self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)))
@@ -285,10 +286,10 @@ impl Prepared<'_> {
                 && run.provenance.name == self.pipeline.name
                 && run.provenance.pipeline == self.file
                 && theirs.eq(ours.iter().copied())
-                // Parameters that no stage uses are in no key, yet they are in the table.
+                // Parameters that no stage uses are in no key, but they are in the table.
                 && fs_err::read_to_string(run.folder.join("resolved.yaml"))
                     .is_ok_and(|text| text == self.pipeline.resolved);
-            // One whose table is gone or damaged is none: its results come from the cache again.
+            // A run without a readable table does not count; the results come from the cache again.
             let table = found.then(|| ResultTable::read(&run.folder).ok()).flatten()?;
             Some((run, table))
         };
@@ -319,8 +320,8 @@ impl Prepared<'_> {
         })
     }
 
-    /// Keeps what each stage now is, for later explanations. Read anew, since another run may have
-    /// written meanwhile.
+    /// Records the material of each stage for later explanations. The ledger is read again first,
+    /// since another run may have written it meanwhile.
     fn remember(&self, done: &[usize]) -> Result<(), RunError> {
         let mut ledger = Ledger::read(&self.project, &self.file);
         let mut changed = false;
@@ -369,7 +370,7 @@ impl Prepared<'_> {
         }
     }
 
-    /// Describes every stage for every seed; without outcomes, as not run.
+    /// Describes every stage for every seed; without outcomes, as `not run`.
     fn records(&self, outcomes: &[Outcome]) -> Vec<StageRecord> {
         let record = |(job, seed, task): (usize, u64, usize)| {
             let outcome = outcomes.get(task).unwrap_or(&Outcome::NotRun);

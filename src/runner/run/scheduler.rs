@@ -1,4 +1,4 @@
-//! Runs tasks: what is ready, as many at a time as asked for, each once, through the cache.
+//! Runs tasks through the cache: ready ones, up to a number at a time, each once.
 
 use std::any::Any;
 use std::error::Error;
@@ -21,21 +21,20 @@ use crate::stages::{Artifact, Inputs, StageError};
 
 /// Runs the tasks of one run.
 ///
-/// A task starts when all its inputs are there; among those that could start, the first in order
-/// does. What a task reads comes from the cache's files, whether they were written a moment or a
-/// month ago, so that neither the number of workers nor an earlier interruption can change a
-/// result.
+/// A task starts when all its inputs are available; of several ready tasks, the first in order
+/// starts. The inputs of a task always come from the cache's files. So neither the number of
+/// workers nor an earlier interruption can change a result.
 pub(in crate::runner) struct Scheduler<'a> {
     pub jobs: &'a [Job<'a>],
     pub tasks: &'a Tasks,
     pub cache: &'a Cache,
-    /// What relative paths of the pipeline file start from.
+    /// The folder that relative paths of the pipeline file start from.
     pub folder: &'a Path,
     /// The pipeline file, for the cache's records.
     pub pipeline: &'a str,
     pub device: Device,
     pub threads: usize,
-    /// How many tasks run at a time.
+    /// The number of tasks that run at a time.
     pub workers: usize,
     pub keep_going: bool,
     pub force: bool,
@@ -43,10 +42,10 @@ pub(in crate::runner) struct Scheduler<'a> {
     pub observer: &'a dyn Observer,
 }
 
-/// How a task ended.
+/// The outcome of a task.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It did not start: something that it needs failed, or the run stopped before.
+    /// It did not start: an input failed, or the run stopped first.
     NotRun,
     Cached,
     Computed {
@@ -57,7 +56,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Says whether the output is there.
+    /// Returns whether the output is available.
     pub fn is_done(&self) -> bool {
         matches!(self, Outcome::Cached | Outcome::Computed { .. })
     }
@@ -74,21 +73,21 @@ impl Outcome {
     }
 }
 
-/// What the workers share.
+/// The shared state of the workers.
 struct State {
     started: Vec<bool>,
     outcomes: Vec<Outcome>,
     running: usize,
-    /// Nothing new starts.
+    /// Whether no new task may start.
     stopped: bool,
-    /// Artifacts in memory, each until its last reader is through.
+    /// Artifacts in memory, each until its last reader has finished.
     loaded: Vec<Option<Arc<Artifact>>>,
     readers: Vec<usize>,
 }
 
 impl Scheduler<'_> {
-    /// Runs everything; returns how each task ended. `finished` is told of each task whose output
-    /// is there.
+    /// Runs all tasks and returns their outcomes. Calls `finished` for each task whose output is
+    /// available.
     pub(in crate::runner) fn run(&self, finished: &(dyn Fn(usize) + Sync)) -> Vec<Outcome> {
         let count = self.tasks.all.len();
         let mut readers = vec![0; count];
@@ -110,7 +109,7 @@ impl Scheduler<'_> {
         state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes
     }
 
-    /// One worker: takes what is ready until there is nothing left to take.
+    /// One worker: runs ready tasks until none is left.
     fn work(&self, state: &Mutex<State>, changed: &Condvar, finished: &(dyn Fn(usize) + Sync)) {
         while let Some(index) = self.next(state, changed) {
             let outcome = self.perform(&self.tasks.all[index], state);
@@ -135,7 +134,7 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Waits for a task to be ready; `None` where no more will be.
+    /// Waits for a ready task; `None` if there will be no more.
     fn next(&self, state: &Mutex<State>, changed: &Condvar) -> Option<usize> {
         let mut state = lock(state);
         loop {
@@ -154,14 +153,14 @@ impl Scheduler<'_> {
             if state.running == 0 {
                 return None;
             }
-            // The time limit is for the interruption, which wakes nobody.
+            // The timeout is for interruptions, which notify nobody.
             let waited = changed.wait_timeout(state, Duration::from_millis(100));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     fn perform(&self, task: &Task, state: &Mutex<State>) -> Outcome {
-        // A mistake in one stage, or in a library below it, is an error of that stage and no end of
+        // A panic in a stage, or in a library below it, is an error of that stage and does not end
         // the program.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(task, state)));
         match attempt
@@ -169,8 +168,8 @@ impl Scheduler<'_> {
         {
             Ok(outcome) => outcome,
             Err(error) if self.interrupt.is_asked() => {
-                // What fails now is mostly cut off by the same signal, as a `pip` is; a failure of
-                // its own must not go unseen.
+                // Most failures now come from the same signal, such as a stopped `pip`. An
+                // independent failure must still be seen.
                 let own: &(dyn Error + 'static) = &*error;
                 if !own.is::<Interrupted>() {
                     let causes = std::iter::successors(own.source(), |cause| (*cause).source());
@@ -204,7 +203,7 @@ impl Scheduler<'_> {
             return cached();
         }
         let waiting = || {
-            let line = "waits for another that computes the same";
+            let line = "waiting for another process or stage that computes the same output";
             self.observer.event(&Event::Note { task: label, line });
         };
         let held = self
@@ -215,12 +214,13 @@ impl Scheduler<'_> {
             self.observer.event(&Event::StageInterrupted { task: label });
             return Ok(Outcome::Interrupted);
         };
-        // Only who holds the lock writes, so what is found now stays.
+        // Only the holder of the lock writes, so the entry cannot change from here on.
         match self.cache.find(&task.key) {
             Lookup::Hit(_) if !self.force => return cached(),
             Lookup::Hit(_) | Lookup::Miss => {}
             Lookup::Damaged(reason) => {
-                let line = format!("the cached output is damaged ({reason}) and is computed again");
+                let line =
+                    format!("the cached output is damaged ({reason}) and will be computed again");
                 self.observer.event(&Event::Warning { task: label, line: &line });
                 self.cache.set_aside(&task.key).map_err(boxed)?;
             }
@@ -246,7 +246,7 @@ impl Scheduler<'_> {
             inputs.insert(input.field, self.load(from, state)?);
         }
         if self.force {
-            // Work from before is not resumed: the user asked for all of it.
+            // Earlier work is not resumed, because the user asked for a full computation.
             self.cache.clear_scratch(&task.work_key).map_err(boxed)?;
         }
         let context = StageContext {
@@ -263,7 +263,7 @@ impl Scheduler<'_> {
         job.stage.run(&context, &inputs)
     }
 
-    /// Makes sure that what the stage read from outside is still what its key was made of.
+    /// Checks that the external files of the stage still match its key.
     fn check_externals(&self, task: &Task) -> Result<(), StageError> {
         let before = &task.material.externals;
         let now = self.jobs[task.job].stage.externals(self.folder, None);
@@ -287,8 +287,7 @@ impl Scheduler<'_> {
             self.cache.entry(&task.key).ok_or_else(|| unreadable(false, Box::new(Vanished)))?;
         let read = Artifact::read(self.jobs[task.job].output, &entry.artifact());
         let artifact = read.map_err(|error| {
-            // Only what is not what was stored goes: a lack of memory or of rights says nothing
-            // about the files.
+            // Only changed files are set aside; a lack of memory or of permissions is no damage.
             let damaged = entry.verify().is_ok_and(|problems| !problems.is_empty())
                 && self.cache.set_aside(&task.key).is_ok();
             unreadable(damaged, error)
@@ -304,7 +303,7 @@ impl Scheduler<'_> {
 #[error("cannot read the cached output of stage `{stage}`")]
 struct InputUnreadable {
     stage: String,
-    /// Whether its files are not what was stored; then they are out of the way.
+    /// Whether its files differ from the stored ones and were set aside.
     damaged: bool,
     error: StageError,
 }
@@ -313,12 +312,9 @@ impl miette::Diagnostic for InputUnreadable {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         Some(Box::new(match self.damaged {
             true => {
-                "it was damaged and is out of the way; run the same command again to compute it \
-                 anew"
+                "it was damaged and has been set aside; run the same command again to recompute it"
             }
-            false => {
-                "run the same command again; if that does not help, `--force` computes it anew"
-            }
+            false => "run the same command again; if that does not help, `--force` recomputes it",
         }))
     }
 
@@ -327,34 +323,38 @@ impl miette::Diagnostic for InputUnreadable {
     }
 }
 
-/// An entry that was there is no longer.
+/// An entry that has disappeared.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("it is no longer in the cache, or no longer whole")]
-#[diagnostic(help("run the same command again to compute it anew"))]
+#[error("it is no longer in the cache, or is incomplete")]
+#[diagnostic(help("run the same command again to recompute it"))]
 pub(in crate::runner) struct Vanished;
 
-/// A file changed between the moment when its digest was taken and the end of the stage that read
-/// it.
+/// The error for a file that changed between the computation of its digest and the end of the stage
+/// that read it.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("`{name}` changed while the stage ran")]
 #[diagnostic(help(
-    "which of the two it read cannot be told, so nothing was stored; run the same command again"
+    "the stage may have read either version, so its output was discarded; run the same command \
+     again"
 ))]
 struct ExternalChanged {
     name: String,
 }
 
-/// A file that was there when its digest was taken is not there at the end of the stage that read
-/// it.
+/// The error for a file that disappeared between the computation of its digest and the end of the
+/// stage that read it.
 #[derive(Debug, thiserror::Error)]
-#[error("what the stage read cannot be found again after it ran")]
+#[error("a file or model of the stage disappeared while it ran")]
 struct ExternalGone {
     error: StageError,
 }
 
 impl miette::Diagnostic for ExternalGone {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new("nothing was stored; bring it back and run the same command again"))
+        Some(Box::new(
+            "the output was discarded; restore the file or model and run the same \
+                       command again",
+        ))
     }
 
     fn diagnostic_source(&self) -> Option<&dyn miette::Diagnostic> {
@@ -365,7 +365,7 @@ impl miette::Diagnostic for ExternalGone {
 /// A stage panicked.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("internal error: {message}")]
-#[diagnostic(help("this is a mistake in `pipe`; please report it with the pipeline file"))]
+#[diagnostic(help("this is a bug in `pipe`; please report it with the pipeline file"))]
 struct Panicked {
     message: String,
 }

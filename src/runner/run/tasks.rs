@@ -1,4 +1,4 @@
-//! From jobs and seeds to tasks: every piece of work once.
+//! Turns jobs and seeds into tasks, each unit of work once.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use crate::runner::cache::key::{KeyMaterial, RuntimeMaterial};
 use crate::runner::job::Job;
 use crate::stages::External;
 
-/// One piece of work: a job for one seed, or for all seeds where none of its inputs depends on the
+/// One unit of work: a job for one seed, or for all seeds if none of its inputs depends on the
 /// seed.
 #[derive(Debug)]
 pub struct Task {
     /// The index of the (first) job.
     pub job: usize,
     pub seed: u64,
-    /// The stage's id, with the seed where there are several such tasks.
+    /// The stage's id, with the seed if there are several such tasks.
     pub label: String,
     pub material: KeyMaterial,
     pub key: Digest,
-    /// Under which its unfinished state is kept and locked: its key, or that of the work of which
-    /// it is the beginning.
+    /// The key under which unfinished state is kept and locked: its own, or the one of the full
+    /// work that it begins.
     pub work_key: Digest,
     /// Indices of earlier tasks, in the order of the job's inputs.
     pub inputs: Vec<usize>,
@@ -35,8 +35,8 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Lays out the work: seed after seed, in the plan's order; equal work (equal keys) becomes one
-    /// task. `externals` holds those of each job.
+    /// Creates the tasks: seed by seed, in the plan's order. Jobs with equal keys share one task.
+    /// `externals` holds the external files and models of each job.
     pub fn new(
         jobs: &[Job<'_>],
         seeds: &[u64],

@@ -1,4 +1,4 @@
-//! One cell of a sweep: a trial for one seed, as far as its training should go.
+//! One cell of a sweep: a trial for one seed, up to a number of epochs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,40 +33,40 @@ use crate::search::config::Metric;
 use crate::stages::evaluate::Summary;
 use crate::stages::{Kind, StageConfig, StageId, figure};
 
-/// A trial for one seed, as far as its training should go.
+/// A trial for one seed, up to the requested number of epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
     pub request: Request,
     pub seed: u64,
 }
 
-/// How a cell ended.
+/// The outcome of a cell.
 #[derive(Debug)]
 pub(super) enum Ended {
     Done(Box<Finished>),
-    /// Someone else computes it, or the same under another name.
+    /// Another worker or process computes the same work.
     Elsewhere,
     Interrupted,
 }
 
-/// What a cell gave.
+/// The results of a cell.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
     pub rows: Vec<ResultRow>,
-    /// What the search goes by.
+    /// The figure that the search optimises.
     pub figure: Option<f64>,
     pub records: Vec<StageRecord>,
     /// Whether nothing had to be computed.
     pub cached: bool,
     pub error: Option<String>,
-    /// Every model behind it, and those that were trained for it just now.
+    /// All models that it uses, and those that were just trained for it.
     pub all_models: Vec<Digest>,
     pub models: Vec<Digest>,
-    /// Where unfinished state was left for a longer training.
+    /// The keys of unfinished state that is kept for a longer training.
     pub work_keys: Vec<Digest>,
 }
 
-/// A failure, kept so that another process that works on the same sweep does not fail once more.
+/// A failure, recorded so that another process on the same sweep does not repeat it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Failure {
     time: String,
@@ -79,12 +79,12 @@ pub(super) struct Runner<'a> {
     pub run: &'a str,
     pub interrupt: &'a Interrupt,
     pub observer: &'a dyn Observer,
-    /// A failure from before is no reason not to try again.
+    /// The start of this attempt; older failures are tried again.
     pub started: Timestamp,
 }
 
 impl Runner<'_> {
-    /// Runs a cell, or takes what is there of it.
+    /// Runs a cell, or reads its cached results.
     pub(super) fn run(&self, trial: &Trial, cell: Cell, device: Device) -> Ended {
         let body = match &trial.body {
             Ok(body) => body,
@@ -94,8 +94,7 @@ impl Runner<'_> {
         loop {
             attempts += 1;
             match self.attempt(trial, body, cell, device) {
-                // Another sweep may have dropped a model between the moment when it was found and
-                // the one when it was to be read.
+                // Another sweep may have dropped a model after it was found and before it was read.
                 Ok(Attempt::Vanished(..)) if attempts < 3 => {}
                 Ok(Attempt::Vanished(finished, error)) => return self.failed(*finished, error),
                 Ok(Attempt::Ended(ended)) => return ended,
@@ -117,7 +116,7 @@ impl Runner<'_> {
         let tasks = self.common.tasks(&jobs, &[cell.seed], Some(&Silent))?;
         let work = Work { trial, body, cell, jobs: &jobs, tasks: &tasks, metric };
         let cache = &self.common.ground.cache;
-        // Nothing upstream is needed of what was evaluated: models may be gone from the cache.
+        // Finished evaluations need nothing upstream: their models may be gone from the cache.
         let missing: Vec<usize> = (0..jobs.len())
             .filter(|&job| is_target(&jobs[job], metric))
             .filter(|&job| {
@@ -200,7 +199,7 @@ impl Runner<'_> {
         Ended::Done(Box::new(Finished { error: Some(error), figure: None, ..finished }))
     }
 
-    /// Reads what is there of a cell.
+    /// Reads the available results of a cell.
     fn gather(&self, work: &Work<'_>, computed: &[(Digest, f64)]) -> Finished {
         let Work { trial, body, cell, jobs, tasks, metric } = *work;
         let cache = &self.common.ground.cache;
@@ -221,8 +220,8 @@ impl Runner<'_> {
             }
             let is_score = job.output == Kind::Scores;
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
-            // What lies upstream is looked for only where it was just computed: it may be gone, and
-            // need not be there.
+            // Upstream outputs are looked up only if they were just computed; older ones may be
+            // gone, and are not needed.
             let entry =
                 if is_score || named.is_some() { found(cache, job, &task.key) } else { None };
             let is_there = entry.is_some() || seconds.is_some();
@@ -276,10 +275,10 @@ impl Runner<'_> {
     }
 }
 
-/// How long a cell that is computed elsewhere is left alone before it is looked at again.
+/// The interval between checks of a cell that is computed elsewhere.
 pub(super) const ELSEWHERE: Duration = Duration::from_millis(200);
 
-/// A cell with its plan laid out.
+/// A cell with its planned tasks.
 struct Work<'a> {
     trial: &'a Trial,
     body: &'a Body,
@@ -290,7 +289,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Identifies the cell by the keys of what it is to give, whatever the trial's number.
+    /// Identifies the cell by the keys of its outputs, independent of the trial's number.
     fn claim(&self) -> Digest {
         let targets = (0..self.jobs.len()).filter(|&job| is_target(&self.jobs[job], self.metric));
         let keys: Vec<String> = targets
@@ -302,19 +301,19 @@ impl Work<'_> {
     }
 }
 
-/// How an attempt at a cell went.
+/// The outcome of an attempt at a cell.
 enum Attempt {
     Ended(Ended),
-    /// Something that was there is no longer.
+    /// An output disappeared during the attempt.
     Vanished(Box<Finished>, String),
 }
 
-/// Returns what is there of a stage's output: of a model the figures are enough.
+/// Returns the cached output of a stage; for a model, its figures are enough.
 fn found(cache: &Cache, job: &Job<'_>, key: &Digest) -> Option<Entry> {
     if job.output == Kind::Model { cache.remains(key) } else { cache.entry(key) }
 }
 
-/// Says whether an output that was there, or was just written, is gone.
+/// Returns whether an output that was cached, or was just written, is gone.
 fn has_vanished(cache: &Cache, outcomes: &[Outcome], tasks: &Tasks) -> bool {
     outcomes
         .iter()
@@ -322,7 +321,7 @@ fn has_vanished(cache: &Cache, outcomes: &[Outcome], tasks: &Tasks) -> bool {
         .any(|(outcome, task)| outcome.is_done() && cache.entry(&task.key).is_none())
 }
 
-/// Says whether a cell is there when this stage's output is.
+/// Returns whether the output of this stage is a result of the cell.
 fn is_target(job: &Job<'_>, metric: Option<&Metric>) -> bool {
     let named = metric.and_then(Metric::parts).is_some_and(|(stage, _)| stage == job.id);
     job.output == Kind::Scores || named
@@ -336,11 +335,11 @@ fn config_of<'a>(body: &'a Body, stage: &str) -> Option<&'a StageConfig> {
         .map(|step| &step.config)
 }
 
-/// Puts an error and its causes into one line; a lack of memory is called that.
+/// Joins an error and its causes into one line, and names a lack of memory.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let line = crate::base::chain::chain(error);
     match tells_of_memory(&line) {
-        true => format!("out of memory (a shorter `max_length` or `freeze` needs less): {line}"),
+        true => format!("out of memory (a shorter `max_length` or `freeze` uses less): {line}"),
         false => line,
     }
 }

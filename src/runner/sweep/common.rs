@@ -1,4 +1,4 @@
-//! What all trials of a sweep share.
+//! The data that all trials of a sweep share.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use crate::search::config::{Goal, Metric, Sweep};
 use crate::search::{Point, Search};
 use crate::stages::{External, figure};
 
-/// What all trials of a sweep share.
+/// The data that all trials of a sweep share.
 pub(super) struct Common<'a> {
     pub spec: &'a Spec,
     pub sweep: &'a Sweep,
@@ -28,16 +28,15 @@ pub(super) struct Common<'a> {
     pub settings: SweepSettings,
     /// The pipeline without a trial's values.
     pub pipeline: Pipeline,
-    /// The whole training, in epochs, for methods that end some early.
+    /// The length of a full training in epochs, for methods that end some early.
     max_epochs: u32,
-    /// Files and models behind configurations, by kind and configuration: most trials read the same
+    /// The files and models of configurations, by kind and configuration; most trials read the same
     /// ones.
     externals: Mutex<BTreeMap<String, Arc<Vec<External>>>>,
 }
 
 impl<'a> Common<'a> {
-    /// Finds everything that the trials share. With `install`, what is missing on this machine is
-    /// fetched.
+    /// Finds everything that the trials share. With `install`, missing files are fetched.
     pub(super) fn new(
         spec: &'a Spec,
         sweep: &'a Sweep,
@@ -46,7 +45,7 @@ impl<'a> Common<'a> {
         install: bool,
         report: &dyn Report,
     ) -> Result<Common<'a>, RunError> {
-        // The file was checked with all its problems at once.
+        // The file was checked before, with all its problems at once.
         let parameters = sweep.check().map_err(|faults| RunError::Config {
             stage: "sweep".to_owned(),
             reason: faults.first().map(|fault| fault.message.clone()).unwrap_or_default(),
@@ -68,12 +67,12 @@ impl<'a> Common<'a> {
         Ok(common)
     }
 
-    /// Returns the search at its beginning.
+    /// Returns a new search.
     pub(super) fn search(&self) -> Search {
         Search::new(self.sweep, self.parameters.space.clone(), self.spec.seed, self.max_epochs)
     }
 
-    /// Returns the figure that the search goes by, and its goal.
+    /// Returns the figure that the search optimises, and its goal.
     pub(super) fn metric(&self) -> Option<(&'a Metric, Goal)> {
         let metric = self.sweep.metric.as_ref()?;
         let is_loss = metric.parts().is_some_and(|(_, name)| figure::less_is_better(name));
@@ -108,7 +107,7 @@ impl<'a> Common<'a> {
         Ok(Tasks::new(jobs, seeds, self.ground.material.as_ref(), &externals))
     }
 
-    /// Returns the name of the method in a pipeline file.
+    /// Returns the method's name in a pipeline file.
     pub(super) fn method_name(&self) -> String {
         match serde_json::to_value(&self.sweep.method) {
             Ok(serde_json::Value::String(name)) => name,
@@ -117,7 +116,7 @@ impl<'a> Common<'a> {
         }
     }
 
-    /// Returns the files and models behind all trials so far, by name.
+    /// Returns the files and models of all trials so far, by name.
     pub(super) fn all_externals(&self) -> Vec<External> {
         let known = self.externals.lock().unwrap_or_else(PoisonError::into_inner);
         let by_name: BTreeMap<&str, &External> = known

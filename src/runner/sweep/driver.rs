@@ -1,4 +1,4 @@
-//! Runs a sweep: asks the search for work, gives it to workers, and tells what came out.
+//! Runs a sweep: asks the search for work, distributes it to workers, and reports the results.
 
 use super::told::{Outcomes, Told};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,21 +31,21 @@ struct State {
     search: Search,
     trials: Vec<Arc<Trial>>,
     queue: VecDeque<Cell>,
-    /// Cells that someone else computes.
+    /// Cells that another worker or process computes.
     elsewhere: VecDeque<Cell>,
     running: usize,
-    /// What has come in of each request, by seed.
+    /// The results of each open request, by seed.
     parts: BTreeMap<(usize, Option<u32>), Part>,
     outcomes: Outcomes,
     best: Option<(usize, f64)>,
-    /// Models that nothing needs any more, unless the trial of the best value is behind them.
+    /// Models that nothing needs any more, unless the best trial uses them.
     doomed: Vec<Digest>,
     /// The trial of each model.
     models: BTreeMap<Digest, usize>,
-    /// Whether trials share models, so that one that nobody has asked for yet may need any of them.
+    /// Whether trials share models, so that a later trial may need any of them.
     shares_models: bool,
     stopped: bool,
-    /// How many workers have not ended.
+    /// The number of workers that have not ended.
     active: usize,
 }
 
@@ -55,7 +55,7 @@ struct Part {
     cells: BTreeMap<usize, Finished>,
 }
 
-/// Tells that a worker has ended, however it ended.
+/// Reports the end of a worker, even after a panic.
 struct Leaving<'a> {
     state: &'a Mutex<State>,
     changed: &'a Condvar,
@@ -68,11 +68,11 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// How often workers look whether the user wants to stop.
+/// The interval between checks for an interruption.
 const WATCH: Duration = Duration::from_millis(100);
 
 impl Driver<'_> {
-    /// Runs the sweep to its end, or to the interruption.
+    /// Runs the sweep to its end or to an interruption.
     pub(super) fn run(&self) -> Outcomes {
         let state = Mutex::new(State {
             search: self.common.search(),
@@ -137,7 +137,7 @@ impl Driver<'_> {
                     None
                 }
             };
-            // What a trial gave is on the disk before the search learns of it, and is written while
+            // A trial is written to the disk before the search receives its figure, and while
             // others work.
             let told =
                 whole.map(|part| (part.stopwatch.seconds(), self.told(&trial, cell.request, part)));
@@ -145,7 +145,7 @@ impl Driver<'_> {
             let mut state = lock(state);
             state.running -= 1;
             if let Err(error) = written {
-                // A disk that is full stays full.
+                // A full disk stays full, so the sweep stops.
                 state.stopped = true;
                 state.outcomes.error.get_or_insert(error);
             }
@@ -159,7 +159,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Waits for a cell to run; `None` where no more will come.
+    /// Waits for a cell to run; `None` if there will be no more.
     fn take(&self, state: &Mutex<State>, changed: &Condvar) -> Option<(Arc<Trial>, Cell)> {
         let mut state = lock(state);
         loop {
@@ -181,13 +181,15 @@ impl Driver<'_> {
                 return None;
             }
             if !state.elsewhere.is_empty() {
-                // Each is looked at in turn: it may be there by now, or its owner may be gone.
+                // These cells are checked in turn: one may be finished by now, or its owner may be
+                // gone.
                 patience = ELSEWHERE;
             }
             let waited = changed.wait_timeout(state, patience);
             let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             state = now;
-            // Woken by others, a worker would ask for what they have just been refused.
+            // Only after a timeout: a worker woken by another would retry a cell that has just been
+            // refused.
             if waited.timed_out()
                 && let Some(cell) = state.elsewhere.pop_front()
             {
@@ -207,7 +209,7 @@ impl Driver<'_> {
         state.queue.extend(seeds.map(|&seed| Cell { request, seed }));
     }
 
-    /// Takes what is known of a trial now, and tells the search.
+    /// Records the results of a trial and passes its figure to the search.
     fn enter(&self, state: &mut State, request: Request, told: Told, seconds: f64) {
         let trial = &told.trial;
         let goal = self.common.metric().map(|(_, goal)| goal);
@@ -220,7 +222,7 @@ impl Driver<'_> {
         state.search.tell(request, outcome);
         if let (Some(figure), Some(goal), None) = (told.figure, goal, told.epochs) {
             let is_better = |best: f64| goal.minimised(figure) < goal.minimised(best);
-            // Of equals the first in order, whichever came in first.
+            // Of equals, the first in order, not the first to finish.
             let replaces = state.best.is_none_or(|(number, best)| {
                 is_better(best) || (figure == best && trial.number < number)
             });
@@ -247,8 +249,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Finds the models that nothing reads any more once a trial is told: those of paused
-    /// trainings, and those of trials that are not the best.
+    /// Finds the models that nothing reads any more after a trial: those of paused trainings, and
+    /// those of trials that are not the best.
     fn doom(&self, state: &mut State, number: usize, request: Request) {
         let Some(told) = state.outcomes.trials.get_mut(&number) else { return };
         for &key in &told.all_models {
@@ -259,7 +261,7 @@ impl Driver<'_> {
         let is_best = state.best.is_some_and(|(best, _)| best == number);
         match request.epochs {
             Some(_) => state.doomed.append(&mut told.models),
-            // What could not be evaluated shall not be trained once more for it.
+            // A model that could not be evaluated is kept, so that it is not trained again.
             None if keeps_all || told.error.is_some() => {}
             None if !is_best => state.doomed.append(&mut told.models),
             None => {
@@ -271,8 +273,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Frees the room of doomed models beside the workers, until they have ended; their figures and
-    /// curves stay.
+    /// Deletes doomed models while the workers run, until they have ended; figures and curves stay.
     fn drop_models(&self, state: &Mutex<State>, changed: &Condvar) {
         let mut held = lock(state);
         loop {
@@ -307,14 +308,14 @@ impl Driver<'_> {
         }
     }
 
-    /// Removes the files of models but for their figures and curves; returns those of which that
-    /// was done. `None` where a `pipe run` goes on, which may be about to read one.
+    /// Deletes model files except figures and curves; returns the keys that were stripped. `None`
+    /// while a `pipe run` is in progress, which may be about to read one.
     fn strip(&self, doomed: &[Digest]) -> Result<Option<Vec<Digest>>, RunError> {
         let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(None) };
         let cache = &self.common.ground.cache;
         let mut dropped = Vec::new();
         for key in doomed {
-            // Who holds the lock computes it anew.
+            // A holder of the lock is recomputing it.
             let Some(_lock) = cache.lock(key, || {}, || true)? else { continue };
             cache.strip(key, &crate::stages::MODEL_RECORDS)?;
             dropped.push(*key);
@@ -322,7 +323,7 @@ impl Driver<'_> {
         Ok(Some(dropped))
     }
 
-    /// Puts the cells of a request together.
+    /// Merges the cells of a request.
     fn told(&self, trial: &Arc<Trial>, request: Request, part: Part) -> Told {
         let mut told = Told {
             trial: trial.clone(),
@@ -358,7 +359,7 @@ impl Driver<'_> {
 }
 
 impl State {
-    /// Takes the models that nothing needs any more, but for those behind the best trial.
+    /// Takes the models that nothing needs any more, except those of the best trial.
     fn take_doomed(&mut self) -> Vec<Digest> {
         let best = self.best.and_then(|(best, _)| self.outcomes.trials.get(&best));
         let spared = best.map_or_else(Vec::new, |best| best.all_models.clone());
@@ -368,7 +369,7 @@ impl State {
         gone
     }
 
-    /// Notes in the trials' records that models are gone.
+    /// Marks the dropped models in the records of the trials.
     fn note_dropped(&mut self, dropped: &[Digest]) {
         for told in self.outcomes.trials.values_mut() {
             let records = told.records.iter_mut().filter(|record| dropped.contains(&record.key));
@@ -376,7 +377,7 @@ impl State {
         }
     }
 
-    /// Takes what a cell gave; with the last seed's, returns all that its request gave.
+    /// Records the results of a cell; with the last seed, returns all results of its request.
     fn take_in(
         &mut self,
         trial: &Trial,

@@ -23,8 +23,8 @@ use crate::runner::run::outputs::{self, Outputs};
 use crate::runner::run::scheduler::Outcome;
 use crate::stages::{Kind, StageConfig};
 
-/// Writes the folders of trials below a sweep's own: `trials/<n>/` with the tables of a run, and
-/// `trial.json`.
+/// Writes the folders of trials below the sweep's folder: `trials/<n>/` with the tables of a run,
+/// and `trial.json`.
 pub(super) struct TrialFolder<'a> {
     common: &'a Common<'a>,
     run: &'a str,
@@ -34,31 +34,31 @@ pub(super) struct TrialFolder<'a> {
 
 struct Refreshed {
     since: Stopwatch,
-    /// How long the last writing took.
+    /// The duration of the last write in seconds.
     took: f64,
 }
 
-/// What `trial.json` says; it is written last.
+/// The content of `trial.json`, which is written last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct TrialRecord {
     trial: usize,
     values: IndexMap<String, Value>,
-    /// How far it was trained; absent for to the end.
+    /// The epochs that it was trained for; absent for a full training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     epochs: Option<u32>,
     /// The mean over the seeds.
     figure: Option<f64>,
     error: Option<String>,
-    /// The keys of everything behind the tables.
+    /// The keys of all outputs in the tables.
     keys: Vec<Digest>,
-    /// The sizes of the tables, which are not flushed to the disk: after a power failure they are
+    /// The sizes of the tables. These are not flushed to the disk; after a power failure they are
     /// made again from the cache.
     #[serde(default)]
     tables: BTreeMap<String, u64>,
 }
 
 impl TrialRecord {
-    /// Says whether this was written for the same, and the tables beside it are whole.
+    /// Returns whether this record equals `other` and its tables are whole.
     fn holds(&self, other: &TrialRecord, folder: &Path) -> bool {
         let same = TrialRecord { tables: BTreeMap::new(), ..self.clone() } == *other;
         let is_whole = |(name, size): (&String, &u64)| {
@@ -69,8 +69,8 @@ impl TrialRecord {
 }
 
 const FILE: &str = "trial.json";
-/// The table of a sweep that goes on is written again after so many seconds, but not before fifty
-/// times as long has passed as that takes.
+/// The table of a running sweep is rewritten after this many seconds, but writing takes at most a
+/// fiftieth of the time.
 const REFRESH_SECONDS: f64 = 5.0;
 const REFRESH_SHARE: f64 = 50.0;
 
@@ -80,11 +80,11 @@ impl<'a> TrialFolder<'a> {
         TrialFolder { common, run, path: path.to_owned(), refreshed }
     }
 
-    /// Returns the rows of a cell: what was evaluated, and for what was not, why.
+    /// Returns the rows of a cell: its evaluations, and an error row for each missing one.
     pub(super) fn rows(&self, trial: &Trial, seed: u64, finished: &Finished) -> Vec<ResultRow> {
         let mut rows = finished.rows.clone();
         let Some(error) = &finished.error else { return rows };
-        // All may have been evaluated, and still the figure that counts not be there.
+        // All may be evaluated while the figure of the search is still missing.
         rows.iter_mut().for_each(|row| row.error = Some(error.clone()));
         let (stages, params) = match &trial.body {
             Ok(body) => (
@@ -116,7 +116,7 @@ impl<'a> TrialFolder<'a> {
         rows
     }
 
-    /// Writes the folder of a trial, unless it is there.
+    /// Writes the folder of a trial, unless it exists.
     pub(super) fn write(&self, told: &Told) -> Result<(), RunError> {
         let folder = self.path.join("trials").join(told.trial.number.to_string());
         let record = TrialRecord {
@@ -140,7 +140,7 @@ impl<'a> TrialFolder<'a> {
             let cache = &self.common.ground.cache;
             let tasks = match self.common.tasks(&jobs, &self.common.settings.seeds, None) {
                 Ok(tasks) => tasks,
-                // What a failed trial reads may not be there.
+                // The inputs of a failed trial may be missing.
                 Err(_) if told.error.is_some() => return finish(files, told, record),
                 Err(error) => return Err(error),
             };
@@ -148,7 +148,7 @@ impl<'a> TrialFolder<'a> {
                 .all
                 .iter()
                 .map(|task| {
-                    // Texts that were made are the same for most trials, and lie in the cache.
+                    // Generated texts are the same for most trials, and are in the cache.
                     let is_shown = jobs[task.job].output != Kind::Data;
                     match is_shown && cache.remains(&task.key).is_some() {
                         true => Outcome::Cached,
@@ -172,7 +172,7 @@ impl<'a> TrialFolder<'a> {
         finish(files, told, record)
     }
 
-    /// Writes the sweep's own table while it goes on, now and then.
+    /// Rewrites the sweep's own table from time to time while it runs.
     pub(super) fn refresh(&self, outcomes: &Outcomes) -> Result<(), RunError> {
         let mut refreshed = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
         if refreshed.since.seconds() < REFRESH_SECONDS.max(refreshed.took * REFRESH_SHARE) {
@@ -193,14 +193,14 @@ impl<'a> TrialFolder<'a> {
 }
 
 fn finish(mut files: AtomicFiles, told: &Told, mut record: TrialRecord) -> Result<(), RunError> {
-    // Its rows say more than what was evaluated: what failed, and what was stopped.
+    // These rows also include failed and stopped trainings.
     ResultTable { rows: told.rows.clone() }.add_parquet(&mut files)?;
     record.tables = files.sizes()?;
     files.add(FILE, &serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?)?;
     Ok(files.commit_unflushed()?)
 }
 
-/// Returns the keys behind the trials of a sweep's folder, as far as they are told.
+/// Returns the keys in the `trial.json` files of a sweep's folder.
 pub fn keys_of_trials(run: &Path) -> Vec<Digest> {
     let entries = fs::read_dir(run.join("trials")).into_iter().flatten().flatten();
     let records = entries.filter_map(|entry| {

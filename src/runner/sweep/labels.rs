@@ -1,9 +1,9 @@
-//! Which trial and seed an event is of.
+//! The trial and seed of an event.
 
 use crate::base::report::Progress;
 use crate::runner::observer::{Event, Observer};
 
-/// Passes events on with the trial and the seed before the stage's name.
+/// Passes events on, with the trial and the seed before the stage's name.
 pub(super) struct Labelled<'a> {
     pub observer: &'a dyn Observer,
     /// `trial 3, seed 13`.

@@ -1,4 +1,4 @@
-//! Sweeps: trials of one pipeline, chosen by a search, each for several seeds, through one cache.
+//! Sweeps: trials of one pipeline, chosen by a search, each for several seeds, with one cache.
 
 pub mod settings;
 mod common;

@@ -1,4 +1,4 @@
-//! What a sweep would run, and what that may cost.
+//! The preview of a sweep: its trials and their expected time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,36 +11,36 @@ use crate::runner::job::jobs;
 use crate::search::{Next, Outcome};
 use crate::stages::Kind;
 
-/// What a sweep would run.
+/// The preview of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overview {
-    /// The most trials there will be.
+    /// The largest number of trials.
     pub trials: usize,
-    /// The trials that can be told beforehand.
+    /// The trials that are known beforehand.
     pub listed: Vec<ListedTrial>,
-    /// Stages that would run for the listed trials, and their expected seconds; `None` where a
-    /// stage of the kind never ran here.
+    /// The number of stages that would run for the listed trials, and their expected seconds;
+    /// `None` if a stage never ran here before.
     pub missing: usize,
     pub seconds: Option<f64>,
-    /// Whether the listed trials are all.
+    /// Whether all trials are listed.
     pub is_whole: bool,
 }
 
-/// A trial that would run.
+/// A trial of the preview.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedTrial {
     pub number: usize,
-    /// The values for people.
+    /// The values in readable form.
     pub values: String,
-    /// For how many of the seeds everything is there.
+    /// The number of seeds whose results are cached.
     pub cached_seeds: usize,
-    /// For how many of them something would run.
+    /// The number of seeds with missing results.
     pub missing_seeds: usize,
-    /// Why it cannot run.
+    /// The reason why it cannot run.
     pub error: Option<String>,
 }
 
-/// Lists the trials of a search that can be known before any has run, and what of them is missing.
+/// Lists the trials of a search that are known before any has run, and their missing stages.
 pub(super) fn overview(common: &Common<'_>) -> Result<Overview, RunError> {
     let mut search = common.search();
     let mut overview = Overview { trials: search.limit(), ..Overview::default() };
@@ -64,8 +64,8 @@ pub(super) fn overview(common: &Common<'_>) -> Result<Overview, RunError> {
     Ok(overview)
 }
 
-/// Looks one trial up. `known` are the keys that were counted, `missing` and `seconds` what is
-/// added to.
+/// Looks one trial up. `known` holds the keys that were counted; `missing` and `seconds` are
+/// increased.
 fn list(
     common: &Common<'_>,
     trial: &Trial,
@@ -99,7 +99,7 @@ fn list(
         let there = |job: usize| {
             let key = tasks.index(job, seed).map(|task| tasks.all[task].key);
             let cache = &common.ground.cache;
-            // Of a model that a figure comes from, what is left of it is enough.
+            // For a model that provides a figure, its remains are enough.
             let is_there = |key: &Digest| match jobs[job].output {
                 Kind::Model => cache.remains(key).is_some(),
                 _ => cache.entry(key).is_some(),
@@ -129,8 +129,7 @@ fn list(
     Ok(listed)
 }
 
-/// Returns the median seconds that each stage of this pipeline file took, in the outputs that the
-/// cache has.
+/// Returns the median seconds of each stage of this pipeline file over its cached outputs.
 fn history(common: &Common<'_>) -> Result<BTreeMap<String, f64>, RunError> {
     let cache = &common.ground.cache;
     let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();

@@ -25,22 +25,22 @@ use crate::runner::record::runs;
 use crate::runner::run::interrupt::Interrupt;
 use crate::search::config::Sweep;
 
-/// A sweep whose trials can be run.
+/// A prepared sweep.
 pub struct SweepRun<'a> {
     common: Common<'a>,
 }
 
-/// How a sweep ended.
+/// The outcome of a sweep.
 #[derive(Debug)]
 pub struct SweepFinished {
     pub run: String,
     pub folder: PathBuf,
     pub status: Status,
     pub table: ResultTable,
-    /// Trainings with their evaluation that were run, and that were there.
+    /// The numbers of trainings with their evaluation that were computed and that were cached.
     pub computed: usize,
     pub cached: usize,
-    /// Whether the search came to its end.
+    /// Whether the search is complete.
     pub is_complete: bool,
     pub record: SweepRecord,
     /// The error of each trial that failed, with its values.
@@ -48,8 +48,7 @@ pub struct SweepFinished {
 }
 
 impl<'a> SweepRun<'a> {
-    /// Finds everything that the trials share. With `install`, what is missing on this machine is
-    /// fetched.
+    /// Finds everything that the trials share. With `install`, missing files are fetched.
     pub fn prepare(
         spec: &'a Spec,
         sweep: &'a Sweep,
@@ -61,31 +60,31 @@ impl<'a> SweepRun<'a> {
         Ok(SweepRun { common: Common::new(spec, sweep, plan, settings, install, report)? })
     }
 
-    /// Returns the most trials that there will be.
+    /// Returns the largest number of trials.
     pub fn limit(&self) -> usize {
         self.common.search().limit()
     }
 
-    /// Says where workers will have nothing to do.
+    /// Returns a warning if some workers will have nothing to do.
     pub fn idle_workers(&self) -> Option<String> {
         let pending = self.common.search().pending()?;
         let (workers, seeds) = (self.common.settings.workers, self.common.settings.seeds.len());
         (pending * seeds < workers).then(|| {
             format!(
                 "`pending: {pending}` lets {} trainings run at a time, fewer than `-j {workers}`; \
-                 it is part of the file so that `-j` changes no result",
+                 `pending` is set in the file so that `-j` changes no result",
                 pending * seeds
             )
         })
     }
 
-    /// Says what would run, and what that may cost.
+    /// Returns the trials that would run and their expected time.
     pub fn overview(&self) -> Result<Overview, RunError> {
         overview::overview(&self.common)
     }
 
-    /// Runs what has to run and writes the sweep's folder. One that was begun before, by the same
-    /// file with the same values, is gone on with.
+    /// Runs the missing trials and writes the sweep's folder. An earlier sweep of the same file
+    /// with the same values is resumed.
     pub fn execute(
         &self,
         observer: &dyn Observer,
@@ -141,14 +140,14 @@ impl<'a> SweepRun<'a> {
             Some(Best { stage: stage.to_owned(), metric: name.to_owned(), value: best.value })
         });
         provenance.sweep = Some(record.clone());
-        // Where nothing was done, what the folder says of the time when it was done stays true.
+        // If nothing was computed, the folder's record of the original run stays valid.
         if !(was_complete && status == Status::Complete && outcomes.computed == 0) {
             folder.write_provenance(&provenance)?;
         }
         if outcomes.is_complete {
             let cache = &common.ground.cache;
             for key in &outcomes.work_keys {
-                // Who holds the lock trains the same to its end.
+                // A holder of the lock is finishing the same training.
                 if let Some(_lock) = cache.lock(key, || {}, || true)? {
                     cache.clear_scratch(key)?;
                 }
@@ -176,8 +175,8 @@ impl<'a> SweepRun<'a> {
         })
     }
 
-    /// Identifies the sweep: what another attempt has to share to go on in the same folder. Whether
-    /// outputs are still what they were is for their keys to say.
+    /// Returns the identity of the sweep, which another attempt must share to resume it in the same
+    /// folder. Changed inputs are left to the keys of the outputs.
     fn identity(&self) -> Digest {
         let common = &self.common;
         let material = serde_json::json!({
@@ -191,8 +190,7 @@ impl<'a> SweepRun<'a> {
         Digest::of(material.to_string().as_bytes())
     }
 
-    /// Returns the folder to work in: that of an earlier attempt which nobody works in now, or a
-    /// new one.
+    /// Returns the folder to work in: an unused one of an earlier attempt, or a new one.
     fn folder(&self, identity: Digest) -> Result<(RunFolder, Option<Provenance>), RunError> {
         let project = &self.common.ground.project;
         for run in runs::list(project)? {
@@ -241,7 +239,7 @@ impl<'a> SweepRun<'a> {
         let told = || outcomes.trials.values();
         let full = || told().filter(|told| told.epochs.is_none() && told.figure.is_some());
         let value = |figure: f64| goal.map_or(0.0, |goal| goal.minimised(figure));
-        // The first of equals, which `min_by` gives.
+        // Of equals, `min_by` returns the first.
         let best = full().min_by(|a, b| {
             let of = |figure: Option<f64>| figure.map_or(f64::INFINITY, value);
             of(a.figure).total_cmp(&of(b.figure))

@@ -9,11 +9,11 @@ use crate::base::digest::Digest;
 use crate::results::ResultRow;
 use crate::runner::record::provenance::StageRecord;
 
-/// What is known of a trial: as far as it came.
+/// The results of a trial so far.
 #[derive(Debug)]
 pub(super) struct Told {
     pub trial: Arc<Trial>,
-    /// How far it was trained; `None` for to the end.
+    /// The epochs that it was trained for; `None` for a full training.
     pub epochs: Option<u32>,
     pub rows: Vec<ResultRow>,
     pub records: Vec<StageRecord>,
@@ -21,23 +21,22 @@ pub(super) struct Told {
     pub figure: Option<f64>,
     pub error: Option<String>,
     pub cached: bool,
-    /// Every model behind it, and those that were trained for it by this process and are not doomed
-    /// yet.
+    /// All models that it uses, and those that this process trained for it and has not doomed yet.
     pub all_models: Vec<Digest>,
     pub models: Vec<Digest>,
 }
 
-/// What came out of a sweep.
+/// The results of a sweep.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
-    /// By trial.
+    /// The results by trial number.
     pub trials: BTreeMap<usize, Told>,
     pub computed: usize,
     pub cached: usize,
-    /// Whether the search came to its end.
+    /// Whether the search is complete.
     pub is_complete: bool,
-    /// Unfinished state that nothing will go on from.
+    /// The keys of unfinished state that nothing will resume.
     pub work_keys: Vec<Digest>,
-    /// What went wrong with the sweep itself.
+    /// The error of the sweep itself.
     pub error: Option<RunError>,
 }

@@ -9,28 +9,27 @@ use crate::results::results::display_param;
 use crate::search::config::Metric;
 use crate::stages::Kind;
 
-/// A choice of values for the parameters.
+/// A point of the search space with its pipeline.
 #[derive(Debug)]
 pub(super) struct Trial {
     /// From 0.
     pub number: usize,
     /// The values by key.
     pub values: Vec<(String, Value)>,
-    /// What runs, or why nothing can.
+    /// The pipeline of the trial, or the reason why it cannot run.
     pub body: Result<Body, String>,
 }
 
-/// What runs.
+/// The pipeline of a trial.
 #[derive(Debug)]
 pub(super) struct Body {
-    /// For the `param.*` columns: the file's parameters, and keys elsewhere in the file that are
-    /// swept.
+    /// The `param.*` columns: the file's parameters, and swept keys elsewhere in the file.
     pub params: IndexMap<String, Value>,
     pub plan: Plan,
 }
 
 impl Trial {
-    /// Returns the values for people: `params.learning_rate=2e-5 params.shots=8`.
+    /// Returns the values in readable form: `params.learning_rate=2e-5 params.shots=8`.
     pub(super) fn label(&self) -> String {
         let values: Vec<String> = self
             .values
@@ -41,8 +40,8 @@ impl Trial {
     }
 }
 
-/// Returns a file's parameters with a trial's values in place: a swept one is one column whatever
-/// it holds, and keys elsewhere in the file are parameters too.
+/// Returns a file's parameters with a trial's values. A swept parameter is one column whatever its
+/// value, and swept keys elsewhere in the file count as parameters too.
 pub(super) fn with_values(
     mut params: IndexMap<String, Value>,
     values: &[(String, Value)],
@@ -50,7 +49,7 @@ pub(super) fn with_values(
     for (key, value) in values {
         let name = key.strip_prefix("params.").unwrap_or(key);
         if !params.contains_key(name) {
-            // A map lies in several columns unless it is swept as a whole.
+            // A map fills several columns unless it is swept as a whole.
             let below = format!("{name}.");
             params.retain(|known, _| !known.starts_with(&below));
         }
@@ -60,7 +59,7 @@ pub(super) fn with_values(
 }
 
 impl Body {
-    /// Returns the plan of a piece of work: all that is evaluated, or, where training pauses, what
+    /// Returns the plan of a request: all evaluations or, if training pauses, only the stages that
     /// the figure needs.
     pub(super) fn plan(&self, metric: Option<&Metric>, epochs: Option<u32>) -> Plan {
         let named = metric.and_then(Metric::parts).map(|(stage, _)| stage);

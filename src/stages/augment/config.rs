@@ -24,23 +24,23 @@ use crate::stages::contract::stage::StageId;
 
 /// Adds generated texts to train; dev and test pass through untouched.
 ///
-/// A generated text that dev, test or train already has is dropped. The originals stay, and every
-/// method works on them, not on what another method made.
+/// A generated text that already occurs in dev, test or train is dropped. The originals stay, and
+/// every method works on them, not on the texts of another method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
-    /// The stage that gives the data set.
+    /// The stage that provides the data set.
     pub data: StageId,
     /// The methods; each adds its texts to the original ones.
     pub methods: Vec<MethodConfig>,
-    /// Which generated texts are kept. Left out: all that are new.
+    /// Which generated texts are kept. Default: all new ones.
     #[serde(default)]
     pub keep: Option<Keep>,
 }
 
 macro_rules! methods {
     ($($(#[$about:meta])* $variant:ident($kind:ty) = $name:literal,)*) => {
-        /// A method of augmentation with its settings.
+        /// An augmentation method with its settings.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         pub enum MethodConfig {
             $($(#[$about])* #[serde(rename = $name)] $variant($kind),)*
@@ -54,7 +54,7 @@ macro_rules! methods {
                 }
             }
 
-            /// Returns the name as the pipeline file has it.
+            /// Returns the name in the pipeline file.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(MethodConfig::$variant(_) => $name,)*
@@ -73,12 +73,12 @@ methods! {
     RandomSwap(RandomSwap) = "random_swap",
     /// Deletes each word with a probability (EDA).
     RandomDeletion(RandomDeletion) = "random_deletion",
-    /// One of the four operations of EDA for each copy, with the paper's rate and copies by the
+    /// Applies one of EDA's four operations to each copy, with the paper's rate and copies for the
     /// size of train.
     Eda(Eda) = "eda",
     /// Inserts punctuation marks at random places (AEDA).
     Aeda(Aeda) = "aeda",
-    /// Puts segments of several texts of a class together.
+    /// Combines segments of several texts of a class.
     SegmentRecombination(SegmentRecombination) = "segment_recombination",
     /// Joins whole texts of a class.
     CoarseGraining(CoarseGraining) = "coarse_graining",
@@ -86,19 +86,18 @@ methods! {
     Markov(Markov) = "markov",
     /// Draws words or texts from a hidden Markov model of each class.
     Hmm(Hmm) = "hmm",
-    /// Replaces or inserts words by what a masked language model expects.
+    /// Replaces or inserts words by a masked language model's predictions.
     MaskedLm(MaskedLm) = "masked_lm",
-    /// Lets a program of one's own make the texts, such as a translator there and back.
+    /// Lets your own program make the texts, such as a back-translation.
     Command(Command) = "command",
     /// Applies methods one after the other.
     Chain(Chain) = "chain",
-    /// Makes each copy by one of several methods, drawn by weight.
+    /// Makes each copy with one of several methods, drawn by weight.
     Mix(Mix) = "mix",
 }
 
 impl MethodConfig {
-    /// Checks the settings of a method that stands by itself, at a place in the stage's
-    /// configuration.
+    /// Checks the settings of a top-level method at a place in the stage's configuration.
     pub fn check(&self, at: &str) -> Vec<CheckError> {
         self.check_with(self.method().amount().check(), at)
     }

@@ -1,4 +1,4 @@
-//! What goes wrong with augmentation.
+//! The errors of augmentation.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,13 @@ use crate::stages::contract::stage::{External, resolve};
 /// Data, files or programs that augmentation cannot work with.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum AugmentError {
-    #[error("class `{label}` has no text in train; expected at least one to work on")]
-    #[diagnostic(help("bring texts of it, or take the label out of the data"))]
+    #[error("class `{label}` has no text in train; expected at least one")]
+    #[diagnostic(help("add texts of this class, or remove the label from the data"))]
     EmptyClass { label: String },
 
     #[error("there is no {what} `{path}`")]
     #[diagnostic(help(
-        "paths start from the pipeline file's folder; `{}` was looked for",
+        "relative paths start at the pipeline file's folder; `pipe` looked for `{}`",
         .full.display()
     ))]
     NoFile { what: &'static str, path: String, full: PathBuf },
@@ -23,7 +23,7 @@ pub enum AugmentError {
     #[error("cannot read the {what} `{path}`")]
     Unreadable { what: &'static str, path: String, source: std::io::Error },
 
-    #[error("the {what} `{path}` is no text in {encoding}: line {line}")]
+    #[error("the {what} `{path}` is not text in {encoding}: line {line}")]
     #[diagnostic(help("save it in that encoding"))]
     Encoding { what: &'static str, path: String, encoding: String, line: usize },
 
@@ -44,9 +44,9 @@ pub enum AugmentError {
     ))]
     NoMasks { pretrained: String, reason: String },
 
-    #[error("`{program}` printed in line {line} what is no answer: {reason}\n{shown}")]
+    #[error("`{program}` printed an invalid answer on line {line}: {reason}\n{shown}")]
     #[diagnostic(help(
-        "expected one JSON object a line: {{\"id\": \"…\", \"copy\": 1, \"text\": \"…\"}}"
+        "expected one JSON object per line: {{\"id\": \"…\", \"copy\": 1, \"text\": \"…\"}}"
     ))]
     Answer { program: String, line: usize, reason: String, shown: String },
 

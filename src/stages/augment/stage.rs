@@ -1,4 +1,4 @@
-//! The work of `augment`: runs the methods over train and keeps the parents' ids.
+//! The work of `augment`: runs the methods over train and records the ids of the parents.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ impl Stage for Augment {
         if self.methods.is_empty() {
             errors.push(
                 CheckError::new("methods", "`methods` is empty; expected at least one method")
-                    .hint("for example `- random_insertion: { rate: 0.1, copies: 2 }`"),
+                    .hint("write for example `- random_insertion: { rate: 0.1, copies: 2 }`"),
             );
         }
         for (index, config) in self.methods.iter().enumerate() {
@@ -43,7 +43,7 @@ impl Stage for Augment {
                 fact.augmented = true;
                 Fact::Data(fact)
             }
-            // The plan reports an input of the wrong kind itself.
+            // The plan itself reports an input of the wrong kind.
             _ => return Err(Vec::new()),
         })
     }
@@ -103,7 +103,7 @@ impl Stage for Augment {
     }
 }
 
-/// Says what became of a method's texts.
+/// Reports the numbers of texts that a method added and lost.
 fn report(ctx: &dyn Ctx, name: &str, rows: &[AugmentationRow]) {
     let sum = |of: fn(&AugmentationRow) -> u64| rows.iter().map(of).sum::<u64>();
     let (asked, kept) = (sum(|row| row.asked), sum(|row| row.kept));
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// What is drawn as well as what is fitted, inside another method too.
+    /// Both the draws and the fit, also inside another method.
     #[test]
     fn a_seed_of_its_own_decides_all_that_is_random_in_a_method()
     -> Result<(), Box<dyn std::error::Error>> {

@@ -6,7 +6,7 @@ pub type StageError = Box<dyn miette::Diagnostic + Send + Sync + 'static>;
 /// The work was stopped by the user.
 #[derive(Clone, Copy, Debug, thiserror::Error, miette::Diagnostic)]
 #[error("interrupted")]
-#[diagnostic(help("the same command goes on where this one stopped"))]
+#[diagnostic(help("run the same command again to resume"))]
 pub struct Interrupted;
 
 /// A problem in a stage's configuration that needs no run to be seen.

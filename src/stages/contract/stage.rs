@@ -57,9 +57,8 @@ pub trait Stage: Sync {
         None
     }
 
-    /// Names the field of the configuration that only says where the work pauses, where it is set.
-    /// Such work is the beginning of that without the field: both share their unfinished state,
-    /// which stays when a pause is reached.
+    /// Returns the config field that only pauses the work (`stop_after`), if it is set. Paused and
+    /// full work share one scratch state, which stays when a pause is reached.
     fn pauses(&self) -> Option<&'static str> {
         None
     }
@@ -84,7 +83,7 @@ pub trait Ctx: Report {
     /// The folder that relative paths of the pipeline file start from.
     fn folder(&self) -> &Path;
     /// A folder for the state of unfinished work, kept between attempts at the same work and
-    /// removed after success. Who writes makes it.
+    /// removed after success. The writer creates it.
     fn scratch(&self) -> &Path;
     /// The device to compute on; never `auto`, which was decided before.
     fn device(&self) -> Device;
@@ -97,7 +96,7 @@ pub trait Ctx: Report {
     fn interrupted(&self) -> bool;
 }
 
-/// The id of a stage, as the pipeline file names it.
+/// The id of a stage in the pipeline file.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]

@@ -1,4 +1,4 @@
-//! Evaluations: how they are computed and how they lie on the disk.
+//! Evaluations: their computation and their files.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::stages::contract::error::StageError;
 
 const FILE: &str = "evaluation.json";
 
-/// What `evaluation.json` holds: an evaluation without its predictions.
+/// The content of `evaluation.json`: an evaluation without its predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub split: Split,
@@ -26,8 +26,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Reads `evaluation.json` alone: the numbers are those that the predictions gave, to the last
-    /// bit.
+    /// Reads only `evaluation.json`, whose numbers equal the computed ones to the last bit.
     pub fn read(folder: &Path) -> Result<Summary, StageError> {
         let file = folder.join(FILE);
         let bytes = fs_err::read(&file).map_err(TableError::from)?;
@@ -82,7 +81,7 @@ impl Evaluation {
         Ok(())
     }
 
-    /// Reads what [`Evaluation::write`] wrote.
+    /// Reads the files of [`Evaluation::write`].
     pub fn read(folder: &Path) -> Result<Evaluation, StageError> {
         let record = Summary::read(folder)?;
         let predictions = predictions::read(folder, &record.labels)?;

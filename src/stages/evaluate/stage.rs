@@ -19,16 +19,16 @@ use crate::stages::inference::predict::{self, probabilities, tokenize, tokenize_
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
-    /// The stage that gives the trained model.
+    /// The stage that provides the trained model.
     pub model: StageId,
-    /// The stage that gives the data set.
+    /// The stage that provides the data set.
     pub data: StageId,
     /// The split to predict.
     #[serde(default = "default_split")]
     pub split: Split,
 }
 
-/// A model and a data set that do not go together.
+/// A mismatch between a model and a data set.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum EvaluateError {
     #[error("the model's classes are {model}, the data's are {data}")]
@@ -36,10 +36,9 @@ pub enum EvaluateError {
     OtherClasses { model: String, data: String },
     #[error("the {0} split is empty")]
     EmptySplit(Split),
-    #[error("the model gives {found} for `{id}`; expected {expected} probabilities")]
+    #[error("the model gives {found} for `{id}`; expected {expected} probabilities from 0 to 1")]
     #[diagnostic(help(
-        "weights that are not numbers give such output; look at the loss in the learning curve, \
-         and try a lower learning rate"
+        "NaN or infinite weights cause this; check the loss curve, and try a lower learning rate"
     ))]
     Unusable { id: String, found: String, expected: usize },
 }
@@ -61,11 +60,11 @@ impl Stage for Evaluate {
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
-        // The plan reports an input of the wrong kind itself.
+        // The plan itself reports an input of the wrong kind.
         let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Scores) };
         let missing = |split: &str, key: &str| {
             CheckError::new("split", format!("`{}` has no {split} split", self.data))
-                .hint(format!("give the `load` stage `split.{key}` or `files.{key}`"))
+                .hint(format!("set `split.{key}` or `files.{key}` in the `load` stage"))
         };
         match self.split {
             Split::Dev if !data.has_dev => Err(vec![missing("dev", "dev")]),

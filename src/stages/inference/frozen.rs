@@ -30,8 +30,8 @@ fn open(ctx: &dyn Ctx, graph: &Graph, pretrained: &Pretrained) -> Result<Inferen
 /// An encoder whose states are not numbers.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error(
-    "`{encoder}` gives no direction for the text `{text}`: its embedding is zero or holds numbers \
-     that are not finite"
+    "the embedding of the text `{text}` by `{encoder}` has no direction: it is zero, or has NaN or \
+     infinite values"
 )]
 #[diagnostic(help("the encoder's weights may be damaged; fetch the model again"))]
 pub struct NoDirection {

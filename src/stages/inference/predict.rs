@@ -18,7 +18,7 @@ const BATCH: usize = 32;
 
 /// A tokenizer that was made for another model.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("tokenizer.json has ids up to {largest}, and the model's word table has {vocabulary} rows")]
+#[error("tokenizer.json has ids up to {largest}, but the model's word table has {vocabulary} rows")]
 #[diagnostic(help("the two files belong to different models; fetch the model's folder again"))]
 pub struct OtherTokenizer {
     pub largest: u32,

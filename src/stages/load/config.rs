@@ -5,42 +5,42 @@ use serde::{Deserialize, Serialize};
 
 /// Reads labelled texts (CSV, TSV, JSON lines or Parquet) and splits them into train, dev and test.
 ///
-/// Either `path` with `split`, or `files`. The split belongs to the data set: it depends on
-/// `split.seed`, not on the seed of the run, so that all seeds are scored on the same texts. Only
-/// the draw of `shots` follows the run's seed.
+/// Takes either `path` with `split`, or `files`. The split depends on `split.seed`, not on the seed
+/// of the run, so that all seeds are scored on the same texts. Only the draws of `shots` and
+/// `dev_shots` follow the run's seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Load {
-    /// The file, relative to the pipeline file. Its ending says the format: csv, tsv, jsonl,
+    /// The file, relative to the pipeline file. Its extension gives the format: csv, tsv, jsonl or
     /// parquet.
     #[serde(default)]
     pub path: Option<String>,
-    /// Files that are split already, in place of `path` and `split`.
+    /// Files that are already split, instead of `path` and `split`.
     #[serde(default)]
     pub files: Option<Files>,
     /// The column that holds the text.
     #[serde(default = "default_text")]
     pub text: String,
-    /// The column that holds the label. Numbers and booleans are taken as they are written.
+    /// The column that holds the label. Numbers and booleans are read as text.
     #[serde(default = "default_label")]
     pub label: String,
-    /// How much of `path` goes to test and dev, every class by its share. Left out: everything is
+    /// The sizes of test and dev, which keep the class proportions of `path`. Default: all rows are
     /// train.
     #[serde(default)]
     pub split: Option<SplitSizes>,
-    /// How many texts of each class to draw from train, by the run's seed; the draw for 8 is part
-    /// of the draw for 16. Left out: all.
+    /// The number of texts of each class to draw from train, by the run's seed. The draw of 8 is
+    /// part of the draw of 16. Default: all.
     #[serde(default)]
     pub shots: Option<usize>,
-    /// How many texts of each class to draw from dev, likewise. Left out: all.
+    /// The number of texts of each class to draw from dev, in the same way. Default: all.
     #[serde(default)]
     pub dev_shots: Option<usize>,
-    /// What to do about texts that are the same but for case, width and whitespace.
+    /// How to treat texts that are equal except for case, width and whitespace.
     #[serde(default)]
     pub duplicates: Duplicates,
 }
 
-/// Files that are split already, relative to the pipeline file.
+/// Files that are already split, relative to the pipeline file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
@@ -54,8 +54,8 @@ pub struct Files {
     pub test: Option<String>,
 }
 
-/// How much of a file goes to test and to dev; the rest is train. Below 1 a size is a share of the
-/// rows, from 1 on a number of rows.
+/// The sizes of test and dev; the rest is train. A size below 1 is a fraction of the rows; 2 or
+/// more is a row count; 1 is an error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitSizes {
@@ -65,22 +65,22 @@ pub struct SplitSizes {
     /// The size of dev.
     #[serde(default)]
     pub dev: f64,
-    /// Draws another split. It is not the seed of the run, which leaves the split alone.
+    /// The seed of the split. The seed of the run does not change the split.
     #[serde(default)]
     pub seed: u64,
 }
 
-/// What to do about texts that are the same but for case, width and whitespace.
+/// How to treat texts that are equal except for case, width and whitespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Duplicates {
-    /// Stops where one could stand in two splits: anywhere in `path`, and across `files`. Within
-    /// one of `files` they are counted and kept.
+    /// Fails if a text could be in two splits: a duplicate anywhere in `path`, or across `files`.
+    /// Duplicates within one of `files` are counted and kept.
     #[default]
     Error,
-    /// Keeps all, also where test texts stand in train.
+    /// Keeps all, even test texts that are also in train.
     Allow,
-    /// Keeps the first of each, of `files` that in test before dev before train.
+    /// Keeps the first of each. For `files`, test comes before dev, and dev before train.
     Drop,
 }
 

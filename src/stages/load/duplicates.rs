@@ -1,4 +1,4 @@
-//! Finding texts that stand more than once.
+//! Finds texts that occur more than once.
 
 use std::collections::HashMap;
 
@@ -10,30 +10,29 @@ use crate::data::source::SourceRow;
 /// The most pairs that an error shows.
 const SHOWN: usize = 5;
 
-/// A file's rows and what it is called: the split's name, or `row` where there is no split yet.
+/// The rows of a file and its name: the split's, or `row` if there is no split yet.
 pub(super) struct Part {
     pub name: &'static str,
     pub rows: Vec<SourceRow>,
 }
 
-/// How many rows were found to be copies and were dropped or kept.
+/// The numbers of duplicate rows that were dropped or kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub dropped: usize,
-    /// Copies in another part than the first of the text, or anywhere where there is no split yet.
+    /// Copies outside the part of the first, or all copies if there is no split yet.
     pub leaking: usize,
-    /// Copies in the same part, which are no leak.
+    /// Copies in the same part, which leak nothing.
     pub harmless: usize,
-    /// Copies with another label than the first.
+    /// Copies whose label differs from the first's.
     pub contradicting: usize,
 }
 
-/// Finds equal texts and does with them what is asked. The parts' order says which of them keeps
-/// its text.
+/// Finds equal texts and treats them as asked. The first part, in their order, keeps the text.
 pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadError> {
     let unsplit = parts.len() == 1;
     let mut found = Found::default();
-    // The map is only asked for single keys; its order reaches nothing.
+    // Only single keys are looked up; the map's order reaches no output.
     let mut first: HashMap<String, (usize, usize)> = HashMap::new();
     let mut copies: Vec<((usize, usize), (usize, usize))> = Vec::new();
     for (part, rows) in parts.iter().map(|part| &part.rows).enumerate() {

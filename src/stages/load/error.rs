@@ -1,4 +1,4 @@
-//! What goes wrong with a data set.
+//! The errors of loading a data set.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub enum LoadError {
     Source(#[from] SourceError),
     #[error("there is no file `{path}`")]
     #[diagnostic(help(
-        "paths start from the pipeline file's folder; `{}` was looked for",
+        "relative paths start at the pipeline file's folder; `pipe` looked for `{}`",
         .full.display()
     ))]
     NoFile { path: String, full: PathBuf },
@@ -38,18 +38,18 @@ pub enum LoadError {
         "the {split} split would be empty: {asked} of {rows} rows, with one row of each class \
          kept for train"
     )]
-    #[diagnostic(help("ask for a larger `split.{split}`, bring more rows, or leave it out"))]
+    #[diagnostic(help("raise `split.{split}`, add rows, or leave it out"))]
     EmptySplit { split: &'static str, asked: f64, rows: usize },
     #[error(
-        "`split.{split}` asks for {asked} rows, and {possible} can be given: every class keeps \
-         one for train"
+        "`split.{split}` asks for {asked} rows; at most {possible} can be given, since every class \
+         keeps one for train"
     )]
-    #[diagnostic(help("ask for fewer rows, or bring more"))]
+    #[diagnostic(help("ask for fewer rows, or add rows"))]
     SplitTooLarge { split: &'static str, asked: f64, possible: usize },
     #[error("duplicate texts: {count}, such as\n{shown}")]
     #[diagnostic(help(
-        "a text in train and test makes the score a lie; `duplicates: drop` keeps one of each, \
-         `duplicates: allow` keeps them all"
+        "a text that is in both train and test inflates the score; `duplicates: drop` keeps one of \
+         each, `duplicates: allow` keeps them all"
     ))]
     Duplicates { count: usize, shown: String },
 }

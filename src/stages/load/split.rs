@@ -4,8 +4,8 @@ use rand::seq::SliceRandom;
 
 use crate::base::seed::stream;
 
-/// Returns how many rows of each class go to a split of `total` rows: every class by its share, the
-/// rounding by largest remainder (of equal ones the first), and never more than `free` of a class.
+/// Returns the number of rows of each class in a split of `total` rows. Classes keep their shares,
+/// rounded by largest remainder (the first of equals), and give at most their `free` rows.
 pub(super) fn quotas(sizes: &[usize], free: &[usize], total: usize) -> Vec<usize> {
     let rows: usize = sizes.iter().sum::<usize>().max(1);
     let mut quotas: Vec<usize> =
@@ -13,7 +13,7 @@ pub(super) fn quotas(sizes: &[usize], free: &[usize], total: usize) -> Vec<usize
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|&class| std::cmp::Reverse(sizes[class] * total % rows));
     let mut missing = total.saturating_sub(quotas.iter().sum());
-    // A second round is needed only where classes have nothing free to give.
+    // A second round is needed only if some classes have no free rows left.
     while missing > 0 {
         let mut given = false;
         for &class in &order {
@@ -30,8 +30,8 @@ pub(super) fn quotas(sizes: &[usize], free: &[usize], total: usize) -> Vec<usize
     quotas
 }
 
-/// Returns the rows of each class in a random order that depends on the seed, the purpose and the
-/// class's name only.
+/// Returns the rows of a class in a random order that depends only on the seed, the purpose and the
+/// name of the class.
 pub(super) fn shuffled(seed: u64, purpose: &str, label: &str, rows: &[usize]) -> Vec<usize> {
     let mut rows = rows.to_vec();
     rows.shuffle(&mut stream(seed, &["load", purpose, label], 0));
@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(quotas(&[50, 30, 20], &[49, 29, 19], 10), [5, 3, 2]);
         // 3.33 each: the one row left goes to the first.
         assert_eq!(quotas(&[10, 10, 10], &[9, 9, 9], 10), [4, 3, 3]);
-        // The class with one row keeps it for train, and another gives in its place.
+        // The class with one row keeps it for train, and the other gives one more instead.
         assert_eq!(quotas(&[1, 9], &[0, 8], 5), [0, 5]);
         assert_eq!(quotas(&[2, 2], &[1, 1], 4), [1, 1]);
     }

@@ -29,16 +29,16 @@ impl Stage for Load {
         let mut errors = Vec::new();
         match (&self.path, &self.files) {
             (None, None) => {
-                errors
-                    .push(CheckError::new("", "neither `path` nor `files` says what to read").hint(
-                    "give `path: FILE`, or `files: { train: …, test: … }` for data that is split \
-                     already",
+                errors.push(CheckError::new("", "neither `path` nor `files` is given").hint(
+                    "give `path: FILE`, or `files: { train: …, test: … }` for data that is already \
+                     split",
                 ))
             }
             (Some(_), Some(_)) => errors.push(
                 CheckError::new("files", "both `path` and `files` are given; expected one of them")
                     .hint(
-                        "`path` with `split` for one file, `files` for data that is split already",
+                        "use `path` with `split` for one file, or `files` for data that is already \
+                         split",
                     ),
             ),
             _ => {}
@@ -47,9 +47,9 @@ impl Stage for Load {
             errors.push(
                 CheckError::new(
                     "split",
-                    "`files` are split already, and `split` would split them again",
+                    "`files` are already split, and `split` would split them again",
                 )
-                .hint("remove `split`, or give one `path` in place of `files`"),
+                .hint("remove `split`, or give one `path` instead of `files`"),
             );
         }
         if let Some(split) = &self.split {
@@ -75,9 +75,9 @@ impl Stage for Load {
             errors.push(
                 CheckError::new(
                     "dev_shots",
-                    "`dev_shots` draws from a dev split that is not there",
+                    "`dev_shots` draws from a dev split, but there is none",
                 )
-                .hint("give `split.dev` or `files.dev`, or remove `dev_shots`"),
+                .hint("set `split.dev` or `files.dev`, or remove `dev_shots`"),
             );
         }
         if errors.is_empty() {
@@ -125,7 +125,8 @@ impl Stage for Load {
             for (label, name) in data.labels.iter().enumerate() {
                 if !examples.is_empty() && !seen.contains(&label) {
                     ctx.warn(&format!(
-                        "{split} has no row of class `{name}`; its scores there mean nothing"
+                        "{split} has no row of class `{name}`; the scores of this class are \
+                         meaningless there"
                     ));
                 }
             }
@@ -161,11 +162,9 @@ impl Load {
         if dropped > 0 {
             ctx.note(&format!("duplicate texts dropped: {dropped}"));
         } else if leaking > 0 && self.duplicates == Duplicates::Allow {
-            ctx.warn(&format!(
-                "duplicate texts kept, which may stand in train and test: {leaking}"
-            ));
+            ctx.warn(&format!("duplicate texts kept, possibly in both train and test: {leaking}"));
         } else if harmless > 0 {
-            ctx.note(&format!("duplicate texts within one file, kept: {harmless}"));
+            ctx.note(&format!("duplicate texts kept within one file: {harmless}"));
         }
         if contradicting > 0 {
             ctx.warn(&format!("duplicate texts with different labels: {contradicting}"));
@@ -176,7 +175,7 @@ impl Load {
     fn read_files(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
         let mut parts = Vec::new();
         if let Some(files) = &self.files {
-            // Test first, so that it is train that loses a text that both have.
+            // Test comes first, so that train loses a text that both have.
             for (name, path) in [
                 ("test", files.test.as_deref()),
                 ("dev", files.dev.as_deref()),
@@ -240,7 +239,7 @@ impl Load {
             }
             if given < wanted {
                 ctx.warn(&format!(
-                    "{name} has {given} rows in place of {wanted}: every class keeps one for train"
+                    "{name} has {given} rows instead of {wanted}: every class keeps one for train"
                 ));
             }
             for (class, quota) in quotas.into_iter().enumerate() {
@@ -278,17 +277,17 @@ fn check_split(split: &SplitSizes) -> Vec<CheckError> {
             errors.push(
                 CheckError::new(
                     format!("split.{key}"),
-                    format!("`{key}` is {size}; expected a share between 0 and 1"),
+                    format!("`{key}` is {size}; expected a fraction below 1 or a row count"),
                 )
-                .hint("0.3 is 30 % of the rows; a whole number from 1 on is a number of rows"),
+                .hint("0.3 is 30 % of the rows, 300 is 300 rows"),
             );
         } else if size == 1.0 {
             errors.push(
                 CheckError::new(
                     format!("split.{key}"),
-                    format!("`{key}` is 1, which leaves open whether all rows or one row"),
+                    format!("`{key}` is 1, which could mean all rows or one row"),
                 )
-                .hint("give a share below 1, or a number of rows from 2 on"),
+                .hint("give a fraction below 1, or a row count of 2 or more"),
             );
         }
     }
@@ -305,7 +304,7 @@ fn check_split(split: &SplitSizes) -> Vec<CheckError> {
     errors
 }
 
-/// A share of the rows, or a number of them.
+/// Returns the row count of a size, which is a fraction of the rows or a count.
 fn rows_of(asked: f64, rows: usize) -> usize {
     if asked < 1.0 { (asked * rows as f64).round() as usize } else { asked as usize }
 }
@@ -360,7 +359,7 @@ fn by_class(examples: &[Example], classes: usize) -> Vec<Vec<usize>> {
     rows
 }
 
-/// Keeps so many examples of each class, in their old order.
+/// Keeps `shots` examples of each class, in their order.
 fn draw(
     examples: &mut Vec<Example>,
     labels: &[String],

@@ -108,7 +108,7 @@ fn given_files_keep_their_splits() -> Outcome {
         ["train-1", "train-2", "train-3"]
     );
     assert_eq!((data.test[0].id.as_str(), data.test[0].label, data.dev.len()), ("test-1", 0, 0));
-    assert!(ctx.said().contains("duplicate texts within one file, kept: 1"), "{}", ctx.said());
+    assert!(ctx.said().contains("duplicate texts kept within one file: 1"), "{}", ctx.said());
     assert!(ctx.said().contains("test has no row of class `b`"), "{}", ctx.said());
     ctx.file("test.jsonl", "{\"text\": \"three\", \"label\": \"c\"}\n")?;
     let message = load(&ctx, json).err().unwrap_or_default();
@@ -135,7 +135,7 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
     );
     let allowed = load(&ctx, &files.replace("HOW", "allow"))?;
     assert_eq!((allowed.train.len(), allowed.test.len()), (2, 2));
-    assert!(ctx.said().contains("duplicate texts kept, which may stand in train and test: 1"));
+    assert!(ctx.said().contains("duplicate texts kept, possibly in both train and test: 1"));
 
     ctx.file("one.csv", "text,label\nx,a\ny,b\nX ,b\nz,a\n")?;
     let message = load(&ctx, r#"{"path": "one.csv"}"#).err().unwrap_or_default();
@@ -165,9 +165,9 @@ fn what_is_not_there_is_named() -> Outcome {
     let empty = message(r#"{"path": "a.csv", "split": {"dev": 0.1}}"#);
     assert!(empty.starts_with("the dev split would be empty: 0.1 of 4 rows"), "{empty}");
     let large = message(r#"{"path": "a.csv", "split": {"test": 3}}"#);
-    assert!(large.starts_with("`split.test` asks for 3 rows, and 2 can be given"), "{large}");
+    assert!(large.starts_with("`split.test` asks for 3 rows; at most 2 can be given"), "{large}");
     load(&ctx, r#"{"path": "a.csv", "split": {"test": 0.7}}"#)?;
-    assert!(ctx.said().contains("test has 2 rows in place of 3"), "{}", ctx.said());
+    assert!(ctx.said().contains("test has 2 rows instead of 3"), "{}", ctx.said());
     ctx.file("one.csv", "text,label\none,a\ntwo,a\n")?;
     assert!(message(r#"{"path": "one.csv"}"#).starts_with("there is only one class, `a`"));
     assert!(message(r#"{"path": "a.csv", "label": "lable"}"#).contains("did you mean `label`?"));

@@ -59,17 +59,16 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
         problems.push(
             CheckError::new(
                 "accumulation",
-                "artifacts add gradients up where this would average them".to_owned(),
+                "artifacts add gradients up instead of averaging them".to_owned(),
             )
-            .hint("leave it out, and give the batch size that a step should have"),
+            .hint("leave it out, and set `batch_size` to the examples of a whole step"),
         );
     }
     let decided = said.into_iter().filter(|(_, said)| *said).map(|(field, _)| {
-        CheckError::new(field, "the artifacts decide this, and their choice would win".to_owned())
-            .hint(
-                "leave it out; of the recipe, epochs, batch size, learning rate, schedule and \
-                 what reads dev apply to artifacts",
-            )
+        CheckError::new(field, "the artifacts already fix this setting".to_owned()).hint(
+            "leave it out; only epochs, batch size, learning rate, schedule and the settings that \
+             use dev apply to artifacts",
+        )
     });
     problems.extend(decided);
     problems
@@ -104,7 +103,7 @@ pub(super) fn run(
     let runtime = ctx.runtime()?;
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
     artifacts.check_inputs(&INPUTS, &[MASK, LABELS])?;
-    ctx.note(&format!("the artifacts update by {}", artifacts.describe_optimizer()?));
+    ctx.note(&format!("the artifacts update with {}", artifacts.describe_optimizer()?));
     let pretrained = resolve::resolve(&train.model.pretrained, ctx.folder(), ctx)?;
     let files = tokenizer_files(&pretrained)?;
     let path = pretrained.join("config.json");
@@ -124,8 +123,8 @@ pub(super) fn run(
     let resumes = artifacts.can_resume()?;
     if !resumes {
         ctx.note(
-            "no checkpoint holds the state of these artifacts: once interrupted, the training \
-             starts anew",
+            "no checkpoint can hold the state of these artifacts: after an interruption the \
+             training starts again",
         );
     }
     let mut trainer = ApiTrainer::new(runtime, ctx.device(), artifacts)?;

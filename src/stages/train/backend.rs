@@ -34,15 +34,15 @@ impl Choice {
     pub fn new(train: &Train, runtime: &Runtime, resumable: bool) -> Choice {
         let session = |reason: String| Choice { backend: Chosen::Session, reason };
         match train.backend {
-            Backend::Session => session("asked for".into()),
+            Backend::Session => session("requested".into()),
             Backend::TrainingApi => {
-                Choice { backend: Chosen::TrainingApi, reason: "asked for".into() }
+                Choice { backend: Chosen::TrainingApi, reason: "requested".into() }
             }
             Backend::Auto if !runtime.identity.has_training_api => {
                 session("the library has no training API".into())
             }
             Backend::Auto if !resumable => {
-                session("no checkpoint of the training API holds so large a model".into())
+                session("the model is too large for a checkpoint of the training API".into())
             }
             Backend::Auto => match misfit(train) {
                 Some(misfit) => session(misfit.reason.into()),
@@ -69,35 +69,35 @@ pub fn misfit(train: &Train) -> Option<Misfit> {
         return Some(Misfit {
             field: "optimizer",
             reason: "the training API has no SGD with momentum and weight decay",
-            remedy: "take `adamw`, or `backend: session`",
+            remedy: "use `adamw`, or `backend: session`",
         });
     };
     if adamw.head_learning_rate.is_some_and(|rate| rate != adamw.learning_rate) {
         return Some(Misfit {
             field: "optimizer.adamw.head_learning_rate",
-            reason: "the training API has one learning rate, and the head has its own",
+            reason: "the training API has one learning rate, but the head has its own",
             remedy: "leave `head_learning_rate` out, or train with `backend: session`",
         });
     }
     if train.precision != Precision::Fp32 {
         return Some(Misfit {
             field: "precision",
-            reason: "the training API trains in single precision here",
+            reason: "the training API trains only in single precision here",
             remedy: "leave `precision` out, or train with `backend: session`",
         });
     }
     if train.max_tokens_per_step.is_some() {
         return Some(Misfit {
             field: "max_tokens_per_step",
-            reason: "the training API computes batches whole here",
+            reason: "the training API computes only whole batches here",
             remedy: "leave `max_tokens_per_step` out, or train with `backend: session`",
         });
     }
     if adamw.weight_decay != 0.0 && !adamw.decay_all {
         return Some(Misfit {
             field: "optimizer.adamw",
-            reason: "the training API has one weight decay, and biases and LayerNorm are spared",
-            remedy: "add `decay_all: true` or `weight_decay: 0`, or take `backend: session`",
+            reason: "the training API has one weight decay, but biases and LayerNorm are exempt",
+            remedy: "add `decay_all: true` or `weight_decay: 0`, or use `backend: session`",
         });
     }
     None

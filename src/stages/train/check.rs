@@ -17,18 +17,17 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         if train.epochs.is_some() {
             problems.add(
                 "budget",
-                "`budget` and `epochs` both say how long training goes on".to_owned(),
+                "`budget` and `epochs` both set the length of the training".to_owned(),
                 "leave one of them out",
             );
         }
         if train.early_stopping.is_some() {
             problems.add(
                 "early_stopping",
-                "`budget` gives every run the same steps, and `early_stopping` takes some of them \
-                 back"
+                "`budget` gives every run the same steps, but `early_stopping` removes some of them"
                     .to_owned(),
-                "leave one of them out; `best_checkpoint` keeps the best weights and the steps \
-                 equal",
+                "leave one of them out; `best_checkpoint` keeps the best weights without changing \
+                 the steps",
             );
         }
     }
@@ -37,15 +36,15 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if train.device == Some(Device::Auto) {
         problems.add(
             "device",
-            "a file says where its results come from, and `auto` does not".to_owned(),
-            "say `--device auto` on the command line, or `cpu` or `cuda` here",
+            "`auto` does not fix the device that the results come from".to_owned(),
+            "use `--device auto` on the command line, or `cpu` or `cuda` here",
         );
     }
     if train.device == Some(Device::Cpu) && train.precision == Precision::Tf32 {
         problems.add(
             "precision",
-            "`tf32` is a setting of GPUs, and this training runs on the CPU".to_owned(),
-            "take `fp32`, or `device: cuda`",
+            "`tf32` needs a GPU, but this training runs on the CPU".to_owned(),
+            "use `fp32`, or `device: cuda`",
         );
     }
     problems.at_least_one("max_tokens_per_step", train.max_tokens_per_step.unwrap_or(1) as u64);
@@ -96,8 +95,8 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         if train.backend == Backend::Session {
             problems.add(
                 "backend",
-                "artifacts are trained through the training API".to_owned(),
-                "leave `backend` out, or `artifacts`",
+                "artifacts are trained with the training API".to_owned(),
+                "leave out `backend` or `artifacts`",
             );
         }
     } else if train.backend == Backend::TrainingApi
@@ -218,8 +217,8 @@ impl Problems {
         if !data.has_dev {
             self.add(
                 field,
-                "the data set has no dev split, and test data never chooses anything".to_owned(),
-                "give the `load` stage a dev split: `split: { test: 0.3, dev: 0.1 }`",
+                "the data set has no dev split, and test data must not drive any choice".to_owned(),
+                "set a dev split in the `load` stage: `split: { test: 0.3, dev: 0.1 }`",
             );
         }
     }

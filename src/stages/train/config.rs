@@ -12,31 +12,31 @@ use crate::stages::contract::stage::StageId;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
-    /// The stage that gives the data set. Its dev split serves early stopping, the best checkpoint
-    /// and plateau schedules.
+    /// The stage that provides the data set. Its dev split serves early stopping, the best
+    /// checkpoint and plateau schedules.
     pub data: StageId,
     /// The pretrained encoder.
     pub model: Model,
-    /// How often the training data is gone through. Left out: 10, or as often as `budget` has steps
-    /// for.
+    /// The number of passes over the training data. Default: 10, or as many as the steps of
+    /// `budget` need.
     #[serde(default)]
     pub epochs: Option<u32>,
-    /// Stops after so many of the `epochs`, with the schedule of them all; the same training
-    /// without this key goes on from there.
+    /// Pauses after this many epochs. The schedule still spans all `epochs`; the same training
+    /// without this key resumes from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_after: Option<u32>,
-    /// How long training goes on, in place of `epochs`: runs on data of different size are compared
-    /// fairly by equal steps.
+    /// The length of the training, instead of `epochs`. Equal steps make runs on data of different
+    /// sizes comparable.
     #[serde(default)]
     pub budget: Option<Budget>,
-    /// Examples per optimizer step and accumulation part.
+    /// The number of examples per batch.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
-    /// The longest input in tokens; longer texts are truncated, and the share of them is reported.
+    /// The longest input in tokens; longer texts are truncated, and their share is reported.
     #[serde(default = "default_max_length")]
     pub max_length: usize,
-    /// Dropout over the encoder's hidden states, attention probabilities and the head. Left out:
-    /// the model's own configuration.
+    /// The dropout rate of hidden states, attention probabilities and the head. Default: the
+    /// model's own configuration.
     #[serde(default)]
     pub dropout: Option<f32>,
     /// The optimizer.
@@ -45,65 +45,66 @@ pub struct Train {
     /// How the learning rate changes.
     #[serde(default)]
     pub schedule: Schedule,
-    /// The largest global L2 norm of the gradients; larger ones are scaled down. `null` for none.
+    /// The largest global L2 norm of the gradients; larger norms are scaled down. `null` means no
+    /// limit.
     #[serde(default = "default_gradient_clip")]
     pub gradient_clip: Option<f32>,
-    /// Batches whose gradients are averaged into one optimizer step.
+    /// The number of batches whose gradients are averaged into one optimizer step.
     #[serde(default = "default_one")]
     pub accumulation: u32,
-    /// The most tokens, padding included, that are computed at a time: larger batches are computed
-    /// in parts whose gradients are added up, which takes less memory and gives the same steps but
-    /// for dropout's masks. Left out: whole batches, or smaller parts where memory runs out.
+    /// The largest number of tokens, padding included, that are computed at a time. Larger batches
+    /// are computed in parts whose gradients are added up. This uses less memory for the same
+    /// steps, except for the dropout masks. Default: whole batches, split only when memory runs
+    /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens_per_step: Option<usize>,
-    /// How exactly matrix products are computed; parameters and all else are in single precision.
-    /// `tf32` needs a GPU.
+    /// The precision of matrix products; parameters and all else are in single precision. `tf32`
+    /// needs a GPU.
     #[serde(default)]
     pub precision: Precision,
-    /// Where this training runs, whatever `--device` says: `cpu`, `cuda` or `cuda:N`.
+    /// The device of this training, which overrides `--device`: `cpu`, `cuda` or `cuda:N`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
     /// The loss.
     #[serde(default)]
     pub loss: Loss,
-    /// Which parameters stay as they are. Left out: all are trained.
+    /// The parameters that are not trained. Default: all are trained.
     #[serde(default)]
     pub freeze: Option<Freeze>,
     /// Stops when a dev metric no longer improves.
     #[serde(default)]
     pub early_stopping: Option<EarlyStopping>,
-    /// Keeps the weights of the epoch with the best dev metric in place of the last epoch's.
+    /// Keeps the weights of the epoch with the best dev metric instead of the last epoch's.
     #[serde(default)]
     pub best_checkpoint: Option<Metric>,
-    /// What trains: ordinary ONNX Runtime sessions, or ONNX Runtime's training API where the loaded
-    /// library has it.
+    /// The training backend: ordinary ONNX Runtime sessions, or ONNX Runtime's training API if the
+    /// loaded library has it.
     #[serde(default)]
     pub backend: Backend,
-    /// A folder (relative to this file) of training artifacts that `generate_artifacts` or `pipe
-    /// artifacts` made: they are trained through the training API in place of a network of `pipe`'s
-    /// own. Of `model.pretrained` only the tokenizer and what config.json says of padding are used
-    /// then.
+    /// A folder (relative to this file) of training artifacts from `generate_artifacts` or `pipe
+    /// artifacts`. They are trained with the training API instead of `pipe`'s own network. Then
+    /// only the tokenizer and the padding settings of `model.pretrained` are used.
     #[serde(default)]
     pub artifacts: Option<String>,
 }
 
-/// How long training goes on.
+/// The length of a training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
-    /// So many optimizer steps. The training data is gone through as often as it takes; the last
-    /// time may be cut short.
+    /// The number of optimizer steps. The training data is repeated as often as needed; the last
+    /// pass may be cut short.
     Steps(u64),
 }
 
-/// A pretrained encoder and how it becomes a classifier.
+/// A pretrained encoder and its classification head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that carries
-    /// one) or `hf:ORG/NAME[@REVISION]` (the hub).
+    /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that
+    /// contains one) or `hf:ORG/NAME[@REVISION]` (the hub).
     pub pretrained: String,
-    /// What the classification head reads.
+    /// The input of the classification head.
     #[serde(default)]
     pub head: Head,
 }
@@ -125,20 +126,19 @@ pub struct AdamW {
     /// The step size η, before the schedule.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
-    /// The learning rate of the classification head, where it should differ.
+    /// The learning rate of the classification head, if it should differ.
     #[serde(default)]
     pub head_learning_rate: Option<f64>,
-    /// The decay λ of parameters that decay at all; biases and LayerNorm do not unless `decay_all`
-    /// says so.
+    /// The weight decay λ. Biases and LayerNorm are exempt unless `decay_all` is set.
     #[serde(default = "default_weight_decay")]
     pub weight_decay: f64,
-    /// Lets biases and LayerNorm decay too.
+    /// Applies the decay to biases and LayerNorm too.
     #[serde(default)]
     pub decay_all: bool,
     /// The decay rates β₁ and β₂ of the moments.
     #[serde(default = "default_betas")]
     pub betas: [f64; 2],
-    /// The ε that is added to the root of the second moment.
+    /// The ε that is added to the square root of the second moment.
     #[serde(default = "default_epsilon")]
     pub epsilon: f64,
 }
@@ -149,37 +149,37 @@ pub struct AdamW {
 pub struct Sgd {
     /// The step size, before the schedule.
     pub learning_rate: f64,
-    /// The learning rate of the classification head, where it should differ.
+    /// The learning rate of the classification head, if it should differ.
     #[serde(default)]
     pub head_learning_rate: Option<f64>,
-    /// The share of the last step that is kept.
+    /// The momentum: the share of the last step that is kept.
     #[serde(default)]
     pub momentum: f64,
-    /// The L2 penalty, added to the gradient; biases and LayerNorm have none unless `decay_all`
-    /// says so.
+    /// The L2 penalty, added to the gradient. Biases and LayerNorm are exempt unless `decay_all` is
+    /// set.
     #[serde(default)]
     pub weight_decay: f64,
-    /// Lets biases and LayerNorm decay too.
+    /// Applies the decay to biases and LayerNorm too.
     #[serde(default)]
     pub decay_all: bool,
 }
 
-/// How the learning rate changes over the steps of a run. `warmup` is the share of all steps over
-/// which it rises from 0.
+/// The learning rate schedule over the steps of a run. `warmup` is the share of all steps over
+/// which the rate rises from 0.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Stays as it is, after the warm-up.
+    /// Stays constant after the warm-up.
     Constant(Warmup),
-    /// Falls in a straight line to 0.
+    /// Falls linearly to 0.
     Linear(Warmup),
-    /// Falls along half a cosine to 0.
+    /// Falls to 0 along half a cosine.
     Cosine(Warmup),
     /// Falls as a power of the remaining share of steps.
     Polynomial(Polynomial),
-    /// Falls by a factor when a metric has stopped improving (PyTorch's ReduceLROnPlateau).
+    /// Falls by a factor when a metric stops improving (PyTorch's ReduceLROnPlateau).
     ReduceOnPlateau(ReduceOnPlateau),
-    /// The learning rate of the optimizer, unchanged.
+    /// The optimizer's learning rate, unchanged.
     #[default]
     None,
 }
@@ -200,10 +200,10 @@ pub struct Polynomial {
     /// The share of all steps, from 0 to 1, over which the learning rate rises from 0.
     #[serde(default)]
     pub warmup: f64,
-    /// The power.
+    /// The exponent of the remaining share of steps.
     #[serde(default = "default_power")]
     pub power: f64,
-    /// The last learning rate, as a share of the first.
+    /// The final learning rate, as a share of the initial one.
     #[serde(default)]
     pub end: f64,
 }
@@ -212,43 +212,43 @@ pub struct Polynomial {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReduceOnPlateau {
-    /// What is watched.
+    /// The metric to watch.
     #[serde(default)]
     pub monitor: Monitor,
-    /// Whether less or more is better.
+    /// Whether lower or higher is better.
     #[serde(default)]
     pub mode: PlateauMode,
-    /// What the learning rate is multiplied with.
+    /// The factor for each reduction of the learning rate.
     #[serde(default = "default_factor")]
     pub factor: f64,
-    /// Epochs without improvement that are borne: the rate falls after one more, as in PyTorch.
+    /// Epochs without improvement to tolerate; the rate drops after one more (as in PyTorch).
     #[serde(default = "default_patience")]
     pub patience: u32,
-    /// The least change that counts as one.
+    /// The smallest change that counts as an improvement.
     #[serde(default = "default_threshold")]
     pub threshold: f64,
-    /// Whether the threshold is a share of the best value or an amount.
+    /// Whether the threshold is a share of the best value or an absolute amount.
     #[serde(default)]
     pub threshold_mode: ThresholdMode,
-    /// Epochs after a reduction that are not counted.
+    /// The number of epochs after a reduction that are not counted.
     #[serde(default)]
     pub cooldown: u32,
-    /// The least learning rate.
+    /// The smallest learning rate.
     #[serde(default)]
     pub min_learning_rate: f64,
-    /// The least reduction that is carried out.
+    /// The smallest reduction that is applied.
     #[serde(default = "default_epsilon")]
     pub epsilon: f64,
 }
 
-/// What a plateau schedule watches.
+/// The metric of a plateau schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Monitor {
     /// The mean train loss of the epoch.
     #[default]
     TrainLoss,
-    /// The least batch loss of the epoch.
+    /// The smallest batch loss of the epoch.
     MinTrainLoss,
     /// The loss on dev.
     DevLoss,
@@ -258,7 +258,7 @@ pub enum Monitor {
     DevMacroF1,
 }
 
-/// Whether less or more is better.
+/// Whether lower or higher is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlateauMode {
@@ -267,7 +267,7 @@ pub enum PlateauMode {
     Max,
 }
 
-/// Whether a threshold is a share of the best value or an amount.
+/// Whether a threshold is a share of the best value or an absolute amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ThresholdMode {
@@ -280,33 +280,33 @@ pub enum ThresholdMode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
-    /// The share ε of the target that is spread over all classes.
+    /// The label smoothing ε: the share of the target that is spread over all classes.
     #[serde(default)]
     pub label_smoothing: f32,
-    /// What each class counts. Left out: all the same.
+    /// The weights of the classes. Default: all equal.
     #[serde(default)]
     pub class_weights: Option<ClassWeights>,
 }
 
-/// What each class counts in the loss.
+/// The weights of the classes in the loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassWeights {
-    /// n / (K · n_c): each class counts the same in total (scikit-learn's `balanced`).
+    /// n / (K · n_c): all classes have the same total weight (scikit-learn's `balanced`).
     Balanced,
     /// A weight for every label.
     Given(IndexMap<String, f32>),
 }
 
-/// Which parameters stay as they are.
+/// The parameters that are not trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Freeze {
-    /// The whole encoder: only the head is trained.
+    /// The whole encoder; only the head is trained.
     Encoder,
-    /// All but the head and this many of the encoder's top layers.
+    /// All except the head and this many of the encoder's top layers.
     AllButTopLayers(usize),
-    /// Parameters whose Hugging Face name matches one of the patterns; `*` stands for any text:
+    /// Parameters whose Hugging Face name matches one of the patterns. `*` matches any text:
     /// `*embeddings.*`. The prefix of the architecture (`bert.`) may be left out.
     Names(Vec<String>),
 }
@@ -318,10 +318,10 @@ pub struct EarlyStopping {
     /// The dev metric.
     #[serde(default)]
     pub metric: Metric,
-    /// Training stops after this many epochs without improvement.
+    /// The number of epochs without improvement after which training stops.
     #[serde(default = "default_stopping_patience")]
     pub patience: u32,
-    /// The least change that counts as improvement.
+    /// The smallest change that counts as an improvement.
     #[serde(default)]
     pub min_delta: f64,
 }
@@ -330,18 +330,18 @@ pub struct EarlyStopping {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// The cross-entropy (less is better).
+    /// The cross-entropy (lower is better).
     #[default]
     Loss,
     Accuracy,
     MacroF1,
 }
 
-/// What trains.
+/// The training backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// The training API where the loaded library has it and the recipe fits, else sessions.
+    /// The training API if the loaded library has it and the recipe fits, else sessions.
     #[default]
     Auto,
     /// ONNX Runtime's training API. It has one learning rate and one weight decay: AdamW without

@@ -36,7 +36,8 @@ const CHECKPOINT_SHARE: f64 = 10.0;
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("the loss is {loss} at step {step} with learning rate {learning_rate:e}")]
 #[diagnostic(help(
-    "try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`"
+    "try a ten times smaller learning rate, a `gradient_clip` of 1.0, or a schedule with `warmup: \
+     0.1`"
 ))]
 pub struct NotFinite {
     pub loss: f32,
@@ -46,8 +47,8 @@ pub struct NotFinite {
 
 /// The gradients became infinite or not a number, and the weights with them.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the gradients' norm is {norm} at step {step} with learning rate {learning_rate:e}")]
-#[diagnostic(help("try a learning rate a tenth of it, or a schedule with `warmup: 0.1`"))]
+#[error("the norm of the gradients is {norm} at step {step} with learning rate {learning_rate:e}")]
+#[diagnostic(help("try a ten times smaller learning rate, or a schedule with `warmup: 0.1`"))]
 pub struct BadGradient {
     pub norm: f32,
     pub step: u64,
@@ -57,10 +58,9 @@ pub struct BadGradient {
 /// The weights became infinite or not a number, and no loss or gradient told before the end.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error(
-    "`{name}` holds numbers that are not finite after step {step} with learning rate \
-     {learning_rate:e}"
+    "`{name}` has NaN or infinite values after step {step} with learning rate {learning_rate:e}"
 )]
-#[diagnostic(help("try a learning rate a tenth of it, or a schedule with `warmup: 0.1`"))]
+#[diagnostic(help("try a ten times smaller learning rate, or a schedule with `warmup: 0.1`"))]
 pub struct BadWeights {
     pub name: String,
     pub step: u64,
@@ -135,7 +135,7 @@ pub fn run(
             if saved.limit != job.train.max_tokens_per_step {
                 trainer.spare_memory();
             }
-            ctx.note(&format!("going on after epoch {} of {}", saved.epochs, epochs));
+            ctx.note(&format!("resuming after epoch {} of {}", saved.epochs, epochs));
             saved
         }
         None => Saved {
@@ -196,10 +196,9 @@ pub fn run(
                         let limit = pieces.limit.unwrap_or_default();
                         let told = chain(&error);
                         ctx.warn(&format!(
-                            "memory ran out ({told}); batches are computed in parts of at most \
-                             {limit} tokens from here on (`max_tokens_per_step: {limit}` would \
-                             begin with that); the steps stay those of whole batches but for \
-                             dropout's masks",
+                            "memory ran out ({told}); from now on batches are computed in parts of \
+                             at most {limit} tokens (`max_tokens_per_step: {limit}` does so from \
+                             the start); the steps stay the same except for the dropout masks",
                         ));
                         trainer.abandon()?;
                         trainer.spare_memory();

@@ -175,5 +175,5 @@ fn what_one_text_has_no_room_for_is_an_error() -> Result<(), TestError> {
 #[test]
 fn a_training_without_a_step_is_an_error() {
     let told = run(1000, true, true).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(told.contains("the gradients' norm is inf at step 4"), "{told}");
+    assert!(told.contains("the norm of the gradients is inf at step 4"), "{told}");
 }

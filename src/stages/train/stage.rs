@@ -83,15 +83,15 @@ impl Stage for Train {
         let Trained { network, fitted, backend, .. } = trained;
         if fitted.parts > 1 {
             ctx.note(&format!(
-                "batches of {} were computed in up to {} parts; the steps are those of whole \
-                 batches but for dropout's masks",
+                "batches of {} were computed in up to {} parts; the steps are the same as with \
+                 whole batches, except for the dropout masks",
                 self.batch_size, fitted.parts
             ));
         }
         if !fitted.skipped.is_empty() {
             ctx.note(&format!(
-                "{} of {} steps were left out because gradients overflowed; the scale of the loss \
-                 was halved after each",
+                "{} of {} steps were skipped because gradients overflowed; the loss scale was \
+                 halved after each",
                 fitted.skipped.len(),
                 fitted.steps
             ));

@@ -40,7 +40,7 @@ impl Tokens {
         let truncated = train.iter().filter(|text| text.truncated).count();
         if truncated > 0 {
             ctx.note(&format!(
-                "{truncated} of {} train texts are cut to {longest} tokens",
+                "{truncated} of {} train texts are truncated to {longest} tokens",
                 train.len()
             ));
         }

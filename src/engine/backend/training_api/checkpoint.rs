@@ -35,20 +35,21 @@ pub const MOMENTS: [&str; 2] = ["momentum0", "momentum1"];
 pub enum CheckpointError {
     #[error("it is not a checkpoint of ONNX Runtime's training API")]
     #[diagnostic(help(
-        "a checkpoint is the file that `generate_artifacts` or `SaveCheckpoint` names `checkpoint`"
+        "a checkpoint is the file `checkpoint` of `generate_artifacts` or `SaveCheckpoint`"
     ))]
     NotOne,
-    #[error("its layout has version {0}; version {VERSION} was expected")]
-    #[diagnostic(help("write it anew with onnxruntime-training 1.18 or later"))]
+    #[error("its layout has version {0}; expected version {VERSION}")]
+    #[diagnostic(help("write it again with onnxruntime-training 1.18 or later"))]
     Version(i32),
     #[error("it is damaged or truncated: {0}")]
-    #[diagnostic(help("copy or make the file again"))]
+    #[diagnostic(help("copy or create the file again"))]
     Damaged(String),
     #[error(
-        "its parameters lie in another file (a checkpoint of more than 1.8 GB), which is not read"
+        "its parameters are in another file (a checkpoint of more than 1.8 GB), which is not \
+         supported"
     )]
     External,
-    #[error("{bytes} bytes of parameters and moments are more than one file of its layout holds")]
+    #[error("{bytes} bytes of parameters and moments exceed the limit of its file layout")]
     #[diagnostic(help("train on sessions, which have no such limit: `backend: session`"))]
     TooLarge { bytes: u64 },
     #[error("`{name}` is of ONNX type {data_type}; only f32 (1) can be trained here")]

@@ -135,7 +135,7 @@ pub fn check_heads(
 ) -> Result<(usize, usize), ShapeError> {
     if queries.rank() != 2 || mask.rank() != 2 {
         return Err(ShapeError(format!(
-            "attention wants rows and a mask of rank 2, found {queries} and {mask}"
+            "attention needs rows and a mask of rank 2, found {queries} and {mask}"
         )));
     }
     match queries.shape[1] {
@@ -147,10 +147,10 @@ pub fn check_heads(
 /// Checks that a vector has an element for each column of rows.
 fn check_columns(rows: &TensorFact, vectors: &[&TensorFact]) -> Result<(), ShapeError> {
     if rows.rank() != 2 {
-        return Err(ShapeError(format!("rows of rank 2 were expected, found {rows}")));
+        return Err(ShapeError(format!("expected rows of rank 2, found {rows}")));
     }
     match vectors.iter().find(|vector| vector.shape[..] != rows.shape[1..]) {
-        Some(vector) => Err(ShapeError(format!("a vector {vector} does not go with rows {rows}"))),
+        Some(vector) => Err(ShapeError(format!("a vector {vector} does not fit rows {rows}"))),
         None => Ok(()),
     }
 }
@@ -374,7 +374,7 @@ impl Op for WeightGrad {
         let (b, a) = (present(inputs, 0)?, present(inputs, 1)?);
         if a.rank() != 2 || b.rank() != 2 || inputs.len() > 1 + WeightGrad::MOST {
             return Err(ShapeError(format!(
-                "rows and up to {} others of rank 2 were expected",
+                "expected rows and up to {} other tensors of rank 2",
                 WeightGrad::MOST
             )));
         }

@@ -23,7 +23,7 @@ impl Op for Gather {
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [table, rows] = required(inputs)?;
         if rows.dtype != DType::I64 || table.rank() == 0 {
-            return Err(ShapeError("wants a table and i64 row numbers".to_owned()));
+            return Err(ShapeError("expected a table and i64 row numbers".to_owned()));
         }
         let shape = rows.shape.iter().chain(&table.shape[1..]).cloned().collect();
         Ok(vec![TensorFact { dtype: table.dtype, shape }])
@@ -39,7 +39,7 @@ impl Op for Gather {
         let (table, rows) = (node.input(0), node.input(1));
         if g.fact(table).rank() != 2 || g.fact(rows).rank() != 1 {
             return Err(GradError::Shape(ShapeError(
-                "the gradient wants a table of rank 2 and row numbers of rank 1".to_owned(),
+                "the gradient needs a table of rank 2 and row numbers of rank 1".to_owned(),
             )));
         }
         let gradient = match g.kernels() {

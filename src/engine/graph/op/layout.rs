@@ -58,7 +58,11 @@ impl Op for Transpose {
         let mut sorted = self.order.clone();
         sorted.sort_unstable();
         if sorted != (0..x.rank()).collect::<Vec<_>>() {
-            return Err(ShapeError(format!("{:?} is no order of {} axes", self.order, x.rank())));
+            return Err(ShapeError(format!(
+                "{:?} is not an order of {} axes",
+                self.order,
+                x.rank()
+            )));
         }
         let shape = self.order.iter().map(|&axis| x.shape[axis].clone()).collect();
         Ok(vec![TensorFact { dtype: x.dtype, shape }])

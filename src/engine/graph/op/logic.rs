@@ -38,7 +38,7 @@ impl Op for Where {
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [condition, yes, no] = required(inputs)?;
         if condition.dtype != DType::Bool || yes.dtype != no.dtype {
-            return Err(ShapeError("wants truth values and two operands of one type".to_owned()));
+            return Err(ShapeError("expected booleans and two operands of one type".to_owned()));
         }
         let shape = broadcast(&broadcast(&condition.shape, &yes.shape)?, &no.shape)?;
         Ok(vec![TensorFact { dtype: yes.dtype, shape }])

@@ -27,7 +27,7 @@ impl Op for LayerNormalization {
         if let Some(vector) =
             [gamma, beta].into_iter().find(|vector| vector.shape[..] != x.shape[axis..])
         {
-            return Err(ShapeError(format!("a vector {vector} does not go with rows {x}")));
+            return Err(ShapeError(format!("a vector {vector} does not fit rows {x}")));
         }
         let mut statistic = x.clone();
         statistic.shape[axis] = Dim::Fixed(1);

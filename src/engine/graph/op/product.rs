@@ -39,7 +39,7 @@ impl Op for MatMul {
         let [a, b] = required(inputs)?;
         let rank = a.rank();
         if rank < 2 || rank != b.rank() {
-            return Err(ShapeError("both operands want the same rank, 2 or more".to_owned()));
+            return Err(ShapeError("both operands must have the same rank, 2 or more".to_owned()));
         }
         check_inner(&a.shape[rank - 1], &b.shape[rank - 2])?;
         let mut shape = broadcast(&a.shape[..rank - 2], &b.shape[..rank - 2])?;
@@ -80,7 +80,7 @@ impl Op for Gemm {
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [a, b] = required(&inputs[..2])?;
         if a.rank() != 2 || b.rank() != 2 {
-            return Err(ShapeError("both operands want rank 2".to_owned()));
+            return Err(ShapeError("both operands must have rank 2".to_owned()));
         }
         let (rows, inner_a) = if self.transpose_a { (1, 0) } else { (0, 1) };
         let (inner_b, columns) = if self.transpose_b { (1, 0) } else { (0, 1) };

@@ -134,7 +134,7 @@ impl Op for Concat {
             };
             if (0..first.rank()).any(differs) {
                 return Err(ShapeError(format!(
-                    "parts {first} and {fact} differ beside axis {axis}"
+                    "parts {first} and {fact} differ outside axis {axis}"
                 )));
             }
             total = match (total, &fact.shape[axis]) {

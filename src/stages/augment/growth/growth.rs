@@ -1,5 +1,5 @@
-//! How train grows: how many texts, their ids and streams, and what counts as new; the same for
-//! every method.
+//! Growing train: the number of texts, their ids and random streams, and which texts are new. It is
+//! the same for every method.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,11 +20,11 @@ use crate::stages::contract::stage::Ctx;
 /// The originals of a data set and every text that must not be made again.
 pub(in crate::stages::augment) struct Growth<'a> {
     originals: Originals<'a>,
-    /// How many texts each class has by now.
+    /// The current number of texts of each class.
     sizes: Vec<usize>,
-    /// The last copy that each method has numbered so far, an earlier stage's included.
+    /// The last copy number of each method so far, including earlier stages.
     numbered: BTreeMap<String, usize>,
-    // Texts are normalised. The sets are only asked for members; their order reaches nothing.
+    // Texts are normalised. Only membership is looked up; the order of the sets reaches no output.
     held_out: HashSet<String>,
     train: HashSet<String>,
     ids: HashSet<String>,
@@ -33,14 +33,14 @@ pub(in crate::stages::augment) struct Growth<'a> {
 /// A method that is run.
 pub(in crate::stages::augment) struct Entry<'m> {
     pub config: &'m MethodConfig,
-    /// The settings as the made rows keep them.
+    /// The settings, as the generated rows record them.
     pub settings: &'m str,
-    /// The method's own or the run's.
+    /// The method's own seed or the run's.
     pub seed: u64,
     pub generator: &'m dyn Generator,
 }
 
-/// What a method has added.
+/// The texts that a method has added.
 #[derive(Debug)]
 pub(in crate::stages::augment) struct Grown {
     pub made: Vec<Example>,
@@ -48,18 +48,18 @@ pub(in crate::stages::augment) struct Grown {
     pub rows: Vec<AugmentationRow>,
 }
 
-/// A made text that is looked at.
+/// A generated text to be judged.
 struct Candidate {
     example: Example,
     normal: String,
     copied: f64,
 }
 
-/// How many texts are asked for, for each that a class still lacks, before it is left short.
+/// The attempts per missing text of a class before the class stays short.
 const PATIENCE: usize = 20;
-/// After how many rounds without a single text no more are asked for.
+/// The rounds without a single text after which a method is given up.
 const FRUITLESS_ROUNDS: usize = 3;
-/// How many texts are made at a time.
+/// The number of texts that are made at a time.
 const TOGETHER: usize = 100_000;
 
 impl<'a> Growth<'a> {
@@ -85,13 +85,13 @@ impl<'a> Growth<'a> {
         })
     }
 
-    /// Returns the examples of train that nothing was made of before.
+    /// Returns the examples of train that no method has made.
     pub(in crate::stages::augment) fn originals(&self) -> &Originals<'a> {
         &self.originals
     }
 
-    /// Makes the texts that a method is asked for and returns those that are new and good: by
-    /// original and copy, or class by class where classes are filled up.
+    /// Makes the texts that a method is asked for and returns the new ones that pass the filter.
+    /// They come by original and copy, or by class if classes are filled up.
     pub(in crate::stages::augment) fn grow(
         &mut self,
         ctx: &dyn Ctx,
@@ -128,14 +128,14 @@ impl<'a> Growth<'a> {
                 first + copies - 1
             }
         };
-        // A second entry of the same method, or a second stage, numbers its copies on, so that it
-        // makes new ones.
+        // A second entry of the same method, or a second stage, continues the numbers, so that it
+        // makes new copies.
         self.numbered.insert(name.to_owned(), last);
         Ok(grown)
     }
 
-    /// Makes copies of the originals of each class, round by round in a random order, until it has
-    /// `to` texts. Returns the last number of a copy.
+    /// Makes copies of the originals of each class, round by round in a random order, until the
+    /// class has `to` texts. Returns the last copy number.
     fn fill_up(
         &mut self,
         ctx: &dyn Ctx,
@@ -177,7 +177,7 @@ impl<'a> Growth<'a> {
             }
             fruitless =
                 if self.make(ctx, entry, &asked, filter, grown)? > 0 { 0 } else { fruitless + 1 };
-            // A program that makes nothing is not asked for ever.
+            // A program that makes nothing is not asked forever.
             if fruitless == FRUITLESS_ROUNDS {
                 break;
             }
@@ -185,16 +185,16 @@ impl<'a> Growth<'a> {
         for (label, size) in self.originals.labels.iter().zip(&self.sizes) {
             if *size < to {
                 ctx.warn(&format!(
-                    "class `{label}` has {size} texts in place of {to}: `{name}` makes no more \
-                     that are new and good"
+                    "class `{label}` has {size} texts instead of {to}: `{name}` makes no more that \
+                     are new and pass the filter"
                 ));
             }
         }
         Ok(last)
     }
 
-    /// Makes texts of these originals with these numbers, and adds those that are new and good.
-    /// Returns how many could be made at all.
+    /// Makes texts of these originals with these copy numbers, and adds the new ones that pass the
+    /// filter. Returns the number of texts made, before any was dropped.
     fn make(
         &mut self,
         ctx: &dyn Ctx,
@@ -208,7 +208,7 @@ impl<'a> Growth<'a> {
         }
         let name = entry.config.name();
         let request = |&(original, copy): &(&'a Example, usize)| {
-            // Without the stage's id: renaming a stage changes no text.
+            // The stage's id is left out, so that renaming a stage changes no text.
             Request::new(
                 original,
                 copy,
@@ -244,7 +244,7 @@ impl<'a> Growth<'a> {
         let candidates: Vec<Option<Candidate>> =
             asked.par_iter().zip(generated).with_min_len(64).map(candidate).collect();
         let count = candidates.iter().flatten().count();
-        // One after another, because each decides what is new for the next.
+        // One after another, because each changes which texts are new for the next.
         let mut new: Vec<Candidate> = Vec::new();
         for (&(original, _), candidate) in asked.iter().zip(candidates) {
             let row = &mut grown.rows[original.label];
@@ -283,9 +283,9 @@ impl<'a> Growth<'a> {
         Ok(count)
     }
 
-    /// Returns a made text if it is new, and knows it from then on.
+    /// Returns a generated text if it is new, and records it.
     fn admit(&mut self, candidate: Candidate, row: &mut AugmentationRow) -> Option<Candidate> {
-        // A text of nothing but spaces is no text; no method should make one, and a program may.
+        // A text of spaces alone is no text. No method should make one, but a program may.
         if candidate.normal.is_empty() {
             row.unchanged += 1;
             return None;
@@ -304,12 +304,12 @@ impl<'a> Growth<'a> {
     }
 }
 
-/// What stands in a made example's id between its original's id, the method and the number of the
-/// copy.
+/// The separators in the id of a generated example: between the original's id and the method, and
+/// between the method and the copy number.
 const MADE: char = '+';
 const COPY: char = '-';
 
-/// Returns the last number that each method has given in a train set.
+/// Returns the last copy number of each method in a train set.
 fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
     let mut last = BTreeMap::new();
     for example in train.iter().filter(|example| example.method.is_some()) {
@@ -333,7 +333,7 @@ mod tests {
     use rand::RngExt;
     use rand_chacha::ChaCha8Rng;
 
-    /// Appends one of three words, or nothing to a text that ends in a full stop.
+    /// Appends one of three words, or nothing if the text ends in a full stop.
     struct Appender;
 
     impl OneByOne for Appender {
@@ -361,8 +361,7 @@ mod tests {
         data
     }
 
-    /// Grows by a method whose name and amount are those of these settings, and whose work is the
-    /// appender's.
+    /// Grows with the appender, under the name and amount of these settings.
     fn grow(
         growth: &mut Growth<'_>,
         seed: u64,
@@ -424,7 +423,7 @@ mod tests {
             "three texts can be made of one"
         );
         assert_eq!(grown.rows[1].asked, 20 * 44);
-        assert!(said.contains("class `b` has 4 texts in place of 45"), "{said}");
+        assert!(said.contains("class `b` has 4 texts instead of 45"), "{said}");
         let parents: HashSet<&String> =
             grown.made.iter().filter(|e| e.label == 0).flat_map(|e| &e.parents).collect();
         assert_eq!(parents.len(), 5, "each original once before any twice");
@@ -489,7 +488,7 @@ mod tests {
         data.train.extend(first.clone());
         let mut again = Growth::of(&data)?;
         assert_eq!(again.originals().examples.len(), 41);
-        // Two stages of one method make what one with both copies makes.
+        // Two stages of one method make the same texts as one stage with both copies.
         let (more, _) = grow(&mut again, 13, "{}")?;
         data.train.truncate(41);
         let both = made(&data, 13, r#"{"copies": 2}"#)?;
@@ -509,7 +508,7 @@ mod tests {
         let message = Growth::of(&data).err().map(|error| error.to_string());
         assert_eq!(
             message.as_deref(),
-            Some("class `b` has no text in train; expected at least one to work on")
+            Some("class `b` has no text in train; expected at least one")
         );
     }
 }

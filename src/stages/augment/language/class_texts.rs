@@ -6,13 +6,13 @@ use super::verbatim::Verbatim;
 use super::words::{Words, join};
 use crate::data::Example;
 
-/// The original texts of one class as sequences of word numbers. A word is what stands between
+/// The original texts of one class as sequences of word numbers. A word is the text between two
 /// spaces, with its capitals and punctuation.
 pub struct ClassTexts {
     ids: Vec<String>,
-    /// The words by number, in the order in which they first stand.
+    /// The words by number, in the order of their first occurrence.
     words: Vec<String>,
-    /// The number of each word; it is only asked for members.
+    /// The number of each word; only single keys are looked up.
     numbers: HashMap<String, u32>,
     sequences: Vec<Vec<u32>>,
     verbatim: Verbatim,
@@ -62,20 +62,19 @@ impl ClassTexts {
         join(sequence.iter().filter_map(|&word| self.words.get(word as usize)).map(String::as_str))
     }
 
-    /// Returns the length of the longest run of words that stands in one of the originals.
+    /// Returns the length of the longest run of words that occurs in one of the originals.
     pub fn longest_run(&self, sequence: &[Option<u32>]) -> usize {
         self.verbatim.longest_run(sequence)
     }
 
-    /// Returns the share of a text's words that its longest run out of one original makes up: 1 for
-    /// a copy.
+    /// Returns the share of a text's words in its longest run from one original: 1 for a copy.
     pub fn copied_share(&self, text: &str) -> f64 {
         let numbers = self.numbers(text);
         self.longest_run(&numbers) as f64 / numbers.len().max(1) as f64
     }
 
-    /// Returns the ids of originals that a sequence can be put together from, run by run from the
-    /// left, each as long as possible.
+    /// Returns the ids of originals whose runs make up a sequence, from the left, each run as long
+    /// as possible.
     pub fn parents(&self, sequence: &[u32]) -> Vec<String> {
         let mut parents: Vec<String> = Vec::new();
         for text in self.verbatim.sources(sequence) {

@@ -1,8 +1,8 @@
 //! Hidden Markov models over word numbers: Baum-Welch, Viterbi, sampling (Rabiner 1989).
 //!
-//! Dimensions: `K` states, `V` words. Instead of logarithms, forward and backward variables are
-//! scaled at every word (Rabiner, section V.A), which is as safe from underflow and takes a tenth
-//! of the time.
+//! Dimensions: `K` states, `V` words. Forward and backward variables are scaled at every word
+//! (Rabiner, section V.A) instead of kept as logarithms. This is as safe from underflow and takes a
+//! tenth of the time.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -10,17 +10,17 @@ use rayon::prelude::*;
 
 use super::weighted::{cumulative, draw};
 
-/// A hidden Markov model whose texts end: every state has a probability that the text is over after
-/// it.
+/// A hidden Markov model with an end: every state has a probability to be the last of its text.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::stages::augment) struct HiddenMarkov {
     states: usize,
     vocabulary: usize,
-    /// `[K]`, the probability to begin in a state.
+    /// `[K]`, the probability of the first state.
     start: Vec<f64>,
-    /// `[K, K + 1]`, from a state to the next; the last column is the end.
+    /// `[K, K + 1]`, the probability of the next state; the last column is the end.
     transition: Vec<f64>,
-    /// `[V, K]`, the probability of a word in a state: by word, since that is how it is read.
+    /// `[V, K]`, the probability of a word in a state; one row per word, because rows are read by
+    /// word.
     emission: Vec<f64>,
 }
 
@@ -33,8 +33,8 @@ struct Counts {
     log_likelihood: f64,
 }
 
-/// Into how many parts the texts are cut for threads. Fixed, so that sums are the same for any
-/// number of them.
+/// The number of parts that texts are cut into for threads. It is fixed, so that sums are the same
+/// for any number of threads.
 const PARTS: usize = 16;
 
 impl HiddenMarkov {
@@ -59,9 +59,9 @@ impl HiddenMarkov {
         HiddenMarkov { states, vocabulary, start, transition, emission }
     }
 
-    /// Fits a model by Baum-Welch from each of several random beginnings, and returns the one with
-    /// the greatest likelihood and that likelihood's logarithm after each iteration. Texts without
-    /// words count for nothing. `None` where there is no beginning, or where `stop` said so.
+    /// Fits a model by Baum-Welch from each of several random initialisations. Returns the model of
+    /// the greatest likelihood, and its log-likelihood after each iteration. Texts without words
+    /// are ignored. `None` if there is no initialisation, or if `stop` returns true.
     pub(in crate::stages::augment) fn fit(
         sequences: &[Vec<u32>],
         vocabulary: usize,
@@ -83,7 +83,7 @@ impl HiddenMarkov {
                 model.maximise(counts);
             }
             likelihoods.push(model.expected(sequences).log_likelihood);
-            // The first of equals; what is not a number is worse than any.
+            // The first of equals; NaN is worse than any number.
             let last =
                 |likelihoods: &[f64]| likelihoods.last().copied().filter(|last| !last.is_nan());
             if best.as_ref().is_none_or(|(_, known)| last(&likelihoods) > last(known)) {
@@ -128,7 +128,7 @@ impl HiddenMarkov {
         }
     }
 
-    /// Adds a text's expected counts: forward, then backward with the counting in it.
+    /// Adds a text's expected counts: a forward pass, then a backward pass that counts.
     fn count(&self, sequence: &[u32], counts: &mut Counts, scratch: &mut Scratch) {
         let k = self.states;
         let Scratch { forward, scales, beta, weighted } = scratch;
@@ -158,7 +158,7 @@ impl HiddenMarkov {
         let last = (sequence.len() - 1) * k;
         let end: f64 = (0..k).map(|i| forward[last + i] * self.end(i)).sum();
         counts.log_likelihood += end.ln();
-        // beta[i] is scaled so that forward · beta is the probability of a state given the whole
+        // beta[i] is scaled so that forward · beta is the posterior of a state given the whole
         // text.
         beta.clear();
         beta.extend((0..k).map(|i| self.end(i) / end));
@@ -196,8 +196,8 @@ impl HiddenMarkov {
         }
     }
 
-    /// Replaces the probabilities by the shares of the counts (the M step). A state that is never
-    /// used keeps its probabilities.
+    /// Replaces the probabilities by the normalised counts (the M step). An unused state keeps its
+    /// probabilities.
     fn maximise(&mut self, counts: Counts) {
         let k = self.states;
         share(&counts.start, &mut self.start);
@@ -220,7 +220,7 @@ impl HiddenMarkov {
         }
     }
 
-    /// Mixes every state's words with those of all texts: (1 − ε)·b + ε·unigram.
+    /// Mixes every state's word probabilities with the unigram of all texts: (1 − ε)·b + ε·unigram.
     pub(in crate::stages::augment) fn smooth(&mut self, sequences: &[Vec<u32>], epsilon: f64) {
         let mut unigram = vec![0.0; self.vocabulary];
         sequences.iter().flatten().for_each(|&word| unigram[word as usize] += 1.0);
@@ -230,8 +230,8 @@ impl HiddenMarkov {
         }
     }
 
-    /// Returns the likeliest states of a text's words (Viterbi), of equally likely ones the lower.
-    /// A word that the model does not know says nothing.
+    /// Returns the likeliest states of a text's words (Viterbi); the lower of equally likely ones.
+    /// An unknown word has no effect.
     pub(in crate::stages::augment) fn decode(&self, sequence: &[Option<u32>]) -> Vec<usize> {
         let k = self.states;
         let log_emission = |word: Option<u32>, state: usize| {
@@ -274,7 +274,7 @@ impl HiddenMarkov {
         (0..self.states).map(sums).collect()
     }
 
-    /// Draws the states of a text of at most so many words; `None` for a longer one.
+    /// Draws the states of a text of at most `longest` words; `None` if the text is longer.
     pub(in crate::stages::augment) fn draw_states(
         &self,
         longest: usize,
@@ -298,7 +298,7 @@ impl HiddenMarkov {
         &self.emission[word as usize * self.states..(word as usize + 1) * self.states]
     }
 
-    /// `[K]`, the probabilities of the states behind one, without the end.
+    /// `[K]`, the probabilities of the next states, without the end.
     fn steps(&self, state: usize) -> &[f64] {
         &self.transition[state * (self.states + 1)..][..self.states]
     }
@@ -349,7 +349,7 @@ mod tests {
         stream(seed, &["test"], 0)
     }
 
-    /// All ways through so many states with so many words.
+    /// All paths of this many words through this many states.
     fn paths(states: usize, length: usize) -> impl Iterator<Item = Vec<usize>> {
         (0..states.pow(length as u32)).map(move |number| {
             (0..length as u32).map(|place| number / states.pow(place) % states).collect()
@@ -437,7 +437,7 @@ mod tests {
             vocabulary: 4,
             start: vec![0.9, 0.1],
             transition: vec![0.7, 0.2, 0.1, 0.3, 0.5, 0.2],
-            // By word: mostly 0 and 1 in the first state, 2 and 3 in the second.
+            // By word: the first state has mostly 0 and 1, the second 2 and 3.
             emission: vec![0.6, 0.05, 0.3, 0.05, 0.05, 0.2, 0.05, 0.7],
         }
     }
@@ -459,13 +459,13 @@ mod tests {
         let Some((found, likelihoods)) =
             HiddenMarkov::fit(&sequences, 4, 2, 200, (0..3).map(random), &|| false)
         else {
-            panic!("there are three beginnings")
+            panic!("there are three initialisations")
         };
         assert!(
             likelihoods.last() >= Some(&truth.expected(&sequences).log_likelihood),
             "the fit is at least as likely as the truth"
         );
-        // States have no names: the one that likes the first word is the first.
+        // States have no names: the first is the one that prefers the first word.
         let first = usize::from(found.emission[1] > found.emission[0]);
         let order = [first, 1 - first];
         for (i, &state) in order.iter().enumerate() {

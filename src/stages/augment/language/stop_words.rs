@@ -1,4 +1,4 @@
-//! Words that carry grammar rather than content, which augmentation leaves alone.
+//! Words of grammar rather than content, which augmentation does not change.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -12,18 +12,18 @@ use crate::stages::augment::error::{file_digest, read_text};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::External;
 
-/// Words that are left alone.
+/// The words that stay unchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopWords {
-    /// The list of a language by its ISO 639-1 code, such as `en`, `de`, `zh` (NLTK's lists, and
-    /// for other languages Stopwords ISO's).
+    /// The list of a language by its ISO 639-1 code, such as `en`, `de` or `zh`. The lists are
+    /// NLTK's, or Stopwords ISO's for other languages.
     Language(String),
     /// The lines of a text file (relative to this file), one word each.
     File(String),
     /// These words.
     Words(Vec<String>),
-    /// None: every word counts.
+    /// No stop words: every word may change.
     None,
 }
 
@@ -53,7 +53,7 @@ impl StopWords {
         }
     }
 
-    /// Lists what the words depend on.
+    /// Lists the files that the words depend on.
     pub fn externals(&self, folder: &Path) -> Result<Vec<External>, StageError> {
         match self {
             StopWords::File(name) => Ok(vec![file_digest(folder, name, WHAT)?]),
@@ -81,18 +81,18 @@ impl StopWords {
 
 const WHAT: &str = "list of stop words";
 
-/// Words in lower case; the set is only asked for members.
+/// Words in lower case; only membership is looked up.
 #[derive(Clone, Debug, Default)]
 pub struct StopWordList(HashSet<String>);
 
 impl StopWordList {
-    /// Says whether a word in lower case is one of them.
+    /// Returns whether a lower-case word is a stop word.
     pub fn contains(&self, word: &str) -> bool {
         if word.contains('’') { self.0.contains(&folded(word)) } else { self.0.contains(word) }
     }
 }
 
-/// Lower case, and one kind of apostrophe.
+/// Returns the word in lower case with one kind of apostrophe.
 fn folded(word: &str) -> String {
     word.to_lowercase().replace('’', "'")
 }

@@ -1,7 +1,7 @@
-//! Which runs of words stand in a collection of texts: a suffix automaton (Blumer et al. 1985).
+//! Finds runs of words in a collection of texts: a suffix automaton (Blumer et al. 1985).
 
-/// A suffix automaton over sequences of word numbers. Building and asking take time in proportion
-/// to the words.
+/// A suffix automaton over sequences of word numbers. Building and queries take time linear in the
+/// number of words.
 pub(in crate::stages::augment) struct Verbatim {
     states: Vec<State>,
 }
@@ -10,11 +10,11 @@ pub(in crate::stages::augment) struct Verbatim {
 struct State {
     /// The length of the longest run that leads here.
     length: u32,
-    /// The state of the longest suffix that leads elsewhere; its own number at the root.
+    /// The state of the longest suffix that leads to another state; at the root, the root itself.
     link: u32,
     /// The sequence in which a run that leads here ends first.
     sequence: u32,
-    /// Where each word leads, sorted by word.
+    /// The next state of each word, sorted by word.
     next: Vec<(u32, u32)>,
 }
 
@@ -45,8 +45,8 @@ impl Verbatim {
             for &word in sequence {
                 last = automaton.extend(last, word, index as u32);
             }
-            // A word of its own after each sequence: no run goes over its end. They ascend, so that
-            // they are added at the end of lists.
+            // A unique word after each sequence, so that no run crosses its end. These words
+            // ascend, so that they are added at the ends of lists.
             last = automaton.extend(last, SEPARATORS + index as u32, index as u32);
         }
         automaton
@@ -74,7 +74,7 @@ impl Verbatim {
             self.states[new as usize].link = known;
             return new;
         }
-        // The shorter runs that lead to `known` now end in more places than its longer ones.
+        // The shorter runs that lead to `known` now end in more places than the longer ones.
         let copy = self.states.len() as u32;
         let state = State { length: short, ..self.states[known as usize].clone() };
         self.states.push(state);
@@ -94,7 +94,7 @@ impl Verbatim {
         new
     }
 
-    /// Returns the length of the longest run of words that stands in one of the sequences. An
+    /// Returns the length of the longest run of words that occurs in one of the sequences. An
     /// unknown word ends a run.
     pub(in crate::stages::augment) fn longest_run(&self, words: &[Option<u32>]) -> usize {
         let (mut at, mut length, mut longest) = (ROOT, 0, 0);
@@ -119,8 +119,8 @@ impl Verbatim {
         longest
     }
 
-    /// Cuts words into runs, each the longest from where the one before ended, and returns the
-    /// first sequence that each run stands in.
+    /// Cuts words into runs, each as long as possible, and returns the first sequence that contains
+    /// each run.
     pub(in crate::stages::augment) fn sources(&self, words: &[u32]) -> Vec<usize> {
         let mut sources = Vec::new();
         let mut at = ROOT;

@@ -1,4 +1,4 @@
-//! Drawing by weight.
+//! Weighted random draws.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

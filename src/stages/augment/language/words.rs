@@ -1,4 +1,4 @@
-//! A text as words that can be moved without losing its spaces and punctuation.
+//! A text as words that can be moved while its spaces and punctuation stay.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A text cut into words: at its whitespace, and between the signs of Chinese and Japanese, which
-/// write none. Written out unchanged it gives the text back.
+/// A text cut into words: at its whitespace, and between the characters of Chinese and Japanese,
+/// which have none. Written out unchanged, it is the text again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words<'a> {
     words: Sequence<'a>,
@@ -17,23 +17,23 @@ pub struct Words<'a> {
     source: &'a str,
 }
 
-/// Most texts have few enough words to do without the heap.
+/// Most texts have few enough words to need no heap memory.
 type Sequence<'a> = SmallVec<[Word<'a>; 32]>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word<'a> {
-    /// The word as it stands, with the whitespace before it and its punctuation. Most words are
-    /// written out as they were read, in one piece.
+    /// The word with the whitespace before it and its punctuation. Most words are written out as
+    /// they were read, in one piece.
     whole: &'a str,
-    /// Where it stands in the text.
+    /// Its range in the text.
     start: u32,
-    /// Where in it the word with its punctuation starts, and the word without from and to. A word
+    /// The start of the word with its punctuation, and the start and end of the bare word. A word
     /// of punctuation alone is bare as a whole.
     token: u32,
     bare: [u32; 2],
-    /// What stands in place of the whitespace.
+    /// The replacement of the whitespace.
     other_gap: Option<&'a str>,
-    /// What stands in place of the bare word.
+    /// The replacement of the bare word.
     other_bare: Option<Cow<'a, str>>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Word<'a> {
         &self.whole[self.bare[1] as usize..]
     }
 
-    /// A word that was not there before.
+    /// Creates an inserted word.
     fn new(gap: &'a str, bare: Cow<'a, str>) -> Word<'a> {
         Word {
             whole: "",
@@ -73,7 +73,7 @@ impl<'a> Word<'a> {
         }
     }
 
-    /// Reads the word in `whole`, which stands at `start` in the text and whose whitespace ends at
+    /// Reads the word in `whole`, which starts at `start` in the text and whose whitespace ends at
     /// `token`.
     fn of(whole: &'a str, start: usize, token: usize) -> Word<'a> {
         let part = &whole[token..];
@@ -101,7 +101,7 @@ impl<'a> Words<'a> {
         if text.is_ascii() { Words::of_ascii(text) } else { Words::of_unicode(text) }
     }
 
-    /// The same by bytes: most of the work of a fast method is to find the words.
+    /// The same by bytes, because fast methods spend most of their time on finding the words.
     fn of_ascii(text: &'a str) -> Words<'a> {
         let bytes = text.as_bytes();
         let is_space = |at: usize| matches!(bytes[at], b' ' | 9..=13);
@@ -162,7 +162,7 @@ impl<'a> Words<'a> {
         self.words.len()
     }
 
-    /// Says whether there is no word.
+    /// Returns whether there is no word.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
@@ -172,8 +172,8 @@ impl<'a> Words<'a> {
         self.words.iter().map(Word::bare)
     }
 
-    /// Returns the words that say something, in lower case, by their place: those with a letter or
-    /// digit that `is_stop_word` does not know.
+    /// Returns the content words in lower case, by their place: words with a letter or digit that
+    /// are no stop words.
     pub fn content(&self, is_stop_word: impl Fn(&str) -> bool) -> Vec<(usize, String)> {
         let lower = self.bare().map(str::to_lowercase).enumerate();
         lower
@@ -181,13 +181,13 @@ impl<'a> Words<'a> {
             .collect()
     }
 
-    /// Returns the words as they stand, with their punctuation. [`join`] makes a text of them.
+    /// Returns the words with their punctuation. [`join`] turns them into a text.
     pub fn surfaces(&self) -> impl Iterator<Item = String> {
         self.words.iter().map(|word| [word.before(), word.bare(), word.after()].concat())
     }
 
-    /// Cuts the text into pieces of `size` words, the last one perhaps shorter, without the space
-    /// around them.
+    /// Cuts the text into pieces of `size` words, without the space around them; the last one may
+    /// be shorter.
     pub fn pieces(&self, size: usize) -> Vec<String> {
         let piece = |words: &[Word<'a>]| {
             Words { words: words.into(), end: "", source: self.source }.text().trim().to_owned()
@@ -195,16 +195,16 @@ impl<'a> Words<'a> {
         self.words.chunks(size.max(1)).map(piece).collect()
     }
 
-    /// Returns the byte of the text at which a word without its punctuation starts.
+    /// Returns the byte of the text where a word without its punctuation starts.
     pub fn start_of_bare(&self, place: usize) -> usize {
         self.words.get(place).map_or(self.source.len(), |word| (word.start + word.bare[0]) as usize)
     }
 
-    /// Inserts a word before the one at `place`, or after all for the number of words.
+    /// Inserts a word before the one at `place`, or at the end if `place` is the number of words.
     pub fn insert(&mut self, place: usize, bare: Cow<'a, str>) {
         let gap = match self.words.get_mut(place) {
-            // The newcomer takes the space before its place, so that a text's first word stays at
-            // its start.
+            // The new word takes the space before its place, so that the first word stays at the
+            // start of the text.
             Some(next) => {
                 let gap = next.gap();
                 next.other_gap = Some(space_between(
@@ -221,21 +221,21 @@ impl<'a> Words<'a> {
         self.words.insert(place.min(self.words.len()), Word::new(gap, bare));
     }
 
-    /// Puts another word in the place of one, with its capitals: `Card,` becomes `Ticket,`.
+    /// Replaces a word and keeps its capitals: `Card,` becomes `Ticket,`.
     pub fn replace(&mut self, place: usize, word: &str) {
         if let Some(found) = self.words.get_mut(place) {
             found.other_bare = Some(Cow::Owned(with_capitals_of(found.bare(), word)));
         }
     }
 
-    /// Puts a word in the place of one as it is.
+    /// Replaces a word without changing the capitals of the new one.
     pub fn put(&mut self, place: usize, word: &'a str) {
         if let Some(found) = self.words.get_mut(place) {
             found.other_bare = Some(Cow::Borrowed(word));
         }
     }
 
-    /// Puts another word with its punctuation in the place of one.
+    /// Replaces a word with its punctuation by another.
     pub fn set(&mut self, place: usize, surface: &'a str) {
         if let Some(found) = self.words.get_mut(place) {
             *found = Word::new(found.gap(), Cow::Borrowed(surface));
@@ -258,16 +258,15 @@ impl<'a> Words<'a> {
         self.text_of(|_| true)
     }
 
-    /// Writes the text out with only the words at the places that `keep` says, and their
-    /// punctuation.
+    /// Writes the text out with only the words whose place `keep` accepts, and their punctuation.
     pub fn text_of(&self, keep: impl Fn(usize) -> bool) -> String {
-        // With room for a few longer words.
+        // With capacity for a few longer words.
         let mut text = String::with_capacity(self.source.len() + 24);
-        // Neighbours that are as they were read are copied together.
+        // Unchanged neighbours are copied together.
         let mut run = 0..0;
         let mut is_first = true;
         for (place, word) in self.words.iter().enumerate().filter(|(place, _)| keep(*place)) {
-            // What was before the text's first word stays at its start.
+            // The space before the first word of the text stays at its start.
             let moved = is_first && place > 0;
             is_first = false;
             if word.other_bare.is_none() && word.other_gap.is_none() && !moved {
@@ -299,15 +298,15 @@ impl<'a> Words<'a> {
     }
 }
 
-/// Says whether a sign is of a script that puts no spaces between words and whose signs are words
-/// or syllables: Chinese and Japanese.
+/// Returns whether a character belongs to a script without spaces between words, whose characters
+/// are words or syllables: Chinese and Japanese.
 pub(in crate::stages::augment) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3041}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'
         | '\u{F900}'..='\u{FAFF}' | '\u{FF66}'..='\u{FF9D}' | '\u{20000}'..='\u{3FFFF}')
 }
 
-/// Joins words or pieces of text: with one space between them, or none beside Chinese and Japanese
-/// signs.
+/// Joins words or pieces of text with one space between them, or none beside Chinese and Japanese
+/// characters.
 pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for part in parts {
@@ -317,8 +316,8 @@ pub fn join<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
-/// Returns what stands between a text and what is put behind it: a space, or nothing at an end and
-/// beside Chinese and Japanese signs and their punctuation.
+/// Returns the separator between a text and its continuation: a space, or nothing at an end and
+/// beside Chinese and Japanese characters and their punctuation.
 fn space_between(before: &str, next: Option<char>) -> &'static str {
     let unspaced =
         |c: char| is_unspaced(c) || matches!(c, '\u{3000}'..='\u{303F}' | '\u{FF00}'..='\u{FFEF}');
@@ -326,17 +325,17 @@ fn space_between(before: &str, next: Option<char>) -> &'static str {
     if none { "" } else { " " }
 }
 
-/// Returns a space where two words would be read as one: in a Chinese or Japanese text words of
-/// other scripts may become neighbours that were none.
+/// Returns a space if two words would be read as one: words of other scripts may become neighbours
+/// in a Chinese or Japanese text.
 fn space_if_glued(before: &str, next: Option<char>) -> &'static str {
     let is_letter = |c: char| c.is_alphanumeric() && !is_unspaced(c);
     let glued = before.chars().next_back().is_some_and(is_letter) && next.is_some_and(is_letter);
     if glued { " " } else { "" }
 }
 
-/// Cuts a token of such a script, behind `token` bytes of space, at Unicode's word boundaries (UAX
-/// 29); punctuation stays with the word before it, or the first word. A token without any word is
-/// one.
+/// Cuts a token of such a script, after `token` bytes of space, at Unicode's word boundaries (UAX
+/// 29). Punctuation stays with the word before it, or with the first word. A token without words is
+/// one word.
 fn cut_unspaced<'a>(whole: &'a str, place: usize, token: usize, words: &mut Sequence<'a>) {
     let parts = whole[token..].split_word_bound_indices();
     let mut starts: Vec<usize> = parts
@@ -354,7 +353,7 @@ fn cut_unspaced<'a>(whole: &'a str, place: usize, token: usize, words: &mut Sequ
     }
 }
 
-/// Writes a word with the capitals of another: all of them, the first, or its own.
+/// Writes a word with the capitals of another: all letters, the first letter, or unchanged.
 fn with_capitals_of(pattern: &str, word: &str) -> String {
     let mut letters = pattern.chars().filter(|c| c.is_alphabetic());
     let first_is_upper = letters.next().is_some_and(char::is_uppercase);

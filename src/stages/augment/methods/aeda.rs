@@ -17,10 +17,10 @@ settings! {
     /// AEDA (Karimi, Rossi & Prati 2021, arXiv 2108.13230): inserts punctuation marks before random
     /// words.
     ///
-    /// q ~ U{1, …, ⌊rate·l + 1⌋}, and at most l, random marks of `. , ! ? ; :` before words at
-    /// different random places of a text of l words.
+    /// A text of l words gets q ~ U{1, …, ⌊rate·l + 1⌋} random marks of `. , ! ? ; :`, but at most
+    /// l, before words at different random places.
     pub struct Aeda {
-        /// The most marks as a share of the words, above 0 and at most 1.
+        /// The largest number of marks as a share of the words, above 0 and at most 1.
         #[serde(default = "default_rate")]
         pub rate: f64,
     }
@@ -66,7 +66,7 @@ impl OneByOne for Marker {
         let most = ((self.rate * l as f64 + 1.0) as usize).min(l);
         let q = random.random_range(1..=most);
         let mut places = rand::seq::index::sample(random, l, q).into_vec();
-        // From the end, so that the places before stay what they are.
+        // From the end, so that the places before do not move.
         places.sort_unstable_by(|a, b| b.cmp(a));
         for place in places {
             words.insert(place, Cow::Borrowed(MARKS[random.random_range(0..MARKS.len())]));

@@ -12,10 +12,11 @@ use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
-    /// Applies methods one after the other to each text: what one makes is the next one's start.
+    /// Applies methods one after the other to each text; each method starts from the text of the
+    /// one before.
     ///
-    /// A method that cannot change a text leaves it to the next. Copies, `to` and seed are said
-    /// here and not inside.
+    /// A method that cannot change a text passes it on. `copies`, `to` and `seed` are set here and
+    /// not inside.
     pub struct Chain {
         /// The methods, the first to be applied first.
         pub methods: Vec<MethodConfig>,
@@ -47,11 +48,11 @@ impl Method for Chain {
             if index > 0 && config.method().starts_anew() {
                 let name = config.name();
                 let message = format!(
-                    "`{name}` makes texts of its own, and what comes before it in a chain would \
-                     be lost"
+                    "`{name}` makes texts of its own, so the work of the methods before it in a \
+                     chain would be lost"
                 );
                 let error = CheckError::new(format!("{at}.{name}"), message);
-                errors.push(error.hint("let it stand first, or use `mix`"));
+                errors.push(error.hint("put it first, or use `mix`"));
             }
         }
         errors
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn each_method_works_on_what_the_one_before_made() -> Result<(), Box<dyn std::error::Error>> {
-        // All words but one go, then one mark comes; the other way round the mark could stay alone.
+        // All words except one go, then one mark comes. In the other order the mark could remain
+        // alone.
         let method = concat!(
             r#"{"chain": {"methods": ["#,
             r#"{"random_deletion": {"rate": 1.0}}, {"aeda": {"rate": 0.01}}]}}"#

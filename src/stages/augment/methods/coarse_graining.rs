@@ -17,8 +17,8 @@ use crate::stages::contract::stage::Ctx;
 settings! {
     /// Joins whole texts of a class.
     ///
-    /// A copy is the original with others of its class behind it, in random order and as many as
-    /// are drawn: at least one, at most what `max_words` has room for.
+    /// A copy is the original followed by others of its class in random order. Their number is
+    /// drawn: at least one, at most as many as fit into `max_words`.
     pub struct CoarseGraining {
         /// The longest text to make, in words.
         #[serde(default = "default_max_words")]

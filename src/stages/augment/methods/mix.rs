@@ -15,9 +15,9 @@ use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 
 settings! {
-    /// Makes each copy by one of several methods, drawn by their weights.
+    /// Makes each copy with one of several methods, drawn by their weights.
     ///
-    /// Copies, `to` and seed are said here and not inside.
+    /// `copies`, `to` and `seed` are set here and not inside.
     pub struct Mix {
         /// The methods with their weights.
         pub methods: Vec<Weighted>,
@@ -28,7 +28,7 @@ settings! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Weighted {
-    /// How likely it is beside the others, above 0.
+    /// The weight of the method relative to the others, above 0.
     #[serde(default = "default_weight")]
     pub weight: f64,
     /// The method.

@@ -1,4 +1,4 @@
-//! Running a program of the user's: text in, text out, with a time limit.
+//! Runs a user's program: text in, text out, with a time limit.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -10,41 +10,43 @@ use crate::base::clock::Stopwatch;
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 
-/// A program that did not do its work.
+/// A failure of a user's program.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub(super) enum ProgramError {
     #[error("cannot start `{program}`")]
     #[diagnostic(help(
-        "a program is looked for on the PATH; one beside the pipeline file is written `./NAME` \
-         and has to be executable"
+        "programs are looked up on the PATH; write `./NAME` for one beside the pipeline file, \
+         which must be executable"
     ))]
     Start { program: String, source: io::Error },
 
     #[error("`{program}` failed ({status}){said}")]
-    #[diagnostic(help("run it by hand: it reads one JSON object a line from its standard input"))]
+    #[diagnostic(help(
+        "run it by hand: it reads one JSON object per line from its standard input"
+    ))]
     Failed { program: String, status: ExitStatus, said: String },
 
-    #[error("`{program}` was not done after {limit} s and was stopped{said}")]
+    #[error("`{program}` had not finished after {limit} s and was stopped{said}")]
     #[diagnostic(help(
-        "a program ends when its standard input does; give it more time with `timeout_seconds`"
+        "the program should exit when its standard input ends; `timeout_seconds` gives it more time"
     ))]
     Timeout { program: String, limit: u64, said: String },
 
     #[error("`{program}` printed more than {limit} bytes and was stopped")]
-    #[diagnostic(help("expected one JSON object a line for each text asked for"))]
+    #[diagnostic(help("expected one JSON object per line, one for each requested text"))]
     TooMuch { program: String, limit: u64 },
 
     #[error("the output of `{program}` cannot be read")]
     Pipe { program: String, source: io::Error },
 }
 
-/// How much of what a program says on its standard error is kept.
+/// The number of bytes of a program's standard error that are kept.
 const LAST_BYTES: usize = 1 << 16;
-/// How often the user's wish to stop is looked at.
+/// The interval between checks for an interruption.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs a program in a folder with this input and returns what it prints. Stops it, and what it
-/// started, after `limit` seconds or when the user wants to stop.
+/// Runs a program in a folder with this input and returns its output. Stops the program and its
+/// children after `limit` seconds or on an interruption.
 pub(in crate::stages::augment) fn run(
     ctx: &dyn Ctx,
     command: &[String],
@@ -60,12 +62,12 @@ pub(in crate::stages::augment) fn run(
     else {
         unreachable!("all three are piped")
     };
-    // A program may end without having read everything; that is its own business.
+    // A program may exit before it has read all input; that is no error.
     std::thread::spawn(move || drop(stdin.write_all(&input)));
     let (errors, said) = mpsc::channel();
     std::thread::spawn(move || {
-        // The end is what matters; a program that complains without end must not wait for a reader
-        // either.
+        // Only the end is kept. Reading goes on, so that a program with endless messages does not
+        // block.
         let (mut text, mut part) = (Vec::new(), [0; 8192]);
         while let Ok(size) = stderr.read(&mut part)
             && size > 0
@@ -132,7 +134,7 @@ pub(in crate::stages::augment) fn run(
 fn start(folder: &Path, command: &[String]) -> io::Result<Running> {
     let (name, arguments) =
         command.split_first().ok_or_else(|| io::Error::other("there is no command"))?;
-    // `./NAME` is meant from the pipeline file's folder, wherever `pipe` was started.
+    // `./NAME` is relative to the pipeline file's folder, wherever `pipe` was started.
     let folder = &std::path::absolute(folder)?;
     let beside = folder.join(name);
     let name =
@@ -144,13 +146,13 @@ fn start(folder: &Path, command: &[String]) -> io::Result<Running> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // A group of its own, so that what it starts can be stopped with it.
+    // A process group of its own, so that its children can be stopped with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.spawn().map(Running)
 }
 
-/// A program that is stopped when it is forgotten.
+/// A program that is stopped when this value is dropped.
 struct Running(Child);
 
 impl Running {
@@ -167,17 +169,21 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// Also after a good end: what the program started and left behind ends with it.
+    /// Also after a successful exit: children that the program left behind end with it.
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-/// Returns the end of what a program said on its standard error.
+/// Returns the end of a program's standard error.
 fn last_words(said: &mpsc::Receiver<Vec<u8>>) -> String {
     let text = said.recv_timeout(Duration::from_millis(500)).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(5)..];
-    if last.is_empty() { String::new() } else { format!("; its last words:\n{}", last.join("\n")) }
+    if last.is_empty() {
+        String::new()
+    } else {
+        format!("; its last messages:\n{}", last.join("\n"))
+    }
 }

@@ -15,10 +15,10 @@ use crate::stages::contract::stage::Ctx;
 settings! {
     /// Deletes each word with a probability (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
     ///
-    /// One random word is kept where all would go. A text of one word is left alone. A text that
-    /// loses no word is drawn again, at most ten times.
+    /// If all words would go, one random word is kept. A text of one word stays unchanged. A text
+    /// that loses no word is drawn again, at most ten times.
     pub struct RandomDeletion {
-        /// The probability p that a word goes, above 0 and at most 1.
+        /// The probability p to delete a word, above 0 and at most 1.
         #[serde(default = "default_rate")]
         pub rate: f64,
     }
@@ -47,7 +47,7 @@ impl Method for RandomDeletion {
     }
 }
 
-/// How often a text is drawn that loses no word.
+/// The draws of a text that loses no word.
 const DRAWS: usize = 10;
 
 /// Random deletion.
@@ -65,7 +65,7 @@ impl OneByOne for Deleter {
         // Keep a word if u > p, with u of 32 bits.
         let p = (self.rate * 2.0_f64.powi(32)) as u64;
         for _ in 0..DRAWS {
-            // One bit a word.
+            // One bit per word.
             let mut bits: SmallVec<[u64; 4]> = SmallVec::from_elem(0, l.div_ceil(64));
             for place in 0..l {
                 bits[place / 64] |= u64::from(u64::from(random.next_u32()) >= p) << (place % 64);

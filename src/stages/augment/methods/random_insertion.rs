@@ -21,17 +21,18 @@ settings! {
     /// Inserts synonyms of random words at random places (EDA, Wei & Zou 2019, arXiv 1901.11196,
     /// section 2).
     ///
-    /// n = max(1, ⌊rate·l⌋) times for a text of l words: a random synonym of a random word of the
-    /// text that is not a stop word, at a random place, both ends included. Case and punctuation
-    /// stay as they are, unlike in the authors' code.
+    /// For a text of l words, n = max(1, ⌊rate·l⌋) times: takes a random synonym of a random word
+    /// that is not a stop word, and inserts it at a random place, both ends included. Case and
+    /// punctuation stay as they are, unlike in the authors' code.
     pub struct RandomInsertion {
-        /// The share of the words that are inserted, above 0 and at most 1; EDA's α.
+        /// The number of inserted words as a share of the text's words, above 0 and at most 1;
+        /// EDA's α.
         #[serde(default = "default_rate")]
         pub rate: f64,
-        /// Where synonyms come from.
+        /// The source of synonyms.
         #[serde(default)]
         pub synonyms: Synonyms,
-        /// Words that no synonym is looked for.
+        /// Words whose synonyms are not inserted.
         #[serde(default)]
         pub stop_words: StopWords,
     }
@@ -74,7 +75,7 @@ impl Method for RandomInsertion {
     }
 }
 
-/// Random insertion with its synonyms at hand.
+/// Random insertion with its loaded synonyms.
 pub(super) struct Inserter<V> {
     pub rate: f64,
     pub vocabulary: V,
@@ -84,8 +85,8 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Inserter<V> {
     fn one(&self, text: &str, _: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
         let mut words = Words::of(text);
         let vocabulary = self.vocabulary.as_ref();
-        // Only the text's own words are asked for synonyms, not those inserted already: the meaning
-        // would drift.
+        // Only the original words get synonyms, not the inserted ones, because the meaning would
+        // drift.
         let choices = vocabulary.find(&words);
         if choices.is_empty() {
             return None;
@@ -111,7 +112,7 @@ mod tests {
         text(&Inserter { rate, vocabulary: vocabulary() }, source, seed)
     }
 
-    /// Says whether `part` is `whole` with words taken out.
+    /// Returns whether `part` is `whole` without some of its words.
     fn is_subsequence(part: &str, whole: &str) -> bool {
         let mut rest = whole.split_whitespace();
         part.split_whitespace().all(|word| rest.any(|candidate| candidate == word))

@@ -14,8 +14,8 @@ use crate::stages::contract::stage::Ctx;
 settings! {
     /// Exchanges random words (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
     ///
-    /// n = max(1, ⌊rate·l⌋) times for a text of l words: two words at different random places.
-    /// Punctuation stays where it is.
+    /// For a text of l words, n = max(1, ⌊rate·l⌋) times: exchanges two words at different random
+    /// places. Punctuation stays in place.
     pub struct RandomSwap {
         /// The number of swaps as a share of the words, above 0 and at most 1; EDA's α.
         #[serde(default = "default_rate")]

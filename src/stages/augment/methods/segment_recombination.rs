@@ -17,15 +17,15 @@ use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::Ctx;
 
 settings! {
-    /// Puts segments of several texts of a class together.
+    /// Combines segments of several texts of a class.
     ///
-    /// The texts are cut into segments. A copy of a text of a class has m segments, m drawn from
-    /// the numbers of segments of the class's texts and at least 2: one of the original's, one of
-    /// another text's, the others of any text of the class. They stand in the order of their
-    /// relative places in the texts that they come from. What is longer than `max_words` is cut; a
-    /// text of which only one original is left is none.
+    /// The texts are cut into segments. A copy has m segments, at least 2, with m drawn from the
+    /// segment counts of the class's texts. One segment comes from the original, one from another
+    /// text, the others from any text of the class. They are ordered by their relative places in
+    /// their texts. A text longer than `max_words` is cut, and dropped if only one original is left
+    /// in it.
     pub struct SegmentRecombination {
-        /// How texts are cut.
+        /// The kind of segments.
         #[serde(default)]
         pub segments: Segments,
         /// The longest text to make, in words.
@@ -38,13 +38,13 @@ fn default_max_words() -> usize {
     64
 }
 
-/// How texts are cut.
+/// The kind of segments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Segments {
-    /// Into pieces of so many words.
+    /// Pieces of this many words.
     Windows(usize),
-    /// At the ends of sentences (Unicode's UAX 29).
+    /// Sentences (Unicode's UAX 29).
     Sentences,
 }
 
@@ -108,7 +108,7 @@ impl Method for SegmentRecombination {
     }
 }
 
-/// The segments of every class, by the text that they come from.
+/// The segments of every class, by their text.
 struct Recombiner {
     classes: BTreeMap<usize, Vec<(String, Vec<String>)>>,
     max_words: usize,
@@ -134,7 +134,7 @@ impl OneByOne for Recombiner {
             let place = (segment as f64 + 0.5) / segments.len() as f64;
             chosen.push((place, text, &segments[segment]));
         }
-        // Equal places stay in the order in which they were drawn.
+        // Equal places keep the order of the draws.
         chosen.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut room = self.max_words;
         chosen.retain(|(_, _, segment)| {
@@ -143,7 +143,7 @@ impl OneByOne for Recombiner {
             fits
         });
         let joined = join(chosen.iter().map(|(_, _, segment)| *segment));
-        // The last segment may stand out.
+        // The last segment may exceed the limit.
         let text = Words::of(&joined).pieces(self.max_words).into_iter().next()?;
         let mut parents: Vec<String> = Vec::new();
         for (_, text, _) in chosen {
@@ -196,7 +196,7 @@ mod tests {
         assert!(made.contains("a1 a2 b3 b4") && made.contains("b1 b2 a1 a2 b5 b6"), "{made:?}");
         assert!(
             !made.contains("b3 b4 a1 a2"),
-            "a1 a2 stands before the middle of its text, b3 b4 in it: {made:?}"
+            "a1 a2 is before the middle of its text, b3 b4 in it: {made:?}"
         );
         let alone = recombiner.one("", &examples[2], &mut stream(1, &["test"], 0));
         assert_eq!(alone, None, "a class of one text has no second parent");

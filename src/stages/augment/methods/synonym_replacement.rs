@@ -20,17 +20,17 @@ use crate::stages::contract::stage::{Ctx, External};
 settings! {
     /// Replaces random words by synonyms (EDA, Wei & Zou 2019, arXiv 1901.11196, section 2).
     ///
-    /// n = max(1, ⌊rate·l⌋) different words of a text of l words, none of them a stop word, each at
-    /// every place where it stands by the same random synonym; fewer where fewer words have
-    /// synonyms. Capitals and punctuation stay as they are, unlike in the authors' code.
+    /// In a text of l words, n = max(1, ⌊rate·l⌋) different words that are not stop words are
+    /// replaced, or fewer if fewer have synonyms. All occurrences of a word get the same random
+    /// synonym. Capitals and punctuation stay as they are, unlike in the authors' code.
     pub struct SynonymReplacement {
-        /// The share of the words that are replaced, above 0 and at most 1; EDA's α.
+        /// The share of the words to replace, above 0 and at most 1; EDA's α.
         #[serde(default = "default_rate")]
         pub rate: f64,
-        /// Where synonyms come from.
+        /// The source of synonyms.
         #[serde(default)]
         pub synonyms: Synonyms,
-        /// Words that are left alone.
+        /// Words that stay unchanged.
         #[serde(default)]
         pub stop_words: StopWords,
     }
@@ -73,7 +73,7 @@ impl Method for SynonymReplacement {
     }
 }
 
-/// Synonym replacement with its synonyms at hand.
+/// Synonym replacement with its loaded synonyms.
 pub(super) struct Replacer<V> {
     pub rate: f64,
     pub vocabulary: V,

@@ -1,4 +1,4 @@
-//! What the tests of several methods need.
+//! Helpers for the tests of several methods.
 
 use crate::base::seed::{key, stream};
 use crate::data::Example;
@@ -65,8 +65,8 @@ pub(crate) fn vocabulary() -> Vocabulary {
     Vocabulary::with(&thesaurus, &stop_words)
 }
 
-/// Fits a method, as the pipeline file has it, on texts and asks for so many copies of the first
-/// one.
+/// Fits a method, written as in a pipeline file, to texts and requests this many copies of the
+/// first text.
 pub(crate) fn copies(
     method: &str,
     texts: &[(&str, usize)],

@@ -19,24 +19,24 @@ use crate::stages::contract::stage::{Ctx, External};
 
 /// The words whose embeddings in a pretrained encoder are nearest, by cosine.
 ///
-/// Only whole words of letters in the encoder's vocabulary are looked up and given. They are
-/// related words rather than strict synonyms: `buy` has `sell` among its neighbours.
+/// Only whole words of letters in the encoder's vocabulary have synonyms and serve as such. They
+/// are related words rather than strict synonyms: `buy` has `sell` among its neighbours.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingSynonyms {
     /// The encoder: a folder, `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`.
     #[serde(default = "default_encoder")]
     pub pretrained: String,
-    /// How many of the nearest words count as synonyms.
+    /// The number of nearest words that count as synonyms.
     #[serde(default = "default_neighbours")]
     pub neighbours: usize,
 }
 
-/// An encoder without what synonyms need.
+/// An encoder that cannot provide synonyms.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum SynonymError {
     #[error("`{pretrained}` has no word embeddings of shape [vocabulary, width]; found {found}")]
-    #[diagnostic(help("give another encoder at `synonyms.embeddings.pretrained`"))]
+    #[diagnostic(help("set another encoder at `synonyms.embeddings.pretrained`"))]
     NoEmbeddings { pretrained: String, found: String },
     #[error("`{pretrained}` has no vocabulary of words: {reason}")]
     #[diagnostic(help(

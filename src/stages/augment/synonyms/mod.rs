@@ -1,4 +1,4 @@
-//! Where methods get synonyms from.
+//! The sources of synonyms.
 
 pub mod source;
 pub mod thesaurus;

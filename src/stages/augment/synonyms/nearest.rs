@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// How many words are compared with the whole vocabulary at once.
+/// The number of words that are compared with the vocabulary at once.
 const BLOCK: usize = 32;
 
-/// Returns, for each of `words` that is in the vocabulary, the `count` other words with the highest
-/// cosine, the highest first and equal ones by the alphabet. `matrix` is `[V, H]`; `vocabulary`
-/// holds spelling and row by lower case.
+/// Returns, for each of `words` in the vocabulary, the `count` other words with the highest cosine.
+/// The highest comes first, equal ones in alphabetical order. `matrix` is `[V, H]`; `vocabulary`
+/// maps lower case to spelling and row.
 pub(super) fn nearest(
     matrix: ArrayView2<'_, f32>,
     vocabulary: &BTreeMap<String, (String, usize)>,
@@ -33,7 +33,7 @@ pub(super) fn nearest(
     }
     let asked: Vec<usize> =
         (0..known.len()).filter(|&index| words.contains(known[index].0)).collect();
-    // Blocks are the same whatever the number of threads, and so is every sum.
+    // Blocks do not depend on the number of threads, so neither does any sum.
     asked
         .par_chunks(BLOCK)
         .flat_map_iter(|block| {

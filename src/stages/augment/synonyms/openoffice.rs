@@ -1,4 +1,4 @@
-//! Synonyms from a thesaurus of OpenOffice or LibreOffice (MyThes' `.dat` files).
+//! Synonyms from an OpenOffice or LibreOffice thesaurus (MyThes `.dat` files).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::stages::contract::stage::External;
 const WHAT: &str = "thesaurus";
 const HELP: &str = "expected the `.dat` file of a MyThes thesaurus, version 2, not its `.idx`";
 
-/// Notes behind a term that make it something else than a synonym.
+/// Notes after a term that mark it as something other than a synonym.
 const OTHERS: [&str; 3] = ["generic term", "related term", "antonym"];
 
 /// Digests the file.
@@ -21,8 +21,8 @@ pub(super) fn externals(folder: &Path, name: &str) -> Result<Vec<External>, Stag
     Ok(vec![file_digest(folder, name, WHAT)?])
 }
 
-/// Returns the terms that the thesaurus has for the words: those of all meanings, without generic
-/// and related terms and antonyms.
+/// Returns the terms of all meanings of the words, without generic terms, related terms and
+/// antonyms.
 pub(super) fn thesaurus(
     folder: &Path,
     name: &str,
@@ -39,7 +39,7 @@ pub(super) fn thesaurus(
             help: HELP,
         }
     };
-    // Some editors put a mark before UTF-8.
+    // Some editors write a byte order mark before UTF-8.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
     let label = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let label = String::from_utf8_lossy(label).trim().to_owned();
@@ -69,9 +69,9 @@ pub(super) fn thesaurus(
         let word = word.to_lowercase();
         let asked = words.contains(&word);
         for _ in 0..meanings {
-            let expected = "a meaning: its part of speech and its terms, parted by `|`";
+            let expected = "a meaning: its part of speech and its terms, separated by `|`";
             let Some((row, line)) = lines.next() else {
-                return Err(malformed(row + 1, line, "as many meanings as the entry announces"));
+                return Err(malformed(row + 1, line, "as many meanings as the entry declares"));
             };
             let Some((_, terms)) = line.split_once('|') else {
                 return Err(malformed(row + 1, line, expected));
@@ -90,14 +90,13 @@ pub(super) fn thesaurus(
     Ok(Thesaurus::from(found))
 }
 
-/// Returns an encoding by the name that dictionaries have for it: `ISO8859-1` as well as
-/// `ISO-8859-1`.
+/// Returns an encoding by its name in dictionaries: `ISO8859-1` as well as `ISO-8859-1`.
 fn named(label: &str) -> Option<&'static Encoding> {
     let with_dash = label.to_ascii_uppercase().replacen("ISO8859", "ISO-8859", 1);
     Encoding::for_label(label.as_bytes()).or_else(|| Encoding::for_label(with_dash.as_bytes()))
 }
 
-/// Returns a term without the notes in brackets behind it, or `None` where they say that it is no
+/// Returns a term without the notes in brackets after it, or `None` if a note excludes it as a
 /// synonym.
 fn synonym(term: &str) -> Option<String> {
     if OTHERS.iter().any(|note| term.contains(&format!("({note})"))) {
@@ -151,6 +150,6 @@ mod tests {
                 .contains("line 2: found `a|2`; expected as many meanings")
         );
         assert!(message(b"UTF-8\na|1\nb\n").contains("line 3: found `b`; expected a meaning"));
-        assert!(message(b"UTF-8\na|1\n-|\xff\n").contains("no text in UTF-8: line 3"));
+        assert!(message(b"UTF-8\na|1\n-|\xff\n").contains("not text in UTF-8: line 3"));
     }
 }

@@ -13,17 +13,17 @@ use crate::base::report::Report;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 
-/// Where synonyms come from.
+/// The source of synonyms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Synonyms {
     /// The words whose embeddings in a pretrained encoder are nearest.
     Embeddings(EmbeddingSynonyms),
-    /// WordNet: the folder (relative to this file) of its files, `index.noun`, `data.noun`,
-    /// `noun.exc` and so on. Debian's package `wordnet-base` puts them into /usr/share/wordnet.
+    /// WordNet: the folder (relative to this file) with `index.noun`, `data.noun`, `noun.exc` and
+    /// its other files. Debian's package `wordnet-base` installs them in /usr/share/wordnet.
     Wordnet(String),
-    /// A thesaurus of OpenOffice or LibreOffice: its `.dat` file (relative to this file). Debian's
-    /// packages are called `mythes-…` and put them into /usr/share/mythes.
+    /// An OpenOffice or LibreOffice thesaurus: its `.dat` file (relative to this file). Debian's
+    /// packages `mythes-…` install them in /usr/share/mythes.
     Openoffice(String),
 }
 
@@ -42,7 +42,7 @@ impl Synonyms {
         }
     }
 
-    /// Lists what the synonyms depend on.
+    /// Lists the files and models that the synonyms depend on.
     pub fn externals(
         &self,
         folder: &Path,

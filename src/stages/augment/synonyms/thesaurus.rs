@@ -7,23 +7,22 @@ use std::collections::BTreeMap;
 pub struct Thesaurus(BTreeMap<String, Vec<String>>);
 
 impl Thesaurus {
-    /// Returns the synonyms of a word in lower case, the nearest first; none for a word that it
-    /// does not know.
+    /// Returns the synonyms of a lower-case word, the nearest first; none for an unknown word.
     pub fn synonyms(&self, word: &str) -> &[String] {
         self.0.get(word).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Returns the words with their synonyms, by the alphabet.
+    /// Returns the words with their synonyms, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.0.iter().map(|(word, synonyms)| (word.as_str(), synonyms.as_slice()))
     }
 
-    /// Returns how many words have synonyms.
+    /// Returns the number of words with synonyms.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Says whether no word has any.
+    /// Returns whether no word has synonyms.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

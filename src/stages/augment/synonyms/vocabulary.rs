@@ -1,4 +1,4 @@
-//! The words that a method may change, and by what.
+//! The words that a method may change, and their replacements.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -12,25 +12,25 @@ use crate::stages::augment::methods::contract::Originals;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 
-/// Words that may be changed, each with its synonyms: those of train that are no stop words and
-/// have some.
+/// The words that may be changed, each with its synonyms: words of train that have synonyms and are
+/// not stop words.
 pub struct Vocabulary {
     /// The synonyms of each word.
     entries: Vec<Vec<String>>,
     /// The entries by word in lower case.
     lower: HashMap<String, usize>,
-    /// The entries by the spellings that stand in train, `None` for what has no entry. It only
-    /// saves the way over lower case.
+    /// The entries by their spellings in train, `None` for words without an entry. It only saves
+    /// the conversion to lower case.
     spelled: HashMap<String, Option<usize>>,
 }
 
 impl Vocabulary {
-    /// Checks where the words come from; a field is named by its key below the method.
+    /// Checks the sources of the words; a field is named by its key below the method.
     pub fn check(synonyms: &Synonyms, stop_words: &StopWords) -> Vec<CheckError> {
         [synonyms.check(), stop_words.check()].concat()
     }
 
-    /// Lists what the words depend on.
+    /// Lists the files and models that the words depend on.
     pub fn externals(
         synonyms: &Synonyms,
         stop_words: &StopWords,
@@ -65,7 +65,7 @@ impl Vocabulary {
         Ok(vocabulary)
     }
 
-    /// Makes a vocabulary of a thesaurus without the stop words.
+    /// Makes a vocabulary from a thesaurus, without the stop words.
     pub fn with(thesaurus: &Thesaurus, stop_words: &StopWordList) -> Vocabulary {
         let mut vocabulary =
             Vocabulary { entries: Vec::new(), lower: HashMap::new(), spelled: HashMap::new() };
@@ -76,7 +76,7 @@ impl Vocabulary {
         vocabulary
     }
 
-    /// Returns the places of a text's words that have synonyms, each with the number of its entry.
+    /// Returns the places of a text's words with synonyms, each with the number of its entry.
     pub fn find(&self, words: &Words<'_>) -> Vec<(usize, usize)> {
         let mut found = Vec::with_capacity(words.len());
         for (place, bare) in words.bare().enumerate() {

@@ -12,8 +12,8 @@ use crate::stages::contract::stage::External;
 const WHAT: &str = "WordNet file";
 const HELP: &str = "fetch WordNet's files again; Debian's package `wordnet-base` has them";
 
-/// The parts of speech: what the files are called, and the endings that morphy takes off with what
-/// it puts there.
+/// The parts of speech: their file names, and the endings that morphy replaces, each with its
+/// replacement.
 const PARTS: [(&str, &[(&str, &str)]); 4] = [
     (
         "noun",
@@ -58,8 +58,8 @@ pub(super) fn externals(folder: &Path, name: &str) -> Result<Vec<External>, Stag
     Ok(vec![External { name: name.to_owned(), digest: Digest::of(digests.as_bytes()) }])
 }
 
-/// Returns the other words of every synset that a word or, where WordNet has no entry for it, its
-/// base form is in: by part of speech, then by frequency.
+/// Returns the other words in all synsets of a word, or of its base form if WordNet has no entry
+/// for the word: by part of speech, then by frequency.
 pub(super) fn thesaurus(
     folder: &Path,
     name: &str,
@@ -94,8 +94,8 @@ pub(super) fn thesaurus(
     Ok(Thesaurus::from(found.into_iter().map(|(word, synonyms)| (word.clone(), synonyms))))
 }
 
-/// Returns the forms to look a word up by: itself if it has an entry, else its irregular base
-/// forms, else what is left when an ending goes.
+/// Returns the forms to look up for a word: itself if it has an entry, else its irregular base
+/// forms, else the word with an ending replaced.
 fn bases(
     word: &str,
     index: &BTreeMap<&str, Vec<usize>>,
@@ -165,7 +165,7 @@ fn read_exceptions<'a>(
     Ok(exceptions)
 }
 
-/// Returns the line of a text that starts at a byte.
+/// Returns the line that starts at a byte of a text.
 fn line_at(text: &str, offset: usize) -> Option<&str> {
     let starts = offset == 0 || text.as_bytes().get(offset - 1) == Some(&b'\n');
     text.get(offset..).filter(|_| starts).and_then(|rest| rest.lines().next())
@@ -189,7 +189,7 @@ fn read_synset(path: &str, data: &str, offset: usize) -> Result<Vec<String>, Aug
     let Some(words) = words else {
         return Err(malformed(path, line_number(data, offset), line, expected));
     };
-    // Adjectives may carry a mark of where they stand: `galore(ip)`.
+    // Adjectives may carry a mark of their position: `galore(ip)`.
     let spelled = |word: &str| word.split('(').next().unwrap_or(word).replace('_', " ");
     Ok(words.iter().step_by(2).map(|word| spelled(word)).collect())
 }
@@ -279,7 +279,7 @@ mod tests {
             message("data.noun", b"00000000 06 n 09 card 0\n")?.contains("`./data.noun`, line 1")
         );
         assert!(message("verb.exc", b"went go\n\nx\n")?.contains("`./verb.exc`, line 3"));
-        assert!(message("data.noun", b"\xff")?.contains("no text in UTF-8: line 1"));
+        assert!(message("data.noun", b"\xff")?.contains("not text in UTF-8: line 1"));
         write(folder.path())?;
         fs_err::remove_file(folder.path().join("index.adv"))?;
         assert_eq!(

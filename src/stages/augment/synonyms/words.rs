@@ -8,20 +8,20 @@ use crate::stages::augment::language::words::is_unspaced;
 
 const TOKENIZER: &str = "tokenizer.json";
 
-/// How a word is spelled, and which row of the word table is its.
+/// The spelling of a word, and its row of the word table.
 pub type WordRow = (String, usize);
 
-/// Returns the words of a tokenizer's vocabulary, each with its row, by their lower case: of
-/// several spellings the lower-case one, else the first. Pieces of words, special tokens and
-/// everything that is not at least two letters (or one Chinese or Japanese sign) are left out.
+/// Returns the words of a tokenizer's vocabulary by lower case, each with its row. Of several
+/// spellings the lower-case one is taken, else the first. Word pieces, special tokens and
+/// everything shorter than two letters (or one Chinese or Japanese character) are left out.
 pub fn whole_words(tokenizer: &[u8]) -> Result<BTreeMap<String, WordRow>, String> {
     let tokenizer: Value =
         serde_json::from_slice(tokenizer).map_err(|error| format!("{TOKENIZER}: {error}"))?;
     let model = &tokenizer["model"];
     let entries = model["vocab"].as_object().ok_or_else(|| {
-        format!("its tokenizer is of type {}, expected `WordPiece` or `BPE`", model["type"])
+        format!("its tokenizer has the type {}; expected `WordPiece` or `BPE`", model["type"])
     })?;
-    // Byte-level pairs write the space before a word as `Ġ` and letters outside ASCII as other
+    // Byte-level BPE writes the space before a word as `Ġ` and letters outside ASCII as other
     // letters.
     let by_bytes =
         entries.keys().any(|token| token.len() > 'Ġ'.len_utf8() && token.starts_with('Ġ'));

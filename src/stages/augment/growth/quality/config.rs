@@ -11,30 +11,30 @@ use crate::stages::augment::methods::contract::default_encoder;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::External;
 
-/// Keeps the generated texts that are as near to the real texts of their class as those are to each
+/// Keeps generated texts that are as near to the real texts of their class as these are to each
 /// other.
 ///
 /// Texts are compared by their embeddings in a frozen encoder, scaled to length 1. Means and
-/// covariance are those of the original train texts alone.
+/// covariance come from the original train texts alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// How the distance to a class is measured.
+    /// The measure of the distance to a class.
     #[serde(default)]
     pub distance: Distance,
-    /// The share of real texts that would pass, above 0 and at most 1: a text is kept if its
-    /// distance is at most this quantile of the distances of all real train texts to their classes,
-    /// each measured as if the text itself were not there (leave-one-out).
+    /// The share of real texts that would pass, above 0 and at most 1. A text is kept if its
+    /// distance is at most this quantile of the distances of real train texts to their classes,
+    /// each measured without the text itself (leave-one-out).
     #[serde(default = "default_quantile")]
     pub quantile: f64,
-    /// Whether its own class has to be the nearest.
+    /// Whether the text's own class must be the nearest.
     #[serde(default = "default_nearest_class")]
     pub nearest_class: bool,
     /// The encoder: a folder (relative to this file), `pip:NAME[==VERSION]` or
     /// `hf:ORG/NAME[@REVISION]`.
     #[serde(default = "default_encoder")]
     pub pretrained: String,
-    /// How the states of a text's tokens become its embedding.
+    /// How the token states of a text become its embedding.
     #[serde(default)]
     pub pooling: Pooling,
     /// The longest input in tokens; longer texts are truncated.
@@ -42,14 +42,14 @@ pub struct Keep {
     pub max_length: usize,
 }
 
-/// How the distance to a class is measured.
+/// The measure of the distance to a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Distance {
     /// ‖z − μ‖, from the mean of the class.
     Euclidean,
-    /// √((z − μ)ᵀ Σ⁻¹ (z − μ)), with one covariance Σ of all classes around their means, shrunk as
-    /// Ledoit and Wolf (2004) have it.
+    /// √((z − μ)ᵀ Σ⁻¹ (z − μ)), with one covariance Σ of all classes around their means, shrunk by
+    /// the method of Ledoit and Wolf (2004).
     #[default]
     Mahalanobis,
 }
@@ -75,8 +75,7 @@ impl Keep {
                 format!("`quantile` is {}; expected a share above 0 and at most 1", self.quantile);
             let error = CheckError::new("keep.quantile", message);
             errors.push(error.hint(
-                "0.95 lets pass what is no farther out than the farthest twentieth of the real \
-                 texts",
+                "0.95 keeps texts no farther from their class than 95 % of the real texts are",
             ));
         }
         if self.max_length < 3 {
@@ -89,7 +88,7 @@ impl Keep {
         errors
     }
 
-    /// Lists what the distances depend on.
+    /// Lists the models that the distances depend on.
     pub fn externals(
         &self,
         folder: &Path,

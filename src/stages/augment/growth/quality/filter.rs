@@ -1,4 +1,4 @@
-//! Judging generated texts.
+//! The filter for generated texts.
 
 use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
@@ -10,22 +10,22 @@ use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::frozen::SentenceEncoder;
 
-/// A train set that no distance can be measured by.
+/// A train set without a usable distance.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum QualityError {
     #[error(
-        "`keep` cannot tell how far real texts are from their class: no class has two texts in \
+        "`keep` cannot measure how far real texts are from their class: no class has two texts in \
          train"
     )]
-    #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
+    #[diagnostic(help("add more texts per class, or leave `keep` out"))]
     NoPairs,
 
-    #[error("`keep` cannot tell near from far: too few texts differ from others of their class")]
-    #[diagnostic(help("bring more texts per class, or leave `keep` out"))]
+    #[error("`keep` cannot estimate distances: classes have too few distinct texts")]
+    #[diagnostic(help("add more texts per class, or leave `keep` out"))]
     Flat,
 }
 
-/// What is thought of a generated text.
+/// The verdict on a generated text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
     /// The distance to its class.
@@ -33,24 +33,24 @@ pub struct Verdict {
     pub fate: Fate,
 }
 
-/// Whether a generated text is kept, and else why not.
+/// Whether a generated text is kept, or why it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Kept,
-    /// It is farther from its class than the quantile.
+    /// The distance to its class is above the quantile.
     TooFar,
     /// Another class is nearer.
     Astray,
 }
 
-/// A quality filter that has seen train.
+/// A quality filter that is fitted to train.
 pub struct Filter {
     encoder: SentenceEncoder,
     measure: Measure,
 }
 
 impl Filter {
-    /// Embeds the original texts of train and takes the measure of them.
+    /// Embeds the original texts of train and measures their distances.
     pub fn fit(ctx: &dyn Ctx, keep: &Keep, train: &Originals<'_>) -> Result<Filter, StageError> {
         let mut encoder =
             SentenceEncoder::new(ctx, &keep.pretrained, keep.pooling, keep.max_length)?;
@@ -73,7 +73,7 @@ impl Filter {
     }
 }
 
-/// How far real texts are from their classes.
+/// The distances of real texts to their classes.
 struct Measure {
     distance: Distance,
     nearest_class: bool,
@@ -155,8 +155,8 @@ mod tests {
             assert_eq!(judge(&settings, 4.0, 0).fate, Fate::TooFar, "{distance}");
             assert!(judge(&settings, 4.0, 0).distance > judge(&settings, 1.0, 0).distance);
         }
-        // The farthest of the three of a class is 1.5 from the mean of the other two, the middle
-        // one 0.
+        // The farthest of the three texts of a class is 1.5 from the mean of the other two, the
+        // middle one 0.
         let wide = r#"{"distance": "euclidean", "quantile": 1.0}"#;
         let narrow = r#"{"distance": "euclidean", "quantile": 0.1}"#;
         assert_eq!(
@@ -192,9 +192,9 @@ mod tests {
         assert!(
             fails(&[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], &[0, 1]).contains("no class has two texts")
         );
-        assert!(fails(&[[1.0, 0.0, 0.0]; 4], &[0, 0, 1, 1]).contains("cannot tell near from far"));
-        // One pair alone differs: without either there is nothing to measure by.
+        assert!(fails(&[[1.0, 0.0, 0.0]; 4], &[0, 0, 1, 1]).contains("cannot estimate distances"));
+        // Only one pair differs: without either text no measure is left.
         let one_pair = [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]];
-        assert!(fails(&one_pair, &[0, 0, 1]).contains("cannot tell near from far"));
+        assert!(fails(&one_pair, &[0, 0, 1]).contains("cannot estimate distances"));
     }
 }

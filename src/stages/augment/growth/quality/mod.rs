@@ -1,4 +1,4 @@
-//! The quality of generated texts: how far they are from the real texts of their class.
+//! The quality of generated texts: their distance to the real texts of their class.
 
 pub mod config;
 pub mod filter;

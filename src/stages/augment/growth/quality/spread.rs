@@ -1,11 +1,11 @@
-//! Where classes lie and how far their texts spread: means, a shrunk covariance, distances, and the
-//! distances of each text as if it were not there.
+//! The centres of classes and the spread of their texts: means, a shrunk covariance, distances, and
+//! leave-one-out distances.
 //!
 //! Dimensions: `n` texts, `d` numbers each, `K` classes. The scatter matrix SS of the residuals
-//! (each text minus the mean of its class) is kept by its eigenvectors. In their basis Σ =
-//! (1−λ)·SS/n + λ·m·I is diagonal whatever the shrinkage, and leaving one text out takes a matrix
-//! of rank one off SS (Sherman & Morrison 1950), so that all n distances of the left-out texts take
-//! one decomposition.
+//! (each text minus the mean of its class) is stored by its eigenvectors. In their basis Σ =
+//! (1−λ)·SS/n + λ·m·I is diagonal for any shrinkage λ. Leaving one text out subtracts a matrix of
+//! rank one from SS (Sherman & Morrison 1950). One decomposition therefore serves all n
+//! leave-one-out distances.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView1};
@@ -50,7 +50,7 @@ impl Shrinkage {
         Shrinkage { n, amount, mean }
     }
 
-    /// The eigenvalue of Σ for one of SS.
+    /// Returns the eigenvalue of Σ for an eigenvalue of SS.
     fn variance(self, value: f64) -> f64 {
         (1.0 - self.amount) * value / self.n + self.amount * self.mean
     }
@@ -95,12 +95,12 @@ impl Spread {
         }
     }
 
-    /// Says whether the texts differ at all from the means of their classes.
+    /// Returns whether any text differs from the mean of its class.
     pub(in crate::stages::augment) fn is_flat(&self) -> bool {
         self.shrinkage.mean <= f64::EPSILON
     }
 
-    /// Says whether any class has two texts.
+    /// Returns whether any class has two texts.
     pub(in crate::stages::augment) fn has_pairs(&self) -> bool {
         self.counts.iter().any(|count| *count > 1)
     }
@@ -142,18 +142,18 @@ impl Spread {
         if self.values.len() == self.means.ncols() {
             return inside;
         }
-        // What no residual reaches has the variance λ·m.
+        // Directions without residuals have the variance λ·m.
         inside + (square - projected.dot(projected)).max(0.0) / shrinkage.variance(0.0)
     }
 
-    /// Returns for each text its distance to the mean of its class's other texts; `None` where
+    /// Returns for each text its distance to the mean of the other texts of its class; `None` if
     /// there are none.
     pub(in crate::stages::augment) fn left_out_euclidean(&self) -> Vec<Option<f64>> {
         self.left_out(|_, residual, factor| factor * residual.dot(residual).sqrt())
     }
 
     /// Returns for each text its Mahalanobis distance by the means and the covariance of all other
-    /// texts; `None` where its class has none.
+    /// texts; `None` if its class has no other text.
     pub(in crate::stages::augment) fn left_out_mahalanobis(&self) -> Vec<Option<f64>> {
         let d = self.residuals.ncols() as f64;
         let n = self.labels.len() as f64 - 1.0;
@@ -168,7 +168,7 @@ impl Spread {
             // rᵀ·SS·r
             let stretched: f64 =
                 projected.iter().zip(&self.values).map(|(p, value)| p * p * value).sum();
-            // Without the text its class's mean moves, and with it the residuals of the class.
+            // Without the text, the mean of its class moves, and so do the residuals of the class.
             let moved = 1.0 / (self.counts[self.labels[index]] as f64 - 1.0);
             let mut fourth = fourth - square * square;
             for (other, &label) in self.labels.iter().enumerate() {
@@ -186,8 +186,8 @@ impl Spread {
         })
     }
 
-    /// Asks `distance` for each text with its residual r and n_c/(n_c − 1), by which its distance
-    /// to the others' mean is longer than r.
+    /// Calls `distance` for each text with its residual r and the factor n_c/(n_c − 1), which turns
+    /// r into the offset from the mean of the others.
     fn left_out(
         &self,
         distance: impl Fn(usize, &Array1<f64>, f64) -> f64 + Sync,
@@ -197,15 +197,15 @@ impl Spread {
             let count = self.counts[self.labels[index]] as f64;
             let residual = self.residuals.row(index).to_owned();
             let distance = (count > 1.0).then(|| distance(index, &residual, count / (count - 1.0)));
-            // Without the text nothing may be left that differs, and then there is no measure.
+            // Without the text no other residual may be left, and then there is no measure.
             distance.filter(|distance| distance.is_finite())
         };
         (0..self.labels.len()).into_par_iter().map(one).collect()
     }
 }
 
-/// Returns the eigenvalues of RᵀR that are not 0, and their vectors as columns `[d, r]`; by way of
-/// RRᵀ where that is the smaller matrix.
+/// Returns the nonzero eigenvalues of RᵀR, and their vectors as columns `[d, r]`; computed from RRᵀ
+/// if that is the smaller matrix.
 fn decompose(residuals: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
     let (n, d) = residuals.dim();
     let small = n < d;
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// What scikit-learn, SciPy and NumPy gave; tests/record_augmentation.py recorded it.
+    /// Results of scikit-learn, SciPy and NumPy, recorded by tests/record_augmentation.py.
     const RECORDED: &str =
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/quality.json"));
 
