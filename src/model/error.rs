@@ -130,7 +130,7 @@ pub enum ModelError {
     ))]
     Hub { reference: String, detail: String },
 
-    #[error("the hub has no model `{repository}` that it would show you")]
+    #[error("the hub has no model `{repository}`, or does not show it to you")]
     #[diagnostic(help(
         "check the name; a private model wants a token that may read it, in `HF_TOKEN` or by `hf \
          auth login`"
@@ -161,7 +161,9 @@ pub enum ModelError {
     ))]
     HubRefused { reference: String, detail: String },
 
-    #[error("`{file}` of the model `{reference}` is not the content that the hub announced: {detail}")]
+    #[error(
+        "`{file}` of the model `{reference}` is not the content that the hub announced: {detail}"
+    )]
     #[diagnostic(help(
         "try again; if that does not help, a proxy or a mirror (`HF_ENDPOINT`) changes what it \
          passes on"

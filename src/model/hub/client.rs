@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, Error, Timeout};
+use ureq::{Agent, Body, Error, ResponseExt, Timeout};
 
+use super::address::{host, is_same_origin, is_web, target};
 use super::cache::{is_commit, is_safe};
 use super::settings::Settings;
 use crate::base::report::Report;
@@ -79,7 +80,8 @@ impl<'a> Client<'a> {
         revision: &'a str,
         report: &'a dyn Report,
     ) -> Result<Client<'a>, ModelError> {
-        let failed = |detail| ModelError::Hub { reference: reference(repository, revision), detail };
+        let failed =
+            |detail| ModelError::Hub { reference: reference(repository, revision), detail };
         let endpoint = &settings.endpoint;
         let hub = endpoint.parse().ok().filter(is_web).ok_or_else(|| {
             failed(format!(
@@ -118,7 +120,8 @@ impl<'a> Client<'a> {
         let path = format!("api/models/{}/revision/{revision}", self.repository);
         let text = self.patiently("the list of files", || {
             let mut response = self.send(Method::GET, &path, None, 0)?;
-            response.body_mut().read_to_string().map_err(|error| self.trouble(&self.hub, error))
+            let url = response.get_uri().clone();
+            response.body_mut().read_to_string().map_err(|error| self.trouble(&url, error))
         })?;
         let info: Info = serde_json::from_str(&text)
             .map_err(|error| self.failed(format!("its list of files cannot be read: {error}")))?;
@@ -135,8 +138,7 @@ impl<'a> Client<'a> {
     /// Asks what a file of a commit is, without fetching it.
     pub(super) fn announced(&self, commit: &str, name: &str) -> Result<Announced, ModelError> {
         let path = self.path(commit, name);
-        let response =
-            self.patiently(name, || self.send(Method::HEAD, &path, Some(name), 0))?;
+        let response = self.patiently(name, || self.send(Method::HEAD, &path, Some(name), 0))?;
         let without = |header: &str| {
             self.failed(format!(
                 "the answer about `{name}` has no valid `{header}`, as a hub's answer has"
@@ -209,11 +211,6 @@ impl<'a> Client<'a> {
         reference(self.repository, self.revision)
     }
 
-    /// Returns why reading an answer's body stopped.
-    pub(super) fn interrupted(&self, error: io::Error) -> Trouble {
-        self.trouble(&self.hub, error.into())
-    }
-
     fn path(&self, commit: &str, name: &str) -> String {
         format!("{}/resolve/{commit}/{name}", self.repository)
     }
@@ -230,7 +227,8 @@ impl<'a> Client<'a> {
     ) -> Result<Response<Body>, Trouble> {
         let wrong = |detail: String| Trouble::Final(self.failed(detail));
         let address = format!("{}/{path}", self.settings.endpoint);
-        let mut url: Uri = address.parse().map_err(|_| wrong(format!("`{address}` is no address")))?;
+        let mut url: Uri =
+            address.parse().map_err(|_| wrong(format!("`{address}` is no address")))?;
         for _ in 0..=REDIRECTS {
             let at_hub = is_same_origin(&url, &self.hub);
             // Compressed content has another length, and parts of it mean nothing.
@@ -313,7 +311,7 @@ impl<'a> Client<'a> {
     }
 
     /// Tells apart what may pass, what means that there is no way to a host, and what will stay.
-    fn trouble(&self, url: &Uri, error: Error) -> Trouble {
+    pub(super) fn trouble(&self, url: &Uri, error: Error) -> Trouble {
         const CUT: [ErrorKind; 5] = [
             ErrorKind::ConnectionReset,
             ErrorKind::ConnectionAborted,
@@ -321,13 +319,20 @@ impl<'a> Client<'a> {
             ErrorKind::UnexpectedEof,
             ErrorKind::TimedOut,
         ];
-        let host = host(url);
+        let proxy = self.settings.proxy.as_ref().filter(|proxy| !proxy.is_no_proxy(url));
+        let host = match proxy {
+            Some(proxy) => format!("{} by the proxy `{}`", host(url), proxy.host()),
+            None => host(url),
+        };
         let passing = |detail: String| Trouble::Passing { detail, wait: None };
         let untrusted = |error: &dyn std::fmt::Display| {
-            Trouble::Final(self.failed(format!(
-                "no TLS connection to {host}: {error}; where a proxy opens TLS, name the file of \
-                 its certificates in `SSL_CERT_FILE`"
-            )))
+            let trusted = match &self.settings.certificates {
+                Some((variable, _)) => format!("only the certificates of `{variable}` are trusted"),
+                None => "where a proxy opens TLS, name the file of its certificates in \
+                         `SSL_CERT_FILE`"
+                    .to_owned(),
+            };
+            Trouble::Final(self.failed(format!("no TLS connection to {host}: {error}; {trusted}")))
         };
         match error {
             Error::HostNotFound => Trouble::Unreachable(format!("{host} is not known")),
@@ -336,7 +341,7 @@ impl<'a> Client<'a> {
             }
             Error::Timeout(_) => passing(format!("{host} fell silent")),
             Error::ConnectProxyFailed(detail) => {
-                Trouble::Unreachable(format!("the proxy does not connect to {host}: {detail}"))
+                Trouble::Unreachable(format!("no connection to {host}: {detail}"))
             }
             Error::Io(error) if CUT.contains(&error.kind()) => {
                 passing(format!("the connection to {host} was cut"))
@@ -388,65 +393,4 @@ fn wanted_wait(response: &Response<Body>) -> Option<Duration> {
         .and_then(|value| value.trim().parse().ok())
         .or_else(limit)
         .map(Duration::from_secs)
-}
-
-fn host(url: &Uri) -> String {
-    format!("`{}`", url.host().unwrap_or_default())
-}
-
-fn is_web(url: &Uri) -> bool {
-    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
-}
-
-/// Says whether two addresses are of the same server: scheme, host and port.
-fn is_same_origin(one: &Uri, other: &Uri) -> bool {
-    let port = |url: &Uri| url.port_u16().or((url.scheme_str() == Some("https")).then_some(443));
-    let host = |url: &Uri| url.host().map(str::to_ascii_lowercase);
-    one.scheme() == other.scheme()
-        && host(one) == host(other)
-        && port(one).unwrap_or(80) == port(other).unwrap_or(80)
-}
-
-/// Returns where a redirect leads: to another address, or to a path of the same server.
-fn target(from: &Uri, location: &str) -> Option<Uri> {
-    let scheme = from.scheme_str()?;
-    let address = match location {
-        other if other.starts_with("//") => format!("{scheme}:{other}"),
-        path if path.starts_with('/') => format!("{scheme}://{}{path}", from.authority()?),
-        whole => whole.to_owned(),
-    };
-    address.parse().ok().filter(is_web)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_lead_where_they_say() {
-        let leads = |location: &str| {
-            let from = Uri::from_static("https://hub:8443/org/name/resolve/main/config.json");
-            target(&from, location).map(|url| url.to_string())
-        };
-        let to = |address: &str| Some(address.to_owned());
-        assert_eq!(leads("/api/x?y=https://z"), to("https://hub:8443/api/x?y=https://z"));
-        assert_eq!(leads("//cdn/x"), to("https://cdn/x"));
-        assert_eq!(leads("http://cdn:1/x?a=b"), to("http://cdn:1/x?a=b"));
-        for bad in ["", "x", "file:///etc/passwd", "ftp://x/y", "/a b"] {
-            assert_eq!(leads(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_origin_is_scheme_host_and_port() {
-        let same = |one: &'static str, other: &'static str| {
-            is_same_origin(&Uri::from_static(one), &Uri::from_static(other))
-        };
-        assert!(same("https://hub/a", "https://HUB:443/b"));
-        assert!(same("http://hub", "http://hub:80/b?c"));
-        assert!(!same("https://hub", "http://hub"));
-        assert!(!same("https://hub", "https://hub:8443"));
-        assert!(!same("https://hub", "https://hub.evil"));
-        assert!(!same("https://hub", "https://cdn.hub"));
-    }
 }

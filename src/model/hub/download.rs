@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use ureq::ResponseExt;
 
 use super::cache::Place;
 use super::client::{Announced, Client, Trouble, header};
@@ -24,7 +25,7 @@ pub(super) struct Download<'a> {
 impl Download<'_> {
     /// Sees that the file's content is in the cache. Of several processes one fetches it, and the
     /// others wait.
-    pub(super) fn into_cache(&self, place: &Place) -> Result<(), ModelError> {
+    pub(super) fn complete(&self, place: &Place) -> Result<(), ModelError> {
         let etag = &self.announced.etag;
         let blob = place.blob(etag);
         let is_here = || {
@@ -93,6 +94,7 @@ impl Download<'_> {
             return Err(Trouble::Passing { detail, wait: None });
         }
         let activity = format!("downloading {}", self.name);
+        let url = response.get_uri().clone();
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -103,7 +105,8 @@ impl Download<'_> {
                 unit: "bytes",
                 detail: "",
             });
-            let count = body.read(&mut buffer).map_err(|error| self.client.interrupted(error))?;
+            let count =
+                body.read(&mut buffer).map_err(|error| self.client.trouble(&url, error.into()))?;
             if count == 0 {
                 break;
             }

@@ -58,8 +58,9 @@ impl Settings {
         let mut fetched = Vec::new();
         for name in names.into_iter().filter(|name| !folder.join(name).is_file()) {
             let announced = client.announced(commit, name)?;
-            let download = Download { client: &client, commit, name, announced: &announced, report };
-            download.into_cache(&place)?;
+            let download =
+                Download { client: &client, commit, name, announced: &announced, report };
+            download.complete(&place)?;
             fetched.push((name, announced.etag));
         }
         // A folder without config.json is no model, so that one file more or less is never taken

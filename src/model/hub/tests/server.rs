@@ -10,19 +10,19 @@ use std::time::Duration;
 
 /// A request as it came in; the names of headers are in lower case.
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub headers: BTreeMap<String, String>,
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: BTreeMap<String, String>,
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
     /// Returns the byte that the content is wanted from.
-    pub fn from(&self) -> usize {
+    pub(super) fn from(&self) -> usize {
         let range = self.header("range").and_then(|range| range.strip_prefix("bytes="));
         range.and_then(|range| range.strip_suffix('-')?.parse().ok()).unwrap_or(0)
     }
@@ -30,7 +30,7 @@ impl Request {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub(super) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
@@ -39,25 +39,25 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Reply {
+    pub(super) fn new(status: u16, body: impl Into<Vec<u8>>) -> Reply {
         let body = body.into();
         let sent = body.len();
         Reply { status, headers: Vec::new(), body, sent, silence: Duration::ZERO }
     }
 
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Reply {
         self.headers.push((name, value.into()));
         self
     }
 
     /// Ends the connection after so many bytes of the body.
-    pub fn cut(mut self, sent: usize) -> Reply {
+    pub(super) fn cut(mut self, sent: usize) -> Reply {
         self.sent = self.sent.min(sent);
         self
     }
 
     /// Holds the connection open without a word before it ends.
-    pub fn silent(mut self, silence: Duration) -> Reply {
+    pub(super) fn silent(mut self, silence: Duration) -> Reply {
         self.silence = silence;
         self
     }
@@ -79,8 +79,8 @@ impl Reply {
 }
 
 /// A running server; it stops when it is dropped.
-pub struct Server {
-    pub address: String,
+pub(super) struct Server {
+    pub(super) address: String,
     seen: Arc<Mutex<Vec<Request>>>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -89,7 +89,7 @@ pub struct Server {
 impl Server {
     /// Starts to answer; `answer` also gets the number of requests with the same method and path
     /// that came before.
-    pub fn start(
+    pub(super) fn start(
         answer: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Server> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -117,12 +117,12 @@ impl Server {
     }
 
     /// Returns all requests so far.
-    pub fn seen(&self) -> Vec<Request> {
+    pub(super) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns how many requests of a method came whose path holds a text.
-    pub fn count(&self, method: &str, path: &str) -> usize {
+    pub(super) fn count(&self, method: &str, path: &str) -> usize {
         let wanted = |seen: &&Request| seen.method == method && seen.path.contains(path);
         self.seen().iter().filter(wanted).count()
     }
