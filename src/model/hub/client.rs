@@ -128,7 +128,7 @@ impl<'a> Client<'a> {
         if !is_commit(&info.sha) {
             return Err(self.failed("its list of files names no commit"));
         }
-        if is_commit(self.revision) && self.revision != info.sha {
+        if is_commit(self.revision) && !self.revision.eq_ignore_ascii_case(&info.sha) {
             return Err(self.failed(format!("it gives the commit {} instead", info.sha)));
         }
         let names = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
@@ -277,7 +277,10 @@ impl<'a> Client<'a> {
             return Ok(response);
         }
         let said = match header(&response, "x-error-message") {
-            Some(message) => format!("{} answered {status}: {message}", host(url)),
+            Some(message) => {
+                let message = message.get(..200).unwrap_or(message);
+                format!("{} answered {status}: {message}", host(url))
+            }
             None => format!("{} answered {status}", host(url)),
         };
         let reference = self.reference();
@@ -299,7 +302,7 @@ impl<'a> Client<'a> {
             }
             (_, Some("RepoNotFound"), _) => ModelError::HubNoRepository { repository },
             _ if !is_same_origin(url, &self.hub) => self.failed(said),
-            // To who is not known, the hub does not say whether a private repository exists.
+            // Without a token the hub does not say whether a private repository exists.
             (401, ..) if self.settings.token.is_none() => {
                 ModelError::HubNoRepository { repository }
             }
