@@ -6,7 +6,7 @@ use std::time::Duration;
 use fs_err as fs;
 
 use super::fixture::{
-    COMMIT, Hub, SMALL, TOKEN, Told, assert_failed, files, names, sha256, storage, weights,
+    COMMIT, DIGEST, Hub, SMALL, TOKEN, Told, assert_failed, files, names, storage, weights,
 };
 use super::server::{Reply, Request};
 use crate::base::report::Silent;
@@ -26,15 +26,14 @@ fn a_model_is_fetched_once_into_the_layout_of_the_hub() -> Result<(), ModelError
     for (name, content) in files().into_iter().skip(1) {
         assert_eq!(fs::read(folder.join(name))?, content, "{name}");
     }
-    let digest = sha256(&weights());
     let small = &SMALL[..38];
     assert_eq!(hub.names("blobs").len(), 3);
-    assert!(hub.names("blobs").contains(&digest));
+    assert!(hub.names("blobs").contains(&DIGEST.to_owned()));
     assert!(hub.names("blobs").contains(&format!("{small}2")));
     assert_eq!(fs::read_to_string(hub.place().join("refs/main"))?, COMMIT);
     assert_eq!(hub.names("refs"), ["main"]);
     #[cfg(unix)]
-    assert_eq!(fs::read_link(folder.join(WEIGHTS))?, Path::new("../../blobs").join(&digest));
+    assert_eq!(fs::read_link(folder.join(WEIGHTS))?, Path::new("../../blobs").join(DIGEST));
 
     // The token is for the hub alone, and every request of it has the token.
     assert!(hub.hub.seen().iter().all(|seen| {
@@ -137,7 +136,7 @@ fn an_interrupted_download_goes_on_with_the_next_run() -> Result<(), ModelError>
         |request, before| (before < 6).then(|| storage(request, &weights()).cut(10_000)),
     )?;
     assert_failed(&hub.resolve("main"), "was cut, 6 times");
-    let part = format!("{}.incomplete", sha256(&weights()));
+    let part = format!("{DIGEST}.incomplete");
     assert!(hub.names("blobs").contains(&part));
     assert!(!hub.place().join("snapshots").exists() && !hub.place().join("refs").exists());
     let folder = hub.resolve("main")?;
@@ -149,7 +148,6 @@ fn an_interrupted_download_goes_on_with_the_next_run() -> Result<(), ModelError>
 
 #[test]
 fn a_part_that_does_not_belong_is_fetched_anew() -> Result<(), ModelError> {
-    let digest = sha256(&weights());
     let whole = weights().len();
     // Wrong bytes; more than there are; as many as there are; and a storage that knows no parts.
     for (length, parts, requests) in
@@ -157,7 +155,7 @@ fn a_part_that_does_not_belong_is_fetched_anew() -> Result<(), ModelError> {
     {
         let hub = Hub::with(|_, _| None, move |_, _| (!parts).then(|| Reply::new(200, weights())))?;
         fs::create_dir_all(hub.place().join("blobs"))?;
-        let part = hub.place().join("blobs").join(format!("{digest}.incomplete"));
+        let part = hub.place().join("blobs").join(format!("{DIGEST}.incomplete"));
         fs::write(&part, vec![7; length])?;
         let folder = hub.resolve("main")?;
         assert_eq!(fs::read(folder.join(WEIGHTS))?, weights());
@@ -183,8 +181,7 @@ fn wrong_content_is_refused_and_not_kept() -> Result<(), ModelError> {
             matches!(&failed, Err(ModelError::HubContent { file, .. }) if file == WEIGHTS),
             "{failed:?}"
         );
-        let digest = sha256(&weights());
-        assert!(hub.names("blobs").iter().all(|name| !name.starts_with(&digest)));
+        assert!(hub.names("blobs").iter().all(|name| !name.starts_with(DIGEST)));
         assert!(!hub.place().join("snapshots").exists());
         assert!(hub.settings().resolve("org/name", "main", &Silent).is_ok());
     }
