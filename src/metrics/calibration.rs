@@ -6,8 +6,8 @@ use super::row::Row;
 /// The number of bins of equal width, as in Guo et al. (1706.04599).
 const BINS: usize = 15;
 
-/// The expected calibration error over 15 bins (lo, hi] of the predicted class's probability (Guo et
-/// al. 2017, eq. 3): the mean over bins, weighted by rows, of |accuracy − mean confidence|.
+/// The expected calibration error over 15 bins (lo, hi] of the predicted class's probability (Guo
+/// et al. 2017, eq. 3): the mean over bins, weighted by rows, of |accuracy − mean confidence|.
 pub static ECE: Metric = Metric {
     name: "ece",
     goal: Goal::Minimize,

@@ -140,7 +140,7 @@ pub enum ModelError {
     ))]
     Hub { reference: String, detail: String },
 
-    #[error("the hub has no model `{repository}` that it would show you")]
+    #[error("the hub has no model `{repository}`, or does not show it to you")]
     #[diagnostic(help(
         "check the name; a private model wants a token that may read it, in `HF_TOKEN` or by `hf \
          auth login`"

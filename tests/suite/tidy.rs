@@ -120,7 +120,7 @@ const OWNERS: &[(&str, &[&str])] = &[
         &["pipeline/", "search/config/", "stages/", "model/head.rs", "engine/runtime/device.rs"],
     ),
     ("serde_yaml", &["pipeline/"]),
-    ("sha2", &["base/"]),
+    ("sha2", &["base/", "model/source/hub/"]),
     ("similar", &["cli/"]),
     ("sobol_burley", &["search/"]),
     ("statrs", &["search/", "statistics/"]),

@@ -1,5 +1,6 @@
 //! Our own operators, which the kernels of [`crate::engine::kernel`] compute on the CPU. Builders
-//! in [`crate::engine::graph::build`] use them where a graph may, and their standard form elsewhere.
+//! in [`crate::engine::graph::build`] use them where a graph may, and their standard form
+//! elsewhere.
 
 use super::contract::{GradError, Op, OpNode, required};
 use super::product::check_inner;

@@ -13,19 +13,19 @@ use crate::base::files::write_atomic;
 use crate::model::pretrained::model_files;
 
 /// The part of the cache that belongs to one repository.
-pub(in crate::model) struct Place {
+pub(super) struct Place {
     root: PathBuf,
     locks: PathBuf,
 }
 
 impl Place {
-    pub(in crate::model) fn new(cache: &Path, repository: &str) -> Place {
+    pub(super) fn new(cache: &Path, repository: &str) -> Place {
         let name = format!("models--{}", repository.replace('/', "--"));
         Place { root: cache.join(&name), locks: cache.join(".locks").join(&name) }
     }
 
     /// Returns the folder of a revision whose model is here whole.
-    pub(in crate::model) fn whole(&self, revision: &str) -> Option<PathBuf> {
+    pub(super) fn whole(&self, revision: &str) -> Option<PathBuf> {
         let commit = match fs::read_to_string(self.root.join("refs").join(revision)) {
             Ok(commit) => commit.trim().to_owned(),
             Err(_) => revision.to_owned(),
@@ -38,23 +38,23 @@ impl Place {
     }
 
     /// Returns the folder of a commit.
-    pub(in crate::model) fn snapshot(&self, commit: &str) -> PathBuf {
+    pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
         self.root.join("snapshots").join(commit)
     }
 
     /// Returns where the content with this etag lies.
-    pub(in crate::model) fn blob(&self, etag: &str) -> PathBuf {
+    pub(super) fn blob(&self, etag: &str) -> PathBuf {
         self.root.join("blobs").join(etag)
     }
 
     /// Returns the lock of a blob, which other programs that use the cache take too.
-    pub(in crate::model) fn lock(&self, etag: &str) -> PathBuf {
+    pub(super) fn lock(&self, etag: &str) -> PathBuf {
         self.locks.join(format!("{etag}.lock"))
     }
 
     /// Shows a blob under a file's name in a commit's folder: as a relative link, or as a copy
     /// where the file system has no links.
-    pub(in crate::model) fn show(&self, commit: &str, name: &str, etag: &str) -> io::Result<()> {
+    pub(super) fn show(&self, commit: &str, name: &str, etag: &str) -> io::Result<()> {
         let folder = self.snapshot(commit);
         fs::create_dir_all(&folder)?;
         let target = Path::new("../../blobs").join(etag);
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// Writes down which commit a branch or a tag stands for.
-    pub(in crate::model) fn refer(&self, revision: &str, commit: &str) -> io::Result<()> {
+    pub(super) fn refer(&self, revision: &str, commit: &str) -> io::Result<()> {
         if revision == commit {
             return Ok(());
         }
@@ -79,12 +79,12 @@ impl Place {
 
 /// Says whether a text is a commit's full name: 40 hexadecimal digits, or 64 where git hashes by
 /// SHA-256.
-pub(in crate::model) fn is_commit(text: &str) -> bool {
+pub(super) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Says whether a text can be no more than a name in a folder, whoever it comes from.
-pub(in crate::model) fn is_safe(text: &str) -> bool {
+pub(super) fn is_safe(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     text.len() <= 200
         && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, Error, Timeout};
+use ureq::{Agent, Body, Error, ResponseExt, Timeout};
 
+use super::address::{host, is_same_origin, is_web, target};
 use super::cache::{is_commit, is_safe};
 use super::settings::Settings;
 use crate::base::report::Report;
@@ -24,7 +25,7 @@ const REDIRECTS: usize = 10;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Speaks to the hub about one revision of one repository.
-pub(in crate::model) struct Client<'a> {
+pub(super) struct Client<'a> {
     agent: Agent,
     hub: Uri,
     settings: &'a Settings,
@@ -36,20 +37,20 @@ pub(in crate::model) struct Client<'a> {
 }
 
 /// A revision's commit and the names of its files.
-pub(in crate::model) struct Listing {
-    pub(in crate::model) commit: String,
-    pub(in crate::model) names: Vec<String>,
+pub(super) struct Listing {
+    pub(super) commit: String,
+    pub(super) names: Vec<String>,
 }
 
 /// What the hub announces of a file.
-pub(in crate::model) struct Announced {
+pub(super) struct Announced {
     /// The name of the content: its SHA-256 for large files, git's own digest for others.
-    pub(in crate::model) etag: String,
-    pub(in crate::model) size: u64,
+    pub(super) etag: String,
+    pub(super) size: u64,
 }
 
 /// Why one try brought nothing.
-pub(in crate::model) enum Trouble {
+pub(super) enum Trouble {
     /// No connection; tried again only where there was one before.
     Unreachable(String),
     /// It may be over soon. A busy hub can say how long it wants to be left alone.
@@ -66,14 +67,14 @@ impl From<io::Error> for Trouble {
 
 impl Announced {
     /// Returns the SHA-256 that the content must have, where the etag is one.
-    pub(in crate::model) fn sha256(&self) -> Option<&str> {
+    pub(super) fn sha256(&self) -> Option<&str> {
         let digest = self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit());
         digest.then_some(self.etag.as_str())
     }
 }
 
 impl<'a> Client<'a> {
-    pub(in crate::model) fn new(
+    pub(super) fn new(
         settings: &'a Settings,
         repository: &'a str,
         revision: &'a str,
@@ -105,7 +106,7 @@ impl<'a> Client<'a> {
     }
 
     /// Asks which files the revision has.
-    pub(in crate::model) fn listing(&self) -> Result<Listing, ModelError> {
+    pub(super) fn listing(&self) -> Result<Listing, ModelError> {
         #[derive(Deserialize)]
         struct Info {
             sha: String,
@@ -119,14 +120,15 @@ impl<'a> Client<'a> {
         let path = format!("api/models/{}/revision/{revision}", self.repository);
         let text = self.patiently("the list of files", || {
             let mut response = self.send(Method::GET, &path, None, 0)?;
-            response.body_mut().read_to_string().map_err(|error| self.trouble(&self.hub, error))
+            let url = response.get_uri().clone();
+            response.body_mut().read_to_string().map_err(|error| self.trouble(&url, error))
         })?;
         let info: Info = serde_json::from_str(&text)
             .map_err(|error| self.failed(format!("its list of files cannot be read: {error}")))?;
         if !is_commit(&info.sha) {
             return Err(self.failed("its list of files names no commit"));
         }
-        if is_commit(self.revision) && self.revision != info.sha {
+        if is_commit(self.revision) && !self.revision.eq_ignore_ascii_case(&info.sha) {
             return Err(self.failed(format!("it gives the commit {} instead", info.sha)));
         }
         let names = info.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
@@ -134,11 +136,7 @@ impl<'a> Client<'a> {
     }
 
     /// Asks what a file of a commit is, without fetching it.
-    pub(in crate::model) fn announced(
-        &self,
-        commit: &str,
-        name: &str,
-    ) -> Result<Announced, ModelError> {
+    pub(super) fn announced(&self, commit: &str, name: &str) -> Result<Announced, ModelError> {
         let path = self.path(commit, name);
         let response = self.patiently(name, || self.send(Method::HEAD, &path, Some(name), 0))?;
         let without = |header: &str| {
@@ -165,7 +163,7 @@ impl<'a> Client<'a> {
 
     /// Begins to fetch a file's content, from a byte on. The answer is 416 where there is no such
     /// byte.
-    pub(in crate::model) fn content(
+    pub(super) fn content(
         &self,
         commit: &str,
         name: &str,
@@ -175,7 +173,7 @@ impl<'a> Client<'a> {
     }
 
     /// Does what may fail for a moment, up to six times.
-    pub(in crate::model) fn patiently<T>(
+    pub(super) fn patiently<T>(
         &self,
         what: &str,
         mut once: impl FnMut() -> Result<T, Trouble>,
@@ -204,18 +202,13 @@ impl<'a> Client<'a> {
     }
 
     /// Says that the model cannot be fetched, and why.
-    pub(in crate::model) fn failed(&self, detail: impl Into<String>) -> ModelError {
+    pub(super) fn failed(&self, detail: impl Into<String>) -> ModelError {
         ModelError::Hub { reference: self.reference(), detail: detail.into() }
     }
 
     /// Returns the model as a pipeline file names it.
-    pub(in crate::model) fn reference(&self) -> String {
+    pub(super) fn reference(&self) -> String {
         reference(self.repository, self.revision)
-    }
-
-    /// Returns why reading an answer's body stopped.
-    pub(in crate::model) fn interrupted(&self, error: io::Error) -> Trouble {
-        self.trouble(&self.hub, error.into())
     }
 
     fn path(&self, commit: &str, name: &str) -> String {
@@ -284,7 +277,10 @@ impl<'a> Client<'a> {
             return Ok(response);
         }
         let said = match header(&response, "x-error-message") {
-            Some(message) => format!("{} answered {status}: {message}", host(url)),
+            Some(message) => {
+                let message = message.get(..200).unwrap_or(message);
+                format!("{} answered {status}: {message}", host(url))
+            }
             None => format!("{} answered {status}", host(url)),
         };
         let reference = self.reference();
@@ -306,7 +302,7 @@ impl<'a> Client<'a> {
             }
             (_, Some("RepoNotFound"), _) => ModelError::HubNoRepository { repository },
             _ if !is_same_origin(url, &self.hub) => self.failed(said),
-            // To who is not known, the hub does not say whether a private repository exists.
+            // Without a token the hub does not say whether a private repository exists.
             (401, ..) if self.settings.token.is_none() => {
                 ModelError::HubNoRepository { repository }
             }
@@ -318,7 +314,7 @@ impl<'a> Client<'a> {
     }
 
     /// Tells apart what may pass, what means that there is no way to a host, and what will stay.
-    fn trouble(&self, url: &Uri, error: Error) -> Trouble {
+    pub(super) fn trouble(&self, url: &Uri, error: Error) -> Trouble {
         const CUT: [ErrorKind; 5] = [
             ErrorKind::ConnectionReset,
             ErrorKind::ConnectionAborted,
@@ -326,13 +322,20 @@ impl<'a> Client<'a> {
             ErrorKind::UnexpectedEof,
             ErrorKind::TimedOut,
         ];
-        let host = host(url);
+        let proxy = self.settings.proxy.as_ref().filter(|proxy| !proxy.is_no_proxy(url));
+        let host = match proxy {
+            Some(proxy) => format!("{} by the proxy `{}`", host(url), proxy.host()),
+            None => host(url),
+        };
         let passing = |detail: String| Trouble::Passing { detail, wait: None };
         let untrusted = |error: &dyn std::fmt::Display| {
-            Trouble::Final(self.failed(format!(
-                "no TLS connection to {host}: {error}; where a proxy opens TLS, name the file of \
-                 its certificates in `SSL_CERT_FILE`"
-            )))
+            let trusted = match &self.settings.certificates {
+                Some((variable, _)) => format!("only the certificates of `{variable}` are trusted"),
+                None => "where a proxy opens TLS, name the file of its certificates in \
+                         `SSL_CERT_FILE`"
+                    .to_owned(),
+            };
+            Trouble::Final(self.failed(format!("no TLS connection to {host}: {error}; {trusted}")))
         };
         match error {
             Error::HostNotFound => Trouble::Unreachable(format!("{host} is not known")),
@@ -341,7 +344,7 @@ impl<'a> Client<'a> {
             }
             Error::Timeout(_) => passing(format!("{host} fell silent")),
             Error::ConnectProxyFailed(detail) => {
-                Trouble::Unreachable(format!("the proxy does not connect to {host}: {detail}"))
+                Trouble::Unreachable(format!("no connection to {host}: {detail}"))
             }
             Error::Io(error) if CUT.contains(&error.kind()) => {
                 passing(format!("the connection to {host} was cut"))
@@ -357,7 +360,7 @@ impl<'a> Client<'a> {
 }
 
 /// Writes a model of the hub as a pipeline file names it.
-pub(in crate::model) fn reference(repository: &str, revision: &str) -> String {
+pub(super) fn reference(repository: &str, revision: &str) -> String {
     format!("hf:{repository}@{revision}")
 }
 
@@ -378,7 +381,7 @@ fn roots(settings: &Settings) -> Result<RootCerts, String> {
 }
 
 /// Returns a header's value, where it is plain ASCII without control characters.
-pub(in crate::model) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
@@ -393,65 +396,4 @@ fn wanted_wait(response: &Response<Body>) -> Option<Duration> {
         .and_then(|value| value.trim().parse().ok())
         .or_else(limit)
         .map(Duration::from_secs)
-}
-
-fn host(url: &Uri) -> String {
-    format!("`{}`", url.host().unwrap_or_default())
-}
-
-fn is_web(url: &Uri) -> bool {
-    matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some()
-}
-
-/// Says whether two addresses are of the same server: scheme, host and port.
-fn is_same_origin(one: &Uri, other: &Uri) -> bool {
-    let port = |url: &Uri| url.port_u16().or((url.scheme_str() == Some("https")).then_some(443));
-    let host = |url: &Uri| url.host().map(str::to_ascii_lowercase);
-    one.scheme() == other.scheme()
-        && host(one) == host(other)
-        && port(one).unwrap_or(80) == port(other).unwrap_or(80)
-}
-
-/// Returns where a redirect leads: to another address, or to a path of the same server.
-fn target(from: &Uri, location: &str) -> Option<Uri> {
-    let scheme = from.scheme_str()?;
-    let address = match location {
-        other if other.starts_with("//") => format!("{scheme}:{other}"),
-        path if path.starts_with('/') => format!("{scheme}://{}{path}", from.authority()?),
-        whole => whole.to_owned(),
-    };
-    address.parse().ok().filter(is_web)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_lead_where_they_say() {
-        let leads = |location: &str| {
-            let from = Uri::from_static("https://hub:8443/org/name/resolve/main/config.json");
-            target(&from, location).map(|url| url.to_string())
-        };
-        let to = |address: &str| Some(address.to_owned());
-        assert_eq!(leads("/api/x?y=https://z"), to("https://hub:8443/api/x?y=https://z"));
-        assert_eq!(leads("//cdn/x"), to("https://cdn/x"));
-        assert_eq!(leads("http://cdn:1/x?a=b"), to("http://cdn:1/x?a=b"));
-        for bad in ["", "x", "file:///etc/passwd", "ftp://x/y", "/a b"] {
-            assert_eq!(leads(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_origin_is_scheme_host_and_port() {
-        let same = |one: &'static str, other: &'static str| {
-            is_same_origin(&Uri::from_static(one), &Uri::from_static(other))
-        };
-        assert!(same("https://hub/a", "https://HUB:443/b"));
-        assert!(same("http://hub", "http://hub:80/b?c"));
-        assert!(!same("https://hub", "http://hub"));
-        assert!(!same("https://hub", "https://hub:8443"));
-        assert!(!same("https://hub", "https://hub.evil"));
-        assert!(!same("https://hub", "https://cdn.hub"));
-    }
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use ureq::ResponseExt;
 
 use super::cache::Place;
 use super::client::{Announced, Client, Trouble, header};
@@ -13,18 +14,18 @@ use crate::base::wheel::sha256_of;
 use crate::model::error::ModelError;
 
 /// A file that is wanted.
-pub(in crate::model) struct Download<'a> {
-    pub(in crate::model) client: &'a Client<'a>,
-    pub(in crate::model) commit: &'a str,
-    pub(in crate::model) name: &'a str,
-    pub(in crate::model) announced: &'a Announced,
-    pub(in crate::model) report: &'a dyn Report,
+pub(super) struct Download<'a> {
+    pub(super) client: &'a Client<'a>,
+    pub(super) commit: &'a str,
+    pub(super) name: &'a str,
+    pub(super) announced: &'a Announced,
+    pub(super) report: &'a dyn Report,
 }
 
 impl Download<'_> {
     /// Sees that the file's content is in the cache. Of several processes one fetches it, and the
     /// others wait.
-    pub(in crate::model) fn store_in(&self, place: &Place) -> Result<(), ModelError> {
+    pub(super) fn complete(&self, place: &Place) -> Result<(), ModelError> {
         let etag = &self.announced.etag;
         let blob = place.blob(etag);
         let is_here = || {
@@ -93,6 +94,7 @@ impl Download<'_> {
             return Err(Trouble::Passing { detail, wait: None });
         }
         let activity = format!("downloading {}", self.name);
+        let url = response.get_uri().clone();
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -103,7 +105,8 @@ impl Download<'_> {
                 unit: "bytes",
                 detail: "",
             });
-            let count = body.read(&mut buffer).map_err(|error| self.client.interrupted(error))?;
+            let count =
+                body.read(&mut buffer).map_err(|error| self.client.trouble(&url, error.into()))?;
             if count == 0 {
                 break;
             }

@@ -2,6 +2,7 @@
 
 mod resolve;
 mod settings;
+mod address;
 mod client;
 mod download;
 mod cache;

@@ -25,7 +25,7 @@ pub fn snapshot(repository: &str, revision: &str) -> Option<PathBuf> {
 }
 
 impl Settings {
-    pub(in crate::model) fn resolve(
+    pub(super) fn resolve(
         &self,
         repository: &str,
         revision: &str,
@@ -60,7 +60,7 @@ impl Settings {
             let announced = client.announced(commit, name)?;
             let download =
                 Download { client: &client, commit, name, announced: &announced, report };
-            download.store_in(&place)?;
+            download.complete(&place)?;
             fetched.push((name, announced.etag));
         }
         // A folder without config.json is no model, so that one file more or less is never taken

@@ -12,38 +12,38 @@ const CERTIFICATES: [&str; 3] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CE
 
 /// Where the hub and its cache are, and how to speak to the hub.
 #[derive(Clone)]
-pub(in crate::model) struct Settings {
-    pub(in crate::model) cache: PathBuf,
+pub(super) struct Settings {
+    pub(super) cache: PathBuf,
     /// The hub's address, without a slash at its end.
-    pub(in crate::model) endpoint: String,
-    pub(in crate::model) token: Option<String>,
+    pub(super) endpoint: String,
+    pub(super) token: Option<String>,
     /// The variable that forbids the network, where one does.
-    pub(in crate::model) offline: Option<&'static str>,
+    pub(super) offline: Option<&'static str>,
     /// The file of trusted certificates, with the variable that names it; `None` for the program's
     /// own list.
-    pub(in crate::model) certificates: Option<(&'static str, PathBuf)>,
-    pub(in crate::model) proxy: Option<ureq::Proxy>,
-    pub(in crate::model) patience: Patience,
+    pub(super) certificates: Option<(&'static str, PathBuf)>,
+    pub(super) proxy: Option<ureq::Proxy>,
+    pub(super) patience: Patience,
 }
 
 /// How long to wait for what.
 #[derive(Clone, Copy)]
-pub(in crate::model) struct Patience {
+pub(super) struct Patience {
     /// For a connection.
-    pub(in crate::model) connect: Duration,
+    pub(super) connect: Duration,
     /// For the next bytes of an answer.
-    pub(in crate::model) silence: Duration,
+    pub(super) silence: Duration,
     /// Before the first retry; each later one waits twice as long.
-    pub(in crate::model) pause: Duration,
+    pub(super) pause: Duration,
 }
 
 impl Settings {
-    pub(in crate::model) fn from_environment() -> Settings {
+    pub(super) fn from_environment() -> Settings {
         Settings::read(&|name| std::env::var_os(name), std::env::home_dir().as_deref())
     }
 
     /// Reads the variables that `variable` gives. An empty one counts as unset.
-    pub(in crate::model) fn read(
+    pub(super) fn read(
         variable: &dyn Fn(&str) -> Option<OsString>,
         home: Option<&Path>,
     ) -> Settings {

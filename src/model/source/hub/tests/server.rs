@@ -11,9 +11,9 @@ use std::time::Duration;
 /// A request as it came in; the names of headers are in lower case.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    pub method: String,
-    pub path: String,
-    pub headers: BTreeMap<String, String>,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: BTreeMap<String, String>,
 }
 
 impl Request {
@@ -80,7 +80,7 @@ impl Reply {
 
 /// A running server; it stops when it is dropped.
 pub(super) struct Server {
-    pub address: String,
+    pub(super) address: String,
     seen: Arc<Mutex<Vec<Request>>>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
