@@ -1,8 +1,8 @@
 //! What a metric is: a name, a direction, a range, and how it is computed.
 
-use super::calibration::Binned;
+use super::binned::Binned;
 use super::counts::Counts;
-use super::roc_auc::Ranking;
+use super::ranking::Ranking;
 use super::row::Row;
 
 /// The direction in which a metric is better.

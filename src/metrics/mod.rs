@@ -9,6 +9,8 @@ pub mod row;
 pub mod all;
 pub mod confusion;
 pub mod counts;
+pub mod ranking;
+pub mod binned;
 pub mod accuracy;
 pub mod f1;
 pub mod mcc;

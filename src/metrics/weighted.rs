@@ -1,10 +1,10 @@
 //! A metric as a function of how often each row counts, for resampling.
 
-use super::calibration::Binned;
+use super::binned::Binned;
 use super::counts::Counts;
 use super::metric::{Metric, Of, Weight};
+use super::ranking::Ranking;
 use super::registry::{find, find_of_class};
-use super::roc_auc::Ranking;
 use super::row::Row;
 
 /// A metric of given rows, prepared for computation with many different weights.
