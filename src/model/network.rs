@@ -94,14 +94,15 @@ pub(super) fn encode(
         let first_token_only = is_last && first_token_only;
         x = (encoder.layer)(b, config, Layer { index, below: x, first_token_only })?;
     }
-    b.enter_layer(None);
     if config.layers == 0 && first_token_only {
         x = b.first_tokens(x)?;
     }
-    match encoder.last {
-        Some(last) => last(b, config, x),
-        None => Ok(x),
+    // It is trained where the top layer is.
+    if let Some(last) = encoder.last {
+        x = last(b, config, x)?;
     }
+    b.enter_layer(None);
+    Ok(x)
 }
 
 /// Lists a graph's parameters with their shapes, in the order of the graph.

@@ -1,6 +1,8 @@
 //! The encoders: one file for each architecture, in the order in which messages list them.
 
 pub mod contract;
+#[cfg(test)]
+mod contract_tests;
 pub mod builder;
 pub mod fields;
 pub mod bert;
