@@ -19,7 +19,8 @@ use pipe::engine::{
     Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part,
     Place, Precision, Recipe, Runtime, SessionTrainer, Trainer, Var,
 };
-use pipe::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
+use pipe::model::encoders::bert::BERT;
+use pipe::model::{Activation, Config, Dropout, Head, Network, NetworkOptions};
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -147,7 +148,7 @@ impl Own {
         length: usize,
     ) -> Result<Own, AnyError> {
         let config = Config {
-            architecture: Architecture::Bert,
+            encoder: &BERT,
             vocabulary: 30_522,
             hidden: 384,
             layers: 6,

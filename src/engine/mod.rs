@@ -22,7 +22,7 @@ pub use backend::training_api::artifacts::{Artifacts, Clipping};
 pub use backend::training_api::trainer::ApiTrainer;
 pub use graph::autodiff::gradients;
 pub use graph::fact::{DType, Dim, ShapeError, TensorFact};
-pub use graph::graph::{Graph, Kernels, Var};
+pub use graph::graph::{Graph, Initial, Kernels, Marks, Var};
 pub use graph::lower::Products;
 pub use graph::optimizer::{Algorithm, Group, OptimizerConfig};
 pub use runtime::device::{Device, Precision};

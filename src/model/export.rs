@@ -6,9 +6,10 @@ use std::path::Path;
 use fs_err as fs;
 use safetensors::SafeTensors;
 
-use super::encoder::{Dropout, Network, NetworkOptions};
+use super::encoders::builder::{Dropout, NetworkOptions};
 use super::error::ModelError;
 use super::head::Head;
+use super::network::Network;
 use super::pretrained::Pretrained;
 use crate::engine::{Kernels, onnx};
 

@@ -1,7 +1,7 @@
 //! Which parameters are trained.
 
-use super::config::{Architecture, Config};
-use super::names;
+use super::encoders::Config;
+use crate::engine::Marks;
 
 /// What stays as it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,16 +17,13 @@ pub enum Frozen {
 
 impl Frozen {
     /// Returns whether a parameter (named relative to the encoder) is trained.
-    pub fn trains(&self, config: &Config, name: &str) -> bool {
+    pub fn trains(&self, config: &Config, name: &str, marks: Marks) -> bool {
         match self {
             Frozen::Nothing => true,
-            Frozen::Encoder => is_head(name),
+            Frozen::Encoder => marks.head,
             Frozen::AllButTopLayers(count) => {
                 let first = config.layers.saturating_sub(*count);
-                is_head(name)
-                    || (first..config.layers).any(|index| {
-                        name.starts_with(&names::layer_prefix(config.architecture, index))
-                    })
+                marks.head || marks.layer.is_some_and(|index| index >= first)
             }
             Frozen::Names(patterns) => !patterns.iter().any(|pattern| names(config, pattern, name)),
         }
@@ -45,25 +42,7 @@ impl Frozen {
 /// Returns whether a pattern matches a parameter's name, with the prefix that the architecture's
 /// files have (`bert.`) or without.
 fn names(config: &Config, pattern: &str, name: &str) -> bool {
-    let prefix = match config.architecture {
-        Architecture::Bert => "bert.",
-        Architecture::DistilBert => "distilbert.",
-        Architecture::Roberta => "roberta.",
-    };
-    matches(pattern, name) || matches(pattern, &format!("{prefix}{name}"))
-}
-
-/// Returns whether a parameter belongs to the head. BERT's pooler does: it comes after the layers
-/// and only the head reads it.
-pub fn is_head(name: &str) -> bool {
-    name.starts_with("classifier")
-        || name.starts_with("pre_classifier")
-        || name.starts_with("pooler")
-}
-
-/// Returns whether weight decay spares a parameter: biases and norms.
-pub fn is_spared_from_decay(name: &str) -> bool {
-    name.ends_with(".bias") || name.contains("LayerNorm") || name.contains("layer_norm")
+    matches(pattern, name) || matches(pattern, &format!("{}{name}", config.encoder.prefix))
 }
 
 /// Returns whether a pattern, in which `*` stands for any text, matches a whole name.

@@ -3,31 +3,29 @@
 use ndarray::ArrayD;
 use rand::Rng;
 
-use super::config::Config;
+use super::encoders::Config;
 use super::pretrained::Weights;
 use crate::base::seed::stream;
-use crate::engine::{Dim, Graph};
+use crate::engine::{Graph, Initial};
 
 /// Adds every parameter of `graph` that `weights` lacks: weights normal with the configuration's
-/// deviation, biases 0, as `transformers` does. Each has its own random stream, so that one more
-/// parameter changes no other. Returns the names that were added.
+/// deviation, biases 0, norms 1, as `transformers` does. Each has its own random stream, so that
+/// one more parameter changes no other. Returns the names that were added.
 pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) -> Vec<String> {
     let mut added = Vec::new();
     for (name, var) in graph.parameters() {
-        let shape: Vec<usize> = graph
-            .fact(var)
-            .shape
-            .iter()
-            .map(|dim| if let Dim::Fixed(size) = dim { *size } else { 0 })
-            .collect();
+        let shape = graph.known_shape(var);
         if weights.get(name).is_some_and(|present| present.shape() == shape) {
             continue;
         }
-        let mut random = stream(seed, &["train", "initial weights", name], 0);
-        let array = if name.ends_with(".bias") {
-            ArrayD::zeros(shape)
-        } else {
-            ArrayD::from_shape_simple_fn(shape, || normal(&mut random) * config.initializer_range)
+        let array = match graph.marks(name).initial {
+            Initial::Zeros => ArrayD::zeros(shape),
+            Initial::Ones => ArrayD::ones(shape),
+            Initial::Normal => {
+                let mut random = stream(seed, &["train", "initial weights", name], 0);
+                let deviation = config.initializer_range;
+                ArrayD::from_shape_simple_fn(shape, || normal(&mut random) * deviation)
+            }
         };
         weights.insert(name.to_owned(), array);
         added.push(name.to_owned());

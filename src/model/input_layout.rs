@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Architecture, Config};
+use super::config;
+use super::encoders::Config;
 
 /// How a batch's inputs are laid out; by default as BERT has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,20 +17,18 @@ pub struct InputLayout {
 impl InputLayout {
     /// Returns the layout of a network of which only the config.json is known.
     pub fn of_json(config: &serde_json::Value) -> InputLayout {
-        let padding_id = config["pad_token_id"].as_u64().unwrap_or_default() as u32;
-        let roberta = config["model_type"].as_str().is_some_and(|kind| kind.ends_with("roberta"));
-        InputLayout {
-            padding_id,
-            first_position: if roberta { i64::from(padding_id) + 1 } else { 0 },
-        }
+        let encoder = config["model_type"].as_str().and_then(config::find);
+        let named = config["pad_token_id"].as_u64().map(|id| id as usize);
+        let padding_id = named.or(encoder.map(|it| it.padding_id)).unwrap_or_default();
+        let first = encoder.map_or(0, |it| it.positions.first(padding_id));
+        InputLayout { padding_id: padding_id as u32, first_position: first as i64 }
     }
 
     /// Returns an encoder's layout.
     pub fn of(config: &Config) -> InputLayout {
-        let roberta = config.architecture == Architecture::Roberta;
         InputLayout {
             padding_id: config.padding_id as u32,
-            first_position: if roberta { config.padding_id as i64 + 1 } else { 0 },
+            first_position: config.first_position() as i64,
         }
     }
 }

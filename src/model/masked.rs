@@ -3,30 +3,23 @@
 //!
 //! Dimensions: `T` rows of token states, `M` masked tokens, `H` width, `V` words.
 
-use super::config::{Activation, Architecture, Config};
-use super::encoder::{Builder, NetworkOptions};
+use super::encoders::Config;
+use super::encoders::builder::{Builder, NetworkOptions};
 use super::error::ModelError;
-use super::names::WORD_EMBEDDINGS;
+use super::network::{encode, parameters};
 use super::weights::Weights;
-use crate::engine::{Dim, EngineError, Graph, ShapeError, TensorFact};
+use crate::engine::{Dim, EngineError, Graph, Marks, Place, ShapeError, TensorFact};
 
 /// The input with the masked tokens' rows among the `T`.
 pub const ROWS: &str = "masked_rows";
 
-/// Says whether a tensor belongs to a masked-language-model head.
-pub fn is_head(name: &str) -> bool {
-    ["cls.predictions.", "lm_head.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector."]
-        .iter()
-        .any(|start| name.starts_with(start))
-}
-
 /// What a folder has of a masked-language-model head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaskedHead {
-    /// The dense layer and the norm before the words, where the folder has them.
-    transform: Option<(&'static str, &'static str)>,
-    /// The matrix of the words: the encoder's own word table, unless the folder has another.
-    words: &'static str,
+    /// Whether the folder has the layers before the words.
+    has_transform: bool,
+    /// A matrix of the words that is not the encoder's own word table.
+    words: Option<&'static str>,
     /// The bias of the words, where the folder has one.
     bias: Option<&'static str>,
 }
@@ -35,50 +28,26 @@ impl MaskedHead {
     /// Looks what there is among the weights. A folder without a head (a sentence encoder's) gives
     /// states × word table.
     pub fn of(config: &Config, weights: &Weights) -> Result<MaskedHead, ModelError> {
-        let (dense, norm, words, biases) = match config.architecture {
-            Architecture::Bert => (
-                "cls.predictions.transform.dense",
-                "cls.predictions.transform.LayerNorm",
-                "cls.predictions.decoder.weight",
-                ["cls.predictions.bias", "cls.predictions.decoder.bias"],
-            ),
-            Architecture::Roberta => (
-                "lm_head.dense",
-                "lm_head.layer_norm",
-                "lm_head.decoder.weight",
-                ["lm_head.bias", "lm_head.decoder.bias"],
-            ),
-            Architecture::DistilBert => (
-                "vocab_transform",
-                "vocab_layer_norm",
-                "vocab_projector.weight",
-                ["vocab_projector.bias", "vocab_projector.bias"],
-            ),
-        };
-        let (hidden, vocabulary) = (config.hidden, config.vocabulary);
         let fits = |name: &str, shape: &[usize]| {
             weights.get(name).is_some_and(|found| found.shape() == shape)
         };
-        let parts = [
-            (format!("{dense}.weight"), vec![hidden, hidden]),
-            (format!("{dense}.bias"), vec![hidden]),
-            (format!("{norm}.weight"), vec![hidden]),
-            (format!("{norm}.bias"), vec![hidden]),
-        ];
-        let present = parts.iter().filter(|(name, shape)| fits(name, shape)).count();
-        if present > 0
-            && let Some((name, expected)) = parts.iter().find(|(name, shape)| !fits(name, shape))
-        {
-            return Err(ModelError::HalfHead { name: name.clone(), expected: expected.clone() });
+        let transform = transform(config)?;
+        let (present, missing): (Vec<_>, Vec<_>) =
+            transform.into_iter().partition(|(name, shape)| fits(name, shape));
+        let has_transform = !present.is_empty();
+        if has_transform && let Some((name, expected)) = missing.into_iter().next() {
+            return Err(ModelError::HalfHead { name, expected });
         }
-        let words = if fits(words, &[vocabulary, hidden]) { words } else { WORD_EMBEDDINGS };
-        let bias = biases.into_iter().find(|name| fits(name, &[vocabulary]));
-        Ok(MaskedHead { transform: (present > 0).then_some((dense, norm)), words, bias })
+        let masked = &config.encoder.masked;
+        let (hidden, vocabulary) = (config.hidden, config.vocabulary);
+        let words = Some(masked.words).filter(|name| fits(name, &[vocabulary, hidden]));
+        let bias = masked.biases.iter().copied().find(|name| fits(name, &[vocabulary]));
+        Ok(MaskedHead { has_transform, words, bias })
     }
 
     /// Says whether the folder has a trained head.
     pub fn is_trained(&self) -> bool {
-        self.transform.is_some()
+        self.has_transform
     }
 
     /// Returns the graph with the output `logits` `[M, V]` of the rows that the input [`ROWS`]
@@ -88,36 +57,39 @@ impl MaskedHead {
     }
 
     fn build(&self, config: &Config, options: NetworkOptions) -> Result<Graph, ShapeError> {
-        let mut builder = Builder::new(config, options);
-        let states = builder.encoder(false)?; // [T, H]
-        let rows = builder.g.input(ROWS, TensorFact::i64(vec![Dim::Named("M")]));
-        let mut x = builder.g.gather(states, rows)?; // [M, H]
-        if let Some((dense, norm)) = self.transform {
-            let (made, bias) = builder.linear_apart(x, dense, config.hidden, config.hidden)?;
-            // RoBERTa's head has the exact GELU whatever its layers have.
-            let own = config.architecture == Architecture::Roberta;
-            x = builder.activate(
-                made,
-                bias,
-                if own { Activation::Gelu } else { config.activation },
-            )?;
-            let norm = builder.norm(norm);
-            x = builder.g.add_norm(
-                x,
-                None,
-                None,
-                norm,
-                crate::engine::graph::build::DropoutAt::NONE,
-            )?;
+        let mut b = Builder::new(options);
+        let states = encode(&mut b, config, false)?; // [T, H]
+        let rows = b.g.input(ROWS, TensorFact::i64(vec![Dim::Named("M")]));
+        let mut x = b.g.gather(states, rows)?; // [M, H]
+        if self.has_transform {
+            x = (config.encoder.masked.transform)(&mut b, config, x)?;
         }
-        let tied = builder.words.filter(|_| self.words == WORD_EMBEDDINGS);
-        let words = match tied {
-            Some(words) => words,
-            None => builder.g.parameter(self.words, &[config.vocabulary, config.hidden]),
+        let (hidden, vocabulary) = (config.hidden, config.vocabulary);
+        let none = || ShapeError("the encoder has no word table".to_owned());
+        let words = match self.words {
+            Some(own) => b.g.parameter(own, &[vocabulary, hidden], Marks::default()),
+            None => b.tied_words().ok_or_else(none)?,
         };
-        let bias = self.bias.map(|name| builder.g.parameter(name, &[config.vocabulary]));
-        let logits = builder.g.linear(x, words, bias)?; // [M, V]
-        builder.g.output("logits", logits);
-        Ok(builder.g)
+        let bias = self.bias.map(|name| b.g.parameter(name, &[vocabulary], Marks::default()));
+        let logits = b.g.linear(x, words, bias)?; // [M, V]
+        b.g.output("logits", logits);
+        Ok(b.g)
     }
+}
+
+/// Lists the tensors that may make up the head in a folder.
+pub(super) fn names(config: &Config) -> Result<Vec<String>, ModelError> {
+    let masked = &config.encoder.masked;
+    let words = [masked.words].into_iter().chain(masked.biases.iter().copied());
+    let transform = transform(config)?.into_iter().map(|(name, _)| name);
+    Ok(transform.chain(words.map(str::to_owned)).collect())
+}
+
+/// Lists the parameters of the layers before the words.
+fn transform(config: &Config) -> Result<Vec<(String, Vec<usize>)>, ModelError> {
+    let mut b = Builder::new(NetworkOptions::inference(config, Place::Host));
+    let rows = TensorFact::f32(vec![Dim::Named("M"), Dim::Fixed(config.hidden)]);
+    let x = b.g.input("masked_states", rows);
+    (config.encoder.masked.transform)(&mut b, config, x)?;
+    Ok(parameters(&b.g))
 }

@@ -3,23 +3,23 @@
 pub mod pretrained;
 #[cfg(test)]
 mod pretrained_tests;
-pub mod supported;
+pub mod encoders;
 pub mod config;
 pub mod weights;
 pub mod source;
 pub mod input_layout;
 pub mod error;
 pub mod head;
-pub mod names;
-pub mod encoder;
+pub mod network;
 pub mod masked;
 pub mod compact;
 pub mod freeze;
 pub mod init;
 pub mod export;
 
-pub use config::{Activation, Architecture, Config};
-pub use encoder::{Dropout, Network, NetworkOptions};
+pub use encoders::builder::{Activation, Dropout, NetworkOptions};
+pub use encoders::{Config, ENCODERS, Encoder};
 pub use error::ModelError;
 pub use head::{Head, Pooling};
+pub use network::Network;
 pub use pretrained::{Pretrained, Weights};

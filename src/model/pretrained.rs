@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use ndarray::ArrayD;
 use serde_json::{Map, Value};
 
-pub use super::config::{Activation, Architecture, Config};
-pub use super::error::ModelError;
+use super::encoders::Config;
+use super::error::ModelError;
+use super::head::Head;
+use super::network::{self, Network};
 pub use super::weights::Weights;
 use super::{masked, weights};
 
@@ -43,16 +46,20 @@ pub struct Pretrained {
 impl Pretrained {
     /// Reads a Hugging Face folder, with the classification head that it may have.
     pub fn read(folder: &Path) -> Result<Pretrained, ModelError> {
-        Pretrained::read_with(folder, weights::is_head)
+        Pretrained::read_with(folder, head_names)
     }
 
     /// Reads a Hugging Face folder, with the masked-language-model head that it may have in place
     /// of a classification head.
     pub fn read_with_masked_head(folder: &Path) -> Result<Pretrained, ModelError> {
-        Pretrained::read_with(folder, masked::is_head)
+        Pretrained::read_with(folder, masked::names)
     }
 
-    fn read_with(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Pretrained, ModelError> {
+    /// Reads a folder, with the tensors beside the encoder's that `wanted` lists.
+    fn read_with(
+        folder: &Path,
+        wanted: impl Fn(&Config) -> Result<Vec<String>, ModelError>,
+    ) -> Result<Pretrained, ModelError> {
         let path = folder.join("config.json");
         if !folder.is_dir() {
             return Err(ModelError::NoFolder { path: folder.to_owned() });
@@ -67,7 +74,8 @@ impl Pretrained {
             .map_err(|error| ModelError::Json { path: path.clone(), detail: error.to_string() })?;
         let config = Config::from_json(&raw_config, &path)?;
         let files = tokenizer_files(folder)?;
-        let weights = weights::read(folder, &config, wanted)?;
+        let wanted = wanted(&config)?;
+        let weights = weights::read(folder, &config, |name| wanted.iter().any(|it| it == name))?;
         Ok(Pretrained { config, raw_config, weights, files })
     }
 
@@ -79,7 +87,7 @@ impl Pretrained {
     /// hold `pooler.dense`.
     pub fn write(&self, folder: &Path, labels: &[String]) -> Result<(), ModelError> {
         fs::create_dir_all(folder)?;
-        let classifier = self.has_own_head(labels.len());
+        let classifier = self.has_own_head(labels.len())?;
         let mut config = serde_json::to_string_pretty(&self.saved_config(labels, classifier))
             .map_err(|error| ModelError::Json {
                 path: folder.join("config.json"),
@@ -93,27 +101,34 @@ impl Pretrained {
         if !classifier {
             return weights::write(folder, &self.weights, str::to_owned);
         }
-        let prefix = match self.config.architecture {
-            Architecture::Bert => "bert.",
-            Architecture::DistilBert => "distilbert.",
-            Architecture::Roberta => "roberta.",
-        };
-        let own_pooler = self.config.architecture == Architecture::Bert;
+        let graph = Network::whole(&self.config, Head::Auto, labels.len())?.graph;
         let mut kept = self.weights.clone();
-        // RoBERTa's classifier reads the first token itself; a pooler that came with the encoder
-        // has no place in it.
-        kept.retain(|name, _| own_pooler || !name.starts_with("pooler."));
+        kept.retain(|name, _| graph.parameters().any(|(used, _)| used == name));
+        let encoder = self.config.encoder;
+        let is_pooler = |name: &str| {
+            let module = encoder.pooler.and_then(|pooler| name.strip_prefix(pooler));
+            module.is_some_and(|rest| rest.starts_with('.'))
+        };
         weights::write(folder, &kept, |name| {
-            let head = name.starts_with("classifier.") || name.starts_with("pre_classifier.");
-            if head { name.to_owned() } else { format!("{prefix}{name}") }
+            let stands_beside = graph.marks(name).head && !is_pooler(name);
+            if stands_beside { name.to_owned() } else { format!("{}{name}", encoder.prefix) }
         })
     }
 
     /// Says whether the weights hold the architecture's own head for so many labels.
-    pub fn has_own_head(&self, labels: usize) -> bool {
-        self.config.head_parameters(labels).iter().all(|(name, shape)| {
-            self.weights.get(name).is_some_and(|weight| weight.shape() == shape.as_slice())
-        })
+    pub fn has_own_head(&self, labels: usize) -> Result<bool, ModelError> {
+        let graph = Network::whole(&self.config, Head::Auto, labels)?.graph;
+        let is_here = |(name, var)| {
+            let found = self.weights.get(name).map(|weight| weight.shape());
+            !graph.marks(name).head || found == Some(&graph.known_shape(var)[..])
+        };
+        Ok(graph.parameters().all(is_here))
+    }
+
+    /// Returns the table of the words `[V, H]`.
+    pub fn word_table(&self) -> Result<Option<&ArrayD<f32>>, ModelError> {
+        let graph = network::headless(&self.config)?;
+        Ok(graph.word_table().and_then(|name| self.weights.get(name)))
     }
 
     fn saved_config(&self, labels: &[String], classifier: bool) -> Value {
@@ -123,15 +138,8 @@ impl Pretrained {
         for name in ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"] {
             config.shift_remove(name);
         }
-        let family = match config.get("model_type").and_then(Value::as_str) {
-            Some("xlm-roberta") => "XLMRoberta",
-            Some("camembert") => "Camembert",
-            _ => match self.config.architecture {
-                Architecture::Bert => "Bert",
-                Architecture::DistilBert => "DistilBert",
-                Architecture::Roberta => "Roberta",
-            },
-        };
+        let model_type = config.get("model_type").and_then(Value::as_str);
+        let family = self.config.encoder.family(model_type.unwrap_or_default());
         let class = if classifier { "ForSequenceClassification" } else { "Model" };
         config.insert("architectures".to_owned(), vec![format!("{family}{class}")].into());
         let names: Map<String, Value> = labels
@@ -146,6 +154,17 @@ impl Pretrained {
         config.insert("problem_type".to_owned(), "single_label_classification".into());
         config.into()
     }
+}
+
+/// Lists the tensors that may make up a classification head of any kind.
+fn head_names(config: &Config) -> Result<Vec<String>, ModelError> {
+    let mut names = Vec::new();
+    for head in [Head::Auto, Head::Mean, Head::Cls] {
+        let graph = Network::whole(config, head, 1)?.graph;
+        let is_head = |name: &&str| graph.marks(name).head;
+        names.extend(graph.parameters().map(|(name, _)| name).filter(is_head).map(str::to_owned));
+    }
+    Ok(names)
 }
 
 /// Reads the files of a folder's tokenizer, by name; tokenizer.json is always among them.

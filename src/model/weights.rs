@@ -9,8 +9,9 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, View};
 
-use super::config::Config;
+use super::encoders::Config;
 use super::error::ModelError;
+use super::network::{headless, parameters};
 
 /// Parameters by their Hugging Face name.
 pub type Weights = BTreeMap<String, ArrayD<f32>>;
@@ -18,9 +19,6 @@ pub type Weights = BTreeMap<String, ArrayD<f32>>;
 /// The one file of weights, and the table of contents of many.
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
-
-/// What names every encoder's largest table, whatever prefix the file has.
-const ANCHOR: &str = "embeddings.word_embeddings.weight";
 
 /// Returns the files that hold a folder's weights, the index of a sharded model first.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
@@ -82,8 +80,9 @@ pub fn read(
         parsed.push((*path, file));
     }
 
-    let prefix = prefix(&names);
-    let parameters = config.parameters();
+    let graph = headless(config)?;
+    let prefix = prefix(&names, graph.word_table().unwrap_or_default());
+    let parameters = parameters(&graph);
     let shapes: BTreeMap<&str, &[usize]> =
         parameters.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     for (path, file) in &parsed {
@@ -200,11 +199,12 @@ fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
     Ok(names.into_iter().collect())
 }
 
-/// Returns what stands before the encoder's names in a file: `bert.`, `0.auto_model.`, nothing.
-fn prefix(names: &[String]) -> String {
+/// Returns what stands before the encoder's names in a file: `bert.`, `0.auto_model.`, nothing. The
+/// word table tells it.
+fn prefix(names: &[String], word_table: &str) -> String {
     names
         .iter()
-        .filter_map(|name| name.strip_suffix(ANCHOR))
+        .filter_map(|name| name.strip_suffix(word_table))
         .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
         .min_by_key(|prefix| prefix.len())
         .unwrap_or_default()
@@ -220,11 +220,6 @@ fn relative(name: &str, prefix: &str) -> String {
         Some((module, "beta")) => format!("{module}.bias"),
         _ => name.to_owned(),
     }
-}
-
-/// Says whether a tensor belongs to a classification head (BERT's pooler is part of it).
-pub fn is_head(name: &str) -> bool {
-    ["pooler.dense.", "classifier.", "pre_classifier."].iter().any(|start| name.starts_with(start))
 }
 
 fn decode(path: &Path, name: &str, view: &TensorView<'_>) -> Result<ArrayD<f32>, ModelError> {
@@ -280,7 +275,8 @@ mod tests {
     #[test]
     fn prefixes_and_old_names_go() {
         let prefix_of = |names: &[&str]| {
-            prefix(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            prefix(&names, "embeddings.word_embeddings.weight")
         };
         assert_eq!(
             prefix_of(&["cls.predictions.bias", "bert.embeddings.word_embeddings.weight"]),

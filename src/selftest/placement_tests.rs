@@ -9,7 +9,7 @@ use crate::engine::backend::session::Graphs;
 use crate::engine::{
     Algorithm, Dim, EngineError, Group, OptimizerConfig, Place, Precision, Recipe, TensorFact,
 };
-use crate::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
+use crate::model::{Activation, Config, Dropout, ENCODERS, Head, Network, NetworkOptions};
 
 const SIZE: Size =
     Size { name: "tiny", hidden: 32, layers: 2, heads: 2, vocabulary: 100, batch: 4, length: 8 };
@@ -104,11 +104,10 @@ fn missing(
 fn a_gpu_has_kernels_for_every_operator_of_a_step() -> Result<(), EngineError> {
     let adamw = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
     let mut bare = BTreeSet::new();
-    for architecture in [Architecture::Bert, Architecture::Roberta, Architecture::DistilBert] {
+    for encoder in ENCODERS {
         for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
             for head in [Head::Auto, Head::Mean, Head::Cls] {
-                let token_types = if architecture == Architecture::DistilBert { 0 } else { 2 };
-                let config = Config { architecture, activation, token_types, ..SIZE.config(0.1) };
+                let config = Config { encoder, activation, ..SIZE.config(0.1) };
                 for (algorithm, precision) in [
                     (adamw, Precision::Fp32),
                     (adamw, Precision::Fp16),

@@ -9,13 +9,12 @@ use crate::base::seed::stream;
 use crate::engine::backend::binding::{Feed, Parameters};
 use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Group, Kernels,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
     OptimizerConfig, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome,
     TensorFact, Trainer, Var,
 };
-use crate::model::{
-    Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions, init,
-};
+use crate::model::encoders::bert::BERT;
+use crate::model::{Activation, Config, Dropout, Head, Network, NetworkOptions, init};
 
 const LABELS: usize = 2;
 const SEED: u64 = 7;
@@ -36,7 +35,7 @@ impl Size {
     /// Returns the configuration of an encoder of this size.
     pub(super) fn config(self, dropout: f32) -> Config {
         Config {
-            architecture: Architecture::Bert,
+            encoder: &BERT,
             vocabulary: self.vocabulary,
             hidden: self.hidden,
             layers: self.layers,
@@ -115,7 +114,7 @@ impl Subject {
         let named = weights.iter().map(|(name, array)| (name.as_str(), array));
         let parameters = Parameters::new(self.place, named)?;
         let trainable: Vec<String> = weights.keys().cloned().collect();
-        let optimizer = optimizer(&trainable, false);
+        let optimizer = optimizer(&network.graph, &trainable, false);
         let recipe = Recipe { loss, trainable, optimizer, precision: self.precision };
         SessionTrainer::profiled(runtime, network.graph, parameters, recipe, profiles)
     }
@@ -132,12 +131,13 @@ impl Subject {
         evaluation.graph.output(LOGITS, evaluation.logits);
         let weights = self.weights(&network);
         let trainable: Vec<String> = weights.keys().cloned().collect();
+        let optimizer = optimizer(&network.graph, &trainable, true);
         let artifacts = Artifacts::new(
             network.graph,
             loss,
             &evaluation.graph,
             &trainable,
-            &optimizer(&trainable, true),
+            &optimizer,
             Clipping::InTraining { parts: 1 },
             |name| weights.get(name),
         )?;
@@ -166,16 +166,12 @@ impl Subject {
     fn weights(self, network: &Network) -> BTreeMap<String, ArrayD<f32>> {
         let mut weights = BTreeMap::new();
         init::fill(&network.graph, &self.size.config(self.dropout), &mut weights, SEED);
-        // `fill` creates a head; the norms of a whole encoder begin with 1.
-        let norms = weights.iter_mut().filter(|(name, _)| name.ends_with("LayerNorm.weight"));
-        norms.for_each(|(_, array)| array.fill(1.0));
         weights
     }
 }
 
-fn optimizer(trainable: &[String], decays_all: bool) -> OptimizerConfig {
-    let decays =
-        |name: &String| decays_all || !(name.ends_with(".bias") || name.contains("LayerNorm"));
+fn optimizer(graph: &Graph, trainable: &[String], decays_all: bool) -> OptimizerConfig {
+    let decays = |name: &String| decays_all || !graph.marks(name).no_decay;
     let group =
         |name| Group { weight_decay: if decays(name) { 0.01 } else { 0.0 }, rate_factor: 1.0 };
     OptimizerConfig {

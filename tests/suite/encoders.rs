@@ -15,9 +15,8 @@ use pipe::engine::{
     Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision,
     Recipe, Runtime, SessionTrainer, TensorFact, Trainer,
 };
-use pipe::model::freeze::is_spared_from_decay;
 use pipe::model::input_layout::InputLayout;
-use pipe::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
+use pipe::model::{Config, Dropout, Head, Network, NetworkOptions, Pretrained};
 use pipe::stages::inference::predict;
 
 type Checked = Result<(), Box<dyn Error>>;
@@ -51,8 +50,7 @@ fn rows(value: &Value) -> Result<Vec<Vec<f64>>, serde_json::Error> {
 fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
     let (ids, mask) = (rows(&batch["input_ids"])?, rows(&batch["attention_mask"])?);
     let shape = vec![ids.len(), ids[0].len()];
-    let first =
-        if config.architecture == Architecture::Roberta { config.padding_id as i64 + 1 } else { 0 };
+    let first = InputLayout::of(config).first_position;
     let flat =
         |rows: &[Vec<f64>]| rows.concat().into_iter().map(|value| value as i64).collect::<Vec<_>>();
     let positions = mask
@@ -146,7 +144,7 @@ fn trainer_of(
     let groups = names
         .iter()
         .map(|name| Group {
-            weight_decay: if is_spared_from_decay(name) { 0.0 } else { 0.01 },
+            weight_decay: if network.graph.marks(name).no_decay { 0.0 } else { 0.01 },
             rate_factor: 1.0,
         })
         .collect();

@@ -53,13 +53,38 @@ impl Constant {
     }
 }
 
+/// What is known of a parameter beside its name and shape; by default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// It belongs to the head, which stands on the encoder.
+    pub head: bool,
+    /// It is the table of the words, a row per token id.
+    pub word_table: bool,
+    /// Weight decay spares it, unless everything decays.
+    pub no_decay: bool,
+    /// The layer that it belongs to, counted from the bottom.
+    pub layer: Option<usize>,
+    /// The value that it has before any training.
+    pub initial: Initial,
+}
+
+/// The value of a parameter before any training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Initial {
+    /// Drawn from a normal distribution.
+    #[default]
+    Normal,
+    Zeros,
+    Ones,
+}
+
 /// Where a tensor comes from.
 #[derive(Clone, Debug)]
 pub(in crate::engine) enum Source {
     /// Given at each run.
     Input(String),
     /// A model parameter: also given at each run, by its Hugging Face name.
-    Parameter(String),
+    Parameter(String, Marks),
     Constant(Constant),
     /// An output of a node: its index and the output's.
     Node,
@@ -130,9 +155,9 @@ impl Graph {
     }
 
     /// Declares an f32 parameter.
-    pub fn parameter(&mut self, name: &str, shape: &[usize]) -> Var {
+    pub fn parameter(&mut self, name: &str, shape: &[usize], marks: Marks) -> Var {
         let shape = shape.iter().map(|&size| Dim::Fixed(size)).collect();
-        self.value(Source::Parameter(name.to_owned()), TensorFact::f32(shape))
+        self.value(Source::Parameter(name.to_owned(), marks), TensorFact::f32(shape))
     }
 
     /// Adds a constant.
@@ -157,7 +182,7 @@ impl Graph {
     }
 
     /// Returns the sizes of a parameter, which are always known.
-    pub(in crate::engine) fn known_shape(&self, parameter: Var) -> Vec<usize> {
+    pub fn known_shape(&self, parameter: Var) -> Vec<usize> {
         self.fact(parameter)
             .shape
             .iter()
@@ -233,7 +258,27 @@ impl Graph {
     /// Lists the parameters by name.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, Var)> {
         self.values.iter().enumerate().filter_map(|(index, value)| match &value.source {
-            Source::Parameter(name) => Some((name.as_str(), Var(index as u32))),
+            Source::Parameter(name, _) => Some((name.as_str(), Var(index as u32))),
+            _ => None,
+        })
+    }
+
+    /// Returns the marks of a parameter; a name that the graph does not have has none.
+    pub fn marks(&self, parameter: &str) -> Marks {
+        self.marked()
+            .find(|(name, _)| *name == parameter)
+            .map(|(_, marks)| marks)
+            .unwrap_or_default()
+    }
+
+    /// Returns the name of the parameter that is the table of the words.
+    pub fn word_table(&self) -> Option<&str> {
+        self.marked().find(|(_, marks)| marks.word_table).map(|(name, _)| name)
+    }
+
+    fn marked(&self) -> impl Iterator<Item = (&str, Marks)> {
+        self.values.iter().filter_map(|value| match &value.source {
+            Source::Parameter(name, marks) => Some((name.as_str(), *marks)),
             _ => None,
         })
     }

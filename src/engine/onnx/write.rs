@@ -52,7 +52,7 @@ pub(in crate::engine) fn model(
         }
     }
     let name = |var: Var| match &graph.values[var.0 as usize].source {
-        Source::Input(name) | Source::Parameter(name) => name.clone(),
+        Source::Input(name) | Source::Parameter(name, _) => name.clone(),
         Source::Constant(_) => format!("c{}", var.0),
         Source::Node => {
             final_names.get(&var).map_or_else(|| format!("v{}", var.0), ToString::to_string)
@@ -66,7 +66,7 @@ pub(in crate::engine) fn model(
         }
         match &value.source {
             Source::Constant(constant) => model.initializer.push(tensor(name(var), constant)),
-            Source::Parameter(parameter) => match weights(parameter) {
+            Source::Parameter(parameter, _) => match weights(parameter) {
                 Some(place) => {
                     model.initializer.push(external_tensor(parameter.clone(), &value.fact, &place))
                 }

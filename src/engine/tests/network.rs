@@ -10,7 +10,7 @@ use crate::engine::backend::place::Place;
 use crate::engine::backend::session::{Recipe, SessionTrainer};
 use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact};
-use crate::engine::graph::graph::{Graph, Kernels, Var};
+use crate::engine::graph::graph::{Graph, Kernels, Marks, Var};
 use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
 use crate::engine::runtime::device::Precision;
 use crate::engine::samples::harness::{Numbers, runtime};
@@ -44,7 +44,7 @@ pub(super) fn network_with_logits(
     let targets = g.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
     let key = g.input("dropout_key", TensorFact { dtype: DType::I64, shape: vec![Dim::Fixed(1)] });
     let [w1, b1, w2, b2, gamma, beta, w3, b3] =
-        PARAMETERS.map(|(name, shape)| g.parameter(name, shape));
+        PARAMETERS.map(|(name, shape)| g.parameter(name, shape, Marks::default()));
     let hidden = g.linear(x, w1, None)?;
     let hidden = g.bias_gelu(hidden, b1, false)?;
     let inner = g.linear(hidden, w2, None)?;

@@ -13,7 +13,7 @@ use crate::engine::backend::place::Place;
 use crate::engine::backend::session::SessionTrainer;
 use crate::engine::backend::trainer::{Part, StepOutcome, Trainer};
 use crate::engine::graph::fact::DType;
-use crate::engine::graph::graph::{Graph, Kernels};
+use crate::engine::graph::graph::{Graph, Kernels, Marks};
 use crate::engine::graph::loss_scale::{LossScaling, NEW_SCALER, SCALER};
 use crate::engine::graph::lower::lower;
 use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
@@ -93,7 +93,7 @@ fn casts_stand_around_products_only() -> Result<(), EngineError> {
 #[test]
 fn what_only_moves_stays_narrow_between_products() -> Result<(), EngineError> {
     let mut g = Graph::new(Kernels::Standard);
-    let [a, b] = ["a", "b"].map(|name| g.parameter(name, &[4, 4]));
+    let [a, b] = ["a", "b"].map(|name| g.parameter(name, &[4, 4], Marks::default()));
     let first = g.matmul(a, b)?;
     let moved = g.reshape(first, &[2, 8])?;
     let moved = g.transpose(moved, &[1, 0])?;

@@ -13,7 +13,7 @@ use crate::engine::backend::trainer::{Part, Trainer as _};
 use crate::engine::graph::autodiff::gradients;
 use crate::engine::graph::build::DropoutAt;
 use crate::engine::graph::fact::{Dim, TensorFact};
-use crate::engine::graph::graph::{Graph, Kernels};
+use crate::engine::graph::graph::{Graph, Kernels, Marks};
 use crate::engine::runtime::device::Precision;
 use crate::engine::samples::harness::runtime;
 
@@ -32,7 +32,7 @@ fn a_misspelt_parameter_is_named() {
 fn a_parameter_that_the_loss_does_not_reach_is_named() -> Result<(), EngineError> {
     for kernels in BOTH {
         let (mut graph, loss) = network(kernels, 0.0)?;
-        graph.parameter("idle", &[2]);
+        graph.parameter("idle", &[2], Marks::default());
         let error = trainer_of(graph, loss, parameters()?, &["idle"], ADAMW, Precision::Fp32).err();
         assert!(
             matches!(&error, Some(EngineError::Unreached(name)) if name == "idle"),
@@ -116,7 +116,7 @@ fn a_graph_without_output_is_an_error() -> Result<(), EngineError> {
 fn shapes_that_do_not_go_together_are_errors() {
     for kernels in BOTH {
         let mut g = Graph::new(kernels);
-        let mut of = |shape: &[usize]| g.parameter(&format!("{shape:?}"), shape);
+        let mut of = |shape: &[usize]| g.parameter(&format!("{shape:?}"), shape, Marks::default());
         let (rows, wide, three, vector, scalar) =
             (of(&[4, 6]), of(&[4, 7]), of(&[2, 4, 6]), of(&[6]), of(&[]));
         let mask = g.tokens_input("mask");
@@ -162,7 +162,7 @@ fn rows_that_differ_at_run_time_are_errors() -> Result<(), EngineError> {
         let mut rows =
             |name: &str| g.input(name, TensorFact::f32(vec![Dim::Named("T"), Dim::Fixed(8)]));
         let (x, residual) = (rows("x"), rows("residual"));
-        let (gamma, mask) = (g.parameter("gamma", &[8]), g.tokens_input("mask"));
+        let (gamma, mask) = (g.parameter("gamma", &[8], Marks::default()), g.tokens_input("mask"));
         let normed = g.add_norm(x, None, Some(residual), (gamma, gamma, 1e-5), DropoutAt::NONE)?;
         let attended =
             g.attention([normed, x, residual].map(|rows| (rows, None)), mask, 2, DropoutAt::NONE)?;

@@ -12,7 +12,7 @@ use crate::engine::backend::session::SessionTrainer;
 use crate::engine::backend::trainer::{Part, StepOutcome, Trainer};
 use crate::engine::graph::autodiff::gradients;
 use crate::engine::graph::fact::{Dim, TensorFact};
-use crate::engine::graph::graph::{Graph, Kernels, Var};
+use crate::engine::graph::graph::{Graph, Kernels, Marks, Var};
 use crate::engine::onnx;
 use crate::engine::onnx::proto::ModelProto;
 use crate::engine::samples::harness::{near, runtime};
@@ -154,7 +154,7 @@ fn trained_weights_of_the_same_rows_share_a_product() -> Result<(), EngineError>
         let mut g = Graph::new(Kernels::Fused);
         let x = g.input("x", TensorFact::f32(vec![Dim::Named("T"), Dim::Fixed(4)]));
         let names = ["q", "k", "v", "w"];
-        let weights = names.map(|name| g.parameter(name, &[4, 4]));
+        let weights = names.map(|name| g.parameter(name, &[4, 4], Marks::default()));
         let mut sum = g.linear(x, weights[0], None)?;
         for weight in &weights[1..] {
             let other = g.linear(x, *weight, None)?;

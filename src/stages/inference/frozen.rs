@@ -11,7 +11,7 @@ use crate::engine::{EngineError, Graph, Inference, Place};
 use crate::model::input_layout::InputLayout;
 use crate::model::masked::{MaskedHead, ROWS};
 use crate::model::source::resolve;
-use crate::model::{Config, NetworkOptions, Pooling, Pretrained, encoder};
+use crate::model::{Config, NetworkOptions, Pooling, Pretrained, network};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 use crate::text::{TokenizedText, Tokenizer, batch};
@@ -58,7 +58,7 @@ impl SentenceEncoder {
         max_length: usize,
     ) -> Result<SentenceEncoder, StageError> {
         let pretrained = Pretrained::read(&resolve::resolve(reference, ctx.folder(), ctx)?)?;
-        let graph = encoder::embedding(
+        let graph = network::embedding(
             &pretrained.config,
             pooling,
             NetworkOptions::inference(&pretrained.config, Place::of(ctx.device())),

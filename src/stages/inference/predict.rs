@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayD};
 use crate::base::report::Progress;
 use crate::engine::backend::binding::{Feed, Parameters};
 use crate::engine::{EngineError, Inference, Runtime};
-use crate::model::{Architecture, Config, Head, Network, NetworkOptions, Pretrained};
+use crate::model::{Config, Head, Network, NetworkOptions, Pretrained};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 use crate::text::{TokenizedText, Tokenizer, batch};
@@ -103,9 +103,7 @@ pub fn feeds(layout: InputLayout, texts: &[&TokenizedText]) -> Vec<(String, Feed
 /// Returns how many tokens a text may have: `max_length`, or what the model's position table holds
 /// if that is less.
 pub fn longest(config: &Config, max_length: usize) -> usize {
-    let offset =
-        if config.architecture == Architecture::Roberta { config.padding_id + 1 } else { 0 };
-    config.positions.saturating_sub(offset).min(max_length)
+    config.positions.saturating_sub(config.first_position()).min(max_length)
 }
 
 /// Tokenizes texts with a model's tokenizer, cut to what the model's position table holds.

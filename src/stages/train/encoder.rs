@@ -19,9 +19,8 @@ use crate::engine::{
     OptimizerConfig, Place, Precision, Recipe, Runtime, SessionTrainer, TensorFact, Trainer, Var,
 };
 use crate::model::compact::CompactVocabulary;
-use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
+use crate::model::freeze::Frozen;
 use crate::model::input_layout::InputLayout;
-use crate::model::names::WORD_EMBEDDINGS;
 use crate::model::{Config, Dropout, Network, NetworkOptions, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
@@ -129,20 +128,20 @@ pub fn run(
     let NetworkWithLoss { network: built, loss } =
         network(job.config, job.train, labels, compact.len(), kernels, dropout)?;
     let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let trainable = trainable(job.train, job.config, &names)?;
+    let trainable = trainable(job.train, job.config, &built.graph)?;
+    let word_table = built.graph.word_table().unwrap_or_default().to_owned();
     let whole_table = std::mem::take(
         weights
-            .get_mut(WORD_EMBEDDINGS)
-            .ok_or_else(|| EngineError::MissingParameter(WORD_EMBEDDINGS.to_owned()))?,
+            .get_mut(&word_table)
+            .ok_or_else(|| EngineError::MissingParameter(word_table.clone()))?,
     );
-    weights.insert(WORD_EMBEDDINGS.to_owned(), compact.select(&whole_table));
-    let optimizer = optimizer(&job.train.optimizer, job.train.gradient_clip, &trainable);
-    let word_group = trainable
-        .iter()
-        .position(|name| name == WORD_EMBEDDINGS)
-        .map(|index| optimizer.groups[index]);
+    weights.insert(word_table.clone(), compact.select(&whole_table));
+    let optimizer =
+        optimizer(&job.train.optimizer, job.train.gradient_clip, &built.graph, &trainable);
+    let word_group =
+        trainable.iter().position(|name| *name == word_table).map(|index| optimizer.groups[index]);
     let trained_count = |name: &str| {
-        if name == WORD_EMBEDDINGS {
+        if name == word_table {
             whole_table.len()
         } else {
             weights.get(name).map_or(0, ArrayD::len)
@@ -200,34 +199,31 @@ pub fn run(
             let kept = fitted.curves.0.iter().take(fitted.kept_steps);
             let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
             let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
-            compact.merge(&whole_table, &fitted.trained[WORD_EMBEDDINGS], |row| {
+            compact.merge(&whole_table, &fitted.trained[&word_table], |row| {
                 idle.step_idle(group, &rates, row)
             })
         }
         None => whole_table,
     };
-    weights.insert(WORD_EMBEDDINGS.to_owned(), words);
+    weights.insert(word_table, words);
     Ok(Trained { weights, fitted, trainable_parameters, backend })
 }
 
 /// Returns which of a network's parameters are trained.
-pub fn trainable(
-    train: &Train,
-    config: &Config,
-    names: &[String],
-) -> Result<Vec<String>, TrainError> {
+pub fn trainable(train: &Train, config: &Config, graph: &Graph) -> Result<Vec<String>, TrainError> {
     let frozen = match &train.freeze {
         None => Frozen::Nothing,
         Some(Freeze::Encoder) => Frozen::Encoder,
         Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
         Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
     };
-    let trainable: Vec<String> =
-        names.iter().filter(|name| frozen.trains(config, name)).cloned().collect();
+    let names: Vec<String> = graph.parameters().map(|(name, _)| name.to_owned()).collect();
+    let is_trained = |name: &&String| frozen.trains(config, name, graph.marks(name));
+    let trainable: Vec<String> = names.iter().filter(is_trained).cloned().collect();
     if trainable.is_empty() {
         return Err(TrainError::AllFrozen);
     }
-    if let Some(pattern) = frozen.unmatched(config, names).into_iter().next() {
+    if let Some(pattern) = frozen.unmatched(config, &names).into_iter().next() {
         let examples: Vec<String> =
             names.iter().step_by(names.len().div_ceil(4)).map(|name| format!("`{name}`")).collect();
         return Err(TrainError::IdlePattern { pattern, examples: examples.join(", ") });
@@ -247,6 +243,7 @@ pub fn base_rate(optimizer: &Optimizer) -> f64 {
 pub fn optimizer(
     optimizer: &Optimizer,
     gradient_clip: Option<f32>,
+    graph: &Graph,
     trainable: &[String],
 ) -> OptimizerConfig {
     let (algorithm, weight_decay, decay_all, head_rate) = match optimizer {
@@ -265,13 +262,12 @@ pub fn optimizer(
     let head_factor = head_rate.map_or(1.0, |rate| rate / base_rate(optimizer)) as f32;
     let groups = trainable
         .iter()
-        .map(|name| Group {
-            weight_decay: if decay_all || !is_spared_from_decay(name) {
-                weight_decay as f32
-            } else {
-                0.0
-            },
-            rate_factor: if is_head(name) { head_factor } else { 1.0 },
+        .map(|name| {
+            let marks = graph.marks(name);
+            Group {
+                weight_decay: if decay_all || !marks.no_decay { weight_decay as f32 } else { 0.0 },
+                rate_factor: if marks.head { head_factor } else { 1.0 },
+            }
         })
         .collect();
     OptimizerConfig { algorithm, gradient_clip, groups }

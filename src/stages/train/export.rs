@@ -35,10 +35,8 @@ impl Train {
         let (mut evaluation, eval_loss) = build(Dropout::Off)?;
         evaluation.graph.output(LOSS, eval_loss);
         evaluation.graph.output(LOGITS, evaluation.logits);
-        let names: Vec<String> =
-            training.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-        let trainable = trainable(self, &pretrained.config, &names)?;
-        let optimizer = optimizer(&self.optimizer, self.gradient_clip, &trainable);
+        let trainable = trainable(self, &pretrained.config, &training.graph)?;
+        let optimizer = optimizer(&self.optimizer, self.gradient_clip, &training.graph, &trainable);
         let values = |name: &str| weights.get(name);
         Ok(Artifacts::new(
             training.graph,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ndarray::Ix2;
+use ndarray::{ArrayD, Ix2};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,6 @@ fn default_neighbours() -> usize {
     10
 }
 
-const MATRIX: &str = "embeddings.word_embeddings.weight";
 const TOKENIZER: &str = "tokenizer.json";
 
 impl Default for EmbeddingSynonyms {
@@ -82,19 +81,21 @@ impl EmbeddingSynonyms {
         words: &BTreeSet<String>,
     ) -> Result<Thesaurus, StageError> {
         let folder = resolve::resolve(&self.pretrained, ctx.folder(), ctx)?;
-        Ok(self.look_up(&Pretrained::read(&folder)?, words)?)
+        let model = Pretrained::read(&folder)?;
+        Ok(self.look_up(&model, model.word_table()?, words)?)
     }
 
     fn look_up(
         &self,
         model: &Pretrained,
+        matrix: Option<&ArrayD<f32>>,
         words: &BTreeSet<String>,
     ) -> Result<Thesaurus, SynonymError> {
         let no_embeddings = |found: String| SynonymError::NoEmbeddings {
             pretrained: self.pretrained.clone(),
             found,
         };
-        let matrix = model.weights.get(MATRIX).ok_or_else(|| no_embeddings("none".into()))?;
+        let matrix = matrix.ok_or_else(|| no_embeddings("none".into()))?;
         let matrix = matrix
             .view()
             .into_dimensionality::<Ix2>()

@@ -1,0 +1,369 @@
+//! The blocks that encoders are built of.
+//!
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `V` rows
+//! of the word table. Hidden states are rows `[T, H]` throughout.
+
+use std::collections::BTreeMap;
+
+use crate::engine::graph::build::{DropoutAt, DropoutSource};
+use crate::engine::graph::graph::Constant;
+use crate::engine::{DType, Dim, Graph, Initial, Kernels, Marks, ShapeError, TensorFact, Var};
+
+/// What a network is built for.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkOptions {
+    pub kernels: Kernels,
+    pub dropout: Dropout,
+    /// V: the rows of the word table that is bound, which may be fewer than the vocabulary's where
+    /// token ids are remapped.
+    pub word_rows: usize,
+    /// Whether positions are computed from the tokens in the graph; else they are the input
+    /// `position_ids` `[B, L]`.
+    pub positions_in_graph: bool,
+}
+
+/// Whether dropout is on, with the configuration's rates, and what decides its masks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropout {
+    Off,
+    /// The input `dropout_key`: the same key gives the same masks.
+    Keyed,
+    /// ONNX Runtime's own generator from this seed, as other programs expect it and as GPUs want
+    /// it: no mask has to travel there.
+    Random(u32),
+}
+
+/// The activation of the feed-forward layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// The exact GELU, x·Φ(x).
+    Gelu,
+    /// GELU's approximation by tanh (`gelu_new`, `gelu_pytorch_tanh`).
+    GeluTanh,
+    Relu,
+}
+
+/// How a text's tokens are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// From 0.
+    FromZero,
+    /// From the number after the padding token's id, which is the number of all padding.
+    AfterPadding,
+}
+
+impl Positions {
+    /// Returns the number of the first token.
+    pub fn first(self, padding_id: usize) -> usize {
+        match self {
+            Positions::FromZero => 0,
+            Positions::AfterPadding => padding_id + 1,
+        }
+    }
+}
+
+/// γ and β of a norm `[H]`, and its ε.
+pub type Norm = (Var, Var, f32);
+
+/// A linear layer's result without its bias, and the bias, which the block that follows adds.
+pub type Apart = (Var, Var);
+
+/// A graph in the making. Parameters are named relative to the encoder.
+///
+/// A name that is asked for again is the same parameter, so layers may share theirs.
+pub struct Builder {
+    pub g: Graph,
+    options: NetworkOptions,
+    mask: Var,
+    ids: Var,
+    key: Option<Var>,
+    sites: u32,
+    /// The marks of the part that is being built.
+    part: Marks,
+    parameters: BTreeMap<String, Var>,
+    words: Option<Var>,
+}
+
+/// What every network has.
+impl Builder {
+    /// Returns a graph with the inputs that every network has.
+    pub fn new(options: NetworkOptions) -> Builder {
+        let mut g = Graph::new(options.kernels);
+        let ids = g.tokens_input("input_ids");
+        let mask = g.tokens_input("attention_mask");
+        let key = (options.dropout == Dropout::Keyed)
+            .then(|| g.input("dropout_key", TensorFact::i64(vec![Dim::Fixed(1)])));
+        let (part, parameters) = (Marks::default(), BTreeMap::new());
+        Builder { g, options, mask, ids, key, sites: 0, part, parameters, words: None }
+    }
+
+    /// Marks the parameters that follow as those of a layer, or of none.
+    pub fn enter_layer(&mut self, index: Option<usize>) {
+        self.part = Marks { layer: index, ..Marks::default() };
+    }
+
+    /// Marks the parameters that follow as those of the head.
+    pub fn enter_head(&mut self) {
+        self.part = Marks { head: true, ..Marks::default() };
+    }
+
+    /// The next place of dropout. Places are counted whether they drop or not, so that a rate of 0
+    /// changes no other place's masks.
+    fn dropout_at(&mut self, rate: f32) -> DropoutAt {
+        self.sites += 1;
+        let source = match (self.options.dropout, self.key) {
+            (Dropout::Keyed, Some(key)) => DropoutSource::Key(key),
+            (Dropout::Random(seed), _) => DropoutSource::Random(seed),
+            _ => DropoutSource::None,
+        };
+        DropoutAt { rate, site: self.sites, source }
+    }
+}
+
+/// Parameters.
+impl Builder {
+    fn parameter(&mut self, name: String, shape: &[usize], marks: Marks) -> Var {
+        if let Some(known) = self.parameters.get(&name) {
+            return *known;
+        }
+        let var = self.g.parameter(&name, shape, marks);
+        self.parameters.insert(name, var);
+        var
+    }
+
+    /// A vector, which weight decay spares.
+    fn vector(&mut self, name: String, width: usize, initial: Initial) -> Var {
+        self.parameter(name, &[width], Marks { no_decay: true, initial, ..self.part })
+    }
+
+    /// The weight of a linear layer, as PyTorch stores it: `[outputs, inputs]`.
+    pub fn weight(&mut self, module: &str, outputs: usize, inputs: usize) -> Var {
+        self.parameter(format!("{module}.weight"), &[outputs, inputs], self.part)
+    }
+
+    /// The bias `[outputs]` of a linear layer.
+    pub fn bias(&mut self, module: &str, outputs: usize) -> Var {
+        self.vector(format!("{module}.bias"), outputs, Initial::Zeros)
+    }
+
+    /// The parameters of a LayerNorm.
+    pub fn norm(&mut self, module: &str, width: usize, epsilon: f32) -> Norm {
+        let gamma = self.vector(format!("{module}.weight"), width, Initial::Ones);
+        let beta = self.vector(format!("{module}.bias"), width, Initial::Zeros);
+        (gamma, beta, epsilon)
+    }
+
+    /// A table of embeddings `[rows, H]`.
+    pub fn table(&mut self, module: &str, rows: usize, width: usize) -> Var {
+        self.weight(module, rows, width)
+    }
+
+    /// The table of the words `[V, H]`.
+    pub fn word_table(&mut self, module: &str, width: usize) -> Var {
+        let marks = Marks { word_table: true, ..self.part };
+        let rows = self.options.word_rows;
+        let table = self.parameter(format!("{module}.weight"), &[rows, width], marks);
+        self.words = Some(table);
+        table
+    }
+
+    /// The table of the words, once the embeddings are built.
+    pub fn tied_words(&self) -> Option<Var> {
+        self.words
+    }
+}
+
+/// Embeddings.
+impl Builder {
+    /// The rows `[T, H]` of a text's words.
+    pub fn words(&mut self, table: Var) -> Result<Var, ShapeError> {
+        let ids = self.g.reshape(self.ids, &[-1])?; // [T]
+        self.g.gather(table, ids)
+    }
+
+    /// The rows `[T, H]` of absolute positions.
+    pub fn positions(
+        &mut self,
+        table: Var,
+        positions: Positions,
+        padding_id: usize,
+    ) -> Result<Var, ShapeError> {
+        let numbers = match (self.options.positions_in_graph, positions) {
+            (false, _) => self.g.tokens_input("position_ids"),
+            (true, Positions::FromZero) => self.numbers_from_zero()?,
+            (true, Positions::AfterPadding) => self.numbers_after(padding_id)?,
+        };
+        let numbers = self.g.reshape(numbers, &[-1])?; // [T]
+        self.g.gather(table, numbers)
+    }
+
+    /// The row `[1, H]` of a table that stands for all tokens: single texts have type 0 throughout.
+    pub fn first_row(&mut self, table: Var) -> Result<Var, ShapeError> {
+        let zero = self.g.constant(Constant::ints(&[0]));
+        self.g.gather(table, zero)
+    }
+
+    /// Padding is masked, so its positions need no care: every place of a row counts.
+    fn numbers_from_zero(&mut self) -> Result<Var, ShapeError> {
+        let one = self.g.constant(Constant::I64(Vec::new(), vec![1]));
+        let (sizes, known) = (self.g.shape(self.ids)?, self.g.fact(self.ids).shape.clone());
+        let ones = self.g.expand(one, sizes, known)?;
+        let counted = self.g.cumulative_sum(ones, 1)?;
+        self.g.sub(counted, one)
+    }
+
+    fn numbers_after(&mut self, padding_id: usize) -> Result<Var, ShapeError> {
+        let padding = self.g.constant(Constant::I64(Vec::new(), vec![padding_id as i64]));
+        let is_padding = self.g.equal(self.ids, padding)?;
+        let is_token = self.g.not(is_padding)?;
+        let tokens = self.g.cast(is_token, DType::I64)?;
+        let counted = self.g.cumulative_sum(tokens, 1)?;
+        let counted = self.g.mul(counted, tokens)?;
+        self.g.add(counted, padding)
+    }
+}
+
+/// Layers.
+impl Builder {
+    /// A whole linear layer: `[rows, inputs]` → `[rows, outputs]`.
+    pub fn linear(
+        &mut self,
+        x: Var,
+        module: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Var, ShapeError> {
+        let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
+        self.g.linear(x, weight, Some(bias))
+    }
+
+    /// A linear layer that leaves its bias to the block that follows.
+    pub fn linear_apart(
+        &mut self,
+        x: Var,
+        module: &str,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Apart, ShapeError> {
+        let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
+        Ok((self.g.linear(x, weight, None)?, bias))
+    }
+
+    pub fn dropout(&mut self, x: Var, rate: f32) -> Result<Var, ShapeError> {
+        let at = self.dropout_at(rate);
+        self.g.dropout(x, at)
+    }
+
+    /// LayerNorm(x).
+    pub fn normed(&mut self, x: Var, norm: Norm) -> Result<Var, ShapeError> {
+        self.g.add_norm(x, None, None, norm, DropoutAt::NONE)
+    }
+
+    /// residual + dropout(x + bias), the end of a pre-norm block.
+    pub fn add(&mut self, (x, bias): Apart, residual: Var, rate: f32) -> Result<Var, ShapeError> {
+        let x = self.g.add(x, bias)?;
+        let x = self.dropout(x, rate)?;
+        self.g.add(residual, x)
+    }
+
+    /// LayerNorm(residual + dropout(x + bias)), the end of a post-norm block.
+    pub fn add_norm(
+        &mut self,
+        (x, bias): Apart,
+        residual: Var,
+        norm: Norm,
+        rate: f32,
+    ) -> Result<Var, ShapeError> {
+        let at = self.dropout_at(rate);
+        self.g.add_norm(x, Some(bias), Some(residual), norm, at)
+    }
+
+    /// The activation of a linear layer's result and its bias.
+    pub fn activate(
+        &mut self,
+        (x, bias): Apart,
+        activation: Activation,
+    ) -> Result<Var, ShapeError> {
+        match activation {
+            Activation::Gelu => self.g.bias_gelu(x, bias, false),
+            Activation::GeluTanh => self.g.bias_gelu(x, bias, true),
+            Activation::Relu => {
+                let sum = self.g.add(x, bias)?;
+                self.g.relu(sum)
+            }
+        }
+    }
+
+    /// The feed-forward layer with its modules `up` and `down`.
+    pub fn mlp(
+        &mut self,
+        x: Var,
+        [up, down]: [&str; 2],
+        [hidden, wide]: [usize; 2],
+        activation: Activation,
+    ) -> Result<Apart, ShapeError> {
+        let up = self.linear_apart(x, up, wide, hidden)?;
+        let x = self.activate(up, activation)?;
+        self.linear_apart(x, down, hidden, wide)
+    }
+
+    /// A dense layer, its activation and a norm: what masked-language-model heads begin with.
+    pub fn transform(
+        &mut self,
+        x: Var,
+        [dense, norm]: [&str; 2],
+        width: usize,
+        activation: Activation,
+        epsilon: f32,
+    ) -> Result<Var, ShapeError> {
+        let x = self.linear_apart(x, dense, width, width)?;
+        let x = self.activate(x, activation)?;
+        let norm = self.norm(norm, width, epsilon);
+        self.normed(x, norm)
+    }
+
+    /// Multi-head attention to all states `x` `[T, H]` by the modules of queries, keys and values.
+    /// `asking` are the rows that queries are made of: `x` itself, or its first tokens `[B, H]`.
+    pub fn attention(
+        &mut self,
+        asking: Var,
+        x: Var,
+        modules: &[String; 3],
+        hidden: usize,
+        heads: usize,
+        rate: f32,
+    ) -> Result<Var, ShapeError> {
+        let at = self.dropout_at(rate);
+        let [query, key, value] = modules;
+        if asking == x {
+            let [q, k, v] = [query, key, value].map(|module| {
+                let (weight, bias) =
+                    (self.weight(module, hidden, hidden), self.bias(module, hidden));
+                self.g.projection(x, weight, bias)
+            });
+            return self.g.attention([q?, k?, v?], self.mask, heads, at);
+        }
+        let q = self.linear(asking, query, hidden, hidden)?;
+        let made = [key, value]
+            .map(|module| (self.weight(module, hidden, hidden), self.bias(module, hidden)));
+        self.g.attention_of_one(q, x, made, self.mask, heads, at)
+    }
+
+    /// The rows of the first tokens: `[T, H]` → `[B, H]`.
+    pub fn first_tokens(&mut self, x: Var) -> Result<Var, ShapeError> {
+        let texts = self.g.split_rows(x, self.mask)?; // [B, L, H]
+        let first = self.g.slice(texts, 1, 0, 1)?; // [B, 1, H]
+        self.g.squeeze(first, &[1])
+    }
+
+    /// The mean of a text's token states, padding left out: `[T, H]` → `[B, H]`.
+    pub fn mean(&mut self, x: Var) -> Result<Var, ShapeError> {
+        let texts = self.g.split_rows(x, self.mask)?; // [B, L, H]
+        let mask = self.g.cast(self.mask, DType::F32)?; // [B, L]
+        let count = self.g.reduce_sum(mask, &[1], true)?; // [B, 1]
+        let mask = self.g.unsqueeze(mask, &[2])?; // [B, L, 1]
+        let visible = self.g.mul(texts, mask)?;
+        let sum = self.g.reduce_sum(visible, &[1], false)?; // [B, H]
+        self.g.div(sum, count)
+    }
+}

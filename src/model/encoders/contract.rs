@@ -1,0 +1,142 @@
+//! What an encoder is: a name in config.json, a configuration, and layers on the blocks of
+//! [`Builder`].
+//!
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `M` masked tokens,
+//! `H` width, `K` classes.
+
+use std::fmt;
+
+use super::builder::{Activation, Builder, Positions};
+use super::fields::Fields;
+use crate::engine::{ShapeError, Var};
+use crate::model::error::ModelError;
+
+/// An architecture. Each is a value in a file of its own, and a line in
+/// [`ENCODERS`](super::ENCODERS).
+///
+/// Names of parameters are those of `transformers` without the prefix. What is known of a parameter
+/// beside its name is a mark in the graph, which the [`Builder`] sets.
+pub struct Encoder {
+    /// The values of `model_type` in config.json, each with what the names of its classes in
+    /// `transformers` begin with.
+    pub model_types: &'static [(&'static str, &'static str)],
+    /// What stands before the encoder's names in the files of its classifiers: `bert.`.
+    pub prefix: &'static str,
+    /// The module of the head that those files count to the encoder, so that it has the prefix:
+    /// BERT's `pooler`.
+    pub pooler: Option<&'static str>,
+    /// How tokens are numbered.
+    pub positions: Positions,
+    /// The padding token's id where config.json names none.
+    pub padding_id: usize,
+    /// Reads config.json.
+    pub(in crate::model) config: fn(&'static Encoder, &Fields<'_>) -> Result<Config, ModelError>,
+    /// The states `[T, H]` below the layers.
+    pub(in crate::model) embeddings: fn(&mut Builder, &Config) -> Result<Var, ShapeError>,
+    /// Layer `index`: `[T, H]` → `[T, H]`, or `[B, H]` where only first tokens are asked for.
+    pub(in crate::model) layer: fn(&mut Builder, &Config, Layer) -> Result<Var, ShapeError>,
+    /// What follows the last layer, such as a norm; `None` where nothing does.
+    pub(in crate::model) last: Option<fn(&mut Builder, &Config, Var) -> Result<Var, ShapeError>>,
+    /// The architecture's own classification head: first tokens `[B, H]` → logits `[B, K]`, for so
+    /// many classes.
+    pub(in crate::model) head: fn(&mut Builder, &Config, Var, usize) -> Result<Var, ShapeError>,
+    /// Its masked-language-model head.
+    pub(in crate::model) masked: Masked,
+}
+
+/// Which layer is built over which states.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer {
+    /// The layer's number, counted from the bottom.
+    pub index: usize,
+    /// The states below it `[T, H]`.
+    pub below: Var,
+    /// Whether only the first tokens' states are asked for, so that the result is `[B, H]`.
+    pub first_token_only: bool,
+}
+
+/// A masked-language-model head: a transform, then the product with a matrix of words.
+pub struct Masked {
+    /// The layers before the words: `[M, H]` → `[M, H]`.
+    pub(in crate::model) transform: fn(&mut Builder, &Config, Var) -> Result<Var, ShapeError>,
+    /// The matrix of words of a folder that has another than the encoder's own word table.
+    pub(in crate::model) words: &'static str,
+    /// The names that the bias of the words may have; the first that a folder has counts.
+    pub(in crate::model) biases: &'static [&'static str],
+}
+
+/// What the layers need of config.json.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub encoder: &'static Encoder,
+    pub vocabulary: usize,
+    /// H, the width of the hidden states.
+    pub hidden: usize,
+    pub layers: usize,
+    pub heads: usize,
+    /// The width of the feed-forward layer.
+    pub intermediate: usize,
+    pub activation: Activation,
+    /// The rows of the position table.
+    pub positions: usize,
+    /// The rows of the token type table; 0 where the architecture has none.
+    pub token_types: usize,
+    pub layer_norm_epsilon: f32,
+    pub hidden_dropout: f32,
+    pub attention_dropout: f32,
+    /// Over the head's input: `classifier_dropout`, or what the architecture falls back to
+    /// (DistilBERT's `seq_classif_dropout`).
+    pub classifier_dropout: f32,
+    /// The padding token's id; RoBERTa counts positions from the one after it.
+    pub padding_id: usize,
+    /// The standard deviation of new weights.
+    pub initializer_range: f32,
+}
+
+impl Encoder {
+    /// Returns what the names of a `model_type`'s classes in `transformers` begin with: `Bert`.
+    pub fn family(&self, model_type: &str) -> &'static str {
+        let known = self.model_types.iter().find(|(name, _)| *name == model_type);
+        known.or(self.model_types.first()).map_or("", |(_, family)| family)
+    }
+}
+
+impl PartialEq for Encoder {
+    fn eq(&self, other: &Encoder) -> bool {
+        self.model_types == other.model_types
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.family(""))
+    }
+}
+
+impl Config {
+    /// Returns the position number of the first token.
+    pub fn first_position(&self) -> usize {
+        self.encoder.positions.first(self.padding_id)
+    }
+
+    /// Checks the fields against one another; `heads` and `hidden` are the names of two.
+    pub(super) fn checked(
+        self,
+        fields: &Fields<'_>,
+        heads: &str,
+        hidden: &str,
+    ) -> Result<Config, ModelError> {
+        if !self.hidden.is_multiple_of(self.heads) {
+            return Err(fields.wrong(heads, &format!("a divisor of `{hidden}` ({})", self.hidden)));
+        }
+        if self.padding_id >= self.vocabulary {
+            return Err(fields
+                .wrong("pad_token_id", &format!("less than `vocab_size` ({})", self.vocabulary)));
+        }
+        if self.positions <= self.first_position() {
+            let expected = format!("more than `pad_token_id` + 1 ({})", self.first_position());
+            return Err(fields.wrong("max_position_embeddings", &expected));
+        }
+        Ok(self)
+    }
+}

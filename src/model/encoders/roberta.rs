@@ -1,0 +1,44 @@
+//! RoBERTa (Liu et al. 2019), and those that differ from it in their vocabulary alone: XLM-RoBERTa
+//! and CamemBERT. BERT's layers, positions that begin after the padding, and a head of its own.
+
+use super::bert;
+use super::builder::{Activation, Builder, Positions};
+use super::contract::{Config, Encoder, Masked};
+use crate::engine::{ShapeError, Var};
+
+/// RoBERTa.
+pub static ROBERTA: Encoder = Encoder {
+    model_types: &[
+        ("roberta", "Roberta"),
+        ("xlm-roberta", "XLMRoberta"),
+        ("camembert", "Camembert"),
+    ],
+    prefix: "roberta.",
+    pooler: None,
+    positions: Positions::AfterPadding,
+    padding_id: 1,
+    config: bert::config,
+    embeddings: bert::embeddings,
+    layer: bert::layer,
+    last: None,
+    head,
+    masked: Masked {
+        transform: masked_transform,
+        words: "lm_head.decoder.weight",
+        biases: &["lm_head.bias", "lm_head.decoder.bias"],
+    },
+};
+
+fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {
+    let x = b.dropout(x, config.classifier_dropout)?;
+    let x = b.linear(x, "classifier.dense", config.hidden, config.hidden)?;
+    let x = b.g.tanh(x)?;
+    let x = b.dropout(x, config.classifier_dropout)?;
+    b.linear(x, "classifier.out_proj", labels, config.hidden)
+}
+
+fn masked_transform(b: &mut Builder, config: &Config, x: Var) -> Result<Var, ShapeError> {
+    let modules = ["lm_head.dense", "lm_head.layer_norm"];
+    // The exact GELU whatever the layers have.
+    b.transform(x, modules, config.hidden, Activation::Gelu, config.layer_norm_epsilon)
+}

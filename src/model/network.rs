@@ -1,0 +1,111 @@
+//! Encoders with a classification head or with none, as engine graphs.
+//!
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `K`
+//! classes. A head that reads only the first token needs only that token's row of the last layer,
+//! so that layer is computed for `B` of them, whose queries look at all rows; the numbers are the
+//! same but for rounding.
+
+use super::encoders::Config;
+use super::encoders::builder::{Builder, Dropout, NetworkOptions};
+use super::encoders::contract::Layer;
+use super::head::{Head, Pooling};
+use crate::engine::{Graph, Place, ShapeError, Var};
+
+/// A network up to its logits.
+#[derive(Debug)]
+pub struct Network {
+    /// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), perhaps `position_ids` `[B, L]` and,
+    /// in training, `dropout_key` `[1]`.
+    pub graph: Graph,
+    /// `[B, K]`
+    pub logits: Var,
+}
+
+impl Network {
+    /// Builds an encoder with a head for `labels` classes.
+    pub fn new(
+        config: &Config,
+        head: Head,
+        labels: usize,
+        options: NetworkOptions,
+    ) -> Result<Network, ShapeError> {
+        let mut b = Builder::new(options);
+        let states = encode(&mut b, config, head != Head::Mean)?;
+        b.enter_head();
+        let x = if head == Head::Mean { b.mean(states)? } else { states }; // [B, H]
+        let logits = match head {
+            Head::Auto => (config.encoder.head)(&mut b, config, x, labels)?,
+            Head::Mean | Head::Cls => {
+                let x = b.dropout(x, config.classifier_dropout)?;
+                b.linear(x, "classifier", labels, config.hidden)?
+            }
+        };
+        Ok(Network { graph: b.g, logits })
+    }
+
+    /// Builds the network whose parameters are those of a whole model.
+    pub(super) fn whole(config: &Config, head: Head, labels: usize) -> Result<Network, ShapeError> {
+        Network::new(config, head, labels, NetworkOptions::inference(config, Place::Host))
+    }
+}
+
+impl NetworkOptions {
+    /// What our own inference uses: fused kernels, the whole word table, positions as an input.
+    pub fn inference(config: &Config, place: Place) -> NetworkOptions {
+        NetworkOptions {
+            kernels: place.kernels(),
+            dropout: Dropout::Off,
+            word_rows: config.vocabulary,
+            positions_in_graph: false,
+        }
+    }
+}
+
+/// Returns the graph of an encoder whose output `embedding` `[B, H]` is what a linear head over it
+/// would read: the mean of the token states, or the first token's.
+pub fn embedding(
+    config: &Config,
+    pooling: Pooling,
+    options: NetworkOptions,
+) -> Result<Graph, ShapeError> {
+    let mut b = Builder::new(options);
+    let rows = encode(&mut b, config, pooling == Pooling::Cls)?;
+    let embedding = if pooling == Pooling::Mean { b.mean(rows)? } else { rows };
+    b.g.output("embedding", embedding);
+    Ok(b.g)
+}
+
+/// Returns the graph of an encoder alone, whose parameters are those of any of its models.
+pub(super) fn headless(config: &Config) -> Result<Graph, ShapeError> {
+    embedding(config, Pooling::Mean, NetworkOptions::inference(config, Place::Host))
+}
+
+/// Builds the encoder and returns its last states: `[T, H]`, or `[B, H]` of the first tokens.
+pub(super) fn encode(
+    b: &mut Builder,
+    config: &Config,
+    first_token_only: bool,
+) -> Result<Var, ShapeError> {
+    let encoder = config.encoder;
+    let mut x = (encoder.embeddings)(b, config)?; // [T, H]
+    for index in 0..config.layers {
+        b.enter_layer(Some(index));
+        let is_last = index + 1 == config.layers;
+        let first_token_only = is_last && first_token_only;
+        x = (encoder.layer)(b, config, Layer { index, below: x, first_token_only })?;
+    }
+    if config.layers == 0 && first_token_only {
+        x = b.first_tokens(x)?;
+    }
+    // It is trained where the top layer is.
+    if let Some(last) = encoder.last {
+        x = last(b, config, x)?;
+    }
+    b.enter_layer(None);
+    Ok(x)
+}
+
+/// Lists a graph's parameters with their shapes, in the order of the graph.
+pub(super) fn parameters(graph: &Graph) -> Vec<(String, Vec<usize>)> {
+    graph.parameters().map(|(name, var)| (name.to_owned(), graph.known_shape(var))).collect()
+}
