@@ -15,7 +15,7 @@ use std::process::Command;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::{Progress, Report};
 use pipe::base::seed::key;
-use pipe::data::{DataSet, Example, source};
+use pipe::data::{DataSet, Example, Splits, source};
 use pipe::engine::{Device, Runtime};
 use pipe::stages::augment::methods::contract::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
@@ -56,12 +56,13 @@ fn main() -> Result<(), AnyError> {
         parents: Vec::new(),
         method: None,
     });
-    let data = DataSet { train: examples.collect(), labels: labels.clone(), ..DataSet::default() };
+    let splits = Splits { train: examples.collect(), ..Splits::default() };
+    let data = DataSet { splits, labels: labels.clone(), ..DataSet::default() };
     let mut out = std::io::stdout();
     writeln!(
         out,
         "{} texts of {} classes, {} threads\n",
-        data.train.len(),
+        data.splits.train.len(),
         labels.len(),
         rayon::current_num_threads()
     )?;
@@ -119,7 +120,7 @@ fn main() -> Result<(), AnyError> {
 }
 
 fn originals(data: &DataSet) -> Originals<'_> {
-    Originals::new(&data.labels, data.train.iter().collect())
+    Originals::new(&data.labels, data.splits.train.iter().collect())
 }
 
 /// How many texts are made of each original: one takes milliseconds.
@@ -140,17 +141,17 @@ fn generate(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
             )
         };
         let mut requests: Vec<Request<'_>> =
-            data.train.par_iter().with_min_len(64).map(request).collect();
+            data.splits.train.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         let texts =
             generator.generate(&Quiet, &mut references).map_err(|error| error.to_string())?;
         made += texts.iter().flatten().count();
     }
     let seconds = watch.seconds();
-    if made * 2 < COPIES * data.train.len() {
+    if made * 2 < COPIES * data.splits.train.len() {
         return Err("fewer than half of the texts could be made".into());
     }
-    Ok((COPIES * data.train.len()) as f64 / seconds)
+    Ok((COPIES * data.splits.train.len()) as f64 / seconds)
 }
 
 /// Returns the texts per second of the whole stage: with the fit, the check for leaks and repeats,
@@ -165,7 +166,7 @@ fn stage(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
     inputs.insert("data", std::sync::Arc::new(Artifact::Data(data.clone())));
     let watch = Stopwatch::start();
     augment.run(&Quiet, &inputs).map_err(|error| error.to_string())?;
-    Ok(data.train.len() as f64 / watch.seconds())
+    Ok(data.splits.train.len() as f64 / watch.seconds())
 }
 
 /// Returns a peer's texts per second; NaN where it has no such operation.

@@ -62,9 +62,9 @@ pub fn show(
             return Err(Failure::usage(format!("stage `{stage}` holds no generated texts"), hint));
         }
         let known: BTreeMap<&str, &Example> =
-            data.train.iter().map(|example| (example.id.as_str(), example)).collect();
+            data.splits.train.iter().map(|example| (example.id.as_str(), example)).collect();
         let made: Vec<&Example> =
-            data.train.iter().filter(|example| example.method.is_some()).collect();
+            data.splits.train.iter().filter(|example| example.method.is_some()).collect();
         let count = args
             .table
             .top
@@ -83,7 +83,7 @@ pub fn show(
             text,
             "{stage}, seed {seed}: {} generated texts beside {} originals\n",
             made.len(),
-            data.train.len() - made.len()
+            data.splits.train.len() - made.len()
         );
         text.push_str(&table(&data.augmentation.rows, printer.is_verbose()));
         if count > 0 {

@@ -4,7 +4,7 @@
 use crate::pipeline::problem::suggest;
 use crate::pipeline::{Problem, Spec};
 use crate::search::config::{Fault, Metric, Sweep};
-use crate::stages::{Split, StageConfig, StageId, figure};
+use crate::stages::{StageConfig, StageId, figure};
 
 /// The keys that a parameter may not set, and why.
 const NO_PARAMETERS: [(&str, &str); 4] = [
@@ -110,7 +110,7 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
             false => problem.suggest(figure, "it gives", names),
         }];
     }
-    if figure::split(config) == Some(Split::Test) {
+    if figure::split(config).is_some_and(|split| split.is_test()) {
         let hint = "a choice by test scores makes them useless as an estimate; evaluate dev and \
                     take that: `dev_score: { evaluate: { model: …, data: …, split: dev } }`";
         return vec![at(format!("`{name}` reads test, which must not choose anything")).hint(hint)];
@@ -162,7 +162,7 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
 fn known_metrics(spec: &Spec) -> Option<String> {
     const SHOWN: usize = 8;
     let readable =
-        |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
+        |config: &StageConfig| figure::split(config).is_some_and(|split| !split.is_test());
     let of_stage = |id: &StageId, config: &StageConfig| -> Vec<String> {
         // The first few stand for all of an evaluation's.
         figure::names(config).into_iter().take(3).map(|name| format!("{id}.{name}")).collect()

@@ -8,6 +8,7 @@ use polars::prelude::*;
 use super::augmentation::AugmentationTable;
 use super::error::TableError;
 use super::frame::{self, Columns};
+use super::split::{Split, Splits};
 
 /// A labelled data set with its three splits.
 ///
@@ -18,11 +19,8 @@ pub struct DataSet {
     /// The class names; a label is an index into them. Sorted, so that the order never depends on
     /// the rows.
     pub labels: Vec<String>,
-    pub train: Vec<Example>,
-    /// Empty if there is none.
-    pub dev: Vec<Example>,
-    /// Empty if there is none.
-    pub test: Vec<Example>,
+    /// A split that the data set lacks is empty.
+    pub splits: Splits<Vec<Example>>,
     /// The outcomes of augmentation; empty without augmentation.
     pub augmentation: AugmentationTable,
 }
@@ -51,11 +49,11 @@ impl DataSet {
     /// bytes.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
         let file = folder.join(FILE);
-        let rows: Vec<(&str, &Example)> =
-            [("train", &self.train), ("dev", &self.dev), ("test", &self.test)]
-                .into_iter()
-                .flat_map(|(split, examples)| examples.iter().map(move |example| (split, example)))
-                .collect();
+        let rows: Vec<(Split, &Example)> = self
+            .splits
+            .iter()
+            .flat_map(|(split, examples)| examples.iter().map(move |example| (split, example)))
+            .collect();
         let mut labels = Vec::with_capacity(rows.len());
         for (_, example) in &rows {
             labels.push(self.labels.get(example.label).map(String::as_str).ok_or_else(|| {
@@ -80,7 +78,7 @@ impl DataSet {
         let columns = vec![
             Column::new(
                 "split".into(),
-                rows.iter().map(|(split, _)| *split).collect::<Vec<&str>>(),
+                rows.iter().map(|(split, _)| split.name()).collect::<Vec<&str>>(),
             ),
             texts("id", |example| &example.id),
             texts("text", |example| &example.text),
@@ -123,17 +121,8 @@ impl DataSet {
                 .iter()
                 .position(|label| *label == name)
                 .ok_or_else(|| damaged(format!("`{name}` is not one of its classes")))?;
-            let examples = match split.as_str() {
-                "train" => &mut data.train,
-                "dev" => &mut data.dev,
-                "test" => &mut data.test,
-                other => {
-                    return Err(damaged(format!(
-                        "`{other}` is not one of `train`, `dev` and `test`"
-                    )));
-                }
-            };
-            examples.push(Example { id, text, label, parents, method });
+            let split: Split = split.parse().map_err(|error| frame::damaged(&file, error))?;
+            data.splits.get_mut(split).push(Example { id, text, label, parents, method });
         }
         Ok(data)
     }
@@ -154,16 +143,18 @@ mod tests {
         };
         DataSet {
             labels: vec!["no".into(), "yes".into()],
-            train: vec![
-                original("row-1", "one, \"two\"\nthree 😀", 1),
-                Example {
-                    parents: vec!["row-1".into(), "row-3".into()],
-                    method: Some("{\"random_insertion\":{}}".into()),
-                    ..original("row-1+random_insertion-1", "made", 1)
-                },
-            ],
-            dev: Vec::new(),
-            test: vec![original("row-2", " ", 0)],
+            splits: Splits {
+                train: vec![
+                    original("row-1", "one, \"two\"\nthree 😀", 1),
+                    Example {
+                        parents: vec!["row-1".into(), "row-3".into()],
+                        method: Some("{\"random_insertion\":{}}".into()),
+                        ..original("row-1+random_insertion-1", "made", 1)
+                    },
+                ],
+                dev: Vec::new(),
+                test: vec![original("row-2", " ", 0)],
+            },
             augmentation: AugmentationTable {
                 rows: vec![AugmentationRow {
                     label: "yes".into(),

@@ -1,5 +1,6 @@
 //! Data sets and their sources, predictions, curves and the summary of an augmentation, as tables.
 
+pub mod split;
 pub mod dataset;
 pub mod source;
 pub mod source_error;
@@ -17,4 +18,5 @@ pub use curves::Curves;
 pub use dataset::{DataSet, Example};
 pub use error::TableError;
 pub use predictions::Prediction;
+pub use split::{Split, Splits};
 pub use tag::Tag;

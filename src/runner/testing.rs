@@ -14,10 +14,10 @@ use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::dag::plan::StepInput;
 use crate::data::Prediction;
-use crate::data::{DataSet, Example};
+use crate::data::{DataSet, Example, Split, Splits};
 use crate::stages::{
-    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port, Split,
-    Stage, StageError, TrainingSummary,
+    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port, Stage,
+    StageError, TrainingSummary,
 };
 
 /// Any error of a test.
@@ -123,7 +123,7 @@ impl Stage for Fake {
         let before = if self.name == "data" {
             String::new()
         } else {
-            inputs.data("data").train[0].text.clone()
+            inputs.data("data").splits.train[0].text.clone()
         };
         match self.act {
             Act::Work | Act::Edited => {}
@@ -182,7 +182,7 @@ impl Stage for Fake {
                 };
                 Artifact::Data(DataSet {
                     labels: vec!["a".into(), "b".into()],
-                    train: vec![example],
+                    splits: Splits { train: vec![example], ..Splits::default() },
                     ..DataSet::default()
                 })
             }

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::config::StageConfig;
-use super::contract::artifact::Split;
 use super::contract::error::StageError;
 use super::evaluate::Summary;
 use super::train::trained_model;
-use crate::data::Curves;
 use crate::data::curves::CurvePoint;
+use crate::data::{Curves, Split};
 use crate::metrics::{self, NAMES, OF_A_CLASS};
 
 /// A figure of an epoch, and how it is read off the curve.

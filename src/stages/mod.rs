@@ -13,7 +13,7 @@ pub mod figure;
 pub(crate) mod test_ctx;
 
 pub use config::StageConfig;
-pub use contract::artifact::{Artifact, Evaluation, Kind, Split, TrainedModel, TrainingSummary};
+pub use contract::artifact::{Artifact, Evaluation, Kind, TrainedModel, TrainingSummary};
 pub use contract::error::{CheckError, StageError};
 pub use contract::inputs::Inputs;
 pub use contract::stage::{Ctx, DataFact, External, Fact, Port, Stage, StageId};

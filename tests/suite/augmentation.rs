@@ -101,6 +101,7 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
     for stage in ["words", "texts", "models"] {
         let data = DataSet::read(&project.artifact(stage)?)?;
         let originals: BTreeMap<&str, &Example> = data
+            .splits
             .train
             .iter()
             .filter(|example| example.method.is_none())
@@ -108,10 +109,12 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
             .collect();
         assert_eq!(originals.len(), 60);
         let held_out: BTreeSet<String> =
-            data.dev.iter().chain(&data.test).map(|e| normalise(&e.text)).collect();
-        assert!(data.dev.iter().chain(&data.test).all(|example| example.method.is_none()));
+            data.splits.dev.iter().chain(&data.splits.test).map(|e| normalise(&e.text)).collect();
+        assert!(
+            data.splits.dev.iter().chain(&data.splits.test).all(|example| example.method.is_none())
+        );
         let mut seen = BTreeSet::new();
-        for example in &data.train {
+        for example in &data.splits.train {
             assert!(
                 !held_out.contains(&normalise(&example.text))
                     && seen.insert(normalise(&example.text)),
@@ -129,7 +132,7 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
                 assert_eq!(parent.label, example.label, "{example:?}");
             }
         }
-        for example in &data.train {
+        for example in &data.splits.train {
             let Some(settings) =
                 example.method.as_deref().map(serde_json::from_str::<Value>).transpose()?
             else {
@@ -145,7 +148,7 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
         }
         // Every entry made something, and the table counts what is there.
         let table = &data.augmentation;
-        let made = data.train.len() - originals.len();
+        let made = data.splits.train.len() - originals.len();
         assert_eq!(table.rows.iter().map(|row| row.kept).sum::<u64>() as usize, made, "{stage}");
         for row in &table.rows {
             assert_eq!(

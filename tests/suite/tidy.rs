@@ -116,7 +116,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     // The JSON Schema is derived where a configuration is declared; the head is part of one.
     (
         "schemars",
-        &["pipeline/", "search/config/", "stages/", "model/head.rs", "engine/runtime/device.rs"],
+        &[
+            "pipeline/",
+            "search/config/",
+            "stages/",
+            "data/split.rs",
+            "model/head.rs",
+            "engine/runtime/device.rs",
+        ],
     ),
     ("serde_yaml", &["pipeline/"]),
     ("sha2", &["base/"]),

@@ -207,7 +207,7 @@ fn train_by_microsoft(
 
 /// All train texts of a project's `few` as one batch for the tiny BERT.
 fn batch_of(project: &Project) -> Result<Value, TestError> {
-    let examples: Vec<Example> = DataSet::read(&project.artifact("few")?)?.train;
+    let examples: Vec<Example> = DataSet::read(&project.artifact("few")?)?.splits.train;
     let tokenizer =
         Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
     let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();

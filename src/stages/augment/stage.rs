@@ -96,7 +96,7 @@ impl Stage for Augment {
                 (row.pass, row.entry) = (pass, index as u64 + 1);
             }
             report(ctx, config.name(), &grown.rows);
-            data.train.extend(grown.made);
+            data.splits.train.extend(grown.made);
             data.augmentation.rows.extend(grown.rows);
         }
         Ok(Artifact::Data(data))
@@ -144,7 +144,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::{DataSet, Example};
+    use crate::data::{DataSet, Example, Splits};
     use crate::stages::augment::methods::testing::examples;
     use crate::stages::contract::stage::DataFact;
     use crate::stages::test_ctx::TestCtx;
@@ -196,11 +196,12 @@ mod tests {
             ("where is the nearest bank", 0),
             ("is my bank open", 0),
         ]);
-        let data = DataSet { labels: vec!["a".into()], train, ..DataSet::default() };
+        let splits = Splits { train, ..Splits::default() };
+        let data = DataSet { labels: vec!["a".into()], splits, ..DataSet::default() };
         let mut inputs = Inputs::default();
         inputs.insert("data", Arc::new(Artifact::Data(data)));
         match augment.run(&TestCtx::new(seed)?, &inputs).map_err(|error| error.to_string())? {
-            Artifact::Data(data) => Ok(data.train),
+            Artifact::Data(data) => Ok(data.splits.train),
             other => Err(format!("{:?}", other.kind()).into()),
         }
     }

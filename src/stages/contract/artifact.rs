@@ -5,11 +5,10 @@ use std::fmt;
 use std::path::Path;
 
 use indexmap::IndexMap;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::StageError;
-use crate::data::{AugmentationSummary, Curves, DataSet, Prediction};
+use crate::data::{AugmentationSummary, Curves, DataSet, Prediction, Split};
 use crate::model::input_layout::InputLayout;
 use crate::model::{Head, Pretrained};
 
@@ -68,25 +67,6 @@ impl Artifact {
             Kind::Data => Artifact::Data(DataSet::read(folder)?),
             Kind::Model => Artifact::Model(TrainedModel::read(folder)?),
             Kind::Scores => Artifact::Scores(Evaluation::read(folder)?),
-        })
-    }
-}
-
-/// One of the three parts of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Split {
-    Train,
-    Dev,
-    Test,
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Split::Train => "train",
-            Split::Dev => "dev",
-            Split::Test => "test",
         })
     }
 }

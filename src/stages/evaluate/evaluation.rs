@@ -5,9 +5,9 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Prediction, TableError, predictions};
+use crate::data::{Prediction, Split, TableError, predictions};
 use crate::metrics::{self, Confusion, Row};
-use crate::stages::contract::artifact::{Evaluation, Split, TrainingSummary};
+use crate::stages::contract::artifact::{Evaluation, TrainingSummary};
 use crate::stages::contract::error::StageError;
 
 const FILE: &str = "evaluation.json";

@@ -3,13 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Prediction;
-use crate::data::{DataSet, Example};
+use crate::data::{DataSet, Example, Prediction, Split};
 use crate::engine::backend::binding::Parameters;
 use crate::engine::{Inference, Place};
 use crate::metrics::argmax;
 use crate::model::input_layout::InputLayout;
-use crate::stages::contract::artifact::{Artifact, Evaluation, Kind, Network, Split, TrainedModel};
+use crate::stages::contract::artifact::{Artifact, Evaluation, Kind, Network, TrainedModel};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::stage::{Ctx, Fact, Port, Stage, StageId};
@@ -63,13 +62,13 @@ impl Stage for Evaluate {
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
         // The plan reports an input of the wrong kind itself.
         let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Scores) };
-        let missing = |split: &str, key: &str| {
+        let missing = |split: Split| {
             CheckError::new("split", format!("`{}` has no {split} split", self.data))
-                .hint(format!("give the `load` stage `split.{key}` or `files.{key}`"))
+                .hint(format!("give the `load` stage `split.{split}` or `files.{split}`"))
         };
         match self.split {
-            Split::Dev if !data.has_dev => Err(vec![missing("dev", "dev")]),
-            Split::Test if !data.has_test => Err(vec![missing("test", "test")]),
+            Split::Dev if !data.has_dev => Err(vec![missing(Split::Dev)]),
+            Split::Test if !data.has_test => Err(vec![missing(Split::Test)]),
             Split::Train if data.augmented => Err(vec![
                 CheckError::new(
                     "split",
@@ -92,11 +91,7 @@ impl Stage for Evaluate {
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         let (model, data) = (inputs.model("model"), inputs.data("data"));
         check_labels(model, data)?;
-        let examples = match self.split {
-            Split::Train => &data.train,
-            Split::Dev => &data.dev,
-            Split::Test => &data.test,
-        };
+        let examples = data.splits.get(self.split);
         if examples.is_empty() {
             return Err(Box::new(EvaluateError::EmptySplit(self.split)));
         }

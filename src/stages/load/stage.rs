@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::config::{Duplicates, Load, SplitSizes};
-use super::duplicates::{self, Found, Part};
+use super::duplicates::{self, Found, Part, UNSPLIT};
 use super::error::LoadError;
 use super::split::{quotas, shuffled};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::data::source::{self, SourceRow};
-use crate::data::{DataSet, Example};
+use crate::data::{DataSet, Example, Split, Splits};
 use crate::stages::contract::artifact::Artifact;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
@@ -118,9 +118,21 @@ impl Stage for Load {
             Some(_) => self.read_files(ctx)?,
             None => self.read_and_split(ctx)?,
         };
-        draw(&mut data.train, &data.labels, self.shots, ("train", "shots"), ctx.seed())?;
-        draw(&mut data.dev, &data.labels, self.dev_shots, ("dev", "dev_shots"), ctx.seed())?;
-        for (split, examples) in [("dev", &data.dev), ("test", &data.test)] {
+        draw(
+            &mut data.splits.train,
+            &data.labels,
+            self.shots,
+            (Split::Train, "shots"),
+            ctx.seed(),
+        )?;
+        draw(
+            &mut data.splits.dev,
+            &data.labels,
+            self.dev_shots,
+            (Split::Dev, "dev_shots"),
+            ctx.seed(),
+        )?;
+        for (split, examples) in data.splits.iter().filter(|(split, _)| *split != Split::Train) {
             let seen: BTreeSet<usize> = examples.iter().map(|example| example.label).collect();
             for (label, name) in data.labels.iter().enumerate() {
                 if !examples.is_empty() && !seen.contains(&label) {
@@ -132,9 +144,9 @@ impl Stage for Load {
         }
         ctx.note(&format!(
             "{} train, {} dev and {} test texts of {} classes",
-            data.train.len(),
-            data.dev.len(),
-            data.test.len(),
+            data.splits.train.len(),
+            data.splits.dev.len(),
+            data.splits.test.len(),
             data.labels.len()
         ));
         Ok(Artifact::Data(data))
@@ -177,31 +189,26 @@ impl Load {
         let mut parts = Vec::new();
         if let Some(files) = &self.files {
             // Test first, so that it is train that loses a text that both have.
-            for (name, path) in [
-                ("test", files.test.as_deref()),
-                ("dev", files.dev.as_deref()),
-                ("train", Some(&*files.train)),
+            for (split, path) in [
+                (Split::Test, files.test.as_deref()),
+                (Split::Dev, files.dev.as_deref()),
+                (Split::Train, Some(&*files.train)),
             ] {
                 let rows = path.map(|path| self.read(ctx, path)).transpose()?.unwrap_or_default();
-                parts.push(Part { name, rows });
+                parts.push(Part { split: Some(split), rows });
             }
         }
         self.treat_duplicates(ctx, &mut parts)?;
-        let of = |wanted: &str| {
+        let of = |wanted: Split| {
             parts
                 .iter()
-                .filter(|part| part.name == wanted)
+                .filter(|part| part.split == Some(wanted))
                 .flat_map(|part| &part.rows)
                 .collect::<Vec<_>>()
         };
-        let labels = labels(&of("train"))?;
-        Ok(DataSet {
-            train: examples("train", &of("train"), &labels)?,
-            dev: examples("dev", &of("dev"), &labels)?,
-            test: examples("test", &of("test"), &labels)?,
-            labels,
-            ..DataSet::default()
-        })
+        let labels = labels(&of(Split::Train))?;
+        let splits = Splits::try_of(|split| examples(split.name(), &of(split), &labels))?;
+        Ok(DataSet { labels, splits, ..DataSet::default() })
     }
 
     fn read_and_split(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
@@ -211,11 +218,11 @@ impl Load {
             .map(|path| self.read(ctx, path))
             .collect::<Result<Vec<_>, _>>()?
             .concat();
-        let mut parts = [Part { name: "row", rows }];
+        let mut parts = [Part { split: None, rows }];
         self.treat_duplicates(ctx, &mut parts)?;
         let rows: Vec<&SourceRow> = parts.iter().flat_map(|part| &part.rows).collect();
         let labels = labels(&rows)?;
-        let all = examples("row", &rows, &labels)?;
+        let all = examples(UNSPLIT, &rows, &labels)?;
         let sizes = self.split.clone().unwrap_or_default();
         let mut split = vec![Split::Train; all.len()];
         let by_class = by_class(&all, labels.len());
@@ -227,20 +234,19 @@ impl Load {
             .map(|(rows, label)| shuffled(sizes.seed, "split", label, rows))
             .collect();
         let mut taken = vec![0; labels.len()];
-        for (to, name, asked) in [(Split::Test, "test", sizes.test), (Split::Dev, "dev", sizes.dev)]
-        {
+        for (to, asked) in [(Split::Test, sizes.test), (Split::Dev, sizes.dev)] {
             let wanted = rows_of(asked, all.len());
             let quotas = quotas(&counts, &free, wanted);
             let given: usize = quotas.iter().sum();
             if asked >= 1.0 && given < wanted {
-                return Err(LoadError::SplitTooLarge { split: name, asked, possible: given });
+                return Err(LoadError::SplitTooLarge { split: to, asked, possible: given });
             }
             if asked > 0.0 && given == 0 {
-                return Err(LoadError::EmptySplit { split: name, asked, rows: all.len() });
+                return Err(LoadError::EmptySplit { split: to, asked, rows: all.len() });
             }
             if given < wanted {
                 ctx.warn(&format!(
-                    "{name} has {given} rows in place of {wanted}: every class keeps one for train"
+                    "{to} has {given} rows in place of {wanted}: every class keeps one for train"
                 ));
             }
             for (class, quota) in quotas.into_iter().enumerate() {
@@ -253,26 +259,15 @@ impl Load {
         }
         let mut data = DataSet { labels, ..DataSet::default() };
         for (example, split) in all.into_iter().zip(split) {
-            match split {
-                Split::Train => data.train.push(example),
-                Split::Dev => data.dev.push(example),
-                Split::Test => data.test.push(example),
-            }
+            data.splits.get_mut(split).push(example);
         }
         Ok(data)
     }
 }
 
-#[derive(Clone, Copy)]
-enum Split {
-    Train,
-    Dev,
-    Test,
-}
-
 fn check_split(split: &SplitSizes) -> Vec<CheckError> {
     let mut errors = Vec::new();
-    for (key, size) in [("test", split.test), ("dev", split.dev)] {
+    for (key, size) in [(Split::Test, split.test), (Split::Dev, split.dev)] {
         let sound = size.is_finite() && size >= 0.0 && (size < 1.0 || size.fract() == 0.0);
         if !sound {
             errors.push(
@@ -365,7 +360,7 @@ fn draw(
     examples: &mut Vec<Example>,
     labels: &[String],
     shots: Option<usize>,
-    (split, key): (&'static str, &'static str),
+    (split, key): (Split, &'static str),
     seed: u64,
 ) -> Result<(), LoadError> {
     let Some(asked) = shots else { return Ok(()) };

@@ -174,7 +174,7 @@ pub fn run(
                 let texts: Vec<&TokenizedText> =
                     members.iter().map(|&index| &job.train_tokens[index]).collect();
                 let labels_of = |indices: &[usize]| -> Vec<usize> {
-                    indices.iter().map(|&index| job.data.train[index].label).collect()
+                    indices.iter().map(|&index| job.data.splits.train[index].label).collect()
                 };
                 let total = targets::weight(&labels_of(batch), &class_weights) * parts.len() as f32;
                 let mut feeds = feeds(job.layout, &texts);
@@ -483,6 +483,7 @@ fn dropout_key(seed: u64, step: u64, part: u64) -> i64 {
 fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
     let probabilities = probabilities(logits);
     let rows: Vec<metrics::Row<'_>> = data
+        .splits
         .dev
         .iter()
         .zip(&probabilities)

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 
 use super::config::Train;
 use super::fit::{self, Job};
-use crate::data::{AugmentationTable, DataSet, Example};
+use crate::data::{DataSet, Example, Splits};
 use crate::engine::backend::binding::Feed;
 use crate::engine::samples::harness::runtime;
 use crate::engine::{EngineError, Part, Runtime, State, StepOutcome, Trainer};
@@ -112,10 +112,8 @@ fn run(
     };
     let data = DataSet {
         labels: vec!["a".into(), "b".into()],
-        train: (0..32).map(example).collect(),
-        dev: Vec::new(),
-        test: Vec::new(),
-        augmentation: AugmentationTable::default(),
+        splits: Splits { train: (0..32).map(example).collect(), ..Splits::default() },
+        ..DataSet::default()
     };
     let tokens: Vec<TokenizedText> =
         (0..32).map(|_| TokenizedText { ids: vec![1; 5], truncated: false }).collect();

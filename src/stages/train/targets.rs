@@ -15,7 +15,7 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
         }
         Some(ClassWeights::Balanced) => {
             let mut counts = vec![0usize; classes];
-            for example in &data.train {
+            for example in &data.splits.train {
                 counts[example.label] += 1;
             }
             counts
@@ -24,7 +24,7 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
                     if count == 0 {
                         0.0
                     } else {
-                        data.train.len() as f32 / (classes * count) as f32
+                        data.splits.train.len() as f32 / (classes * count) as f32
                     }
                 })
                 .collect()

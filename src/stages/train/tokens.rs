@@ -36,7 +36,7 @@ impl Tokens {
         let encode = |examples: &[Example]| {
             encode(&examples.iter().map(|example| example.text.as_str()).collect::<Vec<_>>())
         };
-        let (train, dev) = (encode(&data.train)?, encode(&data.dev)?);
+        let (train, dev) = (encode(&data.splits.train)?, encode(&data.splits.dev)?);
         let truncated = train.iter().filter(|text| text.truncated).count();
         if truncated > 0 {
             ctx.note(&format!(

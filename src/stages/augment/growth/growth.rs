@@ -67,21 +67,22 @@ impl<'a> Growth<'a> {
         let texts = |examples: &'a [Example]| -> HashSet<String> {
             examples.par_iter().map(|example| normalise(&example.text)).collect()
         };
-        let examples = data.train.iter().filter(|example| example.method.is_none()).collect();
+        let examples =
+            data.splits.train.iter().filter(|example| example.method.is_none()).collect();
         let originals = Originals::new(&data.labels, examples);
         let by_class = originals.by_class();
         if let Some(empty) = (0..data.labels.len()).find(|class| !by_class.contains_key(class)) {
             return Err(AugmentError::EmptyClass { label: data.labels[empty].clone() });
         }
         let mut sizes = vec![0; data.labels.len()];
-        data.train.iter().for_each(|example| sizes[example.label] += 1);
+        data.splits.train.iter().for_each(|example| sizes[example.label] += 1);
         Ok(Growth {
             originals,
             sizes,
-            numbered: numbered(&data.train),
-            held_out: texts(&data.dev).into_iter().chain(texts(&data.test)).collect(),
-            train: texts(&data.train),
-            ids: data.train.iter().map(|example| example.id.clone()).collect(),
+            numbered: numbered(&data.splits.train),
+            held_out: texts(&data.splits.dev).into_iter().chain(texts(&data.splits.test)).collect(),
+            train: texts(&data.splits.train),
+            ids: data.splits.train.iter().map(|example| example.id.clone()).collect(),
         })
     }
 
@@ -328,6 +329,7 @@ fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Splits;
     use crate::stages::augment::methods::contract::{Generated, OneByOne};
     use crate::stages::test_ctx::TestCtx;
     use rand::RngExt;
@@ -350,14 +352,16 @@ mod tests {
     fn data() -> DataSet {
         let mut data = DataSet {
             labels: vec!["a".into(), "b".into()],
-            train: (0..40)
-                .map(|row| example(&format!("row-{row}"), &format!("text {row}")))
-                .collect(),
-            dev: vec![example("row-50", "TEXT 0  red"), example("row-51", "text 0 green")],
-            test: vec![example("row-52", "Text 0 blue")],
+            splits: Splits {
+                train: (0..40)
+                    .map(|row| example(&format!("row-{row}"), &format!("text {row}")))
+                    .collect(),
+                dev: vec![example("row-50", "TEXT 0  red"), example("row-51", "text 0 green")],
+                test: vec![example("row-52", "Text 0 blue")],
+            },
             ..DataSet::default()
         };
-        data.train.push(Example { label: 1, ..example("row-60", "the only one") });
+        data.splits.train.push(Example { label: 1, ..example("row-60", "the only one") });
         data
     }
 
@@ -386,8 +390,8 @@ mod tests {
     #[test]
     fn leaks_and_repeats_are_dropped_and_counted() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
-        data.train.drain(2..40);
-        data.train.push(example("row-2", "nothing to do."));
+        data.splits.train.drain(2..40);
+        data.splits.train.push(example("row-2", "nothing to do."));
         let (grown, _) = grow(&mut Growth::of(&data)?, 13, r#"{"copies": 10}"#)?;
         let row = &grown.rows[0];
         assert_eq!(
@@ -452,7 +456,7 @@ mod tests {
         let (one, four) = (with(1)?, with(4)?);
         assert_eq!(one, four);
         let mut fewer = data.clone();
-        fewer.train.drain(..39);
+        fewer.splits.train.drain(..39);
         let last = made(&fewer, 13, r#"{"copies": 3}"#)?;
         assert_eq!(last, one[one.len() - last.len()..]);
         assert_ne!(one, made(&data, 14, r#"{"copies": 3}"#)?);
@@ -462,7 +466,7 @@ mod tests {
     #[test]
     fn a_second_entry_of_a_method_numbers_on() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
-        data.train.drain(..39);
+        data.splits.train.drain(..39);
         let mut growth = Growth::of(&data)?;
         let (mut ids, mut repeats): (Vec<String>, u64) = Default::default();
         for _ in 0..2 {
@@ -486,12 +490,12 @@ mod tests {
     fn made_texts_are_no_originals_for_the_next_stage() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
         let first = made(&data, 13, "{}")?;
-        data.train.extend(first.clone());
+        data.splits.train.extend(first.clone());
         let mut again = Growth::of(&data)?;
         assert_eq!(again.originals().examples.len(), 41);
         // Two stages of one method make what one with both copies makes.
         let (more, _) = grow(&mut again, 13, "{}")?;
-        data.train.truncate(41);
+        data.splits.train.truncate(41);
         let both = made(&data, 13, r#"{"copies": 2}"#)?;
         assert!(!more.made.is_empty());
         assert_eq!(
@@ -505,7 +509,7 @@ mod tests {
     #[test]
     fn a_class_without_texts_is_an_error() {
         let mut data = data();
-        data.train.retain(|example| example.label == 0);
+        data.splits.train.retain(|example| example.label == 0);
         let message = Growth::of(&data).err().map(|error| error.to_string());
         assert_eq!(
             message.as_deref(),
