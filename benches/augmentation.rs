@@ -15,7 +15,7 @@ use std::process::Command;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::{Progress, Report};
 use pipe::base::seed::key;
-use pipe::data::{DataSet, Example, Splits, source};
+use pipe::data::{DataSet, Example, Splits, Task, source};
 use pipe::engine::{Device, Runtime};
 use pipe::stages::augment::methods::contract::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
@@ -49,15 +49,13 @@ fn main() -> Result<(), AnyError> {
     let mut labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
     labels.sort();
     labels.dedup();
-    let examples = rows.into_iter().map(|row| Example {
-        id: format!("row-{}", row.row),
-        text: row.text,
-        label: labels.iter().position(|label| *label == row.label).unwrap_or_default(),
-        parents: Vec::new(),
-        method: None,
+    let examples = rows.into_iter().map(|row| {
+        let class = labels.iter().position(|label| *label == row.label).unwrap_or_default();
+        Example::original(format!("row-{}", row.row), row.text, class)
     });
     let splits = Splits { train: examples.collect(), ..Splits::default() };
-    let data = DataSet { splits, labels: labels.clone(), ..DataSet::default() };
+    let data =
+        DataSet { task: Task::Classes { labels: labels.clone() }, splits, ..DataSet::default() };
     let mut out = std::io::stdout();
     writeln!(
         out,
@@ -120,7 +118,7 @@ fn main() -> Result<(), AnyError> {
 }
 
 fn originals(data: &DataSet) -> Originals<'_> {
-    Originals::new(&data.labels, data.splits.train.iter().collect())
+    Originals::new(data.labels(), data.splits.train.iter().collect())
 }
 
 /// How many texts are made of each original: one takes milliseconds.

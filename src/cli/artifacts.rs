@@ -74,7 +74,7 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
          {trained} trained and {} frozen parameters, {} classes",
         args.output.display(),
         artifacts.checkpoint.frozen.len(),
-        data.labels.len(),
+        data.labels().len(),
     ));
     Ok(Exit::Success)
 }

@@ -14,7 +14,7 @@ use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::dag::plan::StepInput;
 use crate::data::Prediction;
-use crate::data::{DataSet, Example, Split, Splits};
+use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
 use crate::stages::{
     Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port, Stage,
     StageError, TrainingSummary,
@@ -94,7 +94,12 @@ impl Stage for Fake {
     }
 
     fn check(&self, _inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
-        Ok(Fact::Data(DataFact { has_dev: false, has_test: true, augmented: false }))
+        Ok(Fact::Data(DataFact {
+            task: TaskKind::Classes,
+            has_dev: false,
+            has_test: true,
+            augmented: false,
+        }))
     }
 
     fn externals(
@@ -123,7 +128,7 @@ impl Stage for Fake {
         let before = if self.name == "data" {
             String::new()
         } else {
-            inputs.data("data").splits.train[0].text.clone()
+            inputs.data("data").splits.train[0].text.to_string()
         };
         match self.act {
             Act::Work | Act::Edited => {}
@@ -173,15 +178,9 @@ impl Stage for Fake {
                 ))
             }
             _ => {
-                let example = Example {
-                    id: "row-1".into(),
-                    text,
-                    label: 0,
-                    parents: Vec::new(),
-                    method: None,
-                };
+                let example = Example::original("row-1", text, 0);
                 Artifact::Data(DataSet {
-                    labels: vec!["a".into(), "b".into()],
+                    task: Task::Classes { labels: vec!["a".into(), "b".into()] },
                     splits: Splits { train: vec![example], ..Splits::default() },
                     ..DataSet::default()
                 })

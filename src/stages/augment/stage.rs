@@ -7,7 +7,7 @@ use super::growth::quality::{Filter, Keep};
 use super::growth::{Entry, Growth};
 use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
-use crate::data::{AugmentationRow, AugmentationSummary};
+use crate::data::{AugmentationRow, AugmentationSummary, TaskKind};
 use crate::stages::contract::artifact::{Artifact, Kind};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
@@ -34,6 +34,9 @@ impl Stage for Augment {
             errors.extend(config.check(&format!("methods.{index}")));
         }
         errors.extend(self.keep.iter().flat_map(Keep::check));
+        if let Some(Fact::Data(fact)) = inputs.first() {
+            errors.extend(fact.misfit("data", &[TaskKind::Classes]));
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -144,7 +147,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::data::{DataSet, Example, Splits};
+    use crate::data::{DataSet, Example, Splits, Task};
     use crate::stages::augment::methods::testing::examples;
     use crate::stages::contract::stage::DataFact;
     use crate::stages::test_ctx::TestCtx;
@@ -153,7 +156,12 @@ mod tests {
         let json = format!(r#"{{"data": "data", "methods": {methods}}}"#);
         let augment: Augment =
             serde_json::from_str(&json).map_err(|e| vec![CheckError::new("", e.to_string())])?;
-        augment.check(&[Fact::Data(DataFact { has_dev: true, has_test: false, augmented: false })])
+        augment.check(&[Fact::Data(DataFact {
+            task: TaskKind::Classes,
+            has_dev: true,
+            has_test: false,
+            augmented: false,
+        })])
     }
 
     fn fields(methods: &str) -> Vec<String> {
@@ -184,7 +192,12 @@ mod tests {
 
     #[test]
     fn the_result_is_known_to_be_augmented() {
-        let expected = Fact::Data(DataFact { has_dev: true, has_test: false, augmented: true });
+        let expected = Fact::Data(DataFact {
+            task: TaskKind::Classes,
+            has_dev: true,
+            has_test: false,
+            augmented: true,
+        });
         assert_eq!(check(r#"[{"random_insertion": {"copies": 2}}]"#), Ok(expected));
     }
 
@@ -197,7 +210,11 @@ mod tests {
             ("is my bank open", 0),
         ]);
         let splits = Splits { train, ..Splits::default() };
-        let data = DataSet { labels: vec!["a".into()], splits, ..DataSet::default() };
+        let data = DataSet {
+            task: Task::Classes { labels: vec!["a".into()] },
+            splits,
+            ..DataSet::default()
+        };
         let mut inputs = Inputs::default();
         inputs.insert("data", Arc::new(Artifact::Data(data)));
         match augment.run(&TestCtx::new(seed)?, &inputs).map_err(|error| error.to_string())? {
@@ -225,7 +242,7 @@ mod tests {
             let texts = |methods: &str, seed| -> Result<Vec<String>, Box<dyn std::error::Error>> {
                 Ok(made(&format!("[{methods}]"), seed)?
                     .into_iter()
-                    .map(|example| example.text)
+                    .map(|example| example.text.to_string())
                     .collect())
             };
             assert_eq!(texts(with, 13)?, texts(with, 14)?, "{with}");

@@ -12,6 +12,7 @@ use super::error::StageError;
 use super::inputs::Inputs;
 use crate::base::digest::Digest;
 use crate::base::report::Report;
+use crate::data::TaskKind;
 use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::model::source::resolve;
 
@@ -143,12 +144,26 @@ impl Fact {
 /// What is known of a data set before anything runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFact {
+    /// What is learnt from it.
+    pub task: TaskKind,
     /// Whether there is a dev split.
     pub has_dev: bool,
     /// Whether there is a test split.
     pub has_test: bool,
     /// Whether train holds generated rows.
     pub augmented: bool,
+}
+
+impl DataFact {
+    /// Returns what is wrong where a stage learns other tasks than that of the data set that a
+    /// field names.
+    pub fn misfit(&self, field: &str, tasks: &[TaskKind]) -> Option<CheckError> {
+        let names: Vec<String> = tasks.iter().map(TaskKind::to_string).collect();
+        (!tasks.contains(&self.task)).then(|| {
+            let message = format!("expected data with {}, found {}", names.join(" or "), self.task);
+            CheckError::new(field, message)
+        })
+    }
 }
 
 /// Something outside the pipeline file that an output depends on.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DataSet, Example, Prediction, Split};
+use crate::data::{DataSet, Example, Prediction, Split, TaskKind};
 use crate::engine::backend::binding::Parameters;
 use crate::engine::{Inference, Place};
 use crate::metrics::argmax;
@@ -66,6 +66,9 @@ impl Stage for Evaluate {
             CheckError::new("split", format!("`{}` has no {split} split", self.data))
                 .hint(format!("give the `load` stage `split.{split}` or `files.{split}`"))
         };
+        if let Some(misfit) = data.misfit("data", &[TaskKind::Classes]) {
+            return Err(vec![misfit]);
+        }
         match self.split {
             Split::Dev if !data.has_dev => Err(vec![missing(Split::Dev)]),
             Split::Test if !data.has_test => Err(vec![missing(Split::Test)]),
@@ -95,7 +98,7 @@ impl Stage for Evaluate {
         if examples.is_empty() {
             return Err(Box::new(EvaluateError::EmptySplit(self.split)));
         }
-        let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
+        let texts: Vec<&str> = examples.iter().map(|example| example.text.first.as_str()).collect();
         let probabilities = predict(ctx, model, &texts)?;
         let predictions = predictions(examples, probabilities, model.labels.len())?;
         let evaluation =
@@ -153,10 +156,10 @@ fn check_labels(model: &TrainedModel, data: &DataSet) -> Result<(), EvaluateErro
             more => format!("{} and {more} more", shown.join(", ")),
         }
     };
-    if model.labels == data.labels {
+    if model.labels == data.labels() {
         return Ok(());
     }
-    Err(EvaluateError::OtherClasses { model: named(&model.labels), data: named(&data.labels) })
+    Err(EvaluateError::OtherClasses { model: named(&model.labels), data: named(data.labels()) })
 }
 
 fn predictions(
@@ -182,8 +185,8 @@ fn predictions(
             }
             Ok(Prediction {
                 id: example.id.clone(),
-                text: example.text.clone(),
-                label: example.label,
+                text: example.text.to_string(),
+                label: example.class(),
                 prediction: argmax(&row),
                 probabilities: row,
             })
@@ -199,7 +202,10 @@ mod tests {
     fn check(split: Split, has_dev: bool, has_test: bool, augmented: bool) -> Option<String> {
         let stage =
             Evaluate { model: StageId("tuned".into()), data: StageId("data".into()), split };
-        let facts = [Fact::Model, Fact::Data(DataFact { has_dev, has_test, augmented })];
+        let facts = [
+            Fact::Model,
+            Fact::Data(DataFact { task: TaskKind::Classes, has_dev, has_test, augmented }),
+        ];
         stage.check(&facts).err().map(|errors| errors[0].message.clone())
     }
 
@@ -221,14 +227,7 @@ mod tests {
 
     #[test]
     fn output_that_is_no_probability_is_refused() {
-        let example = Example {
-            id: "row-1".into(),
-            text: "a".into(),
-            label: 0,
-            parents: Vec::new(),
-            method: None,
-        };
-        let examples = [example];
+        let examples = [Example::original("row-1", "a", 0)];
         let message = |rows| predictions(&examples, rows, 2).err().map(|error| error.to_string());
         assert_eq!(message(vec![vec![0.25, 0.75]]), None);
         assert!(

@@ -10,7 +10,7 @@ use super::split::{quotas, shuffled};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::data::source::{self, SourceRow};
-use crate::data::{DataSet, Example, Split, Splits};
+use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
 use crate::stages::contract::artifact::Artifact;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
@@ -81,7 +81,12 @@ impl Stage for Load {
             );
         }
         if errors.is_empty() {
-            Ok(Fact::Data(DataFact { has_dev, has_test, augmented: false }))
+            Ok(Fact::Data(DataFact {
+                task: TaskKind::Classes,
+                has_dev,
+                has_test,
+                augmented: false,
+            }))
         } else {
             Err(errors)
         }
@@ -120,21 +125,21 @@ impl Stage for Load {
         };
         draw(
             &mut data.splits.train,
-            &data.labels,
+            data.task.labels(),
             self.shots,
             (Split::Train, "shots"),
             ctx.seed(),
         )?;
         draw(
             &mut data.splits.dev,
-            &data.labels,
+            data.task.labels(),
             self.dev_shots,
             (Split::Dev, "dev_shots"),
             ctx.seed(),
         )?;
         for (split, examples) in data.splits.iter().filter(|(split, _)| *split != Split::Train) {
-            let seen: BTreeSet<usize> = examples.iter().map(|example| example.label).collect();
-            for (label, name) in data.labels.iter().enumerate() {
+            let seen: BTreeSet<usize> = examples.iter().map(|example| example.class()).collect();
+            for (label, name) in data.labels().iter().enumerate() {
                 if !examples.is_empty() && !seen.contains(&label) {
                     ctx.warn(&format!(
                         "{split} has no row of class `{name}`; its scores there mean nothing"
@@ -147,7 +152,7 @@ impl Stage for Load {
             data.splits.train.len(),
             data.splits.dev.len(),
             data.splits.test.len(),
-            data.labels.len()
+            data.labels().len()
         ));
         Ok(Artifact::Data(data))
     }
@@ -208,7 +213,7 @@ impl Load {
         };
         let labels = labels(&of(Split::Train))?;
         let splits = Splits::try_of(|split| examples(split.name(), &of(split), &labels))?;
-        Ok(DataSet { labels, splits, ..DataSet::default() })
+        Ok(DataSet { task: Task::Classes { labels }, splits, ..DataSet::default() })
     }
 
     fn read_and_split(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
@@ -257,7 +262,7 @@ impl Load {
                 free[class] -= quota;
             }
         }
-        let mut data = DataSet { labels, ..DataSet::default() };
+        let mut data = DataSet { task: Task::Classes { labels }, ..DataSet::default() };
         for (example, split) in all.into_iter().zip(split) {
             data.splits.get_mut(split).push(example);
         }
@@ -330,13 +335,7 @@ fn examples(
                 row: row.row,
                 known: shortened(labels),
             })?;
-            Ok(Example {
-                id: format!("{split}-{}", row.row),
-                text: row.text.clone(),
-                label,
-                parents: Vec::new(),
-                method: None,
-            })
+            Ok(Example::original(format!("{split}-{}", row.row), row.text.clone(), label))
         })
         .collect()
 }
@@ -350,7 +349,7 @@ fn shortened(labels: &[String]) -> String {
 fn by_class(examples: &[Example], classes: usize) -> Vec<Vec<usize>> {
     let mut rows = vec![Vec::new(); classes];
     for (row, example) in examples.iter().enumerate() {
-        rows[example.label].push(row);
+        rows[example.class()].push(row);
     }
     rows
 }

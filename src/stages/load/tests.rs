@@ -49,8 +49,8 @@ fn ids(examples: &[Example]) -> BTreeSet<&str> {
 }
 
 fn counts(data: &DataSet, examples: &[Example]) -> Vec<usize> {
-    (0..data.labels.len())
-        .map(|label| examples.iter().filter(|e| e.label == label).count())
+    (0..data.labels().len())
+        .map(|label| examples.iter().filter(|e| e.class() == label).count())
         .collect()
 }
 
@@ -61,7 +61,7 @@ fn the_split_is_stratified_and_leaves_the_run_seed_alone() -> Outcome {
     one.file("a.csv", &hundred())?;
     two.file("a.csv", &hundred())?;
     let (first, second) = (load(&one, json)?, load(&two, json)?);
-    assert_eq!(first.labels, ["a", "b", "c"]);
+    assert_eq!(first.labels(), ["a", "b", "c"]);
     assert_eq!(counts(&first, &first.splits.test), [15, 9, 6]);
     assert_eq!(counts(&first, &first.splits.dev), [5, 3, 2]);
     assert_eq!(counts(&first, &first.splits.train), [4, 4, 4]);
@@ -80,7 +80,7 @@ fn the_split_is_stratified_and_leaves_the_run_seed_alone() -> Outcome {
     assert_ne!(ids(&other.splits.test), ids(&whole.splits.test));
     let example = &whole.splits.test[0];
     let row: usize = example.id.trim_start_matches("row-").parse()?;
-    assert_eq!(example.text, format!("text {}", row - 1));
+    assert_eq!(example.text.to_string(), format!("text {}", row - 1));
     assert!(one.said().contains("12 train, 10 dev and 30 test texts of 3 classes"));
     Ok(())
 }
@@ -110,7 +110,7 @@ fn given_files_keep_their_splits() -> Outcome {
         ["train-1", "train-2", "train-3"]
     );
     assert_eq!(
-        (data.splits.test[0].id.as_str(), data.splits.test[0].label, data.splits.dev.len()),
+        (data.splits.test[0].id.as_str(), data.splits.test[0].class(), data.splits.dev.len()),
         ("test-1", 0, 0)
     );
     assert!(ctx.said().contains("duplicate texts within one file, kept: 1"), "{}", ctx.said());

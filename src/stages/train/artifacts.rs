@@ -133,9 +133,9 @@ pub(super) fn run(
         let mut feeds = predict::feeds(layout, &[first]);
         feeds.push((LABELS.to_owned(), Feed::I64(vec![1], vec![0])));
         let logits = trainer.logits(runtime, feeds)?;
-        if logits.shape() != [1, data.labels.len()] {
+        if logits.shape() != [1, data.labels().len()] {
             let found = logits.shape().to_vec();
-            let classes = ArtifactsError::Classes { found, data: data.labels.len() };
+            let classes = ArtifactsError::Classes { found, data: data.labels().len() };
             return Err(Box::new(EngineError::from(classes)));
         }
     }

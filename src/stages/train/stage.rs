@@ -8,7 +8,7 @@ use super::config::{Backend, ClassWeights, Freeze, Train};
 use super::encoder::{self, Job};
 use super::{artifacts, check};
 use crate::base::report::Report;
-use crate::data::{AugmentationSummary, DataSet};
+use crate::data::{AugmentationSummary, DataSet, TaskKind};
 use crate::engine::{Device, EngineError, Kernels, Precision, RuntimeIdentity};
 use crate::model::source::resolve;
 use crate::model::{Dropout, Pretrained, Weights, init};
@@ -30,7 +30,8 @@ impl Stage for Train {
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
         // The plan reports an input of the wrong kind itself.
         let Some(Fact::Data(data)) = inputs.first() else { return Ok(Fact::Model) };
-        let problems = check::check(self, data);
+        let mut problems = check::check(self, data);
+        problems.extend(data.misfit("data", &[TaskKind::Classes]));
         if problems.is_empty() { Ok(Fact::Model) } else { Err(problems) }
     }
 
@@ -113,7 +114,7 @@ impl Stage for Train {
         };
         Ok(Artifact::Model(TrainedModel {
             network,
-            labels: data.labels.clone(),
+            labels: data.labels().to_vec(),
             max_length: self.max_length,
             summary,
             curves: fitted.curves,
@@ -124,7 +125,7 @@ impl Stage for Train {
 impl Train {
     fn run_encoder(&self, ctx: &dyn Ctx, data: &DataSet) -> Result<Trained, StageError> {
         let (mut pretrained, weights) =
-            self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
+            self.pretrained(ctx.folder(), ctx.seed(), data.labels().len(), ctx)?;
         let tokens =
             Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
                 tokenize(&pretrained, texts, self.max_length)
@@ -182,13 +183,13 @@ impl Train {
 
     pub(super) fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
         let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
-        if let Some(name) = weights.keys().find(|name| !data.labels.contains(name)) {
+        if let Some(name) = weights.keys().find(|name| !data.labels().contains(name)) {
             return Err(TrainError::UnknownClass {
                 name: name.clone(),
-                labels: data.labels.join(", "),
+                labels: data.labels().join(", "),
             });
         }
-        match data.labels.iter().find(|label| !weights.contains_key(*label)) {
+        match data.labels().iter().find(|label| !weights.contains_key(*label)) {
             Some(name) => Err(TrainError::MissingClass { name: name.clone() }),
             None => Ok(()),
         }

@@ -34,7 +34,7 @@ impl Tokens {
         encode: impl Fn(&[&str]) -> Result<Vec<TokenizedText>, StageError>,
     ) -> Result<Tokens, StageError> {
         let encode = |examples: &[Example]| {
-            encode(&examples.iter().map(|example| example.text.as_str()).collect::<Vec<_>>())
+            encode(&examples.iter().map(|example| example.text.first.as_str()).collect::<Vec<_>>())
         };
         let (train, dev) = (encode(&data.splits.train)?, encode(&data.splits.dev)?);
         let truncated = train.iter().filter(|text| text.truncated).count();

@@ -10,7 +10,7 @@ use super::quality::Filter;
 use super::quality::filter::Fate;
 use crate::base::seed::{key, stream};
 use crate::data::normal::normalise;
-use crate::data::{AugmentationRow, DataSet, Example};
+use crate::data::{AugmentationRow, DataSet, Example, Origin};
 use crate::stages::augment::config::MethodConfig;
 use crate::stages::augment::error::AugmentError;
 use crate::stages::augment::methods::contract::{Generator, Originals, Request};
@@ -65,17 +65,16 @@ const TOGETHER: usize = 100_000;
 impl<'a> Growth<'a> {
     pub(in crate::stages::augment) fn of(data: &'a DataSet) -> Result<Growth<'a>, AugmentError> {
         let texts = |examples: &'a [Example]| -> HashSet<String> {
-            examples.par_iter().map(|example| normalise(&example.text)).collect()
+            examples.par_iter().map(|example| normalise(&example.text.joined())).collect()
         };
-        let examples =
-            data.splits.train.iter().filter(|example| example.method.is_none()).collect();
-        let originals = Originals::new(&data.labels, examples);
+        let examples = data.splits.train.iter().filter(|example| example.is_original()).collect();
+        let originals = Originals::new(data.labels(), examples);
         let by_class = originals.by_class();
-        if let Some(empty) = (0..data.labels.len()).find(|class| !by_class.contains_key(class)) {
-            return Err(AugmentError::EmptyClass { label: data.labels[empty].clone() });
+        if let Some(empty) = (0..data.labels().len()).find(|class| !by_class.contains_key(class)) {
+            return Err(AugmentError::EmptyClass { label: data.labels()[empty].clone() });
         }
-        let mut sizes = vec![0; data.labels.len()];
-        data.splits.train.iter().for_each(|example| sizes[example.label] += 1);
+        let mut sizes = vec![0; data.labels().len()];
+        data.splits.train.iter().for_each(|example| sizes[example.class()] += 1);
         Ok(Growth {
             originals,
             sizes,
@@ -231,14 +230,13 @@ impl<'a> Growth<'a> {
             Some(Candidate {
                 normal: normalise(&made.text),
                 copied: classes
-                    .get(&original.label)
+                    .get(&original.class())
                     .map_or(0.0, |texts| texts.copied_share(&made.text)),
                 example: Example {
                     id: format!("{}{MADE}{name}{COPY}{copy}", original.id),
-                    text: made.text,
-                    label: original.label,
-                    parents,
-                    method: Some(entry.settings.to_owned()),
+                    text: made.text.into(),
+                    target: original.target.clone(),
+                    origin: Origin::Generated { parents, method: entry.settings.to_owned() },
                 },
             })
         };
@@ -248,7 +246,7 @@ impl<'a> Growth<'a> {
         // One after another, because each decides what is new for the next.
         let mut new: Vec<Candidate> = Vec::new();
         for (&(original, _), candidate) in asked.iter().zip(candidates) {
-            let row = &mut grown.rows[original.label];
+            let row = &mut grown.rows[original.class()];
             row.asked += 1;
             match candidate {
                 None => row.unchanged += 1,
@@ -256,14 +254,14 @@ impl<'a> Growth<'a> {
             }
         }
         let texts: Vec<&str> =
-            new.iter().map(|candidate| candidate.example.text.as_str()).collect();
-        let labels: Vec<usize> = new.iter().map(|candidate| candidate.example.label).collect();
+            new.iter().map(|candidate| candidate.example.text.first.as_str()).collect();
+        let labels: Vec<usize> = new.iter().map(|candidate| candidate.example.class()).collect();
         let verdicts = match filter {
             Some(filter) if !new.is_empty() => Some(filter.judge(ctx, &texts, &labels)?),
             _ => None,
         };
         for (index, candidate) in new.into_iter().enumerate() {
-            let row = &mut grown.rows[candidate.example.label];
+            let row = &mut grown.rows[candidate.example.class()];
             if let Some(verdict) = verdicts.as_ref().map(|verdicts| verdicts[index]) {
                 match verdict.fate {
                     Fate::TooFar => row.too_far += 1,
@@ -278,7 +276,7 @@ impl<'a> Growth<'a> {
             }
             row.kept += 1;
             row.copied_sum += candidate.copied;
-            self.sizes[candidate.example.label] += 1;
+            self.sizes[candidate.example.class()] += 1;
             grown.made.push(candidate.example);
         }
         Ok(count)
@@ -313,7 +311,7 @@ const COPY: char = '-';
 /// Returns the last number that each method has given in a train set.
 fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
     let mut last = BTreeMap::new();
-    for example in train.iter().filter(|example| example.method.is_some()) {
+    for example in train.iter().filter(|example| !example.is_original()) {
         let made = example.id.rsplit_once(MADE).and_then(|(_, made)| made.rsplit_once(COPY));
         let Some((name, copy)) =
             made.and_then(|(name, copy)| Some((name, copy.parse::<usize>().ok()?)))
@@ -329,7 +327,7 @@ fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Splits;
+    use crate::data::{Splits, Task};
     use crate::stages::augment::methods::contract::{Generated, OneByOne};
     use crate::stages::test_ctx::TestCtx;
     use rand::RngExt;
@@ -346,12 +344,12 @@ mod tests {
     }
 
     fn example(id: &str, text: &str) -> Example {
-        Example { id: id.into(), text: text.into(), label: 0, parents: Vec::new(), method: None }
+        Example::original(id, text, 0)
     }
 
     fn data() -> DataSet {
         let mut data = DataSet {
-            labels: vec!["a".into(), "b".into()],
+            task: Task::Classes { labels: vec!["a".into(), "b".into()] },
             splits: Splits {
                 train: (0..40)
                     .map(|row| example(&format!("row-{row}"), &format!("text {row}")))
@@ -361,7 +359,7 @@ mod tests {
             },
             ..DataSet::default()
         };
-        data.splits.train.push(Example { label: 1, ..example("row-60", "the only one") });
+        data.splits.train.push(Example::original("row-60", "the only one", 1));
         data
     }
 
@@ -401,14 +399,15 @@ mod tests {
         );
         assert_eq!(row.kept + row.repeats, 10);
         assert_eq!((grown.rows[1].asked, grown.rows[1].label.as_str()), (10, "b"));
-        let made: Vec<&Example> = grown.made.iter().filter(|example| example.label == 0).collect();
+        let made: Vec<&Example> =
+            grown.made.iter().filter(|example| example.class() == 0).collect();
         assert_eq!(made.len() as u64, row.kept);
-        let distinct: HashSet<&str> = made.iter().map(|example| example.text.as_str()).collect();
+        let distinct: HashSet<&str> =
+            made.iter().map(|example| example.text.first.as_str()).collect();
         assert_eq!(distinct.len(), made.len());
         assert!(
             made.iter()
-                .all(|example| example.parents == ["row-1"]
-                    && example.method.as_deref() == Some("{}"))
+                .all(|example| example.parents() == ["row-1"] && example.method() == Some("{}"))
         );
         assert_eq!(made[0].id, "row-1+aeda-1");
         assert!(
@@ -430,7 +429,7 @@ mod tests {
         assert_eq!(grown.rows[1].asked, 20 * 44);
         assert!(said.contains("class `b` has 4 texts in place of 45"), "{said}");
         let parents: HashSet<&String> =
-            grown.made.iter().filter(|e| e.label == 0).flat_map(|e| &e.parents).collect();
+            grown.made.iter().filter(|e| e.class() == 0).flat_map(|e| e.parents()).collect();
         assert_eq!(parents.len(), 5, "each original once before any twice");
         let (none, said) = grow(&mut Growth::of(&data)?, 13, r#"{"to": 1}"#)?;
         assert!(none.made.is_empty() && said.trim().is_empty());
@@ -476,7 +475,7 @@ mod tests {
                 grown
                     .made
                     .into_iter()
-                    .filter(|example| example.label == 0)
+                    .filter(|example| example.class() == 0)
                     .map(|example| example.id),
             );
         }
@@ -509,7 +508,7 @@ mod tests {
     #[test]
     fn a_class_without_texts_is_an_error() {
         let mut data = data();
-        data.splits.train.retain(|example| example.label == 0);
+        data.splits.train.retain(|example| example.class() == 0);
         let message = Growth::of(&data).err().map(|error| error.to_string());
         assert_eq!(
             message.as_deref(),
