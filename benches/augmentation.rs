@@ -19,7 +19,7 @@ use pipe::data::{DataSet, Example, Splits, Task, source};
 use pipe::engine::{Device, Runtime};
 use pipe::stages::augment::methods::contract::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
-use pipe::stages::{Artifact, Ctx, Inputs, Stage, StageError};
+use pipe::stages::{Ctx, Inputs, Stage, StageError};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -161,7 +161,7 @@ fn stage(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
         keep: None,
     };
     let mut inputs = Inputs::default();
-    inputs.insert("data", std::sync::Arc::new(Artifact::Data(data.clone())));
+    inputs.insert("data", std::sync::Arc::new(data.clone()));
     let watch = Stopwatch::start();
     augment.run(&Quiet, &inputs).map_err(|error| error.to_string())?;
     Ok(data.splits.train.len() as f64 / watch.seconds())

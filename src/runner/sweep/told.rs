@@ -4,6 +4,7 @@ use crate::runner::RunError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cell::Model;
 use super::trial::Trial;
 use crate::base::digest::Digest;
 use crate::results::ResultRow;
@@ -24,7 +25,7 @@ pub(super) struct Told {
     /// Every model behind it, and those that were trained for it by this process and are not doomed
     /// yet.
     pub all_models: Vec<Digest>,
-    pub models: Vec<Digest>,
+    pub models: Vec<Model>,
 }
 
 /// What came out of a sweep.

@@ -1,6 +1,7 @@
 //! The work of `augment`: runs the methods over train and keeps the parents' ids.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::config::{Augment, MethodConfig};
 use super::growth::quality::{Filter, Keep};
@@ -8,10 +9,10 @@ use super::growth::{Entry, Growth};
 use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
 use crate::data::{AugmentationRow, AugmentationSummary, TaskKind};
-use crate::stages::contract::artifact::{Artifact, Kind};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::stage::{Ctx, External, Fact, Port, Stage};
+use crate::stages::contract::output::{Kind, Output};
+use crate::stages::contract::stage::{Ctx, External, Fact, Port, RuntimeNeeds, Stage};
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
@@ -19,7 +20,7 @@ impl Stage for Augment {
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        vec![Port { field: "data", stage: &self.data, expects: Kind::Data }]
+        vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }]
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
@@ -68,11 +69,13 @@ impl Stage for Augment {
         true
     }
 
-    fn uses_runtime(&self) -> bool {
-        self.keep.is_some() || self.methods.iter().any(|config| config.method().uses_runtime())
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        let uses =
+            self.keep.is_some() || self.methods.iter().any(|config| config.method().uses_runtime());
+        uses.then(RuntimeNeeds::default)
     }
 
-    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let original = inputs.data("data");
         let mut growth = Growth::of(original)?;
         let mut filter = match &self.keep {
@@ -102,7 +105,7 @@ impl Stage for Augment {
             data.splits.train.extend(grown.made);
             data.augmentation.rows.extend(grown.rows);
         }
-        Ok(Artifact::Data(data))
+        Ok(Arc::new(data))
     }
 }
 
@@ -144,8 +147,6 @@ fn report(ctx: &dyn Ctx, name: &str, rows: &[AugmentationRow]) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::data::{DataSet, Example, Splits, Task};
     use crate::stages::augment::methods::testing::examples;
@@ -216,11 +217,12 @@ mod tests {
             ..DataSet::default()
         };
         let mut inputs = Inputs::default();
-        inputs.insert("data", Arc::new(Artifact::Data(data)));
-        match augment.run(&TestCtx::new(seed)?, &inputs).map_err(|error| error.to_string())? {
-            Artifact::Data(data) => Ok(data.splits.train),
-            other => Err(format!("{:?}", other.kind()).into()),
-        }
+        inputs.insert("data", Arc::new(data));
+        let mut made = Inputs::default();
+        let output =
+            augment.run(&TestCtx::new(seed)?, &inputs).map_err(|error| error.to_string())?;
+        made.insert("made", output);
+        Ok(made.data("made").splits.train.clone())
     }
 
     /// What is drawn as well as what is fitted, inside another method too.

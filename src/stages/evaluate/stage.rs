@@ -1,17 +1,20 @@
 //! The configuration and the work of `evaluate`.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{DataSet, Example, Prediction, Split, TaskKind};
 use crate::engine::backend::binding::Parameters;
 use crate::engine::{Inference, Place};
-use crate::metrics::argmax;
+use crate::metrics::{NAMES, OF_A_CLASS, argmax};
 use crate::model::input_layout::InputLayout;
-use crate::stages::contract::artifact::{Artifact, Evaluation, Kind, Network, TrainedModel};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::stage::{Ctx, Fact, Port, Stage, StageId};
+use crate::stages::contract::output::{Evaluation, Kind, Network, Output, Summary, TrainedModel};
+use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, StageId};
+use crate::stages::figure::Figures;
 use crate::stages::inference::predict::{self, probabilities, tokenize, tokenize_with};
 
 /// Predicts one split with a trained model and computes every metric.
@@ -54,14 +57,14 @@ impl Stage for Evaluate {
 
     fn inputs(&self) -> Vec<Port<'_>> {
         vec![
-            Port { field: "model", stage: &self.model, expects: Kind::Model },
-            Port { field: "data", stage: &self.data, expects: Kind::Data },
+            Port { field: "model", stage: &self.model, expects: Kind::MODEL },
+            Port { field: "data", stage: &self.data, expects: Kind::DATA },
         ]
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
         // The plan reports an input of the wrong kind itself.
-        let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Scores) };
+        let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Of(Kind::SCORES)) };
         let missing = |split: Split| {
             CheckError::new("split", format!("`{}` has no {split} split", self.data))
                 .hint(format!("give the `load` stage `split.{split}` or `files.{split}`"))
@@ -79,7 +82,7 @@ impl Stage for Evaluate {
                 )
                 .hint("evaluate the train split of the stage before augmentation"),
             ]),
-            _ => Ok(Fact::Scores),
+            _ => Ok(Fact::Of(Kind::SCORES)),
         }
     }
 
@@ -87,11 +90,20 @@ impl Stage for Evaluate {
         false
     }
 
-    fn uses_runtime(&self) -> bool {
-        true
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        Some(RuntimeNeeds::default())
     }
 
-    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn figures(&self) -> Option<Figures> {
+        Some(Figures {
+            split: self.split,
+            names: NAMES.to_vec(),
+            of_a_class: &OF_A_CLASS,
+            read: |folder, name| Ok(Summary::read(folder)?.metrics.get(name).copied()),
+        })
+    }
+
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let (model, data) = (inputs.model("model"), inputs.data("data"));
         check_labels(model, data)?;
         let examples = data.splits.get(self.split);
@@ -110,7 +122,7 @@ impl Stage for Evaluate {
                 ));
             }
         }
-        Ok(Artifact::Scores(evaluation))
+        Ok(Arc::new(evaluation))
     }
 }
 
@@ -203,7 +215,7 @@ mod tests {
         let stage =
             Evaluate { model: StageId("tuned".into()), data: StageId("data".into()), split };
         let facts = [
-            Fact::Model,
+            Fact::Of(Kind::MODEL),
             Fact::Data(DataFact { task: TaskKind::Classes, has_dev, has_test, augmented }),
         ];
         stage.check(&facts).err().map(|errors| errors[0].message.clone())

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::config::{Duplicates, Load, SplitSizes};
 use super::duplicates::{self, Found, Part, UNSPLIT};
@@ -11,10 +12,12 @@ use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::data::source::{self, SourceRow};
 use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
-use crate::stages::contract::artifact::Artifact;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::stage::{Ctx, DataFact, External, Fact, Port, Stage, resolve};
+use crate::stages::contract::output::Output;
+use crate::stages::contract::stage::{
+    Ctx, DataFact, External, Fact, Port, RuntimeNeeds, Stage, resolve,
+};
 
 impl Stage for Load {
     fn code_version(&self) -> u32 {
@@ -114,11 +117,11 @@ impl Stage for Load {
         self.shots.is_some() || self.dev_shots.is_some()
     }
 
-    fn uses_runtime(&self) -> bool {
-        false
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        None
     }
 
-    fn run(&self, ctx: &dyn Ctx, _inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn run(&self, ctx: &dyn Ctx, _inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let mut data = match &self.files {
             Some(_) => self.read_files(ctx)?,
             None => self.read_and_split(ctx)?,
@@ -154,7 +157,7 @@ impl Stage for Load {
             data.splits.test.len(),
             data.labels().len()
         ));
-        Ok(Artifact::Data(data))
+        Ok(Arc::new(data))
     }
 }
 

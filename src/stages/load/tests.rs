@@ -5,7 +5,6 @@ use std::error::Error;
 
 use super::config::{Duplicates, Load};
 use crate::data::{DataSet, Example};
-use crate::stages::contract::artifact::Artifact;
 use crate::stages::contract::error::CheckError;
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::stage::{Fact, Stage};
@@ -20,8 +19,11 @@ fn config(json: &str) -> Result<Load, serde_json::Error> {
 fn load(ctx: &TestCtx, json: &str) -> Result<DataSet, String> {
     let load = config(json).map_err(|error| error.to_string())?;
     match load.run(ctx, &Inputs::default()) {
-        Ok(Artifact::Data(data)) => Ok(data),
-        Ok(_) => Err("not a data set".into()),
+        Ok(output) => {
+            let mut inputs = Inputs::default();
+            inputs.insert("data", output);
+            Ok(inputs.data("data").clone())
+        }
         Err(error) => {
             let help = error.help().map(|help| format!(" / {help}"));
             Err(format!("{error}{}", help.unwrap_or_default()))

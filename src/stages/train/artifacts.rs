@@ -23,8 +23,8 @@ use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::tokenizer_files;
 use crate::model::source::resolve;
 use crate::model::{Head, ModelError};
-use crate::stages::contract::artifact::{Network, OnnxModel};
 use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::output::{Network, OnnxModel};
 use crate::stages::contract::stage::{Ctx, External, resolve as place};
 use crate::stages::inference::predict;
 

@@ -3,8 +3,8 @@
 use super::backend::Choice;
 use super::fit::Fitted;
 use crate::data::{DataSet, Example};
-use crate::stages::contract::artifact::Network;
 use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::Ctx;
 use crate::text::TokenizedText;
 
