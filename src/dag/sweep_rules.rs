@@ -1,5 +1,5 @@
-//! What a sweep may ask of a pipeline: its parameters are keys of the file, and its metric comes from a
-//! stage that reads dev.
+//! What a sweep may ask of a pipeline: its parameters are keys of the file, and its metric comes
+//! from a stage that reads dev.
 
 use crate::pipeline::problem::suggest;
 use crate::pipeline::{Problem, Spec};

@@ -1,5 +1,7 @@
 //! A stage as the runner sees it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::dag::plan::{Plan, StepInput};
@@ -33,6 +35,15 @@ impl Job<'_> {
     /// Returns the device that the stage's configuration names, in place of the run's.
     pub fn device(&self) -> Option<Device> {
         self.stage.runtime_needs()?.device
+    }
+
+    /// Returns the stages that give the inputs, by field; `jobs` are all of the plan.
+    pub fn inputs_by_field(&self, jobs: &[Job<'_>]) -> BTreeMap<String, String> {
+        let named = self
+            .inputs
+            .iter()
+            .filter_map(|input| Some((input.field.to_owned(), jobs.get(input.step)?.id.clone())));
+        named.collect()
     }
 
     /// Names the field of the configuration that only says where the work pauses, where it is set.

@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "results", "metrics", "data", "base",
         ],
     ),
-    ("report", &["runner", "dag", "search", "results", "metrics", "statistics", "data", "base"]),
+    ("report", &["runner", "search", "results", "metrics", "statistics", "data", "base"]),
     (
         "runner",
         &[

@@ -182,7 +182,8 @@ impl Cache {
         }
     }
 
-    /// Returns the entry of an output whose records are read: one that was stripped to them will do.
+    /// Returns the entry of an output whose records are read: one that was stripped to them will
+    /// do.
     pub fn records(&self, kind: Kind, key: &Digest) -> Option<Entry> {
         if kind.may_be_stripped() { self.remains(key) } else { self.entry(key) }
     }

@@ -1,5 +1,6 @@
 //! Where a run's numbers come from.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -124,6 +125,9 @@ pub struct StageRecord {
     pub trial: Option<u64>,
     pub seed: u64,
     pub key: Digest,
+    /// The stages that give its inputs, by field. Runs of earlier versions have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
     /// `cached`, `computed`, `failed`, `interrupted`, `not run`, or [`DROPPED`].
     pub outcome: String,
     /// Where it was computed in this run.

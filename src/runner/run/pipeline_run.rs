@@ -378,6 +378,7 @@ impl Prepared<'_> {
                 trial: None,
                 seed,
                 key: self.tasks.all[task].key,
+                inputs: self.jobs[job].inputs_by_field(&self.jobs),
                 outcome: outcome.name().to_owned(),
                 seconds: if let Outcome::Computed { seconds } = outcome {
                     Some(*seconds)

@@ -241,6 +241,7 @@ impl Runner<'_> {
                 trial: number,
                 seed: cell.seed,
                 key: task.key,
+                inputs: job.inputs_by_field(jobs),
                 outcome: match (seconds, is_there || !is_score) {
                     (Some(_), _) => "computed",
                     (None, true) => "cached",

@@ -34,8 +34,8 @@ pub struct Kind {
     pub name: &'static str,
     /// Reads an output that [`Output::write`] wrote.
     pub read: fn(&Path) -> Result<Arc<dyn Output>, StageError>,
-    /// The files that tell of the work, which stay when the others are removed to save space; `None`
-    /// where an output is always kept whole.
+    /// The files that tell of the work, which stay when the others are removed to save space;
+    /// `None` where an output is always kept whole.
     pub records: Option<&'static [&'static str]>,
     /// Reads the scores for a run's tables.
     pub scores: Option<ReadScores>,
