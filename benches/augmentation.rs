@@ -15,11 +15,11 @@ use std::process::Command;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::{Progress, Report};
 use pipe::base::seed::key;
-use pipe::data::{DataSet, Example, source};
+use pipe::data::{DataSet, Example, Splits, Task, source};
 use pipe::engine::{Device, Runtime};
 use pipe::stages::augment::methods::contract::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
-use pipe::stages::{Artifact, Ctx, Inputs, Stage, StageError};
+use pipe::stages::{Ctx, Inputs, Stage, StageError};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -49,19 +49,18 @@ fn main() -> Result<(), AnyError> {
     let mut labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
     labels.sort();
     labels.dedup();
-    let examples = rows.into_iter().map(|row| Example {
-        id: format!("row-{}", row.row),
-        text: row.text,
-        label: labels.iter().position(|label| *label == row.label).unwrap_or_default(),
-        parents: Vec::new(),
-        method: None,
+    let examples = rows.into_iter().map(|row| {
+        let class = labels.iter().position(|label| *label == row.label).unwrap_or_default();
+        Example::original(format!("row-{}", row.row), row.text, class)
     });
-    let data = DataSet { train: examples.collect(), labels: labels.clone(), ..DataSet::default() };
+    let splits = Splits { train: examples.collect(), ..Splits::default() };
+    let data =
+        DataSet { task: Task::Classes { labels: labels.clone() }, splits, ..DataSet::default() };
     let mut out = std::io::stdout();
     writeln!(
         out,
         "{} texts of {} classes, {} threads\n",
-        data.train.len(),
+        data.splits.train.len(),
         labels.len(),
         rayon::current_num_threads()
     )?;
@@ -119,7 +118,7 @@ fn main() -> Result<(), AnyError> {
 }
 
 fn originals(data: &DataSet) -> Originals<'_> {
-    Originals::new(&data.labels, data.train.iter().collect())
+    Originals::new(data.labels(), data.splits.train.iter().collect())
 }
 
 /// How many texts are made of each original: one takes milliseconds.
@@ -140,17 +139,17 @@ fn generate(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
             )
         };
         let mut requests: Vec<Request<'_>> =
-            data.train.par_iter().with_min_len(64).map(request).collect();
+            data.splits.train.par_iter().with_min_len(64).map(request).collect();
         let mut references: Vec<&mut Request<'_>> = requests.iter_mut().collect();
         let texts =
             generator.generate(&Quiet, &mut references).map_err(|error| error.to_string())?;
         made += texts.iter().flatten().count();
     }
     let seconds = watch.seconds();
-    if made * 2 < COPIES * data.train.len() {
+    if made * 2 < COPIES * data.splits.train.len() {
         return Err("fewer than half of the texts could be made".into());
     }
-    Ok((COPIES * data.train.len()) as f64 / seconds)
+    Ok((COPIES * data.splits.train.len()) as f64 / seconds)
 }
 
 /// Returns the texts per second of the whole stage: with the fit, the check for leaks and repeats,
@@ -162,10 +161,10 @@ fn stage(config: &MethodConfig, data: &DataSet) -> Result<f64, AnyError> {
         keep: None,
     };
     let mut inputs = Inputs::default();
-    inputs.insert("data", std::sync::Arc::new(Artifact::Data(data.clone())));
+    inputs.insert("data", std::sync::Arc::new(data.clone()));
     let watch = Stopwatch::start();
     augment.run(&Quiet, &inputs).map_err(|error| error.to_string())?;
-    Ok(data.train.len() as f64 / watch.seconds())
+    Ok(data.splits.train.len() as f64 / watch.seconds())
 }
 
 /// Returns a peer's texts per second; NaN where it has no such operation.

@@ -11,7 +11,7 @@ use super::seeds::Seeds;
 use crate::runner::record::provenance::Status;
 use crate::runner::{Phase, RunError, StageFailure};
 use crate::stages::train::backend::misfit;
-use crate::stages::{Artifact, StageConfig};
+use crate::stages::{Inputs, StageConfig};
 
 /// Writes a `train` stage's recipe as training artifacts. Its training data are computed first
 /// unless cached, because the number of classes and their weights follow from them.
@@ -57,14 +57,14 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         Status::Interrupted => return Ok(Exit::Interrupted),
         Status::Complete | Status::Running => {}
     }
-    let Artifact::Data(data) = prepared.artifact(&train.data, seed)? else {
-        unreachable!("the checked plan gives `{}` a data set", train.data)
-    };
+    let mut inputs = Inputs::default();
+    inputs.insert("data", prepared.output(&train.data, seed)?);
+    let data = inputs.data("data");
     let preparation = Preparation::new(printer);
     let during = |error| {
         RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error })
     };
-    let artifacts = train.artifacts(&spec.folder, seed, &data, &preparation).map_err(during)?;
+    let artifacts = train.artifacts(&spec.folder, seed, data, &preparation).map_err(during)?;
     drop(preparation);
     fs_err::create_dir_all(&args.output)?;
     artifacts.write(&args.output).map_err(|error| during(Box::new(error)))?;
@@ -74,7 +74,7 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
          {trained} trained and {} frozen parameters, {} classes",
         args.output.display(),
         artifacts.checkpoint.frozen.len(),
-        data.labels.len(),
+        data.labels().len(),
     ));
     Ok(Exit::Success)
 }

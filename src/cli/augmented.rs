@@ -62,9 +62,9 @@ pub fn show(
             return Err(Failure::usage(format!("stage `{stage}` holds no generated texts"), hint));
         }
         let known: BTreeMap<&str, &Example> =
-            data.train.iter().map(|example| (example.id.as_str(), example)).collect();
+            data.splits.train.iter().map(|example| (example.id.as_str(), example)).collect();
         let made: Vec<&Example> =
-            data.train.iter().filter(|example| example.method.is_some()).collect();
+            data.splits.train.iter().filter(|example| !example.is_original()).collect();
         let count = args
             .table
             .top
@@ -73,7 +73,7 @@ pub fn show(
         // An even sample: neighbours in the list have the same class and method.
         let shown = (0..count).map(|index| made[index * made.len() / count.max(1)]);
         if args.table.json {
-            for_programs.extend(shown.map(|example| record(seed, example, &data.labels, &known)));
+            for_programs.extend(shown.map(|example| record(seed, example, data.labels(), &known)));
             continue;
         }
         if !text.is_empty() {
@@ -83,14 +83,14 @@ pub fn show(
             text,
             "{stage}, seed {seed}: {} generated texts beside {} originals\n",
             made.len(),
-            data.train.len() - made.len()
+            data.splits.train.len() - made.len()
         );
         text.push_str(&table(&data.augmentation.rows, printer.is_verbose()));
         if count > 0 {
             let _ = writeln!(text, "\n{count} of them; [-gone-] {{+new+}}");
         }
         for example in shown {
-            text.push_str(&beside_parents(example, &data.labels, &known));
+            text.push_str(&beside_parents(example, data.labels(), &known));
         }
     }
     if args.table.json {
@@ -160,22 +160,22 @@ fn beside_parents(
     labels: &[String],
     known: &BTreeMap<&str, &Example>,
 ) -> String {
-    let label = labels.get(example.label).map_or("", String::as_str);
+    let label = labels.get(example.class()).map_or("", String::as_str);
     let mut text = format!("\n{} ({label})\n", example.id);
     let parents: Vec<&Example> =
-        example.parents.iter().filter_map(|id| known.get(id.as_str()).copied()).collect();
+        example.parents().iter().filter_map(|id| known.get(id.as_str()).copied()).collect();
     for parent in &parents {
-        let _ = writeln!(text, "  {}: {}", parent.id, one_line(&parent.text));
+        let _ = writeln!(text, "  {}: {}", parent.id, one_line(&parent.text.joined()));
     }
     let made = match parents[..] {
-        [parent] => marked(&one_line(&parent.text), &one_line(&example.text)),
+        [parent] => marked(&one_line(&parent.text.joined()), &one_line(&example.text.joined())),
         _ => {
             let words: BTreeSet<&str> =
-                parents.iter().flat_map(|parent| parent.text.split_word_bounds()).collect();
+                parents.iter().flat_map(|parent| parent.text.first.split_word_bounds()).collect();
             let is_new = |word: &str| !word.trim().is_empty() && !words.contains(word);
             let mark =
                 |word: &str| if is_new(word) { format!("{{+{word}+}}") } else { word.to_owned() };
-            one_line(&example.text).split_word_bounds().map(mark).collect()
+            one_line(&example.text.joined()).split_word_bounds().map(mark).collect()
         }
     };
     let _ = writeln!(text, "  => {made}");
@@ -210,23 +210,20 @@ fn record(
     known: &BTreeMap<&str, &Example>,
 ) -> Value {
     let parents: Vec<Value> = example
-        .parents
+        .parents()
         .iter()
         .map(|id| {
-            let text = known.get(id.as_str()).map(|parent| parent.text.as_str());
+            let text = known.get(id.as_str()).map(|parent| parent.text.joined());
             json!({ "id": id, "text": text })
         })
         .collect();
-    let method: Value = example
-        .method
-        .as_deref()
-        .and_then(|method| serde_json::from_str(method).ok())
-        .unwrap_or_default();
+    let method: Value =
+        example.method().and_then(|method| serde_json::from_str(method).ok()).unwrap_or_default();
     json!({
         "seed": seed,
         "id": example.id,
-        "label": labels.get(example.label),
-        "text": example.text,
+        "label": labels.get(example.class()),
+        "text": example.text.joined(),
         "parents": parents,
         "method": method,
     })

@@ -86,7 +86,7 @@ pub fn output(
     let record = records
         .find(|record| record.stage == stage && record.trial == trial && record.seed == seed);
     match record.and_then(|record| Cache::new(project).entry(&record.key)) {
-        Some(entry) => Ok(entry.artifact()),
+        Some(entry) => Ok(entry.output()),
         None => {
             let (file, outcome) =
                 (&run.provenance.pipeline, record.map(|record| record.outcome.as_str()));

@@ -4,7 +4,7 @@
 use crate::pipeline::problem::suggest;
 use crate::pipeline::{Problem, Spec};
 use crate::search::config::{Fault, Metric, Sweep};
-use crate::stages::{Split, StageConfig, StageId, figure};
+use crate::stages::{Epochs, Figures, StageId};
 
 /// The keys that a parameter may not set, with the reasons.
 const NO_PARAMETERS: [(&str, &str); 4] = [
@@ -23,7 +23,7 @@ pub(super) fn check(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     for key in sweep.parameters.keys() {
         problems.extend(check_key(spec, key));
     }
-    let evaluates = spec.stages.values().any(|config| matches!(config, StageConfig::Evaluate(_)));
+    let evaluates = spec.stages.values().any(|config| config.output().has_scores());
     if !evaluates && sweep.metric.is_none() {
         let message = "nothing is evaluated, so no trial would have a result";
         let hint = "add an `evaluate` stage, or a `metric` of a `train` stage";
@@ -102,15 +102,16 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
         let message = format!("there is no stage `{stage}`");
         return vec![at(message).maybe_hint(known_metrics(spec))];
     };
-    if !figure::has(config, figure) {
-        let names = figure::names(config);
+    let figures = config.stage().figures();
+    if !figures.as_ref().is_some_and(|figures| figures.has(figure)) {
+        let names = figures.map_or_else(Vec::new, |figures| figures.names);
         let problem = at(format!("`{stage}` has no figure `{figure}`"));
         return vec![match names.is_empty() {
             true => problem.maybe_hint(known_metrics(spec)),
             false => problem.suggest(figure, "its figures are", names),
         }];
     }
-    if figure::split(config) == Some(Split::Test) {
+    if figures.is_some_and(|figures| figures.split.is_test()) {
         let hint = "scores that drive a choice are no longer an unbiased estimate; use an \
                     evaluation of dev: `dev_score: { evaluate: { model: …, data: …, split: dev } \
                     }`";
@@ -135,17 +136,17 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
                 behind.push(port.stage);
             }
         }
-        let StageConfig::Train(train) = config else { continue };
-        let place = format!("stages.{id}.train");
-        match train.whole_epochs() {
-            None => problems.push(
+        let Some(epochs) = config.stage().epochs() else { continue };
+        let place = format!("stages.{id}.{}", config.kind_name());
+        match epochs {
+            Epochs::Budget => problems.push(
                 spec.problem(
                     &format!("{place}.budget"),
                     "a method that ends trainings early counts epochs",
                 )
                 .hint("set `epochs` instead of `budget`"),
             ),
-            Some(epochs) if epochs <= min_epochs => problems.push(
+            Epochs::Fixed(epochs) if epochs <= min_epochs => problems.push(
                 spec.problem(
                     &format!("{place}.epochs"),
                     format!(
@@ -155,7 +156,7 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
                 )
                 .hint("raise `epochs`, or lower `min_epochs` of the sweep"),
             ),
-            Some(_) => {}
+            Epochs::Fixed(_) => {}
         }
     }
     problems
@@ -164,17 +165,16 @@ fn check_epochs(spec: &Spec, stage: &StageId, min_epochs: u32) -> Vec<Problem> {
 /// Returns the hint that lists possible metrics of a sweep.
 fn known_metrics(spec: &Spec) -> Option<String> {
     const SHOWN: usize = 8;
-    let readable =
-        |config: &StageConfig| figure::split(config).is_some_and(|split| split != Split::Test);
-    let of_stage = |id: &StageId, config: &StageConfig| -> Vec<String> {
+    let of_stage = |id: &StageId, figures: Figures| -> Vec<String> {
         // The first few represent all metrics of an evaluation.
-        figure::names(config).into_iter().take(3).map(|name| format!("{id}.{name}")).collect()
+        figures.names.into_iter().take(3).map(|name| format!("{id}.{name}")).collect()
     };
     let names: Vec<String> = spec
         .stages
         .iter()
-        .filter(|(_, config)| readable(config))
-        .flat_map(|(id, config)| of_stage(id, config))
+        .filter_map(|(id, config)| Some((id, config.stage().figures()?)))
+        .filter(|(_, figures)| !figures.split.is_test())
+        .flat_map(|(id, figures)| of_stage(id, figures))
         .take(SHOWN)
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

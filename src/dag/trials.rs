@@ -7,7 +7,7 @@ use crate::pipeline::{Draft, Override, Problem, Spec, SpecError};
 use crate::search::Point;
 use crate::search::config::check::Parameters;
 use crate::search::config::{Metric, Sweep};
-use crate::stages::{StageConfig, StageId};
+use crate::stages::{Epochs, StageId};
 
 /// The number of values of a parameter that are tried beforehand.
 const MAX_EXAMPLES: usize = 50;
@@ -71,9 +71,9 @@ pub fn open(spec: &Spec, values: &[(String, Value)]) -> Result<(Spec, Plan), Spe
 pub fn max_epochs(plan: &Plan, metric: &Metric) -> Option<u32> {
     let (stage, _) = metric.parts()?;
     let needed = plan.until(&StageId(stage.to_owned()))?;
-    let epochs = needed.steps.iter().filter_map(|step| match &step.config {
-        StageConfig::Train(train) => train.whole_epochs(),
-        _ => None,
+    let epochs = needed.steps.iter().filter_map(|step| match step.config.stage().epochs() {
+        Some(Epochs::Fixed(epochs)) => Some(epochs),
+        Some(Epochs::Budget) | None => None,
     });
     epochs.max()
 }
@@ -84,9 +84,7 @@ pub fn paused(plan: &Plan, metric: &Metric, epochs: u32) -> Option<Plan> {
     let (stage, _) = metric.parts()?;
     let mut plan = plan.until(&StageId(stage.to_owned()))?;
     for step in &mut plan.steps {
-        if let StageConfig::Train(train) = &mut step.config {
-            train.stop_after = Some(epochs);
-        }
+        step.config.stage_mut().pause_at(epochs);
     }
     Some(plan)
 }

@@ -1,5 +1,7 @@
 //! A labelled data set with its three splits.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
 
 use polars::chunked_array::builder::{ListBuilderTrait, ListStringChunkedBuilder};
@@ -8,66 +10,91 @@ use polars::prelude::*;
 use super::augmentation::AugmentationTable;
 use super::error::TableError;
 use super::frame::{self, Columns};
+use super::split::{Split, Splits};
+use super::task::{self, Target, Task};
 
 /// A labelled data set with its three splits.
 ///
-/// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method`),
-/// `labels.json` and, if train was augmented, `augmentation.parquet`.
+/// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method` and,
+/// where there are pairs, `second`), `labels.json` and, if train was augmented,
+/// `augmentation.parquet`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
-    /// The class names; a label is an index into them. Sorted, so that the order never depends on
-    /// the rows.
-    pub labels: Vec<String>,
-    pub train: Vec<Example>,
-    /// Empty if there is none.
-    pub dev: Vec<Example>,
-    /// Empty if there is none.
-    pub test: Vec<Example>,
+    /// What is learnt from it.
+    pub task: Task,
+    /// A split that the data set lacks is empty.
+    pub splits: Splits<Vec<Example>>,
     /// The outcomes of augmentation; empty without augmentation.
     pub augmentation: AugmentationTable,
 }
 
-/// A labelled text.
+/// A text with its target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// Unique in the data set and the same in every run: the source's row for an original, derived
     /// from the parents for a generated text.
     pub id: String,
-    pub text: String,
-    /// An index into [`DataSet::labels`].
-    pub label: usize,
-    /// The ids of the examples from which this one was generated; empty for an original.
-    pub parents: Vec<String>,
-    /// The augmentation method that generated it, with its settings as JSON; `None` for an
-    /// original.
-    pub method: Option<String>,
+    pub text: Text,
+    /// Of the kind of the data set's task.
+    pub target: Target,
+    pub origin: Origin,
+}
+
+/// What a model reads of an example: one text, or a pair.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    pub first: String,
+    /// The other text of a pair.
+    pub second: Option<String>,
+}
+
+/// Where an example comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A row of the source.
+    #[default]
+    Source,
+    /// A method of augmentation.
+    Generated {
+        /// The ids of the examples from which this one was generated.
+        parents: Vec<String>,
+        /// The method with its settings as JSON.
+        method: String,
+    },
 }
 
 const FILE: &str = "data.parquet";
 const LABELS: &str = "labels.json";
+const SECOND: &str = "second";
 
 impl DataSet {
+    /// Returns the class names in their order.
+    pub fn labels(&self) -> &[String] {
+        self.task.labels()
+    }
+
     /// Writes `data.parquet` and `labels.json` into `folder`. The same data set gives the same
     /// bytes.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
         let file = folder.join(FILE);
-        let rows: Vec<(&str, &Example)> =
-            [("train", &self.train), ("dev", &self.dev), ("test", &self.test)]
-                .into_iter()
-                .flat_map(|(split, examples)| examples.iter().map(move |example| (split, example)))
-                .collect();
+        let rows: Vec<(Split, &Example)> = self
+            .splits
+            .iter()
+            .flat_map(|(split, examples)| examples.iter().map(move |example| (split, example)))
+            .collect();
         let mut labels = Vec::with_capacity(rows.len());
         for (_, example) in &rows {
-            labels.push(self.labels.get(example.label).map(String::as_str).ok_or_else(|| {
+            let class = example.class();
+            labels.push(self.labels().get(class).map(String::as_str).ok_or_else(|| {
                 TableError::Unwritable {
                     file: file.display().to_string(),
-                    reason: format!("the label {} of `{}` has no name", example.label, example.id),
+                    reason: format!("the label {class} of `{}` has no name", example.id),
                 }
             })?);
         }
         let mut parents = ListStringChunkedBuilder::new("parents".into(), rows.len(), 0);
         for (_, example) in &rows {
-            parents.append_values_iter(example.parents.iter().map(String::as_str));
+            parents.append_values_iter(example.parents().iter().map(String::as_str));
         }
         let texts = |name: &str, of: fn(&Example) -> &str| {
             Column::new(
@@ -75,22 +102,26 @@ impl DataSet {
                 rows.iter().map(|(_, example)| of(example)).collect::<Vec<&str>>(),
             )
         };
-        let methods: Vec<Option<&str>> =
-            rows.iter().map(|(_, example)| example.method.as_deref()).collect();
-        let columns = vec![
+        let methods: Vec<Option<&str>> = rows.iter().map(|(_, example)| example.method()).collect();
+        let seconds: Vec<Option<&str>> =
+            rows.iter().map(|(_, example)| example.text.second.as_deref()).collect();
+        let mut columns = vec![
             Column::new(
                 "split".into(),
-                rows.iter().map(|(split, _)| *split).collect::<Vec<&str>>(),
+                rows.iter().map(|(split, _)| split.name()).collect::<Vec<&str>>(),
             ),
             texts("id", |example| &example.id),
-            texts("text", |example| &example.text),
+            texts("text", |example| &example.text.first),
             Column::new("label".into(), labels),
             parents.finish().into_series().into(),
             Column::new("method".into(), methods),
         ];
+        if seconds.iter().any(Option::is_some) {
+            columns.push(Column::new(SECOND.into(), seconds));
+        }
         frame::write_parquet(&file, &mut frame::frame(&file, rows.len(), columns)?)?;
         self.augmentation.write(folder)?;
-        let labels = format!("{:#}\n", serde_json::Value::from(self.labels.clone()));
+        let labels = format!("{:#}\n", serde_json::Value::from(self.labels()));
         Ok(fs_err::write(folder.join(LABELS), labels)?)
     }
 
@@ -105,7 +136,6 @@ impl DataSet {
         let labels: Vec<String> = serde_json::from_slice(&fs_err::read(&labels_file)?)
             .map_err(|error| frame::damaged(&labels_file, error))?;
         let file = folder.join(FILE);
-        let damaged = |reason: String| frame::damaged(&file, reason);
         let table = frame::read_parquet(&file)?;
         let columns = Columns { file: &file, frame: &table };
         let splits = columns.full_strings("split")?;
@@ -114,28 +144,97 @@ impl DataSet {
         let names = columns.full_strings("label")?;
         let methods = columns.strings("method")?;
         let parents = columns.string_lists("parents")?;
-        let augmentation = AugmentationTable::read(folder)?;
-        let mut data = DataSet { labels, augmentation, ..DataSet::default() };
-        let rows = splits.into_iter().zip(ids).zip(texts).zip(names).zip(methods).zip(parents);
-        for (((((split, id), text), name), method), parents) in rows {
-            let label = data
-                .labels
-                .iter()
-                .position(|label| *label == name)
-                .ok_or_else(|| damaged(format!("`{name}` is not one of its classes")))?;
-            let examples = match split.as_str() {
-                "train" => &mut data.train,
-                "dev" => &mut data.dev,
-                "test" => &mut data.test,
-                other => {
-                    return Err(damaged(format!(
-                        "`{other}` is not one of `train`, `dev` and `test`"
-                    )));
-                }
-            };
-            examples.push(Example { id, text, label, parents, method });
+        let seconds = match table.column(SECOND) {
+            Ok(_) => columns.strings(SECOND)?,
+            Err(_) => vec![None; table.height()],
+        };
+        let classes = task::numbers(&labels);
+        let mut data = Splits::<Vec<Example>>::default();
+        let rows = splits.into_iter().zip(ids).zip(texts.into_iter().zip(seconds));
+        let rows = rows.zip(names).zip(methods.into_iter().zip(parents));
+        for ((((split, id), (first, second)), name), (method, parents)) in rows {
+            let class = classes.get(name.as_str()).ok_or_else(|| {
+                frame::damaged(&file, format!("`{name}` is not one of its classes"))
+            })?;
+            let split: Split = split.parse().map_err(|error| frame::damaged(&file, error))?;
+            let origin =
+                method.map_or(Origin::Source, |method| Origin::Generated { parents, method });
+            let (text, target) = (Text { first, second }, Target::Class(*class));
+            data.get_mut(split).push(Example { id, text, target, origin });
         }
-        Ok(data)
+        Ok(DataSet {
+            task: Task::Classes { labels },
+            splits: data,
+            augmentation: AugmentationTable::read(folder)?,
+        })
+    }
+}
+
+impl Example {
+    /// Returns an original text with its class.
+    pub fn original(id: impl Into<String>, text: impl Into<Text>, class: usize) -> Example {
+        Example {
+            id: id.into(),
+            text: text.into(),
+            target: Target::Class(class),
+            origin: Origin::Source,
+        }
+    }
+
+    /// Returns the class of an example for classification.
+    pub fn class(&self) -> usize {
+        match self.target {
+            Target::Class(class) => class,
+        }
+    }
+
+    /// Says whether it was not generated.
+    pub fn is_original(&self) -> bool {
+        self.origin == Origin::Source
+    }
+
+    /// Returns the ids of the examples from which this one was generated; none for an original.
+    pub fn parents(&self) -> &[String] {
+        match &self.origin {
+            Origin::Source => &[],
+            Origin::Generated { parents, .. } => parents,
+        }
+    }
+
+    /// Returns the method that generated it, with its settings as JSON; `None` for an original.
+    pub fn method(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Source => None,
+            Origin::Generated { method, .. } => Some(method),
+        }
+    }
+}
+
+impl Text {
+    /// Returns the texts of a pair joined by a space, or the one text as it is.
+    pub fn joined(&self) -> Cow<'_, str> {
+        match &self.second {
+            None => Cow::Borrowed(&self.first),
+            Some(second) => Cow::Owned(format!("{} {second}", self.first)),
+        }
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.joined())
+    }
+}
+
+impl From<String> for Text {
+    fn from(first: String) -> Text {
+        Text { first, second: None }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(first: &str) -> Text {
+        Text::from(first.to_owned())
     }
 }
 
@@ -144,26 +243,27 @@ mod tests {
     use super::*;
     use crate::data::augmentation::AugmentationRow;
 
+    fn task(labels: &[&str]) -> Task {
+        Task::Classes { labels: labels.iter().map(|label| (*label).to_owned()).collect() }
+    }
+
     fn data() -> DataSet {
-        let original = |id: &str, text: &str, label| Example {
-            id: id.into(),
-            text: text.into(),
-            label,
-            parents: Vec::new(),
-            method: None,
-        };
         DataSet {
-            labels: vec!["no".into(), "yes".into()],
-            train: vec![
-                original("row-1", "one, \"two\"\nthree 😀", 1),
-                Example {
-                    parents: vec!["row-1".into(), "row-3".into()],
-                    method: Some("{\"random_insertion\":{}}".into()),
-                    ..original("row-1+random_insertion-1", "made", 1)
-                },
-            ],
-            dev: Vec::new(),
-            test: vec![original("row-2", " ", 0)],
+            task: task(&["no", "yes"]),
+            splits: Splits {
+                train: vec![
+                    Example::original("row-1", "one, \"two\"\nthree 😀", 1),
+                    Example {
+                        origin: Origin::Generated {
+                            parents: vec!["row-1".into(), "row-3".into()],
+                            method: "{\"random_insertion\":{}}".into(),
+                        },
+                        ..Example::original("row-1+random_insertion-1", "made", 1)
+                    },
+                ],
+                dev: Vec::new(),
+                test: vec![Example::original("row-2", " ", 0)],
+            },
             augmentation: AugmentationTable {
                 rows: vec![AugmentationRow {
                     label: "yes".into(),
@@ -183,10 +283,23 @@ mod tests {
         for file in [FILE, LABELS] {
             assert_eq!(fs_err::read(one.path().join(file))?, fs_err::read(two.path().join(file))?);
         }
-        let empty = DataSet { labels: vec!["a".into()], ..DataSet::default() };
+        let empty = DataSet { task: task(&["a"]), ..DataSet::default() };
         let three = tempfile::tempdir()?;
         empty.write(three.path())?;
         assert_eq!(DataSet::read(three.path())?, empty);
+        Ok(())
+    }
+
+    #[test]
+    fn a_pair_keeps_both_texts() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        let mut pairs = data();
+        pairs.splits.train[0].text.second = Some("and four".into());
+        pairs.write(folder.path())?;
+        assert_eq!(DataSet::read(folder.path())?, pairs);
+        let texts: Vec<String> =
+            pairs.splits.train.iter().map(|example| example.text.to_string()).collect();
+        assert_eq!(texts, ["one, \"two\"\nthree 😀 and four", "made"]);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Data sets and their sources, predictions, curves and the summary of an augmentation, as tables.
 
+pub mod split;
+pub mod task;
 pub mod dataset;
 pub mod source;
 pub mod source_error;
@@ -14,7 +16,9 @@ pub mod guard;
 
 pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};
 pub use curves::Curves;
-pub use dataset::{DataSet, Example};
+pub use dataset::{DataSet, Example, Origin, Text};
 pub use error::TableError;
 pub use predictions::Prediction;
+pub use split::{Split, Splits};
 pub use tag::Tag;
+pub use task::{Target, Task, TaskKind};

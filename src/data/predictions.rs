@@ -8,6 +8,7 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::frame::{self, Columns};
 use super::tag::Tag;
+use super::task;
 use crate::base::files::AtomicFiles;
 
 /// The prediction for one example.
@@ -41,10 +42,11 @@ pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableEr
     let file = folder.join(FILE);
     let table = frame::read_parquet(&file)?;
     let columns = Columns { file: &file, frame: &table };
+    let numbers = task::numbers(labels);
     let index = |name: &String| {
-        labels
-            .iter()
-            .position(|label| label == name)
+        numbers
+            .get(name.as_str())
+            .copied()
             .ok_or_else(|| frame::damaged(&file, format!("`{name}` is not one of its classes")))
     };
     let ids = columns.full_strings("id")?;

@@ -1,8 +1,11 @@
 //! A stage as the runner sees it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::dag::plan::{Plan, StepInput};
+use crate::engine::Device;
 use crate::runner::error::RunError;
 use crate::stages::{Kind, Stage};
 
@@ -23,6 +26,32 @@ pub struct Job<'a> {
     pub output: Kind,
 }
 
+impl Job<'_> {
+    /// Says whether the runtime, the device and the number of threads can change the output.
+    pub fn uses_runtime(&self) -> bool {
+        self.stage.runtime_needs().is_some()
+    }
+
+    /// Returns the device that the stage's configuration names, in place of the run's.
+    pub fn device(&self) -> Option<Device> {
+        self.stage.runtime_needs()?.device
+    }
+
+    /// Returns the stages that give the inputs, by field; `jobs` are all of the plan.
+    pub fn inputs_by_field(&self, jobs: &[Job<'_>]) -> BTreeMap<String, String> {
+        let named = self
+            .inputs
+            .iter()
+            .filter_map(|input| Some((input.field.to_owned(), jobs.get(input.step)?.id.clone())));
+        named.collect()
+    }
+
+    /// Names the field of the configuration that only says where the work pauses, where it is set.
+    pub fn pauses(&self) -> Option<&'static str> {
+        self.stage.runtime_needs()?.pauses
+    }
+}
+
 /// Returns the plan's stages in its order.
 pub fn jobs(plan: &Plan) -> Result<Vec<Job<'_>>, RunError> {
     plan.steps
@@ -40,7 +69,7 @@ pub fn jobs(plan: &Plan) -> Result<Vec<Job<'_>>, RunError> {
                 stage: step.config.stage(),
                 config,
                 inputs: step.inputs.clone(),
-                output: step.fact.kind(),
+                output: step.config.output(),
             })
         })
         .collect()

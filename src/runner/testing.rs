@@ -14,10 +14,10 @@ use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::dag::plan::StepInput;
 use crate::data::Prediction;
-use crate::data::{DataSet, Example};
+use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
 use crate::stages::{
-    Artifact, CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Port, Split,
-    Stage, StageError, TrainingSummary,
+    CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Output, Port,
+    RuntimeNeeds, Stage, StageError, TrainingSummary,
 };
 
 /// Any error of a test.
@@ -54,7 +54,7 @@ impl Fake {
     pub(super) fn data(name: &'static str) -> Fake {
         Fake {
             name,
-            kind: Kind::Data,
+            kind: Kind::DATA,
             uses_seed: false,
             uses_runtime: false,
             act: Act::Work,
@@ -67,7 +67,7 @@ impl Fake {
     }
 
     pub(super) fn scores(self) -> Fake {
-        Fake { kind: Kind::Scores, ..self }
+        Fake { kind: Kind::SCORES, ..self }
     }
 
     pub(super) fn act(self, act: Act) -> Fake {
@@ -94,7 +94,12 @@ impl Stage for Fake {
     }
 
     fn check(&self, _inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
-        Ok(Fact::Data(DataFact { has_dev: false, has_test: true, augmented: false }))
+        Ok(Fact::Data(DataFact {
+            task: TaskKind::Classes,
+            has_dev: false,
+            has_test: true,
+            augmented: false,
+        }))
     }
 
     fn externals(
@@ -114,16 +119,16 @@ impl Stage for Fake {
         self.uses_seed
     }
 
-    fn uses_runtime(&self) -> bool {
-        self.uses_runtime
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        self.uses_runtime.then(RuntimeNeeds::default)
     }
 
-    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let before = if self.name == "data" {
             String::new()
         } else {
-            inputs.data("data").train[0].text.clone()
+            inputs.data("data").splits.train[0].text.to_string()
         };
         match self.act {
             Act::Work | Act::Edited => {}
@@ -145,9 +150,9 @@ impl Stage for Fake {
         }
         let seed = if self.uses_seed { ctx.seed() } else { 0 };
         let text = format!("{before}/{}:{seed}", self.name);
-        Ok(match self.kind {
-            Kind::Scores => {
-                // Some right, some wrong, depending on the text of the input.
+        Ok(match self.kind.has_scores() {
+            true => {
+                // Some right, some wrong, as the text of the input has it.
                 let predict = |(index, byte): (usize, u8)| {
                     let share = f32::from(byte) / 255.0;
                     Prediction {
@@ -165,24 +170,18 @@ impl Stage for Fake {
                     .map(|(index, byte)| (index, byte.wrapping_mul(37)))
                     .map(predict)
                     .collect();
-                Artifact::Scores(Evaluation::new(
+                Arc::new(Evaluation::new(
                     Split::Test,
                     vec!["a".into(), "b".into()],
                     rows,
                     TrainingSummary::default(),
                 ))
             }
-            _ => {
-                let example = Example {
-                    id: "row-1".into(),
-                    text,
-                    label: 0,
-                    parents: Vec::new(),
-                    method: None,
-                };
-                Artifact::Data(DataSet {
-                    labels: vec!["a".into(), "b".into()],
-                    train: vec![example],
+            false => {
+                let example = Example::original("row-1", text, 0);
+                Arc::new(DataSet {
+                    task: Task::Classes { labels: vec!["a".into(), "b".into()] },
+                    splits: Splits { train: vec![example], ..Splits::default() },
                     ..DataSet::default()
                 })
             }
@@ -216,7 +215,7 @@ impl Line {
             let data = StepInput { field: "data", step: index_before(index) };
             Job {
                 id: stage.name.to_owned(),
-                kind_name: if stage.kind == Kind::Scores { "evaluate" } else { "load" },
+                kind_name: if stage.kind == Kind::SCORES { "evaluate" } else { "load" },
                 stage,
                 config: json!({
                     "name": stage.name,

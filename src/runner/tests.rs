@@ -306,7 +306,7 @@ fn a_damaged_output_is_computed_again_with_a_warning() -> Result<(), TestError> 
     let prepared = bench.prepare(&line)?;
     let entry = prepared.cache.entry(&prepared.tasks.all[1].key).ok_or("a hit")?;
     let name = entry.done.files.keys().next().ok_or("a file")?;
-    fs::write(entry.artifact().join(name), "cut")?;
+    fs::write(entry.output().join(name), "cut")?;
     assert!(matches!(prepared.reason(1, 1, 1), Reason::Damaged(_)));
     let (finished, recorder) = bench.run(&line)?;
     assert_eq!((finished.computed, finished.cached), (1, 2));

@@ -2,70 +2,33 @@
 
 use std::path::Path;
 
-use super::config::StageConfig;
-use super::contract::artifact::Split;
 use super::contract::error::StageError;
-use super::evaluate::Summary;
-use super::train::trained_model;
-use crate::data::Curves;
-use crate::data::curves::CurvePoint;
+use crate::data::Split;
 use crate::metrics;
 
-/// A figure of an epoch, and how it is read off the curve.
-type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);
-
-/// What `train` gives of the epoch whose weights it keeps.
-const OF_TRAINING: [OfEpoch; 3] = [
-    ("dev_macro_f1", |point| point.dev_macro_f1),
-    ("dev_accuracy", |point| point.dev_accuracy),
-    ("dev_loss", |point| point.dev_loss),
-];
-
-/// Lists the figures that a stage gives, those of single classes left out.
-pub fn names(stage: &StageConfig) -> Vec<&'static str> {
-    match stage {
-        StageConfig::Evaluate(_) => metrics::names().collect(),
-        StageConfig::Train(_) => OF_TRAINING.iter().map(|(name, _)| *name).collect(),
-        StageConfig::Load(_) | StageConfig::Augment(_) => Vec::new(),
-    }
+/// The figures that a stage gives.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// The split that they are of.
+    pub split: Split,
+    /// Their names, those of single classes left out.
+    pub names: Vec<&'static str>,
+    /// Whether metrics of single classes are figures too. The classes are not known before the data
+    /// is read.
+    pub of_classes: bool,
+    /// Reads a figure from the folder of the stage's output; `None` where it is undefined.
+    pub read: fn(&Path, &str) -> Result<Option<f64>, StageError>,
 }
 
-/// Says whether a stage gives a figure. Which classes there are is not known before the data is
-/// read.
-pub fn has(stage: &StageConfig, name: &str) -> bool {
-    let of_a_class = metrics::find_of_class(name).is_some();
-    names(stage).contains(&name) || (matches!(stage, StageConfig::Evaluate(_)) && of_a_class)
+impl Figures {
+    /// Says whether the stage gives a figure of this name.
+    pub fn has(&self, name: &str) -> bool {
+        let is_of_a_class = self.of_classes && metrics::find_of_class(name).is_some();
+        self.names.contains(&name) || is_of_a_class
+    }
 }
 
 /// Says whether less of a figure is better.
 pub fn less_is_better(name: &str) -> bool {
     name == "dev_loss" || metrics::less_is_better(name)
-}
-
-/// Returns the split that a stage's figures are of.
-pub fn split(stage: &StageConfig) -> Option<Split> {
-    match stage {
-        StageConfig::Evaluate(evaluate) => Some(evaluate.split),
-        StageConfig::Train(_) => Some(Split::Dev),
-        StageConfig::Load(_) | StageConfig::Augment(_) => None,
-    }
-}
-
-/// Reads a figure from the folder of a stage's output; `None` where it is undefined.
-pub fn read(stage: &StageConfig, folder: &Path, name: &str) -> Result<Option<f64>, StageError> {
-    match stage {
-        StageConfig::Evaluate(_) => Ok(Summary::read(folder)?.metrics.get(name).copied()),
-        StageConfig::Train(_) => {
-            let kept = trained_model::best_epoch(folder)?;
-            let curves = Curves::read(folder)?;
-            let of_epoch = |point: &&CurvePoint| {
-                kept.is_none_or(|epoch| point.epoch == epoch) && point.dev_loss.is_some()
-            };
-            let point = curves.0.iter().rev().find(of_epoch);
-            let value =
-                OF_TRAINING.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
-            Ok(value.zip(point).and_then(|(value, point)| value(point)))
-        }
-        StageConfig::Load(_) | StageConfig::Augment(_) => Ok(None),
-    }
 }

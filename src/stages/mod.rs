@@ -13,8 +13,12 @@ pub mod figure;
 pub(crate) mod test_ctx;
 
 pub use config::StageConfig;
-pub use contract::artifact::{Artifact, Evaluation, Kind, Split, TrainedModel, TrainingSummary};
 pub use contract::error::{CheckError, StageError};
 pub use contract::inputs::Inputs;
-pub use contract::stage::{Ctx, DataFact, External, Fact, Port, Stage, StageId};
-pub use train::trained_model::RECORDS as MODEL_RECORDS;
+pub use contract::output::{
+    Evaluation, Kind, Output, ReadScores, Summary, TrainedModel, TrainingSummary,
+};
+pub use contract::stage::{
+    Ctx, DataFact, Epochs, External, Fact, Port, RuntimeNeeds, Stage, StageId,
+};
+pub use figure::Figures;

@@ -101,51 +101,58 @@ fn made_texts_are_new_and_know_where_they_come_from() -> Result<(), TestError> {
     for stage in ["words", "texts", "models"] {
         let data = DataSet::read(&project.artifact(stage)?)?;
         let originals: BTreeMap<&str, &Example> = data
+            .splits
             .train
             .iter()
-            .filter(|example| example.method.is_none())
+            .filter(|example| example.is_original())
             .map(|e| (e.id.as_str(), e))
             .collect();
         assert_eq!(originals.len(), 60);
-        let held_out: BTreeSet<String> =
-            data.dev.iter().chain(&data.test).map(|e| normalise(&e.text)).collect();
-        assert!(data.dev.iter().chain(&data.test).all(|example| example.method.is_none()));
+        let held_out: BTreeSet<String> = data
+            .splits
+            .dev
+            .iter()
+            .chain(&data.splits.test)
+            .map(|e| normalise(&e.text.joined()))
+            .collect();
+        assert!(
+            data.splits.dev.iter().chain(&data.splits.test).all(|example| example.is_original())
+        );
         let mut seen = BTreeSet::new();
-        for example in &data.train {
+        for example in &data.splits.train {
             assert!(
-                !held_out.contains(&normalise(&example.text))
-                    && seen.insert(normalise(&example.text)),
+                !held_out.contains(&normalise(&example.text.joined()))
+                    && seen.insert(normalise(&example.text.joined())),
                 "{example:?}"
             );
-            assert!(!example.text.trim().is_empty());
-            let Some(method) = &example.method else { continue };
+            assert!(!example.text.first.trim().is_empty());
+            let Some(method) = example.method() else { continue };
             let method: Value = serde_json::from_str(method)?;
             assert!(method.as_object().is_some_and(|method| method.len() == 1));
-            assert!(!example.parents.is_empty());
-            for parent in &example.parents {
+            assert!(!example.parents().is_empty());
+            for parent in example.parents() {
                 let parent = originals
                     .get(parent.as_str())
                     .ok_or_else(|| format!("{parent} is no original"))?;
-                assert_eq!(parent.label, example.label, "{example:?}");
+                assert_eq!(parent.target, example.target, "{example:?}");
             }
         }
-        for example in &data.train {
-            let Some(settings) =
-                example.method.as_deref().map(serde_json::from_str::<Value>).transpose()?
+        for example in &data.splits.train {
+            let Some(settings) = example.method().map(serde_json::from_str::<Value>).transpose()?
             else {
                 continue;
             };
             if let Some(settings) = settings.get("masked_lm") {
                 masks_are_counted(
                     settings,
-                    &originals[example.parents[0].as_str()].text,
-                    &example.text,
+                    &originals[example.parents()[0].as_str()].text.first,
+                    &example.text.first,
                 );
             }
         }
         // Every entry made something, and the table counts what is there.
         let table = &data.augmentation;
-        let made = data.train.len() - originals.len();
+        let made = data.splits.train.len() - originals.len();
         assert_eq!(table.rows.iter().map(|row| row.kept).sum::<u64>() as usize, made, "{stage}");
         for row in &table.rows {
             assert_eq!(

@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "results", "metrics", "data", "base",
         ],
     ),
-    ("report", &["runner", "dag", "search", "results", "metrics", "statistics", "data", "base"]),
+    ("report", &["runner", "search", "results", "metrics", "statistics", "data", "base"]),
     (
         "runner",
         &[
@@ -117,7 +117,14 @@ const OWNERS: &[(&str, &[&str])] = &[
     // The JSON Schema is derived where a configuration is declared; the head is part of one.
     (
         "schemars",
-        &["pipeline/", "search/config/", "stages/", "model/head.rs", "engine/runtime/device.rs"],
+        &[
+            "pipeline/",
+            "search/config/",
+            "stages/",
+            "data/split.rs",
+            "model/head.rs",
+            "engine/runtime/device.rs",
+        ],
     ),
     ("serde_yaml", &["pipeline/"]),
     ("sha2", &["base/", "model/source/hub/"]),

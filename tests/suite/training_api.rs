@@ -207,15 +207,15 @@ fn train_by_microsoft(
 
 /// All train texts of a project's `few` as one batch for the tiny BERT.
 fn batch_of(project: &Project) -> Result<Value, TestError> {
-    let examples: Vec<Example> = DataSet::read(&project.artifact("few")?)?.train;
+    let examples: Vec<Example> = DataSet::read(&project.artifact("few")?)?.splits.train;
     let tokenizer =
         Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
-    let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
+    let texts: Vec<&str> = examples.iter().map(|example| example.text.first.as_str()).collect();
     let tokens = tokenizer.encode(&texts, 32)?;
     let batch = batch::pad(&tokens.iter().collect::<Vec<_>>(), 0);
     let rows =
         |values: &[i64]| values.chunks(batch.length).map(<[i64]>::to_vec).collect::<Vec<_>>();
-    let labels: Vec<usize> = examples.iter().map(|example| example.label).collect();
+    let labels: Vec<usize> = examples.iter().map(|example| example.class()).collect();
     Ok(json!({
         "input_ids": rows(&batch.ids),
         "attention_mask": rows(&batch.mask),

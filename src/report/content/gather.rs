@@ -9,14 +9,13 @@ use super::content::{Content, LINES, RunContent};
 use super::tally::Tally;
 use super::training::Training;
 use super::trial::{Trial, Trials};
-use crate::dag;
-use crate::dag::plan::Plan;
 use crate::data::Tag;
 use crate::data::curves::{self, CurvePoint};
 use crate::metrics::main_metrics;
 use crate::results::compare::{self, CompareError, Comparison, Recipe, Source};
 use crate::results::results::ResultRow;
 use crate::runner::Project;
+use crate::runner::record::provenance::StageRecord;
 use crate::runner::record::runs::Run;
 use crate::statistics::mean;
 
@@ -157,7 +156,6 @@ fn trainings(
     comparison: &Comparison,
     gaps: &mut Vec<String>,
 ) -> Vec<Training> {
-    let mut plans: BTreeMap<&Path, Option<Plan>> = BTreeMap::new();
     let mut read: BTreeMap<PathBuf, Vec<Block>> = BTreeMap::new();
     let mut found = Vec::new();
     for (slot, recipe) in drawn(comparison) {
@@ -175,8 +173,8 @@ fn trainings(
                         Vec::new()
                     })
                 });
-                let plan = plans.entry(&place.folder).or_insert_with(|| plan(place));
-                let stage = training_stage(plan.as_ref(), &recipe.stage, blocks);
+                let records = place.run.as_ref().map_or(&[][..], |run| &run.provenance.stages);
+                let stage = training_stage(records, (&recipe.stage, recipe.trial), blocks);
                 let is_it = |tag: &Tag| {
                     let same_trial = tag.trial == recipe.trial
                         || (tag.trial.is_none() && (is_own || own.is_none()));
@@ -200,22 +198,18 @@ fn trainings(
     found
 }
 
-/// Reads the plan of a run, which names the model of each `evaluate` stage.
-fn plan(place: &Place<'_>) -> Option<Plan> {
-    let run = place.run.as_ref()?;
-    let (_, plan) = dag::open(&run.folder.join("resolved.yaml"), &[]).ok()?;
-    Some(plan)
-}
-
-/// Returns the `train` stage whose model an `evaluate` stage uses: from the plan, or the only one
-/// with curves.
-fn training_stage(plan: Option<&Plan>, evaluate: &str, blocks: &[Block]) -> Option<String> {
-    let planned = plan.and_then(|plan| {
-        let step = plan.steps.iter().find(|step| step.id.0 == evaluate)?;
-        let model = step.inputs.iter().find(|input| input.field == "model")?;
-        Some(plan.steps[model.step].id.0.clone())
-    });
-    planned.or_else(|| {
+/// Returns the `train` stage whose model an `evaluate` stage uses: from the run's record, or the
+/// only one with curves.
+fn training_stage(
+    records: &[StageRecord],
+    (evaluate, trial): (&str, Option<u64>),
+    blocks: &[Block],
+) -> Option<String> {
+    let is_it = |record: &&StageRecord| {
+        record.stage == evaluate && (record.trial.is_none() || record.trial == trial)
+    };
+    let recorded = records.iter().filter(is_it).find_map(|record| record.inputs.get("model"));
+    recorded.cloned().or_else(|| {
         let stages: BTreeSet<&String> = blocks.iter().map(|(tag, _)| &tag.stage).collect();
         stages.first().filter(|_| stages.len() == 1).map(|stage| (*stage).clone())
     })
@@ -313,4 +307,39 @@ fn errors(rows: &[&ResultRow]) -> Vec<(String, String)> {
     };
     let failed = rows.iter().filter_map(|row| Some((place(row), row.error.clone()?)));
     failed.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::digest::Digest;
+
+    #[test]
+    fn an_evaluation_finds_its_training() {
+        let record = |stage: &str, trial, model: Option<&str>| StageRecord {
+            stage: stage.into(),
+            trial,
+            seed: 1,
+            key: Digest::of(b""),
+            inputs: model.map(|model| ("model".into(), model.into())).into_iter().collect(),
+            outcome: "computed".into(),
+            seconds: None,
+        };
+        let block = |stage: &str| (Tag { stage: stage.into(), trial: None, seed: 1 }, Vec::new());
+        let records = [
+            record("one", None, None),
+            record("score", Some(1), Some("one")),
+            record("score", Some(2), Some("two")),
+            record("other", None, Some("one")),
+        ];
+        let both = [block("one"), block("two")];
+        let of = |stage: &str, trial| training_stage(&records, (stage, trial), &both);
+        assert_eq!(of("score", Some(2)).as_deref(), Some("two"));
+        assert_eq!(of("other", None).as_deref(), Some("one"));
+        assert_eq!(of("new", None), None);
+        let old = [record("score", None, None)];
+        let of = |blocks: &[Block]| training_stage(&old, ("score", None), blocks);
+        assert_eq!(of(&both), None, "a record of an earlier version has no inputs");
+        assert_eq!(of(&both[1..]).as_deref(), Some("two"), "the only training");
+    }
 }

@@ -15,9 +15,9 @@ use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::files::{AtomicFiles, replace_folder_atomic, write_atomic};
 use crate::runner::project::Project;
-use crate::stages::StageError;
+use crate::stages::{Kind, StageError};
 
-const ARTIFACT: &str = "artifact";
+const OUTPUT: &str = "artifact";
 const KEY: &str = "key.json";
 const DONE: &str = "done.json";
 const DAMAGED: &str = ".damaged-";
@@ -50,14 +50,14 @@ pub struct Done {
     pub created: String,
     /// The duration of the work.
     pub seconds: f64,
-    /// The artifact's files by relative path.
+    /// The output's files by relative path.
     pub files: BTreeMap<String, FileRecord>,
     /// Whether only some of the files are left: enough to report the work, not to continue from it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_stripped: bool,
 }
 
-/// A file of an artifact.
+/// A file of an output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileRecord {
     pub size: u64,
@@ -74,12 +74,12 @@ pub enum Lookup {
 }
 
 impl Entry {
-    /// Returns the folder of the artifact.
-    pub fn artifact(&self) -> PathBuf {
-        self.folder.join(ARTIFACT)
+    /// Returns the folder that the output was written to.
+    pub fn output(&self) -> PathBuf {
+        self.folder.join(OUTPUT)
     }
 
-    /// Returns the total size of the artifact's files.
+    /// Returns the size of the output's files together.
     pub fn bytes(&self) -> u64 {
         self.done.files.values().map(|file| file.size).sum()
     }
@@ -88,7 +88,7 @@ impl Entry {
     pub fn verify(&self) -> io::Result<Vec<String>> {
         let mut problems = Vec::new();
         for (name, record) in &self.done.files {
-            let path = self.artifact().join(name);
+            let path = self.output().join(name);
             if !path.is_file() {
                 problems.push(format!("`{}` is missing", path.display()));
                 continue;
@@ -114,7 +114,7 @@ impl Entry {
     /// Checks names and sizes, which is cheap enough for every hit.
     fn check(&self) -> Result<(), String> {
         for (name, record) in &self.done.files {
-            match fs::metadata(self.artifact().join(name)) {
+            match fs::metadata(self.output().join(name)) {
                 Ok(found) if found.len() == record.size => {}
                 Ok(found) => {
                     return Err(format!(
@@ -182,7 +182,13 @@ impl Cache {
         }
     }
 
-    /// Stores an output: `write` fills the artifact's folder. The entry appears whole or not at
+    /// Returns the entry of an output whose records are read: one that was stripped to them will
+    /// do.
+    pub fn records(&self, kind: Kind, key: &Digest) -> Option<Entry> {
+        if kind.may_be_stripped() { self.remains(key) } else { self.entry(key) }
+    }
+
+    /// Stores an output: `write` fills the output's folder. The entry appears whole or not at
     /// all, and replaces an older one only when it is complete. The caller holds the key's lock.
     pub fn store(
         &self,
@@ -194,11 +200,11 @@ impl Cache {
         self.mark_folder().map_err(boxed)?;
         let mut done = about;
         replace_folder_atomic::<Stored>(&self.folder(key), |folder| {
-            let artifact = folder.join(ARTIFACT);
-            fs::create_dir(&artifact)?;
-            write(&artifact)?;
-            done.files = records(&artifact)?;
-            // All files are flushed together before the folder gets its name.
+            let output = folder.join(OUTPUT);
+            fs::create_dir(&output)?;
+            write(&output)?;
+            done.files = records(&output)?;
+            // All is flushed together before the folder gets its name.
             fs::write(folder.join(KEY), json(material)?)?;
             fs::write(folder.join(DONE), json(&done)?)?;
             Ok(())
@@ -249,7 +255,7 @@ impl Cache {
         let mut files = AtomicFiles::new(&entry.folder);
         files.add(DONE, &json(&entry.done)?)?;
         files.commit_unflushed()?;
-        gone.keys().try_for_each(|name| fs::remove_file(entry.artifact().join(name)))
+        gone.keys().try_for_each(|name| fs::remove_file(entry.output().join(name)))
     }
 
     /// Waits for the right to compute a key. Returns `None` if `stop` returns true meanwhile.
@@ -488,7 +494,7 @@ mod tests {
                     .map_err(|error| -> StageError { Box::new(error) })
             })?;
         assert_eq!(
-            mode(&entry.artifact().join("model.safetensors"))?,
+            mode(&entry.output().join("model.safetensors"))?,
             mode(&plain.path().join("file"))?
         );
         Ok(())
@@ -500,11 +506,9 @@ mod tests {
         type Damage = fn(&Entry) -> io::Result<()>;
         let damage: [(&str, Damage); 4] = [
             ("`b.txt` has 1 bytes, expected 3", |entry| {
-                fs::write(entry.artifact().join("b.txt"), "x")
+                fs::write(entry.output().join("b.txt"), "x")
             }),
-            ("`deep/a.txt` is missing", |entry| {
-                fs::remove_file(entry.artifact().join("deep/a.txt"))
-            }),
+            ("`deep/a.txt` is missing", |entry| fs::remove_file(entry.output().join("deep/a.txt"))),
             ("`done.json` is missing", |entry| fs::remove_file(entry.folder.join(DONE))),
             ("`done.json` cannot be read", |entry| fs::write(entry.folder.join(DONE), "{")),
         ];
@@ -521,7 +525,7 @@ mod tests {
         assert_eq!(cache.leftovers()?.len(), 4);
         // Only digests find a change that keeps the size.
         let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
-        fs::write(entry.artifact().join("b.txt"), "twp")?;
+        fs::write(entry.output().join("b.txt"), "twp")?;
         assert!(cache.entry(&key).is_some());
         assert_eq!(entry.verify()?.len(), 1);
         Ok(())

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::base::digest::Digest;
 use crate::runner::job::Job;
-use crate::stages::{External, Stage};
+use crate::stages::External;
 
 /// The version of the cache layout. It is part of every key, so that no layout reads the entries of
 /// another.
@@ -48,10 +48,9 @@ pub struct RuntimeMaterial {
 }
 
 impl RuntimeMaterial {
-    /// Returns the material for a stage, which may name a device of its own.
-    fn of_stage(&self, stage: &dyn Stage) -> RuntimeMaterial {
-        let device =
-            stage.device().map_or_else(|| self.device.clone(), |device| device.to_string());
+    /// Returns the material of a job, which may name a device of its own.
+    fn of_job(&self, job: &Job<'_>) -> RuntimeMaterial {
+        let device = job.device().map_or_else(|| self.device.clone(), |device| device.to_string());
         RuntimeMaterial { device, ..self.clone() }
     }
 }
@@ -76,8 +75,8 @@ impl KeyMaterial {
             config: canonical(&config),
             inputs,
             seed: job.stage.uses_seed().then_some(seed),
-            runtime: match (job.stage.uses_runtime(), runtime) {
-                (true, Some(runtime)) => Some(runtime.of_stage(job.stage)),
+            runtime: match (job.uses_runtime(), runtime) {
+                (true, Some(runtime)) => Some(runtime.of_job(job)),
                 _ => None,
             },
             externals: externals.to_vec(),
@@ -165,7 +164,7 @@ mod tests {
             stage: &stage,
             config,
             inputs: vec![StepInput { field: "data", step: 0 }],
-            output: crate::stages::Kind::Data,
+            output: crate::stages::Kind::DATA,
         };
         let runtime = RuntimeMaterial {
             version: "1.31.1".into(),

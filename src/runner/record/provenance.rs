@@ -1,5 +1,6 @@
 //! The origin of a run's numbers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -123,6 +124,9 @@ pub struct StageRecord {
     pub trial: Option<u64>,
     pub seed: u64,
     pub key: Digest,
+    /// The stages that give its inputs, by field. Runs of earlier versions have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
     /// `cached`, `computed`, `failed`, `interrupted`, `not run`, or [`DROPPED`].
     pub outcome: String,
     /// Set if it was computed in this run.

@@ -43,16 +43,15 @@ impl Ground {
         let project = Project::of_file(file)?;
         let mut identity = None;
         let mut devices = devices.to_vec();
-        let users = || jobs.iter().filter(|job| job.stage.uses_runtime());
+        let users = || jobs.iter().filter(|job| job.uses_runtime());
         if users().next().is_some() {
             for device in &mut devices {
                 let (decided, reason) = Runtime::decide(*device, install.then_some(report))?;
                 reason.iter().for_each(|reason| report.note(reason));
                 *device = decided;
             }
-            let named = |job: &Job<'_>| {
-                job.stage.device().map_or_else(|| devices.clone(), |named| vec![named])
-            };
+            let named =
+                |job: &Job<'_>| job.device().map_or_else(|| devices.clone(), |named| vec![named]);
             let mut wanted: Vec<Device> = users().flat_map(named).collect();
             // One library serves all devices; the one for GPUs can do everything that the other
             // can.
@@ -84,8 +83,9 @@ impl Ground {
         let Some(identity) = &self.identity else { return Ok(()) };
         let run = self.devices.first().copied().unwrap_or_default();
         jobs.iter().try_for_each(|job| {
-            let device = job.stage.device().unwrap_or(run);
-            job.stage.check_runtime(identity, device).map_err(|error| before(job, error))
+            let Some(needs) = job.stage.runtime_needs() else { return Ok(()) };
+            let Some(check) = needs.check else { return Ok(()) };
+            check(identity, needs.device.unwrap_or(run)).map_err(|error| before(job, error))
         })
     }
 }

@@ -5,9 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 
 use crate::base::files::AtomicFiles;
-use crate::data::{
-    AugmentationRow, AugmentationTable, Curves, Tag, augmentation, curves, predictions,
-};
+use crate::data::{AugmentationRow, Curves, Tag, augmentation, curves, predictions};
 use crate::metrics;
 use crate::results::results::{ResultRow, ResultTable};
 use crate::runner::cache::cache::Cache;
@@ -17,8 +15,7 @@ use crate::runner::record::provenance::Best;
 use crate::runner::run::pipeline::Pipeline;
 use crate::runner::run::scheduler::{Outcome, Vanished};
 use crate::runner::run::tasks::Tasks;
-use crate::stages::evaluate::Summary;
-use crate::stages::{Evaluation, Kind, StageError};
+use crate::stages::{Evaluation, StageError, Summary};
 
 /// The sources of a run's tables.
 pub(in crate::runner) struct Outputs<'a> {
@@ -65,22 +62,18 @@ pub(in crate::runner) fn add_details(
             phase: Phase::After,
             error,
         };
-        // Only the curves of a model are read, and they stay when it is dropped.
-        let entry = match jobs[job].output {
-            Kind::Model => cache.remains(&task.key),
-            Kind::Scores | Kind::Data => cache.entry(&task.key),
-        };
-        let entry = entry.ok_or_else(|| failed(Box::new(Vanished)))?;
-        match jobs[job].output {
-            Kind::Scores => {
-                evaluations.push((tag, Evaluation::read(&entry.artifact()).map_err(failed)?))
-            }
-            Kind::Model => all_curves.push((tag, Curves::read(&entry.artifact())?)),
-            Kind::Data => {
-                let table = AugmentationTable::read(&entry.artifact())?;
-                if !table.rows.is_empty() {
-                    augmented.push((tag, table.last_pass().cloned().collect()));
-                }
+        let kind = jobs[job].output;
+        let entry = cache.records(kind, &task.key).ok_or_else(|| failed(Box::new(Vanished)))?;
+        if let Some(scores) = kind.scores {
+            evaluations.push((tag.clone(), (scores.whole)(&entry.output()).map_err(failed)?));
+        }
+        if let Some(curves) = kind.curves {
+            all_curves.push((tag.clone(), curves(&entry.output())?));
+        }
+        if let Some(augmentation) = kind.augmentation {
+            let table = augmentation(&entry.output())?;
+            if !table.rows.is_empty() {
+                augmented.push((tag, table.last_pass().cloned().collect()));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::pipeline::Pipeline;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ground::{self, Ground};
 use super::interrupt::Interrupt;
@@ -28,7 +28,7 @@ use crate::runner::record::provenance::{
 use crate::runner::record::run_folder::{RunFolder, link_latest};
 use crate::runner::record::runs::{self, Run};
 use crate::runner::run::outputs::{self, Outputs};
-use crate::stages::{Artifact, External, StageError, StageId};
+use crate::stages::{External, Output, StageError, StageId};
 
 /// The settings of a run.
 #[derive(Clone, Debug)]
@@ -230,14 +230,14 @@ impl Prepared<'_> {
     }
 
     /// Returns the cached output of a stage for a seed.
-    pub fn artifact(&self, stage: &StageId, seed: u64) -> Result<Artifact, RunError> {
+    pub fn output(&self, stage: &StageId, seed: u64) -> Result<Arc<dyn Output>, RunError> {
         let failed = |error| StageFailure { stage: stage.0.clone(), phase: Phase::After, error };
         let gone = || failed(Box::new(Gone) as StageError);
         let job = self.jobs.iter().position(|job| job.id == stage.0).ok_or_else(gone)?;
         let task = self.tasks.index(job, seed).ok_or_else(gone)?;
         match self.cache.find(&self.tasks.all[task].key) {
             Lookup::Hit(entry) => {
-                Ok(Artifact::read(self.jobs[job].output, &entry.artifact()).map_err(failed)?)
+                Ok((self.jobs[job].output.read)(&entry.output()).map_err(failed)?)
             }
             _ => Err(gone().into()),
         }
@@ -379,6 +379,7 @@ impl Prepared<'_> {
                 trial: None,
                 seed,
                 key: self.tasks.all[task].key,
+                inputs: self.jobs[job].inputs_by_field(&self.jobs),
                 outcome: outcome.name().to_owned(),
                 seconds: if let Outcome::Computed { seconds } = outcome {
                     Some(*seconds)

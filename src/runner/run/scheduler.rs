@@ -17,7 +17,7 @@ use crate::runner::error::{Phase, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::observer::{Event, Observer};
 use crate::stages::contract::error::Interrupted;
-use crate::stages::{Artifact, Inputs, StageError};
+use crate::stages::{Inputs, Output, StageError};
 
 /// Runs the tasks of one run.
 ///
@@ -80,8 +80,8 @@ struct State {
     running: usize,
     /// Whether no new task may start.
     stopped: bool,
-    /// Artifacts in memory, each until its last reader has finished.
-    loaded: Vec<Option<Arc<Artifact>>>,
+    /// Artifacts in memory, each until its last reader is through.
+    loaded: Vec<Option<Arc<dyn Output>>>,
     readers: Vec<usize>,
 }
 
@@ -227,19 +227,19 @@ impl Scheduler<'_> {
         }
         self.observer.event(&Event::StageStarted { task: label, key: &key });
         let stopwatch = Stopwatch::start();
-        let artifact = self.compute(task, state)?;
+        let output = self.compute(task, state)?;
         let seconds = stopwatch.seconds();
         self.check_externals(task)?;
         let about = Done::new(&self.jobs[task.job].id, self.pipeline, task.seed, seconds);
-        self.cache.store(&task.key, &task.material, about, |folder| artifact.write(folder))?;
-        if self.jobs[task.job].stage.pauses().is_none() {
+        self.cache.store(&task.key, &task.material, about, |folder| output.write(folder))?;
+        if self.jobs[task.job].pauses().is_none() {
             self.cache.clear_scratch(&task.work_key).map_err(boxed)?;
         }
         self.observer.event(&Event::StageFinished { task: label, key: &key, seconds });
         Ok(Outcome::Computed { seconds })
     }
 
-    fn compute(&self, task: &Task, state: &Mutex<State>) -> Result<Artifact, StageError> {
+    fn compute(&self, task: &Task, state: &Mutex<State>) -> Result<Arc<dyn Output>, StageError> {
         let job = &self.jobs[task.job];
         let mut inputs = Inputs::default();
         for (input, &from) in job.inputs.iter().zip(&task.inputs) {
@@ -255,7 +255,7 @@ impl Scheduler<'_> {
             seed: task.seed,
             folder: self.folder,
             scratch: self.cache.scratch(&task.work_key),
-            device: job.stage.device().unwrap_or(self.device),
+            device: job.device().unwrap_or(self.device),
             threads: self.threads,
             interrupt: self.interrupt,
             observer: self.observer,
@@ -275,9 +275,9 @@ impl Scheduler<'_> {
     }
 
     /// Returns an input, from memory or from the cache's files.
-    fn load(&self, index: usize, state: &Mutex<State>) -> Result<Arc<Artifact>, StageError> {
-        if let Some(artifact) = &lock(state).loaded[index] {
-            return Ok(artifact.clone());
+    fn load(&self, index: usize, state: &Mutex<State>) -> Result<Arc<dyn Output>, StageError> {
+        if let Some(output) = &lock(state).loaded[index] {
+            return Ok(output.clone());
         }
         let task = &self.tasks.all[index];
         let unreadable = |damaged, error| -> StageError {
@@ -285,16 +285,16 @@ impl Scheduler<'_> {
         };
         let entry =
             self.cache.entry(&task.key).ok_or_else(|| unreadable(false, Box::new(Vanished)))?;
-        let read = Artifact::read(self.jobs[task.job].output, &entry.artifact());
-        let artifact = read.map_err(|error| {
-            // Only changed files are set aside; a lack of memory or of permissions is no damage.
+        let read = (self.jobs[task.job].output.read)(&entry.output());
+        let output = read.map_err(|error| {
+            // Only what is not what was stored goes: a lack of memory or of rights says nothing
+            // about the files.
             let damaged = entry.verify().is_ok_and(|problems| !problems.is_empty())
                 && self.cache.set_aside(&task.key).is_ok();
             unreadable(damaged, error)
         })?;
-        let artifact = Arc::new(artifact);
-        lock(state).loaded[index] = Some(artifact.clone());
-        Ok(artifact)
+        lock(state).loaded[index] = Some(output.clone());
+        Ok(output)
     }
 }
 

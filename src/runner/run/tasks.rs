@@ -57,8 +57,7 @@ impl Tasks {
                 let material = KeyMaterial::new(job, keys, seed, runtime, externals);
                 let key = material.key();
                 let task = *known.entry(key).or_insert_with(|| {
-                    let work_key =
-                        job.stage.pauses().map_or(key, |field| material.without(field).key());
+                    let work_key = job.pauses().map_or(key, |field| material.without(field).key());
                     all.push(Task {
                         job: index,
                         seed,

@@ -18,7 +18,7 @@ use crate::data::Tag;
 use crate::engine::Device;
 use crate::engine::backend::error::tells_of_memory;
 use crate::results::results::ResultRow;
-use crate::runner::cache::cache::{Cache, Entry};
+use crate::runner::cache::cache::Cache;
 use crate::runner::cache::lock::KeyLock;
 use crate::runner::error::RunError;
 use crate::runner::job::{Job, jobs};
@@ -30,8 +30,6 @@ use crate::runner::run::scheduler::{Outcome, Scheduler};
 use crate::runner::run::tasks::Tasks;
 use crate::search::Request;
 use crate::search::config::Metric;
-use crate::stages::evaluate::Summary;
-use crate::stages::{Kind, StageConfig, StageId, figure};
 
 /// A trial for one seed, up to the requested number of epochs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +59,17 @@ pub(super) struct Finished {
     pub error: Option<String>,
     /// All models that it uses, and those that were just trained for it.
     pub all_models: Vec<Digest>,
-    pub models: Vec<Digest>,
-    /// The keys of unfinished state that is kept for a longer training.
+    pub models: Vec<Model>,
+    /// Where unfinished state was left for a longer training.
     pub work_keys: Vec<Digest>,
+}
+
+/// A stored model, whose files may be removed except its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Model {
+    pub key: Digest,
+    /// See [`crate::stages::Kind::records`].
+    pub records: &'static [&'static str],
 }
 
 /// A failure, recorded so that another process on the same sweep does not repeat it.
@@ -121,7 +127,7 @@ impl Runner<'_> {
             .filter(|&job| is_target(&jobs[job], metric))
             .filter(|&job| {
                 let key = tasks.index(job, cell.seed).map(|task| tasks.all[task].key);
-                key.is_none_or(|key| found(cache, &jobs[job], &key).is_none())
+                key.is_none_or(|key| cache.records(jobs[job].output, &key).is_none())
             })
             .collect();
         if missing.is_empty() {
@@ -211,25 +217,30 @@ impl Runner<'_> {
             };
             let seconds =
                 computed.iter().find(|(key, _)| *key == task.key).map(|(_, seconds)| *seconds);
-            if job.stage.pauses().is_some() {
+            if job.pauses().is_some() {
                 finished.work_keys.push(task.work_key);
             }
-            if job.output == Kind::Model {
+            if let Some(records) = job.output.records {
+                let model = Model { key: task.key, records };
                 finished.all_models.push(task.key);
-                finished.models.extend(seconds.map(|_| task.key));
+                finished.models.extend(seconds.map(|_| model));
             }
-            let is_score = job.output == Kind::Scores;
+            let is_score = job.output.has_scores();
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
             // Upstream outputs are looked up only if they were just computed; older ones may be
             // gone, and are not needed.
-            let entry =
-                if is_score || named.is_some() { found(cache, job, &task.key) } else { None };
+            let entry = if is_score || named.is_some() {
+                cache.records(job.output, &task.key)
+            } else {
+                None
+            };
             let is_there = entry.is_some() || seconds.is_some();
             finished.records.push(StageRecord {
                 stage: job.id.clone(),
                 trial: number,
                 seed: cell.seed,
                 key: task.key,
+                inputs: job.inputs_by_field(jobs),
                 outcome: match (seconds, is_there || !is_score) {
                     (Some(_), _) => "computed",
                     (None, true) => "cached",
@@ -239,14 +250,16 @@ impl Runner<'_> {
                 seconds,
             });
             let Some(entry) = entry else { continue };
-            if let Some((stage, name)) = named {
-                let config = config_of(body, stage);
-                let read = config.and_then(|config| {
-                    figure::read(config, &entry.artifact(), name).ok().flatten()
-                });
+            if let Some((_, name)) = named {
+                let read = job
+                    .stage
+                    .figures()
+                    .and_then(|figures| (figures.read)(&entry.output(), name).ok().flatten());
                 finished.figure = read.filter(|value| value.is_finite());
             }
-            if is_score && let Ok(summary) = Summary::read(&entry.artifact()) {
+            if let Some(scores) = job.output.scores
+                && let Ok(summary) = (scores.summary)(&entry.output())
+            {
                 let tag = Tag { stage: job.id.clone(), trial: number, seed: cell.seed };
                 let row = outputs::row(self.run, &self.common.pipeline, &tag, &summary);
                 let stopped_epoch = cell.request.epochs.map(u64::from);
@@ -308,11 +321,6 @@ enum Attempt {
     Vanished(Box<Finished>, String),
 }
 
-/// Returns the cached output of a stage; for a model, its figures are enough.
-fn found(cache: &Cache, job: &Job<'_>, key: &Digest) -> Option<Entry> {
-    if job.output == Kind::Model { cache.remains(key) } else { cache.entry(key) }
-}
-
 /// Returns whether an output that was cached, or was just written, is gone.
 fn has_vanished(cache: &Cache, outcomes: &[Outcome], tasks: &Tasks) -> bool {
     outcomes
@@ -324,15 +332,7 @@ fn has_vanished(cache: &Cache, outcomes: &[Outcome], tasks: &Tasks) -> bool {
 /// Returns whether the output of this stage is a result of the cell.
 fn is_target(job: &Job<'_>, metric: Option<&Metric>) -> bool {
     let named = metric.and_then(Metric::parts).is_some_and(|(stage, _)| stage == job.id);
-    job.output == Kind::Scores || named
-}
-
-fn config_of<'a>(body: &'a Body, stage: &str) -> Option<&'a StageConfig> {
-    body.plan
-        .steps
-        .iter()
-        .find(|step| step.id == StageId(stage.to_owned()))
-        .map(|step| &step.config)
+    job.output.has_scores() || named
 }
 
 /// Joins an error and its causes into one line, and names a lack of memory.

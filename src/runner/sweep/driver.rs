@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::cell::{Cell, ELSEWHERE, Ended, Finished, Runner};
+use super::cell::{Cell, ELSEWHERE, Ended, Finished, Model, Runner};
 use super::common::Common;
 use super::folder::TrialFolder;
 use super::trial::Trial;
@@ -38,8 +38,8 @@ struct State {
     parts: BTreeMap<(usize, Option<u32>), Part>,
     outcomes: Outcomes,
     best: Option<(usize, f64)>,
-    /// Models that nothing needs any more, unless the best trial uses them.
-    doomed: Vec<Digest>,
+    /// Models that nothing needs any more, unless the trial of the best value is behind them.
+    doomed: Vec<Model>,
     /// The trial of each model.
     models: BTreeMap<Digest, usize>,
     /// Whether trials share models, so that a later trial may need any of them.
@@ -308,16 +308,16 @@ impl Driver<'_> {
         }
     }
 
-    /// Deletes model files except figures and curves; returns the keys that were stripped. `None`
-    /// while a `pipe run` is in progress, which may be about to read one.
-    fn strip(&self, doomed: &[Digest]) -> Result<Option<Vec<Digest>>, RunError> {
+    /// Removes the files of models but for their figures and curves; returns those of which that
+    /// was done. `None` where a `pipe run` goes on, which may be about to read one.
+    fn strip(&self, doomed: &[Model]) -> Result<Option<Vec<Digest>>, RunError> {
         let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(None) };
         let cache = &self.common.ground.cache;
         let mut dropped = Vec::new();
-        for key in doomed {
-            // A holder of the lock is recomputing it.
+        for Model { key, records } in doomed {
+            // Who holds the lock computes it anew.
             let Some(_lock) = cache.lock(key, || {}, || true)? else { continue };
-            cache.strip(key, &crate::stages::MODEL_RECORDS)?;
+            cache.strip(key, records)?;
             dropped.push(*key);
         }
         Ok(Some(dropped))
@@ -359,12 +359,13 @@ impl Driver<'_> {
 }
 
 impl State {
-    /// Takes the models that nothing needs any more, except those of the best trial.
-    fn take_doomed(&mut self) -> Vec<Digest> {
+    /// Takes the models that nothing needs any more, but for those behind the best trial.
+    fn take_doomed(&mut self) -> Vec<Model> {
         let best = self.best.and_then(|(best, _)| self.outcomes.trials.get(&best));
         let spared = best.map_or_else(Vec::new, |best| best.all_models.clone());
-        let (spared, gone) =
-            std::mem::take(&mut self.doomed).into_iter().partition(|key| spared.contains(key));
+        let (spared, gone) = std::mem::take(&mut self.doomed)
+            .into_iter()
+            .partition(|model| spared.contains(&model.key));
         self.doomed = spared;
         gone
     }

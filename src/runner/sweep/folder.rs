@@ -21,7 +21,6 @@ use crate::runner::error::RunError;
 use crate::runner::job::jobs;
 use crate::runner::run::outputs::{self, Outputs};
 use crate::runner::run::scheduler::Outcome;
-use crate::stages::{Kind, StageConfig};
 
 /// Writes the folders of trials below the sweep's folder: `trials/<n>/` with the tables of a run,
 /// and `trial.json`.
@@ -97,7 +96,10 @@ impl<'a> TrialFolder<'a> {
             }
         };
         for (id, config) in stages {
-            let StageConfig::Evaluate(evaluate) = config else { continue };
+            let Some(figures) = config.stage().figures() else { continue };
+            if !config.output().has_scores() {
+                continue;
+            }
             if rows.iter().any(|row| row.stage == id.0) {
                 continue;
             }
@@ -107,7 +109,7 @@ impl<'a> TrialFolder<'a> {
                 stage: id.0.clone(),
                 trial: Some(trial.number as u64),
                 seed,
-                split: evaluate.split.to_string(),
+                split: figures.split.to_string(),
                 params: params.clone(),
                 error: Some(error.clone()),
                 ..ResultRow::default()
@@ -149,7 +151,8 @@ impl<'a> TrialFolder<'a> {
                 .iter()
                 .map(|task| {
                     // Generated texts are the same for most trials, and are in the cache.
-                    let is_shown = jobs[task.job].output != Kind::Data;
+                    let output = jobs[task.job].output;
+                    let is_shown = output.has_scores() || output.curves.is_some();
                     match is_shown && cache.remains(&task.key).is_some() {
                         true => Outcome::Cached,
                         false => Outcome::NotRun,

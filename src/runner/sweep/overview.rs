@@ -9,7 +9,6 @@ use crate::runner::cache::cache::Lookup;
 use crate::runner::error::RunError;
 use crate::runner::job::jobs;
 use crate::search::{Next, Outcome};
-use crate::stages::Kind;
 
 /// The preview of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,16 +98,11 @@ fn list(
         let there = |job: usize| {
             let key = tasks.index(job, seed).map(|task| tasks.all[task].key);
             let cache = &common.ground.cache;
-            // For a model that provides a figure, its remains are enough.
-            let is_there = |key: &Digest| match jobs[job].output {
-                Kind::Model => cache.remains(key).is_some(),
-                _ => cache.entry(key).is_some(),
-            };
+            let is_there = |key: &Digest| cache.records(jobs[job].output, key).is_some();
             key.is_some_and(|key| known.contains(&key) || is_there(&key))
         };
-        let is_target = |job: &usize| {
-            jobs[*job].output == Kind::Scores || named == Some(jobs[*job].id.as_str())
-        };
+        let is_target =
+            |job: &usize| jobs[*job].output.has_scores() || named == Some(jobs[*job].id.as_str());
         let targets = || (0..jobs.len()).filter(is_target);
         if targets().all(there) {
             listed.cached_seeds += 1;

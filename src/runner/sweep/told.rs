@@ -4,6 +4,7 @@ use crate::runner::RunError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cell::Model;
 use super::trial::Trial;
 use crate::base::digest::Digest;
 use crate::results::ResultRow;
@@ -23,7 +24,7 @@ pub(super) struct Told {
     pub cached: bool,
     /// All models that it uses, and those that this process trained for it and has not doomed yet.
     pub all_models: Vec<Digest>,
-    pub models: Vec<Digest>,
+    pub models: Vec<Model>,
 }
 
 /// The results of a sweep.

@@ -7,7 +7,6 @@ use crate::dag::plan::{Plan, Step};
 use crate::dag::trials;
 use crate::results::results::display_param;
 use crate::search::config::Metric;
-use crate::stages::Kind;
 
 /// A point of the search space with its pipeline.
 #[derive(Debug)]
@@ -67,7 +66,7 @@ impl Body {
             .zip(metric)
             .and_then(|(epochs, metric)| trials::paused(&self.plan, metric, epochs));
         let is_wanted =
-            |step: &Step| step.fact.kind() == Kind::Scores || Some(step.id.0.as_str()) == named;
+            |step: &Step| step.config.output().has_scores() || Some(step.id.0.as_str()) == named;
         paused.unwrap_or_else(|| self.plan.for_stages(is_wanted))
     }
 }

@@ -1,17 +1,18 @@
 //! The work of `augment`: runs the methods over train and records the ids of the parents.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::config::{Augment, MethodConfig};
 use super::growth::quality::{Filter, Keep};
 use super::growth::{Entry, Growth};
 use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
-use crate::data::{AugmentationRow, AugmentationSummary};
-use crate::stages::contract::artifact::{Artifact, Kind};
+use crate::data::{AugmentationRow, AugmentationSummary, TaskKind};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::stage::{Ctx, External, Fact, Port, Stage};
+use crate::stages::contract::output::{Kind, Output};
+use crate::stages::contract::stage::{Ctx, External, Fact, Port, RuntimeNeeds, Stage};
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
@@ -19,7 +20,7 @@ impl Stage for Augment {
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        vec![Port { field: "data", stage: &self.data, expects: Kind::Data }]
+        vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }]
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
@@ -34,6 +35,9 @@ impl Stage for Augment {
             errors.extend(config.check(&format!("methods.{index}")));
         }
         errors.extend(self.keep.iter().flat_map(Keep::check));
+        if let Some(Fact::Data(fact)) = inputs.first() {
+            errors.extend(fact.misfit("data", &[TaskKind::Classes]));
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -65,11 +69,13 @@ impl Stage for Augment {
         true
     }
 
-    fn uses_runtime(&self) -> bool {
-        self.keep.is_some() || self.methods.iter().any(|config| config.method().uses_runtime())
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        let uses =
+            self.keep.is_some() || self.methods.iter().any(|config| config.method().uses_runtime());
+        uses.then(RuntimeNeeds::default)
     }
 
-    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let original = inputs.data("data");
         let mut growth = Growth::of(original)?;
         let mut filter = match &self.keep {
@@ -96,10 +102,10 @@ impl Stage for Augment {
                 (row.pass, row.entry) = (pass, index as u64 + 1);
             }
             report(ctx, config.name(), &grown.rows);
-            data.train.extend(grown.made);
+            data.splits.train.extend(grown.made);
             data.augmentation.rows.extend(grown.rows);
         }
-        Ok(Artifact::Data(data))
+        Ok(Arc::new(data))
     }
 }
 
@@ -141,10 +147,8 @@ fn report(ctx: &dyn Ctx, name: &str, rows: &[AugmentationRow]) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::data::{DataSet, Example};
+    use crate::data::{DataSet, Example, Splits, Task};
     use crate::stages::augment::methods::testing::examples;
     use crate::stages::contract::stage::DataFact;
     use crate::stages::test_ctx::TestCtx;
@@ -153,7 +157,12 @@ mod tests {
         let json = format!(r#"{{"data": "data", "methods": {methods}}}"#);
         let augment: Augment =
             serde_json::from_str(&json).map_err(|e| vec![CheckError::new("", e.to_string())])?;
-        augment.check(&[Fact::Data(DataFact { has_dev: true, has_test: false, augmented: false })])
+        augment.check(&[Fact::Data(DataFact {
+            task: TaskKind::Classes,
+            has_dev: true,
+            has_test: false,
+            augmented: false,
+        })])
     }
 
     fn fields(methods: &str) -> Vec<String> {
@@ -184,7 +193,12 @@ mod tests {
 
     #[test]
     fn the_result_is_known_to_be_augmented() {
-        let expected = Fact::Data(DataFact { has_dev: true, has_test: false, augmented: true });
+        let expected = Fact::Data(DataFact {
+            task: TaskKind::Classes,
+            has_dev: true,
+            has_test: false,
+            augmented: true,
+        });
         assert_eq!(check(r#"[{"random_insertion": {"copies": 2}}]"#), Ok(expected));
     }
 
@@ -196,13 +210,19 @@ mod tests {
             ("where is the nearest bank", 0),
             ("is my bank open", 0),
         ]);
-        let data = DataSet { labels: vec!["a".into()], train, ..DataSet::default() };
+        let splits = Splits { train, ..Splits::default() };
+        let data = DataSet {
+            task: Task::Classes { labels: vec!["a".into()] },
+            splits,
+            ..DataSet::default()
+        };
         let mut inputs = Inputs::default();
-        inputs.insert("data", Arc::new(Artifact::Data(data)));
-        match augment.run(&TestCtx::new(seed)?, &inputs).map_err(|error| error.to_string())? {
-            Artifact::Data(data) => Ok(data.train),
-            other => Err(format!("{:?}", other.kind()).into()),
-        }
+        inputs.insert("data", Arc::new(data));
+        let mut made = Inputs::default();
+        let output =
+            augment.run(&TestCtx::new(seed)?, &inputs).map_err(|error| error.to_string())?;
+        made.insert("made", output);
+        Ok(made.data("made").splits.train.clone())
     }
 
     /// Both the draws and the fit, also inside another method.
@@ -224,7 +244,7 @@ mod tests {
             let texts = |methods: &str, seed| -> Result<Vec<String>, Box<dyn std::error::Error>> {
                 Ok(made(&format!("[{methods}]"), seed)?
                     .into_iter()
-                    .map(|example| example.text)
+                    .map(|example| example.text.to_string())
                     .collect())
             };
             assert_eq!(texts(with, 13)?, texts(with, 14)?, "{with}");

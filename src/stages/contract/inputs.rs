@@ -1,35 +1,39 @@
 //! The outputs that a stage reads.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::artifact::{Artifact, TrainedModel};
+use super::output::{Output, TrainedModel};
 use crate::data::DataSet;
 
 /// The outputs of the stages that a stage names, by field.
 #[derive(Clone, Default)]
-pub struct Inputs(BTreeMap<&'static str, Arc<Artifact>>);
+pub struct Inputs(BTreeMap<&'static str, Arc<dyn Output>>);
 
 impl Inputs {
-    /// Adds the artifact for a field.
-    pub fn insert(&mut self, field: &'static str, artifact: Arc<Artifact>) {
-        self.0.insert(field, artifact);
+    /// Adds the output for a field.
+    pub fn insert(&mut self, field: &'static str, output: Arc<dyn Output>) {
+        self.0.insert(field, output);
     }
 
-    /// Returns the data set of a field. The plan was checked, so a missing one is a mistake in the
-    /// stage's own code.
+    /// Returns the output of a field. The plan was checked, so a missing one or one of another kind
+    /// is a mistake in the stage's own code.
+    pub fn get<T: Output>(&self, field: &str) -> &T {
+        let output = self.0.get(field).map(|output| &**output as &dyn Any);
+        match output.and_then(<dyn Any>::downcast_ref) {
+            Some(output) => output,
+            None => unreachable!("the checked plan gives `{field}` what its stage expects"),
+        }
+    }
+
+    /// Returns the data set of a field; see [`Inputs::get`].
     pub fn data(&self, field: &str) -> &DataSet {
-        match self.0.get(field).map(Arc::as_ref) {
-            Some(Artifact::Data(data)) => data,
-            _ => unreachable!("the checked plan gives `{field}` a data set"),
-        }
+        self.get(field)
     }
 
-    /// Returns the trained model of a field; see [`Inputs::data`].
+    /// Returns the trained model of a field; see [`Inputs::get`].
     pub fn model(&self, field: &str) -> &TrainedModel {
-        match self.0.get(field).map(Arc::as_ref) {
-            Some(Artifact::Model(model)) => model,
-            _ => unreachable!("the checked plan gives `{field}` a model"),
-        }
+        self.get(field)
     }
 }

@@ -1,6 +1,6 @@
 //! The contract between a stage and the runner: what a stage gets, gives and refuses.
 
 pub mod error;
-pub mod artifact;
+pub mod output;
 pub mod inputs;
 pub mod stage;

@@ -3,17 +3,20 @@
 use super::error::CheckError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::artifact::{Artifact, Kind};
 use super::error::StageError;
 use super::inputs::Inputs;
+use super::output::{Kind, Output};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
+use crate::data::TaskKind;
 use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::model::source::resolve;
+use crate::stages::figure::Figures;
 
 /// A piece of work with named inputs and one output.
 ///
@@ -49,27 +52,51 @@ pub trait Stage: Sync {
     /// Says whether the run's seed can change the output.
     fn uses_seed(&self) -> bool;
 
-    /// Says whether ONNX Runtime, the device and the number of threads can change the output.
-    fn uses_runtime(&self) -> bool;
+    /// Returns what the stage needs of ONNX Runtime; `None` where the runtime, the device and the
+    /// number of threads cannot change the output.
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>>;
 
-    /// Returns the device that the configuration names, in place of the run's.
-    fn device(&self) -> Option<Device> {
+    /// Returns the figures by which a sweep may judge the stage's output.
+    fn figures(&self) -> Option<Figures> {
         None
     }
 
-    /// Returns the config field that only pauses the work (`stop_after`), if it is set. Paused and
-    /// full work share one scratch state, which stays when a pause is reached.
-    fn pauses(&self) -> Option<&'static str> {
+    /// Returns for how many epochs the stage trains; `None` where it trains nothing.
+    fn epochs(&self) -> Option<Epochs> {
         None
     }
 
-    /// Refuses an ONNX Runtime or a device that this stage cannot run on, before anything runs.
-    fn check_runtime(&self, _: &RuntimeIdentity, _: Device) -> Result<(), StageError> {
-        Ok(())
+    /// Makes the stage's training pause after so many epochs. Other stages stay as they are.
+    fn pause_at(&mut self, epochs: u32) {
+        let _ = epochs;
     }
 
     /// Does the work.
-    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError>;
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError>;
+}
+
+/// What a stage needs of ONNX Runtime.
+#[derive(Default)]
+pub struct RuntimeNeeds<'a> {
+    /// The device that the configuration names, in place of the run's.
+    pub device: Option<Device>,
+    /// The field of the configuration that only says where the work pauses, where it is set. Such
+    /// work is the beginning of that without the field: both share their unfinished state, which
+    /// stays when a pause is reached.
+    pub pauses: Option<&'static str>,
+    /// Refuses an ONNX Runtime or a device that the stage cannot run on, before anything runs.
+    pub check: Option<CheckRuntime<'a>>,
+}
+
+/// See [`RuntimeNeeds::check`].
+pub type CheckRuntime<'a> = Box<dyn Fn(&RuntimeIdentity, Device) -> Result<(), StageError> + 'a>;
+
+/// For how many epochs a stage trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epochs {
+    Fixed(u32),
+    /// As many as a budget allows.
+    Budget,
 }
 
 /// What a running stage gets from whoever runs it.
@@ -124,17 +151,16 @@ pub struct Port<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     Data(DataFact),
-    Model,
-    Scores,
+    /// Another output, of which its kind alone is known.
+    Of(Kind),
 }
 
 impl Fact {
     /// Returns what kind of output this is.
     pub fn kind(&self) -> Kind {
         match self {
-            Fact::Data(_) => Kind::Data,
-            Fact::Model => Kind::Model,
-            Fact::Scores => Kind::Scores,
+            Fact::Data(_) => Kind::DATA,
+            Fact::Of(kind) => *kind,
         }
     }
 }
@@ -142,12 +168,26 @@ impl Fact {
 /// What is known of a data set before anything runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFact {
+    /// What is learnt from it.
+    pub task: TaskKind,
     /// Whether there is a dev split.
     pub has_dev: bool,
     /// Whether there is a test split.
     pub has_test: bool,
     /// Whether train holds generated rows.
     pub augmented: bool,
+}
+
+impl DataFact {
+    /// Returns what is wrong where a stage learns other tasks than that of the data set that a
+    /// field names.
+    pub fn misfit(&self, field: &str, tasks: &[TaskKind]) -> Option<CheckError> {
+        let names: Vec<String> = tasks.iter().map(TaskKind::to_string).collect();
+        (!tasks.contains(&self.task)).then(|| {
+            let message = format!("expected data with {}, found {}", names.join(" or "), self.task);
+            CheckError::new(field, message)
+        })
+    }
 }
 
 /// Something outside the pipeline file that an output depends on.

@@ -1,29 +1,16 @@
 //! Evaluations: their computation and their files.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
-
-use crate::data::{Prediction, TableError, predictions};
+use crate::data::{Prediction, Split, TableError, predictions};
 use crate::metrics::{self, Confusion, Row};
-use crate::stages::contract::artifact::{Evaluation, Split, TrainingSummary};
 use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::{
+    Evaluation, Kind, Output, ReadScores, Summary, TrainingSummary,
+};
 
 const FILE: &str = "evaluation.json";
-
-/// The content of `evaluation.json`: an evaluation without its predictions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
-    pub split: Split,
-    pub labels: Vec<String>,
-    /// The number of texts that were predicted.
-    pub n: usize,
-    pub metrics: IndexMap<String, f64>,
-    /// Rows: true class; columns: predicted class.
-    pub confusion: Vec<Vec<u64>>,
-    pub training: TrainingSummary,
-}
 
 impl Summary {
     /// Reads only `evaluation.json`, whose numbers equal the computed ones to the last bit.
@@ -70,8 +57,29 @@ impl Evaluation {
         }
     }
 
+    /// Reads what [`Output::write`] wrote.
+    pub fn read(folder: &Path) -> Result<Evaluation, StageError> {
+        let record = Summary::read(folder)?;
+        let predictions = predictions::read(folder, &record.labels)?;
+        Ok(Evaluation::new(record.split, record.labels, predictions, record.training))
+    }
+}
+
+impl Kind {
+    /// Predictions and metrics on one split.
+    pub const SCORES: Kind = Kind {
+        scores: Some(ReadScores { whole: Evaluation::read, summary: Summary::read }),
+        ..Kind::new("scores", |folder| Ok(Arc::new(Evaluation::read(folder)?)))
+    };
+}
+
+impl Output for Evaluation {
+    fn kind(&self) -> Kind {
+        Kind::SCORES
+    }
+
     /// Writes `predictions.parquet` and `evaluation.json` into `folder`.
-    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
+    fn write(&self, folder: &Path) -> Result<(), StageError> {
         predictions::write(folder, &self.labels, &self.predictions)?;
         let file = folder.join(FILE);
         let json = serde_json::to_vec_pretty(&self.summary()).map_err(|error| {
@@ -79,13 +87,6 @@ impl Evaluation {
         })?;
         fs_err::write(file, json).map_err(TableError::from)?;
         Ok(())
-    }
-
-    /// Reads the files of [`Evaluation::write`].
-    pub fn read(folder: &Path) -> Result<Evaluation, StageError> {
-        let record = Summary::read(folder)?;
-        let predictions = predictions::read(folder, &record.labels)?;
-        Ok(Evaluation::new(record.split, record.labels, predictions, record.training))
     }
 }
 

@@ -3,5 +3,4 @@
 pub mod stage;
 pub mod evaluation;
 
-pub use evaluation::Summary;
 pub use stage::{Evaluate, EvaluateError};

@@ -1,18 +1,20 @@
 //! The configuration and the work of `evaluate`.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::Prediction;
-use crate::data::{DataSet, Example};
+use crate::data::{DataSet, Example, Prediction, Split, TaskKind};
 use crate::engine::backend::binding::Parameters;
 use crate::engine::{Inference, Place};
-use crate::metrics::argmax;
+use crate::metrics::{self, argmax};
 use crate::model::input_layout::InputLayout;
-use crate::stages::contract::artifact::{Artifact, Evaluation, Kind, Network, Split, TrainedModel};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::stage::{Ctx, Fact, Port, Stage, StageId};
+use crate::stages::contract::output::{Evaluation, Kind, Network, Output, Summary, TrainedModel};
+use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, StageId};
+use crate::stages::figure::Figures;
 use crate::stages::inference::predict::{self, probabilities, tokenize, tokenize_with};
 
 /// Predicts one split with a trained model and computes every metric.
@@ -54,21 +56,24 @@ impl Stage for Evaluate {
 
     fn inputs(&self) -> Vec<Port<'_>> {
         vec![
-            Port { field: "model", stage: &self.model, expects: Kind::Model },
-            Port { field: "data", stage: &self.data, expects: Kind::Data },
+            Port { field: "model", stage: &self.model, expects: Kind::MODEL },
+            Port { field: "data", stage: &self.data, expects: Kind::DATA },
         ]
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
-        // The plan itself reports an input of the wrong kind.
-        let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Scores) };
-        let missing = |split: &str, key: &str| {
+        // The plan reports an input of the wrong kind itself.
+        let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Of(Kind::SCORES)) };
+        let missing = |split: Split| {
             CheckError::new("split", format!("`{}` has no {split} split", self.data))
-                .hint(format!("set `split.{key}` or `files.{key}` in the `load` stage"))
+                .hint(format!("set `split.{split}` or `files.{split}` in the `load` stage"))
         };
+        if let Some(misfit) = data.misfit("data", &[TaskKind::Classes]) {
+            return Err(vec![misfit]);
+        }
         match self.split {
-            Split::Dev if !data.has_dev => Err(vec![missing("dev", "dev")]),
-            Split::Test if !data.has_test => Err(vec![missing("test", "test")]),
+            Split::Dev if !data.has_dev => Err(vec![missing(Split::Dev)]),
+            Split::Test if !data.has_test => Err(vec![missing(Split::Test)]),
             Split::Train if data.augmented => Err(vec![
                 CheckError::new(
                     "split",
@@ -76,7 +81,7 @@ impl Stage for Evaluate {
                 )
                 .hint("evaluate the train split of the stage before augmentation"),
             ]),
-            _ => Ok(Fact::Scores),
+            _ => Ok(Fact::Of(Kind::SCORES)),
         }
     }
 
@@ -84,22 +89,27 @@ impl Stage for Evaluate {
         false
     }
 
-    fn uses_runtime(&self) -> bool {
-        true
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        Some(RuntimeNeeds::default())
     }
 
-    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn figures(&self) -> Option<Figures> {
+        Some(Figures {
+            split: self.split,
+            names: metrics::names().collect(),
+            of_classes: true,
+            read: |folder, name| Ok(Summary::read(folder)?.metrics.get(name).copied()),
+        })
+    }
+
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let (model, data) = (inputs.model("model"), inputs.data("data"));
         check_labels(model, data)?;
-        let examples = match self.split {
-            Split::Train => &data.train,
-            Split::Dev => &data.dev,
-            Split::Test => &data.test,
-        };
+        let examples = data.splits.get(self.split);
         if examples.is_empty() {
             return Err(Box::new(EvaluateError::EmptySplit(self.split)));
         }
-        let texts: Vec<&str> = examples.iter().map(|example| example.text.as_str()).collect();
+        let texts: Vec<&str> = examples.iter().map(|example| example.text.first.as_str()).collect();
         let probabilities = predict(ctx, model, &texts)?;
         let predictions = predictions(examples, probabilities, model.labels.len())?;
         let evaluation =
@@ -111,7 +121,7 @@ impl Stage for Evaluate {
                 ));
             }
         }
-        Ok(Artifact::Scores(evaluation))
+        Ok(Arc::new(evaluation))
     }
 }
 
@@ -157,10 +167,10 @@ fn check_labels(model: &TrainedModel, data: &DataSet) -> Result<(), EvaluateErro
             more => format!("{} and {more} more", shown.join(", ")),
         }
     };
-    if model.labels == data.labels {
+    if model.labels == data.labels() {
         return Ok(());
     }
-    Err(EvaluateError::OtherClasses { model: named(&model.labels), data: named(&data.labels) })
+    Err(EvaluateError::OtherClasses { model: named(&model.labels), data: named(data.labels()) })
 }
 
 fn predictions(
@@ -186,8 +196,8 @@ fn predictions(
             }
             Ok(Prediction {
                 id: example.id.clone(),
-                text: example.text.clone(),
-                label: example.label,
+                text: example.text.to_string(),
+                label: example.class(),
                 prediction: argmax(&row),
                 probabilities: row,
             })
@@ -203,7 +213,10 @@ mod tests {
     fn check(split: Split, has_dev: bool, has_test: bool, augmented: bool) -> Option<String> {
         let stage =
             Evaluate { model: StageId("tuned".into()), data: StageId("data".into()), split };
-        let facts = [Fact::Model, Fact::Data(DataFact { has_dev, has_test, augmented })];
+        let facts = [
+            Fact::Of(Kind::MODEL),
+            Fact::Data(DataFact { task: TaskKind::Classes, has_dev, has_test, augmented }),
+        ];
         stage.check(&facts).err().map(|errors| errors[0].message.clone())
     }
 
@@ -225,14 +238,7 @@ mod tests {
 
     #[test]
     fn output_that_is_no_probability_is_refused() {
-        let example = Example {
-            id: "row-1".into(),
-            text: "a".into(),
-            label: 0,
-            parents: Vec::new(),
-            method: None,
-        };
-        let examples = [example];
+        let examples = [Example::original("row-1", "a", 0)];
         let message = |rows| predictions(&examples, rows, 2).err().map(|error| error.to_string());
         assert_eq!(message(vec![vec![0.25, 0.75]]), None);
         assert!(

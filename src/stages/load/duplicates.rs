@@ -4,16 +4,26 @@ use std::collections::HashMap;
 
 use super::config::Duplicates;
 use super::error::LoadError;
+use crate::data::Split;
 use crate::data::normal::normalise;
 use crate::data::source::SourceRow;
 
 /// The most pairs that an error shows.
 const SHOWN: usize = 5;
 
-/// The rows of a file and its name: the split's, or `row` if there is no split yet.
+/// The name of a part that is not split yet.
+pub(super) const UNSPLIT: &str = "row";
+
+/// A file's rows and their split; `None` where there is no split yet.
 pub(super) struct Part {
-    pub name: &'static str,
+    pub split: Option<Split>,
     pub rows: Vec<SourceRow>,
+}
+
+impl Part {
+    fn name(&self) -> &'static str {
+        self.split.map_or(UNSPLIT, Split::name)
+    }
 }
 
 /// The numbers of duplicate rows that were dropped or kept.
@@ -67,9 +77,9 @@ pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadEr
                     let (one, two) = (&parts[a.0], &parts[b.0]);
                     format!(
                         "  {} {} and {} {}: {:?}",
-                        one.name,
+                        one.name(),
                         one.rows[a.1].row,
-                        two.name,
+                        two.name(),
                         two.rows[b.1].row,
                         short(&one.rows[a.1].text)
                     )

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::data::Split;
 use crate::data::source_error::SourceError;
 
 /// A data set that cannot be used as asked.
@@ -26,7 +27,7 @@ pub enum LoadError {
     TooFewRows {
         label: String,
         found: usize,
-        split: &'static str,
+        split: Split,
         /// The key of the configuration that asks for the rows.
         key: &'static str,
         asked: usize,
@@ -39,13 +40,13 @@ pub enum LoadError {
          kept for train"
     )]
     #[diagnostic(help("raise `split.{split}`, add rows, or leave it out"))]
-    EmptySplit { split: &'static str, asked: f64, rows: usize },
+    EmptySplit { split: Split, asked: f64, rows: usize },
     #[error(
         "`split.{split}` asks for {asked} rows; at most {possible} can be given, since every class \
          keeps one for train"
     )]
     #[diagnostic(help("ask for fewer rows, or add rows"))]
-    SplitTooLarge { split: &'static str, asked: f64, possible: usize },
+    SplitTooLarge { split: Split, asked: f64, possible: usize },
     #[error("duplicate texts: {count}, such as\n{shown}")]
     #[diagnostic(help(
         "a text that is in both train and test inflates the score; `duplicates: drop` keeps one of \

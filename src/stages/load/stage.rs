@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::config::{Duplicates, Load, SplitSizes};
-use super::duplicates::{self, Found, Part};
+use super::duplicates::{self, Found, Part, UNSPLIT};
 use super::error::LoadError;
 use super::split::{quotas, shuffled};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::data::source::{self, SourceRow};
-use crate::data::{DataSet, Example};
-use crate::stages::contract::artifact::Artifact;
+use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::stage::{Ctx, DataFact, External, Fact, Port, Stage, resolve};
+use crate::stages::contract::output::Output;
+use crate::stages::contract::stage::{
+    Ctx, DataFact, External, Fact, Port, RuntimeNeeds, Stage, resolve,
+};
 
 impl Stage for Load {
     fn code_version(&self) -> u32 {
@@ -81,7 +84,12 @@ impl Stage for Load {
             );
         }
         if errors.is_empty() {
-            Ok(Fact::Data(DataFact { has_dev, has_test, augmented: false }))
+            Ok(Fact::Data(DataFact {
+                task: TaskKind::Classes,
+                has_dev,
+                has_test,
+                augmented: false,
+            }))
         } else {
             Err(errors)
         }
@@ -109,20 +117,32 @@ impl Stage for Load {
         self.shots.is_some() || self.dev_shots.is_some()
     }
 
-    fn uses_runtime(&self) -> bool {
-        false
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        None
     }
 
-    fn run(&self, ctx: &dyn Ctx, _inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn run(&self, ctx: &dyn Ctx, _inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let mut data = match &self.files {
             Some(_) => self.read_files(ctx)?,
             None => self.read_and_split(ctx)?,
         };
-        draw(&mut data.train, &data.labels, self.shots, ("train", "shots"), ctx.seed())?;
-        draw(&mut data.dev, &data.labels, self.dev_shots, ("dev", "dev_shots"), ctx.seed())?;
-        for (split, examples) in [("dev", &data.dev), ("test", &data.test)] {
-            let seen: BTreeSet<usize> = examples.iter().map(|example| example.label).collect();
-            for (label, name) in data.labels.iter().enumerate() {
+        draw(
+            &mut data.splits.train,
+            data.task.labels(),
+            self.shots,
+            (Split::Train, "shots"),
+            ctx.seed(),
+        )?;
+        draw(
+            &mut data.splits.dev,
+            data.task.labels(),
+            self.dev_shots,
+            (Split::Dev, "dev_shots"),
+            ctx.seed(),
+        )?;
+        for (split, examples) in data.splits.iter().filter(|(split, _)| *split != Split::Train) {
+            let seen: BTreeSet<usize> = examples.iter().map(|example| example.class()).collect();
+            for (label, name) in data.labels().iter().enumerate() {
                 if !examples.is_empty() && !seen.contains(&label) {
                     ctx.warn(&format!(
                         "{split} has no row of class `{name}`; the scores of this class are \
@@ -133,12 +153,12 @@ impl Stage for Load {
         }
         ctx.note(&format!(
             "{} train, {} dev and {} test texts of {} classes",
-            data.train.len(),
-            data.dev.len(),
-            data.test.len(),
-            data.labels.len()
+            data.splits.train.len(),
+            data.splits.dev.len(),
+            data.splits.test.len(),
+            data.labels().len()
         ));
-        Ok(Artifact::Data(data))
+        Ok(Arc::new(data))
     }
 }
 
@@ -175,32 +195,27 @@ impl Load {
     fn read_files(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
         let mut parts = Vec::new();
         if let Some(files) = &self.files {
-            // Test comes first, so that train loses a text that both have.
-            for (name, path) in [
-                ("test", files.test.as_deref()),
-                ("dev", files.dev.as_deref()),
-                ("train", Some(&*files.train)),
+            // Test first, so that it is train that loses a text that both have.
+            for (split, path) in [
+                (Split::Test, files.test.as_deref()),
+                (Split::Dev, files.dev.as_deref()),
+                (Split::Train, Some(&*files.train)),
             ] {
                 let rows = path.map(|path| self.read(ctx, path)).transpose()?.unwrap_or_default();
-                parts.push(Part { name, rows });
+                parts.push(Part { split: Some(split), rows });
             }
         }
         self.treat_duplicates(ctx, &mut parts)?;
-        let of = |wanted: &str| {
+        let of = |wanted: Split| {
             parts
                 .iter()
-                .filter(|part| part.name == wanted)
+                .filter(|part| part.split == Some(wanted))
                 .flat_map(|part| &part.rows)
                 .collect::<Vec<_>>()
         };
-        let labels = labels(&of("train"))?;
-        Ok(DataSet {
-            train: examples("train", &of("train"), &labels)?,
-            dev: examples("dev", &of("dev"), &labels)?,
-            test: examples("test", &of("test"), &labels)?,
-            labels,
-            ..DataSet::default()
-        })
+        let labels = labels(&of(Split::Train))?;
+        let splits = Splits::try_of(|split| examples(split.name(), &of(split), &labels))?;
+        Ok(DataSet { task: Task::Classes { labels }, splits, ..DataSet::default() })
     }
 
     fn read_and_split(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
@@ -210,11 +225,11 @@ impl Load {
             .map(|path| self.read(ctx, path))
             .collect::<Result<Vec<_>, _>>()?
             .concat();
-        let mut parts = [Part { name: "row", rows }];
+        let mut parts = [Part { split: None, rows }];
         self.treat_duplicates(ctx, &mut parts)?;
         let rows: Vec<&SourceRow> = parts.iter().flat_map(|part| &part.rows).collect();
         let labels = labels(&rows)?;
-        let all = examples("row", &rows, &labels)?;
+        let all = examples(UNSPLIT, &rows, &labels)?;
         let sizes = self.split.clone().unwrap_or_default();
         let mut split = vec![Split::Train; all.len()];
         let by_class = by_class(&all, labels.len());
@@ -226,20 +241,19 @@ impl Load {
             .map(|(rows, label)| shuffled(sizes.seed, "split", label, rows))
             .collect();
         let mut taken = vec![0; labels.len()];
-        for (to, name, asked) in [(Split::Test, "test", sizes.test), (Split::Dev, "dev", sizes.dev)]
-        {
+        for (to, asked) in [(Split::Test, sizes.test), (Split::Dev, sizes.dev)] {
             let wanted = rows_of(asked, all.len());
             let quotas = quotas(&counts, &free, wanted);
             let given: usize = quotas.iter().sum();
             if asked >= 1.0 && given < wanted {
-                return Err(LoadError::SplitTooLarge { split: name, asked, possible: given });
+                return Err(LoadError::SplitTooLarge { split: to, asked, possible: given });
             }
             if asked > 0.0 && given == 0 {
-                return Err(LoadError::EmptySplit { split: name, asked, rows: all.len() });
+                return Err(LoadError::EmptySplit { split: to, asked, rows: all.len() });
             }
             if given < wanted {
                 ctx.warn(&format!(
-                    "{name} has {given} rows instead of {wanted}: every class keeps one for train"
+                    "{to} has {given} rows instead of {wanted}: every class keeps one for train"
                 ));
             }
             for (class, quota) in quotas.into_iter().enumerate() {
@@ -250,28 +264,17 @@ impl Load {
                 free[class] -= quota;
             }
         }
-        let mut data = DataSet { labels, ..DataSet::default() };
+        let mut data = DataSet { task: Task::Classes { labels }, ..DataSet::default() };
         for (example, split) in all.into_iter().zip(split) {
-            match split {
-                Split::Train => data.train.push(example),
-                Split::Dev => data.dev.push(example),
-                Split::Test => data.test.push(example),
-            }
+            data.splits.get_mut(split).push(example);
         }
         Ok(data)
     }
 }
 
-#[derive(Clone, Copy)]
-enum Split {
-    Train,
-    Dev,
-    Test,
-}
-
 fn check_split(split: &SplitSizes) -> Vec<CheckError> {
     let mut errors = Vec::new();
-    for (key, size) in [("test", split.test), ("dev", split.dev)] {
+    for (key, size) in [(Split::Test, split.test), (Split::Dev, split.dev)] {
         let sound = size.is_finite() && size >= 0.0 && (size < 1.0 || size.fract() == 0.0);
         if !sound {
             errors.push(
@@ -334,13 +337,7 @@ fn examples(
                 row: row.row,
                 known: shortened(labels),
             })?;
-            Ok(Example {
-                id: format!("{split}-{}", row.row),
-                text: row.text.clone(),
-                label,
-                parents: Vec::new(),
-                method: None,
-            })
+            Ok(Example::original(format!("{split}-{}", row.row), row.text.clone(), label))
         })
         .collect()
 }
@@ -354,7 +351,7 @@ fn shortened(labels: &[String]) -> String {
 fn by_class(examples: &[Example], classes: usize) -> Vec<Vec<usize>> {
     let mut rows = vec![Vec::new(); classes];
     for (row, example) in examples.iter().enumerate() {
-        rows[example.label].push(row);
+        rows[example.class()].push(row);
     }
     rows
 }
@@ -364,7 +361,7 @@ fn draw(
     examples: &mut Vec<Example>,
     labels: &[String],
     shots: Option<usize>,
-    (split, key): (&'static str, &'static str),
+    (split, key): (Split, &'static str),
     seed: u64,
 ) -> Result<(), LoadError> {
     let Some(asked) = shots else { return Ok(()) };

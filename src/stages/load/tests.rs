@@ -5,7 +5,6 @@ use std::error::Error;
 
 use super::config::{Duplicates, Load};
 use crate::data::{DataSet, Example};
-use crate::stages::contract::artifact::Artifact;
 use crate::stages::contract::error::CheckError;
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::stage::{Fact, Stage};
@@ -20,8 +19,11 @@ fn config(json: &str) -> Result<Load, serde_json::Error> {
 fn load(ctx: &TestCtx, json: &str) -> Result<DataSet, String> {
     let load = config(json).map_err(|error| error.to_string())?;
     match load.run(ctx, &Inputs::default()) {
-        Ok(Artifact::Data(data)) => Ok(data),
-        Ok(_) => Err("not a data set".into()),
+        Ok(output) => {
+            let mut inputs = Inputs::default();
+            inputs.insert("data", output);
+            Ok(inputs.data("data").clone())
+        }
         Err(error) => {
             let help = error.help().map(|help| format!(" / {help}"));
             Err(format!("{error}{}", help.unwrap_or_default()))
@@ -49,8 +51,8 @@ fn ids(examples: &[Example]) -> BTreeSet<&str> {
 }
 
 fn counts(data: &DataSet, examples: &[Example]) -> Vec<usize> {
-    (0..data.labels.len())
-        .map(|label| examples.iter().filter(|e| e.label == label).count())
+    (0..data.labels().len())
+        .map(|label| examples.iter().filter(|e| e.class() == label).count())
         .collect()
 }
 
@@ -61,24 +63,26 @@ fn the_split_is_stratified_and_leaves_the_run_seed_alone() -> Outcome {
     one.file("a.csv", &hundred())?;
     two.file("a.csv", &hundred())?;
     let (first, second) = (load(&one, json)?, load(&two, json)?);
-    assert_eq!(first.labels, ["a", "b", "c"]);
-    assert_eq!(counts(&first, &first.test), [15, 9, 6]);
-    assert_eq!(counts(&first, &first.dev), [5, 3, 2]);
-    assert_eq!(counts(&first, &first.train), [4, 4, 4]);
-    assert_eq!((&first.test, &first.dev), (&second.test, &second.dev));
-    assert_ne!(first.train, second.train);
+    assert_eq!(first.labels(), ["a", "b", "c"]);
+    assert_eq!(counts(&first, &first.splits.test), [15, 9, 6]);
+    assert_eq!(counts(&first, &first.splits.dev), [5, 3, 2]);
+    assert_eq!(counts(&first, &first.splits.train), [4, 4, 4]);
+    assert_eq!((&first.splits.test, &first.splits.dev), (&second.splits.test, &second.splits.dev));
+    assert_ne!(first.splits.train, second.splits.train);
     assert_eq!(first, load(&one, json)?);
     let whole = load(&one, r#"{"path": "a.csv", "split": {"test": 0.3, "dev": 0.1}}"#)?;
-    assert_eq!(counts(&whole, &whole.train), [30, 18, 12]);
-    assert!(ids(&first.train).is_subset(&ids(&whole.train)));
-    let all: BTreeSet<&str> =
-        [&whole.train, &whole.dev, &whole.test].into_iter().flat_map(|s| ids(s)).collect();
+    assert_eq!(counts(&whole, &whole.splits.train), [30, 18, 12]);
+    assert!(ids(&first.splits.train).is_subset(&ids(&whole.splits.train)));
+    let all: BTreeSet<&str> = [&whole.splits.train, &whole.splits.dev, &whole.splits.test]
+        .into_iter()
+        .flat_map(|s| ids(s))
+        .collect();
     assert_eq!(all.len(), 100);
     let other = load(&one, r#"{"path": "a.csv", "split": {"test": 0.3, "dev": 0.1, "seed": 1}}"#)?;
-    assert_ne!(ids(&other.test), ids(&whole.test));
-    let example = &whole.test[0];
+    assert_ne!(ids(&other.splits.test), ids(&whole.splits.test));
+    let example = &whole.splits.test[0];
     let row: usize = example.id.trim_start_matches("row-").parse()?;
-    assert_eq!(example.text, format!("text {}", row - 1));
+    assert_eq!(example.text.to_string(), format!("text {}", row - 1));
     assert!(one.said().contains("12 train, 10 dev and 30 test texts of 3 classes"));
     Ok(())
 }
@@ -91,8 +95,8 @@ fn more_shots_keep_the_fewer_ones() -> Outcome {
         load(&ctx, &format!(r#"{{"path": "a.csv", "split": {{"test": 20}}, "shots": {n}}}"#))
     };
     let (few, more) = (shots(4)?, shots(8)?);
-    assert!(ids(&few.train).is_subset(&ids(&more.train)));
-    assert_eq!((few.test.len(), few.dev.len()), (20, 0));
+    assert!(ids(&few.splits.train).is_subset(&ids(&more.splits.train)));
+    assert_eq!((few.splits.test.len(), few.splits.dev.len()), (20, 0));
     Ok(())
 }
 
@@ -104,10 +108,13 @@ fn given_files_keep_their_splits() -> Outcome {
     let json = r#"{"files": {"train": "train.csv", "test": "test.jsonl"}}"#;
     let data = load(&ctx, json)?;
     assert_eq!(
-        data.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
+        data.splits.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
         ["train-1", "train-2", "train-3"]
     );
-    assert_eq!((data.test[0].id.as_str(), data.test[0].label, data.dev.len()), ("test-1", 0, 0));
+    assert_eq!(
+        (data.splits.test[0].id.as_str(), data.splits.test[0].class(), data.splits.dev.len()),
+        ("test-1", 0, 0)
+    );
     assert!(ctx.said().contains("duplicate texts kept within one file: 1"), "{}", ctx.said());
     assert!(ctx.said().contains("test has no row of class `b`"), "{}", ctx.said());
     ctx.file("test.jsonl", "{\"text\": \"three\", \"label\": \"c\"}\n")?;
@@ -134,7 +141,7 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
         "train lost its text, test kept it: {dropped}"
     );
     let allowed = load(&ctx, &files.replace("HOW", "allow"))?;
-    assert_eq!((allowed.train.len(), allowed.test.len()), (2, 2));
+    assert_eq!((allowed.splits.train.len(), allowed.splits.test.len()), (2, 2));
     assert!(ctx.said().contains("duplicate texts kept, possibly in both train and test: 1"));
 
     ctx.file("one.csv", "text,label\nx,a\ny,b\nX ,b\nz,a\n")?;
@@ -145,7 +152,7 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
     );
     let kept = load(&ctx, r#"{"path": "one.csv", "duplicates": "drop"}"#)?;
     assert_eq!(
-        kept.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
+        kept.splits.train.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(),
         ["row-1", "row-2", "row-4"]
     );
     assert!(ctx.said().contains("duplicate texts with different labels: 1"));

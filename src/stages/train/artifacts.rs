@@ -23,8 +23,8 @@ use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::tokenizer_files;
 use crate::model::source::resolve;
 use crate::model::{Head, ModelError};
-use crate::stages::contract::artifact::{Network, OnnxModel};
 use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::output::{Network, OnnxModel};
 use crate::stages::contract::stage::{Ctx, External, resolve as place};
 use crate::stages::inference::predict;
 
@@ -132,9 +132,9 @@ pub(super) fn run(
         let mut feeds = predict::feeds(layout, &[first]);
         feeds.push((LABELS.to_owned(), Feed::I64(vec![1], vec![0])));
         let logits = trainer.logits(runtime, feeds)?;
-        if logits.shape() != [1, data.labels.len()] {
+        if logits.shape() != [1, data.labels().len()] {
             let found = logits.shape().to_vec();
-            let classes = ArtifactsError::Classes { found, data: data.labels.len() };
+            let classes = ArtifactsError::Classes { found, data: data.labels().len() };
             return Err(Box::new(EngineError::from(classes)));
         }
     }

@@ -227,6 +227,7 @@ impl Problems {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::TaskKind;
 
     #[test]
     fn every_bad_number_is_found_at_its_place() -> Result<(), Box<dyn std::error::Error>> {
@@ -241,7 +242,8 @@ mod tests {
             "schedule": { "reduce_on_plateau": { "monitor": "dev_loss", "factor": 2.0 } },
             "early_stopping": {},
         }))?;
-        let data = DataFact { has_dev: false, has_test: true, augmented: false };
+        let data =
+            DataFact { task: TaskKind::Classes, has_dev: false, has_test: true, augmented: false };
         let fields: Vec<String> =
             check(&train, &data).into_iter().map(|problem| problem.field).collect();
         assert_eq!(

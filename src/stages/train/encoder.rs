@@ -89,7 +89,7 @@ pub fn run(
     job: &Job<'_>,
     mut weights: Weights,
 ) -> Result<Trained, StageError> {
-    let labels = job.data.labels.len();
+    let labels = job.data.labels().len();
     // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no
     // gradient and decay like the rest.
     let compact = CompactVocabulary::new(

@@ -27,7 +27,7 @@ impl Train {
         report: &dyn crate::base::report::Report,
     ) -> Result<Artifacts, StageError> {
         self.check_labels(data)?;
-        let (pretrained, weights) = self.pretrained(folder, seed, data.labels.len(), report)?;
+        let (pretrained, weights) = self.pretrained(folder, seed, data.labels().len(), report)?;
         let class_weights = targets::class_weights(&self.loss, data);
         let smoothing = self.loss.label_smoothing;
         let build = |dropout| network(&pretrained.config, self, &class_weights, smoothing, dropout);

@@ -112,7 +112,7 @@ pub fn run(
     job: &Job<'_>,
     trainer: &mut dyn Trainer,
 ) -> Result<Fitted, StageError> {
-    let labels = job.data.labels.len();
+    let labels = job.data.labels().len();
     let lengths: Vec<usize> = job.train_tokens.iter().map(|text| text.ids.len()).collect();
     let class_weights = targets::class_weights(&job.train.loss, job.data);
     let batches_per_epoch = job.train_tokens.len().div_ceil(job.train.batch_size) as u64;
@@ -174,7 +174,7 @@ pub fn run(
                 let texts: Vec<&TokenizedText> =
                     members.iter().map(|&index| &job.train_tokens[index]).collect();
                 let labels_of = |indices: &[usize]| -> Vec<usize> {
-                    indices.iter().map(|&index| job.data.train[index].label).collect()
+                    indices.iter().map(|&index| job.data.splits.train[index].class()).collect()
                 };
                 let total = targets::weight(&labels_of(batch), &class_weights) * parts.len() as f32;
                 let mut feeds = feeds(job.layout, &texts);
@@ -482,17 +482,18 @@ fn dropout_key(seed: u64, step: u64, part: u64) -> i64 {
 fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
     let probabilities = probabilities(logits);
     let rows: Vec<metrics::Row<'_>> = data
+        .splits
         .dev
         .iter()
         .zip(&probabilities)
         .map(|(example, row)| metrics::Row {
-            label: example.label,
+            label: example.class(),
             prediction: metrics::argmax(row),
             probabilities: row,
         })
         .collect();
     let value = |metric: &'static metrics::Metric| {
-        metric.value(data.labels.len(), &rows).unwrap_or(f64::NAN)
+        metric.value(data.labels().len(), &rows).unwrap_or(f64::NAN)
     };
     DevMetrics {
         loss: value(&metrics::nll::NLL),

@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 
 use super::config::Train;
 use super::fit::{self, Job};
-use crate::data::{AugmentationTable, DataSet, Example};
+use crate::data::{DataSet, Example, Splits, Task};
 use crate::engine::backend::binding::Feed;
 use crate::engine::samples::harness::runtime;
 use crate::engine::{EngineError, Part, Runtime, State, StepOutcome, Trainer};
@@ -103,19 +103,11 @@ fn run(
         "epochs": 2, "batch_size": 8, "accumulation": 2,
     });
     let train: Train = serde_json::from_value(settings)?;
-    let example = |index: usize| Example {
-        id: index.to_string(),
-        text: String::new(),
-        label: index % 2,
-        parents: Vec::new(),
-        method: None,
-    };
+    let example = |index: usize| Example::original(index.to_string(), "", index % 2);
     let data = DataSet {
-        labels: vec!["a".into(), "b".into()],
-        train: (0..32).map(example).collect(),
-        dev: Vec::new(),
-        test: Vec::new(),
-        augmentation: AugmentationTable::default(),
+        task: Task::Classes { labels: vec!["a".into(), "b".into()] },
+        splits: Splits { train: (0..32).map(example).collect(), ..Splits::default() },
+        ..DataSet::default()
     };
     let tokens: Vec<TokenizedText> =
         (0..32).map(|_| TokenizedText { ids: vec![1; 5], truncated: false }).collect();

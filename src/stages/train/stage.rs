@@ -3,19 +3,21 @@
 use super::error::TrainError;
 use super::tokens::{Tokens, Trained};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::config::{Backend, ClassWeights, Freeze, Train};
 use super::encoder::{self, Job};
-use super::{artifacts, check};
+use super::{artifacts, check, trained_model};
 use crate::base::report::Report;
-use crate::data::{AugmentationSummary, DataSet};
+use crate::data::{AugmentationSummary, DataSet, TaskKind};
 use crate::engine::{Device, EngineError, Kernels, Precision, RuntimeIdentity};
 use crate::model::source::resolve;
 use crate::model::{Dropout, Pretrained, Weights, init};
-use crate::stages::contract::artifact::{Artifact, Kind, Network, TrainedModel, TrainingSummary};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::stage::{Ctx, External, Fact, Port, Stage};
+use crate::stages::contract::output::{Kind, Network, Output, TrainedModel, TrainingSummary};
+use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
+use crate::stages::figure::Figures;
 use crate::stages::inference::predict::{longest, tokenize};
 
 impl Stage for Train {
@@ -24,14 +26,15 @@ impl Stage for Train {
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        vec![Port { field: "data", stage: &self.data, expects: Kind::Data }]
+        vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }]
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
         // The plan reports an input of the wrong kind itself.
-        let Some(Fact::Data(data)) = inputs.first() else { return Ok(Fact::Model) };
-        let problems = check::check(self, data);
-        if problems.is_empty() { Ok(Fact::Model) } else { Err(problems) }
+        let Some(Fact::Data(data)) = inputs.first() else { return Ok(Fact::Of(Kind::MODEL)) };
+        let mut problems = check::check(self, data);
+        problems.extend(data.misfit("data", &[TaskKind::Classes]));
+        if problems.is_empty() { Ok(Fact::Of(Kind::MODEL)) } else { Err(problems) }
     }
 
     fn externals(
@@ -50,30 +53,27 @@ impl Stage for Train {
         true
     }
 
-    fn uses_runtime(&self) -> bool {
-        true
+    fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
+        Some(RuntimeNeeds {
+            device: self.device,
+            pauses: self.stop_after.map(|_| "stop_after"),
+            check: Some(Box::new(|runtime, device| self.check_runtime(runtime, device))),
+        })
     }
 
-    fn device(&self) -> Option<Device> {
-        self.device
+    fn figures(&self) -> Option<Figures> {
+        Some(trained_model::figures())
     }
 
-    fn pauses(&self) -> Option<&'static str> {
-        self.stop_after.map(|_| "stop_after")
+    fn epochs(&self) -> Option<Epochs> {
+        Some(self.whole_epochs().map_or(Epochs::Budget, Epochs::Fixed))
     }
 
-    fn check_runtime(&self, runtime: &RuntimeIdentity, device: Device) -> Result<(), StageError> {
-        if self.precision == Precision::Tf32 && device == Device::Cpu {
-            return Err(Box::new(TrainError::Tf32));
-        }
-        let wanted = self.backend == Backend::TrainingApi || self.artifacts.is_some();
-        if wanted && !runtime.has_training_api {
-            return Err(Box::new(EngineError::NoTrainingApi { library: runtime.describe() }));
-        }
-        Ok(())
+    fn pause_at(&mut self, epochs: u32) {
+        self.stop_after = Some(epochs);
     }
 
-    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
+    fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let data = inputs.data("data");
         self.check_labels(data)?;
         let trained = match &self.artifacts {
@@ -111,9 +111,9 @@ impl Stage for Train {
             augmentation: (!data.augmentation.rows.is_empty())
                 .then(|| AugmentationSummary::of(&data.augmentation.rows)),
         };
-        Ok(Artifact::Model(TrainedModel {
+        Ok(Arc::new(TrainedModel {
             network,
-            labels: data.labels.clone(),
+            labels: data.labels().to_vec(),
             max_length: self.max_length,
             summary,
             curves: fitted.curves,
@@ -122,9 +122,20 @@ impl Stage for Train {
 }
 
 impl Train {
+    fn check_runtime(&self, runtime: &RuntimeIdentity, device: Device) -> Result<(), StageError> {
+        if self.precision == Precision::Tf32 && device == Device::Cpu {
+            return Err(Box::new(TrainError::Tf32));
+        }
+        let wanted = self.backend == Backend::TrainingApi || self.artifacts.is_some();
+        if wanted && !runtime.has_training_api {
+            return Err(Box::new(EngineError::NoTrainingApi { library: runtime.describe() }));
+        }
+        Ok(())
+    }
+
     fn run_encoder(&self, ctx: &dyn Ctx, data: &DataSet) -> Result<Trained, StageError> {
         let (mut pretrained, weights) =
-            self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
+            self.pretrained(ctx.folder(), ctx.seed(), data.labels().len(), ctx)?;
         let tokens =
             Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
                 tokenize(&pretrained, texts, self.max_length)
@@ -182,13 +193,13 @@ impl Train {
 
     pub(super) fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
         let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
-        if let Some(name) = weights.keys().find(|name| !data.labels.contains(name)) {
+        if let Some(name) = weights.keys().find(|name| !data.labels().contains(name)) {
             return Err(TrainError::UnknownClass {
                 name: name.clone(),
-                labels: data.labels.join(", "),
+                labels: data.labels().join(", "),
             });
         }
-        match data.labels.iter().find(|label| !weights.contains_key(*label)) {
+        match data.labels().iter().find(|label| !weights.contains_key(*label)) {
             Some(name) => Err(TrainError::MissingClass { name: name.clone() }),
             None => Ok(()),
         }

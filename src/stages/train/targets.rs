@@ -7,16 +7,16 @@ use crate::data::DataSet;
 /// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train
 /// example counts 0 when balanced.
 pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
-    let classes = data.labels.len();
+    let classes = data.labels().len();
     match &loss.class_weights {
         None => vec![1.0; classes],
         Some(ClassWeights::Given(weights)) => {
-            data.labels.iter().map(|label| weights.get(label).copied().unwrap_or(1.0)).collect()
+            data.labels().iter().map(|label| weights.get(label).copied().unwrap_or(1.0)).collect()
         }
         Some(ClassWeights::Balanced) => {
             let mut counts = vec![0usize; classes];
-            for example in &data.train {
-                counts[example.label] += 1;
+            for example in &data.splits.train {
+                counts[example.class()] += 1;
             }
             counts
                 .into_iter()
@@ -24,7 +24,7 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
                     if count == 0 {
                         0.0
                     } else {
-                        data.train.len() as f32 / (classes * count) as f32
+                        data.splits.train.len() as f32 / (classes * count) as f32
                     }
                 })
                 .collect()

@@ -3,8 +3,8 @@
 use super::backend::Choice;
 use super::fit::Fitted;
 use crate::data::{DataSet, Example};
-use crate::stages::contract::artifact::Network;
 use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::Ctx;
 use crate::text::TokenizedText;
 
@@ -34,9 +34,9 @@ impl Tokens {
         encode: impl Fn(&[&str]) -> Result<Vec<TokenizedText>, StageError>,
     ) -> Result<Tokens, StageError> {
         let encode = |examples: &[Example]| {
-            encode(&examples.iter().map(|example| example.text.as_str()).collect::<Vec<_>>())
+            encode(&examples.iter().map(|example| example.text.first.as_str()).collect::<Vec<_>>())
         };
-        let (train, dev) = (encode(&data.train)?, encode(&data.dev)?);
+        let (train, dev) = (encode(&data.splits.train)?, encode(&data.splits.dev)?);
         let truncated = train.iter().filter(|text| text.truncated).count();
         if truncated > 0 {
             ctx.note(&format!(

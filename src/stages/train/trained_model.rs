@@ -1,20 +1,22 @@
 //! How a trained model lies on the disk.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Curves, TableError};
+use crate::data::curves::CurvePoint;
+use crate::data::{Curves, Split, TableError};
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::tokenizer_files;
 use crate::model::{Head, Pretrained, export};
-use crate::stages::contract::artifact::{Network, OnnxModel, TrainedModel, TrainingSummary};
 use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::{
+    Kind, Network, OnnxModel, Output, TrainedModel, TrainingSummary,
+};
+use crate::stages::figure::Figures;
 
 const FILE: &str = "training.json";
-
-/// The files that tell of a training: what is left of a model that is not needed any more.
-pub const RECORDS: [&str; 2] = [FILE, "curves.parquet"];
 
 /// What `training.json` holds.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +34,38 @@ struct Record {
 }
 
 impl TrainedModel {
+    /// Reads what [`Output::write`] wrote.
+    pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
+        let Record { labels, head, output, layout, max_length, summary } = Record::read(folder)?;
+        let network = match head {
+            Some(head) => Network::Encoder { pretrained: Pretrained::read(folder)?, head },
+            None => Network::Onnx(OnnxModel {
+                model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
+                output: output.unwrap_or_default(),
+                layout,
+                files: tokenizer_files(folder)?,
+            }),
+        };
+        Ok(TrainedModel { network, labels, max_length, summary, curves: Curves::read(folder)? })
+    }
+}
+
+impl Kind {
+    /// A trained model.
+    pub const MODEL: Kind = Kind {
+        records: Some(&[FILE, "curves.parquet"]),
+        curves: Some(Curves::read),
+        ..Kind::new("a trained model", |folder| Ok(Arc::new(TrainedModel::read(folder)?)))
+    };
+}
+
+impl Output for TrainedModel {
+    fn kind(&self) -> Kind {
+        Kind::MODEL
+    }
+
     /// Writes the network's files, `training.json` and `curves.parquet` into `folder`.
-    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
+    fn write(&self, folder: &Path) -> Result<(), StageError> {
         let (head, output, layout) = match &self.network {
             Network::Encoder { pretrained, head } => {
                 pretrained.write(folder, &self.labels)?;
@@ -59,26 +91,38 @@ impl TrainedModel {
         record.write(folder)?;
         Ok(self.curves.write(folder)?)
     }
+}
 
-    /// Reads what [`TrainedModel::write`] wrote.
-    pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
-        let Record { labels, head, output, layout, max_length, summary } = Record::read(folder)?;
-        let network = match head {
-            Some(head) => Network::Encoder { pretrained: Pretrained::read(folder)?, head },
-            None => Network::Onnx(OnnxModel {
-                model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
-                output: output.unwrap_or_default(),
-                layout,
-                files: tokenizer_files(folder)?,
-            }),
-        };
-        Ok(TrainedModel { network, labels, max_length, summary, curves: Curves::read(folder)? })
+/// A figure of an epoch, and how it is read off the curve.
+type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);
+
+/// What `train` gives of the epoch whose weights it keeps.
+const OF_TRAINING: [OfEpoch; 3] = [
+    ("dev_macro_f1", |point| point.dev_macro_f1),
+    ("dev_accuracy", |point| point.dev_accuracy),
+    ("dev_loss", |point| point.dev_loss),
+];
+
+/// Returns the figures of a training.
+pub(super) fn figures() -> Figures {
+    Figures {
+        split: Split::Dev,
+        names: OF_TRAINING.iter().map(|(name, _)| *name).collect(),
+        of_classes: false,
+        read: read_figure,
     }
 }
 
-/// Returns the epoch whose weights were kept, of a model in a folder; `None` where it is the last.
-pub(in crate::stages) fn best_epoch(folder: &Path) -> Result<Option<u32>, TableError> {
-    Ok(Record::read(folder)?.summary.best_epoch)
+/// Reads a figure of the epoch whose weights were kept; of the last one where none was chosen.
+fn read_figure(folder: &Path, name: &str) -> Result<Option<f64>, StageError> {
+    let kept = Record::read(folder)?.summary.best_epoch;
+    let curves = Curves::read(folder)?;
+    let of_epoch = |point: &&CurvePoint| {
+        kept.is_none_or(|epoch| point.epoch == epoch) && point.dev_loss.is_some()
+    };
+    let point = curves.0.iter().rev().find(of_epoch);
+    let value = OF_TRAINING.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+    Ok(value.zip(point).and_then(|(value, point)| value(point)))
 }
 
 impl Record {

@@ -10,7 +10,7 @@ use super::quality::Filter;
 use super::quality::filter::Fate;
 use crate::base::seed::{key, stream};
 use crate::data::normal::normalise;
-use crate::data::{AugmentationRow, DataSet, Example};
+use crate::data::{AugmentationRow, DataSet, Example, Origin};
 use crate::stages::augment::config::MethodConfig;
 use crate::stages::augment::error::AugmentError;
 use crate::stages::augment::methods::contract::{Generator, Originals, Request};
@@ -65,23 +65,23 @@ const TOGETHER: usize = 100_000;
 impl<'a> Growth<'a> {
     pub(in crate::stages::augment) fn of(data: &'a DataSet) -> Result<Growth<'a>, AugmentError> {
         let texts = |examples: &'a [Example]| -> HashSet<String> {
-            examples.par_iter().map(|example| normalise(&example.text)).collect()
+            examples.par_iter().map(|example| normalise(&example.text.joined())).collect()
         };
-        let examples = data.train.iter().filter(|example| example.method.is_none()).collect();
-        let originals = Originals::new(&data.labels, examples);
+        let examples = data.splits.train.iter().filter(|example| example.is_original()).collect();
+        let originals = Originals::new(data.labels(), examples);
         let by_class = originals.by_class();
-        if let Some(empty) = (0..data.labels.len()).find(|class| !by_class.contains_key(class)) {
-            return Err(AugmentError::EmptyClass { label: data.labels[empty].clone() });
+        if let Some(empty) = (0..data.labels().len()).find(|class| !by_class.contains_key(class)) {
+            return Err(AugmentError::EmptyClass { label: data.labels()[empty].clone() });
         }
-        let mut sizes = vec![0; data.labels.len()];
-        data.train.iter().for_each(|example| sizes[example.label] += 1);
+        let mut sizes = vec![0; data.labels().len()];
+        data.splits.train.iter().for_each(|example| sizes[example.class()] += 1);
         Ok(Growth {
             originals,
             sizes,
-            numbered: numbered(&data.train),
-            held_out: texts(&data.dev).into_iter().chain(texts(&data.test)).collect(),
-            train: texts(&data.train),
-            ids: data.train.iter().map(|example| example.id.clone()).collect(),
+            numbered: numbered(&data.splits.train),
+            held_out: texts(&data.splits.dev).into_iter().chain(texts(&data.splits.test)).collect(),
+            train: texts(&data.splits.train),
+            ids: data.splits.train.iter().map(|example| example.id.clone()).collect(),
         })
     }
 
@@ -230,14 +230,13 @@ impl<'a> Growth<'a> {
             Some(Candidate {
                 normal: normalise(&made.text),
                 copied: classes
-                    .get(&original.label)
+                    .get(&original.class())
                     .map_or(0.0, |texts| texts.copied_share(&made.text)),
                 example: Example {
                     id: format!("{}{MADE}{name}{COPY}{copy}", original.id),
-                    text: made.text,
-                    label: original.label,
-                    parents,
-                    method: Some(entry.settings.to_owned()),
+                    text: made.text.into(),
+                    target: original.target.clone(),
+                    origin: Origin::Generated { parents, method: entry.settings.to_owned() },
                 },
             })
         };
@@ -247,7 +246,7 @@ impl<'a> Growth<'a> {
         // One after another, because each changes which texts are new for the next.
         let mut new: Vec<Candidate> = Vec::new();
         for (&(original, _), candidate) in asked.iter().zip(candidates) {
-            let row = &mut grown.rows[original.label];
+            let row = &mut grown.rows[original.class()];
             row.asked += 1;
             match candidate {
                 None => row.unchanged += 1,
@@ -255,14 +254,14 @@ impl<'a> Growth<'a> {
             }
         }
         let texts: Vec<&str> =
-            new.iter().map(|candidate| candidate.example.text.as_str()).collect();
-        let labels: Vec<usize> = new.iter().map(|candidate| candidate.example.label).collect();
+            new.iter().map(|candidate| candidate.example.text.first.as_str()).collect();
+        let labels: Vec<usize> = new.iter().map(|candidate| candidate.example.class()).collect();
         let verdicts = match filter {
             Some(filter) if !new.is_empty() => Some(filter.judge(ctx, &texts, &labels)?),
             _ => None,
         };
         for (index, candidate) in new.into_iter().enumerate() {
-            let row = &mut grown.rows[candidate.example.label];
+            let row = &mut grown.rows[candidate.example.class()];
             if let Some(verdict) = verdicts.as_ref().map(|verdicts| verdicts[index]) {
                 match verdict.fate {
                     Fate::TooFar => row.too_far += 1,
@@ -277,7 +276,7 @@ impl<'a> Growth<'a> {
             }
             row.kept += 1;
             row.copied_sum += candidate.copied;
-            self.sizes[candidate.example.label] += 1;
+            self.sizes[candidate.example.class()] += 1;
             grown.made.push(candidate.example);
         }
         Ok(count)
@@ -312,7 +311,7 @@ const COPY: char = '-';
 /// Returns the last copy number of each method in a train set.
 fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
     let mut last = BTreeMap::new();
-    for example in train.iter().filter(|example| example.method.is_some()) {
+    for example in train.iter().filter(|example| !example.is_original()) {
         let made = example.id.rsplit_once(MADE).and_then(|(_, made)| made.rsplit_once(COPY));
         let Some((name, copy)) =
             made.and_then(|(name, copy)| Some((name, copy.parse::<usize>().ok()?)))
@@ -328,6 +327,7 @@ fn numbered(train: &[Example]) -> BTreeMap<String, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Splits, Task};
     use crate::stages::augment::methods::contract::{Generated, OneByOne};
     use crate::stages::test_ctx::TestCtx;
     use rand::RngExt;
@@ -344,20 +344,22 @@ mod tests {
     }
 
     fn example(id: &str, text: &str) -> Example {
-        Example { id: id.into(), text: text.into(), label: 0, parents: Vec::new(), method: None }
+        Example::original(id, text, 0)
     }
 
     fn data() -> DataSet {
         let mut data = DataSet {
-            labels: vec!["a".into(), "b".into()],
-            train: (0..40)
-                .map(|row| example(&format!("row-{row}"), &format!("text {row}")))
-                .collect(),
-            dev: vec![example("row-50", "TEXT 0  red"), example("row-51", "text 0 green")],
-            test: vec![example("row-52", "Text 0 blue")],
+            task: Task::Classes { labels: vec!["a".into(), "b".into()] },
+            splits: Splits {
+                train: (0..40)
+                    .map(|row| example(&format!("row-{row}"), &format!("text {row}")))
+                    .collect(),
+                dev: vec![example("row-50", "TEXT 0  red"), example("row-51", "text 0 green")],
+                test: vec![example("row-52", "Text 0 blue")],
+            },
             ..DataSet::default()
         };
-        data.train.push(Example { label: 1, ..example("row-60", "the only one") });
+        data.splits.train.push(Example::original("row-60", "the only one", 1));
         data
     }
 
@@ -385,8 +387,8 @@ mod tests {
     #[test]
     fn leaks_and_repeats_are_dropped_and_counted() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
-        data.train.drain(2..40);
-        data.train.push(example("row-2", "nothing to do."));
+        data.splits.train.drain(2..40);
+        data.splits.train.push(example("row-2", "nothing to do."));
         let (grown, _) = grow(&mut Growth::of(&data)?, 13, r#"{"copies": 10}"#)?;
         let row = &grown.rows[0];
         assert_eq!(
@@ -396,14 +398,15 @@ mod tests {
         );
         assert_eq!(row.kept + row.repeats, 10);
         assert_eq!((grown.rows[1].asked, grown.rows[1].label.as_str()), (10, "b"));
-        let made: Vec<&Example> = grown.made.iter().filter(|example| example.label == 0).collect();
+        let made: Vec<&Example> =
+            grown.made.iter().filter(|example| example.class() == 0).collect();
         assert_eq!(made.len() as u64, row.kept);
-        let distinct: HashSet<&str> = made.iter().map(|example| example.text.as_str()).collect();
+        let distinct: HashSet<&str> =
+            made.iter().map(|example| example.text.first.as_str()).collect();
         assert_eq!(distinct.len(), made.len());
         assert!(
             made.iter()
-                .all(|example| example.parents == ["row-1"]
-                    && example.method.as_deref() == Some("{}"))
+                .all(|example| example.parents() == ["row-1"] && example.method() == Some("{}"))
         );
         assert_eq!(made[0].id, "row-1+aeda-1");
         assert!(
@@ -425,7 +428,7 @@ mod tests {
         assert_eq!(grown.rows[1].asked, 20 * 44);
         assert!(said.contains("class `b` has 4 texts instead of 45"), "{said}");
         let parents: HashSet<&String> =
-            grown.made.iter().filter(|e| e.label == 0).flat_map(|e| &e.parents).collect();
+            grown.made.iter().filter(|e| e.class() == 0).flat_map(|e| e.parents()).collect();
         assert_eq!(parents.len(), 5, "each original once before any twice");
         let (none, said) = grow(&mut Growth::of(&data)?, 13, r#"{"to": 1}"#)?;
         assert!(none.made.is_empty() && said.trim().is_empty());
@@ -451,7 +454,7 @@ mod tests {
         let (one, four) = (with(1)?, with(4)?);
         assert_eq!(one, four);
         let mut fewer = data.clone();
-        fewer.train.drain(..39);
+        fewer.splits.train.drain(..39);
         let last = made(&fewer, 13, r#"{"copies": 3}"#)?;
         assert_eq!(last, one[one.len() - last.len()..]);
         assert_ne!(one, made(&data, 14, r#"{"copies": 3}"#)?);
@@ -461,7 +464,7 @@ mod tests {
     #[test]
     fn a_second_entry_of_a_method_numbers_on() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
-        data.train.drain(..39);
+        data.splits.train.drain(..39);
         let mut growth = Growth::of(&data)?;
         let (mut ids, mut repeats): (Vec<String>, u64) = Default::default();
         for _ in 0..2 {
@@ -471,7 +474,7 @@ mod tests {
                 grown
                     .made
                     .into_iter()
-                    .filter(|example| example.label == 0)
+                    .filter(|example| example.class() == 0)
                     .map(|example| example.id),
             );
         }
@@ -485,12 +488,12 @@ mod tests {
     fn made_texts_are_no_originals_for_the_next_stage() -> Result<(), Box<dyn std::error::Error>> {
         let mut data = data();
         let first = made(&data, 13, "{}")?;
-        data.train.extend(first.clone());
+        data.splits.train.extend(first.clone());
         let mut again = Growth::of(&data)?;
         assert_eq!(again.originals().examples.len(), 41);
         // Two stages of one method make the same texts as one stage with both copies.
         let (more, _) = grow(&mut again, 13, "{}")?;
-        data.train.truncate(41);
+        data.splits.train.truncate(41);
         let both = made(&data, 13, r#"{"copies": 2}"#)?;
         assert!(!more.made.is_empty());
         assert_eq!(
@@ -504,7 +507,7 @@ mod tests {
     #[test]
     fn a_class_without_texts_is_an_error() {
         let mut data = data();
-        data.train.retain(|example| example.label == 0);
+        data.splits.train.retain(|example| example.class() == 0);
         let message = Growth::of(&data).err().map(|error| error.to_string());
         assert_eq!(
             message.as_deref(),

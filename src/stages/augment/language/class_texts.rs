@@ -30,7 +30,7 @@ impl ClassTexts {
                     words.len() as u32 - 1
                 })
             };
-            sequences.push(Words::of(&example.text).surfaces().map(number).collect());
+            sequences.push(Words::of(&example.text.first).surfaces().map(number).collect());
         }
         let verbatim = Verbatim::of(&sequences);
         let ids = examples.iter().map(|example| example.id.clone()).collect();

@@ -66,7 +66,7 @@ struct Joiner {
 impl Joiner {
     fn new(max_words: usize, train: &Originals<'_>) -> Joiner {
         let text = |example: &&Example| {
-            let text = example.text.trim().to_owned();
+            let text = example.text.first.trim().to_owned();
             let words = Words::of(&text).len();
             Text { id: example.id.clone(), words, text }
         };
@@ -81,7 +81,7 @@ impl OneByOne for Joiner {
     fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
         let mut others: Vec<&Text> = self
             .classes
-            .get(&original.label)?
+            .get(&original.class())?
             .iter()
             .filter(|other| other.id != original.id && other.words > 0)
             .collect();
@@ -129,7 +129,11 @@ mod tests {
         let joiner = Joiner::new(4, &originals(&labels, &examples));
         let made = |row: usize| -> BTreeSet<String> {
             let one = |seed| {
-                joiner.one(&examples[row].text, &examples[row], &mut stream(seed, &["test"], 0))
+                joiner.one(
+                    &examples[row].text.first,
+                    &examples[row],
+                    &mut stream(seed, &["test"], 0),
+                )
             };
             (0..50)
                 .filter_map(one)

@@ -136,7 +136,7 @@ impl Generator for Program {
                 id: &request.original.id,
                 copy: request.copy,
                 text: &request.text,
-                label: self.labels.get(request.original.label).map_or("", String::as_str),
+                label: self.labels.get(request.original.class()).map_or("", String::as_str),
                 seed,
                 rate: self.settings.rate,
             };

@@ -226,7 +226,7 @@ impl<'a> Originals<'a> {
     pub fn by_class(&self) -> BTreeMap<usize, Vec<&'a Example>> {
         let mut classes: BTreeMap<usize, Vec<&'a Example>> = BTreeMap::new();
         for example in &self.examples {
-            classes.entry(example.label).or_default().push(example);
+            classes.entry(example.class()).or_default().push(example);
         }
         classes
     }
@@ -249,7 +249,7 @@ impl<'a> Request<'a> {
     /// Requests a copy of an original. The key ([`crate::base::seed::key`]) must be unique to this
     /// original and copy.
     pub fn new(original: &'a Example, copy: usize, key: [u8; 32]) -> Request<'a> {
-        Request { original, text: Cow::Borrowed(&original.text), copy, key, streams: 0 }
+        Request { original, text: Cow::Borrowed(&original.text.first), copy, key, streams: 0 }
     }
 
     /// Returns a random stream of this request, a new one at each call.

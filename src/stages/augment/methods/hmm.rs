@@ -172,7 +172,7 @@ struct Class {
 
 impl OneByOne for Sampler {
     fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
-        let class = self.classes.get(&original.label)?;
+        let class = self.classes.get(&original.class())?;
         if class.texts.vocabulary() == 0 {
             return None;
         }

@@ -125,7 +125,7 @@ struct Class {
 
 impl OneByOne for Sampler {
     fn one(&self, _: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
-        let Class { texts, chain, longest } = self.classes.get(&original.label)?;
+        let Class { texts, chain, longest } = self.classes.get(&original.class())?;
         let fits = |words: &Vec<u32>| {
             let known: Vec<Option<u32>> = words.iter().copied().map(Some).collect();
             texts.longest_run(&known) <= self.max_copy

@@ -99,7 +99,7 @@ impl Method for SegmentRecombination {
         let cut = |texts: Vec<&Example>| {
             let texts = texts
                 .into_iter()
-                .map(|example| (example.id.clone(), self.segments.cut(&example.text)));
+                .map(|example| (example.id.clone(), self.segments.cut(&example.text.first)));
             texts.filter(|(_, segments)| !segments.is_empty()).collect()
         };
         let classes =
@@ -116,7 +116,7 @@ struct Recombiner {
 
 impl OneByOne for Recombiner {
     fn one(&self, _: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
-        let texts = self.classes.get(&original.label)?;
+        let texts = self.classes.get(&original.class())?;
         let own = texts.iter().position(|(id, _)| *id == original.id)?;
         if texts.len() < 2 {
             return None;
@@ -171,9 +171,9 @@ mod tests {
         let mut classes: BTreeMap<usize, Vec<(String, Vec<String>)>> = BTreeMap::new();
         for example in &examples {
             classes
-                .entry(example.label)
+                .entry(example.class())
                 .or_default()
-                .push((example.id.clone(), segments.cut(&example.text)));
+                .push((example.id.clone(), segments.cut(&example.text.first)));
         }
         (Recombiner { classes, max_words }, examples)
     }

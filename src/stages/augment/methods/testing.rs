@@ -27,7 +27,7 @@ pub(crate) const TRICKY: [&str; 14] = [
 ];
 
 pub(crate) fn example(id: &str, text: &str, label: usize) -> Example {
-    Example { id: id.into(), text: text.into(), label, parents: Vec::new(), method: None }
+    Example::original(id, text, label)
 }
 
 pub(crate) fn examples(texts: &[(&str, usize)]) -> Vec<Example> {

@@ -50,12 +50,12 @@ impl Vocabulary {
         let stop_words = stop_words.list(ctx.folder())?;
         let mut words = BTreeSet::new();
         for example in &train.examples {
-            let content = Words::of(&example.text).content(|word| stop_words.contains(word));
+            let content = Words::of(&example.text.first).content(|word| stop_words.contains(word));
             words.extend(content.into_iter().map(|(_, word)| word));
         }
         let mut vocabulary = Vocabulary::with(&synonyms.thesaurus(ctx, &words)?, &stop_words);
         for example in &train.examples {
-            for bare in Words::of(&example.text).bare() {
+            for bare in Words::of(&example.text.first).bare() {
                 if !vocabulary.spelled.contains_key(bare) {
                     let entry = vocabulary.entry(bare);
                     vocabulary.spelled.insert(bare.to_owned(), entry);

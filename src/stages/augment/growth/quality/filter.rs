@@ -54,8 +54,9 @@ impl Filter {
     pub fn fit(ctx: &dyn Ctx, keep: &Keep, train: &Originals<'_>) -> Result<Filter, StageError> {
         let mut encoder =
             SentenceEncoder::new(ctx, &keep.pretrained, keep.pooling, keep.max_length)?;
-        let texts: Vec<&str> = train.examples.iter().map(|example| example.text.as_str()).collect();
-        let labels: Vec<usize> = train.examples.iter().map(|example| example.label).collect();
+        let texts: Vec<&str> =
+            train.examples.iter().map(|example| example.text.first.as_str()).collect();
+        let labels: Vec<usize> = train.examples.iter().map(|example| example.class()).collect();
         let measure = Measure::of(keep, &encoder.embed(ctx, &texts)?, &labels, train.labels.len())?;
         Ok(Filter { encoder, measure })
     }

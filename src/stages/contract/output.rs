@@ -1,93 +1,108 @@
 //! What stages give each other, and how it lies on the disk.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::StageError;
-use crate::data::{AugmentationSummary, Curves, DataSet, Prediction};
+use crate::data::{
+    AugmentationSummary, AugmentationTable, Curves, DataSet, Prediction, Split, TableError,
+};
 use crate::model::input_layout::InputLayout;
 use crate::model::{Head, Pretrained};
 
-/// What a stage gives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A data set with splits.
-    Data,
-    /// A trained model.
-    Model,
-    /// Predictions and metrics on one split.
-    Scores,
+/// The output of a stage.
+pub trait Output: Any + fmt::Debug + Send + Sync {
+    /// Returns what kind of output this is.
+    fn kind(&self) -> Kind;
+
+    /// Writes the output's files into an existing, empty folder.
+    fn write(&self, folder: &Path) -> Result<(), StageError>;
 }
+
+/// A kind of output, and all that is asked of one that lies in a folder.
+///
+/// Each kind is a constant beside its output: [`Kind::DATA`], [`Kind::MODEL`], [`Kind::SCORES`].
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The name in messages.
+    pub name: &'static str,
+    /// Reads an output that [`Output::write`] wrote.
+    pub read: fn(&Path) -> Result<Arc<dyn Output>, StageError>,
+    /// The files that tell of the work, which stay when the others are removed to save space;
+    /// `None` where an output is always kept whole.
+    pub records: Option<&'static [&'static str]>,
+    /// Reads the scores for a run's tables.
+    pub scores: Option<ReadScores>,
+    /// Reads the learning curves for a run's table.
+    pub curves: Option<fn(&Path) -> Result<Curves, TableError>>,
+    /// Reads the outcomes of augmentation for a run's table.
+    pub augmentation: Option<fn(&Path) -> Result<AugmentationTable, TableError>>,
+}
+
+/// How the scores of an output are read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadScores {
+    /// With the predictions.
+    pub whole: fn(&Path) -> Result<Evaluation, StageError>,
+    /// Without the predictions.
+    pub summary: fn(&Path) -> Result<Summary, StageError>,
+}
+
+impl Kind {
+    /// Returns a kind that is kept whole and adds nothing to the tables of a run.
+    pub const fn new(
+        name: &'static str,
+        read: fn(&Path) -> Result<Arc<dyn Output>, StageError>,
+    ) -> Kind {
+        Kind { name, read, records: None, scores: None, curves: None, augmentation: None }
+    }
+
+    /// Says whether this is one of the results for which a pipeline is run.
+    pub const fn has_scores(self) -> bool {
+        self.scores.is_some()
+    }
+
+    /// Says whether files of an output may be removed to save space, once nothing reads them.
+    pub const fn may_be_stripped(self) -> bool {
+        self.records.is_some()
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Kind) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kind {}
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Data => "a data set",
-            Kind::Model => "a trained model",
-            Kind::Scores => "scores",
-        })
+        f.write_str(self.name)
     }
 }
 
-/// The output of a stage.
-#[derive(Debug)]
-pub enum Artifact {
-    Data(DataSet),
-    Model(TrainedModel),
-    Scores(Evaluation),
+impl Kind {
+    /// A data set with splits.
+    pub const DATA: Kind = Kind {
+        augmentation: Some(AugmentationTable::read),
+        ..Kind::new("a data set", |folder| Ok(Arc::new(DataSet::read(folder)?)))
+    };
 }
 
-impl Artifact {
-    /// Returns what kind of output this is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Artifact::Data(_) => Kind::Data,
-            Artifact::Model(_) => Kind::Model,
-            Artifact::Scores(_) => Kind::Scores,
-        }
+impl Output for DataSet {
+    fn kind(&self) -> Kind {
+        Kind::DATA
     }
 
-    /// Writes the artifact's files into an existing, empty folder.
-    pub fn write(&self, folder: &Path) -> Result<(), StageError> {
-        match self {
-            Artifact::Data(data) => Ok(data.write(folder)?),
-            Artifact::Model(model) => model.write(folder),
-            Artifact::Scores(scores) => scores.write(folder),
-        }
-    }
-
-    /// Reads an artifact that [`Artifact::write`] wrote.
-    pub fn read(kind: Kind, folder: &Path) -> Result<Artifact, StageError> {
-        Ok(match kind {
-            Kind::Data => Artifact::Data(DataSet::read(folder)?),
-            Kind::Model => Artifact::Model(TrainedModel::read(folder)?),
-            Kind::Scores => Artifact::Scores(Evaluation::read(folder)?),
-        })
-    }
-}
-
-/// One of the three parts of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Split {
-    Train,
-    Dev,
-    Test,
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Split::Train => "train",
-            Split::Dev => "dev",
-            Split::Test => "test",
-        })
+    fn write(&self, folder: &Path) -> Result<(), StageError> {
+        Ok(DataSet::write(self, folder)?)
     }
 }
 
@@ -186,5 +201,18 @@ pub struct Evaluation {
     /// Rows: true class; columns: predicted class.
     pub confusion: Vec<Vec<u64>>,
     /// What the model's training took.
+    pub training: TrainingSummary,
+}
+
+/// The content of `evaluation.json`: an evaluation without its predictions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub split: Split,
+    pub labels: Vec<String>,
+    /// The number of texts that were predicted.
+    pub n: usize,
+    pub metrics: IndexMap<String, f64>,
+    /// Rows: true class; columns: predicted class.
+    pub confusion: Vec<Vec<u64>>,
     pub training: TrainingSummary,
 }
