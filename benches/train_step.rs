@@ -14,12 +14,13 @@ use ndarray::ArrayD;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
 use pipe::engine::backend::binding::{Feed, Parameters};
-use pipe::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use pipe::engine::{
     Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part,
-    Place, Precision, Recipe, Runtime, SessionTrainer, Trainer, Var,
+    Place, Precision, Recipe, Runtime, SessionTrainer, Trainer,
 };
-use pipe::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
+use pipe::model::{
+    Activation, Architecture, Config, Dropout, Head, NetworkOptions, TrainableNetwork,
+};
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -163,7 +164,7 @@ impl Own {
             padding_id: 0,
             initializer_range: 0.02,
         };
-        let (network, loss) = network(&config, Dropout::Keyed)?;
+        let TrainableNetwork { network, loss } = network(&config, Dropout::Keyed)?;
         let mut seed = 1u32;
         let mut random = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -197,15 +198,13 @@ impl Own {
         let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
         let optimizer = OptimizerConfig { algorithm, gradient_clip: Some(1.0), groups };
         let trainer: Box<dyn Trainer> = if training_api {
-            let (mut evaluation, eval_loss) = self::network(&config, Dropout::Off)?;
-            evaluation.graph.output(LOSS, eval_loss);
-            evaluation.graph.output(LOGITS, evaluation.logits);
+            let evaluation = self::network(&config, Dropout::Off)?.graph_of_both();
             let clipping = Clipping::InTraining { parts: 1 };
             let values = |name: &str| weights.get(name);
             let artifacts = Artifacts::new(
                 network.graph,
                 loss,
-                &evaluation.graph,
+                &evaluation,
                 &names,
                 &optimizer,
                 clipping,
@@ -248,21 +247,15 @@ impl Own {
     }
 }
 
-/// Builds the network under the input `targets`, and returns it with its loss.
-fn network(config: &Config, dropout: Dropout) -> Result<(Network, Var), AnyError> {
+/// Builds the network with its loss.
+fn network(config: &Config, dropout: Dropout) -> Result<TrainableNetwork, AnyError> {
     let options = NetworkOptions {
         kernels: Kernels::Fused,
         dropout,
         word_rows: VOCABULARY,
         positions_in_graph: false,
     };
-    let mut network = Network::new(config, Head::Auto, 2, options)?;
-    let targets = network.graph.input(
-        "targets",
-        pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]),
-    );
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
-    Ok((network, loss))
+    Ok(TrainableNetwork::classifier(config, Head::Auto, 2, options)?)
 }
 
 /// One that is measured, in a process of its own that stays warm between rounds.

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use super::subject::Size;
 use crate::engine::DType::{self, BF16, Bool, F16, F32, F64, I64};
 use crate::engine::backend::session::Graphs;
-use crate::engine::{
-    Algorithm, Dim, EngineError, Group, OptimizerConfig, Place, Precision, Recipe, TensorFact,
+use crate::engine::{Algorithm, EngineError, Group, OptimizerConfig, Place, Precision, Recipe};
+use crate::model::{
+    Activation, Architecture, Config, Dropout, Head, NetworkOptions, TrainableNetwork,
 };
-use crate::model::{Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions};
 
 const SIZE: Size =
     Size { name: "tiny", hidden: 32, layers: 2, heads: 2, vocabulary: 100, batch: 4, length: 8 };
@@ -83,10 +83,8 @@ fn missing(
         word_rows: config.vocabulary,
         positions_in_graph: false,
     };
-    let mut network = Network::new(config, head, 3, options)?;
-    let targets =
-        network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
+    let TrainableNetwork { network, loss } =
+        TrainableNetwork::classifier(config, head, 3, options)?;
     let trainable: Vec<String> =
         network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let groups = vec![Group { weight_decay: 0.01, rate_factor: 1.0 }; trainable.len()];

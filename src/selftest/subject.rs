@@ -7,14 +7,14 @@ use ndarray::ArrayD;
 
 use crate::base::seed::stream;
 use crate::engine::backend::binding::{Feed, Parameters};
-use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
+use crate::engine::graph::build::TARGETS;
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Group, Kernels,
-    OptimizerConfig, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome,
-    TensorFact, Trainer, Var,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, EngineError, Group, Kernels,
+    OptimizerConfig, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome, Trainer,
 };
 use crate::model::{
-    Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions, init,
+    Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork,
+    init,
 };
 
 const LABELS: usize = 2;
@@ -78,7 +78,7 @@ impl Size {
             ("input_ids".to_owned(), Feed::I64(tokens.clone(), ids)),
             ("attention_mask".to_owned(), Feed::I64(tokens.clone(), mask)),
             ("position_ids".to_owned(), Feed::I64(tokens, positions)),
-            ("targets".to_owned(), Feed::F32(vec![self.batch, LABELS], targets)),
+            (TARGETS.to_owned(), Feed::F32(vec![self.batch, LABELS], targets)),
         ]
     }
 }
@@ -111,7 +111,7 @@ impl Subject {
         runtime: &Runtime,
         profiles: Option<&Path>,
     ) -> Result<SessionTrainer, EngineError> {
-        let (network, loss) = self.network(self.masks())?;
+        let TrainableNetwork { network, loss } = self.network(self.masks())?;
         let weights = self.weights(&network);
         let named = weights.iter().map(|(name, array)| (name.as_str(), array));
         let parameters = Parameters::new(self.place, named)?;
@@ -127,16 +127,14 @@ impl Subject {
         runtime: &Runtime,
         device: Device,
     ) -> Result<ApiTrainer, EngineError> {
-        let (network, loss) = self.network(self.masks())?;
-        let (mut evaluation, evaluation_loss) = self.network(Dropout::Off)?;
-        evaluation.graph.output(LOSS, evaluation_loss);
-        evaluation.graph.output(LOGITS, evaluation.logits);
+        let TrainableNetwork { network, loss } = self.network(self.masks())?;
+        let evaluation = self.network(Dropout::Off)?.graph_of_both();
         let weights = self.weights(&network);
         let trainable: Vec<String> = weights.keys().cloned().collect();
         let artifacts = Artifacts::new(
             network.graph,
             loss,
-            &evaluation.graph,
+            &evaluation,
             &trainable,
             &optimizer(&trainable, true),
             Clipping::InTraining { parts: 1 },
@@ -152,16 +150,12 @@ impl Subject {
         }
     }
 
-    fn network(self, dropout: Dropout) -> Result<(Network, Var), EngineError> {
+    fn network(self, dropout: Dropout) -> Result<TrainableNetwork, EngineError> {
         let config = self.size.config(self.dropout);
         let word_rows = self.size.vocabulary;
         let options =
             NetworkOptions { kernels: self.kernels, dropout, word_rows, positions_in_graph: false };
-        let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
-        let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]);
-        let targets = network.graph.input("targets", fact);
-        let loss = network.graph.cross_entropy(network.logits, targets)?;
-        Ok((network, loss))
+        TrainableNetwork::classifier(&config, Head::Auto, LABELS, options)
     }
 
     fn weights(self, network: &Network) -> BTreeMap<String, ArrayD<f32>> {

@@ -12,12 +12,14 @@ use serde_json::Value;
 use pipe::base::report::Silent;
 use pipe::engine::backend::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision,
-    Recipe, Runtime, SessionTrainer, TensorFact, Trainer,
+    Algorithm, Device, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision, Recipe,
+    Runtime, SessionTrainer, Trainer,
 };
 use pipe::model::freeze::is_spared_from_decay;
 use pipe::model::input_layout::InputLayout;
-use pipe::model::{Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained};
+use pipe::model::{
+    Architecture, Config, Dropout, Head, Network, NetworkOptions, Pretrained, TrainableNetwork,
+};
 use pipe::stages::inference::predict;
 
 type Checked = Result<(), Box<dyn Error>>;
@@ -138,10 +140,8 @@ fn trainer_of(
         word_rows: config.vocabulary,
         positions_in_graph: false,
     };
-    let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
-    let targets =
-        network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]));
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
+    let TrainableNetwork { network, loss } =
+        TrainableNetwork::classifier(&config, Head::Auto, LABELS, options)?;
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let groups = names
         .iter()

@@ -41,7 +41,6 @@ pub(super) fn network_with_logits(
 ) -> Result<(Graph, Var, Var), ShapeError> {
     let mut g = Graph::new(kernels);
     let x = g.input("x", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(5)]));
-    let targets = g.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
     let key = g.input("dropout_key", TensorFact { dtype: DType::I64, shape: vec![Dim::Fixed(1)] });
     let [w1, b1, w2, b2, gamma, beta, w3, b3] =
         PARAMETERS.map(|(name, shape)| g.parameter(name, shape));
@@ -56,7 +55,7 @@ pub(super) fn network_with_logits(
         DropoutAt { rate, site: 1, source: DropoutSource::Key(key) },
     )?;
     let logits = g.linear(normed, w3, Some(b3))?;
-    let loss = g.cross_entropy(logits, targets)?;
+    let loss = g.weighted_cross_entropy(logits)?;
     Ok((g, loss, logits))
 }
 

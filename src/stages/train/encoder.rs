@@ -9,20 +9,19 @@ use super::checkpoint::{self, Progress};
 use super::config::{Freeze, Optimizer, Train};
 use super::error::TrainError;
 use super::fit::{self, Fitted};
+use super::objective::Objective;
 use crate::base::seed::stream;
-use crate::data::DataSet;
 use crate::engine::backend::binding::Parameters;
-use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
-    OptimizerConfig, Place, Precision, Recipe, Runtime, SessionTrainer, TensorFact, Trainer, Var,
+    Algorithm, ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Group, Kernels,
+    OptimizerConfig, Place, Precision, Recipe, Runtime, SessionTrainer, Trainer,
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
 use crate::model::input_layout::InputLayout;
 use crate::model::names::WORD_EMBEDDINGS;
-use crate::model::{Config, Dropout, Network, NetworkOptions, Weights};
+use crate::model::{Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::text::TokenizedText;
@@ -32,7 +31,7 @@ pub struct Job<'a> {
     pub train: &'a Train,
     pub device: Device,
     pub config: &'a Config,
-    pub data: &'a DataSet,
+    pub objective: &'a dyn Objective,
     pub train_tokens: &'a [TokenizedText],
     pub dev_tokens: &'a [TokenizedText],
 }
@@ -46,41 +45,27 @@ pub struct Trained {
     pub backend: Choice,
 }
 
-/// A network with the loss under the input `targets` `[B, K]`.
-pub struct NetworkWithLoss {
-    pub network: Network,
-    pub loss: Var,
-}
-
-impl NetworkWithLoss {
-    /// Returns the graph with the output `logits`.
-    fn graph_of_logits(mut self) -> Graph {
-        self.network.graph.output(LOGITS, self.network.logits);
-        self.network.graph
-    }
-
-    /// Returns the graph with the outputs `loss` and `logits`.
-    fn graph_of_both(mut self) -> Graph {
-        self.network.graph.output(LOSS, self.loss);
-        self.graph_of_logits()
-    }
-}
-
-/// Builds the network of a training.
-pub fn network(
-    config: &Config,
-    train: &Train,
-    labels: usize,
+/// Builds the network of a training with its loss.
+fn network(
+    job: &Job<'_>,
     word_rows: usize,
     kernels: Kernels,
     dropout: Dropout,
-) -> Result<NetworkWithLoss, EngineError> {
+) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let mut network = Network::new(config, train.model.head, labels, options)?;
-    let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(labels)]);
-    let targets = network.graph.input("targets", fact);
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
-    Ok(NetworkWithLoss { network, loss })
+    let network = Network::new(job.config, job.train.model.head, job.objective.outputs(), options)?;
+    TrainableNetwork::new(network, |network| job.objective.graph(network))
+}
+
+/// Returns a graph with all parameters of an encoder under a head of so many outputs.
+pub(super) fn whole(config: &Config, head: Head, outputs: usize) -> Result<Graph, EngineError> {
+    let options = NetworkOptions {
+        kernels: Kernels::Standard,
+        dropout: Dropout::Off,
+        word_rows: config.vocabulary,
+        positions_in_graph: false,
+    };
+    Ok(Network::new(config, head, outputs, options)?.graph)
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.
@@ -90,7 +75,6 @@ pub fn run(
     job: &Job<'_>,
     mut weights: Weights,
 ) -> Result<Trained, StageError> {
-    let labels = job.data.labels.len();
     // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no
     // gradient and decay like the rest.
     let compact = CompactVocabulary::new(
@@ -126,8 +110,8 @@ pub fn run(
             Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
         }
     };
-    let NetworkWithLoss { network: built, loss } =
-        network(job.config, job.train, labels, compact.len(), kernels, dropout)?;
+    let network = |dropout| network(job, compact.len(), kernels, dropout);
+    let TrainableNetwork { network: built, loss } = network(dropout)?;
     let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
     let trainable = trainable(job.train, job.config, &names)?;
     let whole_table = std::mem::take(
@@ -150,7 +134,7 @@ pub fn run(
     };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
     let idle = optimizer.clone();
-    let evaluation = network(job.config, job.train, labels, compact.len(), kernels, Dropout::Off)?;
+    let evaluation = network(Dropout::Off)?;
     let (mut trainer, resumes): (Box<dyn Trainer>, bool) = match backend.backend {
         Chosen::Session => {
             let parameters = Parameters::new(
@@ -182,7 +166,7 @@ pub fn run(
         runtime,
         &fit::Job {
             train: job.train,
-            data: job.data,
+            objective: job.objective,
             train_tokens: &train_tokens,
             dev_tokens: &dev_tokens,
             // A table of fewer rows has ids of its own, of which any may stand under the mask.

@@ -2,28 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayD};
+use ndarray::ArrayD;
 
 use super::checkpoint::{self, Progress as Saved, Tensors};
 use super::config::{Monitor, Schedule, Train};
+use super::objective::{DevMetrics, MicroBatch, Objective};
 use super::pieces::Pieces;
 use super::plateau::Plateau;
-use super::watch::{DevMetrics, Watch};
-use super::{schedule, targets};
+use super::schedule;
+use super::watch::Watch;
 use crate::base::chain::chain;
 use crate::base::clock::Stopwatch;
 use crate::base::report::Progress;
 use crate::base::seed::stream;
+use crate::data::Curves;
 use crate::data::curves::CurvePoint;
-use crate::data::{Curves, DataSet};
 use crate::engine::backend::binding::Feed;
 use crate::engine::{EngineError, Part, Runtime, Trainer};
-use crate::metrics;
 use crate::model::input_layout::InputLayout;
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
-use crate::stages::inference::predict::{self, feeds, probabilities};
-use crate::text::{TokenizedText, batch};
+use crate::stages::inference::predict::{self, feeds};
+use crate::text::TokenizedText;
 
 /// Checkpoints are written at the ends of epochs, at most this often in seconds: a shorter time of
 /// work is quicker done again than saved.
@@ -76,7 +76,7 @@ pub struct NotSaved(#[source] pub std::io::Error);
 /// What is trained on, and how.
 pub struct Job<'a> {
     pub train: &'a Train,
-    pub data: &'a DataSet,
+    pub objective: &'a dyn Objective,
     pub train_tokens: &'a [TokenizedText],
     pub dev_tokens: &'a [TokenizedText],
     pub layout: InputLayout,
@@ -112,9 +112,7 @@ pub fn run(
     job: &Job<'_>,
     trainer: &mut dyn Trainer,
 ) -> Result<Fitted, StageError> {
-    let labels = job.data.labels.len();
     let lengths: Vec<usize> = job.train_tokens.iter().map(|text| text.ids.len()).collect();
-    let class_weights = targets::class_weights(&job.train.loss, job.data);
     let batches_per_epoch = job.train_tokens.len().div_ceil(job.train.batch_size) as u64;
     let steps_per_epoch = batches_per_epoch.div_ceil(u64::from(job.train.accumulation));
     let total_steps = job.train.total_steps(steps_per_epoch);
@@ -162,7 +160,7 @@ pub fn run(
     while saved.steps < total_steps && !saved.stopped && saved.epochs < stop_after {
         let epoch = saved.epochs + 1;
         let mut random = stream(ctx.seed(), &["train", "batches"], u64::from(epoch));
-        let batches = batch::by_length(&lengths, job.train.batch_size, &mut random);
+        let batches = job.objective.batches(&lengths, job.train.batch_size, &mut random);
         let (mut tally, mut open) = (Tally::default(), Vec::new());
         let left = (total_steps - saved.steps) as usize;
         for parts in batches.chunks(job.train.accumulation as usize).take(left) {
@@ -173,18 +171,9 @@ pub fn run(
             let feeds_of = |batch: &[usize], members: &[usize]| {
                 let texts: Vec<&TokenizedText> =
                     members.iter().map(|&index| &job.train_tokens[index]).collect();
-                let labels_of = |indices: &[usize]| -> Vec<usize> {
-                    indices.iter().map(|&index| job.data.train[index].label).collect()
-                };
-                let total = targets::weight(&labels_of(batch), &class_weights) * parts.len() as f32;
                 let mut feeds = feeds(job.layout, &texts);
-                let smoothing = job.train.loss.label_smoothing;
-                let values =
-                    targets::targets(&labels_of(members), &class_weights, smoothing, total);
-                feeds.push(("targets".to_owned(), Feed::F32(vec![members.len(), labels], values)));
-                // Ours is the target; artifacts made elsewhere want the class.
-                let classes = labels_of(members).iter().map(|&label| label as i64).collect();
-                feeds.push(("labels".to_owned(), Feed::I64(vec![members.len()], classes)));
+                let micro_batch = MicroBatch { members, batch, batches: parts.len() };
+                feeds.extend(job.objective.feeds(&micro_batch));
                 feeds
             };
             let parted = loop {
@@ -240,21 +229,11 @@ pub fn run(
                 ctx,
                 job.layout,
                 job.dev_tokens,
-                labels,
+                job.objective.outputs(),
                 "dev",
-                &mut |mut feeds| {
-                    let size = feeds.first().map_or(0, |(_, ids)| ids.shape()[0]);
-                    // The evaluation model of the training API computes a loss beside the logits,
-                    // which nobody reads.
-                    feeds.push((
-                        "targets".to_owned(),
-                        Feed::F32(vec![size, labels], vec![0.0; size * labels]),
-                    ));
-                    feeds.push(("labels".to_owned(), Feed::I64(vec![size], vec![0; size])));
-                    trainer.logits(runtime, feeds)
-                },
+                &mut |feeds| trainer.logits(runtime, feeds),
             )?;
-            Some(dev_metrics(&logits, job.data))
+            Some(job.objective.measure(&logits))
         };
         if let (Some(point), Some(metrics)) = (saved.curves.last_mut(), metrics) {
             dev_detail = format!(" · dev macro_f1 {:.3}", metrics.macro_f1);
@@ -478,24 +457,4 @@ fn resumable(
 fn dropout_key(seed: u64, step: u64, part: u64) -> i64 {
     use rand::Rng;
     stream(seed, &["train", "dropout", &part.to_string()], step).next_u64() as i64
-}
-
-fn dev_metrics(logits: &Array2<f32>, data: &DataSet) -> DevMetrics {
-    let probabilities = probabilities(logits);
-    let rows: Vec<metrics::Row<'_>> = data
-        .dev
-        .iter()
-        .zip(&probabilities)
-        .map(|(example, row)| metrics::Row {
-            label: example.label,
-            prediction: metrics::argmax(row),
-            probabilities: row,
-        })
-        .collect();
-    let counts = metrics::Counts::of(data.labels.len(), &rows);
-    DevMetrics {
-        loss: metrics::nll::nll(&rows),
-        accuracy: metrics::accuracy::accuracy(&counts),
-        macro_f1: metrics::f1::macro_f1(&counts),
-    }
 }

@@ -7,6 +7,7 @@ use ndarray::ArrayD;
 
 use super::config::Train;
 use super::fit::{self, Job};
+use super::objective::{Classification, Form};
 use crate::data::{AugmentationTable, DataSet, Example};
 use crate::engine::backend::binding::Feed;
 use crate::engine::samples::harness::runtime;
@@ -131,7 +132,7 @@ fn run(
     };
     let job = Job {
         train: &train,
-        data: &data,
+        objective: &Classification::new(&train.loss, &data, Form::Targets)?,
         train_tokens: &tokens,
         dev_tokens: &[],
         layout: InputLayout { padding_id: 0, first_position: 0 },

@@ -6,7 +6,7 @@ pub mod check;
 pub mod schedule;
 pub mod pieces;
 pub mod plateau;
-pub mod targets;
+pub mod objective;
 pub mod watch;
 pub mod checkpoint;
 pub mod fit;

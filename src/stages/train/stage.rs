@@ -4,14 +4,15 @@ use super::error::TrainError;
 use super::tokens::{Tokens, Trained};
 use std::path::Path;
 
-use super::config::{Backend, ClassWeights, Freeze, Train};
+use super::config::{Backend, Freeze, Train};
 use super::encoder::{self, Job};
+use super::objective::{Classification, Form, Objective};
 use super::{artifacts, check};
 use crate::base::report::Report;
 use crate::data::{AugmentationSummary, DataSet};
-use crate::engine::{Device, EngineError, Kernels, Precision, RuntimeIdentity};
+use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
 use crate::model::source::resolve;
-use crate::model::{Dropout, Pretrained, Weights, init};
+use crate::model::{Pretrained, Weights, init};
 use crate::stages::contract::artifact::{Artifact, Kind, Network, TrainedModel, TrainingSummary};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
@@ -24,7 +25,9 @@ impl Stage for Train {
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        vec![Port { field: "data", stage: &self.data, expects: Kind::Data }]
+        let mut inputs = vec![Port { field: "data", stage: &self.data, expects: Kind::Data }];
+        inputs.extend(Classification::inputs(&self.loss));
+        inputs
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
@@ -75,10 +78,15 @@ impl Stage for Train {
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Artifact, StageError> {
         let data = inputs.data("data");
-        self.check_labels(data)?;
         let trained = match &self.artifacts {
-            Some(name) => artifacts::run(ctx, self, name, data)?,
-            None => self.run_encoder(ctx, data)?,
+            Some(name) => {
+                let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
+                artifacts::run(ctx, self, name, data, &objective)?
+            }
+            None => {
+                let objective = Classification::new(&self.loss, data, Form::Targets)?;
+                self.run_encoder(ctx, data, &objective)?
+            }
         };
         let Trained { network, fitted, backend, .. } = trained;
         if fitted.parts > 1 {
@@ -122,9 +130,14 @@ impl Stage for Train {
 }
 
 impl Train {
-    fn run_encoder(&self, ctx: &dyn Ctx, data: &DataSet) -> Result<Trained, StageError> {
+    fn run_encoder(
+        &self,
+        ctx: &dyn Ctx,
+        data: &DataSet,
+        objective: &dyn Objective,
+    ) -> Result<Trained, StageError> {
         let (mut pretrained, weights) =
-            self.pretrained(ctx.folder(), ctx.seed(), data.labels.len(), ctx)?;
+            self.pretrained(ctx.folder(), ctx.seed(), objective.outputs(), ctx)?;
         let tokens =
             Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
                 tokenize(&pretrained, texts, self.max_length)
@@ -133,7 +146,7 @@ impl Train {
             train: self,
             device: ctx.device(),
             config: &pretrained.config,
-            data,
+            objective,
             train_tokens: &tokens.train,
             dev_tokens: &tokens.dev,
         };
@@ -171,26 +184,10 @@ impl Train {
             (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =
                 (rate, rate, rate);
         }
-        let rows = config.vocabulary;
-        let whole =
-            encoder::network(config, self, labels, rows, Kernels::Standard, Dropout::Off)?.network;
+        let whole = encoder::whole(config, self.model.head, labels)?;
         let mut weights = std::mem::take(&mut pretrained.weights);
-        init::fill(&whole.graph, &pretrained.config, &mut weights, seed);
-        weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
+        init::fill(&whole, &pretrained.config, &mut weights, seed);
+        weights.retain(|name, _| whole.parameters().any(|(used, _)| used == name));
         Ok((pretrained, weights))
-    }
-
-    pub(super) fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
-        let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
-        if let Some(name) = weights.keys().find(|name| !data.labels.contains(name)) {
-            return Err(TrainError::UnknownClass {
-                name: name.clone(),
-                labels: data.labels.join(", "),
-            });
-        }
-        match data.labels.iter().find(|label| !weights.contains_key(*label)) {
-            Some(name) => Err(TrainError::MissingClass { name: name.clone() }),
-            None => Ok(()),
-        }
     }
 }

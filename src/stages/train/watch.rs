@@ -3,14 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::{EarlyStopping, Metric};
-
-/// Dev metrics at the end of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DevMetrics {
-    pub loss: f64,
-    pub accuracy: f64,
-    pub macro_f1: f64,
-}
+use super::objective::DevMetrics;
 
 impl DevMetrics {
     /// Returns a metric, turned so that more is better.

@@ -14,6 +14,7 @@ use rand::Rng;
 use super::checkpoint::{CheckpointFile, MOMENTS};
 use crate::base::files::AtomicFiles;
 use crate::base::seed::stream;
+use crate::engine::backend::binding::Feed;
 use crate::engine::backend::error::EngineError;
 use crate::engine::backend::gradients::differentiate;
 use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact};
@@ -23,8 +24,8 @@ use crate::engine::graph::optimizer::{
     Algorithm, GRADIENT_NORM, OptimizerConfig, clip_scale, global_norm,
 };
 use crate::engine::onnx::proto::{
-    AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    SequenceTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, SequenceTypeProto, TypeProto, ValueInfoProto,
 };
 use crate::engine::onnx::{self, wire};
 
@@ -70,6 +71,43 @@ pub struct Artifacts {
     /// Where the training model takes dropout masks: in memory only, for a graph of standard
     /// operators that we train ourselves.
     pub sites: Vec<DropoutSite>,
+}
+
+/// An input that comes with each batch.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct BatchInput {
+    pub name: String,
+    elem_type: Option<i32>,
+    /// The sizes; `None` where they are the batch's.
+    sizes: Option<Vec<Option<usize>>>,
+}
+
+impl BatchInput {
+    fn of(input: &ValueInfoProto) -> BatchInput {
+        let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+        let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
+        let size = |dim: &DimensionProto| match dim.value {
+            Some(DimensionValue::DimValue(size)) => usize::try_from(size).ok(),
+            _ => None,
+        };
+        BatchInput {
+            name: input.name.clone(),
+            elem_type: elem_type(input),
+            sizes: shape.map(|shape| shape.dim.iter().map(size).collect()),
+        }
+    }
+
+    /// Returns zeros for a batch of so many rows; `None` where type or rank are not known.
+    pub(in crate::engine) fn zeros(&self, rows: usize) -> Option<Feed> {
+        let shape: Vec<usize> =
+            self.sizes.as_ref()?.iter().map(|size| size.unwrap_or(rows)).collect();
+        let count = shape.iter().product();
+        match self.elem_type? {
+            kind if kind == DType::F32.onnx() => Some(Feed::F32(shape, vec![0.0; count])),
+            kind if kind == DType::I64.onnx() => Some(Feed::I64(shape, vec![0; count])),
+            _ => None,
+        }
+    }
 }
 
 impl Artifacts {
@@ -218,6 +256,12 @@ impl Artifacts {
     pub fn inputs(&self) -> Result<Vec<String>, EngineError> {
         let training = decode(TRAINING, &self.training)?;
         Ok(self.user_inputs(&training).map(|input| input.name.clone()).collect())
+    }
+
+    /// Returns what the evaluation model takes with each batch.
+    pub(in crate::engine) fn evaluation_inputs(&self) -> Result<Vec<BatchInput>, EngineError> {
+        let evaluation = decode(EVALUATION, &self.evaluation)?;
+        Ok(self.user_inputs(&evaluation).map(BatchInput::of).collect())
     }
 
     /// Checks that a batch which gives `known` can be trained on: nothing else is asked for, and
