@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use super::backend::{Choice, Chosen};
 use super::config::{Loss, Optimizer, Train, default_gradient_clip};
 use super::encoder::base_rate;
-use super::fit;
+use super::r#loop;
 use super::objective::Objective;
 use super::objective::classification::LABELS;
 use super::tokens::{Tokens, Trained};
@@ -138,7 +138,7 @@ pub(super) fn run(
             return Err(Box::new(EngineError::from(classes)));
         }
     }
-    let job = fit::Job {
+    let job = r#loop::Job {
         train,
         objective,
         train_tokens: &tokens.train,
@@ -148,7 +148,7 @@ pub(super) fn run(
         resumes,
         splits: false,
     };
-    let fitted = fit::run(ctx, runtime, &job, &mut trainer)?;
+    let fitted = r#loop::run(ctx, runtime, &job, &mut trainer)?;
     let model = trainer.export(runtime, &fitted.trained)?;
     Ok(Trained {
         network: Network::Onnx(OnnxModel { model, output, layout, files }),

@@ -5,10 +5,10 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::backend::{Choice, Chosen};
-use super::checkpoint::{self, Progress};
 use super::config::{Freeze, Optimizer, Train};
 use super::error::TrainError;
-use super::fit::{self, Fitted};
+use super::r#loop::checkpoint::{self, TrainingState};
+use super::r#loop::{self, Fitted};
 use super::objective::Objective;
 use crate::base::seed::stream;
 use crate::engine::backend::binding::Parameters;
@@ -103,7 +103,7 @@ pub fn run(
         Place::Gpu(_) => {
             // A generator that begins anew would repeat its first masks, where a training goes on.
             let goes_on =
-                |saved: &Progress| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
+                |saved: &TrainingState| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
             let saved = checkpoint::read(ctx.scratch()).map(|(saved, _)| saved).filter(goes_on);
             let steps =
                 saved.filter(|_| backend.backend == Chosen::Session).map_or(0, |saved| saved.steps);
@@ -161,10 +161,10 @@ pub fn run(
             (Box::new(ApiTrainer::new(runtime, job.device, artifacts)?), resumes)
         }
     };
-    let fitted = fit::run(
+    let fitted = r#loop::run(
         ctx,
         runtime,
-        &fit::Job {
+        &r#loop::Job {
             train: job.train,
             objective: job.objective,
             train_tokens: &train_tokens,

@@ -4,14 +4,10 @@ pub mod error;
 pub mod config;
 pub mod check;
 pub mod schedule;
-pub mod pieces;
 pub mod plateau;
 pub mod objective;
-pub mod watch;
-pub mod checkpoint;
-pub mod fit;
-#[cfg(test)]
-mod fit_tests;
+pub mod stopping;
+pub mod r#loop;
 pub mod backend;
 pub mod encoder;
 pub mod export;

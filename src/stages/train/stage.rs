@@ -89,11 +89,11 @@ impl Stage for Train {
             }
         };
         let Trained { network, fitted, backend, .. } = trained;
-        if fitted.parts > 1 {
+        if fitted.micro_batches > 1 {
             ctx.note(&format!(
                 "batches of {} were computed in up to {} parts; the steps are those of whole \
                  batches but for dropout's masks",
-                self.batch_size, fitted.parts
+                self.batch_size, fitted.micro_batches
             ));
         }
         if !fitted.skipped.is_empty() {
@@ -114,7 +114,7 @@ impl Stage for Train {
             parameters: trained.parameters,
             truncated_share: trained.truncated_share,
             best_epoch: fitted.best_epoch,
-            parts: (fitted.parts > 1).then_some(fitted.parts as u64),
+            parts: (fitted.micro_batches > 1).then_some(fitted.micro_batches as u64),
             skipped_steps: self.precision.scales_loss().then_some(fitted.skipped.len() as u64),
             augmentation: (!data.augmentation.rows.is_empty())
                 .then(|| AugmentationSummary::of(&data.augmentation.rows)),

@@ -8,6 +8,7 @@ use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
 use crate::model::Network;
 use crate::stages::contract::stage::Port;
+use crate::stages::train::config::Metric;
 use crate::text::batch;
 
 /// What a training is fed, what it minimises and what is measured on dev.
@@ -71,4 +72,15 @@ pub struct DevMetrics {
     pub loss: f64,
     pub accuracy: f64,
     pub macro_f1: f64,
+}
+
+impl DevMetrics {
+    /// Returns a metric, turned so that more is better.
+    pub fn score(&self, metric: Metric) -> f64 {
+        match metric {
+            Metric::Loss => -self.loss,
+            Metric::Accuracy => self.accuracy,
+            Metric::MacroF1 => self.macro_f1,
+        }
+    }
 }

@@ -5,15 +5,15 @@ use std::sync::PoisonError;
 
 use ndarray::ArrayD;
 
-use super::config::Train;
-use super::fit::{self, Job};
-use super::objective::{Classification, Form};
+use super::{Fitted, Job};
 use crate::data::{AugmentationTable, DataSet, Example};
 use crate::engine::backend::binding::Feed;
 use crate::engine::samples::harness::runtime;
 use crate::engine::{EngineError, Part, Runtime, State, StepOutcome, Trainer};
 use crate::model::input_layout::InputLayout;
 use crate::stages::test_ctx::TestCtx;
+use crate::stages::train::config::Train;
+use crate::stages::train::objective::{Classification, Form};
 use crate::text::TokenizedText;
 
 type TestError = Box<dyn std::error::Error>;
@@ -94,11 +94,7 @@ impl Trainer for Small {
     }
 }
 
-fn run(
-    room: usize,
-    splits: bool,
-    overflows: bool,
-) -> Result<(Small, fit::Fitted, String), TestError> {
+fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, Fitted, String), TestError> {
     let settings = serde_json::json!({
         "data": "data", "model": { "pretrained": "x" },
         "epochs": 2, "batch_size": 8, "accumulation": 2,
@@ -141,7 +137,7 @@ fn run(
         splits,
     };
     let fitted =
-        fit::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
+        super::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
     let warnings = ctx.warnings.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
     Ok((trainer, fitted, warnings))
 }
@@ -156,7 +152,7 @@ fn a_step_is_taken_again_in_smaller_parts() -> Result<(), TestError> {
         let total: f32 = step.iter().map(|(_, share)| share).sum();
         assert!((total - 1.0).abs() < 1e-6, "the parts weigh as much as their batches: {total}");
     }
-    assert_eq!((fitted.parts, trainer.spares), (2, true));
+    assert_eq!((fitted.micro_batches, trainer.spares), (2, true));
     let norms: Vec<Option<f64>> = fitted.curves.0.iter().map(|point| point.gradient_norm).collect();
     assert_eq!((norms, fitted.skipped), (vec![Some(1.0), None, Some(1.0), Some(1.0)], vec![2]));
     assert!(warnings.contains("parts of at most 20 tokens"), "{warnings}");
