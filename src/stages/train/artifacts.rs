@@ -6,11 +6,11 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 use super::backend::{Choice, Chosen};
-use super::config::{Loss, Optimizer, Train, default_gradient_clip};
-use super::encoder::base_rate;
+use super::config::{Train, default_gradient_clip};
 use super::r#loop;
-use super::objective::Objective;
 use super::objective::classification::LABELS;
+use super::objective::{Loss, Objective};
+use super::optimizer::Optimizer;
 use super::tokens::{Tokens, Trained};
 use crate::base::digest::Digest;
 use crate::base::memo;
@@ -144,7 +144,7 @@ pub(super) fn run(
         train_tokens: &tokens.train,
         dev_tokens: &tokens.dev,
         layout,
-        learning_rate: base_rate(&train.optimizer),
+        learning_rate: train.optimizer.learning_rate(),
         resumes,
         splits: false,
     };

@@ -5,8 +5,8 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::backend::{Choice, Chosen};
-use super::config::{Freeze, Optimizer, Train};
-use super::error::TrainError;
+use super::config::Train;
+use super::freeze::trainable;
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
@@ -14,11 +14,10 @@ use crate::base::seed::stream;
 use crate::engine::backend::binding::Parameters;
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Group, Kernels,
-    OptimizerConfig, Place, Precision, Recipe, Runtime, SessionTrainer, Trainer,
+    ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Kernels, Place, Precision, Recipe,
+    Runtime, SessionTrainer, Trainer,
 };
 use crate::model::compact::CompactVocabulary;
-use crate::model::freeze::{Frozen, is_head, is_spared_from_decay};
 use crate::model::input_layout::InputLayout;
 use crate::model::names::WORD_EMBEDDINGS;
 use crate::model::{Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork, Weights};
@@ -113,14 +112,14 @@ pub fn run(
     let network = |dropout| network(job, compact.len(), kernels, dropout);
     let TrainableNetwork { network: built, loss } = network(dropout)?;
     let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let trainable = trainable(job.train, job.config, &names)?;
+    let trainable = trainable(job.train.freeze.as_ref(), job.config, &names)?;
     let whole_table = std::mem::take(
         weights
             .get_mut(WORD_EMBEDDINGS)
             .ok_or_else(|| EngineError::MissingParameter(WORD_EMBEDDINGS.to_owned()))?,
     );
     weights.insert(WORD_EMBEDDINGS.to_owned(), compact.select(&whole_table));
-    let optimizer = optimizer(&job.train.optimizer, job.train.gradient_clip, &trainable);
+    let optimizer = job.train.optimizer.of_engine(job.train.gradient_clip, &trainable);
     let word_group = trainable
         .iter()
         .position(|name| name == WORD_EMBEDDINGS)
@@ -171,7 +170,7 @@ pub fn run(
             dev_tokens: &dev_tokens,
             // A table of fewer rows has ids of its own, of which any may stand under the mask.
             layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
-            learning_rate: base_rate(&job.train.optimizer),
+            learning_rate: job.train.optimizer.learning_rate(),
             resumes,
             splits: backend.backend == Chosen::Session,
         },
@@ -192,71 +191,4 @@ pub fn run(
     };
     weights.insert(WORD_EMBEDDINGS.to_owned(), words);
     Ok(Trained { weights, fitted, trainable_parameters, backend })
-}
-
-/// Returns which of a network's parameters are trained.
-pub fn trainable(
-    train: &Train,
-    config: &Config,
-    names: &[String],
-) -> Result<Vec<String>, TrainError> {
-    let frozen = match &train.freeze {
-        None => Frozen::Nothing,
-        Some(Freeze::Encoder) => Frozen::Encoder,
-        Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
-        Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
-    };
-    let trainable: Vec<String> =
-        names.iter().filter(|name| frozen.trains(config, name)).cloned().collect();
-    if trainable.is_empty() {
-        return Err(TrainError::AllFrozen);
-    }
-    if let Some(pattern) = frozen.unmatched(config, names).into_iter().next() {
-        let examples: Vec<String> =
-            names.iter().step_by(names.len().div_ceil(4)).map(|name| format!("`{name}`")).collect();
-        return Err(TrainError::IdlePattern { pattern, examples: examples.join(", ") });
-    }
-    Ok(trainable)
-}
-
-/// Returns the learning rate before the schedule.
-pub fn base_rate(optimizer: &Optimizer) -> f64 {
-    match optimizer {
-        Optimizer::Adamw(settings) => settings.learning_rate,
-        Optimizer::Sgd(settings) => settings.learning_rate,
-    }
-}
-
-/// Returns the engine's optimizer for the trained parameters.
-pub fn optimizer(
-    optimizer: &Optimizer,
-    gradient_clip: Option<f32>,
-    trainable: &[String],
-) -> OptimizerConfig {
-    let (algorithm, weight_decay, decay_all, head_rate) = match optimizer {
-        Optimizer::Adamw(s) => {
-            let algorithm =
-                Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };
-            (algorithm, s.weight_decay, s.decay_all, s.head_learning_rate)
-        }
-        Optimizer::Sgd(s) => (
-            Algorithm::Sgd { momentum: s.momentum },
-            s.weight_decay,
-            s.decay_all,
-            s.head_learning_rate,
-        ),
-    };
-    let head_factor = head_rate.map_or(1.0, |rate| rate / base_rate(optimizer)) as f32;
-    let groups = trainable
-        .iter()
-        .map(|name| Group {
-            weight_decay: if decay_all || !is_spared_from_decay(name) {
-                weight_decay as f32
-            } else {
-                0.0
-            },
-            rate_factor: if is_head(name) { head_factor } else { 1.0 },
-        })
-        .collect();
-    OptimizerConfig { algorithm, gradient_clip, groups }
 }

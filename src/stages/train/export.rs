@@ -7,7 +7,7 @@
 //! recipe, the mean over a batch; class weights and label smoothing are in it.
 
 use super::config::Train;
-use super::encoder::{optimizer, trainable};
+use super::freeze::trainable;
 use super::objective::{Classification, Form, Objective};
 use crate::data::DataSet;
 use crate::engine::{Artifacts, Clipping, Kernels};
@@ -41,8 +41,8 @@ impl Train {
         let evaluation = build(Dropout::Off)?.graph_of_both();
         let names: Vec<String> =
             training.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-        let trainable = trainable(self, &pretrained.config, &names)?;
-        let optimizer = optimizer(&self.optimizer, self.gradient_clip, &trainable);
+        let trainable = trainable(self.freeze.as_ref(), config, &names)?;
+        let optimizer = self.optimizer.of_engine(self.gradient_clip, &trainable);
         let values = |name: &str| weights.get(name);
         Ok(Artifacts::new(
             training.graph,

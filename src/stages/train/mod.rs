@@ -1,12 +1,15 @@
 //! The stage `train`: fine-tunes a pretrained encoder with a classification head.
 
 pub mod error;
+pub mod problems;
+pub mod objective;
+pub mod optimizer;
+pub mod plateau;
+pub mod schedule;
+pub mod stopping;
+pub mod freeze;
 pub mod config;
 pub mod check;
-pub mod schedule;
-pub mod plateau;
-pub mod objective;
-pub mod stopping;
 pub mod r#loop;
 pub mod backend;
 pub mod encoder;

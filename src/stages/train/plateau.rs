@@ -1,8 +1,98 @@
-//! PyTorch's ReduceLROnPlateau.
+//! PyTorch's ReduceLROnPlateau, and its settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{PlateauMode, ReduceOnPlateau, ThresholdMode};
+use super::problems::Problems;
+use crate::stages::contract::stage::DataFact;
+
+/// PyTorch's ReduceLROnPlateau, stepped once per epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReduceOnPlateau {
+    /// What is watched.
+    #[serde(default)]
+    pub monitor: Monitor,
+    /// Whether less or more is better.
+    #[serde(default)]
+    pub mode: PlateauMode,
+    /// What the learning rate is multiplied with.
+    #[serde(default = "default_factor")]
+    pub factor: f64,
+    /// Epochs without improvement that are borne: the rate falls after one more, as in PyTorch.
+    #[serde(default = "default_patience")]
+    pub patience: u32,
+    /// The least change that counts as one.
+    #[serde(default = "default_threshold")]
+    pub threshold: f64,
+    /// Whether the threshold is a share of the best value or an amount.
+    #[serde(default)]
+    pub threshold_mode: ThresholdMode,
+    /// Epochs after a reduction that are not counted.
+    #[serde(default)]
+    pub cooldown: u32,
+    /// The least learning rate.
+    #[serde(default)]
+    pub min_learning_rate: f64,
+    /// The least reduction that is carried out.
+    #[serde(default = "default_epsilon")]
+    pub epsilon: f64,
+}
+
+/// What a plateau schedule watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Monitor {
+    /// The mean train loss of the epoch.
+    #[default]
+    TrainLoss,
+    /// The least batch loss of the epoch.
+    MinTrainLoss,
+    /// The loss on dev.
+    DevLoss,
+    /// The accuracy on dev.
+    DevAccuracy,
+    /// The macro F1 on dev.
+    DevMacroF1,
+}
+
+/// Whether less or more is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlateauMode {
+    #[default]
+    Min,
+    Max,
+}
+
+/// Whether a threshold is a share of the best value or an amount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdMode {
+    #[default]
+    Rel,
+    Abs,
+}
+
+impl ReduceOnPlateau {
+    /// Reports settings that no training can be done with.
+    pub(super) fn check(&self, data: &DataFact, problems: &mut Problems) {
+        if !(self.factor > 0.0 && self.factor < 1.0) {
+            problems.add(
+                "schedule.reduce_on_plateau.factor",
+                format!("expected more than 0 and less than 1, found {}", self.factor),
+                "",
+            );
+        }
+        problems.not_negative("schedule.reduce_on_plateau.threshold", self.threshold);
+        problems
+            .not_negative("schedule.reduce_on_plateau.min_learning_rate", self.min_learning_rate);
+        problems.not_negative("schedule.reduce_on_plateau.epsilon", self.epsilon);
+        if matches!(self.monitor, Monitor::DevLoss | Monitor::DevAccuracy | Monitor::DevMacroF1) {
+            problems.wants_dev("schedule.reduce_on_plateau.monitor", data);
+        }
+    }
+}
 
 /// The state of a plateau schedule; `step` is called once per epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,12 +153,24 @@ impl Plateau {
     }
 }
 
+fn default_factor() -> f64 {
+    0.1
+}
+fn default_patience() -> u32 {
+    10
+}
+fn default_threshold() -> f64 {
+    1e-4
+}
+fn default_epsilon() -> f64 {
+    1e-8
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::stages::train::config::Monitor;
 
     /// The learning rates that PyTorch's own class gave; tests/record_schedules.py recorded them.
     const RECORDED: &str =

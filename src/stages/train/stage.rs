@@ -4,8 +4,9 @@ use super::error::TrainError;
 use super::tokens::{Tokens, Trained};
 use std::path::Path;
 
-use super::config::{Backend, Freeze, Train};
+use super::config::{Backend, Train};
 use super::encoder::{self, Job};
+use super::freeze::Freeze;
 use super::objective::{Classification, Form, Objective};
 use super::{artifacts, check};
 use crate::base::report::Report;

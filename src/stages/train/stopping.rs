@@ -1,8 +1,33 @@
-//! Early stopping and the best checkpoint, both by a dev metric.
+//! Early stopping and the best checkpoint, both by a dev metric, and their settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::EarlyStopping;
+/// Stops when a dev metric no longer improves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// The dev metric.
+    #[serde(default)]
+    pub metric: Metric,
+    /// Training stops after this many epochs without improvement.
+    #[serde(default = "default_stopping_patience")]
+    pub patience: u32,
+    /// The least change that counts as improvement.
+    #[serde(default)]
+    pub min_delta: f64,
+}
+
+/// A metric on dev.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// The cross-entropy (less is better).
+    #[default]
+    Loss,
+    Accuracy,
+    MacroF1,
+}
 
 /// The best score so far, and its epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,10 +69,13 @@ impl Patience {
     }
 }
 
+fn default_stopping_patience() -> u32 {
+    3
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stages::train::config::Metric;
 
     #[test]
     fn stops_after_patience_epochs_without_improvement() {

@@ -7,8 +7,9 @@ use crate::base::seed::stream;
 use crate::engine::EngineError;
 use crate::stages::contract::error::StageError;
 use crate::stages::inference::predict;
-use crate::stages::train::config::{Monitor, Schedule};
 use crate::stages::train::objective::DevMetrics;
+use crate::stages::train::plateau::Monitor;
+use crate::stages::train::schedule::Schedule;
 
 impl Training<'_> {
     /// Trains an epoch, and lets plateau, best checkpoint and early stopping see its outcome.

@@ -8,7 +8,7 @@ use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
 use crate::model::Network;
 use crate::stages::contract::stage::Port;
-use crate::stages::train::config::Metric;
+use crate::stages::train::stopping::Metric;
 use crate::text::batch;
 
 /// What a training is fed, what it minimises and what is measured on dev.

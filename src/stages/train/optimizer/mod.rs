@@ -1,0 +1,9 @@
+//! The optimizers, each with its settings and their check in a file of its own.
+
+pub mod adamw;
+pub mod sgd;
+pub mod optimizer;
+
+pub use adamw::AdamW;
+pub use optimizer::Optimizer;
+pub use sgd::Sgd;

@@ -1,0 +1,39 @@
+//! Stochastic gradient descent with momentum.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stages::train::problems::Problems;
+
+/// SGD's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sgd {
+    /// The step size, before the schedule.
+    pub learning_rate: f64,
+    /// The learning rate of the classification head, where it should differ.
+    #[serde(default)]
+    pub head_learning_rate: Option<f64>,
+    /// The share of the last step that is kept.
+    #[serde(default)]
+    pub momentum: f64,
+    /// The L2 penalty, added to the gradient; biases and LayerNorm have none unless `decay_all`
+    /// says so.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Lets biases and LayerNorm decay too.
+    #[serde(default)]
+    pub decay_all: bool,
+}
+
+impl Sgd {
+    /// Reports settings that no training can be done with.
+    pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
+        problems.positive("optimizer.sgd.learning_rate", self.learning_rate);
+        if let Some(rate) = self.head_learning_rate {
+            problems.positive("optimizer.sgd.head_learning_rate", rate);
+        }
+        problems.share("optimizer.sgd.momentum", self.momentum, false);
+        problems.not_negative("optimizer.sgd.weight_decay", self.weight_decay);
+    }
+}
