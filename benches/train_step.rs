@@ -9,13 +9,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
 use pipe::engine::backend::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part,
+    AdamW, ApiTrainer, Artifacts, Clipping, Device, Kernels, OptimizerConfig, ParameterGroup, Part,
     Place, Precision, Recipe, Runtime, SessionTrainer, Trainer,
 };
 use pipe::model::{
@@ -29,6 +30,7 @@ const VOCABULARY: usize = 600;
 const SHAPES: &str = "8x32,16x64,16x128";
 const STEPS_PER_ROUND: usize = 5;
 const WARM_UP: usize = 3;
+const LEARNING_RATE: f64 = 5e-5;
 /// Between two turns: threads of the one before go on looking for work for 200 ms (OpenMP's habit)
 /// and would take the next one's time.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(400);
@@ -136,6 +138,7 @@ fn median(times: &[f64]) -> f64 {
 struct Own {
     runtime: &'static Runtime,
     trainer: Box<dyn Trainer>,
+    learning_rates: Vec<f64>,
     feeds: Vec<(String, Feed)>,
     step: i64,
 }
@@ -186,17 +189,23 @@ impl Own {
             weights.insert(name.to_owned(), array);
         }
         let names: Vec<String> = weights.keys().cloned().collect();
-        let groups = names
-            .iter()
-            .map(|name| {
-                // The training API has one weight decay for all; the work is the same.
-                let decays =
-                    training_api || !(name.ends_with(".bias") || name.contains("LayerNorm"));
-                Group { weight_decay: if decays { 0.01 } else { 0.0 }, rate_factor: 1.0 }
-            })
-            .collect();
-        let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-        let optimizer = OptimizerConfig { algorithm, gradient_clip: Some(1.0), groups };
+        // The training API has one weight decay for all; the work is the same.
+        let decays = |name: &String| {
+            training_api || !(name.ends_with(".bias") || name.contains("LayerNorm"))
+        };
+        let (decaying, spared): (Vec<String>, Vec<String>) =
+            names.iter().cloned().partition(decays);
+        let groups = [(decaying, 0.01), (spared, 0.0)];
+        let group = |(parameters, weight_decay): (Vec<String>, f32)| ParameterGroup {
+            parameters,
+            learning_rate: LEARNING_RATE,
+            weight_decay,
+        };
+        let optimizer = OptimizerConfig {
+            update: Arc::new(AdamW::default()),
+            gradient_clip: Some(1.0),
+            groups: groups.into_iter().filter(|(names, _)| !names.is_empty()).map(group).collect(),
+        };
         let trainer: Box<dyn Trainer> = if training_api {
             let evaluation = self::network(&config, Dropout::Off)?.graph_of_both();
             let clipping = Clipping::InTraining { parts: 1 };
@@ -230,7 +239,8 @@ impl Own {
             ("position_ids".to_owned(), Feed::I64(tokens, positions)),
             ("targets".to_owned(), Feed::F32(vec![batch, 2], targets)),
         ];
-        Ok(Own { runtime, trainer, feeds, step: 0 })
+        let learning_rates = vec![LEARNING_RATE; trainer.groups()];
+        Ok(Own { runtime, trainer, learning_rates, feeds, step: 0 })
     }
 
     fn steps(&mut self, count: usize) -> Result<Vec<f64>, AnyError> {
@@ -239,7 +249,7 @@ impl Own {
             let watch = Stopwatch::start();
             self.step += 1;
             self.trainer.accumulate(self.runtime, self.feeds.clone(), Part::whole(self.step))?;
-            self.trainer.update(5e-5)?;
+            self.trainer.update(&self.learning_rates)?;
             self.trainer.outcomes()?;
             times.push(watch.seconds() * 1000.0);
         }

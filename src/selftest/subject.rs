@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 
@@ -9,8 +10,8 @@ use crate::base::seed::stream;
 use crate::engine::backend::binding::{Feed, Parameters};
 use crate::engine::graph::build::TARGETS;
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, EngineError, Group, Kernels,
-    OptimizerConfig, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome, Trainer,
+    AdamW, ApiTrainer, Artifacts, Clipping, Device, EngineError, Kernels, OptimizerConfig,
+    ParameterGroup, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome, Trainer,
 };
 use crate::model::{
     Activation, Architecture, Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork,
@@ -19,6 +20,7 @@ use crate::model::{
 
 const LABELS: usize = 2;
 const SEED: u64 = 7;
+const LEARNING_RATE: f64 = 1e-3;
 
 /// The size of an encoder and of its batches.
 #[derive(Clone, Copy, Debug)]
@@ -171,12 +173,18 @@ impl Subject {
 fn optimizer(trainable: &[String], decays_all: bool) -> OptimizerConfig {
     let decays =
         |name: &String| decays_all || !(name.ends_with(".bias") || name.contains("LayerNorm"));
-    let group =
-        |name| Group { weight_decay: if decays(name) { 0.01 } else { 0.0 }, rate_factor: 1.0 };
+    let (decaying, spared): (Vec<String>, Vec<String>) =
+        trainable.iter().cloned().partition(decays);
+    let group = |(parameters, weight_decay): (Vec<String>, f32)| ParameterGroup {
+        parameters,
+        learning_rate: LEARNING_RATE,
+        weight_decay,
+    };
+    let groups = [(decaying, 0.01), (spared, 0.0)];
     OptimizerConfig {
-        algorithm: Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        update: Arc::new(AdamW::default()),
         gradient_clip: Some(1.0),
-        groups: trainable.iter().map(group).collect(),
+        groups: groups.into_iter().filter(|(names, _)| !names.is_empty()).map(group).collect(),
     }
 }
 
@@ -189,11 +197,11 @@ pub(super) fn steps(
 ) -> Result<Vec<StepOutcome>, EngineError> {
     // A few batches again and again, so that there is something to be learnt.
     let batches: Vec<_> = (0..4).map(|number| size.batch(number)).collect();
-    let mut outcomes = Vec::new();
+    let (mut outcomes, rates) = (Vec::new(), vec![LEARNING_RATE; trainer.groups()]);
     for (taken, number) in numbers.enumerate() {
         let feeds = batches[number as usize % batches.len()].clone();
         trainer.accumulate(runtime, feeds, Part::whole(number as i64))?;
-        trainer.update(1e-3)?;
+        trainer.update(&rates)?;
         if (taken + 1) % trainer.lag() == 0 {
             outcomes.extend(trainer.outcomes()?);
         }

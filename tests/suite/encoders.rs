@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
@@ -12,8 +13,8 @@ use serde_json::Value;
 use pipe::base::report::Silent;
 use pipe::engine::backend::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, Device, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision, Recipe,
-    Runtime, SessionTrainer, Trainer,
+    AdamW, Device, Inference, Kernels, OptimizerConfig, ParameterGroup, Part, Place, Precision,
+    Recipe, Runtime, SessionTrainer, Trainer,
 };
 use pipe::model::freeze::is_spared_from_decay;
 use pipe::model::input_layout::InputLayout;
@@ -143,22 +144,23 @@ fn trainer_of(
     let TrainableNetwork { network, loss } =
         TrainableNetwork::classifier(&config, Head::Auto, LABELS, options)?;
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let groups = names
-        .iter()
-        .map(|name| Group {
-            weight_decay: if is_spared_from_decay(name) { 0.0 } else { 0.01 },
-            rate_factor: 1.0,
-        })
-        .collect();
-    let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-    let optimizer = OptimizerConfig { algorithm, gradient_clip, groups };
+    let (spared, decaying): (Vec<String>, Vec<String>) =
+        names.iter().cloned().partition(|name| is_spared_from_decay(name));
+    let groups = [(decaying, 0.01), (spared, 0.0)].map(|(parameters, weight_decay)| {
+        ParameterGroup { parameters, learning_rate: 1e-3, weight_decay }
+    });
+    let optimizer = OptimizerConfig {
+        update: Arc::new(AdamW::default()),
+        gradient_clip,
+        groups: groups.to_vec(),
+    };
     let recipe = Recipe { loss, trainable: names, optimizer, precision };
     Ok(SessionTrainer::new(runtime()?, network.graph, parameters(pretrained)?, recipe)?)
 }
 
 /// Takes the step and returns its loss.
 fn loss_of_update(trainer: &mut SessionTrainer, learning_rate: f64) -> Result<f64, Box<dyn Error>> {
-    trainer.update(learning_rate)?;
+    trainer.update(&vec![learning_rate; trainer.groups()])?;
     Ok(f64::from(trainer.outcomes()?.pop().ok_or("no outcome")?.loss()))
 }
 

@@ -144,7 +144,7 @@ pub(super) fn run(
         train_tokens: &tokens.train,
         dev_tokens: &tokens.dev,
         layout,
-        learning_rate: train.optimizer.learning_rate(),
+        learning_rates: vec![train.optimizer.learning_rate()],
         resumes,
         splits: false,
     };

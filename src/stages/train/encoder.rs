@@ -120,10 +120,7 @@ pub fn run(
     );
     weights.insert(WORD_EMBEDDINGS.to_owned(), compact.select(&whole_table));
     let optimizer = job.train.optimizer.of_engine(job.train.gradient_clip, &trainable);
-    let word_group = trainable
-        .iter()
-        .position(|name| name == WORD_EMBEDDINGS)
-        .map(|index| optimizer.groups[index]);
+    let word_group = optimizer.group_of(WORD_EMBEDDINGS);
     let trained_count = |name: &str| {
         if name == WORD_EMBEDDINGS {
             whole_table.len()
@@ -132,7 +129,7 @@ pub fn run(
         }
     };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
-    let idle = optimizer.clone();
+    let config = optimizer.clone();
     let evaluation = network(Dropout::Off)?;
     let (mut trainer, resumes): (Box<dyn Trainer>, bool) = match backend.backend {
         Chosen::Session => {
@@ -170,7 +167,7 @@ pub fn run(
             dev_tokens: &dev_tokens,
             // A table of fewer rows has ids of its own, of which any may stand under the mask.
             layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
-            learning_rate: job.train.optimizer.learning_rate(),
+            learning_rates: config.learning_rates(),
             resumes,
             splits: backend.backend == Chosen::Session,
         },
@@ -179,12 +176,13 @@ pub fn run(
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = match word_group {
         Some(group) => {
-            // The idle rows follow the epoch whose weights are kept, and no step that was left out.
+            // The unused rows follow the epoch whose weights are kept, and no step that was left
+            // out. The word table is the lowest parameter, so the curves have its group's rates.
             let kept = fitted.curves.0.iter().take(fitted.kept_steps);
             let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
             let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
             compact.merge(&whole_table, &fitted.trained[WORD_EMBEDDINGS], |row| {
-                idle.step_idle(group, &rates, row)
+                config.decay_unused_rows(group, &rates, row)
             })
         }
         None => whole_table,

@@ -97,7 +97,8 @@ impl ReduceOnPlateau {
 /// The state of a plateau schedule; `step` is called once per epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
-    pub learning_rate: f64,
+    /// Of each parameter group, before the rest of the schedule.
+    pub learning_rates: Vec<f64>,
     /// `None` before the first value that is better than the worst.
     best: Option<f64>,
     bad_epochs: u32,
@@ -105,12 +106,12 @@ pub struct Plateau {
 }
 
 impl Plateau {
-    /// Starts with a learning rate.
-    pub fn new(learning_rate: f64) -> Plateau {
-        Plateau { learning_rate, best: None, bad_epochs: 0, cooldown_left: 0 }
+    /// Starts with the learning rate of each parameter group.
+    pub fn new(learning_rates: Vec<f64>) -> Plateau {
+        Plateau { learning_rates, best: None, bad_epochs: 0, cooldown_left: 0 }
     }
 
-    /// Takes an epoch's value and returns whether the learning rate was reduced. A value that is
+    /// Takes an epoch's value and returns whether a learning rate was reduced. A value that is
     /// not a number is a bad one.
     pub fn step(&mut self, settings: &ReduceOnPlateau, value: f64) -> bool {
         if self.is_better(settings, value) {
@@ -128,12 +129,15 @@ impl Plateau {
         }
         self.cooldown_left = settings.cooldown;
         self.bad_epochs = 0;
-        let reduced = (self.learning_rate * settings.factor).max(settings.min_learning_rate);
-        if self.learning_rate - reduced > settings.epsilon {
-            self.learning_rate = reduced;
-            return true;
+        let mut is_reduced = false;
+        for rate in &mut self.learning_rates {
+            let reduced = (*rate * settings.factor).max(settings.min_learning_rate);
+            if *rate - reduced > settings.epsilon {
+                *rate = reduced;
+                is_reduced = true;
+            }
         }
-        false
+        is_reduced
     }
 
     fn is_better(&self, settings: &ReduceOnPlateau, value: f64) -> bool {
@@ -205,22 +209,22 @@ mod tests {
                 min_learning_rate: number(&options["min_lr"]),
                 epsilon: number(&options["eps"]),
             };
-            let mut plateau = Plateau::new(number(&case["learning_rate"]));
+            let mut plateau = Plateau::new(vec![number(&case["learning_rate"])]);
             let (values, rates) = (
                 case["values"].as_array().expect("values"),
                 case["rates"].as_array().expect("rates"),
             );
             assert_eq!(values.len(), rates.len());
             for (epoch, (value, expected)) in values.iter().zip(rates).enumerate() {
-                let before = plateau.learning_rate;
+                let before = plateau.learning_rates[0];
                 let reduced = plateau.step(&settings, number(value));
                 let expected = number(expected);
                 assert!(
-                    (plateau.learning_rate / expected - 1.0).abs() < 1e-12,
+                    (plateau.learning_rates[0] / expected - 1.0).abs() < 1e-12,
                     "case {index} {options}, epoch {epoch}: expected {expected}, found {}",
-                    plateau.learning_rate
+                    plateau.learning_rates[0]
                 );
-                assert_eq!(reduced, plateau.learning_rate != before);
+                assert_eq!(reduced, plateau.learning_rates[0] != before);
                 // What a checkpoint keeps is all that there is.
                 let kept = serde_json::to_string(&plateau).expect("a plateau can be written");
                 assert_eq!(serde_json::from_str::<Plateau>(&kept).expect("and read"), plateau);

@@ -22,7 +22,7 @@ use crate::stages::inference::predict::{longest, tokenize};
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        5
+        6
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

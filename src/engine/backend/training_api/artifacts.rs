@@ -21,7 +21,7 @@ use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::graph::{Constant, DropoutSite, Graph, Var};
 use crate::engine::graph::op::contract::{AttributeValue, DOMAIN};
 use crate::engine::graph::optimizer::{
-    Algorithm, GRADIENT_NORM, OptimizerConfig, clip_scale, global_norm,
+    GRADIENT_NORM, OptimizerConfig, ParameterGroup, clip_scale, global_norm,
 };
 use crate::engine::onnx::proto::{
     AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
@@ -44,6 +44,9 @@ const BUFFER: &str = "_grad.accumulation.buffer";
 pub const LAST_PART: &str = "last_part";
 /// An initializer that is true.
 const ALWAYS: &str = "always";
+/// Why an optimizer does not fit: the training API has one parameter group.
+pub(super) const MANY_GROUPS: &str =
+    "its parameters have more than one learning rate or weight decay";
 /// The evaluation model's first outputs, where we write it.
 pub const LOSS: &str = "loss";
 pub const LOGITS: &str = "logits";
@@ -500,17 +503,16 @@ fn optimizer_model(
     config: &OptimizerConfig,
     gradient_clip: Option<f32>,
 ) -> Result<ModelProto, ArtifactsError> {
-    let Algorithm::AdamW { beta1, beta2, epsilon } = config.algorithm else {
-        return Err(ArtifactsError::Optimizer("it is not AdamW"));
+    let [first, others @ ..] = &config.groups[..] else {
+        return Err(ArtifactsError::Optimizer("it has no parameters"));
     };
-    let group = config.groups.first().copied();
-    let Some(group) = group.filter(|group| config.groups.iter().all(|other| other == group)) else {
-        return Err(ArtifactsError::Optimizer(
-            "its parameters have more than one learning rate or weight decay",
-        ));
-    };
-    if group.rate_factor != 1.0 {
-        return Err(ArtifactsError::Optimizer("its parameters have a learning rate of their own"));
+    let attributes = config
+        .update
+        .training_api(first.weight_decay)
+        .ok_or(ArtifactsError::Optimizer("it is not AdamW"))?;
+    let settings = |group: &ParameterGroup| (group.learning_rate, group.weight_decay);
+    if others.iter().any(|group| settings(group) != settings(first)) {
+        return Err(ArtifactsError::Optimizer(MANY_GROUPS));
     }
     let mut graph = GraphProto { name: "pipe".into(), ..GraphProto::default() };
     graph.input.push(onnx::write::value_info(
@@ -539,15 +541,6 @@ fn optimizer_model(
         });
         gradients = "clipped_gradients";
     }
-    let attributes = [
-        ("alpha", AttributeValue::Float(beta1 as f32)),
-        ("beta", AttributeValue::Float(beta2 as f32)),
-        ("epsilon", AttributeValue::Float(epsilon as f32)),
-        ("weight_decay", AttributeValue::Float(group.weight_decay)),
-        ("correct_bias", AttributeValue::Int(1)),
-        // PyTorch's AdamW; 1 would be that of `transformers`.
-        ("adam_mode", AttributeValue::Int(0)),
-    ];
     let inputs = [
         "learning_rate",
         "step",

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
 
-use super::artifacts::{Artifacts, BatchInput, LAST_PART, LOGITS};
+use super::artifacts::{Artifacts, BatchInput, LAST_PART, LOGITS, MANY_GROUPS};
 use super::checkpoint::{CheckpointFile, MOMENTS, OptimizerState};
+use super::error::ArtifactsError;
 use super::session::{Step, TrainingSession};
 use crate::engine::backend::binding::Feed;
 use crate::engine::backend::error::EngineError;
@@ -96,7 +97,10 @@ impl Trainer for ApiTrainer {
         self.session.forget()
     }
 
-    fn update(&mut self, learning_rate: f64) -> Result<(), EngineError> {
+    fn update(&mut self, learning_rates: &[f64]) -> Result<(), EngineError> {
+        let &[learning_rate] = learning_rates else {
+            return Err(ArtifactsError::Optimizer(MANY_GROUPS).into());
+        };
         self.session.update(learning_rate as f32)?;
         self.outcomes.push(std::mem::take(&mut self.outcome));
         Ok(())

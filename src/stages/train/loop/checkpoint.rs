@@ -50,12 +50,12 @@ pub struct TrainingState {
 
 impl TrainingState {
     /// Returns the state before the first step.
-    pub fn new(learning_rate: f64) -> TrainingState {
+    pub fn new(learning_rates: Vec<f64>) -> TrainingState {
         TrainingState {
             epochs: 0,
             steps: 0,
             seconds: 0.0,
-            plateau: Plateau::new(learning_rate),
+            plateau: Plateau::new(learning_rates),
             patience: Patience::default(),
             best: BestEpoch::default(),
             curves: Vec::new(),
@@ -179,7 +179,7 @@ mod tests {
             epochs: 2,
             steps: 7,
             seconds: 1.5,
-            plateau: Plateau::new(1e-5),
+            plateau: Plateau::new(vec![1e-5, 1e-3]),
             patience: Patience::default(),
             best: BestEpoch::default(),
             curves: vec![CurvePoint {

@@ -17,8 +17,8 @@ pub struct Job<'a> {
     pub train_tokens: &'a [TokenizedText],
     pub dev_tokens: &'a [TokenizedText],
     pub layout: InputLayout,
-    /// The learning rate before the schedule.
-    pub learning_rate: f64,
+    /// The learning rate of each parameter group before the schedule. The curves show the first.
+    pub learning_rates: Vec<f64>,
     /// Whether an interrupted training can go on: on the host with the very numbers of one that was
     /// not, on a GPU with other dropout masks. Else it starts anew.
     pub resumes: bool,

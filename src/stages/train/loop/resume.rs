@@ -34,7 +34,7 @@ impl<'a> Training<'a> {
                 ctx.note(&format!("going on after epoch {} of {}", state.epochs, length.epochs));
                 state
             }
-            None => TrainingState::new(job.learning_rate),
+            None => TrainingState::new(job.learning_rates.clone()),
         };
         let micro_batches = MicroBatches {
             lengths: job.train_tokens.iter().map(|text| text.ids.len()).collect(),

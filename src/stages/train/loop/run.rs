@@ -3,7 +3,7 @@
 use super::checkpoint::best_name;
 use super::error::{BadGradient, BadWeights};
 use super::job::{Fitted, Job};
-use super::training::Training;
+use super::training::{Training, first};
 use crate::data::Curves;
 use crate::engine::{Runtime, Trainer};
 use crate::stages::contract::error::StageError;
@@ -32,7 +32,8 @@ fn finish(training: Training<'_>) -> Result<Fitted, StageError> {
         }
         _ => state.curves.len(),
     };
-    let last_rate = state.curves.last().map_or(job.learning_rate, |point| point.learning_rate);
+    let last_rate =
+        state.curves.last().map_or(first(&job.learning_rates), |point| point.learning_rate);
     if let (Some(last), true) = (state.curves.last(), state.skipped.len() == state.curves.len()) {
         // Not one step was taken.
         let (step, learning_rate) = (last.step, last_rate);

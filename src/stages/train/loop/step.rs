@@ -1,7 +1,7 @@
 //! One optimizer step: gradients of its batches, in micro-batches that memory holds, and the update.
 
 use super::losses::OpenStep;
-use super::training::Training;
+use super::training::{Training, first};
 use crate::base::chain::chain;
 use crate::base::seed::stream;
 use crate::engine::backend::binding::Feed;
@@ -31,13 +31,15 @@ impl Training<'_> {
     ) -> Result<OpenStep, StageError> {
         let (step, taken) = (self.state.steps + 1, self.state.steps);
         let factor = schedule::factor(&self.job.train.schedule, taken, self.length.steps);
-        let learning_rate = self.state.plateau.learning_rate * factor;
+        let learning_rates: Vec<f64> =
+            self.state.plateau.learning_rates.iter().map(|rate| rate * factor).collect();
         let micro_batches = self.accumulate(step, batches)?;
         self.state.micro_batches =
             micro_batches.iter().copied().fold(self.state.micro_batches, usize::max);
         self.state.micro_batch_tokens = self.micro_batches.limit;
-        self.trainer.update(learning_rate)?;
+        self.trainer.update(&learning_rates)?;
         self.state.steps = step;
+        let learning_rate = first(&learning_rates);
         let examples = batches.iter().map(Vec::len).sum();
         Ok(OpenStep { step, epoch, learning_rate, examples, micro_batches })
     }

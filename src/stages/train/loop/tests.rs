@@ -58,7 +58,7 @@ impl Trainer for Small {
         self.spares = true;
     }
 
-    fn update(&mut self, _: f64) -> Result<(), EngineError> {
+    fn update(&mut self, _: &[f64]) -> Result<(), EngineError> {
         let losses = self.parts.iter().map(|(_, share)| *share).collect();
         // As if the gradients of the second step had overflowed.
         let skipped = self.overflows || self.steps.len() == 1;
@@ -132,7 +132,7 @@ fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, Fitted, Str
         train_tokens: &tokens,
         dev_tokens: &[],
         layout: InputLayout { padding_id: 0, first_position: 0 },
-        learning_rate: 1e-3,
+        learning_rates: vec![1e-3],
         resumes: false,
         splits,
     };

@@ -33,6 +33,12 @@ pub(super) struct Length {
     pub stop_after: u32,
 }
 
+/// Returns the learning rate that the curves show: that of the first parameter group, which has the
+/// lowest of the trained parameters.
+pub(super) fn first(learning_rates: &[f64]) -> f64 {
+    learning_rates.first().copied().unwrap_or_default()
+}
+
 impl Length {
     pub(super) fn of(job: &Job<'_>) -> Length {
         let batches_per_epoch = job.train_tokens.len().div_ceil(job.train.batch_size) as u64;

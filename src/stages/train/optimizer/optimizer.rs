@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adamw::AdamW;
 use super::sgd::Sgd;
-use crate::engine::{Algorithm, Group, OptimizerConfig};
-use crate::model::freeze::{is_head, is_spared_from_decay};
+use crate::engine::{OptimizerConfig, ParameterGroup};
 use crate::stages::train::problems::Problems;
 
 /// The optimizer.
@@ -42,37 +41,31 @@ impl Optimizer {
         }
     }
 
-    /// Returns the engine's optimizer for the trained parameters.
+    /// Returns the engine's optimizer for the trained parameters, in groups of one learning rate
+    /// and one weight decay.
     pub(in crate::stages::train) fn of_engine(
         &self,
         gradient_clip: Option<f32>,
         trainable: &[String],
     ) -> OptimizerConfig {
-        let (algorithm, weight_decay, decay_all, head_rate) = match self {
-            Optimizer::Adamw(s) => {
-                let algorithm =
-                    Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };
-                (algorithm, s.weight_decay, s.decay_all, s.head_learning_rate)
-            }
-            Optimizer::Sgd(s) => (
-                Algorithm::Sgd { momentum: s.momentum },
-                s.weight_decay,
-                s.decay_all,
-                s.head_learning_rate,
-            ),
+        let (update, rates, decay) = match self {
+            Optimizer::Adamw(settings) => settings.of_engine(),
+            Optimizer::Sgd(settings) => settings.of_engine(),
         };
-        let head_factor = head_rate.map_or(1.0, |rate| rate / self.learning_rate()) as f32;
-        let groups = trainable
-            .iter()
-            .map(|name| Group {
-                weight_decay: if decay_all || !is_spared_from_decay(name) {
-                    weight_decay as f32
-                } else {
-                    0.0
-                },
-                rate_factor: if is_head(name) { head_factor } else { 1.0 },
-            })
-            .collect();
-        OptimizerConfig { algorithm, gradient_clip, groups }
+        let mut groups: Vec<ParameterGroup> = Vec::new();
+        for name in trainable {
+            let (learning_rate, weight_decay) = (rates.of(name), decay.of(name));
+            let same = |group: &&mut ParameterGroup| {
+                group.learning_rate == learning_rate && group.weight_decay == weight_decay
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.parameters.push(name.clone()),
+                None => {
+                    let parameters = vec![name.clone()];
+                    groups.push(ParameterGroup { parameters, learning_rate, weight_decay });
+                }
+            }
+        }
+        OptimizerConfig { update, gradient_clip, groups }
     }
 }

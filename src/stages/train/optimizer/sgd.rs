@@ -1,8 +1,11 @@
 //! Stochastic gradient descent with momentum.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::groups::{Decay, OfEngine, Rates};
 use crate::stages::train::problems::Problems;
 
 /// SGD's settings.
@@ -27,6 +30,14 @@ pub struct Sgd {
 }
 
 impl Sgd {
+    /// Returns the rule of the update, and the settings of its parameter groups.
+    pub(super) fn of_engine(&self) -> OfEngine {
+        let update = crate::engine::Sgd { momentum: self.momentum };
+        let rates = Rates { all: self.learning_rate, head: self.head_learning_rate };
+        let decay = Decay { weight_decay: self.weight_decay, all: self.decay_all };
+        (Arc::new(update), rates, decay)
+    }
+
     /// Reports settings that no training can be done with.
     pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
         problems.positive("optimizer.sgd.learning_rate", self.learning_rate);
