@@ -9,18 +9,18 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::Silent;
 use pipe::engine::backend::binding::{Feed, Parameters};
-use pipe::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use pipe::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Group, Kernels, OptimizerConfig, Part,
-    Place, Precision, Recipe, Runtime, SessionTrainer, Trainer, Var,
+    AdamW, ApiTrainer, Artifacts, Clipping, Device, Kernels, OptimizerConfig, ParameterGroup, Part,
+    Place, Precision, Recipe, Runtime, SessionTrainer, Trainer,
 };
 use pipe::model::encoders::bert::BERT;
-use pipe::model::{Activation, Config, Dropout, Head, Network, NetworkOptions};
+use pipe::model::{Activation, Config, Dropout, Head, NetworkOptions, TrainableNetwork};
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -29,6 +29,7 @@ const VOCABULARY: usize = 600;
 const SHAPES: &str = "8x32,16x64,16x128";
 const STEPS_PER_ROUND: usize = 5;
 const WARM_UP: usize = 3;
+const LEARNING_RATE: f64 = 5e-5;
 /// Between two turns: threads of the one before go on looking for work for 200 ms (OpenMP's habit)
 /// and would take the next one's time.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(400);
@@ -136,6 +137,7 @@ fn median(times: &[f64]) -> f64 {
 struct Own {
     runtime: &'static Runtime,
     trainer: Box<dyn Trainer>,
+    learning_rates: Vec<f64>,
     feeds: Vec<(String, Feed)>,
     step: i64,
 }
@@ -164,7 +166,7 @@ impl Own {
             padding_id: 0,
             initializer_range: 0.02,
         };
-        let (network, loss) = network(&config, Dropout::Keyed)?;
+        let TrainableNetwork { network, loss } = network(&config, Dropout::Keyed)?;
         let mut seed = 1u32;
         let mut random = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -186,27 +188,31 @@ impl Own {
             weights.insert(name.to_owned(), array);
         }
         let names: Vec<String> = weights.keys().cloned().collect();
-        let groups = names
-            .iter()
-            .map(|name| {
-                // The training API has one weight decay for all; the work is the same.
-                let decays =
-                    training_api || !(name.ends_with(".bias") || name.contains("LayerNorm"));
-                Group { weight_decay: if decays { 0.01 } else { 0.0 }, rate_factor: 1.0 }
-            })
-            .collect();
-        let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-        let optimizer = OptimizerConfig { algorithm, gradient_clip: Some(1.0), groups };
+        // The training API has one weight decay for all; the work is the same.
+        let decays = |name: &String| {
+            training_api || !(name.ends_with(".bias") || name.contains("LayerNorm"))
+        };
+        let (decaying, spared): (Vec<String>, Vec<String>) =
+            names.iter().cloned().partition(decays);
+        let groups = [(decaying, 0.01), (spared, 0.0)];
+        let group = |(parameters, weight_decay): (Vec<String>, f32)| ParameterGroup {
+            parameters,
+            learning_rate: LEARNING_RATE,
+            weight_decay,
+        };
+        let optimizer = OptimizerConfig {
+            update: Arc::new(AdamW::default()),
+            gradient_clip: Some(1.0),
+            groups: groups.into_iter().filter(|(names, _)| !names.is_empty()).map(group).collect(),
+        };
         let trainer: Box<dyn Trainer> = if training_api {
-            let (mut evaluation, eval_loss) = self::network(&config, Dropout::Off)?;
-            evaluation.graph.output(LOSS, eval_loss);
-            evaluation.graph.output(LOGITS, evaluation.logits);
+            let evaluation = self::network(&config, Dropout::Off)?.graph_of_both();
             let clipping = Clipping::InTraining { parts: 1 };
             let values = |name: &str| weights.get(name);
             let artifacts = Artifacts::new(
                 network.graph,
                 loss,
-                &evaluation.graph,
+                &evaluation,
                 &names,
                 &optimizer,
                 clipping,
@@ -232,7 +238,8 @@ impl Own {
             ("position_ids".to_owned(), Feed::I64(tokens, positions)),
             ("targets".to_owned(), Feed::F32(vec![batch, 2], targets)),
         ];
-        Ok(Own { runtime, trainer, feeds, step: 0 })
+        let learning_rates = vec![LEARNING_RATE; trainer.groups()];
+        Ok(Own { runtime, trainer, learning_rates, feeds, step: 0 })
     }
 
     fn steps(&mut self, count: usize) -> Result<Vec<f64>, AnyError> {
@@ -241,7 +248,7 @@ impl Own {
             let watch = Stopwatch::start();
             self.step += 1;
             self.trainer.accumulate(self.runtime, self.feeds.clone(), Part::whole(self.step))?;
-            self.trainer.update(5e-5)?;
+            self.trainer.update(&self.learning_rates)?;
             self.trainer.outcomes()?;
             times.push(watch.seconds() * 1000.0);
         }
@@ -249,21 +256,15 @@ impl Own {
     }
 }
 
-/// Builds the network under the input `targets`, and returns it with its loss.
-fn network(config: &Config, dropout: Dropout) -> Result<(Network, Var), AnyError> {
+/// Builds the network with its loss.
+fn network(config: &Config, dropout: Dropout) -> Result<TrainableNetwork, AnyError> {
     let options = NetworkOptions {
         kernels: Kernels::Fused,
         dropout,
         word_rows: VOCABULARY,
         positions_in_graph: false,
     };
-    let mut network = Network::new(config, Head::Auto, 2, options)?;
-    let targets = network.graph.input(
-        "targets",
-        pipe::engine::TensorFact::f32(vec![pipe::engine::Dim::Named("B"), 2.into()]),
-    );
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
-    Ok((network, loss))
+    Ok(TrainableNetwork::classifier(config, Head::Auto, 2, options)?)
 }
 
 /// One that is measured, in a process of its own that stays warm between rounds.

@@ -24,7 +24,7 @@ pub use graph::autodiff::gradients;
 pub use graph::fact::{DType, Dim, ShapeError, TensorFact};
 pub use graph::graph::{Graph, Initial, Kernels, Marks, Var};
 pub use graph::lower::Products;
-pub use graph::optimizer::{Algorithm, Group, OptimizerConfig};
+pub use graph::optimizer::{AdamW, OptimizerConfig, ParameterGroup, Sgd, Update};
 pub use runtime::device::{Device, Precision};
 pub use runtime::error::RuntimeError;
 pub use runtime::runtime::{Runtime, RuntimeIdentity};

@@ -45,12 +45,12 @@ impl CompactVocabulary {
     }
 
     /// Returns the whole table after training: `rows` where tokens occur, elsewhere the rows of
-    /// `table` after `step_idle`.
+    /// `table` after `decay_unused_rows`.
     pub fn merge(
         &self,
         table: &ArrayD<f32>,
         rows: &ArrayD<f32>,
-        step_idle: impl Fn(&mut [f32]),
+        decay_unused_rows: impl Fn(&mut [f32]),
     ) -> ArrayD<f32> {
         let mut whole = table.clone();
         let mut next = 0;
@@ -59,7 +59,7 @@ impl CompactVocabulary {
                 row.assign(&rows.index_axis(Axis(0), next));
                 next += 1;
             } else if let Some(row) = row.as_slice_mut() {
-                step_idle(row);
+                decay_unused_rows(row);
             }
         }
         whole

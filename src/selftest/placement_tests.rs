@@ -2,14 +2,15 @@
 //! back within a step.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::subject::Size;
 use crate::engine::DType::{self, BF16, Bool, F16, F32, F64, I64};
 use crate::engine::backend::session::Graphs;
 use crate::engine::{
-    Algorithm, Dim, EngineError, Group, OptimizerConfig, Place, Precision, Recipe, TensorFact,
+    AdamW, EngineError, OptimizerConfig, ParameterGroup, Place, Precision, Recipe, Sgd, Update,
 };
-use crate::model::{Activation, Config, Dropout, ENCODERS, Head, Network, NetworkOptions};
+use crate::model::{Activation, Config, Dropout, ENCODERS, Head, NetworkOptions, TrainableNetwork};
 
 const SIZE: Size =
     Size { name: "tiny", hidden: 32, layers: 2, heads: 2, vocabulary: 100, batch: 4, length: 8 };
@@ -72,7 +73,7 @@ fn has_kernel(operator: &str, types: &[DType]) -> bool {
 fn missing(
     config: &Config,
     head: Head,
-    algorithm: Algorithm,
+    update: Arc<dyn Update>,
     precision: Precision,
 ) -> Result<BTreeSet<String>, EngineError> {
     let place = Place::Gpu(0);
@@ -82,14 +83,16 @@ fn missing(
         word_rows: config.vocabulary,
         positions_in_graph: false,
     };
-    let mut network = Network::new(config, head, 3, options)?;
-    let targets =
-        network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
+    let TrainableNetwork { network, loss } =
+        TrainableNetwork::classifier(config, head, 3, options)?;
     let trainable: Vec<String> =
         network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let groups = vec![Group { weight_decay: 0.01, rate_factor: 1.0 }; trainable.len()];
-    let optimizer = OptimizerConfig { algorithm, gradient_clip: Some(1.0), groups };
+    let (head, encoder): (Vec<String>, Vec<String>) =
+        trainable.iter().cloned().partition(|name| name.starts_with("classifier"));
+    let groups = [(encoder, 1e-4), (head, 1e-2)].map(|(parameters, learning_rate)| {
+        ParameterGroup { parameters, learning_rate, weight_decay: 0.01 }
+    });
+    let optimizer = OptimizerConfig { update, gradient_clip: Some(1.0), groups: groups.to_vec() };
     let recipe = Recipe { loss, trainable, optimizer, precision };
     let graphs = Graphs::new(network.graph, &recipe, place)?;
     let applied: Vec<_> = graphs.gradient.applied().chain(graphs.update.applied()).collect();
@@ -102,19 +105,20 @@ fn missing(
 
 #[test]
 fn a_gpu_has_kernels_for_every_operator_of_a_step() -> Result<(), EngineError> {
-    let adamw = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    let adamw: Arc<dyn Update> = Arc::new(AdamW::default());
+    let sgd: Arc<dyn Update> = Arc::new(Sgd { momentum: 0.9 });
     let mut bare = BTreeSet::new();
     for encoder in ENCODERS {
         for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
             for head in [Head::Auto, Head::Mean, Head::Cls] {
                 let config = Config { encoder, activation, ..SIZE.config(0.1) };
-                for (algorithm, precision) in [
-                    (adamw, Precision::Fp32),
-                    (adamw, Precision::Fp16),
-                    (adamw, Precision::Bf16),
-                    (Algorithm::Sgd { momentum: 0.9 }, Precision::Fp16),
+                for (update, precision) in [
+                    (&adamw, Precision::Fp32),
+                    (&adamw, Precision::Fp16),
+                    (&adamw, Precision::Bf16),
+                    (&sgd, Precision::Fp16),
                 ] {
-                    bare.extend(missing(&config, head, algorithm, precision)?);
+                    bare.extend(missing(&config, head, update.clone(), precision)?);
                 }
             }
         }

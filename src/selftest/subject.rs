@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 
 use crate::base::seed::stream;
 use crate::engine::backend::binding::{Feed, Parameters};
-use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
+use crate::engine::graph::build::TARGETS;
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
-    OptimizerConfig, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome,
-    TensorFact, Trainer, Var,
+    AdamW, ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Kernels, OptimizerConfig,
+    ParameterGroup, Part, Place, Precision, Recipe, Runtime, SessionTrainer, StepOutcome, Trainer,
 };
 use crate::model::encoders::bert::BERT;
-use crate::model::{Activation, Config, Dropout, Head, Network, NetworkOptions, init};
+use crate::model::{
+    Activation, Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork, init,
+};
 
 const LABELS: usize = 2;
 const SEED: u64 = 7;
+const LEARNING_RATE: f64 = 1e-3;
 
 /// The size of an encoder and of its batches.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +80,7 @@ impl Size {
             ("input_ids".to_owned(), Feed::I64(tokens.clone(), ids)),
             ("attention_mask".to_owned(), Feed::I64(tokens.clone(), mask)),
             ("position_ids".to_owned(), Feed::I64(tokens, positions)),
-            ("targets".to_owned(), Feed::F32(vec![self.batch, LABELS], targets)),
+            (TARGETS.to_owned(), Feed::F32(vec![self.batch, LABELS], targets)),
         ]
     }
 }
@@ -109,7 +112,7 @@ impl Subject {
         runtime: &Runtime,
         profiles: Option<&Path>,
     ) -> Result<SessionTrainer, EngineError> {
-        let (network, loss) = self.network(self.masks())?;
+        let TrainableNetwork { network, loss } = self.network(self.masks())?;
         let weights = self.weights(&network);
         let named = weights.iter().map(|(name, array)| (name.as_str(), array));
         let parameters = Parameters::new(self.place, named)?;
@@ -125,17 +128,15 @@ impl Subject {
         runtime: &Runtime,
         device: Device,
     ) -> Result<ApiTrainer, EngineError> {
-        let (network, loss) = self.network(self.masks())?;
-        let (mut evaluation, evaluation_loss) = self.network(Dropout::Off)?;
-        evaluation.graph.output(LOSS, evaluation_loss);
-        evaluation.graph.output(LOGITS, evaluation.logits);
+        let TrainableNetwork { network, loss } = self.network(self.masks())?;
+        let evaluation = self.network(Dropout::Off)?.graph_of_both();
         let weights = self.weights(&network);
         let trainable: Vec<String> = weights.keys().cloned().collect();
         let optimizer = optimizer(&network.graph, &trainable, true);
         let artifacts = Artifacts::new(
             network.graph,
             loss,
-            &evaluation.graph,
+            &evaluation,
             &trainable,
             &optimizer,
             Clipping::InTraining { parts: 1 },
@@ -151,16 +152,12 @@ impl Subject {
         }
     }
 
-    fn network(self, dropout: Dropout) -> Result<(Network, Var), EngineError> {
+    fn network(self, dropout: Dropout) -> Result<TrainableNetwork, EngineError> {
         let config = self.size.config(self.dropout);
         let word_rows = self.size.vocabulary;
         let options =
             NetworkOptions { kernels: self.kernels, dropout, word_rows, positions_in_graph: false };
-        let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
-        let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]);
-        let targets = network.graph.input("targets", fact);
-        let loss = network.graph.cross_entropy(network.logits, targets)?;
-        Ok((network, loss))
+        TrainableNetwork::classifier(&config, Head::Auto, LABELS, options)
     }
 
     fn weights(self, network: &Network) -> BTreeMap<String, ArrayD<f32>> {
@@ -172,12 +169,18 @@ impl Subject {
 
 fn optimizer(graph: &Graph, trainable: &[String], decays_all: bool) -> OptimizerConfig {
     let decays = |name: &String| decays_all || !graph.marks(name).no_decay;
-    let group =
-        |name| Group { weight_decay: if decays(name) { 0.01 } else { 0.0 }, rate_factor: 1.0 };
+    let (decaying, spared): (Vec<String>, Vec<String>) =
+        trainable.iter().cloned().partition(decays);
+    let group = |(parameters, weight_decay): (Vec<String>, f32)| ParameterGroup {
+        parameters,
+        learning_rate: LEARNING_RATE,
+        weight_decay,
+    };
+    let groups = [(decaying, 0.01), (spared, 0.0)];
     OptimizerConfig {
-        algorithm: Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        update: Arc::new(AdamW::default()),
         gradient_clip: Some(1.0),
-        groups: trainable.iter().map(group).collect(),
+        groups: groups.into_iter().filter(|(names, _)| !names.is_empty()).map(group).collect(),
     }
 }
 
@@ -190,11 +193,11 @@ pub(super) fn steps(
 ) -> Result<Vec<StepOutcome>, EngineError> {
     // A few batches are repeated, so that there is something to learn.
     let batches: Vec<_> = (0..4).map(|number| size.batch(number)).collect();
-    let mut outcomes = Vec::new();
+    let (mut outcomes, rates) = (Vec::new(), vec![LEARNING_RATE; trainer.groups()]);
     for (taken, number) in numbers.enumerate() {
         let feeds = batches[number as usize % batches.len()].clone();
         trainer.accumulate(runtime, feeds, Part::whole(number as i64))?;
-        trainer.update(1e-3)?;
+        trainer.update(&rates)?;
         if (taken + 1) % trainer.lag() == 0 {
             outcomes.extend(trainer.outcomes()?);
         }

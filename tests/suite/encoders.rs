@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 use safetensors::SafeTensors;
@@ -12,11 +13,11 @@ use serde_json::Value;
 use pipe::base::report::Silent;
 use pipe::engine::backend::binding::{Feed, Parameters};
 use pipe::engine::{
-    Algorithm, Device, Dim, Group, Inference, Kernels, OptimizerConfig, Part, Place, Precision,
-    Recipe, Runtime, SessionTrainer, TensorFact, Trainer,
+    AdamW, Device, Inference, Kernels, OptimizerConfig, ParameterGroup, Part, Place, Precision,
+    Recipe, Runtime, SessionTrainer, Trainer,
 };
 use pipe::model::input_layout::InputLayout;
-use pipe::model::{Config, Dropout, Head, Network, NetworkOptions, Pretrained};
+use pipe::model::{Config, Dropout, Head, Network, NetworkOptions, Pretrained, TrainableNetwork};
 use pipe::stages::inference::predict;
 
 type Checked = Result<(), Box<dyn Error>>;
@@ -136,27 +137,26 @@ fn trainer_of(
         word_rows: config.vocabulary,
         positions_in_graph: false,
     };
-    let mut network = Network::new(&config, Head::Auto, LABELS, options)?;
-    let targets =
-        network.graph.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(LABELS)]));
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
+    let TrainableNetwork { network, loss } =
+        TrainableNetwork::classifier(&config, Head::Auto, LABELS, options)?;
     let names: Vec<String> = network.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let groups = names
-        .iter()
-        .map(|name| Group {
-            weight_decay: if network.graph.marks(name).no_decay { 0.0 } else { 0.01 },
-            rate_factor: 1.0,
-        })
-        .collect();
-    let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-    let optimizer = OptimizerConfig { algorithm, gradient_clip, groups };
+    let (spared, decaying): (Vec<String>, Vec<String>) =
+        names.iter().cloned().partition(|name| network.graph.marks(name).no_decay);
+    let groups = [(decaying, 0.01), (spared, 0.0)].map(|(parameters, weight_decay)| {
+        ParameterGroup { parameters, learning_rate: 1e-3, weight_decay }
+    });
+    let optimizer = OptimizerConfig {
+        update: Arc::new(AdamW::default()),
+        gradient_clip,
+        groups: groups.to_vec(),
+    };
     let recipe = Recipe { loss, trainable: names, optimizer, precision };
     Ok(SessionTrainer::new(runtime()?, network.graph, parameters(pretrained)?, recipe)?)
 }
 
 /// Takes the step and returns its loss.
 fn loss_of_update(trainer: &mut SessionTrainer, learning_rate: f64) -> Result<f64, Box<dyn Error>> {
-    trainer.update(learning_rate)?;
+    trainer.update(&vec![learning_rate; trainer.groups()])?;
     Ok(f64::from(trainer.outcomes()?.pop().ok_or("no outcome")?.loss()))
 }
 

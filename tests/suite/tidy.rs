@@ -8,6 +8,7 @@ use fs_err as fs;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graphmap::DiGraphMap;
 use proc_macro2::{TokenStream, TokenTree};
+use syn::ext::IdentExt;
 use syn::visit::Visit;
 
 /// The layers, top first, and the layers that each may use.
@@ -113,7 +114,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rayon", &["runner/", "stages/augment/", "text/"]),
     ("rustix", &["stages/augment/methods/program.rs"]),
     // Checkpoints hold tensors too, and are the business of `train` alone.
-    ("safetensors", &["model/", "stages/train/checkpoint.rs"]),
+    ("safetensors", &["model/", "stages/train/loop/checkpoint.rs"]),
     // The JSON Schema is derived where a configuration is declared; the head is part of one.
     (
         "schemars",
@@ -186,7 +187,7 @@ impl Paths {
     }
 
     fn use_tree(&mut self, tree: &syn::UseTree, before: &[String], hands_on: bool) {
-        let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
+        let with = |name: &syn::Ident| [before, &[name.unraw().to_string()]].concat();
         match tree {
             syn::UseTree::Path(path) => self.use_tree(&path.tree, &with(&path.ident), hands_on),
             syn::UseTree::Name(name) => self.used(&with(&name.ident), &name.ident, hands_on),
@@ -219,7 +220,7 @@ impl Paths {
                     if colons != 2 {
                         self.end(&mut path);
                     }
-                    path.push(word.to_string());
+                    path.push(word.unraw().to_string());
                     colons = 0;
                 }
                 TokenTree::Punct(sign) if sign.as_char() == ':' => colons += 1,
@@ -269,7 +270,7 @@ impl<'ast> Visit<'ast> for Paths {
         }
         let was = self.in_tests;
         self.in_tests |= is_test(&item.attrs);
-        self.module.push(item.ident.to_string());
+        self.module.push(item.ident.unraw().to_string());
         syn::visit::visit_item_mod(self, item);
         self.module.pop();
         self.in_tests = was;
@@ -278,7 +279,7 @@ impl<'ast> Visit<'ast> for Paths {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.segments.len() > 1 {
             let words: Vec<String> =
-                path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+                path.segments.iter().map(|segment| segment.ident.unraw().to_string()).collect();
             self.add(&words);
         }
         syn::visit::visit_path(self, path);

@@ -17,6 +17,7 @@ use crate::engine::graph::fact::Dim;
 use crate::engine::graph::graph::{DropoutSite, Graph, Kernels, Var};
 use crate::engine::graph::loss_scale::{LossScaling, NEW_SCALER, SCALER, is_finite};
 use crate::engine::graph::lower::lower;
+use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES};
 use crate::engine::graph::optimizer::{GRADIENT_NORM, OptimizerConfig};
 use crate::engine::onnx;
 use crate::engine::runtime::device::Precision;
@@ -44,7 +45,9 @@ pub struct SessionTrainer {
     parts: Vec<Tensor<f32>>,
     states: Vec<Vec<Tensor<f32>>>,
     scaler: Option<Scaler>,
-    scalars: Tensor<f32>,
+    learning_rates: Tensor<f32>,
+    /// What the host computes of a step's number, where the update wants it.
+    corrections: Option<Tensor<f32>>,
     sites: Vec<DropoutSite>,
     log: Log,
     steps: u64,
@@ -79,7 +82,7 @@ impl Log {
 pub struct Recipe {
     /// A scalar.
     pub loss: Var,
-    /// Names of the graph's parameters, each with its group in the optimizer.
+    /// Names of the graph's parameters, each in a group of the optimizer.
     pub trainable: Vec<String>,
     pub optimizer: OptimizerConfig,
     pub precision: Precision,
@@ -115,7 +118,9 @@ impl Graphs {
         }
         let shapes: Vec<Vec<usize>> =
             found.iter().map(|(var, _)| graph.known_shape(*var)).collect();
-        let update = recipe.optimizer.graph(&shapes, graph.kernels(), scaling.as_ref())?;
+        let named: Vec<(String, Vec<usize>)> =
+            recipe.trainable.iter().cloned().zip(shapes.iter().cloned()).collect();
+        let update = recipe.optimizer.graph(&named, graph.kernels(), scaling.as_ref())?;
         let gradient = match recipe.precision.of_products() {
             Some(low) => lower(graph, low, place.products()),
             None => graph,
@@ -148,6 +153,7 @@ impl SessionTrainer {
         let Graphs { gradient: graph, update, shapes, scaling } =
             Graphs::new(graph, &recipe, place)?;
         let Recipe { trainable, optimizer, precision, .. } = recipe;
+        let groups = optimizer.groups.len();
         let open = |graph: &Graph, name: &str| {
             let profile = profiles.map(|folder| folder.join(name));
             open_profiled(runtime, place, precision, &onnx::write(graph), profile.as_deref())
@@ -159,7 +165,7 @@ impl SessionTrainer {
         let mut states = Vec::new();
         for shape in &shapes {
             states.push(
-                (0..optimizer.states())
+                (0..optimizer.update.states())
                     .map(|_| place.zeros(shape))
                     .collect::<Result<Vec<_>, _>>()?,
             );
@@ -184,6 +190,10 @@ impl SessionTrainer {
             }
             None => None,
         };
+        let corrections = match update.has_input(CORRECTIONS) {
+            true => Some(Place::Host.tensor(&[optimizer.update.corrections(1).len()])?),
+            false => None,
+        };
         let mut trainer = SessionTrainer {
             place,
             gradient,
@@ -197,7 +207,8 @@ impl SessionTrainer {
             parts: Vec::new(),
             states,
             scaler,
-            scalars: Place::Host.tensor(&[3])?,
+            learning_rates: Place::Host.tensor(&[groups])?,
+            corrections,
             sites: graph.dropout_sites().to_vec(),
             log: Log::default(),
             steps: 0,
@@ -341,14 +352,26 @@ impl Trainer for SessionTrainer {
         self.is_short = true;
     }
 
-    fn update(&mut self, learning_rate: f64) -> Result<(), EngineError> {
+    fn update(&mut self, learning_rates: &[f64]) -> Result<(), EngineError> {
+        if learning_rates.len() != self.groups() {
+            return Err(EngineError::ParameterShape {
+                name: LEARNING_RATES.to_owned(),
+                expected: vec![self.groups()],
+                found: vec![learning_rates.len()],
+            });
+        }
         self.steps += 1;
-        self.scalars
-            .extract_tensor_mut()
-            .1
-            .copy_from_slice(&self.optimizer.scalars(learning_rate, self.steps));
+        let rates = self.learning_rates.extract_tensor_mut().1;
+        for (place, &rate) in rates.iter_mut().zip(learning_rates) {
+            *place = rate as f32;
+        }
         // Binding copies to where the session runs.
-        self.update.binding.bind_input("scalars", &self.scalars)?;
+        self.update.binding.bind_input(LEARNING_RATES, &self.learning_rates)?;
+        if let Some(corrections) = &mut self.corrections {
+            let values = self.optimizer.update.corrections(self.steps);
+            corrections.extract_tensor_mut().1.copy_from_slice(&values);
+            self.update.binding.bind_input(CORRECTIONS, corrections)?;
+        }
         let mut norm = self.log.blank(self.place)?;
         self.update.binding.bind_output(GRADIENT_NORM, &mut norm)?;
         self.update.run()?;
@@ -362,6 +385,10 @@ impl Trainer for SessionTrainer {
             self.bind_scaler()?;
         }
         Ok(())
+    }
+
+    fn groups(&self) -> usize {
+        self.optimizer.groups.len()
     }
 
     fn outcomes(&mut self) -> Result<Vec<StepOutcome>, EngineError> {

@@ -24,8 +24,14 @@ pub trait Trainer {
     /// Releases memory between steps from now on, after an allocation has failed.
     fn spare_memory(&mut self) {}
 
-    /// Takes the optimizer step with the gradients that were accumulated.
-    fn update(&mut self, learning_rate: f64) -> Result<(), EngineError>;
+    /// Takes the optimizer step with the gradients that were accumulated, with the learning rate of
+    /// each parameter group.
+    fn update(&mut self, learning_rates: &[f64]) -> Result<(), EngineError>;
+
+    /// Returns the number of parameter groups.
+    fn groups(&self) -> usize {
+        1
+    }
 
     /// Returns what the steps since the last call gave, in their order, once the device has taken
     /// them.

@@ -19,6 +19,10 @@ use super::op::softmax::Softmax;
 
 type Built = Result<Var, ShapeError>;
 
+/// The input `[B, K]` of [`Graph::weighted_cross_entropy`]: class weights, label smoothing and the
+/// division by the batch are in it.
+pub const TARGETS: &str = "targets";
+
 /// Where dropout happens and how much.
 #[derive(Clone, Copy, Debug)]
 pub struct DropoutAt {
@@ -525,6 +529,14 @@ impl Graph {
         let weighted = self.mul(targets, log_probabilities)?;
         let sum = self.reduce_sum(weighted, &[], false)?;
         self.neg(sum)
+    }
+
+    /// Declares the input [`TARGETS`] and adds the cross-entropy of logits `[B, K]` with it.
+    pub fn weighted_cross_entropy(&mut self, logits: Var) -> Built {
+        let fact = self.fact(logits);
+        let classes = fact.shape[fact.axis(1)?].clone();
+        let targets = self.input(TARGETS, TensorFact::f32(vec![Dim::Named("B"), classes]));
+        self.cross_entropy(logits, targets)
     }
 
     /// Declares an i64 input `[B, L]`.

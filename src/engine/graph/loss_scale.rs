@@ -36,7 +36,7 @@ impl Default for LossScaling {
 }
 
 /// What the update of a step goes by.
-pub(in crate::engine) struct Scaled {
+pub struct Scaled {
     /// Whether the step is taken, `[1]`.
     pub is_taken: Var,
     /// 1/scale, `[1]`.

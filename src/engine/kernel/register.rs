@@ -46,7 +46,7 @@ pub fn domain() -> ort::Result<OperatorDomain> {
             kernel: weight_grad_kernel,
         },
         Custom { name: "GatherGrad", inputs: "fif", outputs: "f", kernel: gather_grad_kernel },
-        Custom { name: "AdamW", inputs: "ffffff", outputs: "fff", kernel: adamw_kernel },
+        Custom { name: "AdamW", inputs: "ffffffff", outputs: "fff", kernel: adamw_kernel },
         Custom { name: "SumSquares", inputs: "f", outputs: "f", kernel: sum_squares_kernel },
     ] {
         domain = domain.add(custom)?;
@@ -505,17 +505,23 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
     let (beta2, rise1, rise2) =
         (float(context, "beta2")?, float(context, "rise1")?, float(context, "rise2")?);
     let epsilon = float(context, "epsilon")?;
-    let (weight_decay, rate_factor) =
-        (float(context, "weight_decay")?, float(context, "rate_factor")?);
     Ok(kernel(move |ctx| {
         let (p, g, m, v) = (given(ctx, 0)?, given(ctx, 1)?, given(ctx, 2)?, given(ctx, 3)?);
-        let (scale, scalars) = (given(ctx, 4)?, given(ctx, 5)?);
-        let ((_, scale), (_, scalars)) = (floats(&scale)?, floats(&scalars)?);
-        let &[learning_rate, correction1, root_correction2] = scalars else {
-            return Err(ort::Error::new("the optimizer does not have three scalars"));
+        let (scale, learning_rate) = (given(ctx, 4)?, given(ctx, 5)?);
+        let (weight_decay, corrections) = (given(ctx, 6)?, given(ctx, 7)?);
+        let [(_, scale), (_, learning_rate), (_, weight_decay), (_, corrections)] = [
+            floats(&scale)?,
+            floats(&learning_rate)?,
+            floats(&weight_decay)?,
+            floats(&corrections)?,
+        ];
+        let (&[scale], &[learning_rate], &[weight_decay], &[correction1, root_correction2]) =
+            (scale, learning_rate, weight_decay, corrections)
+        else {
+            return Err(ort::Error::new("the optimizer's scalars are of another number"));
         };
         let step = adamw::Step {
-            learning_rate: learning_rate * rate_factor,
+            learning_rate,
             beta2,
             rise1,
             rise2,
@@ -523,7 +529,7 @@ fn adamw_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>
             weight_decay,
             correction1,
             root_correction2,
-            scale: scale[0],
+            scale,
         };
         let ((shape, old_p), (_, gradient), (_, old_m), (_, old_v)) =
             (floats(&p)?, floats(&g)?, floats(&m)?, floats(&v)?);

@@ -5,10 +5,11 @@ use super::reference::{
     Attention as Witness, Real, binary, differences, flat, layer_norm, matmul, normalized, shaped,
 };
 use crate::engine::graph::op::fused::{
-    AdamW, AddNorm, AddNormGrad, Attention, AttentionGrad, BiasGeluGrad, ColumnSum, GatherGrad,
+    AddNorm, AddNormGrad, Attention, AttentionGrad, BiasGeluGrad, ColumnSum, GatherGrad,
     SumSquares, WeightGrad,
 };
 use crate::engine::graph::op::gather::ScatterAdd;
+use crate::engine::graph::optimizer::AdamW;
 use crate::engine::kernel::dropout;
 
 pub(in crate::engine) fn samples() -> Vec<Sample> {
@@ -252,24 +253,21 @@ fn optimizer_steps(n: &mut Numbers) -> Vec<Sample> {
             Input::real(n.real(shape)),
             Input::real(n.in_range(shape, 0.01, 1.0)),
             Input::real(shaped(&[1], vec![0.25])),
-            Input::real(shaped(&[3], [0.01f32, 0.271, 0.054_700_1].map(f64::from).to_vec())),
+            Input::real(shaped(&[1], vec![f64::from(0.005f32)])),
+            Input::real(shaped(&[1], vec![0.125])),
+            Input::real(shaped(&[2], [0.271f32, 0.054_700_1].map(f64::from).to_vec())),
         ];
-        let op = AdamW {
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.125,
-            rate_factor: 0.5,
-        };
+        let op = AdamW::default();
         for output in 0..3 {
             let step = move |x: &[Real]| {
-                let [rate, correction1, root_correction2] = [x[5][0] * 0.5, x[5][1], x[5][2]];
+                let [rate, decay] = [x[5][0], x[6][0]];
+                let [correction1, root_correction2] = [x[7][0], x[7][1]];
                 let gradient = &x[1] * x[4][0];
                 let first = &x[2] * 0.9 + &gradient * 0.1;
                 let second = &x[3] * 0.999 + &(&gradient * &gradient) * 0.001;
                 let direction =
                     &first / correction1 / &(second.mapv(f64::sqrt) / root_correction2 + 1e-8);
-                let parameter = &x[0] * (1.0 - rate * 0.125) - direction * rate;
+                let parameter = &x[0] * (1.0 - rate * decay) - direction * rate;
                 let new = [parameter, first, second];
                 shaped(x[0].shape(), flat(&new[output]))
             };

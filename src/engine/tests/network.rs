@@ -1,6 +1,7 @@
 //! A small network of every kind of composite but attention.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 
@@ -11,7 +12,7 @@ use crate::engine::backend::session::{Recipe, SessionTrainer};
 use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::graph::{Graph, Kernels, Marks, Var};
-use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
+use crate::engine::graph::optimizer::{AdamW, OptimizerConfig, ParameterGroup, Sgd, Update};
 use crate::engine::runtime::device::Precision;
 use crate::engine::samples::harness::{Numbers, runtime};
 
@@ -41,7 +42,6 @@ pub(super) fn network_with_logits(
 ) -> Result<(Graph, Var, Var), ShapeError> {
     let mut g = Graph::new(kernels);
     let x = g.input("x", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(5)]));
-    let targets = g.input("targets", TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(3)]));
     let key = g.input("dropout_key", TensorFact { dtype: DType::I64, shape: vec![Dim::Fixed(1)] });
     let [w1, b1, w2, b2, gamma, beta, w3, b3] =
         PARAMETERS.map(|(name, shape)| g.parameter(name, shape, Marks::default()));
@@ -56,7 +56,7 @@ pub(super) fn network_with_logits(
         DropoutAt { rate, site: 1, source: DropoutSource::Key(key) },
     )?;
     let logits = g.linear(normed, w3, Some(b3))?;
-    let loss = g.cross_entropy(logits, targets)?;
+    let loss = g.weighted_cross_entropy(logits)?;
     Ok((g, loss, logits))
 }
 
@@ -69,25 +69,26 @@ pub(super) fn parameters() -> Result<Parameters, EngineError> {
     Parameters::new(Place::Host, PARAMETERS.iter().map(|(name, _)| *name).zip(&weights))
 }
 
-pub(super) fn optimizer(algorithm: Algorithm, parameters: usize) -> OptimizerConfig {
+pub(super) fn optimizer(update: impl Update + 'static, parameters: &[&str]) -> OptimizerConfig {
+    let parameters = parameters.iter().map(|name| (*name).to_owned()).collect();
     OptimizerConfig {
-        algorithm,
+        update: Arc::new(update),
         gradient_clip: Some(1.0),
-        groups: vec![Group { weight_decay: 0.01, rate_factor: 1.0 }; parameters],
+        groups: vec![ParameterGroup { parameters, learning_rate: 1e-2, weight_decay: 0.01 }],
     }
 }
 
-pub(super) const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };
-pub(super) const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+pub(super) const SGD: Sgd = Sgd { momentum: 0.9 };
+pub(super) const ADAMW: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
 pub(super) fn trainer(
     kernels: Kernels,
     rate: f32,
     trainable: &[&str],
-    algorithm: Algorithm,
+    update: impl Update + 'static,
 ) -> Result<SessionTrainer, EngineError> {
     let (graph, loss) = network(kernels, rate)?;
-    trainer_of(graph, loss, parameters()?, trainable, algorithm, Precision::Fp32)
+    trainer_of(graph, loss, parameters()?, trainable, update, Precision::Fp32)
 }
 
 /// Prepares the training of a network.
@@ -96,11 +97,11 @@ pub(super) fn trainer_of(
     loss: Var,
     parameters: Parameters,
     trainable: &[&str],
-    algorithm: Algorithm,
+    update: impl Update + 'static,
     precision: Precision,
 ) -> Result<SessionTrainer, EngineError> {
     let names = trainable.iter().map(|name| (*name).to_owned()).collect();
-    let optimizer = optimizer(algorithm, trainable.len());
+    let optimizer = optimizer(update, trainable);
     let recipe = Recipe { loss, trainable: names, optimizer, precision };
     SessionTrainer::new(runtime(), graph, parameters, recipe)
 }

@@ -1,5 +1,7 @@
 //! The optimizer's session: in place as beside, and as double precision has it.
 
+use std::sync::Arc;
+
 use ndarray::{ArrayD, IxDyn};
 use ort::value::Tensor;
 
@@ -7,14 +9,15 @@ use crate::engine::backend::binding::{Bound, Feed, open};
 use crate::engine::backend::error::EngineError;
 use crate::engine::backend::place::Place;
 use crate::engine::graph::graph::Kernels;
-use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
+use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES};
+use crate::engine::graph::optimizer::{AdamW, OptimizerConfig, ParameterGroup, Sgd, Update};
 use crate::engine::onnx;
 use crate::engine::runtime::device::Precision;
 use crate::engine::samples::harness::{Numbers, execute, near, runtime};
 use crate::engine::samples::reference::Real;
 
-const ADAMW: Algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-const SGD: Algorithm = Algorithm::Sgd { momentum: 0.9 };
+const ADAMW: AdamW = AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const SGD: Sgd = Sgd { momentum: 0.9 };
 const STEPS: u64 = 5;
 const HERE: Place = Place::Host;
 
@@ -22,13 +25,24 @@ fn shapes() -> Vec<Vec<usize>> {
     vec![vec![3, 17], vec![40_001], vec![1], vec![2, 3, 4]]
 }
 
-fn config(algorithm: Algorithm, gradient_clip: Option<f32>) -> OptimizerConfig {
-    let group = |weight_decay, rate_factor| Group { weight_decay, rate_factor };
-    OptimizerConfig {
-        algorithm,
-        gradient_clip,
-        groups: vec![group(0.01, 1.0), group(0.1, 0.5), group(0.0, 1.0), group(0.3, 2.0)],
-    }
+fn parameters() -> Vec<(String, Vec<usize>)> {
+    (0..).map(|i: usize| i.to_string()).zip(shapes()).collect()
+}
+
+/// Two parameters share a group; rates lie between half and twice the first.
+fn config(update: impl Update + 'static, gradient_clip: Option<f32>) -> OptimizerConfig {
+    let group = |names: &[&str], learning_rate, weight_decay| ParameterGroup {
+        parameters: names.iter().map(|name| (*name).to_owned()).collect(),
+        learning_rate,
+        weight_decay,
+    };
+    let groups =
+        vec![group(&["0", "2"], 0.02, 0.01), group(&["1"], 0.01, 0.1), group(&["3"], 0.04, 0.3)];
+    OptimizerConfig { update: Arc::new(update), gradient_clip, groups }
+}
+
+fn rates(values: &[f64]) -> Feed {
+    Feed::F32(vec![values.len()], values.iter().map(|&value| value as f32).collect())
 }
 
 fn single(x: &Real) -> ArrayD<f32> {
@@ -39,20 +53,54 @@ fn feed(x: &ArrayD<f32>) -> Feed {
     Feed::F32(x.shape().to_vec(), x.iter().copied().collect())
 }
 
-/// PyTorch's AdamW and SGD with `clip_grad_norm_`, written out in double precision.
+/// The rule of an update of one number, in double precision: the settings, the states, the
+/// parameter, its clipped gradient, learning rate and weight decay, and the step from 1.
+type Rule<U> = fn(&U, &mut [f64], f64, f64, [f64; 2], i32) -> f64;
+
+/// PyTorch's AdamW.
+fn adamw(
+    &AdamW { beta1, beta2, epsilon }: &AdamW,
+    states: &mut [f64],
+    p: f64,
+    g: f64,
+    [rate, decay]: [f64; 2],
+    step: i32,
+) -> f64 {
+    states[0] = beta1 * states[0] + (1.0 - beta1) * g;
+    states[1] = beta2 * states[1] + (1.0 - beta2) * g * g;
+    let first = states[0] / (1.0 - beta1.powi(step));
+    let second = states[1] / (1.0 - beta2.powi(step));
+    p * (1.0 - rate * decay) - rate * first / (second.sqrt() + epsilon)
+}
+
+/// PyTorch's SGD.
+fn sgd(
+    &Sgd { momentum }: &Sgd,
+    states: &mut [f64],
+    p: f64,
+    g: f64,
+    [rate, decay]: [f64; 2],
+    _: i32,
+) -> f64 {
+    states[0] = momentum * states[0] + g + decay * p;
+    p - rate * states[0]
+}
+
+/// Parameters and their states in double precision.
 struct Witness {
     parameters: Vec<Real>,
     states: Vec<Vec<Real>>,
 }
 
 impl Witness {
-    /// Takes a step and returns the gradients' norm before clipping.
-    fn step(
+    /// Takes a step with PyTorch's `clip_grad_norm_` and returns the gradients' norm before
+    /// clipping.
+    fn step<U>(
         &mut self,
-        config: &OptimizerConfig,
+        (config, update, rule): (&OptimizerConfig, &U, Rule<U>),
         gradients: &[Real],
-        learning_rate: f64,
-        step: u64,
+        learning_rates: &[f64],
+        step: i32,
     ) -> f64 {
         let norm = gradients
             .iter()
@@ -62,29 +110,18 @@ impl Witness {
             .sqrt();
         let scale =
             config.gradient_clip.map_or(1.0, |clip| (f64::from(clip) / (norm + 1e-6)).min(1.0));
-        for (i, group) in config.groups.iter().enumerate() {
-            let rate = learning_rate * f64::from(group.rate_factor);
-            let decay = f64::from(group.weight_decay);
+        for (i, gradient) in gradients.iter().enumerate() {
+            let group = config.group_of(&i.to_string()).expect("every parameter has a group");
+            let settings = [learning_rates[group], f64::from(config.groups[group].weight_decay)];
             let (parameter, states) = (&mut self.parameters[i], &mut self.states[i]);
-            for (place, p) in parameter.iter_mut().enumerate() {
-                let g = gradients[i].as_slice().expect("contiguous")[place] * scale;
-                let mut state = |index: usize, f: &dyn Fn(f64) -> f64| {
-                    let value = &mut states[index].as_slice_mut().expect("contiguous")[place];
-                    *value = f(*value);
-                    *value
-                };
-                match config.algorithm {
-                    Algorithm::AdamW { beta1, beta2, epsilon } => {
-                        let first = state(0, &|m| beta1 * m + (1.0 - beta1) * g)
-                            / (1.0 - beta1.powf(step as f64));
-                        let second = state(1, &|v| beta2 * v + (1.0 - beta2) * g * g)
-                            / (1.0 - beta2.powf(step as f64));
-                        *p = *p * (1.0 - rate * decay) - rate * first / (second.sqrt() + epsilon);
-                    }
-                    Algorithm::Sgd { momentum } => {
-                        let penalized = g + decay * *p;
-                        *p -= rate * state(0, &|b| momentum * b + penalized);
-                    }
+            for (place, (p, g)) in parameter.iter_mut().zip(gradient).enumerate() {
+                let mut own: Vec<f64> = states
+                    .iter()
+                    .map(|state| state.as_slice().expect("contiguous")[place])
+                    .collect();
+                *p = rule(update, &mut own, *p, g * scale, settings, step);
+                for (state, value) in states.iter_mut().zip(own) {
+                    state.as_slice_mut().expect("contiguous")[place] = value;
                 }
             }
         }
@@ -92,47 +129,54 @@ impl Witness {
     }
 }
 
-fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> {
+fn check<U: Update + Copy + 'static>(
+    update: U,
+    rule: Rule<U>,
+    gradient_clip: Option<f32>,
+    kernels: Kernels,
+) -> Result<(), EngineError> {
+    let config = &config(update, gradient_clip);
     let (shapes, mut numbers) = (shapes(), Numbers::new(11));
-    let parameters: Vec<Real> = shapes.iter().map(|shape| numbers.real(shape)).collect();
-    let blank = || {
-        shapes
-            .iter()
-            .map(|shape| vec![Real::zeros(IxDyn(shape)); config.states()])
-            .collect::<Vec<_>>()
-    };
-    let mut witness = Witness { parameters: parameters.clone(), states: blank() };
-    let mut beside: Vec<ArrayD<f32>> = parameters.iter().map(single).collect();
+    let states = config.update.states();
+    let start: Vec<Real> = shapes.iter().map(|shape| numbers.real(shape)).collect();
+    let blank =
+        || shapes.iter().map(|shape| vec![Real::zeros(IxDyn(shape)); states]).collect::<Vec<_>>();
+    let mut witness = Witness { parameters: start.clone(), states: blank() };
+    let mut beside: Vec<ArrayD<f32>> = start.iter().map(single).collect();
     let mut beside_states: Vec<Vec<ArrayD<f32>>> =
         blank().iter().map(|states| states.iter().map(single).collect()).collect();
 
-    let graph = config.graph(&shapes, kernels, None)?;
-    let mut update = Bound::new(open(runtime(), HERE, Precision::Fp32, &onnx::write(&graph))?)?;
-    let (mut scalars, mut norm) = (HERE.tensor(&[3])?, HERE.tensor(&[1])?);
-    update.binding.bind_input("scalars", &scalars)?;
-    update.binding.bind_output("gradient_norm", &mut norm)?;
+    let graph = config.graph(&parameters(), kernels, None)?;
+    let mut session = Bound::new(open(runtime(), HERE, Precision::Fp32, &onnx::write(&graph))?)?;
+    let mut norm = HERE.tensor(&[1])?;
+    session.binding.bind_output("gradient_norm", &mut norm)?;
     #[expect(clippy::type_complexity, reason = "parameter, gradient and states")]
     let mut own: Vec<(Tensor<f32>, Tensor<f32>, Vec<Tensor<f32>>)> = Vec::new();
     for (i, shape) in shapes.iter().enumerate() {
         let (mut parameter, gradient) = (HERE.hold(shape, &beside[i])?, HERE.tensor(shape)?);
-        let mut states =
-            (0..config.states()).map(|_| HERE.zeros(shape)).collect::<Result<Vec<_>, _>>()?;
-        update.binding.bind_input(format!("parameter.{i}"), &parameter)?;
-        update.binding.bind_output(format!("new_parameter.{i}"), &mut parameter)?;
-        update.binding.bind_input(format!("gradient.{i}"), &gradient)?;
+        let mut states = (0..states).map(|_| HERE.zeros(shape)).collect::<Result<Vec<_>, _>>()?;
+        session.binding.bind_input(format!("parameter.{i}"), &parameter)?;
+        session.binding.bind_output(format!("new_parameter.{i}"), &mut parameter)?;
+        session.binding.bind_input(format!("gradient.{i}"), &gradient)?;
         for (j, state) in states.iter_mut().enumerate() {
-            update.binding.bind_input(format!("state.{i}.{j}"), state)?;
-            update.binding.bind_output(format!("new_state.{i}.{j}"), state)?;
+            session.binding.bind_input(format!("state.{i}.{j}"), state)?;
+            session.binding.bind_output(format!("new_state.{i}.{j}"), state)?;
         }
         own.push((parameter, gradient, states));
     }
 
     for step in 1..=STEPS {
         let gradients: Vec<Real> = shapes.iter().map(|shape| numbers.real(shape)).collect();
-        let learning_rate = 0.02 / step as f64;
-        let values = config.scalars(learning_rate, step);
-        scalars.extract_tensor_mut().1.copy_from_slice(&values);
-        let mut feeds = vec![("scalars".to_owned(), Feed::F32(vec![3], values.to_vec()))];
+        let learning_rates: Vec<f64> =
+            config.learning_rates().into_iter().map(|rate| rate / step as f64).collect();
+        let corrections = config.update.corrections(step);
+        let scalars = [
+            (LEARNING_RATES.to_owned(), rates(&learning_rates)),
+            (CORRECTIONS.to_owned(), Feed::F32(vec![corrections.len()], corrections)),
+        ];
+        // SGD has no corrections, and its graph no such input.
+        let scalars = scalars[..if states > 1 { 2 } else { 1 }].to_vec();
+        let mut feeds = scalars.clone();
         for (i, gradient) in gradients.iter().enumerate() {
             HERE.overwrite(&mut own[i].1, &single(gradient))?;
             feeds.push((format!("gradient.{i}"), feed(&single(gradient))));
@@ -144,9 +188,11 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
                     .map(|(j, state)| (format!("state.{i}.{j}"), feed(state))),
             );
         }
-        update.run()?;
+        session.feed(scalars.clone())?;
+        session.run()?;
         let outputs = execute(&graph, feeds)?;
-        let expected_norm = witness.step(config, &gradients, learning_rate, step);
+        let expected_norm =
+            witness.step((config, &update, rule), &gradients, &learning_rates, step as i32);
         let found_norm = f64::from(norm.extract_tensor().1[0]);
         assert!(
             (found_norm / expected_norm - 1.0).abs() < 1e-6,
@@ -158,7 +204,7 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
             assert_eq!(HERE.read(&own[i].0)?, beside[i], "{what}: in place against beside");
             near(&beside[i], &witness.parameters[i], 2e-6)
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
-            for j in 0..config.states() {
+            for j in 0..states {
                 beside_states[i][j] = outputs[&format!("new_state.{i}.{j}")].clone();
                 assert_eq!(
                     HERE.read(&own[i].2[j])?,
@@ -175,15 +221,21 @@ fn check(config: &OptimizerConfig, kernels: Kernels) -> Result<(), EngineError> 
 
 #[test]
 fn an_update_in_place_is_the_update() -> Result<(), EngineError> {
-    for algorithm in [ADAMW, SGD] {
-        // Without clipping, with clipping that bites, and with clipping that does not.
-        for clip in [None, Some(1.0), Some(1e6)] {
-            for kernels in [Kernels::Fused, Kernels::Standard] {
-                check(&config(algorithm, clip), kernels)?;
-            }
+    // Without clipping, with clipping that bites, and with clipping that does not.
+    for clip in [None, Some(1.0), Some(1e6)] {
+        for kernels in [Kernels::Fused, Kernels::Standard] {
+            check(ADAMW, adamw, clip, kernels)?;
+            check(SGD, sgd, clip, kernels)?;
         }
     }
     Ok(())
+}
+
+#[test]
+fn a_parameter_without_a_group_is_named() {
+    let config = config(ADAMW, None);
+    let error = config.graph(&[("odd".to_owned(), vec![2])], Kernels::Standard, None).err();
+    assert!(error.is_some_and(|error| error.0.contains("`odd`")));
 }
 
 /// Rows that never have a gradient are decayed at the end in place of at each step; that must be
@@ -193,9 +245,11 @@ fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError>
     let config = config(ADAMW, Some(1.0));
     let (shapes, mut numbers) = (shapes(), Numbers::new(12));
     for kernels in [Kernels::Fused, Kernels::Standard] {
-        let graph = config.graph(&shapes, kernels, None)?;
-        let mut feeds =
-            vec![("scalars".to_owned(), Feed::F32(vec![3], config.scalars(0.013, 3).to_vec()))];
+        let graph = config.graph(&parameters(), kernels, None)?;
+        let mut feeds = vec![
+            (LEARNING_RATES.to_owned(), rates(&[0.013, 0.007, 0.03])),
+            (CORRECTIONS.to_owned(), Feed::F32(vec![2], config.update.corrections(3))),
+        ];
         let parameters: Vec<ArrayD<f32>> =
             shapes.iter().map(|shape| single(&numbers.real(shape))).collect();
         for (i, parameter) in parameters.iter().enumerate() {
@@ -207,9 +261,10 @@ fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError>
         let outputs = execute(&graph, feeds)?;
         for (i, parameter) in parameters.iter().enumerate() {
             let mut idle = parameter.clone();
-            config.step_idle(
-                config.groups[i],
-                &[0.013],
+            let group = config.group_of(&i.to_string()).expect("every parameter has a group");
+            config.decay_unused_rows(
+                group,
+                &[[0.013, 0.007, 0.03][group]],
                 idle.as_slice_mut().expect("fresh arrays are contiguous"),
             );
             assert_eq!(outputs[&format!("new_parameter.{i}")], idle, "{kernels:?} {i}");

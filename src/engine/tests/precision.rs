@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ndarray::{ArrayD, IxDyn};
 use serde::Deserialize;
 
-use super::network::{ADAMW, EXAMPLES, all, feeds, network, parameters, trainer_of};
+use super::network::{ADAMW, EXAMPLES, all, feeds, network, optimizer, parameters, trainer_of};
 use crate::engine::backend::binding::{Feed, Parameters};
 use crate::engine::backend::error::EngineError;
 use crate::engine::backend::gradients::differentiate;
@@ -16,7 +16,7 @@ use crate::engine::graph::fact::DType;
 use crate::engine::graph::graph::{Graph, Kernels, Marks};
 use crate::engine::graph::loss_scale::{LossScaling, NEW_SCALER, SCALER};
 use crate::engine::graph::lower::lower;
-use crate::engine::graph::optimizer::{Algorithm, Group, OptimizerConfig};
+use crate::engine::graph::optimizer::config::LEARNING_RATES;
 use crate::engine::onnx::proto::ModelProto;
 use crate::engine::samples::harness::{execute, near, runtime};
 use crate::engine::{Precision, Products, onnx};
@@ -110,7 +110,7 @@ fn what_only_moves_stays_narrow_between_products() -> Result<(), EngineError> {
 
 fn step(trainer: &mut SessionTrainer, rate: f64) -> Result<StepOutcome, EngineError> {
     trainer.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(3))?;
-    trainer.update(rate)?;
+    trainer.update(&[rate])?;
     trainer.outcomes()?.pop().ok_or(EngineError::NoOutput)
 }
 
@@ -187,13 +187,11 @@ fn scaling_is_pytorchs() -> Result<(), TestError> {
     let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/loss_scale.json"));
     let recorded: Recorded = serde_json::from_str(text)?;
     let shapes = [vec![3, 2], vec![4]];
-    let config = OptimizerConfig {
-        algorithm: Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-        gradient_clip: Some(1.0),
-        groups: vec![Group { weight_decay: 0.1, rate_factor: 1.0 }; 2],
-    };
+    let mut config = optimizer(ADAMW, &["0", "1"]);
+    config.groups[0].weight_decay = 0.1;
+    let named: Vec<_> = (0..).map(|i: usize| i.to_string()).zip(shapes.clone()).collect();
     let scaling = LossScaling { initial: 1024.0, growth_interval: 3, ..LossScaling::default() };
-    let graph = config.graph(&shapes, Kernels::Standard, Some(&scaling))?;
+    let graph = config.graph(&named, Kernels::Standard, Some(&scaling))?;
     let feed =
         |array: &ArrayD<f32>| Feed::F32(array.shape().to_vec(), array.iter().copied().collect());
     let mut tensors: HashMap<String, ArrayD<f32>> = HashMap::new();
@@ -216,8 +214,8 @@ fn scaling_is_pytorchs() -> Result<(), TestError> {
             let scaled = values?.into_iter().map(|value| value * scale).collect();
             feeds.push((format!("gradient.{i}"), Feed::F32(shapes[i].clone(), scaled)));
         }
-        // What the host says of the step's number is not used: it does not know which were taken.
-        feeds.push(("scalars".to_owned(), Feed::F32(vec![3], config.scalars(0.02, 1000).to_vec())));
+        // The host says nothing of the step's number: it does not know which were taken.
+        feeds.push((LEARNING_RATES.to_owned(), Feed::F32(vec![1], vec![0.02])));
         let outputs = execute(&graph, feeds)?;
         let norm: f32 = step.norm.parse()?;
         let found = outputs["gradient_norm"][0];
@@ -260,7 +258,7 @@ fn steps_that_overflow_are_left_out() -> Result<(), EngineError> {
     while taken < 3 && skipped < 40 {
         let feeds = feeds(0..EXAMPLES).into_iter().map(large).collect();
         trainer.accumulate(runtime(), feeds, Part::whole(3))?;
-        trainer.update(1e-2)?;
+        trainer.update(&[1e-2])?;
         let outcome = trainer.outcomes()?.pop().ok_or(EngineError::NoOutput)?;
         assert!(outcome.loss().is_finite());
         if outcome.skipped {

@@ -45,7 +45,7 @@ fn artifacts(
         .into_iter()
         .map(|name| Ok((name.to_owned(), weights.copy(name)?)))
         .collect::<Result<_, EngineError>>()?;
-    let optimizer = optimizer(ADAMW, names.len());
+    let optimizer = optimizer(ADAMW, trainable);
     Artifacts::new(training, loss, &evaluation, &names, &optimizer, clipping, |name| {
         values.get(name)
     })
@@ -68,7 +68,7 @@ fn sessions(
 
 fn step(trainer: &mut dyn Trainer, key: i64, rate: f64) -> Result<f32, EngineError> {
     trainer.accumulate(runtime(), feeds(0..EXAMPLES), Part::whole(key))?;
-    trainer.update(rate)?;
+    trainer.update(&[rate])?;
     Ok(trainer.outcomes()?.pop().ok_or(EngineError::NoOutput)?.loss())
 }
 
@@ -136,8 +136,8 @@ fn parts_of_a_step_add_up() -> Result<(), EngineError> {
                 feeds(2..EXAMPLES),
                 Part { dropout_key: key, last: true },
             )?;
-            whole.update(1e-2)?;
-            parted.update(1e-2)?;
+            whole.update(&[1e-2])?;
+            parted.update(&[1e-2])?;
             let outcome =
                 |trainer: &mut ApiTrainer| trainer.outcomes()?.pop().ok_or(EngineError::NoOutput);
             let (whole, parted) = (outcome(&mut whole)?, outcome(&mut parted)?);

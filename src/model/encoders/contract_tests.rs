@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 
 use super::bert::{self, BERT};
 use super::builder::{Activation, Builder, Dropout, NetworkOptions};
@@ -10,8 +11,8 @@ use super::contract::{Config, Encoder, Layer, Masked};
 use crate::base::report::Silent;
 use crate::engine::backend::binding::{Feed, Parameters};
 use crate::engine::{
-    Algorithm, Device, Dim, Group, Kernels, OptimizerConfig, Part, Place, Precision, Recipe,
-    Runtime, SessionTrainer, ShapeError, TensorFact, Trainer as _, Var,
+    AdamW, Device, Kernels, OptimizerConfig, ParameterGroup, Part, Place, Precision, Recipe,
+    Runtime, SessionTrainer, ShapeError, Trainer as _, Var,
 };
 use crate::model::head::Head;
 use crate::model::init;
@@ -113,15 +114,14 @@ fn both_kinds_of_kernels_train_it_alike() -> Result<(), Box<dyn Error>> {
     for head in [Head::Auto, Head::Mean] {
         let losses = |kernels| -> Result<Vec<f32>, Box<dyn Error>> {
             let mut network = network(2, head, kernels)?;
-            let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(2)]);
-            let targets = network.graph.input("targets", fact);
-            let loss = network.graph.cross_entropy(network.logits, targets)?;
+            let loss = network.graph.weighted_cross_entropy(network.logits)?;
             let mut weights = BTreeMap::new();
             init::fill(&network.graph, &config(2), &mut weights, 1);
             let trainable: Vec<String> = weights.keys().cloned().collect();
-            let groups = vec![Group { weight_decay: 0.01, rate_factor: 1.0 }; trainable.len()];
-            let algorithm = Algorithm::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-            let optimizer = OptimizerConfig { algorithm, gradient_clip: None, groups };
+            let (parameters, learning_rate) = (trainable.clone(), 3e-3);
+            let group = ParameterGroup { parameters, learning_rate, weight_decay: 0.01 };
+            let update = Arc::new(AdamW::default());
+            let optimizer = OptimizerConfig { update, gradient_clip: None, groups: vec![group] };
             let recipe = Recipe { loss, trainable, optimizer, precision: Precision::Fp32 };
             let named = weights.iter().map(|(name, array)| (name.as_str(), array));
             let parameters = Parameters::new(Place::Host, named)?;
@@ -135,7 +135,7 @@ fn both_kinds_of_kernels_train_it_alike() -> Result<(), Box<dyn Error>> {
                     ("targets".to_owned(), Feed::F32(vec![2, 2], vec![0.5, 0.0, 0.0, 0.5])),
                 ];
                 trainer.accumulate(runtime, feeds, Part::whole(step))?;
-                trainer.update(3e-3)?;
+                trainer.update(&[3e-3])?;
             }
             Ok(trainer.outcomes()?.iter().map(|outcome| outcome.loss()).collect())
         };

@@ -6,14 +6,15 @@ use std::path::Path;
 use ndarray::ArrayD;
 
 use super::backend::{Choice, Chosen};
-use super::config::{Loss, Optimizer, Train, default_gradient_clip};
-use super::encoder::base_rate;
-use super::fit;
+use super::config::{Train, default_gradient_clip};
+use super::r#loop;
+use super::objective::classification::LABELS;
+use super::objective::{Loss, Objective};
+use super::optimizer::Optimizer;
 use super::tokens::{Tokens, Trained};
 use crate::base::digest::Digest;
 use crate::base::memo;
 use crate::data::DataSet;
-use crate::engine::backend::binding::Feed;
 use crate::engine::backend::training_api::artifacts::{
     CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING,
 };
@@ -31,7 +32,6 @@ use crate::stages::inference::predict;
 /// What a batch of texts with labels gives.
 const INPUTS: [&str; 5] = ["input_ids", MASK, "token_type_ids", "position_ids", LABELS];
 const MASK: &str = "attention_mask";
-const LABELS: &str = "labels";
 
 /// Returns the settings that artifacts decide themselves and that the file must therefore leave
 /// alone.
@@ -99,6 +99,7 @@ pub(super) fn run(
     train: &Train,
     name: &str,
     data: &DataSet,
+    objective: &dyn Objective,
 ) -> Result<Trained, StageError> {
     let runtime = ctx.runtime()?;
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
@@ -129,26 +130,24 @@ pub(super) fn run(
     }
     let mut trainer = ApiTrainer::new(runtime, ctx.device(), artifacts)?;
     if let Some(first) = tokens.train.first() {
-        let mut feeds = predict::feeds(layout, &[first]);
-        feeds.push((LABELS.to_owned(), Feed::I64(vec![1], vec![0])));
-        let logits = trainer.logits(runtime, feeds)?;
-        if logits.shape() != [1, data.labels().len()] {
+        let logits = trainer.logits(runtime, predict::feeds(layout, &[first]))?;
+        if logits.shape() != [1, objective.outputs()] {
             let found = logits.shape().to_vec();
-            let classes = ArtifactsError::Classes { found, data: data.labels().len() };
+            let classes = ArtifactsError::Classes { found, data: objective.outputs() };
             return Err(Box::new(EngineError::from(classes)));
         }
     }
-    let job = fit::Job {
+    let job = r#loop::Job {
         train,
-        data,
+        objective,
         train_tokens: &tokens.train,
         dev_tokens: &tokens.dev,
         layout,
-        learning_rate: base_rate(&train.optimizer),
+        learning_rates: vec![train.optimizer.learning_rate()],
         resumes,
         splits: false,
     };
-    let fitted = fit::run(ctx, runtime, &job, &mut trainer)?;
+    let fitted = r#loop::run(ctx, runtime, &job, &mut trainer)?;
     let model = trainer.export(runtime, &fitted.trained)?;
     Ok(Trained {
         network: Network::Onnx(OnnxModel { model, output, layout, files }),

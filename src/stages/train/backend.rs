@@ -1,6 +1,7 @@
 //! Which backend trains a recipe, and why.
 
-use super::config::{Backend, Optimizer, Train};
+use super::config::{Backend, Train};
+use super::optimizer::Optimizer;
 use crate::engine::{Precision, Runtime};
 
 /// One of the backends.

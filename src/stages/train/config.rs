@@ -1,9 +1,13 @@
 //! The configuration of `train`.
 
-use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::freeze::Freeze;
+use super::objective::Loss;
+use super::optimizer::Optimizer;
+use super::schedule::Schedule;
+use super::stopping::{EarlyStopping, Metric};
 use crate::engine::{Device, Precision};
 use crate::model::Head;
 use crate::stages::contract::stage::StageId;
@@ -109,234 +113,6 @@ pub struct Model {
     pub head: Head,
 }
 
-/// The optimizer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Optimizer {
-    /// AdamW with decoupled weight decay and bias correction (Loshchilov & Hutter 2019).
-    Adamw(AdamW),
-    /// Stochastic gradient descent with momentum.
-    Sgd(Sgd),
-}
-
-/// AdamW's settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AdamW {
-    /// The step size η, before the schedule.
-    #[serde(default = "default_learning_rate")]
-    pub learning_rate: f64,
-    /// The learning rate of the classification head, if it should differ.
-    #[serde(default)]
-    pub head_learning_rate: Option<f64>,
-    /// The weight decay λ. Biases and LayerNorm are exempt unless `decay_all` is set.
-    #[serde(default = "default_weight_decay")]
-    pub weight_decay: f64,
-    /// Applies the decay to biases and LayerNorm too.
-    #[serde(default)]
-    pub decay_all: bool,
-    /// The decay rates β₁ and β₂ of the moments.
-    #[serde(default = "default_betas")]
-    pub betas: [f64; 2],
-    /// The ε that is added to the square root of the second moment.
-    #[serde(default = "default_epsilon")]
-    pub epsilon: f64,
-}
-
-/// SGD's settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sgd {
-    /// The step size, before the schedule.
-    pub learning_rate: f64,
-    /// The learning rate of the classification head, if it should differ.
-    #[serde(default)]
-    pub head_learning_rate: Option<f64>,
-    /// The momentum: the share of the last step that is kept.
-    #[serde(default)]
-    pub momentum: f64,
-    /// The L2 penalty, added to the gradient. Biases and LayerNorm are exempt unless `decay_all` is
-    /// set.
-    #[serde(default)]
-    pub weight_decay: f64,
-    /// Applies the decay to biases and LayerNorm too.
-    #[serde(default)]
-    pub decay_all: bool,
-}
-
-/// The learning rate schedule over the steps of a run. `warmup` is the share of all steps over
-/// which the rate rises from 0.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Stays constant after the warm-up.
-    Constant(Warmup),
-    /// Falls linearly to 0.
-    Linear(Warmup),
-    /// Falls to 0 along half a cosine.
-    Cosine(Warmup),
-    /// Falls as a power of the remaining share of steps.
-    Polynomial(Polynomial),
-    /// Falls by a factor when a metric stops improving (PyTorch's ReduceLROnPlateau).
-    ReduceOnPlateau(ReduceOnPlateau),
-    /// The optimizer's learning rate, unchanged.
-    #[default]
-    None,
-}
-
-/// The warm-up of a schedule.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Warmup {
-    /// The share of all steps, from 0 to 1, over which the learning rate rises from 0.
-    #[serde(default)]
-    pub warmup: f64,
-}
-
-/// The polynomial schedule's settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Polynomial {
-    /// The share of all steps, from 0 to 1, over which the learning rate rises from 0.
-    #[serde(default)]
-    pub warmup: f64,
-    /// The exponent of the remaining share of steps.
-    #[serde(default = "default_power")]
-    pub power: f64,
-    /// The final learning rate, as a share of the initial one.
-    #[serde(default)]
-    pub end: f64,
-}
-
-/// PyTorch's ReduceLROnPlateau, stepped once per epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReduceOnPlateau {
-    /// The metric to watch.
-    #[serde(default)]
-    pub monitor: Monitor,
-    /// Whether lower or higher is better.
-    #[serde(default)]
-    pub mode: PlateauMode,
-    /// The factor for each reduction of the learning rate.
-    #[serde(default = "default_factor")]
-    pub factor: f64,
-    /// Epochs without improvement to tolerate; the rate drops after one more (as in PyTorch).
-    #[serde(default = "default_patience")]
-    pub patience: u32,
-    /// The smallest change that counts as an improvement.
-    #[serde(default = "default_threshold")]
-    pub threshold: f64,
-    /// Whether the threshold is a share of the best value or an absolute amount.
-    #[serde(default)]
-    pub threshold_mode: ThresholdMode,
-    /// The number of epochs after a reduction that are not counted.
-    #[serde(default)]
-    pub cooldown: u32,
-    /// The smallest learning rate.
-    #[serde(default)]
-    pub min_learning_rate: f64,
-    /// The smallest reduction that is applied.
-    #[serde(default = "default_epsilon")]
-    pub epsilon: f64,
-}
-
-/// The metric of a plateau schedule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Monitor {
-    /// The mean train loss of the epoch.
-    #[default]
-    TrainLoss,
-    /// The smallest batch loss of the epoch.
-    MinTrainLoss,
-    /// The loss on dev.
-    DevLoss,
-    /// The accuracy on dev.
-    DevAccuracy,
-    /// The macro F1 on dev.
-    DevMacroF1,
-}
-
-/// Whether lower or higher is better.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PlateauMode {
-    #[default]
-    Min,
-    Max,
-}
-
-/// Whether a threshold is a share of the best value or an absolute amount.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ThresholdMode {
-    #[default]
-    Rel,
-    Abs,
-}
-
-/// Cross-entropy over the classes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Loss {
-    /// The label smoothing ε: the share of the target that is spread over all classes.
-    #[serde(default)]
-    pub label_smoothing: f32,
-    /// The weights of the classes. Default: all equal.
-    #[serde(default)]
-    pub class_weights: Option<ClassWeights>,
-}
-
-/// The weights of the classes in the loss.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ClassWeights {
-    /// n / (K · n_c): all classes have the same total weight (scikit-learn's `balanced`).
-    Balanced,
-    /// A weight for every label.
-    Given(IndexMap<String, f32>),
-}
-
-/// The parameters that are not trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Freeze {
-    /// The whole encoder; only the head is trained.
-    Encoder,
-    /// All except the head and this many of the encoder's top layers.
-    AllButTopLayers(usize),
-    /// Parameters whose Hugging Face name matches one of the patterns. `*` matches any text:
-    /// `*embeddings.*`. The prefix of the architecture (`bert.`) may be left out.
-    Names(Vec<String>),
-}
-
-/// Stops when a dev metric no longer improves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EarlyStopping {
-    /// The dev metric.
-    #[serde(default)]
-    pub metric: Metric,
-    /// The number of epochs without improvement after which training stops.
-    #[serde(default = "default_stopping_patience")]
-    pub patience: u32,
-    /// The smallest change that counts as an improvement.
-    #[serde(default)]
-    pub min_delta: f64,
-}
-
-/// A metric on dev.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// The cross-entropy (lower is better).
-    #[default]
-    Loss,
-    Accuracy,
-    MacroF1,
-}
-
 /// The training backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -376,25 +152,6 @@ impl Train {
     }
 }
 
-impl Default for Optimizer {
-    fn default() -> Optimizer {
-        Optimizer::Adamw(AdamW::default())
-    }
-}
-
-impl Default for AdamW {
-    fn default() -> AdamW {
-        AdamW {
-            learning_rate: default_learning_rate(),
-            head_learning_rate: None,
-            weight_decay: default_weight_decay(),
-            decay_all: false,
-            betas: default_betas(),
-            epsilon: default_epsilon(),
-        }
-    }
-}
-
 /// The epochs of a training that says neither `epochs` nor `budget`.
 const DEFAULT_EPOCHS: u32 = 10;
 fn default_batch_size() -> usize {
@@ -408,31 +165,4 @@ pub(super) fn default_gradient_clip() -> Option<f32> {
 }
 fn default_one() -> u32 {
     1
-}
-fn default_learning_rate() -> f64 {
-    5e-5
-}
-fn default_weight_decay() -> f64 {
-    0.01
-}
-fn default_betas() -> [f64; 2] {
-    [0.9, 0.999]
-}
-fn default_epsilon() -> f64 {
-    1e-8
-}
-fn default_power() -> f64 {
-    1.0
-}
-fn default_factor() -> f64 {
-    0.1
-}
-fn default_patience() -> u32 {
-    10
-}
-fn default_threshold() -> f64 {
-    1e-4
-}
-fn default_stopping_patience() -> u32 {
-    3
 }

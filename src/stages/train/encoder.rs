@@ -5,23 +5,21 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::backend::{Choice, Chosen};
-use super::checkpoint::{self, Progress};
-use super::config::{Freeze, Optimizer, Train};
-use super::error::TrainError;
-use super::fit::{self, Fitted};
+use super::config::Train;
+use super::freeze::trainable;
+use super::r#loop::checkpoint::{self, TrainingState};
+use super::r#loop::{self, Fitted};
+use super::objective::Objective;
 use crate::base::seed::stream;
-use crate::data::DataSet;
 use crate::engine::backend::binding::Parameters;
-use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
-    Algorithm, ApiTrainer, Artifacts, Clipping, Device, Dim, EngineError, Graph, Group, Kernels,
-    OptimizerConfig, Place, Precision, Recipe, Runtime, SessionTrainer, TensorFact, Trainer, Var,
+    ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Kernels, Place, Precision, Recipe,
+    Runtime, SessionTrainer, Trainer,
 };
 use crate::model::compact::CompactVocabulary;
-use crate::model::freeze::Frozen;
 use crate::model::input_layout::InputLayout;
-use crate::model::{Config, Dropout, Network, NetworkOptions, Weights};
+use crate::model::{Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::text::TokenizedText;
@@ -31,7 +29,7 @@ pub struct Job<'a> {
     pub train: &'a Train,
     pub device: Device,
     pub config: &'a Config,
-    pub data: &'a DataSet,
+    pub objective: &'a dyn Objective,
     pub train_tokens: &'a [TokenizedText],
     pub dev_tokens: &'a [TokenizedText],
 }
@@ -45,41 +43,27 @@ pub struct Trained {
     pub backend: Choice,
 }
 
-/// A network with the loss under the input `targets` `[B, K]`.
-pub struct NetworkWithLoss {
-    pub network: Network,
-    pub loss: Var,
-}
-
-impl NetworkWithLoss {
-    /// Returns the graph with the output `logits`.
-    fn graph_of_logits(mut self) -> Graph {
-        self.network.graph.output(LOGITS, self.network.logits);
-        self.network.graph
-    }
-
-    /// Returns the graph with the outputs `loss` and `logits`.
-    fn graph_of_both(mut self) -> Graph {
-        self.network.graph.output(LOSS, self.loss);
-        self.graph_of_logits()
-    }
-}
-
-/// Builds the network of a training.
-pub fn network(
-    config: &Config,
-    train: &Train,
-    labels: usize,
+/// Builds the network of a training with its loss.
+fn network(
+    job: &Job<'_>,
     word_rows: usize,
     kernels: Kernels,
     dropout: Dropout,
-) -> Result<NetworkWithLoss, EngineError> {
+) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let mut network = Network::new(config, train.model.head, labels, options)?;
-    let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(labels)]);
-    let targets = network.graph.input("targets", fact);
-    let loss = network.graph.cross_entropy(network.logits, targets)?;
-    Ok(NetworkWithLoss { network, loss })
+    let network = Network::new(job.config, job.train.model.head, job.objective.outputs(), options)?;
+    TrainableNetwork::new(network, |network| job.objective.graph(network))
+}
+
+/// Returns a graph with all parameters of an encoder under a head of so many outputs.
+pub(super) fn whole(config: &Config, head: Head, outputs: usize) -> Result<Graph, EngineError> {
+    let options = NetworkOptions {
+        kernels: Kernels::Standard,
+        dropout: Dropout::Off,
+        word_rows: config.vocabulary,
+        positions_in_graph: false,
+    };
+    Ok(Network::new(config, head, outputs, options)?.graph)
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.
@@ -89,7 +73,6 @@ pub fn run(
     job: &Job<'_>,
     mut weights: Weights,
 ) -> Result<Trained, StageError> {
-    let labels = job.data.labels().len();
     // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no
     // gradient and decay like the rest.
     let compact = CompactVocabulary::new(
@@ -118,17 +101,17 @@ pub fn run(
         Place::Gpu(_) => {
             // A generator that begins anew would repeat its first masks, where a training goes on.
             let goes_on =
-                |saved: &Progress| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
+                |saved: &TrainingState| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
             let saved = checkpoint::read(ctx.scratch()).map(|(saved, _)| saved).filter(goes_on);
             let steps =
                 saved.filter(|_| backend.backend == Chosen::Session).map_or(0, |saved| saved.steps);
             Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
         }
     };
-    let NetworkWithLoss { network: built, loss } =
-        network(job.config, job.train, labels, compact.len(), kernels, dropout)?;
+    let network = |dropout| network(job, compact.len(), kernels, dropout);
+    let TrainableNetwork { network: built, loss } = network(dropout)?;
     let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let trainable = trainable(job.train, job.config, &built.graph)?;
+    let trainable = trainable(job.train.freeze.as_ref(), job.config, &built.graph)?;
     let word_table = built.graph.word_table().unwrap_or_default().to_owned();
     let whole_table = std::mem::take(
         weights
@@ -137,9 +120,8 @@ pub fn run(
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
     let optimizer =
-        optimizer(&job.train.optimizer, job.train.gradient_clip, &built.graph, &trainable);
-    let word_group =
-        trainable.iter().position(|name| *name == word_table).map(|index| optimizer.groups[index]);
+        job.train.optimizer.of_engine(job.train.gradient_clip, &built.graph, &trainable);
+    let word_group = optimizer.group_of(&word_table);
     let trained_count = |name: &str| {
         if name == word_table {
             whole_table.len()
@@ -148,8 +130,8 @@ pub fn run(
         }
     };
     let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
-    let idle = optimizer.clone();
-    let evaluation = network(job.config, job.train, labels, compact.len(), kernels, Dropout::Off)?;
+    let config = optimizer.clone();
+    let evaluation = network(Dropout::Off)?;
     let (mut trainer, resumes): (Box<dyn Trainer>, bool) = match backend.backend {
         Chosen::Session => {
             let parameters = Parameters::new(
@@ -176,17 +158,17 @@ pub fn run(
             (Box::new(ApiTrainer::new(runtime, job.device, artifacts)?), resumes)
         }
     };
-    let fitted = fit::run(
+    let fitted = r#loop::run(
         ctx,
         runtime,
-        &fit::Job {
+        &r#loop::Job {
             train: job.train,
-            data: job.data,
+            objective: job.objective,
             train_tokens: &train_tokens,
             dev_tokens: &dev_tokens,
             // A table of fewer rows has ids of its own, of which any may stand under the mask.
             layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
-            learning_rate: base_rate(&job.train.optimizer),
+            learning_rates: config.learning_rates(),
             resumes,
             splits: backend.backend == Chosen::Session,
         },
@@ -195,80 +177,17 @@ pub fn run(
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = match word_group {
         Some(group) => {
-            // The idle rows follow the epoch whose weights are kept, and no step that was left out.
+            // The unused rows follow the epoch whose weights are kept, and no step that was left
+            // out. The word table is the lowest parameter, so the curves have its group's rates.
             let kept = fitted.curves.0.iter().take(fitted.kept_steps);
             let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
             let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
             compact.merge(&whole_table, &fitted.trained[&word_table], |row| {
-                idle.step_idle(group, &rates, row)
+                config.decay_unused_rows(group, &rates, row)
             })
         }
         None => whole_table,
     };
     weights.insert(word_table, words);
     Ok(Trained { weights, fitted, trainable_parameters, backend })
-}
-
-/// Returns which of a network's parameters are trained.
-pub fn trainable(train: &Train, config: &Config, graph: &Graph) -> Result<Vec<String>, TrainError> {
-    let frozen = match &train.freeze {
-        None => Frozen::Nothing,
-        Some(Freeze::Encoder) => Frozen::Encoder,
-        Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
-        Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
-    };
-    let names: Vec<String> = graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let is_trained = |name: &&String| frozen.trains(config, name, graph.marks(name));
-    let trainable: Vec<String> = names.iter().filter(is_trained).cloned().collect();
-    if trainable.is_empty() {
-        return Err(TrainError::AllFrozen);
-    }
-    if let Some(pattern) = frozen.unmatched(config, &names).into_iter().next() {
-        let examples: Vec<String> =
-            names.iter().step_by(names.len().div_ceil(4)).map(|name| format!("`{name}`")).collect();
-        return Err(TrainError::IdlePattern { pattern, examples: examples.join(", ") });
-    }
-    Ok(trainable)
-}
-
-/// Returns the learning rate before the schedule.
-pub fn base_rate(optimizer: &Optimizer) -> f64 {
-    match optimizer {
-        Optimizer::Adamw(settings) => settings.learning_rate,
-        Optimizer::Sgd(settings) => settings.learning_rate,
-    }
-}
-
-/// Returns the engine's optimizer for the trained parameters.
-pub fn optimizer(
-    optimizer: &Optimizer,
-    gradient_clip: Option<f32>,
-    graph: &Graph,
-    trainable: &[String],
-) -> OptimizerConfig {
-    let (algorithm, weight_decay, decay_all, head_rate) = match optimizer {
-        Optimizer::Adamw(s) => {
-            let algorithm =
-                Algorithm::AdamW { beta1: s.betas[0], beta2: s.betas[1], epsilon: s.epsilon };
-            (algorithm, s.weight_decay, s.decay_all, s.head_learning_rate)
-        }
-        Optimizer::Sgd(s) => (
-            Algorithm::Sgd { momentum: s.momentum },
-            s.weight_decay,
-            s.decay_all,
-            s.head_learning_rate,
-        ),
-    };
-    let head_factor = head_rate.map_or(1.0, |rate| rate / base_rate(optimizer)) as f32;
-    let groups = trainable
-        .iter()
-        .map(|name| {
-            let marks = graph.marks(name);
-            Group {
-                weight_decay: if decay_all || !marks.no_decay { weight_decay as f32 } else { 0.0 },
-                rate_factor: if marks.head { head_factor } else { 1.0 },
-            }
-        })
-        .collect();
-    OptimizerConfig { algorithm, gradient_clip, groups }
 }

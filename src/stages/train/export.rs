@@ -7,13 +7,11 @@
 //! recipe, the mean over a batch; class weights and label smoothing are in it.
 
 use super::config::Train;
-use super::encoder::{optimizer, trainable};
-use super::targets;
+use super::freeze::trainable;
+use super::objective::{Classification, Form, Objective};
 use crate::data::DataSet;
-use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
-use crate::engine::graph::graph::Constant;
-use crate::engine::{Artifacts, Clipping, Dim, EngineError, Kernels, TensorFact, Var};
-use crate::model::{Config, Dropout, Network, NetworkOptions};
+use crate::engine::{Artifacts, Clipping, Kernels};
+use crate::model::{Dropout, Network, NetworkOptions, TrainableNetwork};
 use crate::stages::contract::error::StageError;
 
 impl Train {
@@ -26,59 +24,32 @@ impl Train {
         data: &DataSet,
         report: &dyn crate::base::report::Report,
     ) -> Result<Artifacts, StageError> {
-        self.check_labels(data)?;
-        let (pretrained, weights) = self.pretrained(folder, seed, data.labels().len(), report)?;
-        let class_weights = targets::class_weights(&self.loss, data);
-        let smoothing = self.loss.label_smoothing;
-        let build = |dropout| network(&pretrained.config, self, &class_weights, smoothing, dropout);
-        let (training, loss) = build(Dropout::Random(0))?;
-        let (mut evaluation, eval_loss) = build(Dropout::Off)?;
-        evaluation.graph.output(LOSS, eval_loss);
-        evaluation.graph.output(LOGITS, evaluation.logits);
-        let trainable = trainable(self, &pretrained.config, &training.graph)?;
-        let optimizer = optimizer(&self.optimizer, self.gradient_clip, &training.graph, &trainable);
+        let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
+        let (pretrained, weights) = self.pretrained(folder, seed, objective.outputs(), report)?;
+        let config = &pretrained.config;
+        let build = |dropout| {
+            let options = NetworkOptions {
+                kernels: Kernels::Standard,
+                dropout,
+                word_rows: config.vocabulary,
+                positions_in_graph: true,
+            };
+            let network = Network::new(config, self.model.head, objective.outputs(), options)?;
+            TrainableNetwork::new(network, |network| objective.graph(network))
+        };
+        let TrainableNetwork { network: training, loss } = build(Dropout::Random(0))?;
+        let evaluation = build(Dropout::Off)?.graph_of_both();
+        let trainable = trainable(self.freeze.as_ref(), config, &training.graph)?;
+        let optimizer = self.optimizer.of_engine(self.gradient_clip, &training.graph, &trainable);
         let values = |name: &str| weights.get(name);
         Ok(Artifacts::new(
             training.graph,
             loss,
-            &evaluation.graph,
+            &evaluation,
             &trainable,
             &optimizer,
             Clipping::InOptimizer,
             values,
         )?)
     }
-}
-
-fn network(
-    config: &Config,
-    train: &Train,
-    class_weights: &[f32],
-    smoothing: f32,
-    dropout: Dropout,
-) -> Result<(Network, Var), EngineError> {
-    let classes = class_weights.len();
-    let options = NetworkOptions {
-        kernels: Kernels::Standard,
-        dropout,
-        word_rows: config.vocabulary,
-        positions_in_graph: true,
-    };
-    let mut network = Network::new(config, train.model.head, classes, options)?;
-    let g = &mut network.graph;
-    let labels = g.input("labels", TensorFact::i64(vec![Dim::Named("B")]));
-    let rows =
-        (0..classes).flat_map(|label| targets::row(label, class_weights, smoothing)).collect();
-    let rows = g.constant(Constant::F32(vec![classes, classes], rows));
-    let rows = g.gather(rows, labels)?; // [B, K]
-    let counts = g.constant(Constant::F32(vec![classes, 1], class_weights.to_vec()));
-    let counts = g.gather(counts, labels)?; // [B, 1]
-    let total = g.reduce_sum(counts, &[], false)?;
-    // A batch of classes that count nothing has no loss, as in `targets`; beside any other weight
-    // this is nothing.
-    let tiny = g.scalar(1e-30);
-    let total = g.add(total, tiny)?;
-    let targets = g.div(rows, total)?;
-    let loss = g.cross_entropy(network.logits, targets)?;
-    Ok((network, loss))
 }

@@ -1,17 +1,16 @@
 //! The stage `train`: fine-tunes a pretrained encoder with a classification head.
 
 pub mod error;
+pub mod problems;
+pub mod objective;
+pub mod optimizer;
+pub mod plateau;
+pub mod schedule;
+pub mod stopping;
+pub mod freeze;
 pub mod config;
 pub mod check;
-pub mod schedule;
-pub mod pieces;
-pub mod plateau;
-pub mod targets;
-pub mod watch;
-pub mod checkpoint;
-pub mod fit;
-#[cfg(test)]
-mod fit_tests;
+pub mod r#loop;
 pub mod backend;
 pub mod encoder;
 pub mod export;

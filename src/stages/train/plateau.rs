@@ -1,13 +1,104 @@
-//! PyTorch's ReduceLROnPlateau.
+//! PyTorch's ReduceLROnPlateau, and its settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{PlateauMode, ReduceOnPlateau, ThresholdMode};
+use super::problems::Problems;
+use crate::stages::contract::stage::DataFact;
+
+/// PyTorch's ReduceLROnPlateau, stepped once per epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReduceOnPlateau {
+    /// The metric to watch.
+    #[serde(default)]
+    pub monitor: Monitor,
+    /// Whether lower or higher is better.
+    #[serde(default)]
+    pub mode: PlateauMode,
+    /// The factor for each reduction of the learning rate.
+    #[serde(default = "default_factor")]
+    pub factor: f64,
+    /// Epochs without improvement to tolerate; the rate drops after one more (as in PyTorch).
+    #[serde(default = "default_patience")]
+    pub patience: u32,
+    /// The smallest change that counts as an improvement.
+    #[serde(default = "default_threshold")]
+    pub threshold: f64,
+    /// Whether the threshold is a share of the best value or an absolute amount.
+    #[serde(default)]
+    pub threshold_mode: ThresholdMode,
+    /// The number of epochs after a reduction that are not counted.
+    #[serde(default)]
+    pub cooldown: u32,
+    /// The smallest learning rate.
+    #[serde(default)]
+    pub min_learning_rate: f64,
+    /// The smallest reduction that is applied.
+    #[serde(default = "default_epsilon")]
+    pub epsilon: f64,
+}
+
+/// The metric of a plateau schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Monitor {
+    /// The mean train loss of the epoch.
+    #[default]
+    TrainLoss,
+    /// The smallest batch loss of the epoch.
+    MinTrainLoss,
+    /// The loss on dev.
+    DevLoss,
+    /// The accuracy on dev.
+    DevAccuracy,
+    /// The macro F1 on dev.
+    DevMacroF1,
+}
+
+/// Whether lower or higher is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlateauMode {
+    #[default]
+    Min,
+    Max,
+}
+
+/// Whether a threshold is a share of the best value or an absolute amount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdMode {
+    #[default]
+    Rel,
+    Abs,
+}
+
+impl ReduceOnPlateau {
+    /// Reports settings that no training can be done with.
+    pub(super) fn check(&self, data: &DataFact, problems: &mut Problems) {
+        if !(self.factor > 0.0 && self.factor < 1.0) {
+            problems.add(
+                "schedule.reduce_on_plateau.factor",
+                format!("expected more than 0 and less than 1, found {}", self.factor),
+                "",
+            );
+        }
+        problems.not_negative("schedule.reduce_on_plateau.threshold", self.threshold);
+        problems
+            .not_negative("schedule.reduce_on_plateau.min_learning_rate", self.min_learning_rate);
+        problems.not_negative("schedule.reduce_on_plateau.epsilon", self.epsilon);
+        if matches!(self.monitor, Monitor::DevLoss | Monitor::DevAccuracy | Monitor::DevMacroF1) {
+            problems.wants_dev("schedule.reduce_on_plateau.monitor", data);
+        }
+    }
+}
 
 /// The state of a plateau schedule; `step` is called once per epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plateau {
-    pub learning_rate: f64,
+    /// Of each parameter group, before the rest of the schedule.
+    pub learning_rates: Vec<f64>,
     /// `None` before the first value that is better than the worst.
     best: Option<f64>,
     bad_epochs: u32,
@@ -15,12 +106,12 @@ pub struct Plateau {
 }
 
 impl Plateau {
-    /// Starts with a learning rate.
-    pub fn new(learning_rate: f64) -> Plateau {
-        Plateau { learning_rate, best: None, bad_epochs: 0, cooldown_left: 0 }
+    /// Starts with the learning rate of each parameter group.
+    pub fn new(learning_rates: Vec<f64>) -> Plateau {
+        Plateau { learning_rates, best: None, bad_epochs: 0, cooldown_left: 0 }
     }
 
-    /// Takes an epoch's value and returns whether the learning rate was reduced. A value that is
+    /// Takes an epoch's value and returns whether a learning rate was reduced. A value that is
     /// not a number is a bad one.
     pub fn step(&mut self, settings: &ReduceOnPlateau, value: f64) -> bool {
         if self.is_better(settings, value) {
@@ -38,12 +129,15 @@ impl Plateau {
         }
         self.cooldown_left = settings.cooldown;
         self.bad_epochs = 0;
-        let reduced = (self.learning_rate * settings.factor).max(settings.min_learning_rate);
-        if self.learning_rate - reduced > settings.epsilon {
-            self.learning_rate = reduced;
-            return true;
+        let mut is_reduced = false;
+        for rate in &mut self.learning_rates {
+            let reduced = (*rate * settings.factor).max(settings.min_learning_rate);
+            if *rate - reduced > settings.epsilon {
+                *rate = reduced;
+                is_reduced = true;
+            }
         }
-        false
+        is_reduced
     }
 
     fn is_better(&self, settings: &ReduceOnPlateau, value: f64) -> bool {
@@ -63,12 +157,24 @@ impl Plateau {
     }
 }
 
+fn default_factor() -> f64 {
+    0.1
+}
+fn default_patience() -> u32 {
+    10
+}
+fn default_threshold() -> f64 {
+    1e-4
+}
+fn default_epsilon() -> f64 {
+    1e-8
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::stages::train::config::Monitor;
 
     /// The learning rates that PyTorch's own class gave; tests/record_schedules.py recorded them.
     const RECORDED: &str =
@@ -103,22 +209,22 @@ mod tests {
                 min_learning_rate: number(&options["min_lr"]),
                 epsilon: number(&options["eps"]),
             };
-            let mut plateau = Plateau::new(number(&case["learning_rate"]));
+            let mut plateau = Plateau::new(vec![number(&case["learning_rate"])]);
             let (values, rates) = (
                 case["values"].as_array().expect("values"),
                 case["rates"].as_array().expect("rates"),
             );
             assert_eq!(values.len(), rates.len());
             for (epoch, (value, expected)) in values.iter().zip(rates).enumerate() {
-                let before = plateau.learning_rate;
+                let before = plateau.learning_rates[0];
                 let reduced = plateau.step(&settings, number(value));
                 let expected = number(expected);
                 assert!(
-                    (plateau.learning_rate / expected - 1.0).abs() < 1e-12,
+                    (plateau.learning_rates[0] / expected - 1.0).abs() < 1e-12,
                     "case {index} {options}, epoch {epoch}: expected {expected}, found {}",
-                    plateau.learning_rate
+                    plateau.learning_rates[0]
                 );
-                assert_eq!(reduced, plateau.learning_rate != before);
+                assert_eq!(reduced, plateau.learning_rates[0] != before);
                 // What a checkpoint keeps is all that there is.
                 let kept = serde_json::to_string(&plateau).expect("a plateau can be written");
                 assert_eq!(serde_json::from_str::<Plateau>(&kept).expect("and read"), plateau);

@@ -1,6 +1,76 @@
-//! Learning rate schedules by step, with the definitions of `transformers`.
+//! Learning rate schedules by step, with the definitions of `transformers`, and their settings.
 
-use super::config::Schedule;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::plateau::ReduceOnPlateau;
+use super::problems::Problems;
+use crate::stages::contract::stage::DataFact;
+
+/// The learning rate schedule over the steps of a run. `warmup` is the share of all steps over
+/// which the rate rises from 0.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Stays constant after the warm-up.
+    Constant(Warmup),
+    /// Falls linearly to 0.
+    Linear(Warmup),
+    /// Falls to 0 along half a cosine.
+    Cosine(Warmup),
+    /// Falls as a power of the remaining share of steps.
+    Polynomial(Polynomial),
+    /// Falls by a factor when a metric stops improving (PyTorch's ReduceLROnPlateau).
+    ReduceOnPlateau(ReduceOnPlateau),
+    /// The optimizer's learning rate, unchanged.
+    #[default]
+    None,
+}
+
+/// The warm-up of a schedule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Warmup {
+    /// The share of all steps, from 0 to 1, over which the learning rate rises from 0.
+    #[serde(default)]
+    pub warmup: f64,
+}
+
+/// The polynomial schedule's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Polynomial {
+    /// The share of all steps, from 0 to 1, over which the learning rate rises from 0.
+    #[serde(default)]
+    pub warmup: f64,
+    /// The exponent of the remaining share of steps.
+    #[serde(default = "default_power")]
+    pub power: f64,
+    /// The final learning rate, as a share of the initial one.
+    #[serde(default)]
+    pub end: f64,
+}
+
+impl Schedule {
+    /// Reports settings that no training can be done with.
+    pub(super) fn check(&self, data: &DataFact, problems: &mut Problems) {
+        let mut warmup = |name: &str, warmup: f64| {
+            problems.share(&format!("schedule.{name}.warmup"), warmup, true);
+        };
+        match self {
+            Schedule::None => {}
+            Schedule::Constant(settings) => warmup("constant", settings.warmup),
+            Schedule::Linear(settings) => warmup("linear", settings.warmup),
+            Schedule::Cosine(settings) => warmup("cosine", settings.warmup),
+            Schedule::Polynomial(settings) => {
+                warmup("polynomial", settings.warmup);
+                problems.positive("schedule.polynomial.power", settings.power);
+                problems.share("schedule.polynomial.end", settings.end, true);
+            }
+            Schedule::ReduceOnPlateau(settings) => settings.check(data, problems),
+        }
+    }
+}
 
 /// Returns what the learning rate is multiplied with at step `step` (from 0) of `total`.
 ///
@@ -34,12 +104,15 @@ pub fn factor(schedule: &Schedule, step: u64, total: u64) -> f64 {
     }
 }
 
+fn default_power() -> f64 {
+    1.0
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::stages::train::config::{Polynomial, Warmup};
 
     /// The learning rates that the schedules of `transformers` gave; tests/record_schedules.py
     /// recorded them.

@@ -1,18 +1,20 @@
 //! The work of `train`.
 
-use super::error::TrainError;
-use super::tokens::{Tokens, Trained};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::{Backend, ClassWeights, Freeze, Train};
+use super::config::{Backend, Train};
 use super::encoder::{self, Job};
+use super::error::TrainError;
+use super::freeze::Freeze;
+use super::objective::{Classification, Form, Objective};
+use super::tokens::{Tokens, Trained};
 use super::{artifacts, check, trained_model};
 use crate::base::report::Report;
 use crate::data::{AugmentationSummary, DataSet, TaskKind};
-use crate::engine::{Device, EngineError, Kernels, Precision, RuntimeIdentity};
+use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
 use crate::model::source::resolve;
-use crate::model::{Dropout, Pretrained, Weights, init};
+use crate::model::{Pretrained, Weights, init};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Network, Output, TrainedModel, TrainingSummary};
@@ -22,11 +24,13 @@ use crate::stages::inference::predict::{longest, tokenize};
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        5
+        6
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }]
+        let mut inputs = vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }];
+        inputs.extend(Classification::inputs(&self.loss));
+        inputs
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
@@ -75,17 +79,22 @@ impl Stage for Train {
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let data = inputs.data("data");
-        self.check_labels(data)?;
         let trained = match &self.artifacts {
-            Some(name) => artifacts::run(ctx, self, name, data)?,
-            None => self.run_encoder(ctx, data)?,
+            Some(name) => {
+                let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
+                artifacts::run(ctx, self, name, data, &objective)?
+            }
+            None => {
+                let objective = Classification::new(&self.loss, data, Form::Targets)?;
+                self.run_encoder(ctx, data, &objective)?
+            }
         };
         let Trained { network, fitted, backend, .. } = trained;
-        if fitted.parts > 1 {
+        if fitted.micro_batches > 1 {
             ctx.note(&format!(
                 "batches of {} were computed in up to {} parts; the steps are the same as with \
                  whole batches, except for the dropout masks",
-                self.batch_size, fitted.parts
+                self.batch_size, fitted.micro_batches
             ));
         }
         if !fitted.skipped.is_empty() {
@@ -106,7 +115,7 @@ impl Stage for Train {
             parameters: trained.parameters,
             truncated_share: trained.truncated_share,
             best_epoch: fitted.best_epoch,
-            parts: (fitted.parts > 1).then_some(fitted.parts as u64),
+            parts: (fitted.micro_batches > 1).then_some(fitted.micro_batches as u64),
             skipped_steps: self.precision.scales_loss().then_some(fitted.skipped.len() as u64),
             augmentation: (!data.augmentation.rows.is_empty())
                 .then(|| AugmentationSummary::of(&data.augmentation.rows)),
@@ -133,9 +142,14 @@ impl Train {
         Ok(())
     }
 
-    fn run_encoder(&self, ctx: &dyn Ctx, data: &DataSet) -> Result<Trained, StageError> {
+    fn run_encoder(
+        &self,
+        ctx: &dyn Ctx,
+        data: &DataSet,
+        objective: &dyn Objective,
+    ) -> Result<Trained, StageError> {
         let (mut pretrained, weights) =
-            self.pretrained(ctx.folder(), ctx.seed(), data.labels().len(), ctx)?;
+            self.pretrained(ctx.folder(), ctx.seed(), objective.outputs(), ctx)?;
         let tokens =
             Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
                 tokenize(&pretrained, texts, self.max_length)
@@ -144,7 +158,7 @@ impl Train {
             train: self,
             device: ctx.device(),
             config: &pretrained.config,
-            data,
+            objective,
             train_tokens: &tokens.train,
             dev_tokens: &tokens.dev,
         };
@@ -182,26 +196,10 @@ impl Train {
             (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =
                 (rate, rate, rate);
         }
-        let rows = config.vocabulary;
-        let whole =
-            encoder::network(config, self, labels, rows, Kernels::Standard, Dropout::Off)?.network;
+        let whole = encoder::whole(config, self.model.head, labels)?;
         let mut weights = std::mem::take(&mut pretrained.weights);
-        init::fill(&whole.graph, &pretrained.config, &mut weights, seed);
-        weights.retain(|name, _| whole.graph.parameters().any(|(used, _)| used == name));
+        init::fill(&whole, &pretrained.config, &mut weights, seed);
+        weights.retain(|name, _| whole.parameters().any(|(used, _)| used == name));
         Ok((pretrained, weights))
-    }
-
-    pub(super) fn check_labels(&self, data: &DataSet) -> Result<(), TrainError> {
-        let Some(ClassWeights::Given(weights)) = &self.loss.class_weights else { return Ok(()) };
-        if let Some(name) = weights.keys().find(|name| !data.labels().contains(name)) {
-            return Err(TrainError::UnknownClass {
-                name: name.clone(),
-                labels: data.labels().join(", "),
-            });
-        }
-        match data.labels().iter().find(|label| !weights.contains_key(*label)) {
-            Some(name) => Err(TrainError::MissingClass { name: name.clone() }),
-            None => Ok(()),
-        }
     }
 }

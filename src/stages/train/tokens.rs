@@ -1,7 +1,7 @@
 //! The tokens that a training reads, and what it gives.
 
 use super::backend::Choice;
-use super::fit::Fitted;
+use super::r#loop::Fitted;
 use crate::data::{DataSet, Example};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::Network;

@@ -14,17 +14,18 @@ use rand::Rng;
 use super::checkpoint::{CheckpointFile, MOMENTS};
 use crate::base::files::AtomicFiles;
 use crate::base::seed::stream;
+use crate::engine::backend::binding::Feed;
 use crate::engine::backend::error::EngineError;
 use crate::engine::backend::gradients::differentiate;
 use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::graph::{Constant, DropoutSite, Graph, Var};
 use crate::engine::graph::op::contract::{AttributeValue, DOMAIN};
 use crate::engine::graph::optimizer::{
-    Algorithm, GRADIENT_NORM, OptimizerConfig, clip_scale, global_norm,
+    GRADIENT_NORM, OptimizerConfig, ParameterGroup, clip_scale, global_norm,
 };
 use crate::engine::onnx::proto::{
-    AttributeProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    SequenceTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto,
+    OperatorSetIdProto, SequenceTypeProto, TypeProto, ValueInfoProto,
 };
 use crate::engine::onnx::{self, wire};
 
@@ -43,6 +44,9 @@ const BUFFER: &str = "_grad.accumulation.buffer";
 pub const LAST_PART: &str = "last_part";
 /// An initializer that is true.
 const ALWAYS: &str = "always";
+/// Why an optimizer does not fit: the training API has one parameter group.
+pub(super) const MANY_GROUPS: &str =
+    "its parameters have more than one learning rate or weight decay";
 /// The evaluation model's first outputs, where we write it.
 pub const LOSS: &str = "loss";
 pub const LOGITS: &str = "logits";
@@ -70,6 +74,43 @@ pub struct Artifacts {
     /// Where the training model takes dropout masks: in memory only, for a graph of standard
     /// operators that we train ourselves.
     pub sites: Vec<DropoutSite>,
+}
+
+/// An input that comes with each batch.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct BatchInput {
+    pub name: String,
+    elem_type: Option<i32>,
+    /// The sizes; `None` where they are the batch's.
+    sizes: Option<Vec<Option<usize>>>,
+}
+
+impl BatchInput {
+    fn of(input: &ValueInfoProto) -> BatchInput {
+        let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+        let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
+        let size = |dim: &DimensionProto| match dim.value {
+            Some(DimensionValue::DimValue(size)) => usize::try_from(size).ok(),
+            _ => None,
+        };
+        BatchInput {
+            name: input.name.clone(),
+            elem_type: elem_type(input),
+            sizes: shape.map(|shape| shape.dim.iter().map(size).collect()),
+        }
+    }
+
+    /// Returns zeros for a batch of so many rows; `None` where type or rank are not known.
+    pub(in crate::engine) fn zeros(&self, rows: usize) -> Option<Feed> {
+        let shape: Vec<usize> =
+            self.sizes.as_ref()?.iter().map(|size| size.unwrap_or(rows)).collect();
+        let count = shape.iter().product();
+        match self.elem_type? {
+            kind if kind == DType::F32.onnx() => Some(Feed::F32(shape, vec![0.0; count])),
+            kind if kind == DType::I64.onnx() => Some(Feed::I64(shape, vec![0; count])),
+            _ => None,
+        }
+    }
 }
 
 impl Artifacts {
@@ -218,6 +259,12 @@ impl Artifacts {
     pub fn inputs(&self) -> Result<Vec<String>, EngineError> {
         let training = decode(TRAINING, &self.training)?;
         Ok(self.user_inputs(&training).map(|input| input.name.clone()).collect())
+    }
+
+    /// Returns what the evaluation model takes with each batch.
+    pub(in crate::engine) fn evaluation_inputs(&self) -> Result<Vec<BatchInput>, EngineError> {
+        let evaluation = decode(EVALUATION, &self.evaluation)?;
+        Ok(self.user_inputs(&evaluation).map(BatchInput::of).collect())
     }
 
     /// Checks that a batch which gives `known` can be trained on: nothing else is asked for, and
@@ -456,17 +503,16 @@ fn optimizer_model(
     config: &OptimizerConfig,
     gradient_clip: Option<f32>,
 ) -> Result<ModelProto, ArtifactsError> {
-    let Algorithm::AdamW { beta1, beta2, epsilon } = config.algorithm else {
-        return Err(ArtifactsError::Optimizer("it is not AdamW"));
+    let [first, others @ ..] = &config.groups[..] else {
+        return Err(ArtifactsError::Optimizer("it has no parameters"));
     };
-    let group = config.groups.first().copied();
-    let Some(group) = group.filter(|group| config.groups.iter().all(|other| other == group)) else {
-        return Err(ArtifactsError::Optimizer(
-            "its parameters have more than one learning rate or weight decay",
-        ));
-    };
-    if group.rate_factor != 1.0 {
-        return Err(ArtifactsError::Optimizer("its parameters have a learning rate of their own"));
+    let attributes = config
+        .update
+        .training_api(first.weight_decay)
+        .ok_or(ArtifactsError::Optimizer("it is not AdamW"))?;
+    let settings = |group: &ParameterGroup| (group.learning_rate, group.weight_decay);
+    if others.iter().any(|group| settings(group) != settings(first)) {
+        return Err(ArtifactsError::Optimizer(MANY_GROUPS));
     }
     let mut graph = GraphProto { name: "pipe".into(), ..GraphProto::default() };
     graph.input.push(onnx::write::value_info(
@@ -495,15 +541,6 @@ fn optimizer_model(
         });
         gradients = "clipped_gradients";
     }
-    let attributes = [
-        ("alpha", AttributeValue::Float(beta1 as f32)),
-        ("beta", AttributeValue::Float(beta2 as f32)),
-        ("epsilon", AttributeValue::Float(epsilon as f32)),
-        ("weight_decay", AttributeValue::Float(group.weight_decay)),
-        ("correct_bias", AttributeValue::Int(1)),
-        // PyTorch's AdamW; 1 would be that of `transformers`.
-        ("adam_mode", AttributeValue::Int(0)),
-    ];
     let inputs = [
         "learning_rate",
         "step",

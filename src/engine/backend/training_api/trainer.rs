@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
 
-use super::artifacts::{Artifacts, LAST_PART, LOGITS};
+use super::artifacts::{Artifacts, BatchInput, LAST_PART, LOGITS, MANY_GROUPS};
 use super::checkpoint::{CheckpointFile, MOMENTS, OptimizerState};
+use super::error::ArtifactsError;
 use super::session::{Step, TrainingSession};
 use crate::engine::backend::binding::Feed;
 use crate::engine::backend::error::EngineError;
@@ -22,6 +23,9 @@ pub struct ApiTrainer {
     device: Device,
     /// The evaluation model's output with the logits.
     logits: String,
+    /// What the evaluation model takes with each batch. It computes a loss beside the logits, whose
+    /// inputs a prediction does not have.
+    evaluated: Vec<BatchInput>,
     /// Of the step that is not taken yet.
     outcome: StepOutcome,
     outcomes: Vec<StepOutcome>,
@@ -36,8 +40,9 @@ impl ApiTrainer {
     ) -> Result<ApiTrainer, EngineError> {
         let logits = artifacts.logits().unwrap_or_else(|| LOGITS.to_owned());
         let session = TrainingSession::new(runtime, device, &artifacts)?;
+        let evaluated = artifacts.evaluation_inputs()?;
         let (outcome, outcomes) = Default::default();
-        Ok(ApiTrainer { session, artifacts, device, logits, outcome, outcomes })
+        Ok(ApiTrainer { session, artifacts, device, logits, evaluated, outcome, outcomes })
     }
 
     /// Returns the evaluation model up to the logits with these parameters in it: one ONNX file for
@@ -92,7 +97,10 @@ impl Trainer for ApiTrainer {
         self.session.forget()
     }
 
-    fn update(&mut self, learning_rate: f64) -> Result<(), EngineError> {
+    fn update(&mut self, learning_rates: &[f64]) -> Result<(), EngineError> {
+        let &[learning_rate] = learning_rates else {
+            return Err(ArtifactsError::Optimizer(MANY_GROUPS).into());
+        };
         self.session.update(learning_rate as f32)?;
         self.outcomes.push(std::mem::take(&mut self.outcome));
         Ok(())
@@ -105,8 +113,14 @@ impl Trainer for ApiTrainer {
     fn logits(
         &mut self,
         _: &Runtime,
-        feeds: Vec<(String, Feed)>,
+        mut feeds: Vec<(String, Feed)>,
     ) -> Result<ArrayD<f32>, EngineError> {
+        let rows = feeds.first().map_or(0, |(_, feed)| feed.shape()[0]);
+        for input in &self.evaluated {
+            if feeds.iter().all(|(name, _)| *name != input.name) {
+                feeds.extend(input.zeros(rows).map(|zeros| (input.name.clone(), zeros)));
+            }
+        }
         self.session.eval_step(feeds, &self.logits)
     }
 

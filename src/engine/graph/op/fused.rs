@@ -81,20 +81,6 @@ pub struct WeightGrad;
 #[derive(Clone, Copy, Debug)]
 pub struct GatherGrad;
 
-/// One step of AdamW in one pass over memory.
-///
-/// Inputs: parameter, gradient, moments m and v, scale of the gradient `[1]`, scalars `[3]`:
-/// learning rate, 1 − β₁ᵗ, √(1 − β₂ᵗ). Outputs: parameter, m, v.
-#[derive(Clone, Copy, Debug)]
-pub struct AdamW {
-    pub beta1: f64,
-    pub beta2: f64,
-    pub epsilon: f32,
-    pub weight_decay: f32,
-    /// What the learning rate of this parameter's group is multiplied with.
-    pub rate_factor: f32,
-}
-
 /// Σx² of a tensor of any shape → `[1]`, in an order that does not depend on the number of threads.
 #[derive(Clone, Copy, Debug)]
 pub struct SumSquares;
@@ -399,30 +385,6 @@ impl Op for GatherGrad {
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [table, _, _] = required(inputs)?;
         Ok(vec![table.clone()])
-    }
-}
-
-impl Op for AdamW {
-    own_domain!();
-
-    fn name(&self) -> &'static str {
-        "AdamW"
-    }
-
-    fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
-        vec![
-            ("beta2", AttributeValue::Float(self.beta2 as f32)),
-            ("rise1", AttributeValue::Float((1.0 - self.beta1) as f32)),
-            ("rise2", AttributeValue::Float((1.0 - self.beta2) as f32)),
-            ("epsilon", AttributeValue::Float(self.epsilon)),
-            ("weight_decay", AttributeValue::Float(self.weight_decay)),
-            ("rate_factor", AttributeValue::Float(self.rate_factor)),
-        ]
-    }
-
-    fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        let [parameter, _, _, _, _, _] = required(inputs)?;
-        Ok(vec![parameter.clone(); 3])
     }
 }
 

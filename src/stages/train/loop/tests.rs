@@ -5,14 +5,15 @@ use std::sync::PoisonError;
 
 use ndarray::ArrayD;
 
-use super::config::Train;
-use super::fit::{self, Job};
+use super::{Fitted, Job};
 use crate::data::{DataSet, Example, Splits, Task};
 use crate::engine::backend::binding::Feed;
 use crate::engine::samples::harness::runtime;
 use crate::engine::{EngineError, Part, Runtime, State, StepOutcome, Trainer};
 use crate::model::input_layout::InputLayout;
 use crate::stages::test_ctx::TestCtx;
+use crate::stages::train::config::Train;
+use crate::stages::train::objective::{Classification, Form};
 use crate::text::TokenizedText;
 
 type TestError = Box<dyn std::error::Error>;
@@ -57,7 +58,7 @@ impl Trainer for Small {
         self.spares = true;
     }
 
-    fn update(&mut self, _: f64) -> Result<(), EngineError> {
+    fn update(&mut self, _: &[f64]) -> Result<(), EngineError> {
         let losses = self.parts.iter().map(|(_, share)| *share).collect();
         // As if the gradients of the second step had overflowed.
         let skipped = self.overflows || self.steps.len() == 1;
@@ -93,11 +94,7 @@ impl Trainer for Small {
     }
 }
 
-fn run(
-    room: usize,
-    splits: bool,
-    overflows: bool,
-) -> Result<(Small, fit::Fitted, String), TestError> {
+fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, Fitted, String), TestError> {
     let settings = serde_json::json!({
         "data": "data", "model": { "pretrained": "x" },
         "epochs": 2, "batch_size": 8, "accumulation": 2,
@@ -123,16 +120,16 @@ fn run(
     };
     let job = Job {
         train: &train,
-        data: &data,
+        objective: &Classification::new(&train.loss, &data, Form::Targets)?,
         train_tokens: &tokens,
         dev_tokens: &[],
         layout: InputLayout { padding_id: 0, first_position: 0 },
-        learning_rate: 1e-3,
+        learning_rates: vec![1e-3],
         resumes: false,
         splits,
     };
     let fitted =
-        fit::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
+        super::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
     let warnings = ctx.warnings.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
     Ok((trainer, fitted, warnings))
 }
@@ -147,7 +144,7 @@ fn a_step_is_taken_again_in_smaller_parts() -> Result<(), TestError> {
         let total: f32 = step.iter().map(|(_, share)| share).sum();
         assert!((total - 1.0).abs() < 1e-6, "the parts weigh as much as their batches: {total}");
     }
-    assert_eq!((fitted.parts, trainer.spares), (2, true));
+    assert_eq!((fitted.micro_batches, trainer.spares), (2, true));
     let norms: Vec<Option<f64>> = fitted.curves.0.iter().map(|point| point.gradient_norm).collect();
     assert_eq!((norms, fitted.skipped), (vec![Some(1.0), None, Some(1.0), Some(1.0)], vec![2]));
     assert!(warnings.contains("parts of at most 20 tokens"), "{warnings}");

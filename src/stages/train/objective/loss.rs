@@ -1,12 +1,71 @@
-//! The targets of the cross-entropy, which carry class weights, label smoothing and the division by
-//! the batch.
+//! Cross-entropy over the classes: its settings, and the targets that carry class weights, label
+//! smoothing and the division by the batch.
 
-use super::config::{ClassWeights, Loss};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::data::DataSet;
+use crate::stages::train::error::TrainError;
+use crate::stages::train::problems::Problems;
+
+/// Cross-entropy over the classes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// The label smoothing ε: the share of the target that is spread over all classes.
+    #[serde(default)]
+    pub label_smoothing: f32,
+    /// The weights of the classes. Default: all equal.
+    #[serde(default)]
+    pub class_weights: Option<ClassWeights>,
+}
+
+/// The weights of the classes in the loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// n / (K · n_c): all classes have the same total weight (scikit-learn's `balanced`).
+    Balanced,
+    /// A weight for every label.
+    Given(IndexMap<String, f32>),
+}
+
+impl Loss {
+    /// Reports settings that no training can be done with.
+    pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
+        problems.share("loss.label_smoothing", f64::from(self.label_smoothing), false);
+        let Some(ClassWeights::Given(weights)) = &self.class_weights else { return };
+        for (label, &weight) in weights {
+            if !(weight.is_finite() && weight >= 0.0) {
+                problems.add(
+                    &format!("loss.class_weights.given.{label}"),
+                    format!("expected a weight of 0 or more, found {weight}"),
+                    "",
+                );
+            }
+        }
+    }
+}
+
+/// Checks that given class weights name the labels of the data, each of them.
+pub(super) fn check_labels(loss: &Loss, data: &DataSet) -> Result<(), TrainError> {
+    let Some(ClassWeights::Given(weights)) = &loss.class_weights else { return Ok(()) };
+    if let Some(name) = weights.keys().find(|name| !data.labels().contains(name)) {
+        return Err(TrainError::UnknownClass {
+            name: name.clone(),
+            labels: data.labels().join(", "),
+        });
+    }
+    match data.labels().iter().find(|label| !weights.contains_key(*label)) {
+        Some(name) => Err(TrainError::MissingClass { name: name.clone() }),
+        None => Ok(()),
+    }
+}
 
 /// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train
 /// example counts 0 when balanced.
-pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
+pub(super) fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
     let classes = data.labels().len();
     match &loss.class_weights {
         None => vec![1.0; classes],
@@ -33,14 +92,14 @@ pub fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
 }
 
 /// Returns what a batch counts: the sum of its labels' weights.
-pub fn weight(labels: &[usize], weights: &[f32]) -> f32 {
+pub(super) fn weight(labels: &[usize], weights: &[f32]) -> f32 {
     labels.iter().map(|&label| weights[label]).sum()
 }
 
 /// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is the share that these
 /// examples have in PyTorch's `CrossEntropyLoss(weight, label_smoothing)` with mean reduction over
 /// a batch that counts `total`.
-pub fn targets(labels: &[usize], weights: &[f32], smoothing: f32, total: f32) -> Vec<f32> {
+pub(super) fn targets(labels: &[usize], weights: &[f32], smoothing: f32, total: f32) -> Vec<f32> {
     let scale = if total > 0.0 { 1.0 / total } else { 0.0 };
     labels
         .iter()
@@ -50,7 +109,7 @@ pub fn targets(labels: &[usize], weights: &[f32], smoothing: f32, total: f32) ->
 }
 
 /// Returns the targets `[K]` of one text before the division by the batch's weight.
-pub fn row(label: usize, weights: &[f32], smoothing: f32) -> Vec<f32> {
+pub(super) fn row(label: usize, weights: &[f32], smoothing: f32) -> Vec<f32> {
     let classes = weights.len() as f32;
     let target = |(class, weight): (usize, &f32)| {
         let own = if class == label { (1.0 - smoothing) * weight } else { 0.0 };

@@ -1,0 +1,59 @@
+//! A network with the loss that it is trained by.
+
+use super::encoders::Config;
+use super::encoders::builder::NetworkOptions;
+use super::head::Head;
+use super::network::Network;
+use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
+use crate::engine::{EngineError, Graph, ShapeError, Var};
+
+/// A network with its scalar loss.
+#[derive(Debug)]
+pub struct TrainableNetwork {
+    pub network: Network,
+    pub loss: Var,
+}
+
+impl TrainableNetwork {
+    /// Adds a loss to a network.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the loss does.
+    pub fn new(
+        mut network: Network,
+        add_loss: impl FnOnce(&mut Network) -> Result<Var, ShapeError>,
+    ) -> Result<TrainableNetwork, EngineError> {
+        let loss = add_loss(&mut network)?;
+        Ok(TrainableNetwork { network, loss })
+    }
+
+    /// Builds a classifier that is trained by cross-entropy with the input `targets` `[B, K]`.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the configuration makes no network.
+    pub fn classifier(
+        config: &Config,
+        head: Head,
+        labels: usize,
+        options: NetworkOptions,
+    ) -> Result<TrainableNetwork, EngineError> {
+        TrainableNetwork::new(Network::new(config, head, labels, options)?, |network| {
+            network.graph.weighted_cross_entropy(network.logits)
+        })
+    }
+
+    /// Returns the graph with the output `logits` `[B, K]`.
+    pub fn graph_of_logits(mut self) -> Graph {
+        self.network.graph.output(LOGITS, self.network.logits);
+        self.network.graph
+    }
+
+    /// Returns the graph with the outputs `loss` and `logits`, which evaluates for the training
+    /// API.
+    pub fn graph_of_both(mut self) -> Graph {
+        self.network.graph.output(LOSS, self.loss);
+        self.graph_of_logits()
+    }
+}

@@ -1,0 +1,43 @@
+//! What the loop is given, and what it gives.
+
+use std::collections::BTreeMap;
+
+use ndarray::ArrayD;
+
+use crate::data::Curves;
+use crate::model::input_layout::InputLayout;
+use crate::stages::train::config::Train;
+use crate::stages::train::objective::Objective;
+use crate::text::TokenizedText;
+
+/// What is trained on, and how.
+pub struct Job<'a> {
+    pub train: &'a Train,
+    pub objective: &'a dyn Objective,
+    pub train_tokens: &'a [TokenizedText],
+    pub dev_tokens: &'a [TokenizedText],
+    pub layout: InputLayout,
+    /// The learning rate of each parameter group before the schedule. The curves show the first.
+    pub learning_rates: Vec<f64>,
+    /// Whether an interrupted training can go on: on the host with the very numbers of one that was
+    /// not, on a GPU with other dropout masks. Else it starts anew.
+    pub resumes: bool,
+    /// Whether a batch may be computed in micro-batches whose gradients are added up.
+    pub splits: bool,
+}
+
+/// What came out.
+pub struct Fitted {
+    /// The trained parameters of the epoch that is kept, by name.
+    pub trained: BTreeMap<String, ArrayD<f32>>,
+    pub curves: Curves,
+    pub steps: u64,
+    /// The steps up to the epoch that is kept.
+    pub kept_steps: usize,
+    pub seconds: f64,
+    pub best_epoch: Option<u32>,
+    /// The most micro-batches that a batch was computed in.
+    pub micro_batches: usize,
+    /// The numbers of the steps that were left out because gradients overflowed.
+    pub skipped: Vec<u64>,
+}

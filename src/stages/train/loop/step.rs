@@ -1,0 +1,122 @@
+//! One optimizer step: gradients of its batches, in micro-batches that memory holds, and the update.
+
+use super::losses::OpenStep;
+use super::training::{Training, first};
+use crate::base::chain::chain;
+use crate::base::seed::stream;
+use crate::engine::backend::binding::Feed;
+use crate::engine::{EngineError, Part};
+use crate::stages::contract::error::{Interrupted, StageError};
+use crate::stages::inference::predict;
+use crate::stages::train::objective::MicroBatch;
+use crate::stages::train::schedule;
+use crate::text::TokenizedText;
+
+/// Why a step's gradients could not be gathered.
+enum Stopped {
+    /// There was no memory for a micro-batch of so many texts and tokens each.
+    Memory {
+        error: EngineError,
+        shape: [usize; 2],
+    },
+    Other(StageError),
+}
+
+impl Training<'_> {
+    /// Takes a step with the mean loss of these batches.
+    pub(super) fn step(
+        &mut self,
+        epoch: u32,
+        batches: &[Vec<usize>],
+    ) -> Result<OpenStep, StageError> {
+        let (step, taken) = (self.state.steps + 1, self.state.steps);
+        let factor = schedule::factor(&self.job.train.schedule, taken, self.length.steps);
+        let learning_rates: Vec<f64> =
+            self.state.plateau.learning_rates.iter().map(|rate| rate * factor).collect();
+        let micro_batches = self.accumulate(step, batches)?;
+        self.state.micro_batches =
+            micro_batches.iter().copied().fold(self.state.micro_batches, usize::max);
+        self.state.micro_batch_tokens = self.micro_batches.limit;
+        self.trainer.update(&learning_rates)?;
+        self.state.steps = step;
+        let learning_rate = first(&learning_rates);
+        let examples = batches.iter().map(Vec::len).sum();
+        Ok(OpenStep { step, epoch, learning_rate, examples, micro_batches })
+    }
+
+    /// Adds up the gradients of a step's batches, and returns the number of micro-batches of each.
+    /// Where memory runs out it starts over with smaller ones.
+    fn accumulate(&mut self, step: u64, batches: &[Vec<usize>]) -> Result<Vec<usize>, StageError> {
+        loop {
+            let cut: Vec<Vec<&[usize]>> =
+                batches.iter().map(|batch| self.micro_batches.of(batch)).collect();
+            match self.accumulate_cut(step, batches, &cut) {
+                Ok(()) => return Ok(cut.iter().map(Vec::len).collect()),
+                Err(Stopped::Memory { error, shape })
+                    if self.job.splits && self.micro_batches.halve(shape) =>
+                {
+                    self.shrink(&error)?;
+                }
+                Err(Stopped::Memory { error, .. }) => return Err(Box::new(error)),
+                Err(Stopped::Other(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Gets ready to take the step again in micro-batches of the new limit.
+    fn shrink(&mut self, error: &EngineError) -> Result<(), EngineError> {
+        let limit = self.micro_batches.limit.unwrap_or_default();
+        let told = chain(error);
+        self.ctx.warn(&format!(
+            "memory ran out ({told}); batches are computed in parts of at most {limit} tokens \
+             from here on (`max_tokens_per_step: {limit}` would begin with that); the steps stay \
+             those of whole batches but for dropout's masks",
+        ));
+        self.trainer.abandon()?;
+        self.trainer.spare_memory();
+        Ok(())
+    }
+
+    fn accumulate_cut(
+        &mut self,
+        step: u64,
+        batches: &[Vec<usize>],
+        cut: &[Vec<&[usize]>],
+    ) -> Result<(), Stopped> {
+        let count: usize = cut.iter().map(Vec::len).sum();
+        let micro_batches = batches.iter().zip(cut).flat_map(|(batch, members)| {
+            members.iter().map(|members| MicroBatch { members, batch, batches: batches.len() })
+        });
+        for (number, micro_batch) in micro_batches.enumerate() {
+            if self.ctx.interrupted() {
+                return Err(Stopped::Other(Box::new(Interrupted)));
+            }
+            let feeds = self.feeds(&micro_batch);
+            let shape = feeds.first().map_or([0; 2], |(_, ids)| [ids.shape()[0], ids.shape()[1]]);
+            let dropout_key = dropout_key(self.ctx.seed(), step, number as u64);
+            let part = Part { dropout_key, last: number + 1 == count };
+            self.trainer.accumulate(self.runtime, feeds, part).map_err(|error| {
+                match error.is_out_of_memory() {
+                    true => Stopped::Memory { error, shape },
+                    false => Stopped::Other(Box::new(error)),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns the network's inputs for a micro-batch, then the objective's.
+    fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
+        let texts: Vec<&TokenizedText> =
+            micro_batch.members.iter().map(|&index| &self.job.train_tokens[index]).collect();
+        let mut feeds = predict::feeds(self.job.layout, &texts);
+        feeds.extend(self.job.objective.feeds(micro_batch));
+        feeds
+    }
+}
+
+/// Returns the number that decides a micro-batch's dropout masks.
+fn dropout_key(seed: u64, step: u64, micro_batch: u64) -> i64 {
+    use rand::Rng;
+    stream(seed, &["train", "dropout", &micro_batch.to_string()], step).next_u64() as i64
+}

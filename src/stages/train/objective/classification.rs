@@ -1,0 +1,136 @@
+//! Classification: cross-entropy over the classes, with class weights and label smoothing.
+
+use ndarray::Array2;
+
+use super::contract::{DevMetrics, MicroBatch, Objective};
+use super::loss::{Loss, check_labels, class_weights, row, targets, weight};
+use crate::data::DataSet;
+use crate::engine::backend::binding::Feed;
+use crate::engine::graph::build::TARGETS;
+use crate::engine::graph::graph::Constant;
+use crate::engine::{Dim, ShapeError, TensorFact, Var};
+use crate::metrics;
+use crate::model::Network;
+use crate::stages::inference::predict::probabilities;
+use crate::stages::train::error::TrainError;
+
+/// The input i64 `[B]` with the class numbers, in [`Form::ClassNumbers`].
+pub const LABELS: &str = "labels";
+
+/// How a training graph takes its labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As targets `[B, K]` with class weights, label smoothing and the division by the batch in
+    /// them: what `pipe` trains itself.
+    Targets,
+    /// As class numbers; the loss does the rest: what is exchanged with other programs.
+    ClassNumbers,
+}
+
+/// Learns the one class of each text by cross-entropy.
+pub struct Classification<'a> {
+    data: &'a DataSet,
+    form: Form,
+    /// The weight of each class.
+    class_weights: Vec<f32>,
+    label_smoothing: f32,
+}
+
+impl<'a> Classification<'a> {
+    /// Prepares the objective for a data set.
+    ///
+    /// # Errors
+    ///
+    /// Fails where given class weights and the labels of the data do not go together.
+    pub fn new(
+        loss: &Loss,
+        data: &'a DataSet,
+        form: Form,
+    ) -> Result<Classification<'a>, TrainError> {
+        check_labels(loss, data)?;
+        let (class_weights, label_smoothing) = (class_weights(loss, data), loss.label_smoothing);
+        Ok(Classification { data, form, class_weights, label_smoothing })
+    }
+
+    /// Adds the input `labels` `[B]` and returns the targets `[B, K]` of the whole batch.
+    fn targets_of_labels(&self, network: &mut Network) -> Result<Var, ShapeError> {
+        let (g, weights, classes) =
+            (&mut network.graph, &self.class_weights, self.class_weights.len());
+        let labels = g.input(LABELS, TensorFact::i64(vec![Dim::Named("B")]));
+        let rows =
+            (0..classes).flat_map(|label| row(label, weights, self.label_smoothing)).collect();
+        let rows = g.constant(Constant::F32(vec![classes, classes], rows));
+        let rows = g.gather(rows, labels)?; // [B, K]
+        let counts = g.constant(Constant::F32(vec![classes, 1], weights.clone()));
+        let counts = g.gather(counts, labels)?; // [B, 1]
+        let total = g.reduce_sum(counts, &[], false)?;
+        // A batch of classes that count nothing has no loss, as in `targets`; beside any other
+        // weight this is nothing.
+        let tiny = g.scalar(1e-30);
+        let total = g.add(total, tiny)?;
+        g.div(rows, total)
+    }
+
+    fn labels_of(&self, indices: &[usize]) -> Vec<usize> {
+        indices.iter().map(|&index| self.data.splits.train[index].class()).collect()
+    }
+}
+
+impl Objective for Classification<'_> {
+    type Settings = Loss;
+
+    fn outputs(&self) -> usize {
+        self.data.labels().len()
+    }
+
+    fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
+        match self.form {
+            Form::Targets => network.graph.weighted_cross_entropy(network.logits),
+            Form::ClassNumbers => {
+                let targets = self.targets_of_labels(network)?;
+                network.graph.cross_entropy(network.logits, targets)
+            }
+        }
+    }
+
+    fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
+        let &MicroBatch { members, batch, batches } = micro_batch;
+        let labels = self.labels_of(members);
+        vec![match self.form {
+            Form::Targets => {
+                let whole = self.labels_of(batch);
+                let total = weight(&whole, &self.class_weights) * batches as f32;
+                let values = targets(&labels, &self.class_weights, self.label_smoothing, total);
+                (TARGETS.to_owned(), Feed::F32(vec![members.len(), self.outputs()], values))
+            }
+            Form::ClassNumbers => {
+                let numbers = labels.into_iter().map(|label| label as i64).collect();
+                (LABELS.to_owned(), Feed::I64(vec![members.len()], numbers))
+            }
+        }]
+    }
+
+    fn measure(&self, logits: &Array2<f32>) -> DevMetrics {
+        let probabilities = probabilities(logits);
+        let rows: Vec<metrics::Row<'_>> = self
+            .data
+            .splits
+            .dev
+            .iter()
+            .zip(&probabilities)
+            .map(|(example, row)| metrics::Row {
+                label: example.class(),
+                prediction: metrics::argmax(row),
+                probabilities: row,
+            })
+            .collect();
+        let value = |metric: &'static metrics::Metric| {
+            metric.value(self.outputs(), &rows).unwrap_or(f64::NAN)
+        };
+        DevMetrics {
+            loss: value(&metrics::nll::NLL),
+            accuracy: value(&metrics::accuracy::ACCURACY),
+            macro_f1: value(&metrics::f1::MACRO),
+        }
+    }
+}

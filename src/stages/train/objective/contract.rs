@@ -1,0 +1,86 @@
+//! The contract of an objective.
+
+use ndarray::Array2;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::backend::binding::Feed;
+use crate::engine::{ShapeError, Var};
+use crate::model::Network;
+use crate::stages::contract::stage::Port;
+use crate::stages::train::stopping::Metric;
+use crate::text::batch;
+
+/// What a training is fed, what it minimises and what is measured on dev.
+///
+/// The training loop keeps time, steps, micro-batches and checkpoints; it knows nothing of labels.
+pub trait Objective {
+    /// The part of the configuration that the objective is made from.
+    type Settings
+    where
+        Self: Sized;
+
+    /// Lists the inputs that the stage `train` has beside the data set, such as a teacher.
+    fn inputs(_: &Self::Settings) -> Vec<Port<'_>>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+
+    /// Returns K, the width of the logits.
+    fn outputs(&self) -> usize;
+
+    /// Cuts the train texts, given their lengths in tokens, into the batches of an epoch.
+    fn batches(
+        &self,
+        lengths: &[usize],
+        batch_size: usize,
+        mut random: &mut dyn Rng,
+    ) -> Vec<Vec<usize>> {
+        batch::by_length(lengths, batch_size, &mut random)
+    }
+
+    /// Adds its inputs and its scalar loss to a network's graph, and returns the loss.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the loss does not go with the network's outputs.
+    fn graph(&self, network: &mut Network) -> Result<Var, ShapeError>;
+
+    /// Returns the inputs that [`Objective::graph`] has added, for one micro-batch. The losses of a
+    /// step's micro-batches add up to the loss of the step.
+    fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)>;
+
+    /// Returns the dev metrics, given the logits `[N, K]` of the dev texts in their order.
+    fn measure(&self, logits: &Array2<f32>) -> DevMetrics;
+}
+
+/// The texts whose gradients are computed at a time, by their places in the train split.
+#[derive(Clone, Copy, Debug)]
+pub struct MicroBatch<'a> {
+    pub members: &'a [usize],
+    /// The batch that the members are a part of.
+    pub batch: &'a [usize],
+    /// The number of batches whose mean is the loss of the step.
+    pub batches: usize,
+}
+
+/// Dev metrics at the end of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DevMetrics {
+    pub loss: f64,
+    pub accuracy: f64,
+    pub macro_f1: f64,
+}
+
+impl DevMetrics {
+    /// Returns a metric, turned so that more is better.
+    pub fn score(&self, metric: Metric) -> f64 {
+        match metric {
+            Metric::Loss => -self.loss,
+            Metric::Accuracy => self.accuracy,
+            Metric::MacroF1 => self.macro_f1,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! AdamW.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::groups::{Decay, OfEngine, Rates};
+use crate::stages::train::problems::Problems;
+
+/// AdamW's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdamW {
+    /// The step size η, before the schedule.
+    #[serde(default = "default_learning_rate")]
+    pub learning_rate: f64,
+    /// The learning rate of the classification head, where it should differ.
+    #[serde(default)]
+    pub head_learning_rate: Option<f64>,
+    /// The weight decay λ. Biases and LayerNorm are exempt unless `decay_all` is set.
+    #[serde(default = "default_weight_decay")]
+    pub weight_decay: f64,
+    /// Lets biases and LayerNorm decay too.
+    #[serde(default)]
+    pub decay_all: bool,
+    /// The decay rates β₁ and β₂ of the moments.
+    #[serde(default = "default_betas")]
+    pub betas: [f64; 2],
+    /// The ε that is added to the square root of the second moment.
+    #[serde(default = "default_epsilon")]
+    pub epsilon: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> AdamW {
+        AdamW {
+            learning_rate: default_learning_rate(),
+            head_learning_rate: None,
+            weight_decay: default_weight_decay(),
+            decay_all: false,
+            betas: default_betas(),
+            epsilon: default_epsilon(),
+        }
+    }
+}
+
+impl AdamW {
+    /// Returns the rule of the update, and the settings of its parameter groups.
+    pub(super) fn of_engine(&self) -> OfEngine {
+        let update = crate::engine::AdamW {
+            beta1: self.betas[0],
+            beta2: self.betas[1],
+            epsilon: self.epsilon,
+        };
+        let rates = Rates { all: self.learning_rate, head: self.head_learning_rate };
+        let decay = Decay { weight_decay: self.weight_decay, all: self.decay_all };
+        (Arc::new(update), rates, decay)
+    }
+
+    /// Reports settings that no training can be done with.
+    pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
+        problems.positive("optimizer.adamw.learning_rate", self.learning_rate);
+        if let Some(rate) = self.head_learning_rate {
+            problems.positive("optimizer.adamw.head_learning_rate", rate);
+        }
+        problems.not_negative("optimizer.adamw.weight_decay", self.weight_decay);
+        for (index, beta) in self.betas.into_iter().enumerate() {
+            problems.share(&format!("optimizer.adamw.betas.{index}"), beta, false);
+        }
+        problems.positive("optimizer.adamw.epsilon", self.epsilon);
+    }
+}
+
+fn default_learning_rate() -> f64 {
+    5e-5
+}
+fn default_weight_decay() -> f64 {
+    0.01
+}
+fn default_betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+fn default_epsilon() -> f64 {
+    1e-8
+}

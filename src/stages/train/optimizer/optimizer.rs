@@ -1,0 +1,73 @@
+//! The optimizer of a training.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::adamw::AdamW;
+use super::sgd::Sgd;
+use crate::engine::{Graph, OptimizerConfig, ParameterGroup};
+use crate::stages::train::problems::Problems;
+
+/// The optimizer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// AdamW with decoupled weight decay and bias correction (Loshchilov & Hutter 2019).
+    Adamw(AdamW),
+    /// Stochastic gradient descent with momentum.
+    Sgd(Sgd),
+}
+
+impl Default for Optimizer {
+    fn default() -> Optimizer {
+        Optimizer::Adamw(AdamW::default())
+    }
+}
+
+impl Optimizer {
+    /// Reports settings that no training can be done with.
+    pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
+        match self {
+            Optimizer::Adamw(settings) => settings.check(problems),
+            Optimizer::Sgd(settings) => settings.check(problems),
+        }
+    }
+
+    /// Returns the learning rate before the schedule.
+    pub(in crate::stages::train) fn learning_rate(&self) -> f64 {
+        match self {
+            Optimizer::Adamw(settings) => settings.learning_rate,
+            Optimizer::Sgd(settings) => settings.learning_rate,
+        }
+    }
+
+    /// Returns the engine's optimizer for the trained parameters of a graph, in groups of one learning rate
+    /// and one weight decay.
+    pub(in crate::stages::train) fn of_engine(
+        &self,
+        gradient_clip: Option<f32>,
+        graph: &Graph,
+        trainable: &[String],
+    ) -> OptimizerConfig {
+        let (update, rates, decay) = match self {
+            Optimizer::Adamw(settings) => settings.of_engine(),
+            Optimizer::Sgd(settings) => settings.of_engine(),
+        };
+        let mut groups: Vec<ParameterGroup> = Vec::new();
+        for name in trainable {
+            let marks = graph.marks(name);
+            let (learning_rate, weight_decay) = (rates.of(marks), decay.of(marks));
+            let same = |group: &&mut ParameterGroup| {
+                group.learning_rate == learning_rate && group.weight_decay == weight_decay
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.parameters.push(name.clone()),
+                None => {
+                    let parameters = vec![name.clone()];
+                    groups.push(ParameterGroup { parameters, learning_rate, weight_decay });
+                }
+            }
+        }
+        OptimizerConfig { update, gradient_clip, groups }
+    }
+}
