@@ -1,31 +1,35 @@
 //! The figures by which the trials of a sweep are judged: one number of one stage.
 
 use std::path::Path;
+use std::sync::LazyLock;
+
+use indexmap::IndexSet;
 
 use super::config::StageConfig;
 use super::contract::artifact::Split;
 use super::contract::error::StageError;
 use super::evaluate::Summary;
+use super::train::objective::DevMetric;
 use super::train::trained_model;
 use crate::data::Curves;
 use crate::data::curves::CurvePoint;
 use crate::metrics::{self, NAMES, OF_A_CLASS};
 
-/// A figure of an epoch, and how it is read off the curve.
-type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);
+/// What the names of a training's figures begin with.
+const DEV: &str = "dev_";
 
-/// What `train` gives of the epoch whose weights it keeps.
-const OF_TRAINING: [OfEpoch; 3] = [
-    ("dev_macro_f1", |point| point.dev_macro_f1),
-    ("dev_accuracy", |point| point.dev_accuracy),
-    ("dev_loss", |point| point.dev_loss),
-];
+/// What `train` gives of the epoch whose weights it keeps, the usual ones first.
+static OF_TRAINING: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let usual = ["macro_f1", "accuracy", "loss"];
+    let names: IndexSet<&str> = usual.iter().chain(DevMetric::names()).copied().collect();
+    names.into_iter().map(|name| &*format!("{DEV}{name}").leak()).collect()
+});
 
 /// Lists the figures that a stage gives, those of single classes left out.
 pub fn names(stage: &StageConfig) -> Vec<&'static str> {
     match stage {
         StageConfig::Evaluate(_) => NAMES.to_vec(),
-        StageConfig::Train(_) => OF_TRAINING.iter().map(|(name, _)| *name).collect(),
+        StageConfig::Train(_) => OF_TRAINING.clone(),
         StageConfig::Load(_) | StageConfig::Augment(_) => Vec::new(),
     }
 }
@@ -40,7 +44,8 @@ pub fn has(stage: &StageConfig, name: &str) -> bool {
 
 /// Says whether less of a figure is better.
 pub fn less_is_better(name: &str) -> bool {
-    name == "dev_loss" || metrics::less_is_better(name)
+    let of_dev = name.strip_prefix(DEV).and_then(DevMetric::named);
+    of_dev.map_or_else(|| metrics::less_is_better(name), DevMetric::less_is_better)
 }
 
 /// Returns the split that a stage's figures are of.
@@ -60,12 +65,11 @@ pub fn read(stage: &StageConfig, folder: &Path, name: &str) -> Result<Option<f64
             let kept = trained_model::best_epoch(folder)?;
             let curves = Curves::read(folder)?;
             let of_epoch = |point: &&CurvePoint| {
-                kept.is_none_or(|epoch| point.epoch == epoch) && point.dev_loss.is_some()
+                kept.is_none_or(|epoch| point.epoch == epoch) && !point.dev.is_empty()
             };
             let point = curves.0.iter().rev().find(of_epoch);
-            let value =
-                OF_TRAINING.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
-            Ok(value.zip(point).and_then(|(value, point)| value(point)))
+            let value = |point: &CurvePoint| point.dev.get(name.strip_prefix(DEV)?).copied();
+            Ok(point.and_then(value))
         }
         StageConfig::Load(_) | StageConfig::Augment(_) => Ok(None),
     }

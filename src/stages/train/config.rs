@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
-use super::objective::Loss;
+use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
-use super::stopping::{EarlyStopping, Metric};
+use super::stopping::EarlyStopping;
 use crate::engine::{Device, Precision};
 use crate::model::Head;
 use crate::stages::contract::stage::StageId;
@@ -78,7 +78,7 @@ pub struct Train {
     pub early_stopping: Option<EarlyStopping>,
     /// Keeps the weights of the epoch with the best dev metric in place of the last epoch's.
     #[serde(default)]
-    pub best_checkpoint: Option<Metric>,
+    pub best_checkpoint: Option<DevMetric>,
     /// What trains: ordinary ONNX Runtime sessions, or ONNX Runtime's training API where the loaded
     /// library has it.
     #[serde(default)]

@@ -2,7 +2,8 @@
 
 use ndarray::Array2;
 
-use super::contract::{DevMetrics, MicroBatch, Objective};
+use super::contract::{MicroBatch, Objective};
+use super::dev_metric::{DevMetric, DevMetrics};
 use super::loss::{Loss, check_labels, class_weights, row, targets, weight};
 use crate::data::DataSet;
 use crate::engine::backend::binding::Feed;
@@ -123,11 +124,13 @@ impl Objective for Classification<'_> {
                 probabilities: row,
             })
             .collect();
-        let counts = metrics::Counts::of(self.outputs(), &rows);
-        DevMetrics {
-            loss: metrics::nll::nll(&rows),
-            accuracy: metrics::accuracy::accuracy(&counts),
-            macro_f1: metrics::f1::macro_f1(&counts),
-        }
+        let mut all = metrics::all(&self.data.labels, &rows);
+        let loss = metrics::nll::nll(&rows);
+        // Loss, accuracy and macro F1 come first: curves have had them for longer than the others.
+        let first = ["accuracy", "macro_f1"];
+        let names = first.into_iter().chain(metrics::NAMES);
+        let values = names.filter_map(|name| all.shift_remove_entry(name));
+        let loss = (DevMetric::LOSS.name().to_owned(), loss);
+        DevMetrics([loss].into_iter().chain(values).collect())
     }
 }
