@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use polars::prelude::*;
 
 use super::error::TableError;
@@ -15,7 +15,7 @@ use crate::base::files::AtomicFiles;
 pub struct Curves(pub Vec<CurvePoint>);
 
 /// One optimizer step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct CurvePoint {
     /// From 1.
     pub step: u64,
@@ -26,10 +26,23 @@ pub struct CurvePoint {
     pub learning_rate: f64,
     /// The global L2 norm of the gradients before clipping, if it was computed.
     pub gradient_norm: Option<f64>,
-    pub dev_loss: Option<f64>,
-    pub dev_accuracy: Option<f64>,
-    pub dev_macro_f1: Option<f64>,
+    /// The dev metrics by name, at the end of an epoch; columns `dev_<name>` in the file.
+    #[serde(deserialize_with = "numbers_or_nan")]
+    pub dev: IndexMap<String, f64>,
 }
+
+/// Reads numbers of which JSON writes those that are none as `null`.
+fn numbers_or_nan<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<IndexMap<String, f64>, D::Error> {
+    let numbers: IndexMap<String, Option<f64>> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+}
+
+/// What the columns of dev metrics begin with.
+const DEV: &str = "dev_";
+/// The dev metrics that every file has columns of.
+const ALWAYS: [&str; 3] = ["loss", "accuracy", "macro_f1"];
 
 const FILE: &str = "curves.parquet";
 
@@ -77,9 +90,14 @@ fn points(columns: Columns<'_>) -> Result<Vec<CurvePoint>, TableError> {
     let losses = columns.full_numbers("loss")?;
     let rates = columns.full_numbers("learning_rate")?;
     let norms = columns.numbers("gradient_norm")?;
-    let dev_losses = columns.numbers("dev_loss")?;
-    let dev_accuracies = columns.numbers("dev_accuracy")?;
-    let dev_macro_f1s = columns.numbers("dev_macro_f1")?;
+    let names = columns.frame.get_column_names().into_iter().map(|name| name.as_str());
+    let dev = names
+        .filter_map(|column| Some((column.strip_prefix(DEV)?, column)))
+        .map(|(name, column)| Ok((name, columns.numbers(column)?)))
+        .collect::<Result<Vec<_>, TableError>>()?;
+    let dev_of = |row: usize| {
+        dev.iter().filter_map(move |(name, values)| Some(((*name).to_owned(), values[row]?)))
+    };
     (0..columns.frame.height())
         .map(|row| {
             Ok(CurvePoint {
@@ -89,9 +107,7 @@ fn points(columns: Columns<'_>) -> Result<Vec<CurvePoint>, TableError> {
                 loss: losses[row],
                 learning_rate: rates[row],
                 gradient_norm: norms[row],
-                dev_loss: dev_losses[row],
-                dev_accuracy: dev_accuracies[row],
-                dev_macro_f1: dev_macro_f1s[row],
+                dev: dev_of(row).collect(),
             })
         })
         .collect()
@@ -115,16 +131,21 @@ fn columns(points: &[&CurvePoint]) -> Vec<Column> {
     let counts = |name: &str, of: fn(&CurvePoint) -> u64| {
         Column::new(name.into(), points.iter().map(|point| of(point)).collect::<Vec<u64>>())
     };
-    vec![
+    let mut names: IndexSet<&str> = ALWAYS.into_iter().collect();
+    names.extend(points.iter().flat_map(|point| point.dev.keys().map(String::as_str)));
+    let dev = names.into_iter().map(|name| {
+        let values: Vec<Option<f64>> =
+            points.iter().map(|point| point.dev.get(name).copied()).collect();
+        Column::new(format!("{DEV}{name}").into(), values)
+    });
+    let plain = [
         counts("step", |point| point.step),
         counts("epoch", |point| point.epoch.into()),
         numbers("loss", |point| Some(point.loss)),
         numbers("learning_rate", |point| Some(point.learning_rate)),
         numbers("gradient_norm", |point| point.gradient_norm),
-        numbers("dev_loss", |point| point.dev_loss),
-        numbers("dev_accuracy", |point| point.dev_accuracy),
-        numbers("dev_macro_f1", |point| point.dev_macro_f1),
-    ]
+    ];
+    plain.into_iter().chain(dev).collect()
 }
 
 #[cfg(test)]
@@ -142,10 +163,11 @@ mod tests {
         let end = CurvePoint {
             step: 2,
             gradient_norm: Some(1.5),
-            dev_loss: Some(0.25),
-            dev_accuracy: Some(2.0 / 3.0),
-            dev_macro_f1: Some(0.0),
-            ..plain
+            dev: [("loss", 0.25), ("mcc", -0.5), ("accuracy", 2.0 / 3.0)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into_iter()
+                .collect(),
+            ..plain.clone()
         };
         Curves(vec![plain, end])
     }
@@ -157,6 +179,20 @@ mod tests {
             curves.write(folder.path())?;
             assert_eq!(Curves::read(folder.path())?, curves);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn every_dev_metric_has_a_column() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        curves().write(folder.path())?;
+        let table = frame::read_parquet(&folder.path().join(FILE))?;
+        let names = table.get_column_names();
+        let dev = ["dev_loss", "dev_accuracy", "dev_macro_f1", "dev_mcc"];
+        assert!(names[5..].iter().map(|name| name.as_str()).eq(dev), "{names:?}");
+        let json = serde_json::json!({ "loss": 0.5, "nll": null });
+        let read = numbers_or_nan(json).map_err(|error| frame::damaged(folder.path(), error))?;
+        assert!(read["loss"] == 0.5 && read["nll"].is_nan());
         Ok(())
     }
 

@@ -141,8 +141,11 @@ fn trainings(count: usize) -> Vec<Training> {
         step,
         epoch: step as u32,
         loss: if step % 7 == 3 { f64::NAN } else { 1.0 / step as f64 },
-        dev_loss: step.is_multiple_of(5).then_some(0.5),
-        dev_accuracy: step.is_multiple_of(5).then_some(f64::NAN),
+        dev: [("loss", 0.5), ("accuracy", f64::NAN)]
+            .into_iter()
+            .filter(|_| step.is_multiple_of(5))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
         ..CurvePoint::default()
     };
     let seeds =

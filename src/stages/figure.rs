@@ -3,8 +3,12 @@
 use std::path::Path;
 
 use super::contract::error::StageError;
+use super::train::objective::DevMetric;
 use crate::data::Split;
 use crate::metrics;
+
+/// The prefix of the names of a training's figures.
+pub const DEV: &str = "dev_";
 
 /// The figures that a stage gives.
 #[derive(Clone, Debug)]
@@ -30,5 +34,6 @@ impl Figures {
 
 /// Says whether less of a figure is better.
 pub fn less_is_better(name: &str) -> bool {
-    name == "dev_loss" || metrics::less_is_better(name)
+    let of_dev = name.strip_prefix(DEV).and_then(DevMetric::named);
+    of_dev.map_or_else(|| metrics::less_is_better(name), DevMetric::less_is_better)
 }

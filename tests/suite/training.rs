@@ -294,6 +294,64 @@ fn the_loss_is_that_of_the_predictions() -> Result<(), TestError> {
     Ok(())
 }
 
+/// Returns the values of a dev metric by epoch.
+fn of_dev(points: &[CurvePoint], metric: &str) -> Vec<f64> {
+    points.iter().filter_map(|point| point.dev.get(metric).copied()).collect()
+}
+
+/// Metrics that are neither loss, accuracy nor macro F1, some of which are better when less.
+#[test]
+fn any_metric_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
+    let rising = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 0.08 } }, \
+                  schedule: { constant: { warmup: 1.0 } }";
+    let stopped = format!("{rising}, early_stopping: {{ metric: mcc, patience: 3 }}");
+    let plateau = "epochs: 12, batch_size: 8, optimizer: { adamw: { learning_rate: 1e-2 } }, \
+                   schedule: { reduce_on_plateau: { monitor: dev_balanced_accuracy, factor: 0.5, \
+                   patience: 0 } }";
+    let project = run(
+        80,
+        &[
+            ("best", "data", &format!("{rising}, best_checkpoint: nll"), Some("dev")),
+            ("stopped", "data", &stopped, None),
+            ("plateau", "data", plateau, None),
+        ],
+    )?;
+    // The kept weights are those of the epoch with the least NLL.
+    let nll = of_dev(&project.curves("best")?.0, "nll");
+    let best =
+        (0..nll.len()).reduce(|best, epoch| if nll[epoch] < nll[best] { epoch } else { best });
+    let best = best.ok_or("no epoch")?;
+    assert!(nll.len() == 26 && best < 25, "{nll:?}");
+    assert_eq!(training(&project, "best")?["summary"]["best_epoch"], best + 1);
+    let kept = project.evaluation("best_score")?.metrics["nll"];
+    assert!((kept - nll[best]).abs() < 1e-6, "{kept}, expected {}", nll[best]);
+    // Training ends with the third epoch in a row without a new highest MCC.
+    let all = of_dev(&project.curves("best")?.0, "mcc");
+    let (mut highest, mut bad) = (f64::NEG_INFINITY, 0);
+    let end = all.iter().position(|&mcc| {
+        (highest, bad) = if mcc > highest { (mcc, 0) } else { (highest, bad + 1) };
+        bad == 3
+    });
+    let stopped = of_dev(&project.curves("stopped")?.0, "mcc");
+    assert_eq!(stopped, all[..end.map_or(26, |end| end + 1)]);
+    // No mode is given: the metric knows that more of it is better.
+    let points = project.curves("plateau")?.0;
+    let watched = of_dev(&points, "balanced_accuracy");
+    let (mut rate, mut highest) = (1e-2, f64::NEG_INFINITY);
+    for (epoch, value) in watched.into_iter().enumerate() {
+        let first =
+            points.iter().find(|point| point.epoch as usize == epoch + 1).ok_or("no epoch")?;
+        assert!((first.learning_rate - rate).abs() < 1e-12, "{first:?}, expected {rate}");
+        if value > highest * (1.0 + 1e-4) || highest == f64::NEG_INFINITY {
+            highest = value;
+        } else if rate * 0.5 < rate - 1e-8 {
+            rate *= 0.5;
+        }
+    }
+    assert!(rate < 1e-2, "it never fell");
+    Ok(())
+}
+
 #[test]
 fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     let common = "epochs: 26, batch_size: 8, optimizer: { adamw: { learning_rate: 1e-2 } }";
@@ -331,12 +389,9 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
             ),
         ],
     )?;
-    let of_dev = |points: &[CurvePoint], of: fn(&CurvePoint) -> Option<f64>| -> Vec<f64> {
-        points.iter().filter_map(of).collect()
-    };
     // The weights that are kept are those of the epoch with the least loss, which is not the last
     // one.
-    let losses = of_dev(&project.curves("best")?.0, |point| point.dev_loss);
+    let losses = of_dev(&project.curves("best")?.0, "loss");
     assert_eq!(losses.len(), 26);
     let best = (0..26)
         .reduce(|best, epoch| if losses[epoch] < losses[best] { epoch } else { best })
@@ -346,7 +401,7 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     let nll = project.evaluation("best_score")?.metrics["nll"];
     assert!((nll - losses[best]).abs() < 1e-6, "{nll}, expected {}", losses[best]);
     // Training ends with the second epoch in a row without a new least loss.
-    let stopped = of_dev(&project.curves("stopped")?.0, |point| point.dev_loss);
+    let stopped = of_dev(&project.curves("stopped")?.0, "loss");
     let mut bad = 0;
     let end = (1..26).find(|&epoch| {
         bad = if losses[epoch] < losses[..epoch].iter().copied().fold(f64::INFINITY, f64::min) {
@@ -362,7 +417,7 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
     for (stage, patience) in [("plateau", 1), ("train_plateau", 0)] {
         let points = project.curves(stage)?.0;
         let watched = match stage {
-            "plateau" => of_dev(&points, |point| point.dev_accuracy),
+            "plateau" => of_dev(&points, "accuracy"),
             _ => epoch_means(&points, 56, 8),
         };
         let (mut rate, mut bad, mut best) = (1e-2, 0, f64::NEG_INFINITY);

@@ -4,7 +4,6 @@ use maud::{Markup, html};
 
 use super::axis::Axis;
 use super::draw::{at, colour, dashes, legend, path};
-use crate::data::curves::CurvePoint;
 use crate::report::content::content::LINES;
 use crate::report::content::training::{Line, Training, mean, stride};
 
@@ -21,13 +20,9 @@ struct Series<'a> {
     lines: Vec<(u64, Line)>,
 }
 
-type Dev = (&'static str, fn(&CurvePoint) -> Option<f64>);
-
-const DEV: [Dev; 3] = [
-    ("dev loss", |point| point.dev_loss),
-    ("dev accuracy", |point| point.dev_accuracy),
-    ("dev macro F1", |point| point.dev_macro_f1),
-];
+/// The dev metrics that have a panel, by their title and their name.
+const DEV: [(&str, &str); 3] =
+    [("dev loss", "loss"), ("dev accuracy", "accuracy"), ("dev macro F1", "macro_f1")];
 
 /// Returns the panels; a panel without values is left out.
 pub fn curves(trainings: &[Training]) -> Markup {
@@ -35,8 +30,9 @@ pub fn curves(trainings: &[Training]) -> Markup {
     let stride = stride(shown.iter().map(Training::steps).max().unwrap_or(0));
     let losses: Vec<Series<'_>> =
         shown.iter().map(|training| Series { training, lines: training.losses(stride) }).collect();
-    let dev = DEV.map(|(name, of)| {
-        let series = shown.iter().map(|training| Series { training, lines: training.epochs(of) });
+    let dev = DEV.map(|(name, metric)| {
+        let series =
+            shown.iter().map(|training| Series { training, lines: training.epochs(metric) });
         (name, series.collect::<Vec<_>>())
     });
     let has_values = |series: &[Series<'_>]| {

@@ -44,9 +44,10 @@ impl Training {
     }
 
     /// Returns a dev metric at the end of every epoch, for every seed that has values.
-    pub fn epochs(&self, of: fn(&CurvePoint) -> Option<f64>) -> Vec<(u64, Line)> {
+    pub fn epochs(&self, metric: &str) -> Vec<(u64, Line)> {
         let line = |points: &[CurvePoint]| -> Line {
-            points.iter().filter_map(|p| Some((f64::from(p.epoch), finite(of(p)?)))).collect()
+            let value = |point: &CurvePoint| point.dev.get(metric).copied();
+            points.iter().filter_map(|p| Some((f64::from(p.epoch), finite(value(p)?)))).collect()
         };
         let lines = self.seeds.iter().map(|(seed, points)| (*seed, line(points)));
         lines.filter(|(_, line)| !line.is_empty()).collect()
@@ -80,7 +81,11 @@ mod tests {
             step,
             epoch: step.div_ceil(2) as u32,
             loss,
-            dev_loss: step.is_multiple_of(2).then_some(loss / 2.0),
+            dev: step
+                .is_multiple_of(2)
+                .then(|| ("loss".to_owned(), loss / 2.0))
+                .into_iter()
+                .collect(),
             ..CurvePoint::default()
         };
         let long = (1..=6).map(|step| point(step, step as f64)).collect();
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_mean_is_over_all_seeds_or_none() {
-        let lines = training().epochs(|point| point.dev_loss);
+        let lines = training().epochs("loss");
         assert_eq!(lines[0].1, [(1.0, Some(1.0)), (2.0, Some(2.0)), (3.0, Some(3.0))]);
         assert_eq!(mean(&lines[..1]), lines[0].1);
         assert_eq!(mean(&lines), []);

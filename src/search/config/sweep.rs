@@ -55,7 +55,7 @@ pub enum KeepModels {
 #[serde(deny_unknown_fields)]
 pub struct Metric {
     /// A stage and its metric: `dev_score.macro_f1` of an `evaluate` stage, or
-    /// `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss` of a `train` stage.
+    /// `tuned.dev_macro_f1`, `tuned.dev_loss` and any other `dev_<metric>` of a `train` stage.
     pub name: String,
     /// Whether it is maximized or minimized. Default: losses and calibration errors are minimized,
     /// all others maximized.

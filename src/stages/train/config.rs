@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
-use super::objective::Loss;
+use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
-use super::stopping::{EarlyStopping, Metric};
+use super::stopping::EarlyStopping;
 use crate::engine::{Device, Precision};
 use crate::model::Head;
 use crate::stages::contract::stage::StageId;
@@ -80,9 +80,9 @@ pub struct Train {
     pub early_stopping: Option<EarlyStopping>,
     /// Keeps the weights of the epoch with the best dev metric instead of the last epoch's.
     #[serde(default)]
-    pub best_checkpoint: Option<Metric>,
-    /// The training backend: ordinary ONNX Runtime sessions, or ONNX Runtime's training API if the
-    /// loaded library has it.
+    pub best_checkpoint: Option<DevMetric>,
+    /// What trains: ordinary ONNX Runtime sessions, or ONNX Runtime's training API where the loaded
+    /// library has it.
     #[serde(default)]
     pub backend: Backend,
     /// A folder (relative to this file) of training artifacts from `generate_artifacts` or `pipe

@@ -1,8 +1,12 @@
 //! PyTorch's ReduceLROnPlateau, and its settings.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::objective::DevMetric;
 use super::problems::Problems;
 use crate::stages::contract::stage::DataFact;
 
@@ -13,10 +17,10 @@ pub struct ReduceOnPlateau {
     /// The metric to watch.
     #[serde(default)]
     pub monitor: Monitor,
-    /// Whether lower or higher is better.
+    /// Whether less or more is better. Left out: as it is for what is watched.
     #[serde(default)]
-    pub mode: PlateauMode,
-    /// The factor for each reduction of the learning rate.
+    pub mode: Option<PlateauMode>,
+    /// What the learning rate is multiplied with.
     #[serde(default = "default_factor")]
     pub factor: f64,
     /// Epochs without improvement to tolerate; the rate drops after one more (as in PyTorch).
@@ -40,27 +44,82 @@ pub struct ReduceOnPlateau {
 }
 
 /// The metric of a plateau schedule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Monitor {
     /// The mean train loss of the epoch.
     #[default]
     TrainLoss,
     /// The smallest batch loss of the epoch.
     MinTrainLoss,
-    /// The loss on dev.
-    DevLoss,
-    /// The accuracy on dev.
-    DevAccuracy,
-    /// The macro F1 on dev.
-    DevMacroF1,
+    /// A metric on dev; its name follows `dev_`.
+    Dev(DevMetric),
 }
 
-/// Whether lower or higher is better.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What the name of a dev metric begins with.
+const DEV: &str = "dev_";
+const TRAIN_LOSS: &str = "train_loss";
+const MIN_TRAIN_LOSS: &str = "min_train_loss";
+
+/// The names of all that can be watched.
+static MONITORS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let of_dev = DevMetric::names().iter().map(|name| &*format!("{DEV}{name}").leak());
+    [TRAIN_LOSS, MIN_TRAIN_LOSS].into_iter().chain(of_dev).collect()
+});
+
+impl Monitor {
+    /// Returns the monitor of a name.
+    fn named(name: &str) -> Option<Monitor> {
+        match name {
+            TRAIN_LOSS => Some(Monitor::TrainLoss),
+            MIN_TRAIN_LOSS => Some(Monitor::MinTrainLoss),
+            _ => name.strip_prefix(DEV).and_then(DevMetric::named).map(Monitor::Dev),
+        }
+    }
+
+    /// Returns the direction in which it improves.
+    fn mode(self) -> PlateauMode {
+        match self {
+            Monitor::Dev(metric) if !metric.less_is_better() => PlateauMode::Max,
+            _ => PlateauMode::Min,
+        }
+    }
+}
+
+impl Serialize for Monitor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Monitor::TrainLoss => serializer.serialize_str(TRAIN_LOSS),
+            Monitor::MinTrainLoss => serializer.serialize_str(MIN_TRAIN_LOSS),
+            Monitor::Dev(metric) => serializer.collect_str(&format_args!("{DEV}{}", metric.name())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Monitor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Monitor, D::Error> {
+        let name = Cow::<str>::deserialize(deserializer)?;
+        Monitor::named(&name).ok_or_else(|| de::Error::unknown_variant(&name, &MONITORS))
+    }
+}
+
+impl JsonSchema for Monitor {
+    fn schema_name() -> Cow<'static, str> {
+        "Monitor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "enum": &*MONITORS,
+            "description": "The mean or the least batch loss of the epoch, or a metric on dev.",
+        })
+    }
+}
+
+/// Whether less or more is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlateauMode {
-    #[default]
     Min,
     Max,
 }
@@ -88,7 +147,7 @@ impl ReduceOnPlateau {
         problems
             .not_negative("schedule.reduce_on_plateau.min_learning_rate", self.min_learning_rate);
         problems.not_negative("schedule.reduce_on_plateau.epsilon", self.epsilon);
-        if matches!(self.monitor, Monitor::DevLoss | Monitor::DevAccuracy | Monitor::DevMacroF1) {
+        if matches!(self.monitor, Monitor::Dev(_)) {
             problems.wants_dev("schedule.reduce_on_plateau.monitor", data);
         }
     }
@@ -143,12 +202,13 @@ impl Plateau {
     fn is_better(&self, settings: &ReduceOnPlateau, value: f64) -> bool {
         // PyTorch starts from the worst value there is, so that a first loss of infinity is a bad
         // epoch.
-        let worst = match settings.mode {
+        let mode = settings.mode.unwrap_or_else(|| settings.monitor.mode());
+        let worst = match mode {
             PlateauMode::Min => f64::INFINITY,
             PlateauMode::Max => f64::NEG_INFINITY,
         };
         let best = self.best.unwrap_or(worst);
-        match (settings.mode, settings.threshold_mode) {
+        match (mode, settings.threshold_mode) {
             (PlateauMode::Min, ThresholdMode::Rel) => value < best * (1.0 - settings.threshold),
             (PlateauMode::Min, ThresholdMode::Abs) => value < best - settings.threshold,
             (PlateauMode::Max, ThresholdMode::Rel) => value > best * (1.0 + settings.threshold),
@@ -172,9 +232,31 @@ fn default_epsilon() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    /// Without a mode it is the metric that knows which way is up.
+    #[test]
+    fn what_is_watched_sets_the_direction() -> Result<(), serde_json::Error> {
+        for (monitor, mode) in [
+            ("train_loss", PlateauMode::Min),
+            ("min_train_loss", PlateauMode::Min),
+            ("dev_loss", PlateauMode::Min),
+            ("dev_brier", PlateauMode::Min),
+            ("dev_mcc", PlateauMode::Max),
+        ] {
+            let settings: ReduceOnPlateau = serde_json::from_value(json!({ "monitor": monitor }))?;
+            assert_eq!(settings.monitor.mode(), mode, "{monitor}");
+            assert_eq!(serde_json::to_value(settings.monitor)?, monitor);
+            let mut plateau = Plateau::new(vec![1.0]);
+            plateau.step(&settings, 0.5);
+            let better = if mode == PlateauMode::Min { 0.25 } else { 0.75 };
+            assert!(plateau.is_better(&settings, better), "{monitor}");
+            assert!(!plateau.is_better(&settings, 1.0 - better), "{monitor}");
+        }
+        Ok(())
+    }
 
     /// The learning rates that PyTorch's own class gave; tests/record_schedules.py recorded them.
     const RECORDED: &str =
@@ -196,7 +278,10 @@ mod tests {
             let options = &case["options"];
             let settings = ReduceOnPlateau {
                 monitor: Monitor::default(),
-                mode: if options["mode"] == "min" { PlateauMode::Min } else { PlateauMode::Max },
+                mode: Some(match options["mode"] == "min" {
+                    true => PlateauMode::Min,
+                    false => PlateauMode::Max,
+                }),
                 factor: number(&options["factor"]),
                 patience: number(&options["patience"]) as u32,
                 threshold: number(&options["threshold"]),

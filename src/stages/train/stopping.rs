@@ -3,30 +3,21 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::objective::DevMetric;
+
 /// Stops when a dev metric no longer improves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
     /// The dev metric.
     #[serde(default)]
-    pub metric: Metric,
-    /// The number of epochs without improvement after which training stops.
+    pub metric: DevMetric,
+    /// Training stops after this many epochs without improvement.
     #[serde(default = "default_stopping_patience")]
     pub patience: u32,
     /// The smallest change that counts as an improvement.
     #[serde(default)]
     pub min_delta: f64,
-}
-
-/// A metric on dev.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// The cross-entropy (lower is better).
-    #[default]
-    Loss,
-    Accuracy,
-    MacroF1,
 }
 
 /// The best score so far, and its epoch.
@@ -79,7 +70,7 @@ mod tests {
 
     #[test]
     fn stops_after_patience_epochs_without_improvement() {
-        let settings = EarlyStopping { metric: Metric::Loss, patience: 2, min_delta: 0.1 };
+        let settings = EarlyStopping { metric: DevMetric::LOSS, patience: 2, min_delta: 0.1 };
         let mut patience = Patience::default();
         let losses = [1.0, 0.8, 0.75, f64::NAN];
         let ends: Vec<bool> = (1..)

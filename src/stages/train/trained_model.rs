@@ -1,10 +1,12 @@
 //! How a trained model lies on the disk.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
+use super::objective::DevMetric;
 use crate::data::curves::CurvePoint;
 use crate::data::{Curves, Split, TableError};
 use crate::model::input_layout::InputLayout;
@@ -14,7 +16,7 @@ use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{
     Kind, Network, OnnxModel, Output, TrainedModel, TrainingSummary,
 };
-use crate::stages::figure::Figures;
+use crate::stages::figure::{DEV, Figures};
 
 const FILE: &str = "training.json";
 
@@ -93,24 +95,16 @@ impl Output for TrainedModel {
     }
 }
 
-/// A figure of an epoch, and how it is read off the curve.
-type OfEpoch = (&'static str, fn(&CurvePoint) -> Option<f64>);
-
-/// What `train` gives of the epoch whose weights it keeps.
-const OF_TRAINING: [OfEpoch; 3] = [
-    ("dev_macro_f1", |point| point.dev_macro_f1),
-    ("dev_accuracy", |point| point.dev_accuracy),
-    ("dev_loss", |point| point.dev_loss),
-];
+/// The figures of the epoch whose weights are kept, the usual ones first.
+static FIGURES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let usual = ["macro_f1", "accuracy", "loss"];
+    let names: IndexSet<&str> = usual.iter().chain(DevMetric::names()).copied().collect();
+    names.into_iter().map(|name| &*format!("{DEV}{name}").leak()).collect()
+});
 
 /// Returns the figures of a training.
 pub(super) fn figures() -> Figures {
-    Figures {
-        split: Split::Dev,
-        names: OF_TRAINING.iter().map(|(name, _)| *name).collect(),
-        of_classes: false,
-        read: read_figure,
-    }
+    Figures { split: Split::Dev, names: FIGURES.clone(), of_classes: false, read: read_figure }
 }
 
 /// Reads a figure of the epoch whose weights were kept; of the last one where none was chosen.
@@ -118,11 +112,11 @@ fn read_figure(folder: &Path, name: &str) -> Result<Option<f64>, StageError> {
     let kept = Record::read(folder)?.summary.best_epoch;
     let curves = Curves::read(folder)?;
     let of_epoch = |point: &&CurvePoint| {
-        kept.is_none_or(|epoch| point.epoch == epoch) && point.dev_loss.is_some()
+        kept.is_none_or(|epoch| point.epoch == epoch) && !point.dev.is_empty()
     };
     let point = curves.0.iter().rev().find(of_epoch);
-    let value = OF_TRAINING.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
-    Ok(value.zip(point).and_then(|(value, point)| value(point)))
+    let value = |point: &CurvePoint| point.dev.get(name.strip_prefix(DEV)?).copied();
+    Ok(point.and_then(value))
 }
 
 impl Record {

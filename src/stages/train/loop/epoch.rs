@@ -85,22 +85,19 @@ impl Training<'_> {
     /// Takes dev metrics into the epoch's last point of the curve.
     fn record(&mut self, dev: Option<&DevMetrics>) {
         if let (Some(point), Some(dev)) = (self.state.curves.last_mut(), dev) {
-            self.dev_detail = format!(" · dev macro_f1 {:.3}", dev.macro_f1);
-            point.dev_loss = Some(dev.loss);
-            point.dev_accuracy = Some(dev.accuracy);
-            point.dev_macro_f1 = Some(dev.macro_f1);
+            if let Some(macro_f1) = dev.0.get("macro_f1") {
+                self.dev_detail = format!(" · dev macro_f1 {macro_f1:.3}");
+            }
+            point.dev.clone_from(&dev.0);
         }
     }
 
     fn watch_plateau(&mut self, losses: &EpochLosses, dev: Option<&DevMetrics>) {
         if let Schedule::ReduceOnPlateau(settings) = &self.job.train.schedule {
-            let of_dev = |value: fn(&DevMetrics) -> f64| dev.map_or(f64::NAN, value);
             let value = match settings.monitor {
                 Monitor::TrainLoss => losses.mean(),
                 Monitor::MinTrainLoss => losses.least_of_batch,
-                Monitor::DevLoss => of_dev(|dev| dev.loss),
-                Monitor::DevAccuracy => of_dev(|dev| dev.accuracy),
-                Monitor::DevMacroF1 => of_dev(|dev| dev.macro_f1),
+                Monitor::Dev(metric) => dev.map_or(f64::NAN, |dev| dev.value(metric)),
             };
             self.state.plateau.step(settings, value);
         }

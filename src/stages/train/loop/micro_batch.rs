@@ -46,8 +46,8 @@ mod tests {
             |limit| MicroBatches { lengths: vec![4, 5, 6, 7, 30], limit }.of(&batch).lengths();
         assert_eq!(cut(None), [5]);
         assert_eq!(cut(Some(1000)), [5]);
-        // Padded to the longest of the micro-batch: 3·6 tokens, then 7, and 30 alone though it is more
-        // than is allowed.
+        // Padded to the longest of the micro-batch: 3·6 tokens, then 7, and 30 alone though it is
+        // more than is allowed.
         assert_eq!(cut(Some(18)), [3, 1, 1]);
         assert_eq!(cut(Some(14)), [2, 2, 1]);
         assert_eq!(cut(Some(1)), [1, 1, 1, 1, 1]);

@@ -1,4 +1,5 @@
-//! One optimizer step: gradients of its batches, in micro-batches that memory holds, and the update.
+//! One optimizer step: gradients of its batches, in micro-batches that memory holds, and the
+//! update.
 
 use super::losses::OpenStep;
 use super::training::{Training, first};

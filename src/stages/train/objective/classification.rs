@@ -2,7 +2,8 @@
 
 use ndarray::Array2;
 
-use super::contract::{DevMetrics, MicroBatch, Objective};
+use super::contract::{MicroBatch, Objective};
+use super::dev_metric::{DevMetric, DevMetrics};
 use super::loss::{Loss, check_labels, class_weights, row, targets, weight};
 use crate::data::DataSet;
 use crate::engine::backend::binding::Feed;
@@ -124,13 +125,13 @@ impl Objective for Classification<'_> {
                 probabilities: row,
             })
             .collect();
-        let value = |metric: &'static metrics::Metric| {
-            metric.value(self.outputs(), &rows).unwrap_or(f64::NAN)
-        };
-        DevMetrics {
-            loss: value(&metrics::nll::NLL),
-            accuracy: value(&metrics::accuracy::ACCURACY),
-            macro_f1: value(&metrics::f1::MACRO),
-        }
+        let mut all = metrics::all(self.data.labels(), &rows);
+        let loss = all.get(metrics::nll::NLL.name).copied().unwrap_or(f64::NAN);
+        // Loss, accuracy and macro F1 come first: curves have had them for longer than the others.
+        let first = ["accuracy", "macro_f1"];
+        let names = first.into_iter().chain(metrics::names());
+        let values = names.filter_map(|name| all.shift_remove_entry(name));
+        let loss = (DevMetric::LOSS.name().to_owned(), loss);
+        DevMetrics([loss].into_iter().chain(values).collect())
     }
 }

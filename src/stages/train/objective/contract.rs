@@ -2,13 +2,12 @@
 
 use ndarray::Array2;
 use rand::Rng;
-use serde::{Deserialize, Serialize};
 
+use super::dev_metric::DevMetrics;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
 use crate::model::Network;
 use crate::stages::contract::stage::Port;
-use crate::stages::train::stopping::Metric;
 use crate::text::batch;
 
 /// What a training is fed, what it minimises and what is measured on dev.
@@ -64,23 +63,4 @@ pub struct MicroBatch<'a> {
     pub batch: &'a [usize],
     /// The number of batches whose mean is the loss of the step.
     pub batches: usize,
-}
-
-/// Dev metrics at the end of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DevMetrics {
-    pub loss: f64,
-    pub accuracy: f64,
-    pub macro_f1: f64,
-}
-
-impl DevMetrics {
-    /// Returns a metric, turned so that more is better.
-    pub fn score(&self, metric: Metric) -> f64 {
-        match metric {
-            Metric::Loss => -self.loss,
-            Metric::Accuracy => self.accuracy,
-            Metric::MacroF1 => self.macro_f1,
-        }
-    }
 }

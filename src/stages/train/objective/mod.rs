@@ -1,9 +1,11 @@
 //! What a training learns: its inputs, its loss and its dev metrics.
 
+pub mod dev_metric;
 pub mod contract;
 pub mod loss;
 pub mod classification;
 
 pub use classification::{Classification, Form};
-pub use contract::{DevMetrics, MicroBatch, Objective};
+pub use contract::{MicroBatch, Objective};
+pub use dev_metric::{DevMetric, DevMetrics};
 pub use loss::{ClassWeights, Loss};

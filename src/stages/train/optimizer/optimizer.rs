@@ -41,8 +41,8 @@ impl Optimizer {
         }
     }
 
-    /// Returns the engine's optimizer for the trained parameters of a graph, in groups of one learning rate
-    /// and one weight decay.
+    /// Returns the engine's optimizer for the trained parameters of a graph, in groups of one
+    /// learning rate and one weight decay.
     pub(in crate::stages::train) fn of_engine(
         &self,
         gradient_clip: Option<f32>,
