@@ -37,11 +37,7 @@ pub fn write(
     frame::write_parquet(&file, &mut frame::frame(&file, predictions.len(), columns)?)
 }
 
-<<<<<<< HEAD:src/data/predictions.rs
-/// Reads the file of [`write`] for the same labels.
-=======
-/// Reads what [`write()`] wrote for the same labels.
->>>>>>> gate:src/table/predictions.rs
+/// Reads the file of [`write()`] for the same labels.
 pub fn read(folder: &Path, labels: &[String]) -> Result<Vec<Prediction>, TableError> {
     let file = folder.join(FILE);
     let table = frame::read_parquet(&file)?;

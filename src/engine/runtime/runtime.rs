@@ -287,16 +287,14 @@ mod tests {
             requirement: "onnxruntime==1.31.1".into(),
             detail: "closed".into(),
         };
-        let shown = format!(
-            "{:?}",
-            miette::Report::new(RuntimeError::Install {
-                what: "onnxruntime==1.31.1".into(),
-                source
-            })
-        );
-        // Lines are wrapped to the width of the terminal at any place.
-        let shown: String =
-            shown.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        let error = RuntimeError::Install { what: "onnxruntime==1.31.1".into(), source };
+        let mut shown = String::new();
+        let mut next: Option<&dyn miette::Diagnostic> = Some(&error);
+        while let Some(error) = next {
+            let hint = error.help().map(|hint| hint.to_string());
+            shown.push_str(&format!("{error}\n{}\n", hint.unwrap_or_default()));
+            next = error.diagnostic_source();
+        }
         for part in [
             "could not be installed",
             "cannot be reached (closed)",

@@ -41,7 +41,7 @@ pub(super) fn markdown_of(grid: &Grid) -> String {
 /// that can be spared are dropped, and a last line names them.
 pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).force_no_tty();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     let hidden = width.map(|width| columns_to_hide(grid, usize::from(width))).unwrap_or_default();
     let shown = |cells: &[String]| -> Vec<String> {
         cells
