@@ -383,7 +383,8 @@ fn unknown_keys_and_wrong_types() {
        |               ^^^^^^^^^^^^^^^^^^
     hint: write `all_but_top_layers: VALUE`
 
-    error: expected one of `loss`, `accuracy`, `macro_f1`, found the number 5
+    error: expected one of `loss`, `accuracy`, `balanced_accuracy`, `macro_f1`, `micro_f1`,
+           `weighted_f1`, `mcc`, `kappa`, `roc_auc`, `nll`, `brier`, `ece`, `mce`, found the number 5
       --> exp.yaml:15:24
        |
     15 |       best_checkpoint: 5

@@ -11,6 +11,9 @@ use super::fields::Fields;
 use crate::engine::{ShapeError, Var};
 use crate::model::error::ModelError;
 
+/// States `[T, H]` → states `[T, H]`.
+pub(in crate::model) type Last = fn(&mut Builder, &Config, Var) -> Result<Var, ShapeError>;
+
 /// An architecture. Each is a value in a file of its own, and a line in
 /// [`ENCODERS`](super::ENCODERS).
 ///
@@ -36,7 +39,7 @@ pub struct Encoder {
     /// Layer `index`: `[T, H]` → `[T, H]`, or `[B, H]` where only first tokens are asked for.
     pub(in crate::model) layer: fn(&mut Builder, &Config, Layer) -> Result<Var, ShapeError>,
     /// What follows the last layer, such as a norm; `None` where nothing does.
-    pub(in crate::model) last: Option<fn(&mut Builder, &Config, Var) -> Result<Var, ShapeError>>,
+    pub(in crate::model) last: Option<Last>,
     /// The architecture's own classification head: first tokens `[B, H]` → logits `[B, K]`, for so
     /// many classes.
     pub(in crate::model) head: fn(&mut Builder, &Config, Var, usize) -> Result<Var, ShapeError>,

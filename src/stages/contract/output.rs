@@ -40,10 +40,13 @@ pub struct Kind {
     /// Reads the scores for a run's tables.
     pub scores: Option<ReadScores>,
     /// Reads the learning curves for a run's table.
-    pub curves: Option<fn(&Path) -> Result<Curves, TableError>>,
+    pub curves: Option<ReadTable<Curves>>,
     /// Reads the outcomes of augmentation for a run's table.
-    pub augmentation: Option<fn(&Path) -> Result<AugmentationTable, TableError>>,
+    pub augmentation: Option<ReadTable<AugmentationTable>>,
 }
+
+/// Reads a table from the folder of an output.
+pub type ReadTable<T> = fn(&Path) -> Result<T, TableError>;
 
 /// How the scores of an output are read.
 #[derive(Clone, Copy, Debug)]

@@ -11,27 +11,7 @@ use crate::stages::contract::stage::DataFact;
 /// Returns every problem of the configuration.
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     let mut problems = Problems::default();
-    problems.at_least_one("epochs", u64::from(train.epochs.unwrap_or(1)));
-    problems.at_least_one("stop_after", u64::from(train.stop_after.unwrap_or(1)));
-    if let Some(Budget::Steps(steps)) = train.budget {
-        problems.at_least_one("budget.steps", steps);
-        if train.epochs.is_some() {
-            problems.add(
-                "budget",
-                "`budget` and `epochs` both set the length of the training".to_owned(),
-                "leave one of them out",
-            );
-        }
-        if train.early_stopping.is_some() {
-            problems.add(
-                "early_stopping",
-                "`budget` gives every run the same steps, but `early_stopping` removes some of them"
-                    .to_owned(),
-                "leave one of them out; `best_checkpoint` keeps the best weights without changing \
-                 the steps",
-            );
-        }
-    }
+    length(train, &mut problems);
     problems.at_least_one("batch_size", train.batch_size as u64);
     problems.at_least_one("accumulation", u64::from(train.accumulation));
     if train.device == Some(Device::Auto) {
@@ -93,6 +73,31 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         );
     }
     problems.0
+}
+
+/// Reports what is wrong with how long training goes on.
+fn length(train: &Train, problems: &mut Problems) {
+    problems.at_least_one("epochs", u64::from(train.epochs.unwrap_or(1)));
+    problems.at_least_one("stop_after", u64::from(train.stop_after.unwrap_or(1)));
+    if let Some(Budget::Steps(steps)) = train.budget {
+        problems.at_least_one("budget.steps", steps);
+        if train.epochs.is_some() {
+            problems.add(
+                "budget",
+                "`budget` and `epochs` both set the length of the training".to_owned(),
+                "leave one of them out",
+            );
+        }
+        if train.early_stopping.is_some() {
+            problems.add(
+                "early_stopping",
+                "`budget` gives every run the same steps, but `early_stopping` removes some of them"
+                    .to_owned(),
+                "leave one of them out; `best_checkpoint` keeps the best weights without changing \
+                 the steps",
+            );
+        }
+    }
 }
 
 #[cfg(test)]

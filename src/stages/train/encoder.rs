@@ -14,8 +14,8 @@ use crate::base::seed::stream;
 use crate::engine::backend::binding::Parameters;
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
-    ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Kernels, Place, Precision, Recipe,
-    Runtime, SessionTrainer, Trainer,
+    ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Kernels, OptimizerConfig, Place,
+    Precision, Recipe, Runtime, SessionTrainer, Trainer,
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::input_layout::InputLayout;
@@ -78,116 +78,139 @@ pub fn run(
     let compact = CompactVocabulary::new(
         job.train_tokens.iter().chain(job.dev_tokens).flat_map(|text| text.ids.iter().copied()),
     );
-    let remap = |texts: &[TokenizedText]| -> Vec<TokenizedText> {
-        let ids = |text: &TokenizedText| {
-            text.ids.iter().map(|&id| compact.compact(id).unwrap_or_default()).collect()
-        };
-        texts
-            .iter()
-            .map(|text| TokenizedText { ids: ids(text), truncated: text.truncated })
-            .collect()
-    };
-    let (train_tokens, dev_tokens) = (remap(job.train_tokens), remap(job.dev_tokens));
+    let (train_tokens, dev_tokens) =
+        (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
     let backend = Choice::new(job.train, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
-    let (place, precision) = (Place::of(job.device), job.train.precision);
-    let kernels = match (place, precision) {
+    let place = Place::of(job.device);
+    let kernels = match (place, job.train.precision) {
         (Place::Host, Precision::Fp32) => Kernels::Fused,
         _ => Kernels::Standard,
     };
-    let dropout = match place {
-        Place::Host => Dropout::Keyed,
-        Place::Gpu(_) => {
-            // A generator that begins anew would repeat its first masks, where a training goes on.
-            let goes_on =
-                |saved: &TrainingState| saved.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
-            let saved = checkpoint::read(ctx.scratch()).map(|(saved, _)| saved).filter(goes_on);
-            let steps =
-                saved.filter(|_| backend.backend == Chosen::Session).map_or(0, |saved| saved.steps);
-            Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
-        }
-    };
-    let network = |dropout| network(job, compact.len(), kernels, dropout);
-    let TrainableNetwork { network: built, loss } = network(dropout)?;
-    let names: Vec<String> = built.graph.parameters().map(|(name, _)| name.to_owned()).collect();
-    let trainable = trainable(job.train.freeze.as_ref(), job.config, &built.graph)?;
-    let word_table = built.graph.word_table().unwrap_or_default().to_owned();
+    let dropout = dropout(ctx, job, place, backend.backend);
+    let training = network(job, compact.len(), kernels, dropout)?;
+    let graph = &training.network.graph;
+    let trainable = trainable(job.train.freeze.as_ref(), job.config, graph)?;
+    let word_table = graph.word_table().unwrap_or_default().to_owned();
+    let trained = trainable.iter().filter_map(|name| weights.get(name));
+    let trainable_parameters = trained.map(|array| array.len() as u64).sum();
     let whole_table = std::mem::take(
         weights
             .get_mut(&word_table)
             .ok_or_else(|| EngineError::MissingParameter(word_table.clone()))?,
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
-    let optimizer =
-        job.train.optimizer.of_engine(job.train.gradient_clip, &built.graph, &trainable);
-    let word_group = optimizer.group_of(&word_table);
-    let trained_count = |name: &str| {
-        if name == word_table {
-            whole_table.len()
-        } else {
-            weights.get(name).map_or(0, ArrayD::len)
-        }
+    let optimizer = job.train.optimizer.of_engine(job.train.gradient_clip, graph, &trainable);
+    let evaluation = network(job, compact.len(), kernels, Dropout::Off)?;
+    let plan = TrainerPlan { training, evaluation, trainable, optimizer: &optimizer };
+    let (mut trainer, resumes) = match backend.backend {
+        Chosen::Session => (plan.session(runtime, job, place, &weights)?, true),
+        Chosen::TrainingApi => plan.training_api(runtime, job, &weights)?,
     };
-    let trainable_parameters = trainable.iter().map(|name| trained_count(name) as u64).sum();
-    let config = optimizer.clone();
-    let evaluation = network(Dropout::Off)?;
-    let (mut trainer, resumes): (Box<dyn Trainer>, bool) = match backend.backend {
-        Chosen::Session => {
-            let parameters = Parameters::new(
-                place,
-                names
-                    .iter()
-                    .filter_map(|name| weights.get(name).map(|array| (name.as_str(), array))),
-            )?;
-            let recipe = Recipe { loss, trainable, optimizer, precision };
-            let trainer = SessionTrainer::new(runtime, built.graph, parameters, recipe)?;
-            (Box::new(trainer.with_evaluation(evaluation.graph_of_logits())), true)
-        }
-        Chosen::TrainingApi => {
-            let artifacts = Artifacts::new(
-                built.graph,
-                loss,
-                &evaluation.graph_of_both(),
-                &trainable,
-                &optimizer,
-                Clipping::InTraining { parts: job.train.accumulation },
-                |name| weights.get(name),
-            )?;
-            let resumes = artifacts.can_resume()?;
-            (Box::new(ApiTrainer::new(runtime, job.device, artifacts)?), resumes)
-        }
+    let loop_job = r#loop::Job {
+        train: job.train,
+        objective: job.objective,
+        train_tokens: &train_tokens,
+        dev_tokens: &dev_tokens,
+        // A table of fewer rows has ids of its own, of which any may stand under the mask.
+        layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
+        learning_rates: optimizer.learning_rates(),
+        resumes,
+        splits: backend.backend == Chosen::Session,
     };
-    let fitted = r#loop::run(
-        ctx,
-        runtime,
-        &r#loop::Job {
-            train: job.train,
-            objective: job.objective,
-            train_tokens: &train_tokens,
-            dev_tokens: &dev_tokens,
-            // A table of fewer rows has ids of its own, of which any may stand under the mask.
-            layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
-            learning_rates: config.learning_rates(),
-            resumes,
-            splits: backend.backend == Chosen::Session,
-        },
-        trainer.as_mut(),
-    )?;
+    let fitted = r#loop::run(ctx, runtime, &loop_job, trainer.as_mut())?;
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
-    let words = match word_group {
-        Some(group) => {
-            // The unused rows follow the epoch whose weights are kept, and no step that was left
-            // out. The word table is the lowest parameter, so the curves have its group's rates.
-            let kept = fitted.curves.0.iter().take(fitted.kept_steps);
-            let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
-            let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
-            compact.merge(&whole_table, &fitted.trained[&word_table], |row| {
-                config.decay_unused_rows(group, &rates, row)
-            })
-        }
-        None => whole_table,
-    };
+    let words = whole_words(&compact, &word_table, whole_table, &optimizer, &fitted);
     weights.insert(word_table, words);
     Ok(Trained { weights, fitted, trainable_parameters, backend })
+}
+
+/// Returns texts with the ids of a compact vocabulary.
+fn remap(compact: &CompactVocabulary, texts: &[TokenizedText]) -> Vec<TokenizedText> {
+    let ids = |text: &TokenizedText| {
+        text.ids.iter().map(|&id| compact.compact(id).unwrap_or_default()).collect()
+    };
+    texts.iter().map(|text| TokenizedText { ids: ids(text), truncated: text.truncated }).collect()
+}
+
+/// Returns where the dropout masks of a training come from.
+fn dropout(ctx: &dyn Ctx, job: &Job<'_>, place: Place, backend: Chosen) -> Dropout {
+    match place {
+        Place::Host => Dropout::Keyed,
+        Place::Gpu(_) => {
+            // A generator that begins anew would repeat its first masks, where a training goes on.
+            let goes_on =
+                |state: &TrainingState| state.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
+            let state = checkpoint::read(ctx.scratch()).map(|(state, _)| state).filter(goes_on);
+            let steps = state.filter(|_| backend == Chosen::Session).map_or(0, |state| state.steps);
+            Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
+        }
+    }
+}
+
+/// What a trainer is opened with.
+struct TrainerPlan<'a> {
+    training: TrainableNetwork,
+    evaluation: TrainableNetwork,
+    trainable: Vec<String>,
+    optimizer: &'a OptimizerConfig,
+}
+
+impl TrainerPlan<'_> {
+    fn session(
+        self,
+        runtime: &Runtime,
+        job: &Job<'_>,
+        place: Place,
+        weights: &Weights,
+    ) -> Result<Box<dyn Trainer>, EngineError> {
+        let TrainableNetwork { network: Network { graph, .. }, loss } = self.training;
+        let named =
+            graph.parameters().filter_map(|(name, _)| weights.get(name).map(|array| (name, array)));
+        let parameters = Parameters::new(place, named)?;
+        let (optimizer, precision) = (self.optimizer.clone(), job.train.precision);
+        let recipe = Recipe { loss, trainable: self.trainable, optimizer, precision };
+        let trainer = SessionTrainer::new(runtime, graph, parameters, recipe)?;
+        Ok(Box::new(trainer.with_evaluation(self.evaluation.graph_of_logits())))
+    }
+
+    /// Returns the trainer, and whether a checkpoint of the API holds all of its state.
+    fn training_api(
+        self,
+        runtime: &Runtime,
+        job: &Job<'_>,
+        weights: &Weights,
+    ) -> Result<(Box<dyn Trainer>, bool), EngineError> {
+        let artifacts = Artifacts::new(
+            self.training.network.graph,
+            self.training.loss,
+            &self.evaluation.graph_of_both(),
+            &self.trainable,
+            self.optimizer,
+            Clipping::InTraining { parts: job.train.accumulation },
+            |name| weights.get(name),
+        )?;
+        let resumes = artifacts.can_resume()?;
+        Ok((Box::new(ApiTrainer::new(runtime, job.device, artifacts)?), resumes))
+    }
+}
+
+/// Returns the word table after training: the trained rows, and the others with their decay.
+fn whole_words(
+    compact: &CompactVocabulary,
+    word_table: &str,
+    whole_table: ArrayD<f32>,
+    optimizer: &OptimizerConfig,
+    fitted: &Fitted,
+) -> ArrayD<f32> {
+    let Some(group) = optimizer.group_of(word_table) else { return whole_table };
+    // The unused rows follow the epoch whose weights are kept, and no step that was left out. The
+    // word table is the lowest parameter, so the curves have its group's rates.
+    let kept = fitted.curves.0.iter().take(fitted.kept_steps);
+    let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
+    let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
+    compact.merge(&whole_table, &fitted.trained[word_table], |row| {
+        optimizer.decay_unused_rows(group, &rates, row)
+    })
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::objective::DevMetric;
+use super::objective::dev_metric::one_of;
 use super::problems::Problems;
 use crate::stages::contract::stage::DataFact;
 
@@ -97,8 +98,7 @@ impl Serialize for Monitor {
 
 impl<'de> Deserialize<'de> for Monitor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Monitor, D::Error> {
-        let name = Cow::<str>::deserialize(deserializer)?;
-        Monitor::named(&name).ok_or_else(|| de::Error::unknown_variant(&name, &MONITORS))
+        one_of(deserializer, &MONITORS, Monitor::named)
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Training<'a> {
     /// The weights of the best epoch so far, where they are kept.
     pub best_weights: Tensors,
     pub micro_batches: MicroBatches,
-    /// When checkpoints are due; `None` where none is written.
+    /// When checkpoints are due, if any is written.
     pub cadence: Cadence,
     /// The dev score of the last epoch, as the progress shows it.
     pub dev_detail: String,

@@ -1,11 +1,13 @@
 //! The metrics that a training may be watched by: the loss, and every metric of an evaluation.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::de::{self, EnumAccess, VariantAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::metrics;
 
@@ -56,8 +58,35 @@ impl Serialize for DevMetric {
 
 impl<'de> Deserialize<'de> for DevMetric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DevMetric, D::Error> {
-        let name = Cow::<str>::deserialize(deserializer)?;
-        DevMetric::named(&name).ok_or_else(|| de::Error::unknown_variant(&name, DevMetric::names()))
+        one_of(deserializer, DevMetric::names(), DevMetric::named)
+    }
+}
+
+/// Reads one of these names, with the faults that an enum has.
+pub(in crate::stages::train) fn one_of<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    names: &'static [&'static str],
+    named: fn(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_enum("name", names, OneOf { names, named })
+}
+
+struct OneOf<T> {
+    names: &'static [&'static str],
+    named: fn(&str) -> Option<T>,
+}
+
+impl<'de, T> Visitor<'de> for OneOf<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<T, A::Error> {
+        let (name, settings) = data.variant::<String>()?;
+        settings.unit_variant()?;
+        (self.named)(&name).ok_or_else(|| de::Error::unknown_variant(&name, self.names))
     }
 }
 
