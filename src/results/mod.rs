@@ -1,6 +1,7 @@
 //! Result tables: rows and columns, comparisons of recipes, and their forms as text.
 
 pub mod results;
+mod columns;
 mod results_csv;
 pub mod compare;
 pub mod format;

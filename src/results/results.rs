@@ -6,6 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use polars::prelude::*;
 use serde_json::Value;
 
+use super::columns::{self, LEADING, TRAILING};
 use super::results_csv;
 use crate::base::files::AtomicFiles;
 use crate::data::frame::{self, Columns};
@@ -63,31 +64,6 @@ pub struct ResultRow {
 
 const PARQUET: &str = "results.parquet";
 const CSV: &str = "results.csv";
-const LEADING: [&str; 7] = ["run", "pipeline", "stage", "trial", "seed", "split", "n"];
-const TRAILING: [&str; 12] = [
-    "steps",
-    "seconds",
-    "generated",
-    "accepted_share",
-    "augmentation_loss",
-    "copy_rate",
-    "backend",
-    "backend_reason",
-    "device",
-    "parts",
-    "stopped_epoch",
-    "error",
-];
-
-/// A column of figures about generated texts: its name, and the function that reads it from a row.
-type AugmentationColumn = (&'static str, fn(&AugmentationSummary) -> Option<f64>);
-
-/// The columns about generated texts, except their number.
-pub(super) const AUGMENTATION: [AugmentationColumn; 3] = [
-    ("accepted_share", |summary| summary.accepted_share),
-    ("augmentation_loss", |summary| summary.augmentation_loss),
-    ("copy_rate", |summary| summary.copy_rate),
-];
 
 impl ResultTable {
     /// Writes `results.parquet` and `results.csv` into `folder`, each atomically.
@@ -137,65 +113,10 @@ impl ResultTable {
 
     fn of_frame(file: &Path, table: &DataFrame) -> Result<ResultTable, TableError> {
         let columns = Columns { file, frame: table };
-        let runs = columns.full_strings("run")?;
-        let pipelines = columns.full_strings("pipeline")?;
-        let stages = columns.full_strings("stage")?;
-        let trials = columns.integers("trial")?;
-        let seeds = columns.full_integers("seed")?;
-        let splits = columns.full_strings("split")?;
-        let sizes = columns.full_integers("n")?;
-        let steps = columns.full_integers("steps")?;
-        let seconds = columns.full_numbers("seconds")?;
-        let backends = columns.full_strings("backend")?;
-        let reasons = match table.column("backend_reason") {
-            Ok(_) => columns.full_strings("backend_reason")?,
-            Err(_) => vec![String::new(); table.height()],
-        };
-        let devices = columns.full_strings("device")?;
-        // Tables of older versions lack these columns.
-        let figures = |name: &str| match table.column(name) {
-            Ok(_) => columns.numbers(name),
-            Err(_) => Ok(vec![None; table.height()]),
-        };
-        let (shares, losses, copies) =
-            (figures("accepted_share")?, figures("augmentation_loss")?, figures("copy_rate")?);
-        let counts = |name: &str| match table.column(name) {
-            Ok(_) => columns.integers(name),
-            Err(_) => Ok(vec![None; table.height()]),
-        };
-        let (generated, stopped, parts) =
-            (counts("generated")?, counts("stopped_epoch")?, counts("parts")?);
-        let errors = match table.column("error") {
-            Ok(_) => columns.strings("error")?,
-            Err(_) => vec![None; table.height()],
-        };
-        let mut rows: Vec<ResultRow> = (0..table.height())
-            .map(|row| ResultRow {
-                run: runs[row].clone(),
-                pipeline: pipelines[row].clone(),
-                stage: stages[row].clone(),
-                trial: trials[row],
-                seed: seeds[row],
-                split: splits[row].clone(),
-                n: sizes[row],
-                params: IndexMap::new(),
-                metrics: IndexMap::new(),
-                steps: steps[row],
-                seconds: seconds[row],
-                backend: backends[row].clone(),
-                backend_reason: reasons[row].clone(),
-                device: devices[row].clone(),
-                augmentation: generated[row].map(|generated| AugmentationSummary {
-                    generated,
-                    accepted_share: shares[row],
-                    augmentation_loss: losses[row],
-                    copy_rate: copies[row],
-                }),
-                parts: parts[row],
-                stopped_epoch: stopped[row],
-                error: errors[row].clone(),
-            })
-            .collect();
+        let mut rows = vec![ResultRow::default(); table.height()];
+        for column in LEADING.iter().chain(TRAILING) {
+            column.read(table, &columns, &mut rows)?;
+        }
         for column in table.columns() {
             let name = column.name().as_str();
             if let Some(param) = name.strip_prefix("param.") {
@@ -206,7 +127,7 @@ impl ResultTable {
                         result.params.insert(param.to_owned(), value);
                     }
                 }
-            } else if !LEADING.contains(&name) && !TRAILING.contains(&name) {
+            } else if columns::find(name).is_none() {
                 for (result, value) in rows.iter_mut().zip(columns.numbers(name)?) {
                     if let Some(value) = value {
                         result.metrics.insert(name.to_owned(), value);
@@ -241,24 +162,7 @@ impl ResultTable {
 
     fn frame(&self, file: &Path) -> Result<DataFrame, TableError> {
         let rows = &self.rows;
-        let texts = |name: &str, of: fn(&ResultRow) -> &str| {
-            Column::new(name.into(), rows.iter().map(of).collect::<Vec<&str>>())
-        };
-        let counts = |name: &str, of: fn(&ResultRow) -> u64| {
-            Column::new(name.into(), rows.iter().map(of).collect::<Vec<u64>>())
-        };
-        let mut columns = vec![
-            texts("run", |row| &row.run),
-            texts("pipeline", |row| &row.pipeline),
-            texts("stage", |row| &row.stage),
-            Column::new(
-                "trial".into(),
-                rows.iter().map(|row| row.trial).collect::<Vec<Option<u64>>>(),
-            ),
-            counts("seed", |row| row.seed),
-            texts("split", |row| &row.split),
-            counts("n", |row| row.n),
-        ];
+        let mut columns: Vec<Column> = LEADING.iter().map(|column| column.series(rows)).collect();
         for name in self.param_names() {
             let values: Vec<Option<&Value>> =
                 rows.iter().map(|row| row.params.get(&name)).collect();
@@ -269,26 +173,7 @@ impl ResultTable {
                 rows.iter().map(|row| row.metrics.get(&name).copied()).collect();
             columns.push(Column::new(name.as_str().into(), values));
         }
-        columns.push(counts("steps", |row| row.steps));
-        columns.push(Column::new(
-            "seconds".into(),
-            rows.iter().map(|row| row.seconds).collect::<Vec<f64>>(),
-        ));
-        let generated = rows.iter().map(|row| row.augmentation.map(|summary| summary.generated));
-        columns.push(Column::new("generated".into(), generated.collect::<Vec<Option<u64>>>()));
-        for (name, of) in AUGMENTATION {
-            let values = rows.iter().map(|row| row.augmentation.and_then(|summary| of(&summary)));
-            columns.push(Column::new(name.into(), values.collect::<Vec<Option<f64>>>()));
-        }
-        columns.push(texts("backend", |row| &row.backend));
-        columns.push(texts("backend_reason", |row| &row.backend_reason));
-        columns.push(texts("device", |row| &row.device));
-        let parts = rows.iter().map(|row| row.parts);
-        columns.push(Column::new("parts".into(), parts.collect::<Vec<Option<u64>>>()));
-        let stopped = rows.iter().map(|row| row.stopped_epoch);
-        columns.push(Column::new("stopped_epoch".into(), stopped.collect::<Vec<Option<u64>>>()));
-        let errors = rows.iter().map(|row| row.error.as_deref());
-        columns.push(Column::new("error".into(), errors.collect::<Vec<Option<&str>>>()));
+        columns.extend(TRAILING.iter().map(|column| column.series(rows)));
         frame::frame(file, rows.len(), columns)
     }
 }

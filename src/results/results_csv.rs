@@ -5,13 +5,8 @@ use std::path::Path;
 
 use polars::prelude::*;
 
+use super::columns::{self, Cell};
 use crate::data::{TableError, frame};
-
-/// The text columns. A gap counts as an empty text, except in `error`, where it means success.
-const TEXTS: [&str; 8] =
-    ["run", "pipeline", "stage", "split", "backend", "backend_reason", "device", "error"];
-/// The columns that hold whole numbers.
-const COUNTS: [&str; 7] = ["trial", "seed", "n", "steps", "generated", "parts", "stopped_epoch"];
 
 /// Reads a `results.csv` into the same frame as `results.parquet`. Parameters get the narrowest
 /// type that holds all their values; every other column is a metric. Rows are counted from 1,
@@ -53,22 +48,28 @@ fn typed(
     let wrong = |row: usize, value: &str, expected: &str| {
         not_results(format!("row {}: `{name}` is `{value}`, expected {expected}", row + 1))
     };
-    if name.as_str() == "error" {
-        return Ok(Column::new(name, values));
-    }
-    if TEXTS.contains(&name.as_str()) {
-        let full: Vec<&str> = values.into_iter().map(Option::unwrap_or_default).collect();
-        return Ok(Column::new(name, full));
-    }
-    if COUNTS.contains(&name.as_str()) {
-        let parsed = parse::<u64>(&values)
-            .map_err(|row| wrong(row, values[row].unwrap_or(""), "a whole number"))?;
-        if ["seed", "n", "steps"].contains(&name.as_str())
-            && let Some(row) = parsed.iter().position(Option::is_none)
-        {
-            return Err(not_results(format!("row {} has no `{name}`", row + 1)));
-        }
-        return Ok(Column::new(name, parsed));
+    if let Some(known) = columns::find(&name) {
+        return match known.cell {
+            Cell::Text(..) if known.is_full => {
+                let full: Vec<&str> = values.into_iter().map(Option::unwrap_or_default).collect();
+                Ok(Column::new(name, full))
+            }
+            Cell::Text(..) => Ok(Column::new(name, values)),
+            Cell::Count(..) => {
+                let parsed = parse::<u64>(&values)
+                    .map_err(|row| wrong(row, values[row].unwrap_or(""), "a whole number"))?;
+                let gap = parsed.iter().position(Option::is_none).filter(|_| known.is_full);
+                match gap {
+                    Some(row) => Err(not_results(format!("row {} has no `{name}`", row + 1))),
+                    None => Ok(Column::new(name, parsed)),
+                }
+            }
+            Cell::Number(..) => {
+                let parsed = parse::<f64>(&values)
+                    .map_err(|row| wrong(row, values[row].unwrap_or(""), "a number"))?;
+                Ok(Column::new(name, parsed))
+            }
+        };
     }
     if name.starts_with("param.") {
         if let Ok(numbers) = parse::<i64>(&values) {

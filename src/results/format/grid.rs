@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 
 use super::options::{FormatError, Options, sort_value};
-use crate::data::AugmentationSummary;
 use crate::metrics;
-use crate::results::results::{AUGMENTATION, ResultRow, ResultTable, display_param};
+use crate::results::columns::{self, Column};
+use crate::results::results::{ResultRow, ResultTable, display_param};
 use crate::statistics::mean_and_deviation;
 
 /// The figures about generated texts that are shown beside the metrics.
@@ -53,12 +53,10 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
         .into_iter()
         .filter(|name| differs(&|row| row.params.get(name).map(ToString::to_string)))
         .collect();
-    let augmentation: Vec<_> = AUGMENTATION
-        .into_iter()
-        .filter(|(name, of)| {
-            SHOWN_OF_AUGMENTATION.contains(name)
-                && table.rows.iter().any(|row| row.augmentation.as_ref().and_then(of).is_some())
-        })
+    let augmentation: Vec<&Column> = SHOWN_OF_AUGMENTATION
+        .iter()
+        .filter_map(|name| columns::find(name))
+        .filter(|column| table.rows.iter().any(|row| column.number(row).is_some()))
         .collect();
     let summarised = groups.iter().any(|group| group.rows.len() > 1);
 
@@ -80,7 +78,7 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
     column("split", false);
     column("n", true);
     metrics.iter().for_each(|name| column(name, true));
-    augmentation.iter().for_each(|(name, _)| column(name, true));
+    augmentation.iter().for_each(|figure| column(figure.name, true));
     column("steps", true);
     column("seconds", true);
 
@@ -93,14 +91,13 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
     for group in &groups {
         let Some(first) = group.rows.first() else { continue };
         let about_made = |rows: &[&ResultRow]| -> Vec<String> {
-            let figure = |of: fn(&AugmentationSummary) -> Option<f64>| {
-                let values: Vec<f64> =
-                    rows.iter().filter_map(|row| of(row.augmentation.as_ref()?)).collect();
+            let figure = |column: &&Column| {
+                let values: Vec<f64> = rows.iter().filter_map(|row| column.number(row)).collect();
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
                 // A mean over some of the seeds would not match the row.
                 if values.len() == rows.len() { format!("{mean:.2}") } else { String::new() }
             };
-            augmentation.iter().map(|(_, of)| figure(*of)).collect()
+            augmentation.iter().map(figure).collect()
         };
         let cells = |seed: String,
                      metric: &dyn Fn(&str) -> String,

@@ -1,8 +1,9 @@
 //! Result tables for programs: CSV and JSON.
 
-use serde_json::{Map, Value, json as object};
+use serde_json::{Map, Value};
 
 use super::options::{FormatError, Options, sort_value};
+use crate::results::columns::{Column, LEADING, TRAILING};
 use crate::results::results::{ResultRow, ResultTable};
 
 /// Returns the rows as CSV, with the columns of `results.csv` or only the requested metrics.
@@ -29,30 +30,14 @@ fn record(row: &ResultRow, options: &Options) -> Value {
         .map(|(name, &value)| (name.clone(), Value::from(number(value))))
         .collect();
     let params: Map<String, Value> = row.params.clone().into_iter().collect();
-    let augmentation = row.augmentation;
-    object!({
-        "run": row.run,
-        "pipeline": row.pipeline,
-        "stage": row.stage,
-        "trial": row.trial,
-        "seed": row.seed,
-        "split": row.split,
-        "n": row.n,
-        "params": params,
-        "metrics": metrics,
-        "steps": row.steps,
-        "seconds": number(row.seconds),
-        "generated": augmentation.map(|summary| summary.generated),
-        "accepted_share": augmentation.and_then(|summary| summary.accepted_share).map(number),
-        "augmentation_loss": augmentation.and_then(|summary| summary.augmentation_loss).map(number),
-        "copy_rate": augmentation.and_then(|summary| summary.copy_rate).map(number),
-        "backend": row.backend,
-        "backend_reason": row.backend_reason,
-        "device": row.device,
-        "parts": row.parts,
-        "stopped_epoch": row.stopped_epoch,
-        "error": row.error,
-    })
+    let fields = |columns: &[Column]| -> Vec<(String, Value)> {
+        columns.iter().map(|it| (it.name.to_owned(), it.json(row, number))).collect()
+    };
+    let mut record = Map::from_iter(fields(LEADING));
+    record.insert("params".to_owned(), params.into());
+    record.insert("metrics".to_owned(), metrics.into());
+    record.extend(fields(TRAILING));
+    record.into()
 }
 
 /// Returns the rows and metrics that the options select, in the requested order.
