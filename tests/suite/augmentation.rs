@@ -81,8 +81,8 @@ stages:
     )
 }
 
-const THESAURUS: &str = "UTF-8\ngood|1\n(adj)|lovely|kind\nslow|1\n(adj)|wrong\nfood|1\\
-                         n(noun)|bill|service\nbill|1\n-|food\n";
+const THESAURUS: &str = "UTF-8\ngood|1\n(adj)|lovely|kind\nslow|1\n(adj)|wrong\nfood|1\n\
+                         (noun)|bill|service\nbill|1\n-|food\n";
 
 /// Adds a word to each text, but to every other copy only.
 const OWN: &str = r#"sed -n '/"copy":1/s/"text":"/"text":"again /p'"#;
@@ -432,7 +432,7 @@ fn bad_files_and_programs_are_told() -> Result<(), TestError> {
       hint: run it by hand: it reads one JSON object per line from its standard input
 
     error: stage `more` failed
-      caused by: `sh hangs.sh` was not done after 1 s and was stopped
+      caused by: `sh hangs.sh` had not finished after 1 s and was stopped
       hint: the program should exit when its standard input ends; `timeout_seconds` gives it more time
 
     error: stage `more` failed

@@ -61,6 +61,8 @@ pub(super) fn network_with_logits(
 }
 
 pub(super) fn parameters() -> Result<Parameters, EngineError> {
+    // Tensors are allocated by the library, which a test may not have loaded yet.
+    runtime();
     let mut numbers = Numbers::new(21);
     let weights: Vec<ArrayD<f32>> = PARAMETERS
         .iter()

@@ -135,7 +135,7 @@ pub enum Network {
     Encoder {
         /// The weights with their configuration and tokenizer.
         pretrained: Pretrained,
-        /// What the classification head reads.
+        /// The input of the classification head.
         head: Head,
     },
     /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, and the

@@ -195,7 +195,7 @@ impl Load {
     fn read_files(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
         let mut parts = Vec::new();
         if let Some(files) = &self.files {
-            // Test first, so that it is train that loses a text that both have.
+            // Test comes first, so that train loses a text that both have.
             for (split, path) in [
                 (Split::Test, files.test.as_deref()),
                 (Split::Dev, files.dev.as_deref()),

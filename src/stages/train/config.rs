@@ -81,8 +81,8 @@ pub struct Train {
     /// Keeps the weights of the epoch with the best dev metric instead of the last epoch's.
     #[serde(default)]
     pub best_checkpoint: Option<DevMetric>,
-    /// What trains: ordinary ONNX Runtime sessions, or ONNX Runtime's training API where the loaded
-    /// library has it.
+    /// The training backend: ordinary ONNX Runtime sessions, or ONNX Runtime's training API if the
+    /// loaded library has it.
     #[serde(default)]
     pub backend: Backend,
     /// A folder (relative to this file) of training artifacts from `generate_artifacts` or `pipe

@@ -21,7 +21,7 @@ pub struct ReduceOnPlateau {
     /// Whether less or more is better. Left out: as it is for what is watched.
     #[serde(default)]
     pub mode: Option<PlateauMode>,
-    /// What the learning rate is multiplied with.
+    /// The factor for each reduction of the learning rate.
     #[serde(default = "default_factor")]
     pub factor: f64,
     /// Epochs without improvement to tolerate; the rate drops after one more (as in PyTorch).

@@ -12,7 +12,7 @@ pub struct EarlyStopping {
     /// The dev metric.
     #[serde(default)]
     pub metric: DevMetric,
-    /// Training stops after this many epochs without improvement.
+    /// The number of epochs without improvement after which training stops.
     #[serde(default = "default_stopping_patience")]
     pub patience: u32,
     /// The smallest change that counts as an improvement.

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_tokenizer_without_words_says_what_it_is() {
         let unigram = whole_words(br#"{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}"#);
-        assert!(unigram.is_err_and(|reason| reason.contains("\"Unigram\", expected")));
+        assert!(unigram.is_err_and(|reason| reason.contains("\"Unigram\"; expected")));
         assert!(whole_words(b"{").is_err());
         assert!(whole_words(br#"{"model": {"type": "BPE", "vocab": {"a": 1}}}"#).is_err());
     }

@@ -4,7 +4,8 @@
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error("the loss is {loss} at step {step} with learning rate {learning_rate:e}")]
 #[diagnostic(help(
-    "try a learning rate a tenth of it, a `gradient_clip` of 1.0, or a schedule with `warmup: 0.1`"
+    "try a ten times smaller learning rate, a `gradient_clip` of 1.0, or a schedule with `warmup: \
+     0.1`"
 ))]
 pub struct NotFinite {
     pub loss: f32,
@@ -14,8 +15,8 @@ pub struct NotFinite {
 
 /// The gradients became infinite or not a number, and the weights with them.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the gradients' norm is {norm} at step {step} with learning rate {learning_rate:e}")]
-#[diagnostic(help("try a learning rate a tenth of it, or a schedule with `warmup: 0.1`"))]
+#[error("the norm of the gradients is {norm} at step {step} with learning rate {learning_rate:e}")]
+#[diagnostic(help("try a ten times smaller learning rate, or a schedule with `warmup: 0.1`"))]
 pub struct BadGradient {
     pub norm: f32,
     pub step: u64,
@@ -25,10 +26,9 @@ pub struct BadGradient {
 /// The weights became infinite or not a number, and no loss or gradient told before the end.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 #[error(
-    "`{name}` holds numbers that are not finite after step {step} with learning rate \
-     {learning_rate:e}"
+    "`{name}` has NaN or infinite values after step {step} with learning rate {learning_rate:e}"
 )]
-#[diagnostic(help("try a learning rate a tenth of it, or a schedule with `warmup: 0.1`"))]
+#[diagnostic(help("try a ten times smaller learning rate, or a schedule with `warmup: 0.1`"))]
 pub struct BadWeights {
     pub name: String,
     pub step: u64,

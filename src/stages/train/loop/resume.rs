@@ -31,7 +31,7 @@ impl<'a> Training<'a> {
                 if state.micro_batch_tokens != job.train.max_tokens_per_step {
                     trainer.spare_memory();
                 }
-                ctx.note(&format!("going on after epoch {} of {}", state.epochs, length.epochs));
+                ctx.note(&format!("resuming after epoch {} of {}", state.epochs, length.epochs));
                 state
             }
             None => TrainingState::new(job.learning_rates.clone()),
