@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pipe::base::clock::Stopwatch;
-use pipe::results::results::{ResultRow, ResultTable};
+use pipe::results::results::ResultTable;
+use pipe::results::row::ResultRow;
 
 type AnyError = Box<dyn std::error::Error>;
 

@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use pipe::base::clock::Stopwatch;
-use pipe::results::results::{ResultRow, ResultTable};
+use pipe::results::results::ResultTable;
+use pipe::results::row::ResultRow;
 use serde_json::Value;
 
 type AnyError = Box<dyn std::error::Error>;

@@ -4,7 +4,7 @@
 use polars::prelude::{Column as Series, DataFrame};
 use serde_json::Value;
 
-use super::results::ResultRow;
+use super::row::ResultRow;
 use crate::data::TableError;
 use crate::data::frame::Columns;
 

@@ -1,9 +1,11 @@
 //! Result tables: rows and columns, comparisons of recipes, and their forms as text.
 
+pub mod row;
 pub mod results;
 mod columns;
 mod results_csv;
 pub mod compare;
 pub mod format;
 
-pub use results::{ResultRow, ResultTable};
+pub use results::ResultTable;
+pub use row::ResultRow;

@@ -100,7 +100,8 @@ fn parse<T: std::str::FromStr>(values: &[Option<&str>]) -> Result<Vec<Option<T>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::results::{ResultRow, ResultTable};
+    use crate::results::results::ResultTable;
+    use crate::results::row::ResultRow;
     use serde_json::Value;
 
     fn message(text: &str) -> Result<String, Box<dyn std::error::Error>> {

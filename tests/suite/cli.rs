@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use fs_err as fs;
-use pipe::results::results::{ResultRow, ResultTable};
+use pipe::results::results::ResultTable;
+use pipe::results::row::ResultRow;
 
 type TestError = Box<dyn std::error::Error>;
 

@@ -6,7 +6,8 @@ use insta::assert_snapshot;
 use pipe::base::files::AtomicFiles;
 use pipe::data::predictions::add_run;
 use pipe::data::{Prediction, Tag};
-use pipe::results::results::{ResultRow, ResultTable};
+use pipe::results::results::ResultTable;
+use pipe::results::row::ResultRow;
 use serde_json::Value;
 
 use super::project::{Project, Said, TestError, data};

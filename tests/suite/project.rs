@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 
 use fs_err as fs;
 use pipe::data::Curves;
-use pipe::results::results::{ResultRow, ResultTable};
+use pipe::results::results::ResultTable;
+use pipe::results::row::ResultRow;
 use pipe::stages::Evaluation;
 use safetensors::SafeTensors;
 use serde_json::Value;

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use fs_err as fs;
-use pipe::results::results::ResultRow;
+use pipe::results::row::ResultRow;
 use serde_json::Value;
 
 use super::project::{Project, Said, TestError, data};
@@ -427,7 +427,7 @@ fn bad_sweeps_are_refused_with_the_way_out() -> Result<(), TestError> {
     error: `dev_score` has no figure `macro_f2`
     hint: did you mean `macro_f1`?
     error: `score.macro_f1` reads test, which must not drive any choice
-    hint: a choice by test scores makes them useless as an estimate; evaluate dev and take that:
+    hint: scores that drive a choice are no longer an unbiased estimate; use an evaluation of dev:
     error: there is no stage `dev_scor`
     hint: possible metrics include `tuned.dev_macro_f1`, `tuned.dev_accuracy`, `tuned.dev_loss`,
     error: `accuracy` does not name its stage

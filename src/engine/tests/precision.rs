@@ -306,6 +306,7 @@ fn an_abandoned_step_leaves_nothing_behind() -> Result<(), EngineError> {
 
 #[test]
 fn parameters_can_be_set_where_they_lie() -> Result<(), EngineError> {
+    runtime();
     let mut parameters = Parameters::new(Place::Host, [("a", &ArrayD::zeros(vec![2]))])?;
     let ones = ArrayD::from_elem(vec![2], 1.0);
     parameters.set("a", &ones)?;

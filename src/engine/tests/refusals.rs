@@ -44,6 +44,7 @@ fn a_parameter_that_the_loss_does_not_reach_is_named() -> Result<(), EngineError
 
 #[test]
 fn weights_that_are_missing_or_of_another_shape_are_errors() -> Result<(), EngineError> {
+    runtime();
     for kernels in BOTH {
         let zeros: Vec<ArrayD<f32>> =
             PARAMETERS.iter().map(|(_, shape)| ArrayD::zeros(IxDyn(shape))).collect();
@@ -157,6 +158,7 @@ fn shapes_that_do_not_go_together_are_errors() {
 /// Sizes that only the run knows are looked at before a kernel reads by them.
 #[test]
 fn rows_that_differ_at_run_time_are_errors() -> Result<(), EngineError> {
+    runtime();
     for kernels in BOTH {
         let mut g = Graph::new(kernels);
         let mut rows =

@@ -13,7 +13,7 @@ use crate::data::Tag;
 use crate::data::curves::{self, CurvePoint};
 use crate::metrics::main_metrics;
 use crate::results::compare::{self, CompareError, Comparison, Recipe, Source};
-use crate::results::results::ResultRow;
+use crate::results::row::ResultRow;
 use crate::runner::Project;
 use crate::runner::record::provenance::StageRecord;
 use crate::runner::record::runs::Run;

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::comparison::Skipped;
 use super::input::{Request, Source};
 use crate::data::predictions::Block;
-use crate::results::results::{ResultRow, display_param};
+use crate::results::results::display_param;
+use crate::results::row::ResultRow;
 
 /// A row with its predictions.
 #[derive(Clone, Copy)]

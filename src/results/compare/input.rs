@@ -1,7 +1,7 @@
 //! The input of a comparison: sources and request.
 
 use crate::data::predictions::Block;
-use crate::results::results::ResultRow;
+use crate::results::row::ResultRow;
 
 /// A table of results with the files beside it.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use super::*;
 use crate::data::predictions::Block;
 use crate::data::{Prediction, Tag};
 use crate::metrics::{Row, all};
-use crate::results::results::ResultRow;
+use crate::results::row::ResultRow;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 

@@ -2,7 +2,7 @@
 
 use super::grid::Grid;
 use super::people::layout;
-use crate::results::results::ResultRow;
+use crate::results::row::ResultRow;
 
 /// Returns precision, recall and F1 of every class of one row.
 pub fn per_class(row: &ResultRow, precision: usize, width: Option<u16>) -> String {

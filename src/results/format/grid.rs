@@ -5,7 +5,8 @@ use indexmap::IndexMap;
 use super::options::{FormatError, Options, sort_value};
 use crate::metrics;
 use crate::results::columns::{self, Column};
-use crate::results::results::{ResultRow, ResultTable, display_param};
+use crate::results::results::{ResultTable, display_param};
+use crate::results::row::ResultRow;
 use crate::statistics::mean_and_deviation;
 
 /// The figures about generated texts that are shown beside the metrics.

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::options::{FormatError, Options, sort_value};
 use crate::results::columns::{Column, LEADING, TRAILING};
-use crate::results::results::{ResultRow, ResultTable};
+use crate::results::results::ResultTable;
+use crate::results::row::ResultRow;
 
 /// Returns the rows as CSV, with the columns of `results.csv` or only the requested metrics.
 pub fn csv(table: &ResultTable, options: &Options) -> Result<String, FormatError> {

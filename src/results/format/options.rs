@@ -2,7 +2,8 @@
 
 use crate::data::TableError;
 use crate::metrics;
-use crate::results::results::{ResultRow, ResultTable};
+use crate::results::results::ResultTable;
+use crate::results::row::ResultRow;
 
 /// The options of a result table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -138,7 +138,7 @@ fn longest_word(grid: &Grid, column: usize, with_header: bool) -> usize {
 mod tests {
     use super::*;
     use crate::results::format::machine::{csv, json};
-    use crate::results::results::ResultRow;
+    use crate::results::row::ResultRow;
     use indexmap::IndexMap;
     use serde_json::Value;
 

@@ -17,7 +17,7 @@ use crate::base::report::Silent;
 use crate::data::Tag;
 use crate::engine::Device;
 use crate::engine::backend::error::tells_of_memory;
-use crate::results::results::ResultRow;
+use crate::results::row::ResultRow;
 use crate::runner::cache::cache::Cache;
 use crate::runner::cache::lock::KeyLock;
 use crate::runner::error::RunError;
