@@ -181,6 +181,8 @@ fn value_at(column: &Column, row: usize) -> PolarsResult<Option<Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::AugmentationSummary;
+    use indexmap::IndexMap;
 
     fn row(seed: u64, rate: Value) -> ResultRow {
         ResultRow {

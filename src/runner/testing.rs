@@ -152,7 +152,7 @@ impl Stage for Fake {
         let text = format!("{before}/{}:{seed}", self.name);
         Ok(match self.kind.has_scores() {
             true => {
-                // Some right, some wrong, as the text of the input has it.
+                // Some right, some wrong, depending on the text of the input.
                 let predict = |(index, byte): (usize, u8)| {
                     let share = f32::from(byte) / 255.0;
                     Prediction {

@@ -204,7 +204,7 @@ impl Cache {
             fs::create_dir(&output)?;
             write(&output)?;
             done.files = records(&output)?;
-            // All is flushed together before the folder gets its name.
+            // All files are flushed together before the folder gets its name.
             fs::write(folder.join(KEY), json(material)?)?;
             fs::write(folder.join(DONE), json(&done)?)?;
             Ok(())

@@ -80,7 +80,7 @@ struct State {
     running: usize,
     /// Whether no new task may start.
     stopped: bool,
-    /// Artifacts in memory, each until its last reader is through.
+    /// Artifacts in memory, each until its last reader has finished.
     loaded: Vec<Option<Arc<dyn Output>>>,
     readers: Vec<usize>,
 }
@@ -287,8 +287,7 @@ impl Scheduler<'_> {
             self.cache.entry(&task.key).ok_or_else(|| unreadable(false, Box::new(Vanished)))?;
         let read = (self.jobs[task.job].output.read)(&entry.output());
         let output = read.map_err(|error| {
-            // Only what is not what was stored goes: a lack of memory or of rights says nothing
-            // about the files.
+            // Only changed files are set aside; a lack of memory or of permissions is no damage.
             let damaged = entry.verify().is_ok_and(|problems| !problems.is_empty())
                 && self.cache.set_aside(&task.key).is_ok();
             unreadable(damaged, error)

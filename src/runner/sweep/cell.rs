@@ -60,7 +60,7 @@ pub(super) struct Finished {
     /// All models that it uses, and those that were just trained for it.
     pub all_models: Vec<Digest>,
     pub models: Vec<Model>,
-    /// Where unfinished state was left for a longer training.
+    /// The keys of unfinished state that is kept for a longer training.
     pub work_keys: Vec<Digest>,
 }
 

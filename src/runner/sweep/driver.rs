@@ -38,7 +38,7 @@ struct State {
     parts: BTreeMap<(usize, Option<u32>), Part>,
     outcomes: Outcomes,
     best: Option<(usize, f64)>,
-    /// Models that nothing needs any more, unless the trial of the best value is behind them.
+    /// Models that nothing needs any more, unless the best trial uses them.
     doomed: Vec<Model>,
     /// The trial of each model.
     models: BTreeMap<Digest, usize>,
@@ -308,14 +308,14 @@ impl Driver<'_> {
         }
     }
 
-    /// Removes the files of models but for their figures and curves; returns those of which that
-    /// was done. `None` where a `pipe run` goes on, which may be about to read one.
+    /// Deletes model files except figures and curves; returns the keys that were stripped. `None`
+    /// while a `pipe run` is in progress, which may be about to read one.
     fn strip(&self, doomed: &[Model]) -> Result<Option<Vec<Digest>>, RunError> {
         let Some(_alone) = UseLock::alone(&self.common.ground.project)? else { return Ok(None) };
         let cache = &self.common.ground.cache;
         let mut dropped = Vec::new();
         for Model { key, records } in doomed {
-            // Who holds the lock computes it anew.
+            // A holder of the lock is recomputing it.
             let Some(_lock) = cache.lock(key, || {}, || true)? else { continue };
             cache.strip(key, records)?;
             dropped.push(*key);
@@ -359,7 +359,7 @@ impl Driver<'_> {
 }
 
 impl State {
-    /// Takes the models that nothing needs any more, but for those behind the best trial.
+    /// Takes the models that nothing needs any more, except those of the best trial.
     fn take_doomed(&mut self) -> Vec<Model> {
         let best = self.best.and_then(|(best, _)| self.outcomes.trials.get(&best));
         let spared = best.map_or_else(Vec::new, |best| best.all_models.clone());

@@ -62,7 +62,7 @@ impl Stage for Evaluate {
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
-        // The plan reports an input of the wrong kind itself.
+        // The plan itself reports an input of the wrong kind.
         let Some(Fact::Data(data)) = inputs.get(1) else { return Ok(Fact::Of(Kind::SCORES)) };
         let missing = |split: Split| {
             CheckError::new("split", format!("`{}` has no {split} split", self.data))

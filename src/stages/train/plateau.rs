@@ -18,7 +18,7 @@ pub struct ReduceOnPlateau {
     /// The metric to watch.
     #[serde(default)]
     pub monitor: Monitor,
-    /// Whether less or more is better. Left out: as it is for what is watched.
+    /// Whether lower or higher is better. Left out: as it is for what is watched.
     #[serde(default)]
     pub mode: Option<PlateauMode>,
     /// The factor for each reduction of the learning rate.
@@ -116,7 +116,7 @@ impl JsonSchema for Monitor {
     }
 }
 
-/// Whether less or more is better.
+/// Whether lower or higher is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlateauMode {

@@ -34,7 +34,7 @@ impl Stage for Train {
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
-        // The plan reports an input of the wrong kind itself.
+        // The plan itself reports an input of the wrong kind.
         let Some(Fact::Data(data)) = inputs.first() else { return Ok(Fact::Of(Kind::MODEL)) };
         let mut problems = check::check(self, data);
         problems.extend(data.misfit("data", &[TaskKind::Classes]));

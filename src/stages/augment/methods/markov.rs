@@ -19,11 +19,12 @@ settings! {
     /// Draws new texts from a Markov chain over the words of each class.
     ///
     /// The chain has the given order, with marks for beginning and end. It uses add-δ smoothing
-    /// with back-off: after a context h that was seen c(h) times, the next word comes from the
-    /// counts of h with probability c(h) / (c(h) + δ), else from the context without its first
-    /// word. The last resort is a uniform draw from all words of the class. With a temperature T
-    /// the counts are raised to the power 1/T. A text is drawn again if it copies more than
-    /// `max_copy` words in a row from one original, or is longer than the longest original.
+    /// with back-off. After a context h that was seen c(h) times, the next word comes from the
+    /// counts of h with probability c(h) / (c(h) + δ). Otherwise it comes from the context without
+    /// its first word. The last resort is a uniform draw from all words of the class. With a
+    /// temperature T the counts are raised to the power 1/T. A text is drawn again if it copies
+    /// more than `max_copy` words in a row from one original, or is longer than the longest
+    /// original.
     ///
     /// With few texts a high order mostly copies; see the copy rate in the stage's table.
     pub struct Markov {

@@ -69,9 +69,9 @@ impl Training<'_> {
         let limit = self.micro_batches.limit.unwrap_or_default();
         let told = chain(error);
         self.ctx.warn(&format!(
-            "memory ran out ({told}); batches are computed in parts of at most {limit} tokens \
-             from here on (`max_tokens_per_step: {limit}` would begin with that); the steps stay \
-             those of whole batches but for dropout's masks",
+            "memory ran out ({told}); from now on batches are computed in parts of at most {limit} \
+             tokens (`max_tokens_per_step: {limit}` does so from the start); the steps stay the \
+             same except for the dropout masks",
         ));
         self.trainer.abandon()?;
         self.trainer.spare_memory();

@@ -15,13 +15,13 @@ pub struct AdamW {
     /// The step size η, before the schedule.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
-    /// The learning rate of the classification head, where it should differ.
+    /// The learning rate of the classification head, if it should differ.
     #[serde(default)]
     pub head_learning_rate: Option<f64>,
     /// The weight decay λ. Biases and LayerNorm are exempt unless `decay_all` is set.
     #[serde(default = "default_weight_decay")]
     pub weight_decay: f64,
-    /// Lets biases and LayerNorm decay too.
+    /// Applies the decay to biases and LayerNorm too.
     #[serde(default)]
     pub decay_all: bool,
     /// The decay rates β₁ and β₂ of the moments.

@@ -14,7 +14,7 @@ use crate::stages::train::problems::Problems;
 pub struct Sgd {
     /// The step size, before the schedule.
     pub learning_rate: f64,
-    /// The learning rate of the classification head, where it should differ.
+    /// The learning rate of the classification head, if it should differ.
     #[serde(default)]
     pub head_learning_rate: Option<f64>,
     /// The momentum: the share of the last step that is kept.
@@ -24,7 +24,7 @@ pub struct Sgd {
     /// set.
     #[serde(default)]
     pub weight_decay: f64,
-    /// Lets biases and LayerNorm decay too.
+    /// Applies the decay to biases and LayerNorm too.
     #[serde(default)]
     pub decay_all: bool,
 }

@@ -23,8 +23,8 @@ pub struct Keep {
     #[serde(default)]
     pub distance: Distance,
     /// The share of real texts that would pass, above 0 and at most 1. A text is kept if its
-    /// distance is at most this quantile of the distances of real train texts to their classes,
-    /// each measured without the text itself (leave-one-out).
+    /// distance is at most this quantile of the distances of real train texts to their classes.
+    /// Each of these is measured without the text itself (leave-one-out).
     #[serde(default = "default_quantile")]
     pub quantile: f64,
     /// Whether the text's own class must be the nearest.
@@ -48,8 +48,8 @@ pub struct Keep {
 pub enum Distance {
     /// ‖z − μ‖, from the mean of the class.
     Euclidean,
-    /// √((z − μ)ᵀ Σ⁻¹ (z − μ)), with one covariance Σ of all classes around their means, shrunk by
-    /// the method of Ledoit and Wolf (2004).
+    /// √((z − μ)ᵀ Σ⁻¹ (z − μ)), with one covariance Σ of all classes around their means. It is
+    /// shrunk by the method of Ledoit and Wolf (2004).
     #[default]
     Mahalanobis,
 }
