@@ -119,7 +119,7 @@ pub trait Ctx: Report {
     /// ONNX Runtime, found, installed if need be, and loaded at the first call.
     fn runtime(&self) -> Result<&Runtime, StageError>;
     /// Says whether the user has asked to stop; long work asks between steps and returns
-    /// [`Interrupted`].
+    /// [`super::error::Interrupted`].
     fn interrupted(&self) -> bool;
 }
 
