@@ -9,8 +9,8 @@ use super::spec::Spec;
 
 /// Reads a pipeline file; on failure returns every problem of the file, each with its place.
 ///
-/// Problems between stages (unknown inputs, cycles, ...) are not checked: [`crate::dag::open()`] does
-/// both at once.
+/// Problems between stages (unknown inputs, cycles, ...) are not checked: [`crate::dag::open()`]
+/// does both at once.
 pub fn load(path: &Path, overrides: &[Override]) -> Result<Spec, SpecError> {
     Draft::read(path, overrides)?.finish(Vec::new())
 }
