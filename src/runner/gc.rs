@@ -67,7 +67,7 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
             continue;
         }
         // If the lock is held, someone is computing this key, and the entry is in use again.
-        let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
+        let Some(_lock) = cache.lock_unless_used(&key)? else { continue };
         // Another process may have set it aside or recomputed it before we got the lock.
         let now_there = cache.remains(&key).map_or_else(|| cache.find(&key), Lookup::Hit);
         let is_same = |lookup| match lookup {
@@ -87,7 +87,7 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Vec<F
         if !modified(&folder).is_some_and(|moment| is_old(moment, keep_hours)) {
             continue;
         }
-        let Some(_lock) = cache.lock(&key, || {}, || true)? else { continue };
+        let Some(_lock) = cache.lock_unless_used(&key)? else { continue };
         freed.push(Freed {
             what: format!("unfinished work {}", key.short()),
             bytes: size(&folder)?,

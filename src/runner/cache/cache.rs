@@ -266,7 +266,17 @@ impl Cache {
         stop: impl Fn() -> bool,
     ) -> io::Result<Option<KeyLock>> {
         self.mark_folder()?;
-        KeyLock::acquire(&self.state.join("locks").join(key.to_string()), waiting, stop)
+        KeyLock::acquire(&self.lock_file(key), waiting, stop)
+    }
+
+    /// Takes the right to compute a key unless another process is at it.
+    pub fn lock_unless_used(&self, key: &Digest) -> io::Result<Option<KeyLock>> {
+        self.mark_folder()?;
+        KeyLock::acquire_soon(&self.lock_file(key))
+    }
+
+    fn lock_file(&self, key: &Digest) -> PathBuf {
+        self.state.join("locks").join(key.to_string())
     }
 
     /// Returns the folder for unfinished work on a key. The writer creates it.

@@ -7,7 +7,13 @@ use std::time::Duration;
 
 use fs_err as fs;
 
+use crate::base::clock::Stopwatch;
 use crate::runner::project::Project;
+
+/// How long a lock that decides something is waited for before it counts as held. Another process
+/// may hold it for a moment only: to see whether a run is alive, or because it was just forked and
+/// keeps every descriptor until it starts its own program.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A locked file; the system frees it when the process ends, however it ends.
 #[derive(Debug)]
@@ -16,14 +22,14 @@ pub struct KeyLock {
 }
 
 impl KeyLock {
-    /// Takes the lock at once, or returns `None` if another process holds it.
+    /// Takes the lock, or returns `None` if another process keeps it for longer than a moment.
+    pub fn acquire_soon(path: &Path) -> io::Result<Option<KeyLock>> {
+        soon(|| KeyLock::try_acquire(path))
+    }
+
+    /// Takes the lock at once, or returns `None` if another process holds it, even for a moment.
     pub fn try_acquire(path: &Path) -> io::Result<Option<KeyLock>> {
-        let file = open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(KeyLock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        Ok(try_lock(path)?.map(|file| KeyLock { _file: file }))
     }
 
     /// Takes the lock, and calls `waiting` once if another process holds it. Returns `None` if
@@ -66,16 +72,33 @@ impl UseLock {
 
     /// Returns the right to drop models; `None` while a run is in progress.
     pub fn alone(project: &Project) -> io::Result<Option<UseLock>> {
-        let file = open(&UseLock::path(project))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(UseLock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        let path = UseLock::path(project);
+        Ok(soon(|| try_lock(&path))?.map(|file| UseLock { _file: file }))
     }
 
     fn path(project: &Project) -> PathBuf {
         project.state().join("models.lock")
+    }
+}
+
+/// Tries for [`PATIENCE`] before it returns `None`.
+fn soon<T>(attempt: impl Fn() -> io::Result<Option<T>>) -> io::Result<Option<T>> {
+    let stopwatch = Stopwatch::start();
+    loop {
+        let taken = attempt()?;
+        if taken.is_some() || stopwatch.seconds() > PATIENCE.as_secs_f64() {
+            return Ok(taken);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn try_lock(path: &Path) -> io::Result<Option<fs::File>> {
+    let file = open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -101,7 +124,25 @@ mod tests {
         let second = KeyLock::acquire(&path, || told = true, || true)?;
         assert!(second.is_none() && !told);
         drop(held);
-        assert!(KeyLock::try_acquire(&path)?.is_some());
+        assert!(KeyLock::acquire_soon(&path)?.is_some());
         Ok(())
+    }
+
+    #[test]
+    fn a_lock_held_for_a_moment_decides_nothing() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("key");
+        let held = KeyLock::acquire_soon(&path)?;
+        assert!(held.is_some());
+        // A forked child keeps the descriptor after its parent closed it, as this copy does.
+        let copy = held.as_ref().map(|lock| lock._file.file().try_clone()).transpose()?;
+        drop(held);
+        assert!(KeyLock::try_acquire(&path)?.is_none());
+        let freed = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            drop(copy);
+        });
+        assert!(KeyLock::acquire_soon(&path)?.is_some());
+        freed.join().map_err(|_| io::Error::other("panicked"))
     }
 }

@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde_json::{Value, json};
 
 use super::provenance::Provenance;
-use crate::base::clock::{self, Stopwatch};
+use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 use crate::runner::cache::lock::KeyLock;
@@ -20,8 +20,6 @@ pub(in crate::runner) const PROVENANCE: &str = "provenance.json";
 /// one.
 pub(in crate::runner) const LOCK: &str = ".lock";
 const LATEST: &str = "latest";
-/// The longest wait for a folder that is in use.
-const PATIENCE_SECONDS: f64 = 0.5;
 
 /// The folder of a run in progress. The status in `provenance.json` distinguishes it from a
 /// finished one.
@@ -44,7 +42,7 @@ impl RunFolder {
         let runs = project.runs();
         fs::create_dir_all(&runs)?;
         let (id, path) = unused(&runs, name)?;
-        let lock = KeyLock::try_acquire(&path.join(LOCK))?;
+        let lock = KeyLock::acquire_soon(&path.join(LOCK))?;
         write_atomic(&path.join("pipeline.yaml"), source.as_bytes())?;
         write_atomic(&path.join("resolved.yaml"), resolved.as_bytes())?;
         let events =
@@ -55,10 +53,7 @@ impl RunFolder {
     /// Opens the folder of an earlier attempt to continue in it; `None` if another process is using
     /// it.
     pub fn reopen(path: &Path, id: &str) -> io::Result<Option<RunFolder>> {
-        // A process that was just killed may still hold the lock.
-        let stopwatch = Stopwatch::start();
-        let stop = || stopwatch.seconds() > PATIENCE_SECONDS;
-        let Some(lock) = KeyLock::acquire(&path.join(LOCK), || {}, stop)? else { return Ok(None) };
+        let Some(lock) = KeyLock::acquire_soon(&path.join(LOCK))? else { return Ok(None) };
         let events =
             fs::OpenOptions::new().create(true).append(true).open(path.join("events.jsonl"))?;
         let (id, path) = (id.to_owned(), path.to_owned());

@@ -38,7 +38,7 @@ impl Run {
             return self.provenance.status.name();
         }
         let lock = self.folder.join(LOCK);
-        let alive = lock.exists() && matches!(KeyLock::try_acquire(&lock), Ok(None));
+        let alive = lock.exists() && matches!(KeyLock::acquire_soon(&lock), Ok(None));
         if alive { Status::Running.name() } else { "killed" }
     }
 }
