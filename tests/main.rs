@@ -12,6 +12,7 @@ mod suite {
     mod determinism;
     mod device;
     mod interruption;
+    mod lineage;
     mod report;
     mod saved_model;
     mod docs;

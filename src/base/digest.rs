@@ -22,6 +22,12 @@ impl Digest {
         Ok(Digest(*hasher.finalize().as_bytes()))
     }
 
+    /// Returns the digest's first 64 bits, for tables of many.
+    pub fn first_64_bits(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// Returns the first eight hexadecimal digits, for people.
     pub fn short(&self) -> String {
         self.to_string()[..8].to_owned()

@@ -10,14 +10,15 @@ use polars::prelude::*;
 use super::augmentation::AugmentationTable;
 use super::error::TableError;
 use super::frame::{self, Columns};
+use super::seen::Seen;
 use super::split::{Split, Splits};
 use super::task::{self, Target, Task};
 
 /// A labelled data set with its three splits.
 ///
 /// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method` and,
-/// where there are pairs, `second`), `labels.json` and, if train was augmented,
-/// `augmentation.parquet`.
+/// where there are pairs, `second`), `labels.json`, `augmentation.parquet` if train was augmented,
+/// and `seen.parquet` if its makers have seen other texts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
     /// What is learnt from it.
@@ -26,6 +27,8 @@ pub struct DataSet {
     pub splits: Splits<Vec<Example>>,
     /// The outcomes of augmentation; empty without augmentation.
     pub augmentation: AugmentationTable,
+    /// What the makers of its generated texts have seen besides its own texts.
+    pub seen: Seen,
 }
 
 /// A text with its target.
@@ -65,6 +68,7 @@ pub enum Origin {
 
 const FILE: &str = "data.parquet";
 const LABELS: &str = "labels.json";
+const SEEN: &str = "seen.parquet";
 const SECOND: &str = "second";
 
 impl DataSet {
@@ -121,6 +125,7 @@ impl DataSet {
         }
         frame::write_parquet(&file, &mut frame::frame(&file, rows.len(), columns)?)?;
         self.augmentation.write(folder)?;
+        self.seen.write(&folder.join(SEEN))?;
         let labels = format!("{:#}\n", serde_json::Value::from(self.labels()));
         Ok(fs_err::write(folder.join(LABELS), labels)?)
     }
@@ -166,6 +171,7 @@ impl DataSet {
             task: Task::Classes { labels },
             splits: data,
             augmentation: AugmentationTable::read(folder)?,
+            seen: Seen::read(&folder.join(SEEN))?,
         })
     }
 }
@@ -271,6 +277,7 @@ mod tests {
                     ..AugmentationRow::default()
                 }],
             },
+            seen: Seen::default(),
         }
     }
 

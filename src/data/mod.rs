@@ -2,7 +2,9 @@
 
 pub mod split;
 pub mod task;
+pub mod seen;
 pub mod dataset;
+mod lineage;
 pub mod source;
 pub mod source_error;
 pub mod normal;
@@ -19,6 +21,7 @@ pub use curves::Curves;
 pub use dataset::{DataSet, Example, Origin, Text};
 pub use error::TableError;
 pub use predictions::Prediction;
+pub use seen::Seen;
 pub use split::{Split, Splits};
 pub use tag::Tag;
 pub use task::{Target, Task, TaskKind};

@@ -39,6 +39,14 @@ pub enum ModelError {
     ))]
     PickledWeights { folder: PathBuf, file: String },
 
+    #[error("`{}` holds an adapter (PEFT) without the model that it belongs to", folder.display())]
+    #[diagnostic(help(
+        "merge the two once: `python3 -c \"from peft import AutoPeftModel; \
+         AutoPeftModel.from_pretrained('FOLDER').merge_and_unload().save_pretrained('MERGED')\"`, \
+         and copy the tokenizer's files"
+    ))]
+    Adapter { folder: PathBuf },
+
     #[error("`{}` has no `tokenizer.json`", folder.display())]
     #[diagnostic(help(
         "write it once: `python3 -c \"from transformers import AutoTokenizer; \
@@ -73,6 +81,14 @@ pub enum ModelError {
     #[error("`{}` is a Git LFS pointer, not the weights themselves", path.display())]
     #[diagnostic(help("fetch them with `git lfs pull` in the model's folder"))]
     LfsPointer { path: PathBuf },
+
+    #[error("`{}` holds several encoders: `{one}` and `{other}`", folder.display())]
+    #[diagnostic(help("save the one that is meant by itself"))]
+    TwoEncoders { folder: PathBuf, one: String, other: String },
+
+    #[error("`{}` has both `{one}` and `{other}` for `{name}`", path.display())]
+    #[diagnostic(help("save the model again without the one that is not meant"))]
+    TwoTensors { path: PathBuf, one: String, other: String, name: String },
 
     #[error("`{}` has no tensor `{name}` of shape {expected:?}", path.display())]
     #[diagnostic(help("config.json and the weights may belong to different models"))]

@@ -17,6 +17,17 @@ pub enum Head {
     Cls,
 }
 
+impl Head {
+    /// Returns the name in a pipeline file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Head::Auto => "auto",
+            Head::Mean => "mean",
+            Head::Cls => "cls",
+        }
+    }
+}
+
 /// How the token states of a text become one vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -7,6 +7,7 @@ pub mod encoders;
 pub mod config;
 pub mod weights;
 pub mod source;
+pub mod beside;
 pub mod input_layout;
 pub mod error;
 pub mod head;
@@ -16,6 +17,8 @@ pub mod trainable;
 pub mod compact;
 pub mod freeze;
 pub mod init;
+pub mod pretrained_head;
+pub mod initial_weights;
 pub mod export;
 
 pub use encoders::builder::{Activation, Dropout, NetworkOptions};

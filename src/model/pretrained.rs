@@ -7,10 +7,12 @@ use fs_err as fs;
 use ndarray::ArrayD;
 use serde_json::{Map, Value};
 
+use super::beside::Beside;
 use super::encoders::Config;
 use super::error::ModelError;
 use super::head::Head;
 use super::network::{self, Network};
+use super::pretrained_head::{self, PretrainedHead};
 pub use super::weights::Weights;
 use super::{masked, weights};
 
@@ -27,6 +29,10 @@ const TOKENIZER_FILES: [&str; 9] = [
     "spiece.model",
 ];
 
+/// The texts that the model was trained on, where it was trained by `pipe`: whoever goes on from it
+/// must not be scored on them.
+pub const SEEN_TEXTS: &str = "seen_texts.parquet";
+
 /// A pretrained encoder: configuration, weights and tokenizer files.
 #[derive(Clone, Debug)]
 pub struct Pretrained {
@@ -38,6 +44,12 @@ pub struct Pretrained {
     /// prefix (`bert.`) the file has; those of a classification head keep their names
     /// (`classifier.weight`).
     pub weights: Weights,
+    /// What config.json says of the classification head.
+    pub head: PretrainedHead,
+    /// The tensors of the files that were not read, by their names there.
+    pub ignored: Vec<String>,
+    /// Settings of other programs in the folder.
+    pub beside: Beside,
     /// The other files that belong to the model (tokenizer.json, vocab.txt,
     /// special_tokens_map.json, ...), by name.
     pub files: BTreeMap<String, Vec<u8>>,
@@ -75,23 +87,26 @@ impl Pretrained {
         let config = Config::from_json(&raw_config, &path)?;
         let files = tokenizer_files(folder)?;
         let wanted = wanted(&config)?;
-        let weights = weights::read(folder, &config, |name| wanted.iter().any(|it| it == name))?;
-        Ok(Pretrained { config, raw_config, weights, files })
+        let is_wanted = |name: &str| wanted.iter().any(|it| it == name);
+        let (weights, ignored) = weights::read(folder, &config, is_wanted)?;
+        let head = PretrainedHead::of_json(&raw_config);
+        let beside = Beside::read(folder)?;
+        Ok(Pretrained { config, raw_config, weights, head, ignored, beside, files })
     }
 
     /// Writes a folder that `transformers` opens as a sequence classifier with these labels
     /// (`AutoModelForSequenceClassification`) where the weights hold the architecture's own head,
-    /// else as an encoder (`AutoModel`) with the head beside it.
+    /// else as an encoder (`AutoModel`) with the head beside it and its pooling in config.json.
     ///
     /// BERT's own head is the pooler and `classifier`; a model with another kind of head must not
     /// hold `pooler.dense`.
-    pub fn write(&self, folder: &Path, labels: &[String]) -> Result<(), ModelError> {
+    pub fn write(&self, folder: &Path, head: Head, labels: &[String]) -> Result<(), ModelError> {
         fs::create_dir_all(folder)?;
         let classifier = self.has_own_head(labels.len())?;
-        let mut config = serde_json::to_string_pretty(&self.saved_config(labels, classifier))
-            .map_err(|error| ModelError::Json {
-                path: folder.join("config.json"),
-                detail: error.to_string(),
+        let pooling = if classifier { Head::Auto } else { head };
+        let mut config =
+            serde_json::to_string_pretty(&self.saved_config(labels, pooling)).map_err(|error| {
+                ModelError::Json { path: folder.join("config.json"), detail: error.to_string() }
             })?;
         config.push('\n');
         fs::write(folder.join("config.json"), config)?;
@@ -105,12 +120,8 @@ impl Pretrained {
         let mut kept = self.weights.clone();
         kept.retain(|name, _| graph.parameters().any(|(used, _)| used == name));
         let encoder = self.config.encoder;
-        let is_pooler = |name: &str| {
-            let module = encoder.pooler.and_then(|pooler| name.strip_prefix(pooler));
-            module.is_some_and(|rest| rest.starts_with('.'))
-        };
         weights::write(folder, &kept, |name| {
-            let stands_beside = graph.marks(name).head && !is_pooler(name);
+            let stands_beside = graph.marks(name).head && !encoder.is_pooler(name);
             if stands_beside { name.to_owned() } else { format!("{}{name}", encoder.prefix) }
         })
     }
@@ -131,16 +142,20 @@ impl Pretrained {
         Ok(graph.word_table().and_then(|name| self.weights.get(name)))
     }
 
-    fn saved_config(&self, labels: &[String], classifier: bool) -> Value {
+    fn saved_config(&self, labels: &[String], head: Head) -> Value {
         let mut config = self.raw_config.as_object().cloned().unwrap_or_default();
         // The weights are written in single precision whatever they were; readers take the type
         // from them.
-        for name in ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"] {
+        let stale = ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"];
+        for name in stale.into_iter().chain([pretrained_head::POOLING]) {
             config.shift_remove(name);
         }
         let model_type = config.get("model_type").and_then(Value::as_str);
         let family = self.config.encoder.family(model_type.unwrap_or_default());
-        let class = if classifier { "ForSequenceClassification" } else { "Model" };
+        let class = if head == Head::Auto { "ForSequenceClassification" } else { "Model" };
+        if head != Head::Auto {
+            config.insert(pretrained_head::POOLING.to_owned(), head.name().into());
+        }
         config.insert("architectures".to_owned(), vec![format!("{family}{class}")].into());
         let names: Map<String, Value> = labels
             .iter()
@@ -197,13 +212,14 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     }
     let mut files = vec![config];
     files.extend(weights::files(folder)?);
-    files
-        .extend(TOKENIZER_FILES.iter().map(|name| folder.join(name)).filter(|path| path.is_file()));
+    let others = TOKENIZER_FILES.iter().chain([&SEEN_TEXTS]);
+    files.extend(others.map(|name| folder.join(name)).filter(|path| path.is_file()));
     Ok(files)
 }
 
 /// Says whether a file of this name can be part of a model; one in a folder below never is.
 pub fn is_model_file(name: &str) -> bool {
     let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    name == "config.json" || TOKENIZER_FILES.contains(&name) || (weights && !name.contains('/'))
+    let others = ["config.json", SEEN_TEXTS];
+    others.contains(&name) || TOKENIZER_FILES.contains(&name) || (weights && !name.contains('/'))
 }

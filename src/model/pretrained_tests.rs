@@ -98,7 +98,7 @@ fn every_parameter_of_a_recorded_model_is_read() -> Tested {
 fn a_saved_model_has_the_bytes_that_it_was_read_from() -> Tested {
     for name in TINY {
         let root = tempfile::tempdir()?;
-        Pretrained::read(&data(name))?.write(root.path(), &labels())?;
+        Pretrained::read(&data(name))?.write(root.path(), Head::Auto, &labels())?;
         let (mut was, mut is) = (tensors(&data(name))?, tensors(root.path())?);
         was.sort();
         is.sort();
@@ -332,7 +332,7 @@ fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
                 .insert("classifier.weight".to_owned(), ndarray::ArrayD::zeros(vec![3, 32]));
             model.weights.insert("classifier.bias".to_owned(), ndarray::ArrayD::zeros(vec![3]));
         }
-        model.write(root.path(), &labels())?;
+        model.write(root.path(), if own_head { Head::Auto } else { Head::Mean }, &labels())?;
         let expected_path = data(name).join("expected.json");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/open_in_transformers.py");
         let output = std::process::Command::new(&python)

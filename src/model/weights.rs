@@ -9,6 +9,7 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView, View};
 
+use super::beside::ADAPTER;
 use super::encoders::Config;
 use super::error::ModelError;
 use super::network::{headless, parameters};
@@ -32,6 +33,9 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
         files.extend(shards(&index)?.into_iter().map(|name| folder.join(name)));
         return Ok(files);
     }
+    if folder.join(ADAPTER).is_file() {
+        return Err(ModelError::Adapter { folder: folder.to_owned() });
+    }
     for file in
         ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"]
     {
@@ -46,12 +50,13 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
 }
 
 /// Reads the encoder's parameters, named relative to the encoder, and of the others those that
-/// `wanted` says, by the names that they have. Everything else (other heads, buffers) is left out.
+/// `wanted` says, by the names that they have. Everything else (other heads, buffers) is left out;
+/// returns its names too.
 pub fn read(
     folder: &Path,
     config: &Config,
     wanted: impl Fn(&str) -> bool,
-) -> Result<Weights, ModelError> {
+) -> Result<(Weights, Vec<String>), ModelError> {
     let files = files(folder)?;
     let mut weights = Weights::new();
     let mut names = Vec::new();
@@ -81,16 +86,26 @@ pub fn read(
     }
 
     let graph = headless(config)?;
-    let prefix = prefix(&names, graph.word_table().unwrap_or_default());
+    let word_table = graph.word_table().unwrap_or_default();
+    let prefixes = Prefixes::of(&names, word_table, config.encoder.prefix).map_err(|found| {
+        ModelError::TwoEncoders { folder: folder.to_owned(), one: found.0, other: found.1 }
+    })?;
     let parameters = parameters(&graph);
     let shapes: BTreeMap<&str, &[usize]> =
         parameters.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
+    let mut ignored = Vec::new();
+    let mut origins: BTreeMap<String, String> = BTreeMap::new();
     for (path, file) in &parsed {
         for (raw, view) in file.iter() {
-            let name = relative(raw, &prefix);
-            let expected = shapes.get(name.as_str());
-            if expected.is_none() && !wanted(&name) {
+            let is_known = |name: &String| shapes.contains_key(name.as_str()) || wanted(name);
+            let Some(name) = prefixes.names(raw).into_iter().find(is_known) else {
+                ignored.push(raw.to_owned());
                 continue;
+            };
+            let expected = shapes.get(name.as_str());
+            if let Some(other) = origins.insert(name.clone(), raw.to_owned()) {
+                let (path, one) = (path.to_path_buf(), raw.to_owned());
+                return Err(ModelError::TwoTensors { path, one, other, name });
             }
             if let Some(expected) = expected
                 && view.shape() != *expected
@@ -108,9 +123,10 @@ pub fn read(
     match parameters.into_iter().find(|(name, _)| !weights.contains_key(name)) {
         Some((name, expected)) => {
             let path = files.into_iter().next().unwrap_or_else(|| folder.to_owned());
-            Err(ModelError::MissingTensor { path, name: format!("{prefix}{name}"), expected })
+            let name = format!("{}{name}", prefixes.encoder);
+            Err(ModelError::MissingTensor { path, name, expected })
         }
-        None => Ok(weights),
+        None => Ok((weights, ignored)),
     }
 }
 
@@ -199,21 +215,52 @@ fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
     Ok(names.into_iter().collect())
 }
 
-/// Returns what stands before the encoder's names in a file: `bert.`, `0.auto_model.`, nothing. The
-/// word table tells it.
-fn prefix(names: &[String], word_table: &str) -> String {
-    names
-        .iter()
-        .filter_map(|name| name.strip_suffix(word_table))
-        .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
-        .min_by_key(|prefix| prefix.len())
-        .unwrap_or_default()
-        .to_owned()
+/// What stands before the names in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Prefixes {
+    /// Before those of the encoder: `bert.`, `0.auto_model.`, `module.bert.`, nothing.
+    encoder: String,
+    /// Before those of the heads, where a wrapper around the whole model was saved with it:
+    /// `module.`, `_orig_mod.`.
+    wrapper: String,
 }
 
-/// Returns a tensor's name relative to the encoder, in today's spelling.
-fn relative(name: &str, prefix: &str) -> String {
-    let name = name.strip_prefix(prefix).unwrap_or(name);
+impl Prefixes {
+    /// Finds them: the word table tells. `usual` stands before the encoder's names in files of a
+    /// whole model. Fails with two of the places where encoders stand if neither is the usual one.
+    fn of(names: &[String], word_table: &str, usual: &str) -> Result<Prefixes, (String, String)> {
+        let mut found: Vec<&str> = names
+            .iter()
+            .filter_map(|name| name.strip_suffix(word_table))
+            .filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+            .collect();
+        found.sort_by_key(|prefix| (*prefix != usual, prefix.len(), *prefix));
+        let encoder = match found.as_slice() {
+            [] => "",
+            [one, other, ..] if !one.is_empty() && *one != usual && one != other => {
+                return Err((format!("{one}{word_table}"), format!("{other}{word_table}")));
+            }
+            [one, ..] => one,
+        };
+        let wrapper = encoder.strip_suffix(usual).unwrap_or(encoder);
+        Ok(Prefixes { encoder: encoder.to_owned(), wrapper: wrapper.to_owned() })
+    }
+
+    /// Returns what a tensor may be called relative to the encoder or in today's spelling, the
+    /// likeliest first.
+    fn names(&self, raw: &str) -> Vec<String> {
+        let mut names: Vec<String> = [self.encoder.as_str(), self.wrapper.as_str(), ""]
+            .iter()
+            .filter_map(|prefix| raw.strip_prefix(prefix))
+            .map(modern)
+            .collect();
+        names.dedup();
+        names
+    }
+}
+
+/// Returns a name in today's spelling.
+fn modern(name: &str) -> String {
     // TensorFlow's names, which the first BERT files have.
     match name.rsplit_once('.') {
         Some((module, "gamma")) => format!("{module}.weight"),
@@ -274,26 +321,35 @@ mod tests {
 
     #[test]
     fn prefixes_and_old_names_go() {
-        let prefix_of = |names: &[&str]| {
-            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-            prefix(&names, "embeddings.word_embeddings.weight")
+        let words = "embeddings.word_embeddings.weight";
+        let of = |names: &[String]| Prefixes::of(names, words, "bert.");
+        let found = |prefix: &str| {
+            let names = [format!("{prefix}{words}"), "cls.predictions.bias".to_owned()];
+            of(&names).map(|found| (found.encoder, found.wrapper))
         };
-        assert_eq!(
-            prefix_of(&["cls.predictions.bias", "bert.embeddings.word_embeddings.weight"]),
-            "bert."
-        );
-        assert_eq!(prefix_of(&["0.auto_model.embeddings.word_embeddings.weight"]), "0.auto_model.");
-        assert_eq!(prefix_of(&["embeddings.word_embeddings.weight"]), "");
-        assert_eq!(prefix_of(&["my_embeddings.word_embeddings.weight"]), "");
-        assert_eq!(
-            relative("bert.encoder.layer.0.output.LayerNorm.gamma", "bert."),
-            "encoder.layer.0.output.LayerNorm.weight"
-        );
-        assert_eq!(
-            relative("bert.embeddings.LayerNorm.beta", "bert."),
-            "embeddings.LayerNorm.bias"
-        );
-        assert_eq!(relative("classifier.weight", "bert."), "classifier.weight");
+        for (prefix, wrapper) in [
+            ("bert.", ""),
+            ("", ""),
+            ("0.auto_model.", "0.auto_model."),
+            ("module.bert.", "module."),
+            ("_orig_mod.module.bert.", "_orig_mod.module."),
+            ("model.", "model."),
+        ] {
+            assert_eq!(found(prefix), Ok((prefix.to_owned(), wrapper.to_owned())));
+        }
+        assert_eq!(found("my_"), Ok((String::new(), String::new())));
+        let two = |one: &str, other: &str| {
+            of(&[format!("{one}{words}"), format!("{other}{words}")]).map(|found| found.encoder)
+        };
+        assert_eq!(two("teacher.bert.", "bert."), Ok("bert.".to_owned()));
+        assert_eq!(two("teacher.bert.", ""), Ok(String::new()));
+        let both = (format!("query.{words}"), format!("passage.{words}"));
+        assert_eq!(two("passage.", "query."), Err(both));
+        let wrapped = Prefixes { encoder: "module.bert.".into(), wrapper: "module.".into() };
+        let name = "module.bert.encoder.layer.0.output.LayerNorm.gamma";
+        assert_eq!(wrapped.names(name)[0], "encoder.layer.0.output.LayerNorm.weight");
+        assert_eq!(wrapped.names("module.classifier.beta")[0], "classifier.bias");
+        assert_eq!(wrapped.names("classifier.weight"), ["classifier.weight"]);
     }
 
     #[test]

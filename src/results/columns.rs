@@ -199,6 +199,11 @@ pub(super) static TRAILING: &[Column] = &[
         Cell::Text(|row| Some(&row.backend_reason), |row, value| row.backend_reason = value),
     )
     .newer(),
+    Column::full(
+        "initial_weights",
+        Cell::Text(|row| Some(&row.initial_weights), |row, value| row.initial_weights = value),
+    )
+    .newer(),
     Column::full("device", Cell::Text(|row| Some(&row.device), |row, value| row.device = value)),
     Column::with_gaps("parts", Cell::Count(|row| row.parts, |row, value| row.parts = Some(value)))
         .newer(),

@@ -205,6 +205,7 @@ mod tests {
             seconds: 1.25,
             backend: "session".into(),
             backend_reason: "asked for".into(),
+            initial_weights: "`m`: 37 tensors loaded; head kept".into(),
             device: "cpu".into(),
             parts: (seed > 1).then_some(2),
             augmentation: (seed > 1).then_some(AugmentationSummary {
@@ -257,7 +258,7 @@ mod tests {
             Some(
                 "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\"\
                  f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,\
-                 copy_rate,backend,backend_reason,device,parts,stopped_epoch,error"
+                 copy_rate,backend,backend_reason,initial_weights,device,parts,stopped_epoch,error"
             )
         );
         assert!(csv.contains(",0.30000000000000004,"), "{csv}");

@@ -33,6 +33,8 @@ pub struct ResultRow {
     pub backend: String,
     /// The reason for this backend; empty in the tables of older versions.
     pub backend_reason: String,
+    /// Where the model's weights at the beginning were from; empty in the tables of older versions.
+    pub initial_weights: String,
     /// The device, such as `cpu` or `cuda:0`.
     pub device: String,
     /// The largest number of parts into which a training batch was split; `None` if none was split.

@@ -9,6 +9,7 @@ pub mod train;
 pub mod evaluate;
 pub mod inference;
 pub mod figure;
+pub mod leaks;
 #[cfg(test)]
 pub(crate) mod test_ctx;
 

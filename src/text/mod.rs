@@ -1,6 +1,9 @@
 //! From texts to token ids and batches.
 
+pub mod error;
 pub mod tokenizer;
+mod tokenizer_config;
 pub mod batch;
 
-pub use tokenizer::{TextError, TokenizedText, Tokenizer};
+pub use error::TextError;
+pub use tokenizer::{TokenizedText, Tokenizer};

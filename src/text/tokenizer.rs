@@ -1,7 +1,12 @@
 //! The tokenizer of a pretrained model.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
-use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
+use tokenizers::tokenizer::PostProcessor;
+
+use super::error::TextError;
+use super::tokenizer_config::{self, TokenizerConfig};
 
 /// A tokenizer from a tokenizer.json, with truncation to a length and without padding.
 #[derive(Debug)]
@@ -9,6 +14,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// The number of special tokens of a single text: two with `[CLS]` and `[SEP]`.
     added: usize,
+    config: TokenizerConfig,
+    remarks: Vec<String>,
 }
 
 /// The token ids of one text, special tokens included.
@@ -19,45 +26,40 @@ pub struct TokenizedText {
     pub truncated: bool,
 }
 
-/// A tokenizer that cannot be read, or a text that cannot be tokenized.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum TextError {
-    #[error("`tokenizer.json` cannot be read: {0}")]
-    #[diagnostic(help(
-        "the file may be damaged, or written by a newer `tokenizers`; download the model again"
-    ))]
-    Unreadable(String),
-
-    #[error(
-        "`max_length: {max_length}` leaves no room for text: the tokenizer adds {added} special \
-         tokens"
-    )]
-    #[diagnostic(help("set `max_length` to {} or more", added + 1))]
-    TooShort { max_length: usize, added: usize },
-
-    #[error("the text `{text}` has no tokens")]
-    #[diagnostic(help("the tokenizer drops all of it; remove the row from the data"))]
-    NoToken { text: String },
-
-    #[error("the text `{text}` cannot be tokenized: {detail}")]
-    Text { text: String, detail: String },
-}
-
 impl Tokenizer {
-    /// Reads a tokenizer.json. Truncation and padding that the file enables (as sentence encoders
+    /// Reads the files of a tokenizer, by name: tokenizer.json, and what tokenizer_config.json
+    /// changes of it. Where no class is named there, the architecture (`model_type` of config.json)
+    /// tells what holds. Truncation and padding that tokenizer.json enables (as sentence encoders
     /// do) are disabled.
-    pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, TextError> {
+    pub fn read(
+        files: &BTreeMap<String, Vec<u8>>,
+        model_type: Option<&str>,
+    ) -> Result<Tokenizer, TextError> {
+        let bytes = files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
         let unreadable = |error: tokenizers::Error| TextError::Unreadable(error.to_string());
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(unreadable)?;
         inner.with_truncation(None).map_err(unreadable)?;
         inner.with_padding(None);
+        let config = TokenizerConfig::read(files, model_type)?;
+        let remarks = config.apply(&mut inner);
         let added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        Ok(Tokenizer { inner, added })
+        Ok(Tokenizer { inner, added, config, remarks })
+    }
+
+    /// Returns a line about each setting beside tokenizer.json that is not followed, where texts
+    /// may have so many tokens.
+    pub fn remarks(&self, longest: usize) -> Vec<String> {
+        self.remarks.iter().cloned().chain(self.config.too_long(longest)).collect()
+    }
+
+    /// Says whether upper and lower case give the same tokens.
+    pub fn folds_case(&self) -> bool {
+        tokenizer_config::folds_case(&self.inner)
     }
 
     /// Tokenizes texts in parallel, in their order, each truncated to at most `max_length` tokens.
-    /// Text is cut at the end and the special tokens stay, as with `truncation=True` in
-    /// `transformers`.
+    /// Text is cut at the end, or at its beginning if the model's `truncation_side` says so, and
+    /// the special tokens stay, as with `truncation=True` in `transformers`.
     pub fn encode(
         &self,
         texts: &[&str],
@@ -110,7 +112,7 @@ impl Tokenizer {
         };
         let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         let truncated = encoding.len() > room;
-        encoding.truncate(room, 0, TruncationDirection::Right);
+        encoding.truncate(room, 0, self.config.truncation());
         let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
         match encoding.get_ids() {
             [] => Err(TextError::NoToken { text: shortened() }),
@@ -124,12 +126,17 @@ mod tests {
     use super::*;
     use std::path::Path;
 
+    /// A tokenizer.json alone.
+    fn of(json: &[u8]) -> Result<Tokenizer, TextError> {
+        Tokenizer::read(&BTreeMap::from([("tokenizer.json".to_owned(), json.to_vec())]), None)
+    }
+
     /// Compares with the recorded tokens of `transformers` (tests/record_transformers.py).
     #[test]
     fn gives_the_ids_of_transformers() -> Result<(), Box<dyn std::error::Error>> {
         for model in ["tiny-bert", "tiny-distilbert", "tiny-roberta"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(model);
-            let tokenizer = Tokenizer::from_json(&fs_err::read(folder.join("tokenizer.json"))?)?;
+            let tokenizer = of(&fs_err::read(folder.join("tokenizer.json"))?)?;
             let expected: serde_json::Value =
                 serde_json::from_slice(&fs_err::read(folder.join("expected.json"))?)?;
             compare(&tokenizer, &expected)?;
@@ -162,7 +169,7 @@ mod tests {
     fn says_when_nothing_fits() -> Result<(), Box<dyn std::error::Error>> {
         let file =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-bert/tokenizer.json");
-        let tokenizer = Tokenizer::from_json(&fs_err::read(file)?)?;
+        let tokenizer = of(&fs_err::read(file)?)?;
         assert!(matches!(
             tokenizer.encode(&["good"], 2),
             Err(TextError::TooShort { max_length: 2, added: 2 })
@@ -174,11 +181,11 @@ mod tests {
         let bare =
             br#"{"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"},
             "model": {"type": "WordLevel", "vocab": {"good": 0}, "unk_token": "good"}}"#;
-        let bare = Tokenizer::from_json(bare)?;
+        let bare = of(bare)?;
         assert_eq!(bare.encode(&["good"], 3)?[0].ids, [0]);
         assert!(matches!(bare.encode(&[" "], 3), Err(TextError::NoToken { .. })));
-        assert!(matches!(Tokenizer::from_json(b"{"), Err(TextError::Unreadable(_))));
-        assert!(matches!(Tokenizer::from_json(b"{}"), Err(TextError::Unreadable(_))));
+        assert!(matches!(of(b"{"), Err(TextError::Unreadable(_))));
+        assert!(matches!(of(b"{}"), Err(TextError::Unreadable(_))));
         Ok(())
     }
 }

@@ -265,7 +265,7 @@ fn masked_words_get_the_logits_of_transformers() -> Result<(), TestError> {
         let head = MaskedHead::of(&pretrained.config, &pretrained.weights)?;
         assert!(head.is_trained());
         let expected: Value = serde_json::from_slice(&fs::read(folder.join("expected.json"))?)?;
-        let tokenizer = Tokenizer::from_json(&fs::read(folder.join("tokenizer.json"))?)?;
+        let tokenizer = Tokenizer::read(&pretrained.files, None)?;
         for kernels in [Kernels::Fused, Kernels::Standard] {
             let word_rows = pretrained.config.vocabulary;
             let options = NetworkOptions {

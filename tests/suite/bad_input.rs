@@ -88,8 +88,11 @@ fn filtered(project: &Project, text: &str) -> String {
         word => word.to_owned(),
     };
     let mut lines = String::new();
-    // Which backend trains depends on the library that the tests run on.
-    for line in text.lines().filter(|line| !line.contains(": trained by `")) {
+    // Which backend trains depends on the library that the tests run on; what a model begins with
+    // is told in lineage.rs.
+    let of_training =
+        |line: &&str| line.contains(": trained by `") || line.contains(" tensors loaded; head ");
+    for line in text.lines().filter(|line| !of_training(line)) {
         let line: Vec<String> = line.split(' ').map(word).collect();
         let line = line.join(" ");
         let time =

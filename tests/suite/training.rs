@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pipe::data::curves::CurvePoint;
+use pipe::model::pretrained::tokenizer_files;
 use pipe::stages::Evaluation;
 use serde_json::Value;
 
@@ -504,10 +505,8 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
     project.run(&["--threads", "1"])?;
     // The dense path is what it says: every token of the vocabulary occurs; and the compact one
     // leaves many out.
-    let tokenizer = pipe::text::Tokenizer::from_json(&fs_err::read(format!(
-        "{}/tokenizer.json",
-        data("tiny-bert")
-    ))?)?;
+    let files = tokenizer_files(std::path::Path::new(&data("tiny-bert")))?;
+    let tokenizer = pipe::text::Tokenizer::read(&files, None)?;
     let occurring = |file: &str| -> Result<usize, TestError> {
         let rows = fs_err::read_to_string(project.path(file))?;
         let texts: Vec<&str> = rows

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pipe::data::{DataSet, Example};
+use pipe::model::pretrained::tokenizer_files;
 use pipe::text::{Tokenizer, batch};
 use serde_json::{Value, json};
 
@@ -209,7 +210,7 @@ fn train_by_microsoft(
 fn batch_of(project: &Project) -> Result<Value, TestError> {
     let examples: Vec<Example> = DataSet::read(&project.artifact("few")?)?.splits.train;
     let tokenizer =
-        Tokenizer::from_json(&fs_err::read(format!("{}/tokenizer.json", data("tiny-bert")))?)?;
+        Tokenizer::read(&tokenizer_files(std::path::Path::new(&data("tiny-bert")))?, None)?;
     let texts: Vec<&str> = examples.iter().map(|example| example.text.first.as_str()).collect();
     let tokens = tokenizer.encode(&texts, 32)?;
     let batch = batch::pad(&tokens.iter().collect::<Vec<_>>(), 0);

@@ -47,6 +47,14 @@ pub struct Encoder {
     pub(in crate::model) masked: Masked,
 }
 
+impl Encoder {
+    /// Says whether a parameter is of the pooler, which is the encoder's own part of the head.
+    pub fn is_pooler(&self, name: &str) -> bool {
+        let rest = self.pooler.and_then(|pooler| name.strip_prefix(pooler));
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
 /// Which layer is built over which states.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer {

@@ -163,6 +163,7 @@ mod tests {
             seconds: 1.26,
             backend: "session".into(),
             backend_reason: "asked for".into(),
+            initial_weights: "`m`: 37 tensors loaded; head kept".into(),
             device: "cpu".into(),
             ..ResultRow::default()
         }

@@ -132,6 +132,7 @@ pub(in crate::runner) fn row(
         seconds: evaluation.training.seconds,
         backend: evaluation.training.backend.clone(),
         backend_reason: evaluation.training.backend_reason.clone(),
+        initial_weights: evaluation.training.initial_weights.clone(),
         device: evaluation.training.device.clone(),
         augmentation: evaluation.training.augmentation,
         parts: evaluation.training.parts,

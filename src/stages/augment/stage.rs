@@ -8,7 +8,8 @@ use super::growth::quality::{Filter, Keep};
 use super::growth::{Entry, Growth};
 use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
-use crate::data::{AugmentationRow, AugmentationSummary, TaskKind};
+use crate::data::{AugmentationRow, AugmentationSummary, Seen, TaskKind};
+use crate::model::pretrained::SEEN_TEXTS;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Output};
@@ -16,7 +17,7 @@ use crate::stages::contract::stage::{Ctx, External, Fact, Port, RuntimeNeeds, St
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
-        4
+        5
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -104,6 +105,11 @@ impl Stage for Augment {
             report(ctx, config.name(), &grown.rows);
             data.splits.train.extend(grown.made);
             data.augmentation.rows.extend(grown.rows);
+        }
+        // A model of ours that made or chose texts has passed on what it was trained on.
+        for external in self.externals(ctx.folder(), None)? {
+            let folder = ctx.folder().join(&external.name);
+            data.seen.add(&Seen::read(&folder.join(SEEN_TEXTS))?);
         }
         Ok(Arc::new(data))
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StageError;
 use crate::data::{
-    AugmentationSummary, AugmentationTable, Curves, DataSet, Prediction, Split, TableError,
+    AugmentationSummary, AugmentationTable, Curves, DataSet, Prediction, Seen, Split, TableError,
 };
 use crate::model::input_layout::InputLayout;
 use crate::model::{Head, Pretrained};
@@ -111,8 +111,8 @@ impl Output for DataSet {
 
 /// A fine-tuned model.
 ///
-/// On the disk: the files of its network, `training.json` (the other fields here) and
-/// `curves.parquet`.
+/// On the disk: the files of its network, `training.json` (the other fields here),
+/// `curves.parquet` and `seen_texts.parquet`.
 #[derive(Debug)]
 pub struct TrainedModel {
     pub network: Network,
@@ -124,6 +124,8 @@ pub struct TrainedModel {
     pub summary: TrainingSummary,
     /// Loss, learning rate and dev metrics by step.
     pub curves: Curves,
+    /// The texts that it was trained on, here or before.
+    pub seen: Seen,
 }
 
 /// What a trained model computes its logits with.
@@ -167,6 +169,9 @@ pub struct TrainingSummary {
     /// Why it was this one.
     #[serde(default)]
     pub backend_reason: String,
+    /// Where the weights at the beginning were from: what was loaded, kept, drawn and ignored.
+    #[serde(default)]
+    pub initial_weights: String,
     /// Such as `cpu` or `cuda:0`.
     pub device: String,
     /// Trained and all parameters.

@@ -16,6 +16,7 @@ use crate::stages::contract::output::{Evaluation, Kind, Network, Output, Summary
 use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, StageId};
 use crate::stages::figure::Figures;
 use crate::stages::inference::predict::{self, probabilities, tokenize, tokenize_with};
+use crate::stages::leaks::Leaks;
 
 /// Predicts one split with a trained model and computes every metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,10 @@ pub struct Evaluate {
     /// The split to predict.
     #[serde(default = "default_split")]
     pub split: Split,
+    /// How to treat texts of the split that the model has learnt from elsewhere. What the `load`
+    /// stage of `data` allows itself is allowed here too.
+    #[serde(default, skip_serializing_if = "Leaks::is_error")]
+    pub duplicates: Leaks,
 }
 
 /// A mismatch between a model and a data set.
@@ -51,7 +56,7 @@ fn default_split() -> Split {
 
 impl Stage for Evaluate {
     fn code_version(&self) -> u32 {
-        3
+        4
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -109,6 +114,8 @@ impl Stage for Evaluate {
         if examples.is_empty() {
             return Err(Box::new(EvaluateError::EmptySplit(self.split)));
         }
+        let (whose, seen) = (format!("`{}`", self.model), &model.seen);
+        self.duplicates.check(ctx, (&whose, seen), (&self.data, data), self.split)?;
         let texts: Vec<&str> = examples.iter().map(|example| example.text.first.as_str()).collect();
         let probabilities = predict(ctx, model, &texts)?;
         let predictions = predictions(examples, probabilities, model.labels.len())?;
@@ -211,8 +218,12 @@ mod tests {
     use crate::stages::contract::stage::DataFact;
 
     fn check(split: Split, has_dev: bool, has_test: bool, augmented: bool) -> Option<String> {
-        let stage =
-            Evaluate { model: StageId("tuned".into()), data: StageId("data".into()), split };
+        let stage = Evaluate {
+            model: StageId("tuned".into()),
+            data: StageId("data".into()),
+            split,
+            duplicates: Leaks::Error,
+        };
         let facts = [
             Fact::Of(Kind::MODEL),
             Fact::Data(DataFact { task: TaskKind::Classes, has_dev, has_test, augmented }),

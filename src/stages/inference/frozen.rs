@@ -64,11 +64,14 @@ impl SentenceEncoder {
             NetworkOptions::inference(&pretrained.config, Place::of(ctx.device())),
         )
         .map_err(EngineError::from)?;
+        let (tokenizer, longest) =
+            (predict::tokenizer(&pretrained)?, longest(&pretrained.config, max_length));
+        predict::warn_of_contradictions(ctx, reference, &pretrained, &tokenizer, longest);
         Ok(SentenceEncoder {
             reference: reference.to_owned(),
-            tokenizer: predict::tokenizer(&pretrained)?,
+            tokenizer,
             inference: open(ctx, &graph, &pretrained)?,
-            longest: longest(&pretrained.config, max_length),
+            longest,
             config: pretrained.config,
         })
     }

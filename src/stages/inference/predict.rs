@@ -4,6 +4,7 @@ use crate::model::input_layout::InputLayout;
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayD};
+use serde_json::Value;
 
 use crate::base::report::Progress;
 use crate::engine::backend::binding::{Feed, Parameters};
@@ -117,12 +118,28 @@ pub fn tokenize(
 
 /// Reads a model's tokenizer, whose ids must be rows of the word table.
 pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
-    let tokenizer = read_tokenizer(&pretrained.files)?;
+    let model_type = pretrained.raw_config.get("model_type").and_then(Value::as_str);
+    let tokenizer = Tokenizer::read(&pretrained.files, model_type)?;
     let (largest, vocabulary) = (tokenizer.largest_id(), pretrained.config.vocabulary);
     if largest as usize >= vocabulary {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
     Ok(tokenizer)
+}
+
+/// Warns of each setting in a model's folder that is not followed, where texts may have `longest`
+/// tokens.
+pub fn warn_of_contradictions(
+    ctx: &dyn Ctx,
+    reference: &str,
+    pretrained: &Pretrained,
+    tokenizer: &Tokenizer,
+    longest: usize,
+) {
+    let beside = pretrained.beside.remarks(longest, tokenizer.folds_case());
+    for remark in tokenizer.remarks(longest).into_iter().chain(beside) {
+        ctx.warn(&format!("`{reference}`: {remark}"));
+    }
 }
 
 /// Tokenizes texts, cut to `max_length`, with the tokenizer of a model of which nothing else is
@@ -132,11 +149,7 @@ pub fn tokenize_with(
     texts: &[&str],
     max_length: usize,
 ) -> Result<Vec<TokenizedText>, StageError> {
-    Ok(read_tokenizer(files)?.encode(texts, max_length)?)
-}
-
-fn read_tokenizer(files: &BTreeMap<String, Vec<u8>>) -> Result<Tokenizer, StageError> {
-    Ok(Tokenizer::from_json(files.get("tokenizer.json").map_or(&[], Vec::as_slice))?)
+    Ok(Tokenizer::read(files, None)?.encode(texts, max_length)?)
 }
 
 /// Returns the softmax of each row of logits.

@@ -151,6 +151,7 @@ pub(super) fn run(
     let model = trainer.export(runtime, &fitted.trained)?;
     Ok(Trained {
         network: Network::Onnx(OnnxModel { model, output, layout, files }),
+        initial_weights: format!("`{name}`: the checkpoint of the artifacts"),
         fitted,
         backend: Choice {
             backend: Chosen::TrainingApi,

@@ -11,6 +11,7 @@ use super::stopping::EarlyStopping;
 use crate::engine::{Device, Precision};
 use crate::model::Head;
 use crate::stages::contract::stage::StageId;
+use crate::stages::leaks::Leaks;
 
 /// Fine-tunes a pretrained encoder on the train split, with a classification head on top.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +73,10 @@ pub struct Train {
     /// The loss.
     #[serde(default)]
     pub loss: Loss,
+    /// How to treat dev texts that the pretrained model has learnt from, where `pipe` has trained
+    /// it.
+    #[serde(default, skip_serializing_if = "Leaks::is_error")]
+    pub duplicates: Leaks,
     /// The parameters that are not trained. Default: all are trained.
     #[serde(default)]
     pub freeze: Option<Freeze>,

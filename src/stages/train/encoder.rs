@@ -14,12 +14,12 @@ use crate::base::seed::stream;
 use crate::engine::backend::binding::Parameters;
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
-    ApiTrainer, Artifacts, Clipping, Device, EngineError, Graph, Kernels, OptimizerConfig, Place,
+    ApiTrainer, Artifacts, Clipping, Device, EngineError, Kernels, OptimizerConfig, Place,
     Precision, Recipe, Runtime, SessionTrainer, Trainer,
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::input_layout::InputLayout;
-use crate::model::{Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork, Weights};
+use crate::model::{Config, Dropout, Network, NetworkOptions, TrainableNetwork, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::text::TokenizedText;
@@ -53,17 +53,6 @@ fn network(
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
     let network = Network::new(job.config, job.train.model.head, job.objective.outputs(), options)?;
     TrainableNetwork::new(network, |network| job.objective.graph(network))
-}
-
-/// Returns a graph with all parameters of an encoder under a head of so many outputs.
-pub(super) fn whole(config: &Config, head: Head, outputs: usize) -> Result<Graph, EngineError> {
-    let options = NetworkOptions {
-        kernels: Kernels::Standard,
-        dropout: Dropout::Off,
-        word_rows: config.vocabulary,
-        positions_in_graph: false,
-    };
-    Ok(Network::new(config, head, outputs, options)?.graph)
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.

@@ -25,7 +25,7 @@ impl Train {
         report: &dyn crate::base::report::Report,
     ) -> Result<Artifacts, StageError> {
         let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
-        let (pretrained, weights) = self.pretrained(folder, seed, objective.outputs(), report)?;
+        let (pretrained, initial) = self.pretrained(folder, seed, data.labels(), report)?;
         let config = &pretrained.config;
         let build = |dropout| {
             let options = NetworkOptions {
@@ -41,7 +41,7 @@ impl Train {
         let evaluation = build(Dropout::Off)?.graph_of_both();
         let trainable = trainable(self.freeze.as_ref(), config, &training.graph)?;
         let optimizer = self.optimizer.of_engine(self.gradient_clip, &training.graph, &trainable);
-        let values = |name: &str| weights.get(name);
+        let values = |name: &str| initial.weights.get(name);
         Ok(Artifacts::new(
             training.graph,
             loss,

@@ -11,20 +11,22 @@ use super::objective::{Classification, Form, Objective};
 use super::tokens::{Tokens, Trained};
 use super::{artifacts, check, trained_model};
 use crate::base::report::Report;
-use crate::data::{AugmentationSummary, DataSet, TaskKind};
+use crate::data::{AugmentationSummary, DataSet, Seen, Split, TaskKind};
 use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
-use crate::model::source::resolve;
-use crate::model::{Pretrained, Weights, init};
+use crate::model::Pretrained;
+use crate::model::initial_weights::InitialWeights;
+use crate::model::pretrained::SEEN_TEXTS;
+use crate::model::source::resolve::resolve as place;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Network, Output, TrainedModel, TrainingSummary};
 use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
 use crate::stages::figure::Figures;
-use crate::stages::inference::predict::{longest, tokenize};
+use crate::stages::inference::predict::{longest, tokenizer, warn_of_contradictions};
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        6
+        7
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -79,6 +81,11 @@ impl Stage for Train {
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let data = inputs.data("data");
+        let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
+        let mut seen = Seen::read(&folder.join(SEEN_TEXTS))?;
+        let whose = format!("`{}`", self.model.pretrained);
+        self.duplicates.check(ctx, (&whose, &seen), (&self.data, data), Split::Dev)?;
+        seen.add(&data.seen_by_training());
         let trained = match &self.artifacts {
             Some(name) => {
                 let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
@@ -110,6 +117,7 @@ impl Stage for Train {
             seconds: fitted.seconds,
             backend: backend.name().to_owned(),
             backend_reason: backend.reason,
+            initial_weights: trained.initial_weights,
             device: ctx.device().to_string(),
             trainable_parameters: trained.trainable_parameters,
             parameters: trained.parameters,
@@ -126,6 +134,7 @@ impl Stage for Train {
             max_length: self.max_length,
             summary,
             curves: fitted.curves,
+            seen,
         }))
     }
 }
@@ -148,12 +157,16 @@ impl Train {
         data: &DataSet,
         objective: &dyn Objective,
     ) -> Result<Trained, StageError> {
-        let (mut pretrained, weights) =
-            self.pretrained(ctx.folder(), ctx.seed(), objective.outputs(), ctx)?;
+        let (mut pretrained, InitialWeights { weights, origin }) =
+            self.pretrained(ctx.folder(), ctx.seed(), data.labels(), ctx)?;
+        let initial_weights = format!("`{}`: {origin}", self.model.pretrained);
+        ctx.note(&initial_weights);
+        let (tokenizer, longest) =
+            (tokenizer(&pretrained)?, longest(&pretrained.config, self.max_length));
+        let reference = &self.model.pretrained;
+        warn_of_contradictions(ctx, reference, &pretrained, &tokenizer, longest);
         let tokens =
-            Tokens::new(ctx, data, longest(&pretrained.config, self.max_length), |texts| {
-                tokenize(&pretrained, texts, self.max_length)
-            })?;
+            Tokens::new(ctx, data, longest, |texts| Ok(tokenizer.encode(texts, longest)?))?;
         let job = Job {
             train: self,
             device: ctx.device(),
@@ -167,6 +180,7 @@ impl Train {
         pretrained.weights = trained.weights;
         Ok(Trained {
             network: Network::Encoder { pretrained, head: self.model.head },
+            initial_weights,
             fitted: trained.fitted,
             backend: trained.backend,
             trainable_parameters: trained.trainable_parameters,
@@ -176,16 +190,15 @@ impl Train {
     }
 
     /// Reads the encoder with the recipe's dropout, and returns it with the weights of the whole
-    /// network: the head, where the encoder has none for these classes, is drawn with the seed.
+    /// network: the head, where the folder has none that serves, is drawn with the seed.
     pub(super) fn pretrained(
         &self,
         folder: &Path,
         seed: u64,
-        labels: usize,
+        labels: &[String],
         report: &dyn Report,
-    ) -> Result<(Pretrained, Weights), StageError> {
-        let mut pretrained =
-            Pretrained::read(&resolve::resolve(&self.model.pretrained, folder, report)?)?;
+    ) -> Result<(Pretrained, InitialWeights), StageError> {
+        let mut pretrained = Pretrained::read(&place(&self.model.pretrained, folder, report)?)?;
         let config = &mut pretrained.config;
         if let Some(Freeze::AllButTopLayers(asked)) = self.freeze
             && asked > config.layers
@@ -196,10 +209,7 @@ impl Train {
             (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =
                 (rate, rate, rate);
         }
-        let whole = encoder::whole(config, self.model.head, labels)?;
-        let mut weights = std::mem::take(&mut pretrained.weights);
-        init::fill(&whole, &pretrained.config, &mut weights, seed);
-        weights.retain(|name, _| whole.parameters().any(|(used, _)| used == name));
+        let weights = pretrained.take_initial_weights(self.model.head, labels, seed)?;
         Ok((pretrained, weights))
     }
 }

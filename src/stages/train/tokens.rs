@@ -11,6 +11,8 @@ use crate::text::TokenizedText;
 /// What a training gives, whatever network it trains.
 pub(super) struct Trained {
     pub network: Network,
+    /// Where the weights at the beginning were from, for people.
+    pub initial_weights: String,
     pub fitted: Fitted,
     pub backend: Choice,
     pub trainable_parameters: u64,

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::DevMetric;
 use crate::data::curves::CurvePoint;
-use crate::data::{Curves, Split, TableError};
+use crate::data::{Curves, Seen, Split, TableError};
 use crate::model::input_layout::InputLayout;
-use crate::model::pretrained::tokenizer_files;
+use crate::model::pretrained::{SEEN_TEXTS, tokenizer_files};
 use crate::model::{Head, Pretrained, export};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{
@@ -48,7 +48,8 @@ impl TrainedModel {
                 files: tokenizer_files(folder)?,
             }),
         };
-        Ok(TrainedModel { network, labels, max_length, summary, curves: Curves::read(folder)? })
+        let (curves, seen) = (Curves::read(folder)?, Seen::read(&folder.join(SEEN_TEXTS))?);
+        Ok(TrainedModel { network, labels, max_length, summary, curves, seen })
     }
 }
 
@@ -66,11 +67,12 @@ impl Output for TrainedModel {
         Kind::MODEL
     }
 
-    /// Writes the network's files, `training.json` and `curves.parquet` into `folder`.
+    /// Writes the network's files, `training.json`, `curves.parquet` and the texts that were seen
+    /// into `folder`.
     fn write(&self, folder: &Path) -> Result<(), StageError> {
         let (head, output, layout) = match &self.network {
             Network::Encoder { pretrained, head } => {
-                pretrained.write(folder, &self.labels)?;
+                pretrained.write(folder, *head, &self.labels)?;
                 export::write(folder, pretrained, *head, self.labels.len())?;
                 (Some(*head), None, InputLayout::default())
             }
@@ -91,6 +93,7 @@ impl Output for TrainedModel {
             summary: self.summary.clone(),
         };
         record.write(folder)?;
+        self.seen.write(&folder.join(SEEN_TEXTS))?;
         Ok(self.curves.write(folder)?)
     }
 }

@@ -1,0 +1,85 @@
+//! What is learnt from a data set, and which of its texts must not be scored.
+
+use super::dataset::{DataSet, Example};
+use super::seen::Seen;
+use super::split::Split;
+
+impl DataSet {
+    /// Returns what a training on the data set sees: its train, its dev, and all that the makers of
+    /// its texts have seen.
+    pub fn seen_by_training(&self) -> Seen {
+        let mut seen = self.own_seen();
+        seen.add(&self.seen);
+        seen
+    }
+
+    /// Returns the examples of a split that were seen, each with the split as which. Texts that the
+    /// data set itself has in the splits that are learnt from do not count: whoever made it has
+    /// allowed them.
+    pub fn leaks(&self, seen: &Seen, scored: Split) -> Vec<(&Example, Split)> {
+        if seen.is_empty() {
+            return Vec::new();
+        }
+        let own = self.own_seen();
+        let text = |example: &Example| example.text.joined().into_owned();
+        let examples = self.splits.get(scored).iter();
+        examples
+            .filter_map(|example| Some((example, seen.as_what(&text(example), scored)?)))
+            .filter(|(example, _)| own.as_what(&text(example), scored).is_none())
+            .collect()
+    }
+
+    fn own_seen(&self) -> Seen {
+        let mut seen = Seen::default();
+        for (split, examples) in self.splits.iter() {
+            for example in examples {
+                seen.add_text(split, &example.text.joined());
+            }
+        }
+        seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Splits, Task};
+
+    fn data(train: &[&str], dev: &[&str], test: &[&str]) -> DataSet {
+        let examples =
+            |texts: &[&str]| texts.iter().map(|text| Example::original(*text, *text, 0)).collect();
+        DataSet {
+            task: Task::Classes { labels: vec!["a".into()] },
+            splits: Splits { train: examples(train), dev: examples(dev), test: examples(test) },
+            ..DataSet::default()
+        }
+    }
+
+    fn found(seen: &Seen, data: &DataSet, scored: Split) -> Vec<(String, Split)> {
+        let found = data.leaks(seen, scored).into_iter();
+        found.map(|(example, split)| (example.id.clone(), split)).collect()
+    }
+
+    #[test]
+    fn what_was_learnt_from_is_found_in_test_and_dev() {
+        let seen = data(&["one", "two"], &["three"], &["four"]).seen_by_training();
+        // This one has `two` in its own train too.
+        let other = data(&["two"], &[], &["three", "four", "ONE", "two"]);
+        assert_eq!(
+            found(&seen, &other, Split::Test),
+            [("three".to_owned(), Split::Dev), ("ONE".to_owned(), Split::Train)]
+        );
+        let other = data(&[], &["three", "One"], &[]);
+        assert_eq!(found(&seen, &other, Split::Dev), [("One".to_owned(), Split::Train)]);
+        assert_eq!(found(&seen, &data(&["one"], &[], &[]), Split::Train), []);
+    }
+
+    #[test]
+    fn what_the_makers_of_texts_have_seen_counts_too() {
+        let mut made = data(&["new"], &[], &[]);
+        made.seen = data(&["old"], &[], &[]).seen_by_training();
+        let seen = made.seen_by_training();
+        let test = data(&["else"], &[], &["old", "new", "none"]);
+        assert_eq!(found(&seen, &test, Split::Test).len(), 2);
+    }
+}

@@ -1,0 +1,217 @@
+//! The classification head that a model folder has: for which classes, and over which pooling.
+
+use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+
+use super::head::Head;
+
+/// The field of config.json that names the pooling under a head that is not the architecture's own.
+/// `transformers` has it for the encoders whose pooling is a setting.
+pub(super) const POOLING: &str = "classifier_pooling";
+
+/// What a folder's config.json says of its classification head. Whether the weights hold one is
+/// another question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PretrainedHead {
+    /// The form of the head, or what the weights are for where that is something else.
+    form: Result<Head, String>,
+    /// The class names in the order of the rows; `None` where they are not known.
+    classes: Option<Vec<String>>,
+}
+
+/// What becomes of a folder's head for other or the same classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It serves as it is.
+    Same,
+    /// It serves with its rows in another order: row `n` of the new head is this row of the old.
+    Permuted(Vec<usize>),
+    /// It does not serve, for this reason.
+    Other(String),
+}
+
+impl PretrainedHead {
+    /// Reads a config.json: `architectures`, `problem_type`, `classifier_pooling`, `id2label` and
+    /// `label2id`.
+    pub fn of_json(config: &Value) -> PretrainedHead {
+        PretrainedHead { form: form(config), classes: classes(config) }
+    }
+
+    /// Says whether the head serves below a form of head for these classes.
+    pub fn fit(&self, head: Head, classes: &[String]) -> Fit {
+        match &self.form {
+            Err(other) => return Fit::Other(format!("the folder's is for {other}")),
+            Ok(form) if *form != head => {
+                return Fit::Other(format!("the folder's is `head: {}`", form.name()));
+            }
+            Ok(_) => {}
+        }
+        let Some(own) = &self.classes else {
+            return Fit::Other(
+                "config.json does not name the classes of the folder's (`id2label`)".to_owned(),
+            );
+        };
+        let (own, wanted) = (normal(own), normal(classes));
+        let rows: Option<Vec<usize>> = wanted
+            .iter()
+            .map(|class| own.iter().position(|candidate| candidate == class))
+            .collect();
+        match rows {
+            Some(rows) if own.len() == wanted.len() => {
+                if rows.iter().enumerate().all(|(row, old)| row == *old) {
+                    Fit::Same
+                } else {
+                    Fit::Permuted(rows)
+                }
+            }
+            _ => Fit::Other(format!("the folder's is for the classes {}", shown(&own))),
+        }
+    }
+}
+
+fn form(config: &Value) -> Result<Head, String> {
+    let problem = config.get("problem_type").and_then(Value::as_str);
+    if let Some(problem) = problem.filter(|problem| *problem != "single_label_classification") {
+        return Err(format!("`problem_type: {problem}`"));
+    }
+    let architectures: Vec<&str> = config
+        .get("architectures")
+        .and_then(Value::as_array)
+        .map(|names| names.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    // A configuration that was saved without its model names no architecture.
+    if architectures.is_empty()
+        || architectures.iter().any(|name| name.ends_with("ForSequenceClassification"))
+    {
+        return Ok(Head::Auto);
+    }
+    match config.get(POOLING).and_then(Value::as_str) {
+        Some("mean") => Ok(Head::Mean),
+        Some("cls") => Ok(Head::Cls),
+        _ => Err(format!("`{}`", architectures.join("`, `"))),
+    }
+}
+
+/// Returns the names by row. `transformers` fills in `LABEL_0`, `LABEL_1` and so on where it was
+/// told none, often in one of the two fields alone.
+fn classes(config: &Value) -> Option<Vec<String>> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let field = |name: &str| config.get(name).and_then(Value::as_object);
+    let by_id = field("id2label").and_then(|names| {
+        let pairs = names.iter().map(|(id, name)| Some((id.parse().ok()?, text(name))));
+        in_order(pairs.collect::<Option<Vec<(usize, String)>>>()?)
+    });
+    let by_name = field("label2id").and_then(|ids| {
+        let id = |value: &Value| text(value).parse().ok();
+        let pairs = ids.iter().map(|(name, value)| Some((id(value)?, name.clone())));
+        in_order(pairs.collect::<Option<Vec<(usize, String)>>>()?)
+    });
+    let told = |names: &Vec<String>| {
+        !names.iter().enumerate().all(|(id, name)| *name == format!("LABEL_{id}"))
+    };
+    match (by_id.filter(told), by_name.filter(told)) {
+        (Some(one), Some(other)) if one != other => None,
+        (one, other) => one.or(other),
+    }
+}
+
+/// Returns names by their numbers, which have to be 0, 1, 2 and so on.
+fn in_order(mut pairs: Vec<(usize, String)>) -> Option<Vec<String>> {
+    pairs.sort();
+    let whole = pairs.iter().enumerate().all(|(row, (id, _))| row == *id);
+    whole.then(|| pairs.into_iter().map(|(_, name)| name).collect())
+}
+
+fn normal(classes: &[String]) -> Vec<String> {
+    classes.iter().map(|class| class.trim().nfc().collect()).collect()
+}
+
+/// Lists names for a message.
+fn shown(names: &[String]) -> String {
+    const MOST: usize = 8;
+    let first: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn fit(config: &Value, head: Head, classes: &[&str]) -> Fit {
+        PretrainedHead::of_json(config).fit(head, &names(classes))
+    }
+
+    fn why(fit: &Fit) -> &str {
+        match fit {
+            Fit::Other(why) => why,
+            _ => "",
+        }
+    }
+
+    #[test]
+    fn rows_follow_the_names() {
+        let config = json!({"architectures": ["BertForSequenceClassification"],
+            "id2label": {"2": "neutral", "0": "positive", "1": "negative"}});
+        assert_eq!(fit(&config, Head::Auto, &["positive", "negative", "neutral"]), Fit::Same);
+        assert_eq!(
+            fit(&config, Head::Auto, &["negative", "neutral", "positive"]),
+            Fit::Permuted(vec![1, 2, 0])
+        );
+        let turned =
+            json!({"label2id": {"b": 0, "a": "1"}, "id2label": {"0": "LABEL_0", "1": "LABEL_1"}});
+        assert_eq!(fit(&turned, Head::Auto, &["a", "b"]), Fit::Permuted(vec![1, 0]));
+        let composed = json!({"id2label": {"0": " cafe\u{301}", "1": 7}});
+        assert_eq!(fit(&composed, Head::Auto, &["caf\u{e9}", "7"]), Fit::Same);
+    }
+
+    #[test]
+    fn other_classes_forms_and_problems_are_no_head() {
+        let architectures = ["XForSequenceClassification"];
+        let of = |classes: Value| json!({ "architectures": architectures, "id2label": classes });
+        for (config, classes, part) in [
+            (of(json!({"0": "a", "1": "b"})), vec!["a", "c"], "for the classes `a`, `b`"),
+            (of(json!({"0": "a", "1": "b", "2": "c"})), vec!["a", "b"], "`a`, `b`, `c`"),
+            (of(json!({"0": "a", "1": "a"})), vec!["a", "b"], "`a`, `a`"),
+            (of(json!({"0": "LABEL_0", "1": "LABEL_1"})), vec!["0", "1"], "does not name"),
+            (of(json!({"1": "a", "2": "b"})), vec!["a", "b"], "does not name"),
+            (of(json!(["a", "b"])), vec!["a", "b"], "does not name"),
+            (
+                json!({"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}}),
+                vec!["a", "b"],
+                "does not name",
+            ),
+            (
+                json!({"architectures": ["BertForTokenClassification"],
+                       "id2label": {"0": "a", "1": "b"}}),
+                vec!["a", "b"],
+                "for `BertForTokenClassification`",
+            ),
+            (
+                json!({"problem_type": "multi_label_classification",
+                       "id2label": {"0": "a", "1": "b"}}),
+                vec!["a", "b"],
+                "`problem_type: multi_label_classification`",
+            ),
+        ] {
+            let fit = fit(&config, Head::Auto, &classes);
+            assert!(why(&fit).contains(part), "{config}: {fit:?}");
+        }
+        let mean = json!({"architectures": ["BertModel"], "classifier_pooling": "mean",
+            "id2label": {"0": "a", "1": "b"}});
+        assert_eq!(fit(&mean, Head::Mean, &["a", "b"]), Fit::Same);
+        assert_eq!(why(&fit(&mean, Head::Cls, &["a", "b"])), "the folder's is `head: mean`");
+        let own = of(json!({"0": "a", "1": "b"}));
+        assert_eq!(why(&fit(&own, Head::Mean, &["a", "b"])), "the folder's is `head: auto`");
+    }
+}
