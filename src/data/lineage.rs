@@ -17,16 +17,15 @@ impl DataSet {
     /// data set itself has in the splits that are learnt from do not count: whoever made it has
     /// allowed them.
     pub fn leaks(&self, seen: &Seen, scored: Split) -> Vec<(&Example, Split)> {
-        if seen.is_empty() {
-            return Vec::new();
-        }
-        let own = self.own_seen();
-        let text = |example: &Example| example.text.joined().into_owned();
+        let as_what = |seen: &Seen, example: &Example| seen.as_what(&example.text.joined(), scored);
         let examples = self.splits.get(scored).iter();
-        examples
-            .filter_map(|example| Some((example, seen.as_what(&text(example), scored)?)))
-            .filter(|(example, _)| own.as_what(&text(example), scored).is_none())
-            .collect()
+        let mut leaks: Vec<(&Example, Split)> =
+            examples.filter_map(|example| Some((example, as_what(seen, example)?))).collect();
+        if !leaks.is_empty() {
+            let own = self.own_seen();
+            leaks.retain(|(example, _)| as_what(&own, example).is_none());
+        }
+        leaks
     }
 
     fn own_seen(&self) -> Seen {

@@ -66,9 +66,11 @@ impl Pretrained {
             .collect();
         let shapes: BTreeMap<&str, Vec<usize>> =
             graph.parameters().map(|(name, var)| (name, graph.known_shape(var))).collect();
-        let is_whole = of_head.iter().all(|name| {
-            weights.get(*name).is_some_and(|found| found.shape() == shapes[name].as_slice())
-        });
+        let fits = |name: &str| {
+            weights.get(name).is_some_and(|found| found.shape() == shapes[name].as_slice())
+        };
+        let is_whole = of_head.iter().all(|name| fits(name));
+        let has_pooler = shapes.keys().all(|name| !encoder.is_pooler(name) || fits(name));
         let has_any = of_head.iter().any(|name| weights.contains_key(*name));
         let fit = self.head.fit(head, classes);
         let head_origin = match fit {
@@ -76,6 +78,9 @@ impl Pretrained {
             Fit::Other(why) => HeadOrigin::Replaced(why),
             _ if !is_whole => {
                 HeadOrigin::Replaced("the folder's has other shapes or is not whole".to_owned())
+            }
+            _ if !has_pooler => {
+                HeadOrigin::Replaced("the folder has no pooler below it".to_owned())
             }
             Fit::Same => HeadOrigin::Kept,
             Fit::Permuted(rows) => {
@@ -216,6 +221,17 @@ mod tests {
             assert_eq!(mean.origin.head, why, "{model}");
             assert!(!mean.origin.ignored.is_empty(), "{}", mean.origin);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_head_without_its_pooler_does_not_serve() -> Tested {
+        let mut model = read("tiny-bert")?;
+        model.weights.retain(|name, _| !name.starts_with("pooler"));
+        let classes = names(["negative", "neutral", "positive"]);
+        let begun = model.take_initial_weights(Head::Auto, &classes, 7)?;
+        assert!(matches!(begun.origin.head, HeadOrigin::Replaced(_)));
+        assert_eq!(begun.origin.drawn.len(), 4, "{}", begun.origin);
         Ok(())
     }
 
