@@ -40,6 +40,10 @@ def roberta_cases():
 def side_cases():
     for model, side in itertools.product(["tiny-bert", "tiny-roberta"], ["left", "right"]):
         yield model, {}, "PreTrainedTokenizerFast", {"truncation_side": side}
+        own = {"direction": side.title(), "max_length": 4, "strategy": "LongestFirst", "stride": 0}
+        for name in ["PreTrainedTokenizerFast", None]:
+            yield model, {"truncation": own}, name, {}
+        yield model, {"truncation": own}, None, {"truncation_side": "right"}
 
 
 def change(tokenizer, changes):

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use tokenizers::tokenizer::PostProcessor;
+use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
 
 use super::error::TextError;
 use super::tokenizer_config::{self, TokenizerConfig};
@@ -14,6 +14,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// The number of special tokens of a single text: two with `[CLS]` and `[SEP]`.
     added: usize,
+    /// The end at which long texts are cut.
+    truncation: TruncationDirection,
     config: TokenizerConfig,
     remarks: Vec<String>,
 }
@@ -38,12 +40,13 @@ impl Tokenizer {
         let bytes = files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
         let unreadable = |error: tokenizers::Error| TextError::Unreadable(error.to_string());
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(unreadable)?;
+        let config = TokenizerConfig::read(files, model_type)?;
+        let truncation = config.truncation(inner.get_truncation());
         inner.with_truncation(None).map_err(unreadable)?;
         inner.with_padding(None);
-        let config = TokenizerConfig::read(files, model_type)?;
         let remarks = config.apply(&mut inner);
         let added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        Ok(Tokenizer { inner, added, config, remarks })
+        Ok(Tokenizer { inner, added, truncation, config, remarks })
     }
 
     /// Returns a line about each setting beside tokenizer.json that is not followed, where texts
@@ -112,7 +115,7 @@ impl Tokenizer {
         };
         let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         let truncated = encoding.len() > room;
-        encoding.truncate(room, 0, self.config.truncation());
+        encoding.truncate(room, 0, self.truncation);
         let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
         match encoding.get_ids() {
             [] => Err(TextError::NoToken { text: shortened() }),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::tokenizer::TruncationDirection;
+use tokenizers::tokenizer::{TruncationDirection, TruncationParams};
 
 use super::error::TextError;
 
@@ -68,10 +68,11 @@ impl TokenizerConfig {
         Ok(TokenizerConfig { config, special, family })
     }
 
-    /// Returns the end at which long texts are cut.
-    pub(super) fn truncation(&self) -> TruncationDirection {
-        match self.config.get("truncation_side").and_then(Value::as_str) {
-            Some("left") => TruncationDirection::Left,
+    /// Returns the end at which long texts are cut; `own` is what tokenizer.json says.
+    pub(super) fn truncation(&self, own: Option<&TruncationParams>) -> TruncationDirection {
+        match (self.text("truncation_side"), own) {
+            (Some("left"), _) => TruncationDirection::Left,
+            (None, Some(own)) => own.direction,
             _ => TruncationDirection::Right,
         }
     }
