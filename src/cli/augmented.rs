@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(marked("a b c", "a c"), "a [-b -]c");
         assert_eq!(marked("卡在哪里", "卡在这里"), "卡在[-哪-]{+这+}里");
         assert_eq!(marked("same", "same"), "same");
-        let long = |word: &str| format!("{} {word} {}", "a ".repeat(1000), "b ".repeat(1000));
+        let long = |word: &str| format!("{}{word}{}", "a ".repeat(1000), " b".repeat(1000));
         let shown = marked(&long("old"), &long("new"));
         assert!(shown.contains("a [-old-]{+new+} b"), "{shown}");
         assert!(shown.chars().count() < 400, "{shown}");

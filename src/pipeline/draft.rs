@@ -228,7 +228,7 @@ fn read_tree(
     for (index, one) in overrides.iter().enumerate() {
         one.apply(&mut map, index + 1, &mut budget, problems);
     }
-    let uses = Uses::of(&map);
+    let uses = if overrides.is_empty() { before.uses.clone() } else { Uses::of(&map) };
     if checks_uses {
         unused::check(&map, &before, &uses, problems);
     }

@@ -849,15 +849,78 @@ fn parameters_that_reach_nothing() {
     assert_snapshot!(messages_with(&unused, &[
         "params.shot=4",
         "params.Learning_rate=1e-2",
-        "params.nested.warmpu=0.2",
         "params.nested={ warmup: 0.2, cooldown: 0.1 }",
+        "params.nested.warmpu=0.2",
         "params.other=1",
-    ]), @"");
+    ]), @r#"
+    error: nothing refers to the parameter `spare.a`
+     --> exp.yaml:4:30
+      |
+    4 | params: { shots: 8, spare: { a: 1, b: [2] }, empty: {}, learning_rate: 5e-5, nested: { warmup: …
+      |                              ^
+    hint: refer to it as `${params.spare.a}`, or remove it
+
+    error: nothing refers to the parameter `spare.b`
+     --> exp.yaml:4:36
+      |
+    4 | …ams: { shots: 8, spare: { a: 1, b: [2] }, empty: {}, learning_rate: 5e-5, nested: { warmup: 0.…
+      |                                  ^
+    hint: refer to it as `${params.spare.b}`, or remove it
+
+    error: nothing refers to the parameter `empty`
+     --> exp.yaml:4:46
+      |
+    4 | …ts: 8, spare: { a: 1, b: [2] }, empty: {}, learning_rate: 5e-5, nested: { warmup: 0.1 } }
+      |                                  ^^^^^
+    hint: refer to it as `${params.empty}`, or remove it
+
+    error: the file has no parameter `shot`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.shot=4
+     |              ^^^^
+    hint: did you mean `shots`?
+
+    error: the file has no parameter `Learning_rate`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.Learning_rate=1e-2
+     |              ^^^^^^^^^^^^^
+    hint: did you mean `learning_rate`?
+
+    error: the file has no parameter `nested.cooldown`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.nested={ warmup: 0.2, cooldown: 0.1 }
+     |                                    ^^^^^^^^
+    hint: its parameters are: `shots`, `spare.a`, `spare.b`, `empty`, `learning_rate`, `nested.warmup`
+
+    error: the file has no parameter `nested.warmpu`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.nested.warmpu=0.2
+     |                     ^^^^^^
+    hint: did you mean `nested.warmup`?
+
+    error: the file has no parameter `other`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.other=1
+     |              ^^^^^
+    hint: its parameters are: `shots`, `spare.a`, `spare.b`, `empty`, `learning_rate`, `nested.warmup`
+    "#);
     // A value of the command line may take the place of a reference, but then the parameter that
     // it refers to is no longer worth setting.
     let replaced = "stages.tuned.train.optimizer.adamw.learning_rate=1e-3";
     assert!(open_with(SOUND, &[replaced]).is_ok());
-    assert_snapshot!(messages_with(SOUND, &[replaced, "params.learning_rate=1e-2"]), @"");
+    assert_snapshot!(messages_with(SOUND, &[replaced, "params.learning_rate=1e-2"]), @r"
+    error: nothing refers to the parameter `learning_rate`
+    --> the command line
+     |
+     | --set params.learning_rate=1e-2
+     |              ^^^^^^^^^^^^^
+    hint: set the value that is meant, or refer to `${params.learning_rate}`
+    ");
     // What the file lacks may be given, if something refers to it.
     let asks = SOUND.replace("shots: 8, ", "");
     assert!(messages(&asks).contains("unknown parameter `shots`"));
@@ -907,11 +970,12 @@ fn a_value_of_the_command_line_arrives_as_it_is_written() {
     for whole in [
         "a=b", "a,b", "a#b", "a:b", "a%b", "a@b", "a*b", "a b", "a?b", "-ab", "a\"b", "a\tb",
         "007", "1e5", " 3", "a$b", "é", "a #b", "#ab", " #ab", "a ", " a", "a\nb", "a\n\nb", "&ab",
-        "& ab", "--- a", "a\n...", "true", " ", "?ab", ":ab",
+        "--- a", "a\n...", "true", " ", "?ab", ":ab",
     ] {
         assert_eq!(path(whole).as_deref(), Ok(whole), "{whole:?}");
     }
     for refused in [
+        "& ab",
         "- ab",
         "a: b",
         "{ab",

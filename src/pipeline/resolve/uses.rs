@@ -86,7 +86,7 @@ fn conditions(root: &Map, found: &mut Vec<String>) {
 }
 
 /// The number of references to missing parameters that are compared with every name.
-const MAX_MISSES: usize = 50;
+const MAX_MISSES: usize = 10;
 
 /// Collects the parameters that a value refers to.
 fn references(node: &Node, found: &mut Vec<String>) {

@@ -28,7 +28,8 @@ pub fn line(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
     for word in text.split_whitespace() {
-        if count > most {
+        // The words so far may fit to the last character, and the next shows that there is more.
+        if count > most + 1 {
             break;
         }
         if count > 0 {
