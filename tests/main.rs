@@ -4,6 +4,7 @@
 mod suite {
     mod project;
     mod cli;
+    mod places;
     mod compare;
     mod augmentation;
     mod encoders;

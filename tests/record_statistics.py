@@ -60,6 +60,58 @@ def pair(a, b):
     }
 
 
+# Scores near an end of their metric's range: accuracies, Matthews' coefficients, losses.
+BOUNDED = [
+    ([0.93, 1.0, 1.0], [0.0, 1.0]),
+    ([0.96, 0.99, 0.98, 1.0, 0.97], [0.0, 1.0]),
+    ([0.0, 0.02], [0.0, 1.0]),
+    ([0.1, 0.9], [0.0, 1.0]),
+    ([-0.98, -0.9, -1.0], [-1.0, 1.0]),
+    ([0.02, 0.3, 0.05, 0.04], [0.0, 16.0]),
+    ([0.71, 0.70, 0.68, 0.73, 0.72], [0.0, 1.0]),
+]
+
+
+def bounded(values, bounds):
+    # The true mean lies within the bounds, so the part of the interval beyond them holds nothing.
+    interval = stats.t.interval(0.95, len(values) - 1, numpy.mean(values), stats.sem(values))
+    return {"values": values, "range": bounds, "interval": numpy.clip(interval, *bounds).tolist()}
+
+
+def coverage(mean, seeds, draws=20_000, texts=200):
+    """How often intervals of a mean accuracy hold it: each seed trains another model (Beta), and each
+    model predicts so many texts (binomial). Student's interval cut to [0, 1] beside two others."""
+    random = numpy.random.default_rng(7)
+    concentration = mean * (1 - mean) / 0.02**2 - 1
+    skill = random.beta(mean * concentration, (1 - mean) * concentration, (draws, seeds))
+    scores = random.binomial(texts, skill) / texts
+    varied = scores.std(axis=1) > 0
+    scores = scores[varied]
+
+    def student(values):
+        half = stats.t.ppf(0.975, seeds - 1) * values.std(axis=1, ddof=1) / numpy.sqrt(seeds)
+        return values.mean(axis=1) - half, values.mean(axis=1) + half
+
+    def share(low, high):
+        return round(float(((low <= mean) & (mean <= high)).mean()), 3)
+
+    low, high = student(scores)
+    # The logit has no value at 1, so a half text is taken off, as is usual.
+    moved = (scores * texts + 0.5) / (texts + 1)
+    logit_low, logit_high = student(numpy.log(moved / (1 - moved)))
+    picks = random.integers(0, seeds, (2000, seeds))
+    some = scores[:2000]
+    means = some[:, picks].mean(axis=2)
+    drawn = numpy.quantile(means, [0.025, 0.975], axis=1)
+    return {
+        "mean": mean, "seeds": seeds, "student": share(low, high),
+        "cut": share(numpy.clip(low, 0, 1), numpy.clip(high, 0, 1)),
+        "logit": share(1 / (1 + numpy.exp(-logit_low)), 1 / (1 + numpy.exp(-logit_high))),
+        "bootstrap": share(*drawn), "beyond": round(float((high > 1).mean()), 3),
+        "without": round(float(1 - varied.mean()), 3),
+    }
+
+
 def power(deviation, difference=0.01):
     found = TTestPower().solve_power(effect_size=difference / deviation, alpha=0.05, power=0.8) if deviation < 1 else None
     # Whole pairs: the first number that reaches the power.
@@ -88,6 +140,8 @@ def main():
         "made_by": "tests/record_statistics.py",
         "versions": {module.__name__: module.__version__ for module in (scipy, statsmodels, numpy)},
         "pairs": [pair(*case) for case in PAIRS],
+        "bounded": [bounded(*case) for case in BOUNDED],
+        "coverage": [coverage(mean, seeds) for mean in (0.8, 0.95, 0.98, 0.99) for seeds in (2, 3, 5, 10)],
         "holm": [{"p": p, "corrected": multipletests(p, method="holm")[1].tolist()} for p in holms],
         "mcnemar": [{"counts": [b, c], "p": mcnemar([[9, b], [c, 9]], exact=True).pvalue}
                     for b, c in [(1, 0), (5, 5), (3, 11), (0, 9), (40, 61), (300, 350)]],

@@ -1,12 +1,21 @@
 //! The only reader of the clock. Times are for people and for records; no result depends on them.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 
-/// Returns the present moment.
+/// Returns the present moment. A clock beyond the years that can be written (−9999 to 9999) counts
+/// as the last or the first of these moments.
 pub fn now_utc() -> Timestamp {
-    Timestamp::now()
+    moment(SystemTime::now())
+}
+
+fn moment(time: SystemTime) -> Timestamp {
+    let nearest = match time < SystemTime::UNIX_EPOCH {
+        true => Timestamp::MIN,
+        false => Timestamp::MAX,
+    };
+    Timestamp::try_from(time).unwrap_or(nearest)
 }
 
 /// Writes a moment as `2026-01-31T09:05:00.750Z`; milliseconds distinguish runs of the same second.
@@ -49,7 +58,20 @@ impl Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_clock_beyond_all_years_is_no_panic() {
+        let far = Duration::from_secs(253_402_300_800);
+        let epoch = SystemTime::UNIX_EPOCH;
+        assert_eq!(compact(moment(epoch + far)), "99991230T220000Z");
+        assert_eq!(moment(epoch + 1000 * far), Timestamp::MAX);
+        assert_eq!(moment(epoch - 1000 * far), Timestamp::MIN);
+        assert_eq!(moment(epoch), Timestamp::UNIX_EPOCH);
+        assert!(!text(Timestamp::MIN).is_empty() && !compact(Timestamp::MIN).is_empty());
+    }
 
     #[test]
     fn writes_times() -> Result<(), jiff::Error> {

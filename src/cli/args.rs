@@ -68,7 +68,7 @@ pub enum Command {
 /// A pipeline file with overrides.
 #[derive(Args, Debug)]
 pub struct FileArgs {
-    /// The pipeline file
+    /// The pipeline file; `-` reads it from standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Override a value of the file, such as `-S stages.tuned.train.epochs=3`; repeatable
@@ -124,7 +124,8 @@ pub struct RunArgs {
                   reused."
 )]
 pub struct SweepArgs {
-    /// The pipeline file; its `sweep` sets the values and the search method
+    /// The pipeline file (`-` reads it from standard input); its `sweep` sets the values and the
+    /// search method
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The values of a parameter, such as `params.learning_rate=1e-5,2e-5,5e-5`; this replaces the
@@ -234,7 +235,8 @@ pub struct ArtifactsArgs {
 
 #[derive(Args, Debug)]
 pub struct ShowArgs {
-    /// The run: its name, the beginning or the end of it, or its folder
+    /// The run: its name, the beginning or the end of it, its folder, or the name of a pipeline for
+    /// its newest run
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
     /// Print the confusion matrix of every evaluation too
@@ -250,8 +252,9 @@ pub struct ShowArgs {
 
 #[derive(Args, Debug)]
 pub struct CompareArgs {
-    /// Results to compare: runs (the name, its beginning or end, or the folder), trials
-    /// (`RUN/trials/3`), or files (`results.parquet`, `results.csv`)
+    /// Results to compare: runs (the name, its beginning or end, the folder, or the name of a
+    /// pipeline for its newest run), trials (`RUN/trials/3`), or files (`results.parquet`,
+    /// `results.csv`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub runs: Vec<String>,
     /// Compare with this recipe: a stage, a trial's number, a run, or its name in the table
@@ -284,8 +287,9 @@ pub struct CompareArgs {
 
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// Results to report: runs (the name, its beginning or end, or the folder), trials
-    /// (`RUN/trials/3`), or files (`results.parquet`, `results.csv`)
+    /// Results to report: runs (the name, its beginning or end, the folder, or the name of a
+    /// pipeline for its newest run), trials (`RUN/trials/3`), or files (`results.parquet`,
+    /// `results.csv`)
     #[arg(value_name = "RUN", default_value = "latest")]
     pub runs: Vec<String>,
     /// The file to write [default: report.html in the folder of the first run]
@@ -318,7 +322,8 @@ pub struct LsArgs {
 
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// The run: its name, the beginning or the end of it, or its folder
+    /// The run: its name, the beginning or the end of it, its folder, or the name of a pipeline for
+    /// its newest run
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
 }

@@ -15,8 +15,12 @@ use super::printer::Printer;
 use super::tables;
 use crate::data::{AugmentationRow, AugmentationSummary, DataSet, Example};
 use crate::pipeline::problem::suggest;
+use crate::results::format::cut::{self, line as one_line};
 use crate::runner::Project;
 use crate::runner::record::runs::Run;
+
+/// The most characters of a text that are compared with its parent's, since the time is quadratic.
+const MOST_COMPARED: usize = 10_000;
 
 /// How many texts are shown by default.
 const SHOWN: usize = 20;
@@ -161,21 +165,26 @@ fn beside_parents(
     known: &BTreeMap<&str, &Example>,
 ) -> String {
     let label = labels.get(example.class()).map_or("", String::as_str);
+    let label = one_line(label, cut::MOST);
     let mut text = format!("\n{} ({label})\n", example.id);
     let parents: Vec<&Example> =
         example.parents().iter().filter_map(|id| known.get(id.as_str()).copied()).collect();
     for parent in &parents {
-        let _ = writeln!(text, "  {}: {}", parent.id, one_line(&parent.text.joined()));
+        let _ = writeln!(text, "  {}: {}", parent.id, one_line(&parent.text.joined(), cut::MOST));
     }
     let made = match parents[..] {
-        [parent] => marked(&one_line(&parent.text.joined()), &one_line(&example.text.joined())),
+        [parent] => {
+            let whole = [parent, example].map(|one| one_line(&one.text.joined(), MOST_COMPARED));
+            marked(&whole[0], &whole[1])
+        }
         _ => {
             let words: BTreeSet<&str> =
                 parents.iter().flat_map(|parent| parent.text.first.split_word_bounds()).collect();
             let is_new = |word: &str| !word.trim().is_empty() && !words.contains(word);
             let mark =
                 |word: &str| if is_new(word) { format!("{{+{word}+}}") } else { word.to_owned() };
-            one_line(&example.text.joined()).split_word_bounds().map(mark).collect()
+            let text = one_line(&example.text.joined(), cut::MOST);
+            text.split_word_bounds().map(mark).collect()
         }
     };
     let _ = writeln!(text, "  => {made}");
@@ -191,16 +200,24 @@ fn marked(before: &str, after: &str) -> String {
     for group in changes.chunk_by(|a, b| a.0 == b.0) {
         let run: String = group.iter().map(|(_, value)| *value).collect();
         match group[0].0 {
-            ChangeTag::Equal => text.push_str(&run),
-            ChangeTag::Delete => text.push_str(&format!("[-{run}-]")),
-            ChangeTag::Insert => text.push_str(&format!("{{+{run}+}}")),
+            ChangeTag::Equal => text.push_str(&middle_cut(&run)),
+            ChangeTag::Delete => text.push_str(&format!("[-{}-]", cut::cut(&run, cut::MOST))),
+            ChangeTag::Insert => text.push_str(&format!("{{+{}+}}", cut::cut(&run, cut::MOST))),
         }
     }
     text
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// Cuts the middle of a long text, so that the changes beside it keep their neighbours.
+fn middle_cut(text: &str) -> String {
+    let count = text.chars().count();
+    if count <= cut::MOST {
+        return text.to_owned();
+    }
+    let side = cut::MOST / 2;
+    let first: String = text.chars().take(side).collect();
+    let last: String = text.chars().skip(count - side).collect();
+    format!("{}…{}", first.trim_end(), last.trim_start())
 }
 
 fn record(
@@ -242,5 +259,9 @@ mod tests {
         assert_eq!(marked("a b c", "a c"), "a [-b -]c");
         assert_eq!(marked("卡在哪里", "卡在这里"), "卡在[-哪-]{+这+}里");
         assert_eq!(marked("same", "same"), "same");
+        let long = |word: &str| format!("{}{word}{}", "a ".repeat(1000), " b".repeat(1000));
+        let shown = marked(&long("old"), &long("new"));
+        assert!(shown.contains("a [-old-]{+new+} b"), "{shown}");
+        assert!(shown.chars().count() < 400, "{shown}");
     }
 }

@@ -19,6 +19,34 @@ pub fn file(args: &FileArgs) -> Result<(Spec, Plan), Failure> {
     Ok(dag::open(&args.file, &args.set)?)
 }
 
+/// Refuses values of `-S` that a run does not read.
+pub fn check_reach(args: &FileArgs, keys: &KeyArgs) -> Result<(), Failure> {
+    let sets = |name: &str| args.set.iter().any(|one| one.key.split('.').next() == Some(name));
+    if sets("sweep") {
+        let hint = "`pipe sweep` reads the settings below `sweep`".to_owned();
+        return Err(Failure::usage("this command does not sweep", Some(hint)));
+    }
+    if sets("seed") && keys.seeds.is_some() {
+        return Err(both_set("seed"));
+    }
+    Ok(())
+}
+
+/// Returns the failure of seeds that are given in two ways.
+pub fn both_set(key: &str) -> Failure {
+    let message = format!("`-S {key}` and `--seeds` both set the seeds");
+    Failure::usage(message, Some("leave one of them out".to_owned()))
+}
+
+/// Warns about stages whose output nothing uses.
+pub fn warn_of_idle(plan: &Plan, printer: &Printer) {
+    for id in plan.idle() {
+        printer.warning(&format!(
+            "no stage uses the data of `{id}`; remove it, or name it where it is meant"
+        ));
+    }
+}
+
 /// Returns the id of a stage of the plan.
 pub fn stage(plan: &Plan, name: &str) -> Result<StageId, Failure> {
     let names = || plan.steps.iter().map(|step| step.id.0.as_str());

@@ -7,6 +7,7 @@ use miette::Diagnostic;
 
 use super::exit::Exit;
 use super::failure::{Failure, Line, lines};
+use crate::results::format::cut::harmless;
 
 /// Writes all output of the program: data to stdout, everything else to stderr.
 #[derive(Debug)]
@@ -78,29 +79,35 @@ impl Printer {
     /// Writes a status line, unless `--quiet` is given.
     pub fn status(&self, line: &str) {
         if !self.quiet {
-            self.stderr(line);
+            self.stderr(&harmless(line));
         }
     }
 
     /// Writes a line that is shown with `--verbose` only.
     pub fn detail(&self, line: &str) {
         if self.verbose {
-            self.stderr(line);
+            self.stderr(&harmless(line));
         }
     }
 
     /// Writes a warning.
     pub fn warning(&self, line: &str) {
-        self.stderr(&format!("{} {line}", self.paint("warning:", "33;1")));
+        self.stderr(&format!("{} {}", self.paint("warning:", "33;1"), harmless(line)));
     }
 
     /// Writes an error with its causes and its hints.
     pub fn error(&self, error: &dyn Diagnostic) {
         for line in lines(error) {
             self.stderr(&match line {
-                Line::Error(text) => format!("{} {text}", self.paint("error:", "31;1")),
-                Line::Cause(text) => format!("  {} {text}", self.paint("caused by:", "1")),
-                Line::Hint(text) => format!("  {} {text}", self.paint("hint:", "36;1")),
+                Line::Error(text) => {
+                    format!("{} {}", self.paint("error:", "31;1"), harmless(&text))
+                }
+                Line::Cause(text) => {
+                    format!("  {} {}", self.paint("caused by:", "1"), harmless(&text))
+                }
+                Line::Hint(text) => {
+                    format!("  {} {}", self.paint("hint:", "36;1"), harmless(&text))
+                }
             });
         }
     }

@@ -14,11 +14,13 @@ use crate::runner::{Finished, Interrupt, Prepared};
 /// Runs a pipeline and prints its results.
 pub fn run(args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
     let stopwatch = Stopwatch::start();
+    open::check_reach(&args.file, &args.keys)?;
     let (spec, mut plan) = open::file(&args.file)?;
     if let Some(until) = &args.until {
         let stage = open::stage(&plan, until)?;
         plan = plan.until(&stage).unwrap_or(plan);
     }
+    open::warn_of_idle(&plan, printer);
     let manner = Manner {
         workers: args.jobs.into(),
         keep_going: args.keep_going,

@@ -22,6 +22,9 @@ const MAX_GRID: usize = crate::search::grid::MAX_POINTS;
 /// Runs a sweep and prints its trials.
 pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     let stopwatch = Stopwatch::start();
+    if args.seeds.is_some() && args.set.iter().any(|one| one.key == "sweep.seeds") {
+        return Err(open::both_set("sweep.seeds"));
+    }
     let overrides: Vec<_> = args.set.iter().chain(&args.parameters).cloned().collect();
     let (spec, plan) = dag::open(&args.file, &overrides)?;
     let Some(mut sweep) = spec.sweep.clone().filter(|sweep| !sweep.parameters.is_empty()) else {
@@ -34,6 +37,7 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
             )),
         ));
     };
+    open::warn_of_idle(&plan, printer);
     let caps = [sweep.run_cap, args.run_cap.map(|cap| cap as usize)];
     sweep.run_cap = caps.into_iter().flatten().min();
     let seeds = match &args.seeds {

@@ -3,6 +3,7 @@
 use super::args::TableArgs;
 use super::failure::Failure;
 use super::printer::Printer;
+use crate::results::format::cut::harmless;
 use crate::results::format::{self, Options};
 use crate::results::results::ResultTable;
 
@@ -62,8 +63,11 @@ pub fn columns(lines: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
     for line in lines {
-        let cells: Vec<String> =
-            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{:width$}", harmless(cell)))
+            .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }

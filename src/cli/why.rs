@@ -13,6 +13,7 @@ use crate::runner::explain::{Change, Reason};
 
 /// Explains why a stage would run or is cached, following changed inputs upstream.
 pub fn why(args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    open::check_reach(&args.file, &args.keys)?;
     let (spec, plan) = open::file(&args.file)?;
     let stage = open::stage(&plan, &args.stage)?;
     let prepared = open::keys(&spec, &plan, &args.keys, Manner::default(), printer)?;

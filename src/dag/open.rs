@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use super::plan::{Plan, finish};
-use super::trials;
+use super::{sweep_rules, trials};
 use crate::pipeline::{Draft, Override, Spec, SpecError};
 
 /// Reads and checks a pipeline file; on failure returns all problems in the file and between its
 /// stages.
 pub fn open(path: &Path, overrides: &[Override]) -> Result<(Spec, Plan), SpecError> {
     let (spec, plan) = finish(Draft::read(path, overrides)?)?;
-    let problems =
-        spec.sweep.as_ref().map_or_else(Vec::new, |sweep| trials::check_values(&spec, sweep));
+    let problems = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| {
+        let mut problems = trials::check_values(&spec, sweep);
+        problems.extend(sweep_rules::check_reach(&spec, sweep));
+        problems
+    });
     if problems.is_empty() { Ok((spec, plan)) } else { Err(spec.error(problems)) }
 }

@@ -63,6 +63,19 @@ impl Plan {
         Some(self.for_stages(|step| step.id == *stage))
     }
 
+    /// Returns the stages whose data nothing uses, in a pipeline that is run for more than data.
+    pub fn idle(&self) -> Vec<&StageId> {
+        if self.steps.iter().all(|step| step.fact.kind() == Kind::DATA) {
+            return Vec::new();
+        }
+        let used: BTreeSet<usize> =
+            self.steps.iter().flat_map(|step| &step.inputs).map(|input| input.step).collect();
+        let is_idle = |(place, step): &(usize, &Step)| {
+            step.fact.kind() == Kind::DATA && !used.contains(place)
+        };
+        self.steps.iter().enumerate().filter(is_idle).map(|(_, step)| &step.id).collect()
+    }
+
     /// Returns the plan cut to some stages and their inputs.
     pub fn for_stages(&self, wanted: impl Fn(&Step) -> bool) -> Plan {
         // Inputs come before their users, so one backward pass finds them all.

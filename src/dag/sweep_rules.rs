@@ -3,8 +3,8 @@
 
 use crate::pipeline::problem::suggest;
 use crate::pipeline::{Problem, Spec};
-use crate::search::config::{Fault, Metric, Sweep};
-use crate::stages::{Epochs, Figures, StageId};
+use crate::search::config::{Fault, Goal, Metric, Sweep};
+use crate::stages::{Epochs, Figures, StageId, figure};
 
 /// The keys that a parameter may not set, with the reasons.
 const NO_PARAMETERS: [(&str, &str); 4] = [
@@ -90,6 +90,50 @@ fn check_key(spec: &Spec, key: &str) -> Option<Problem> {
     }
 }
 
+/// Refuses a parameter that a later one sets as a part of its own values.
+fn covered<'a>(
+    spec: &Spec,
+    key: &str,
+    mut later: impl Iterator<Item = &'a String>,
+) -> Option<Problem> {
+    let covers = |later: &&String| {
+        key.strip_prefix(later.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let later = later.find(covers)?;
+    let message =
+        format!("`{later}` comes after `{key}` and sets it too, so `{key}` has no effect");
+    let problem = spec.problem_at(["sweep", "parameters", key].into_iter(), message);
+    Some(problem.hint(format!("move `{key}` below `{later}`, or leave one of them out")))
+}
+
+/// Returns the parameters of a sweep, and the values of the command line beside it, that reach
+/// nothing. A trial is not asked: one of its values may replace a reference to another.
+pub(super) fn check_reach(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (place, key) in sweep.parameters.keys().enumerate() {
+        problems.extend(covered(spec, key, sweep.parameters.keys().skip(place + 1)));
+        let unused = key.strip_prefix("params.").filter(|name| !spec.refers_to(name));
+        problems.extend(unused.map(|_| {
+            let message = format!("nothing refers to `{key}`, so its trials would be the same");
+            let hint = format!("refer to it as `${{{key}}}`, or sweep the key that is meant");
+            let names = ["sweep", "parameters", key.as_str()];
+            spec.problem_at(names.into_iter(), message).hint(hint)
+        }));
+    }
+    let is_below = |key: &str, above: &str| {
+        key.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let set = spec.overrides.iter().enumerate().filter(|(_, one)| !one.is_parameter);
+    problems.extend(set.filter_map(|(place, one)| {
+        let mut always = sweep.parameters.iter().filter(|(_, swept)| swept.when.is_none());
+        let (swept, _) = always.find(|(swept, _)| is_below(&one.key, swept))?;
+        let message = format!("every trial of the sweep sets `{swept}`, so this has no effect");
+        let hint = format!("give the values of the sweep: `'{swept}=VALUE,VALUE'`");
+        Some(spec.problem_of_override(place, message).hint(hint))
+    }));
+    problems
+}
+
 fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
     let at = |message: String| spec.problem("sweep.metric.name", message);
     let name = &metric.name;
@@ -119,8 +163,18 @@ fn check_metric(spec: &Spec, sweep: &Sweep, metric: &Metric) -> Vec<Problem> {
             at(format!("`{name}` reads test, which must not drive any choice")).hint(hint),
         ];
     }
-    let Some(min_epochs) = sweep.min_epochs() else { return Vec::new() };
-    check_epochs(spec, &id, min_epochs)
+    let usual = if figure::less_is_better(figure) { Goal::Minimize } else { Goal::Maximize };
+    let mut problems = Vec::new();
+    if metric.goal.is_some_and(|goal| goal != usual) {
+        let better = if usual == Goal::Minimize { "less" } else { "more" };
+        let message = format!("{better} of `{name}` is better");
+        let hint = format!("leave out `goal`, which is `{}` here", usual.name());
+        problems.push(spec.problem("sweep.metric.goal", message).hint(hint));
+    }
+    if let Some(min_epochs) = sweep.min_epochs() {
+        problems.extend(check_epochs(spec, &id, min_epochs));
+    }
+    problems
 }
 
 /// Checks the trainings that a stage depends on, for a method that ends some early.

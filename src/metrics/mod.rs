@@ -26,7 +26,8 @@ pub use confusion::Confusion;
 pub use counts::Counts;
 pub use metric::{Goal, Metric};
 pub use registry::{
-    MAIN, METRICS, find, find_of_class, less_is_better, main_metrics, names, reads_probabilities,
+    MAIN, METRICS, find, find_of_class, less_is_better, main_metrics, names, range,
+    reads_probabilities,
 };
 pub use row::{Row, argmax};
 pub use weighted::Weighted;

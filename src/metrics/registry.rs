@@ -47,6 +47,13 @@ pub fn less_is_better(name: &str) -> bool {
     find(name).is_some_and(Metric::less_is_better)
 }
 
+/// Returns the smallest and the largest possible value of a metric, infinite if there is none.
+pub fn range(name: &str) -> (f64, f64) {
+    let of_class = || find_of_class(name).map(|_| (0.0, 1.0));
+    let range = find(name).map(|metric| metric.range).or_else(of_class);
+    range.unwrap_or((f64::NEG_INFINITY, f64::INFINITY))
+}
+
 /// Returns whether a metric uses probabilities; see [`Metric::reads_probabilities`].
 pub fn reads_probabilities(name: &str) -> bool {
     find(name).is_some_and(Metric::reads_probabilities)

@@ -15,7 +15,9 @@ use super::problem::source::{Sources, Span};
 use super::problem::suggest;
 use super::resolve::interpolate::{Environment, interpolate};
 use super::resolve::overrides::Override;
-use super::spec::Spec;
+use super::resolve::unused::{self, Before, parameters};
+use super::resolve::uses::Uses;
+use super::spec::{STDIN, Spec, UNNAMED};
 use super::typing::typing::typed;
 use super::yaml::node::{Entry, Map, Node, Value};
 use super::yaml::parse::{Budget, parse};
@@ -32,10 +34,19 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reads a pipeline file. An error means that nothing is left to check.
+    /// Reads a pipeline file. An error means that nothing is left to check. A pipeline that comes
+    /// through a pipe, such as `-`, `/dev/stdin` or `<(…)` of a shell, has the working folder as its
+    /// folder.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Draft, SpecError> {
+        let is_piped = is_piped(path);
         match read_text(path) {
-            Ok(text) => Draft::parse(path, text, overrides),
+            Ok(text) => {
+                let mut draft = Draft::parse(path, text, overrides)?;
+                if is_piped {
+                    draft.spec.come_through_a_pipe();
+                }
+                Ok(draft)
+            }
             Err(problem) => Err(SpecError::new(
                 Arc::new(Sources::new(path, String::new(), values(overrides))),
                 vec![problem],
@@ -46,7 +57,7 @@ impl Draft {
     /// Reads the text of a pipeline file; `path` is used in messages, for the default name, and as
     /// the base of relative paths.
     pub fn parse(path: &Path, text: String, overrides: &[Override]) -> Result<Draft, SpecError> {
-        Draft::parse_in(path, text, overrides, &|name| std::env::var(name))
+        Draft::parse_in(path, text, overrides, &|name| std::env::var(name), true)
     }
 
     fn parse_in(
@@ -54,11 +65,12 @@ impl Draft {
         text: String,
         overrides: &[Override],
         environment: Environment<'_>,
+        checks_uses: bool,
     ) -> Result<Draft, SpecError> {
         let sources = Arc::new(Sources::new(path, text, values(overrides)));
         let mut problems = Vec::new();
-        match read_tree(&sources, overrides, environment, &mut problems) {
-            Some(tree) => Ok(read_spec(sources, tree, overrides, problems)),
+        match read_tree(&sources, overrides, environment, checks_uses, &mut problems) {
+            Some((tree, uses)) => Ok(read_spec(sources, tree, uses, overrides, problems)),
             None => Err(SpecError::new(sources, problems)),
         }
     }
@@ -66,7 +78,13 @@ impl Draft {
     /// Reads a pipeline once more, from the same text and overrides, with more values set.
     pub fn again(spec: &Spec, values: &[Override]) -> Result<Draft, SpecError> {
         let overrides: Vec<Override> = spec.overrides.iter().chain(values).cloned().collect();
-        Draft::parse(&spec.path, spec.source.clone(), &overrides)
+        let environment = |name: &str| std::env::var(name);
+        // A value of one trial may take the place of a reference to the value of another parameter.
+        let mut draft =
+            Draft::parse_in(&spec.path, spec.source.clone(), &overrides, &environment, false)?;
+        draft.spec.folder.clone_from(&spec.folder);
+        draft.spec.name.clone_from(&spec.name);
+        Ok(draft)
     }
 
     /// Returns the pipeline. Stages in [`Draft::unsound`] have placeholders for unusable values of
@@ -112,8 +130,12 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         kind => Problem::of_file(format!("cannot read `{shown}`: {kind}")),
     };
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(|error| unreadable(&error))?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    let read = if path == Path::new(STDIN) {
+        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| unreadable(&error))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Problem::of_file(format!(
             "`{shown}` is larger than {} MiB; expected a pipeline file",
@@ -139,6 +161,21 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     })
 }
 
+/// Returns whether a path names no file of its own: standard input, a pipe, or what a shell opened.
+fn is_piped(path: &Path) -> bool {
+    if path == Path::new(STDIN) {
+        return true;
+    }
+    let is_pipe = fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir());
+    // `/dev/stdin` may be a file, but the folder of that name is no place for runs.
+    let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+    is_pipe
+        || folder.is_some_and(|folder| {
+            folder == Path::new("/dev")
+                || ["/dev/fd", "/proc"].iter().any(|devices| folder.starts_with(devices))
+        })
+}
+
 /// Returns "did you mean" if the folder of a path has a file with a similar name.
 fn similar_file(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
@@ -158,8 +195,9 @@ fn read_tree(
     sources: &Sources,
     overrides: &[Override],
     environment: Environment<'_>,
+    checks_uses: bool,
     problems: &mut Vec<Problem>,
-) -> Option<Map> {
+) -> Option<(Map, Uses)> {
     let mut budget = Budget::default();
     let whole = Span::default();
     let tree = parse(sources.text(whole), 0, 0, &mut budget, problems);
@@ -186,16 +224,22 @@ fn read_tree(
             return None;
         }
     };
+    let before = Before { uses: Uses::of(&map), names: parameters(&map) };
     for (index, one) in overrides.iter().enumerate() {
         one.apply(&mut map, index + 1, &mut budget, problems);
     }
+    let uses = if overrides.is_empty() { before.uses.clone() } else { Uses::of(&map) };
+    if checks_uses {
+        unused::check(&map, &before, &uses, problems);
+    }
     interpolate(&mut map, sources, environment, &mut budget, problems);
-    Some(map)
+    Some((map, uses))
 }
 
 fn read_spec(
     sources: Arc<Sources>,
     tree: Map,
+    uses: Uses,
     overrides: &[Override],
     mut problems: Vec<Problem>,
 ) -> Draft {
@@ -214,6 +258,9 @@ fn read_spec(
         .get("seed")
         .and_then(|entry| typed::<u64>(&entry.node, entry.key, &mut problems).value)
         .unwrap_or(DEFAULT_SEED);
+    if let Some(entry) = tree.get("resolved") {
+        let _ = typed::<bool>(&entry.node, entry.key, &mut problems);
+    }
     let name = read_name(&path, &tree, &mut problems);
     let params = read_params(&tree, &mut problems);
     let (stages, unsound) = read_stages(&tree, &mut problems);
@@ -226,9 +273,21 @@ fn read_spec(
         .filter(|folder| !folder.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
     let source = sources.text(Span::default()).to_owned();
-    let (overrides, tree) = (overrides.to_vec(), Arc::new(tree));
-    let spec =
-        Spec { path, folder, name, seed, params, stages, sweep, source, overrides, sources, tree };
+    let (overrides, tree, uses) = (overrides.to_vec(), Arc::new(tree), Arc::new(uses));
+    let spec = Spec {
+        path,
+        folder,
+        name,
+        seed,
+        params,
+        stages,
+        sweep,
+        source,
+        overrides,
+        sources,
+        tree,
+        uses,
+    };
     Draft { spec, unsound, problems }
 }
 
@@ -274,7 +333,7 @@ fn read_name(path: &Path, tree: &Map, problems: &mut Vec<Problem>) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let name: String =
         stem.chars().map(|c| if is_name_char(c, true) { c } else { '-' }).take(MAX_NAME).collect();
-    if check_name(&name, true).is_ok() { name } else { "pipeline".to_owned() }
+    if check_name(&name, true).is_ok() { name } else { UNNAMED.to_owned() }
 }
 
 /// The most characters; names and ids become parts of file names.

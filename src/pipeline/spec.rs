@@ -10,17 +10,24 @@ use super::problem::error::SpecError;
 use super::problem::problem::Problem;
 use super::problem::source::{Location, Sources, Span};
 use super::resolve::overrides::Override;
+use super::resolve::uses::Uses;
 use super::yaml::emit;
 use super::yaml::node::{Form, Map, Value};
 use crate::search::config::Sweep;
 use crate::stages::{StageConfig, StageId};
 
+/// The path that stands for standard input.
+pub const STDIN: &str = "-";
+
+/// The name of a pipeline whose file gives it none.
+pub(super) const UNNAMED: &str = "pipeline";
+
 /// A pipeline: the file, overridden, interpolated and typed.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// The pipeline file.
+    /// The pipeline file; [`STDIN`] if it came through a pipe.
     pub path: PathBuf,
-    /// The base of relative paths in it: the file's folder.
+    /// The base of relative paths in it: the file's folder, or the working folder.
     pub folder: PathBuf,
     pub name: String,
     pub seed: u64,
@@ -36,9 +43,19 @@ pub struct Spec {
     pub(super) sources: Arc<Sources>,
     /// The file's tree, overridden and interpolated.
     pub(super) tree: Arc<Map>,
+    pub(super) uses: Arc<Uses>,
 }
 
 impl Spec {
+    /// Makes the pipeline one that has no file of its own.
+    pub(super) fn come_through_a_pipe(&mut self) {
+        self.path = PathBuf::from(STDIN);
+        self.folder = PathBuf::from(".");
+        if self.tree.get("name").is_none_or(|entry| entry.node.is_null()) {
+            UNNAMED.clone_into(&mut self.name);
+        }
+    }
+
     /// Returns the place of a value by its dotted key from the top of the file
     /// (`stages.tuned.train.epochs`). If the file lacks the key, returns the place of the nearest
     /// key above. A value set by an override has no place in the file, but the key above it may
@@ -57,6 +74,8 @@ impl Spec {
         yaml.value("name", &self.name, Form::Text);
         yaml.value("seed", &self.seed.to_string(), Form::Plain);
         if let Some(Value::Map(params)) = self.tree.get("params").map(|entry| &entry.node.value) {
+            // Nothing refers to them any more.
+            yaml.value("resolved", "true", Form::Plain);
             yaml.tree("params", params);
         }
         yaml.stages(&self.stages);
@@ -66,9 +85,21 @@ impl Spec {
         yaml.finish()
     }
 
+    /// Returns whether something outside `params` refers to the parameter with this dotted key
+    /// below `params`, or to one below it.
+    pub fn refers_to(&self, parameter: &str) -> bool {
+        self.uses.reach(parameter)
+    }
+
     /// Returns a problem at a dotted key, for [`super::Draft::finish`] and [`Spec::error`].
     pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
         self.problem_at(key.split('.'), message)
+    }
+
+    /// Returns a problem at the key of an override, by its place among them.
+    pub fn problem_of_override(&self, place: usize, message: impl Into<String>) -> Problem {
+        let end = self.overrides.get(place).map_or(0, |one| one.key.len());
+        Problem::at(Span { origin: place + 1, start: 0, end }, message)
     }
 
     /// Returns a problem at a key that is given as separate names, since a name may contain dots.

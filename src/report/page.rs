@@ -2,14 +2,13 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::chart::{
-    confusion, critical_difference, curves, draw, intervals, number, parallel, scatter,
-};
+use super::chart::{confusion, critical_difference, curves, intervals, number, parallel, scatter};
 use super::content::content::Content;
 use super::provenance::{provenance, seeds};
 use super::{per_class, said, table};
 use crate::base::clock;
 use crate::results::compare::Recipe;
+use crate::results::format::cut::cut;
 
 const STYLE: &str = include_str!("style.css");
 /// The most errors that are listed; more would repeat them.
@@ -92,7 +91,7 @@ fn title(content: &Content) -> String {
     }
     names.sort_unstable();
     names.dedup();
-    draw::cut(&names.join(", "), 80)
+    cut(&names.join(", "), 80)
 }
 
 /// The line below the title: status, time, and the numbers of recipes, seeds and texts.

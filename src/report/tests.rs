@@ -102,7 +102,7 @@ fn recipe(index: usize, values: &[f64]) -> Recipe {
         texts: 30,
         seeds: (0..values.len() as u64).collect(),
         values: values.to_vec(),
-        summary: Summary::of(values),
+        summary: Summary::of(values, (0.0, 1.0)),
         others: Default::default(),
         skipped: Vec::new(),
         is_baseline: index == 0,

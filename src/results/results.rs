@@ -160,13 +160,21 @@ fn param_column(name: &str, values: &[Option<&Value>]) -> Column {
     let name = name.into();
     if all(Value::is_i64) {
         Column::new(name, values.iter().map(|v| v.and_then(Value::as_i64)).collect::<Vec<_>>())
-    } else if all(Value::is_number) {
+    } else if all(is_float) {
         Column::new(name, values.iter().map(|v| v.and_then(Value::as_f64)).collect::<Vec<_>>())
     } else if all(Value::is_boolean) {
         Column::new(name, values.iter().map(|v| v.and_then(Value::as_bool)).collect::<Vec<_>>())
     } else {
         Column::new(name, values.iter().map(|v| v.map(display_param)).collect::<Vec<_>>())
     }
+}
+
+/// Returns whether a number is the same as a float.
+fn is_float(value: &Value) -> bool {
+    /// A float identifies every whole number up to here.
+    const WHOLE: u64 = 1 << 53;
+    let whole = value.as_i64().map(i64::unsigned_abs).or(value.as_u64());
+    value.is_number() && whole.is_none_or(|whole| whole <= WHOLE)
 }
 
 fn value_at(column: &Column, row: usize) -> PolarsResult<Option<Value>> {
@@ -234,6 +242,20 @@ mod tests {
         let empty = ResultTable::default();
         empty.write(folder.path())?;
         assert_eq!(ResultTable::read(folder.path())?, empty);
+        Ok(())
+    }
+
+    #[test]
+    fn whole_numbers_that_no_float_can_hold_become_text() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        let most = [u64::MAX, u64::MAX - 1];
+        let rows = most.map(|value| row(1, Value::from(value))).to_vec();
+        ResultTable { rows }.write(folder.path())?;
+        for file in ["results.parquet", "results.csv"] {
+            let read = ResultTable::read_file(&folder.path().join(file))?;
+            let found = read.rows.iter().map(|row| row.params["learning_rate"].clone());
+            assert!(found.eq(most.map(|value| Value::from(value.to_string()))), "{file}");
+        }
         Ok(())
     }
 

@@ -72,11 +72,14 @@ fn typed(
         };
     }
     if name.starts_with("param.") {
-        if let Ok(numbers) = parse::<i64>(&values) {
-            return Ok(Column::new(name, numbers));
-        }
-        if let Ok(numbers) = parse::<f64>(&values) {
-            return Ok(Column::new(name, numbers));
+        let given = || values.iter().flatten().map(|value| value.trim()).filter(|v| !v.is_empty());
+        if given().all(is_plain) {
+            if let Ok(numbers) = parse::<i64>(&values) {
+                return Ok(Column::new(name, numbers));
+            }
+            if let Ok(numbers) = parse::<f64>(&values) {
+                return Ok(Column::new(name, numbers));
+            }
         }
         return Ok(match parse::<bool>(&values) {
             Ok(truths) => Column::new(name, truths),
@@ -86,6 +89,16 @@ fn typed(
     let parsed =
         parse::<f64>(&values).map_err(|row| wrong(row, values[row].unwrap_or(""), "a number"))?;
     Ok(Column::new(name, parsed))
+}
+
+/// Returns whether a number is written as numbers are; `007`, `nan` and numbers that no column holds
+/// are texts.
+fn is_plain(value: &str) -> bool {
+    let digits = value.trim_start_matches('-');
+    let padded = digits.starts_with('0') && digits[1..].starts_with(|c: char| c.is_ascii_digit());
+    let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = if is_whole { value.parse::<i64>().is_ok() } else { true };
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !padded && fits
 }
 
 /// Parses all values, or returns the first row that cannot be.
@@ -133,6 +146,24 @@ mod tests {
         table.write(folder.path())?;
         assert_eq!(ResultTable::read_file(&folder.path().join("results.csv"))?, table);
         assert_eq!(ResultTable::read_file(&folder.path().join("results.parquet"))?, table);
+        Ok(())
+    }
+
+    #[test]
+    fn texts_that_look_like_numbers_stay_texts() -> Result<(), TableError> {
+        let folder = tempfile::tempdir()?;
+        for text in ["007", "nan", "inf", "-01", "18446744073709551616", "1_000"] {
+            let row = ResultRow {
+                params: [("fold".to_owned(), Value::from(text))].into(),
+                ..ResultRow::default()
+            };
+            ResultTable { rows: vec![row] }.write(folder.path())?;
+            let read = ResultTable::read_file(&folder.path().join("results.csv"))?;
+            assert_eq!(read.rows[0].params["fold"], text);
+        }
+        for number in ["0", "-7", "0.5", "-0.5", "1e-5", "2.5e10"] {
+            assert!(is_plain(number), "{number}");
+        }
         Ok(())
     }
 

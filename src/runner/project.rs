@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::pipeline::spec::STDIN;
 use crate::runner::error::RunError;
 
 /// The folder that holds `.pipe` and `runs`.
@@ -21,6 +22,11 @@ impl Project {
     pub fn of_file(file: &Path) -> io::Result<Project> {
         let file = std::path::absolute(file)?;
         Ok(Project::of_folder(file.parent().unwrap_or(Path::new("/"))))
+    }
+
+    /// Finds the project of a pipeline; one that came through a pipe has the working folder's.
+    pub fn of_pipeline(file: &Path) -> Result<Project, RunError> {
+        if file == Path::new(STDIN) { Project::here() } else { Ok(Project::of_file(file)?) }
     }
 
     /// Finds the project of a folder, for commands that take no pipeline file.
@@ -43,6 +49,11 @@ impl Project {
     /// Returns the folder of runs.
     pub fn runs(&self) -> PathBuf {
         self.root.join("runs")
+    }
+
+    /// Returns a pipeline's path for records: relative to the root, unless it came through a pipe.
+    pub fn pipeline(&self, file: &Path) -> String {
+        if file == Path::new(STDIN) { STDIN.to_owned() } else { self.relative(file) }
     }
 
     /// Returns a path relative to the root if it is below it, for records that survive a move.

@@ -17,13 +17,19 @@ pub struct Summary {
     pub mean: f64,
     /// The sample standard deviation, with n − 1; `None` for a single value.
     pub deviation: Option<f64>,
-    /// Student's interval of the mean, mean ± t(0.975, n − 1) · s / √n; `None` for a single value
-    /// and for equal ones: an interval of width 0 would claim certainty without any observed
-    /// variation.
+    /// Student's interval of the mean, mean ± t(0.975, n − 1) · s / √n, cut to the range of the
+    /// values; `None` for a single value and for equal ones: an interval of width 0 would claim
+    /// certainty without any observed variation.
     pub interval: Option<Interval>,
 }
 
 impl Interval {
+    /// Returns the part within a range that must hold the true value. It covers the true value as
+    /// often as the whole interval does (Mandelkern, Statistical Science 17, 2002).
+    pub fn within(self, (least, most): (f64, f64)) -> Interval {
+        Interval { low: self.low.max(least), high: self.high.min(most) }
+    }
+
     /// Returns whether 0 lies in it, ends included.
     pub fn holds_zero(&self) -> bool {
         self.low <= 0.0 && self.high >= 0.0
@@ -31,14 +37,14 @@ impl Interval {
 }
 
 impl Summary {
-    /// Summarises values; `None` without any.
-    pub fn of(values: &[f64]) -> Option<Summary> {
+    /// Summarises values that lie in a range, as their mean does; `None` without any.
+    pub fn of(values: &[f64], range: (f64, f64)) -> Option<Summary> {
         let mean = mean(values)?;
         let deviation = mean_and_deviation(values).map(|(_, deviation)| deviation);
         let interval = deviation.filter(|_| varies(values)).and_then(|deviation| {
             let half =
                 t_quantile(values.len() as f64 - 1.0)? * deviation / (values.len() as f64).sqrt();
-            Some(Interval { low: mean - half, high: mean + half })
+            Some(Interval { low: mean - half, high: mean + half }.within(range))
         });
         Some(Summary { count: values.len(), mean, deviation, interval })
     }

@@ -9,6 +9,7 @@ use crate::base::seed;
 #[derive(Deserialize)]
 struct Recorded {
     pairs: Vec<Pair>,
+    bounded: Vec<Bounded>,
     holm: Vec<Holm>,
     mcnemar: Vec<McNemar>,
     friedman: Vec<Blocks>,
@@ -30,6 +31,13 @@ struct Pair {
     welch_p: f64,
     welch_difference: [f64; 2],
     wilcoxon_p: f64,
+}
+
+#[derive(Deserialize)]
+struct Bounded {
+    values: Vec<f64>,
+    range: (f64, f64),
+    interval: [f64; 2],
 }
 
 #[derive(Deserialize)]
@@ -89,11 +97,31 @@ fn differences(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| b - a).collect()
 }
 
+/// The range of values that have no bounds.
+const ANY: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+
+#[test]
+fn intervals_of_bounded_values_stay_within_the_bounds() -> TestResult {
+    let recorded = recorded()?.bounded;
+    let cut = |case: &&Bounded| case.interval.iter().any(|end| [0.0, 1.0, -1.0].contains(end));
+    assert!(recorded.iter().filter(cut).count() >= 4);
+    for case in recorded {
+        let name = format!("{:?} in {:?}", case.values, case.range);
+        let summary = Summary::of(&case.values, case.range).ok_or("no summary")?;
+        let interval = summary.interval.ok_or("no interval")?;
+        assert_near(interval.low, case.interval[0], &name);
+        assert_near(interval.high, case.interval[1], &name);
+        assert!(case.range.0 <= interval.low && interval.high <= case.range.1, "{name}");
+        assert!(interval.low <= summary.mean && summary.mean <= interval.high, "{name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn pairs_agree_with_scipy() -> TestResult {
     for pair in recorded()?.pairs {
         let name = format!("{} pairs", pair.a.len());
-        let summary = Summary::of(&pair.a).ok_or("no summary")?;
+        let summary = Summary::of(&pair.a, ANY).ok_or("no summary")?;
         assert_near(summary.mean, pair.mean, &name);
         assert_near(summary.deviation.ok_or("no deviation")?, pair.deviation, &name);
         let interval = summary.interval.ok_or("no interval")?;
@@ -171,10 +199,10 @@ fn what_never_varies_is_called_neither_sure_nor_large() -> TestResult {
     assert_eq!(wilcoxon(&[0.0, 0.0]), 1.0);
     assert_eq!(welch(&[0.5, 0.5], &[0.6, 0.6]).and_then(|test| test.p), None);
     assert_eq!(
-        Summary::of(&[0.5]).map(|summary| (summary.deviation, summary.interval)),
+        Summary::of(&[0.5], ANY).map(|summary| (summary.deviation, summary.interval)),
         Some((None, None))
     );
-    assert_eq!((paired(&[0.1]), Summary::of(&[]), friedman(&[])), (None, None, None));
+    assert_eq!((paired(&[0.1]), Summary::of(&[], ANY), friedman(&[])), (None, None, None));
     assert_eq!(friedman(&[vec![0.5; 3], vec![0.7; 3]]), None);
     assert_eq!(seeds_needed(0.0, 0.01), Some(2));
     assert_eq!(seeds_needed(f64::NAN, 0.01), None);

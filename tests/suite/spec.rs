@@ -18,7 +18,7 @@ seed: 13
 params: { shots: 8, learning_rate: 5e-5, nested: { warmup: 0.1 } }
 stages:
   data:
-    load: { path: x.csv }
+    load: { path: x.csv, shots: "${params.shots}" }
   tuned:
     train:
       data: data
@@ -680,7 +680,7 @@ fn several_problems_at_once() {
 #[test]
 fn interpolations() {
     assert_snapshot!(messages(
-        "version: 1\nname: run-${params.all}\n\
+        "version: 1\nname: run-${params.all}${params.a}\n\
          params: { lr: abc, a: \"${params.b}\", b: \"${params.a}\", all: { x: 1 } }\nstages:\n  \
          data: { load: { path: \"${env:PIPE_TEST_UNSET}\" } }\n  tuned:\n    train:\n      \
          data: data\n      model: { pretrained: \"${lr}\" }\n      epochs: ${params.lr}\n      \
@@ -689,7 +689,7 @@ fn interpolations() {
     error: `params.all` is a map, which cannot be part of a text
      --> exp.yaml:2:11
       |
-    2 | name: run-${params.all}
+    2 | name: run-${params.all}${params.a}
       |           ^^^^^^^^^^^^^
 
     error: the parameters refer to each other in a circle: b -> a -> b
@@ -832,6 +832,7 @@ fn overrides_that_are_wrong() {
      |
      | --set seed=[1
      |            ^
+    hint: to give a text, quote it: `'seed="VALUE"'`
 
     error: the key has an empty part
     --> the command line
@@ -840,6 +841,223 @@ fn overrides_that_are_wrong() {
      |              ^
     hint: write it as `stages.tuned.train.epochs`
     "#);
+}
+
+#[test]
+fn parameters_that_reach_nothing() {
+    let unused = SOUND.replace("shots: 8,", "shots: 8, spare: { a: 1, b: [2] }, empty: {},");
+    assert_snapshot!(messages_with(&unused, &[
+        "params.shot=4",
+        "params.Learning_rate=1e-2",
+        "params.nested={ warmup: 0.2, cooldown: 0.1 }",
+        "params.nested.warmpu=0.2",
+        "params.other=1",
+    ]), @r#"
+    error: nothing refers to the parameter `spare.a`
+     --> exp.yaml:4:30
+      |
+    4 | params: { shots: 8, spare: { a: 1, b: [2] }, empty: {}, learning_rate: 5e-5, nested: { warmup: …
+      |                              ^
+    hint: refer to it as `${params.spare.a}`, or remove it
+
+    error: nothing refers to the parameter `spare.b`
+     --> exp.yaml:4:36
+      |
+    4 | …ams: { shots: 8, spare: { a: 1, b: [2] }, empty: {}, learning_rate: 5e-5, nested: { warmup: 0.…
+      |                                  ^
+    hint: refer to it as `${params.spare.b}`, or remove it
+
+    error: nothing refers to the parameter `empty`
+     --> exp.yaml:4:46
+      |
+    4 | …ts: 8, spare: { a: 1, b: [2] }, empty: {}, learning_rate: 5e-5, nested: { warmup: 0.1 } }
+      |                                  ^^^^^
+    hint: refer to it as `${params.empty}`, or remove it
+
+    error: the file has no parameter `shot`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.shot=4
+     |              ^^^^
+    hint: did you mean `shots`?
+
+    error: the file has no parameter `Learning_rate`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.Learning_rate=1e-2
+     |              ^^^^^^^^^^^^^
+    hint: did you mean `learning_rate`?
+
+    error: the file has no parameter `nested.cooldown`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.nested={ warmup: 0.2, cooldown: 0.1 }
+     |                                    ^^^^^^^^
+    hint: its parameters are: `shots`, `spare.a`, `spare.b`, `empty`, `learning_rate`, `nested.warmup`
+
+    error: the file has no parameter `nested.warmpu`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.nested.warmpu=0.2
+     |                     ^^^^^^
+    hint: did you mean `nested.warmup`?
+
+    error: the file has no parameter `other`, and nothing refers to it
+    --> the command line
+     |
+     | --set params.other=1
+     |              ^^^^^
+    hint: its parameters are: `shots`, `spare.a`, `spare.b`, `empty`, `learning_rate`, `nested.warmup`
+    "#);
+    // A value of the command line may take the place of a reference, but then the parameter that
+    // it refers to is no longer worth setting.
+    let replaced = "stages.tuned.train.optimizer.adamw.learning_rate=1e-3";
+    assert!(open_with(SOUND, &[replaced]).is_ok());
+    assert_snapshot!(messages_with(SOUND, &[replaced, "params.learning_rate=1e-2"]), @r"
+    error: nothing refers to the parameter `learning_rate`
+    --> the command line
+     |
+     | --set params.learning_rate=1e-2
+     |              ^^^^^^^^^^^^^
+    hint: set the value that is meant, or refer to `${params.learning_rate}`
+    ");
+    // What the file lacks may be given, if something refers to it.
+    let asks = SOUND.replace("shots: 8, ", "");
+    assert!(messages(&asks).contains("unknown parameter `shots`"));
+    assert!(open_with(&asks, &["params.shots=4"]).is_ok());
+    let (spec, _) = open_with(SOUND, &["params.nested={ warmup: 0.2 }"]).expect("it is used");
+    assert_eq!(spec.params["nested.warmup"], 0.2);
+}
+
+#[test]
+fn parameters_reach_through_others_through_aliases_and_in_records() {
+    for params in [
+        "{ rate: 0.1, dropout: \"${params.rate}\" }",
+        "{ all: { dropout: 0.1 }, dropout: \"${params.all.dropout}\" }",
+    ] {
+        let text = with_train("      dropout: ${params.dropout}\n")
+            .replace("stages:", &format!("params: {params}\nstages:"));
+        assert_eq!(train(&open(&text).expect("all are used").0, "tuned").dropout, Some(0.1));
+    }
+    let map = with_train("      optimizer: ${params.optimizer}\n")
+        .replace("stages:", "params: { optimizer: { adamw: { epsilon: 1e-7 } } }\nstages:");
+    assert!(open(&map).is_ok());
+    let alias = with_train("      dropout: *dropout\n")
+        .replace("stages:", "params: { dropout: &dropout 0.1 }\nstages:");
+    assert!(open(&alias).is_ok());
+    assert!(messages_with(&alias, &["params.dropout=0.2"]).contains("nothing refers to"));
+    let base = with_train("      dropout: ${params.own.dropout}\n").replace(
+        "stages:",
+        "params: { base: &base { dropout: 0.1 }, own: { <<: *base } }\nstages:",
+    );
+    assert!(open(&base).is_ok());
+    let unused = with_train("").replace("stages:", "params: { note: x }\nstages:");
+    assert!(messages(&unused).contains("nothing refers to the parameter `note`"));
+    assert!(open(&unused.replace("params:", "resolved: true\nparams:")).is_ok());
+    assert!(open(&unused.replace("params:", "resolved: false\nparams:")).is_err());
+    assert!(messages(&unused.replace("params:", "resolved: 1\nparams:")).contains("`true`"));
+}
+
+#[test]
+fn a_value_of_the_command_line_arrives_as_it_is_written() {
+    let path = |value: &str| {
+        let set = format!("stages.data.load.path={value}");
+        open_with(&with_train(""), &[&set]).map(|(spec, _)| match spec.stages.get_index(0) {
+            Some((_, StageConfig::Load(load))) => load.path.clone().unwrap_or_default(),
+            other => panic!("expected a `load` stage, found {other:?}"),
+        })
+    };
+    for whole in [
+        "a=b", "a,b", "a#b", "a:b", "a%b", "a@b", "a*b", "a b", "a?b", "-ab", "a\"b", "a\tb",
+        "007", "1e5", " 3", "a$b", "é", "a #b", "#ab", " #ab", "a ", " a", "a\nb", "a\n\nb", "&ab",
+        "--- a", "a\n...", "true", " ", "?ab", ":ab",
+    ] {
+        assert_eq!(path(whole).as_deref(), Ok(whole), "{whole:?}");
+    }
+    for refused in [
+        "& ab",
+        "- ab",
+        "a: b",
+        "{ab",
+        "[ab",
+        "\"ab",
+        "'ab",
+        "*ab",
+        "%ab",
+        "@ab",
+        "`ab",
+        "|ab",
+        ">ab",
+        "!ab",
+        "~",
+        "null",
+        "a${b",
+        "\"a\" #b",
+        "'a' #b",
+        "[a] #b",
+        "{ a: b } #c",
+        "!!str a #b",
+        "",
+    ] {
+        if let Ok(taken) = path(refused) {
+            assert_eq!(taken, refused, "it is taken, but as something else");
+        }
+    }
+    assert_eq!(path("\"a #b\"").as_deref(), Ok("a #b"));
+    assert_eq!(path("!!str 5").as_deref(), Ok("5"));
+    let comment = messages_with(SOUND, &["stages.tuned.train.freeze.names=[a] # all"]);
+    assert!(comment.contains("begins a comment here"), "{comment}");
+    // Numbers stay numbers, and nothing is nothing.
+    let (spec, _) = open_with(SOUND, &["stages.tuned.train.epochs= 3 ", "seed=7"]).expect("sound");
+    assert_eq!((train(&spec, "tuned").epochs, spec.seed), (Some(3), 7));
+    let (spec, _) = open_with(SOUND, &["stages.tuned.train.freeze=null"]).expect("sound");
+    assert_eq!(train(&spec, "tuned").freeze, None);
+    let empty = messages_with(SOUND, &["stages.tuned.train.epochs="]);
+    assert!(empty.contains("expected a whole number, found an empty text"), "{empty}");
+}
+
+#[test]
+fn numbers_that_no_type_expects_arrive_whole() {
+    let values = |values: &str| {
+        SOUND.replace(
+            "stages:",
+            &format!(
+                "sweep: {{ parameters: {{ params.shots: {{ values: {values} }} }} }}\nstages:"
+            ),
+        )
+    };
+    let draft = |text: &str| {
+        Draft::parse(Path::new("exp.yaml"), text.to_owned(), &[])
+            .and_then(|draft| draft.finish(Vec::new()))
+            .map_err(|error| error.render(100, false))
+    };
+    let most = "[18446744073709551615, -9223372036854775808, 1e300, 0.1, 0]";
+    let sweep = draft(&values(most)).expect("all can be kept").sweep.expect("there is a sweep");
+    let kept = serde_json::to_string(&sweep.parameters["params.shots"].values);
+    assert_eq!(
+        kept.ok().as_deref(),
+        Some("[18446744073709551615,-9223372036854775808,1e+300,0.1,0]")
+    );
+    for (lost, why) in [
+        (".inf", "a number is finite"),
+        ("-.INF", "a number is finite"),
+        (".nan", "a number is finite"),
+        ("1e999", "a number is finite"),
+        ("18446744073709551616", "at most 64 bits"),
+        ("-9223372036854775809", "at most 64 bits"),
+        ("0x10000000000000000", "at most 64 bits"),
+        ("100000000000000000000000000000000000000000000", "at most 64 bits"),
+        ("007", "no leading zeros"),
+    ] {
+        let said = draft(&values(&format!("[1, {lost}]"))).expect_err(lost);
+        assert!(said.contains(why) && said.contains(&format!("\"{lost}\"")), "{said}");
+        assert!(draft(&values(&format!("[1, \"{lost}\"]"))).is_ok(), "{lost} as a text");
+        // A column of the table shows what the file says.
+        let own = SOUND.replace("learning_rate: 5e-5,", &format!("learning_rate: {lost},"));
+        let own = own.replace("learning_rate: \"${", "weight_decay: 0, learning_rate: \"${");
+        let read = Draft::parse(Path::new("exp.yaml"), own, &[]).expect("a tree");
+        assert_eq!(read.spec().params["learning_rate"], lost, "{lost}");
+    }
 }
 
 #[test]
@@ -894,6 +1112,7 @@ fn resolved_is_complete() {
     version: 1
     name: support-intents
     seed: 13
+    resolved: true
     params:
       shots: 8
       learning_rate: 5e-5
@@ -907,7 +1126,7 @@ fn resolved_is_complete() {
           text: text
           label: label
           split: null
-          shots: null
+          shots: 8
           dev_shots: null
           duplicates: error
       tuned:
@@ -1157,7 +1376,7 @@ proptest! {
         names in proptest::collection::vec(awkward_text(), 0..4),
     ) {
         let text = format!(
-            "version: 1\nseed: {seed}\nparams: {{ p: {p}, q: [{{ r: {p}, s: [] }}, 1e-5, {{}}] }}\n\
+            "version: 1\nseed: {seed}\nresolved: true\nparams: {{ p: {p}, q: [{{ r: {p}, s: [] }}, 1e-5, {{}}] }}\n\
              stages:\n  d: {{ load: {{ path: x }} }}\n  t:\n    train:\n      data: d\n      \
              model: {{ pretrained: {m} }}\n      epochs: {epochs}\n      \
              dropout: {dropout:e}\n      gradient_clip: {clip}\n      \

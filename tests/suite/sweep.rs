@@ -380,6 +380,65 @@ fn refused(project: &Project, sweep_of: &str) -> Result<String, TestError> {
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
+/// Everything that a sweep sets must make a difference.
+#[test]
+fn what_reaches_nothing_is_refused() -> Result<(), TestError> {
+    let project = Project::with(60, "")?;
+    let model = data("tiny-bert");
+    let parameters = "  parameters: { params.rate: { values: [1e-3, 1e-2] } }\n";
+    let unused = pipeline(2, parameters).replace("rate: 1e-3 }", "rate: 1e-3, lr: 1e-3 }");
+    project.write("x.yaml", &unused.replace("params.rate: { values", "params.lr: { values"))?;
+    let said = project.pipe(&["sweep", "x.yaml", "-n"])?;
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("nothing refers to the parameter `lr`"), "{}", said.err);
+    project.write("x.yaml", &pipeline(2, parameters))?;
+    let said = project.pipe(&["sweep", "x.yaml", "-n", "params.rte=1e-3,1e-2"])?;
+    assert!(said.err.contains("did you mean `params.rate`?"), "{}", said.err);
+    // The command line puts something in the place of the only reference.
+    let rate = "stages.tuned.train.optimizer.adamw.learning_rate";
+    let said = project.pipe(&["sweep", "x.yaml", "-n", "-S", &format!("{rate}=1e-3")])?;
+    let message = "error: nothing refers to `params.rate`, so its trials would be the same";
+    assert!(said.code == Some(2) && said.told(message), "{}", said.err);
+    let said = project.pipe(&["sweep", "x.yaml", "-n", "-S", "params.rate=1"])?;
+    let message = "error: every trial of the sweep sets `params.rate`, so this has no effect";
+    assert!(said.code == Some(2) && said.told(message), "{}", said.err);
+    let whole = format!("{{ data: data, epochs: 2, model: {{ pretrained: {model} }} }}");
+    let covered = refused(
+        &project,
+        &format!(
+            "  parameters:\n    stages.tuned.train.epochs: {{ values: [1, 2] }}\n    \
+             stages.tuned.train: {{ values: [{whole}] }}\n"
+        ),
+    )?;
+    assert!(
+        covered.starts_with(
+            "error: `stages.tuned.train` comes after `stages.tuned.train.epochs` and sets it too"
+        ),
+        "{covered}"
+    );
+    let goal = |metric: &str| refused(&project, &format!("  metric: {{ {metric} }}\n{parameters}"));
+    assert_eq!(
+        goal("name: dev_score.nll, goal: maximize")?,
+        "error: less of `dev_score.nll` is better\nhint: leave out `goal`, which is `minimize` here"
+    );
+    assert_eq!(
+        goal("name: tuned.dev_accuracy, goal: minimize")?,
+        "error: more of `tuned.dev_accuracy` is better\n\
+         hint: leave out `goal`, which is `maximize` here"
+    );
+    let sound = format!("  metric: {{ name: tuned.dev_loss, goal: minimize }}\n{parameters}");
+    project.write("x.yaml", &pipeline(2, &sound))?;
+    assert_eq!(project.pipe(&["validate", "x.yaml"])?.code, Some(0));
+    // One of two values that exclude each other may take the place of a reference.
+    let either = format!(
+        "  parameters:\n    params.rate: {{ values: [1e-3, 1e-2] }}\n    {rate}: {{ values: [1e-4] }}\n"
+    );
+    project.write("x.yaml", &pipeline(2, &either))?;
+    let said = project.pipe(&["sweep", "x.yaml", "-n"])?;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    Ok(())
+}
+
 #[test]
 fn bad_sweeps_are_refused_with_the_way_out() -> Result<(), TestError> {
     let project = Project::with(60, "")?;

@@ -383,8 +383,8 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
                 "train_plateau",
                 "data",
                 &format!(
-                    "{common}, schedule: {{ reduce_on_plateau: {{ mode: max, factor: 0.5, \
-                     patience: 0, threshold: 0.0 }} }}"
+                    "{common}, schedule: {{ reduce_on_plateau: {{ mode: min, factor: 0.5, \
+                     patience: 0, threshold: 0.5 }} }}"
                 ),
                 None,
             ),
@@ -421,7 +421,7 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
             "plateau" => of_dev(&points, "accuracy"),
             _ => epoch_means(&points, 56, 8),
         };
-        let (mut rate, mut bad, mut best) = (1e-2, 0, f64::NEG_INFINITY);
+        let (mut rate, mut bad, mut best) = (1e-2, 0, None::<f64>);
         for epoch in 0..26 {
             let first = points.iter().find(|point| point.epoch == epoch + 1).ok_or("no epoch")?;
             assert!(
@@ -430,10 +430,13 @@ fn dev_chooses_the_epoch_and_the_end() -> Result<(), TestError> {
                 epoch + 1
             );
             let value = watched[epoch as usize];
-            // PyTorch's relative threshold: 1e-4 by default, 0 in the second stage.
-            let threshold = if stage == "plateau" { 1e-4 } else { 0.0 };
-            if value > best * (1.0 + threshold) || best == f64::NEG_INFINITY {
-                (best, bad) = (value, 0);
+            // PyTorch's relative threshold: 1e-4 by default, a half in the second stage.
+            let is_better = best.is_none_or(|best| match stage {
+                "plateau" => value > best * (1.0 + 1e-4),
+                _ => value < best * (1.0 - 0.5),
+            });
+            if is_better {
+                (best, bad) = (Some(value), 0);
             } else {
                 bad += 1;
             }

@@ -11,7 +11,7 @@ pub struct Location {
 }
 
 /// A range of one of the texts, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The text: 0 is the file, `n` the `n`th override.
     pub origin: usize,

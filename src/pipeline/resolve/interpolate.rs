@@ -2,7 +2,7 @@
 //!
 //! A value that consists of one interpolation becomes the referenced value, with its type; within a
 //! longer text, the value is inserted as text. `${env:NAME:-default}` falls back if the variable is
-//! unset or empty, and `$${` is a literal `${`.
+//! not set; an empty one is an empty text. `$${` is a literal `${`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -74,7 +74,7 @@ impl Found {
 
 /// A piece of a text with interpolations.
 #[derive(Debug, PartialEq, Eq)]
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     Text(&'a str),
     /// The text between `${` and `}`.
     Reference(&'a str),
@@ -184,7 +184,10 @@ impl Interpolation<'_> {
             return self.problem(Problem::at(self.place(span, reference), message));
         }
         let text = match ((self.environment)(name), default) {
-            (Ok(text), Some(default)) if text.is_empty() => default.to_owned(),
+            // An empty variable has a value, which a default must not replace.
+            (Ok(text), _) if text.is_empty() => {
+                return Some(Node::scalar(span, text, Form::Text));
+            }
             (Ok(text), _) => text,
             (Err(VarError::NotPresent), Some(default)) => default.to_owned(),
             (Err(VarError::NotPresent), None) => {
@@ -300,7 +303,7 @@ fn names(node: &Node) -> impl Iterator<Item = &str> + Clone {
 
 /// Splits a text into pieces. An unclosed `${` is an error that holds the rest of the text from
 /// there.
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, &str> {
+pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, &str> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -351,7 +354,8 @@ mod tests {
             "params: { rate: 1e-5, nest: { deep: [1, \"${params.rate}\"] }, all: \
              \"${params.nest}\" }\na: ${params.rate}\nb: rate ${params.rate}!\nc: \
              ${params.all.deep}\nd: ${env:SHOTS}\ne: ${env:NONE:-x:-y}\nf: ${env:EMPTY:-z}\ng: \
-             $${params.rate} $$${x}\nh: ${ params.rate }\n",
+             $${params.rate} $$${x}\nh: ${ params.rate }\ni: ${env:EMPTY}\nj: \
+             \"[${env:EMPTY:-z}]\"\n",
         );
         assert_eq!(problems, [""; 0]);
         assert_eq!(value["a"], 1e-5);
@@ -359,7 +363,8 @@ mod tests {
         assert_eq!(value["c"], serde_json::json!([1, 1e-5]));
         assert_eq!(value["d"], 8);
         assert_eq!(value["e"], "x:-y");
-        assert_eq!(value["f"], "z");
+        assert_eq!((&value["f"], &value["i"]), (&"".into(), &"".into()));
+        assert_eq!(value["j"], "[]");
         assert_eq!(value["g"], "${params.rate} $${x}");
         assert_eq!(value["h"], 1e-5);
     }

@@ -2,3 +2,5 @@
 
 pub mod overrides;
 pub mod interpolate;
+pub(super) mod uses;
+pub(super) mod unused;

@@ -7,8 +7,8 @@ use crate::pipeline::format;
 use crate::pipeline::problem::problem::Problem;
 use crate::pipeline::problem::source::Span;
 use crate::pipeline::problem::suggest;
-use crate::pipeline::yaml::node::{Entry, Map, Node, Value};
-use crate::pipeline::yaml::parse::{Budget, MAX_DEPTH, parse, too_deep};
+use crate::pipeline::yaml::node::{Entry, Form, Map, Node, Value};
+use crate::pipeline::yaml::parse::{Budget, MAX_DEPTH, has_comment, parse, too_deep};
 
 /// One `-S key=value`, or one `key=value,value` of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Override {
     /// Dotted keys from the top of the file: `stages.tuned.train.epochs`. A number is the index of
     /// a list item, from 0.
     pub key: String,
-    /// The value as YAML.
+    /// The value as YAML; one without quotes that is no list or map is taken as it is written.
     pub value: String,
     /// Whether the value is a list of values for the sweep's parameter with this key.
     pub is_parameter: bool,
@@ -76,22 +76,9 @@ impl Override {
         problems: &mut Vec<Problem>,
     ) {
         let span = |start: usize, end: usize| Span { origin, start, end };
-        let before = problems.len();
         let offset = self.key.len() + 1;
         let value_span = span(offset, offset + self.value.len());
-        let parsed = parse(&self.value, origin, offset, budget, problems);
-        if problems.len() > before {
-            return;
-        }
-        let mut value = parsed.unwrap_or_else(|| {
-            Node::scalar(value_span, "", crate::pipeline::yaml::node::Form::Plain)
-        });
-        if let Value::Scalar(scalar) = &mut value.value
-            && scalar.form == crate::pipeline::yaml::node::Form::Plain
-        {
-            // The shell removes quotes, so `-S name=7` may mean the text.
-            scalar.form = crate::pipeline::yaml::node::Form::Loose;
-        }
+        let Some(mut value) = self.read(value_span, budget, problems) else { return };
         let mut steps = Vec::new();
         if self.is_parameter {
             let key = span(0, self.key.len());
@@ -117,6 +104,49 @@ impl Override {
         {
             problems.push(problem);
         }
+    }
+}
+
+impl Override {
+    /// Reads the value: YAML, or a text as it is written. Nothing of it is left out silently.
+    fn read(&self, span: Span, budget: &mut Budget, problems: &mut Vec<Problem>) -> Option<Node> {
+        let as_written = |form: Form| Some(Node::scalar(span, self.value.as_str(), form));
+        if self.value.is_empty() {
+            return as_written(Form::Text);
+        }
+        let before = problems.len();
+        let parsed = parse(&self.value, span.origin, span.start, budget, problems);
+        if problems.len() > before {
+            for problem in problems.iter_mut().skip(before).filter(|one| one.hint.is_none()) {
+                problem.hint = Some(format!("to give a text, quote it: {}", self.quoted()));
+            }
+            return None;
+        }
+        let Some(node) = parsed.filter(|node| self.is_parameter || !self.is_plain(node)) else {
+            // The shell removes quotes, so `-S name=7` may mean the text. A ` #` begins a comment
+            // in a file alone.
+            return as_written(Form::Loose);
+        };
+        if has_comment(&self.value) {
+            let message = "a ` #` begins a comment here, so the rest would be left out";
+            let hint = format!("quote the text that it is part of, such as {}", self.quoted());
+            problems.push(Problem::at(span, message).hint(hint));
+            return None;
+        }
+        Some(node)
+    }
+
+    /// Returns whether the value is a single text or number without quotes.
+    fn is_plain(&self, node: &Node) -> bool {
+        let is_plain = matches!(&node.value, Value::Scalar(scalar) if scalar.form == Form::Plain);
+        // A tag says how the value is to be read.
+        is_plain && !self.value.trim_start().starts_with('!')
+    }
+
+    /// Returns the override with its value as a quoted text, for a shell.
+    fn quoted(&self) -> String {
+        let value = if self.is_parameter { "\"VALUE\",\"VALUE\"" } else { "\"VALUE\"" };
+        format!("`'{}={value}'`", self.key)
     }
 }
 

@@ -23,11 +23,15 @@ stages:
 ```
 
 - A **required** key has to be given. The others have the default that is shown, or none.
-- `${params.NAME}`, `${env:NAME}` or `${env:NAME:-DEFAULT}` may stand instead of any value.
+- `${params.NAME}`, `${env:NAME}` or `${env:NAME:-DEFAULT}` may stand instead of any value. The
+  default is for a variable that is not set; one that is set but empty is an empty text.
+- A parameter that nothing refers to is an error.
 - A kind whose settings all have defaults may be named alone: `schedule: linear` instead of
   `schedule: { linear: {} }`.
-- Paths are relative to the pipeline file.
-- `-S KEY=VALUE` sets a key from the command line: `-S stages.tuned.train.epochs=3`.
+- Paths are relative to the pipeline file. A file that comes through a pipe, as `pipe run -` reads
+  it, has the working folder as its folder.
+- `-S KEY=VALUE` sets a key from the command line: `-S stages.tuned.train.epochs=3`. A value without
+  quotes that is no list or map is taken as it is written, and `null` stands for nothing.
 
 ## The file
 

@@ -251,6 +251,15 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
+    /// Returns the fault of a number that would not arrive as it is written.
+    fn lost(self) -> Option<Fault> {
+        let Value::Scalar(scalar) = &self.node.value else { return None };
+        let why = scalar.loss().filter(|_| self.mode != Mode::Bare)?;
+        let text = clip(&scalar.text);
+        let fault = Fault::new(format!("`{text}` cannot be kept as it is written: {why}"));
+        Some(fault.hint(Some(format!("quote it to keep it as a text: `\"{text}\"`"))))
+    }
+
     /// Returns the entries of a map; the content of a kind may be omitted.
     fn entries(self) -> Result<Option<&'a Map>, Fault> {
         match &self.node.value {
@@ -398,13 +407,16 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         deserialize_any() = |reader, visitor| match &reader.node.value {
             Value::Map(map) => visitor.visit_map(reader.all(Some(map))),
             Value::List(items) => visitor.visit_seq(Items { of: reader, items: items.iter() }),
+            _ if reader.lost().is_some() => {
+                Err(reader.lost().unwrap_or_else(|| reader.mismatch("a value")))
+            }
             _ => match reader.resolved() {
                 Some(Resolved::Bool(value)) => visitor.visit_bool(value),
                 Some(Resolved::Integer(value)) => {
                     match (u64::try_from(value), i64::try_from(value)) {
                         (Ok(value), _) => visitor.visit_u64(value),
                         (_, Ok(value)) => visitor.visit_i64(value),
-                        _ => visitor.visit_f64(value as f64),
+                        _ => Err(reader.mismatch("a whole number of 64 bits")),
                     }
                 }
                 Some(Resolved::Float(value)) => visitor.visit_f64(value),

@@ -50,7 +50,7 @@ pub(crate) enum Form {
     /// Quoted: a text.
     Text,
     /// Any type that is expected: for values of the command line and the environment, where quotes
-    /// are hard to write.
+    /// are hard to write. As a text it is what was written, white space included.
     Loose,
 }
 
@@ -117,7 +117,8 @@ impl Node {
         }
     }
 
-    /// Returns the value as JSON. Numbers that JSON lacks (`.inf`, `.nan`) become texts.
+    /// Returns the value as JSON. Numbers that would not arrive as they are written become texts:
+    /// `.inf`, `.nan`, whole numbers beyond 64 bits, and those with leading zeros.
     pub(in crate::pipeline) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Scalar(scalar) => scalar.to_json(),
@@ -136,11 +137,18 @@ impl Scalar {
         if self.form == Form::Text {
             return Resolved::Text(&self.text);
         }
-        match self.text.as_str() {
+        let text = match self.form {
+            Form::Loose if !self.text.is_empty() && self.text.trim().is_empty() => {
+                return Resolved::Text(&self.text);
+            }
+            Form::Loose => self.text.trim(),
+            Form::Plain | Form::Text => &self.text,
+        };
+        match text {
             "" | "~" | "null" | "Null" | "NULL" => Resolved::Null,
             "true" | "True" | "TRUE" => Resolved::Bool(true),
             "false" | "False" | "FALSE" => Resolved::Bool(false),
-            text => number(text).unwrap_or(Resolved::Text(text)),
+            text => number(text).unwrap_or(Resolved::Text(&self.text)),
         }
     }
 
@@ -150,21 +158,46 @@ impl Scalar {
             Resolved::Null => "nothing".to_owned(),
             Resolved::Bool(value) => format!("`{value}`"),
             Resolved::Integer(_) | Resolved::Float(_) => format!("the number {}", clip(&self.text)),
+            Resolved::Text("") => "an empty text".to_owned(),
             Resolved::Text(text) => format!("the text `{}`", clip(text)),
+        }
+    }
+
+    /// Returns what a number would lose where no type is expected; `None` if it arrives whole.
+    pub(in crate::pipeline) fn loss(&self) -> Option<&'static str> {
+        const BEYOND: &str = "whole numbers have at most 64 bits";
+        let digits = self.text.trim().trim_start_matches(['-', '+']);
+        let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        match self.resolve() {
+            Resolved::Integer(value) => {
+                let fits = u64::try_from(value).is_ok() || i64::try_from(value).is_ok();
+                match fits {
+                    true if is_whole && digits.len() > 1 && digits.starts_with('0') => {
+                        Some("a number has no leading zeros")
+                    }
+                    true => None,
+                    false => Some(BEYOND),
+                }
+            }
+            Resolved::Float(value) if !value.is_finite() => Some("a number is finite"),
+            Resolved::Float(_) if is_whole => Some(BEYOND),
+            _ => None,
         }
     }
 
     fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
+        if self.loss().is_some() {
+            return self.text.trim().into();
+        }
         match self.resolve() {
             Resolved::Null => Json::Null,
             Resolved::Bool(value) => value.into(),
             Resolved::Integer(value) => u64::try_from(value)
                 .map(Json::from)
                 .or_else(|_| i64::try_from(value).map(Json::from))
-                .unwrap_or_else(|_| (value as f64).into()),
-            Resolved::Float(value) if value.is_finite() => value.into(),
-            Resolved::Float(_) => self.text.clone().into(),
+                .unwrap_or_else(|_| self.text.clone().into()),
+            Resolved::Float(value) => value.into(),
             Resolved::Text(text) => text.into(),
         }
     }

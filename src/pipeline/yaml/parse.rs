@@ -69,6 +69,20 @@ pub(crate) fn parse(
     builder.root
 }
 
+/// Returns whether a part of the text is a comment, which [`parse`] leaves out.
+pub(in crate::pipeline) fn has_comment(text: &str) -> bool {
+    let scalars: Vec<std::ops::Range<usize>> =
+        Parser::new_from_str_with_options(text, Options::default())
+            .filter_map(|event| match event {
+                Ok((Event::Scalar(..), span)) => span.byte_range(),
+                _ => None,
+            })
+            .collect();
+    let begins = |at: usize| text[..at].chars().next_back().is_none_or(char::is_whitespace);
+    let is_text = |at: usize| scalars.iter().any(|range| range.contains(&at));
+    text.match_indices('#').any(|(at, _)| begins(at) && !is_text(at))
+}
+
 struct Builder<'a> {
     text: &'a str,
     origin: usize,
@@ -375,6 +389,17 @@ mod tests {
             node.map(|node| node.to_json()),
             problems.into_iter().map(|problem| problem.message).collect(),
         )
+    }
+
+    #[test]
+    fn comments_are_told_from_texts() {
+        for with in ["[a] #b", "'a' #b", "{ a: b } # c", "[a, #b\n c]", "#a", "a: b #c", "- a\t#b"]
+        {
+            assert!(has_comment(with), "{with:?}");
+        }
+        for without in ["[\"a #b\"]", "'a #b'", "[a#b]", "{ a: 'b # c' }", "a: 'b #c'", "[a, b]"] {
+            assert!(!has_comment(without), "{without:?}");
+        }
     }
 
     #[test]

@@ -46,6 +46,25 @@ impl Axis {
         }
     }
 
+    /// Makes an axis of whole numbers, such as epochs, with about `most` ticks at whole numbers.
+    pub fn whole(values: impl IntoIterator<Item = f64>, most: usize) -> Axis {
+        let Some((low, high)) = range(values).map(|(low, high)| (low.floor(), high.ceil())) else {
+            return Axis::linear([], most);
+        };
+        if high <= low {
+            // A single value is placed in the middle, with the only tick.
+            let labels = Vec::new();
+            let (low, high, ticks) = (low - 1.0, low + 1.0, vec![low]);
+            return Axis { low, high, logarithmic: false, ticks, labels, step: 1.0 };
+        }
+        if round_step((high - low) / most.max(1) as f64) >= 1.0 {
+            return Axis::linear([low, high], most);
+        }
+        let count = (high - low) as usize;
+        let ticks = (0..=count).map(|index| low + index as f64).collect();
+        Axis { low, high, logarithmic: false, ticks, labels: Vec::new(), step: 1.0 }
+    }
+
     /// Makes a logarithmic axis if positive values span about a decade or more, otherwise a linear
     /// one.
     pub fn of(values: impl IntoIterator<Item = f64>, most: usize) -> Axis {
@@ -172,6 +191,26 @@ mod tests {
         assert_eq!(labels(&Axis::linear([1.0, 240.0], 5)), "0 50 100 150 200 250");
         assert_eq!(labels(&Axis::linear([1e-5, 4e-5], 4)), "1e-5 2e-5 3e-5 4e-5");
         assert_eq!(labels(&Axis::linear([0.0, 3e7], 3)), "0 1e7 2e7 3e7");
+    }
+
+    #[test]
+    fn whole_numbers_have_ticks_however_few_there_are() {
+        assert_eq!(labels(&Axis::whole([1.0], 6)), "1");
+        assert_eq!(labels(&Axis::whole([1.0, 2.0], 6)), "1 2");
+        assert_eq!(labels(&Axis::whole([1.0, 3.0], 6)), "1 2 3");
+        assert_eq!(labels(&Axis::whole([1.0, 5.0], 6)), "1 2 3 4 5");
+        assert_eq!(labels(&Axis::whole([1.0, 7.0], 6)), "1 2 3 4 5 6 7");
+        assert_eq!(labels(&Axis::whole([1.0, 10.0], 6)), "0 2 4 6 8 10");
+        assert_eq!(labels(&Axis::whole([1.0, 240.0], 6)), "0 50 100 150 200 250");
+        let axis = Axis::whole([1.0], 6);
+        assert!(axis.place(1.0).is_some_and(|place| (place - 0.5).abs() < 1e-9));
+        assert!(!labels(&Axis::whole([], 6)).is_empty());
+        for last in 2..400 {
+            let axis = Axis::whole([1.0, f64::from(last)], 6);
+            let ticks = axis.ticks();
+            assert!((2..=9).contains(&ticks.len()), "{last}: {ticks:?}");
+            assert!(ticks.iter().all(|(_, label)| !label.contains('.')), "{last}: {ticks:?}");
+        }
     }
 
     #[test]

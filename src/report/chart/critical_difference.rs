@@ -3,8 +3,9 @@
 
 use maud::{Markup, html};
 
-use super::draw::{at, cut};
+use super::draw::at;
 use super::number;
+use crate::results::format::cut::cut;
 
 const WIDTH: f64 = 780.0;
 const LEFT: f64 = 240.0;

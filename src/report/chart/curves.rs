@@ -64,7 +64,8 @@ pub fn curves(trainings: &[Training]) -> Markup {
 
 fn panel(name: &str, unit: &str, series: &[Series<'_>]) -> Markup {
     let points = || series.iter().flat_map(|series| &series.lines).flat_map(|(_, line)| line);
-    let across = Axis::linear(points().map(|(x, _)| *x), 6);
+    // Steps and epochs are whole numbers.
+    let across = Axis::whole(points().map(|(x, _)| *x), 6);
     let up = Axis::linear(points().filter_map(|(_, y)| *y), 5);
     let x = |place: f64| LEFT + place * (WIDTH - LEFT - RIGHT);
     let y = |place: f64| HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM);
@@ -82,9 +83,7 @@ fn panel(name: &str, unit: &str, series: &[Series<'_>]) -> Markup {
                         y1=(at(y(place))) y2=(at(y(place))) {}
                     text x=(at(LEFT - 6.0)) y=(at(y(place) + 4.0)) text-anchor="end" { (label) }
                 }
-                // Steps and epochs are whole numbers.
-                @let ticks = across.ticks().into_iter().filter(|(_, label)| !label.contains('.'));
-                @for (place, label) in ticks {
+                @for (place, label) in across.ticks() {
                     @let anchor = if place > 0.97 { "end" } else { "middle" };
                     line.axis x1=(at(x(place))) x2=(at(x(place)))
                         y1=(at(bottom)) y2=(at(bottom + 4.0)) {}

@@ -1,4 +1,4 @@
-//! Helpers of all charts: coordinates, paths, cut texts, and the colours and dashes of recipes.
+//! Helpers of all charts: coordinates, paths, and the colours and dashes of recipes.
 
 use crate::report::content::content::LINES;
 use maud::{Markup, html};
@@ -43,15 +43,6 @@ pub fn path(points: &[Option<(f64, f64)>]) -> String {
     text
 }
 
-/// Cuts a text to `most` characters; an ellipsis marks the cut.
-pub fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    format!("{}…", kept.trim_end())
-}
-
 /// Returns a name with break opportunities after `_`, `/`, `=`, `.` and `,`, where browsers do not
 /// break by themselves.
 pub fn breakable(name: &str) -> Markup {
@@ -86,11 +77,5 @@ mod tests {
         let points = [Some((0.0, 1.0)), Some((1.25, 2.0)), None, Some((3.0, 4.04))];
         assert_eq!(path(&points), "M0 1L1.2 2M3 4");
         assert_eq!(path(&[]), "");
-    }
-
-    #[test]
-    fn a_cut_text_says_so() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("größer als", 7), "größer…");
     }
 }

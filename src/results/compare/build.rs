@@ -11,7 +11,7 @@ use super::items::{self, Missing};
 use super::{by, examples, notes, ranks, seeds, select, verdict};
 use crate::metrics::{self, less_is_better};
 use crate::results::format::options::{no_column, sort_value};
-use crate::statistics::{Summary, holm};
+use crate::statistics::{Summary, holm, mean};
 
 /// Compares the recipes of all sources with one of them.
 pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, CompareError> {
@@ -26,6 +26,7 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
         [] => return Err(CompareError::NoRows { left: None }),
     };
     let worse_above = less_is_better(&metric);
+    let range = metrics::range(&metric);
     let mut drafts = draft::drafts(&entries, &metric);
     let base = baseline::baseline(&drafts, request.baseline.as_deref())?;
     sort(&mut drafts, base, request.sort_by.as_deref(), &metrics)?;
@@ -35,7 +36,8 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
     let test_rows = items::test_rows(&drafts, &sorted, request.different_tests)?;
     let mut against: Vec<_> = (0..drafts.len())
         .map(|place| {
-            base.filter(|&base| base != place).and_then(|base| seeds::compare(&drafts, base, place))
+            base.filter(|&base| base != place)
+                .and_then(|base| seeds::compare(&drafts, base, place, range))
         })
         .collect();
     correct(&mut against);
@@ -66,7 +68,8 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
     }
     let ranks = base.and_then(|base| ranks::ranks(&drafts, base, worse_above));
     let selected = select::selected(&drafts, &sorted, &metric, worse_above);
-    let by = request.by.as_deref().map(|name| by::by(&drafts, name, worse_above)).transpose()?;
+    let by = request.by.as_deref();
+    let by = by.map(|name| by::by(&drafts, name, worse_above, range)).transpose()?;
     let examples = match (&request.examples, base) {
         (Some(name), Some(base)) => {
             let place = match name {
@@ -95,7 +98,7 @@ pub fn compare(sources: &[Source], request: &Request) -> Result<Comparison, Comp
             is_selected: selected.as_ref().is_some_and(|(best, _)| *best == place),
             rank: rank_of(place),
             against,
-            ..recipe(draft, &others)
+            ..recipe(draft, range, &others)
         })
         .collect();
     let runs: IndexSet<&String> = drafts.iter().flat_map(|draft| &draft.runs).collect();
@@ -134,12 +137,12 @@ fn correct(against: &mut [Option<Against>]) {
     }
 }
 
-fn recipe(draft: &Draft<'_>, others: &[String]) -> Recipe {
+fn recipe(draft: &Draft<'_>, range: (f64, f64), others: &[String]) -> Recipe {
     let summary = |metric: &String| {
         let value = |entry: &Entry<'_>| entry.row.metrics.get(metric).copied();
         // A mean over some of the seeds would not match the row.
         let values: Option<Vec<f64>> = draft.entries.iter().map(value).collect();
-        Some((metric.clone(), Summary::of(&values?)?))
+        Some((metric.clone(), Summary::of(&values?, metrics::range(metric))?))
     };
     Recipe {
         name: draft.name.clone(),
@@ -151,7 +154,7 @@ fn recipe(draft: &Draft<'_>, others: &[String]) -> Recipe {
         texts: draft.row.n,
         seeds: draft.entries.iter().map(|entry| entry.row.seed).collect(),
         values: draft.values.clone(),
-        summary: Summary::of(&draft.values),
+        summary: Summary::of(&draft.values, range),
         others: others.iter().filter_map(summary).collect::<IndexMap<_, _>>(),
         skipped: draft.skipped.clone(),
         is_baseline: false,
@@ -293,7 +296,7 @@ fn best_of_others(drafts: &[Draft<'_>], baseline: usize, less_is_better: bool) -
     let sign = if less_is_better { -1.0 } else { 1.0 };
     let means = drafts.iter().enumerate().filter(|(place, _)| *place != baseline);
     means
-        .filter_map(|(place, draft)| Some((place, Summary::of(&draft.values)?.mean)))
+        .filter_map(|(place, draft)| Some((place, mean(&draft.values)?)))
         .reduce(|best, other| if sign * other.1 > sign * best.1 { other } else { best })
         .map(|(place, _)| place)
 }

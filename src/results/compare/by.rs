@@ -14,6 +14,7 @@ pub(super) fn by(
     drafts: &[Draft<'_>],
     parameter: &str,
     less_is_better: bool,
+    range: (f64, f64),
 ) -> Result<ByParameter, CompareError> {
     let known = || drafts.iter().flat_map(|draft| draft.row.params.keys()).map(String::as_str);
     let short = ["params.", "param."].iter().find_map(|prefix| parameter.strip_prefix(prefix));
@@ -39,7 +40,7 @@ pub(super) fn by(
         Some(Group {
             value: drafts.first()?.row.params.get(name).cloned(),
             recipes: drafts.len(),
-            summary: Summary::of(&means)?,
+            summary: Summary::of(&means, range)?,
             best: best.0.name.clone(),
             best_mean: *best.1,
         })

@@ -95,7 +95,7 @@ pub struct Against {
     /// The seeds of both; with at least two, values are paired by seed.
     pub seeds: Vec<u64>,
     pub difference: f64,
-    /// The 95 % interval by Student's t.
+    /// The 95 % interval by Student's t, cut to what a difference can be.
     pub interval: Option<Interval>,
     pub test: Option<Test>,
     pub p: Option<f64>,

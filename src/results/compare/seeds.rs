@@ -4,7 +4,7 @@ use super::comparison::{Against, Items, Test, Verdict};
 use super::draft::Draft;
 use super::items::common;
 use crate::statistics::{
-    cohens_dz, mean, mean_and_deviation, paired, seeds_needed, welch, wilcoxon,
+    Interval, cohens_dz, mean, mean_and_deviation, paired, seeds_needed, welch, wilcoxon,
 };
 
 /// The smallest difference of interest: one point.
@@ -12,7 +12,16 @@ pub(super) const POINT: f64 = 0.01;
 
 /// Compares two recipes by their values at single seeds. The correction, the comparison over texts
 /// and the verdict come later.
-pub(super) fn compare(drafts: &[Draft<'_>], baseline: usize, recipe: usize) -> Option<Against> {
+///
+/// `range` is the metric's, which bounds the interval of a difference too.
+pub(super) fn compare(
+    drafts: &[Draft<'_>],
+    baseline: usize,
+    recipe: usize,
+    range: (f64, f64),
+) -> Option<Against> {
+    let (least, most) = range;
+    let within = |interval: Interval| interval.within((least - most, most - least));
     let (base, this) = (&drafts[baseline], &drafts[recipe]);
     let pairs = common(drafts, baseline, recipe);
     let differences: Vec<f64> =
@@ -34,7 +43,7 @@ pub(super) fn compare(drafts: &[Draft<'_>], baseline: usize, recipe: usize) -> O
     if let Some(found) = paired(&differences) {
         against.difference = found.mean;
         against.interval =
-            found.deviation.filter(|&deviation| deviation > 0.0).map(|_| found.interval);
+            found.deviation.filter(|&deviation| deviation > 0.0).map(|_| within(found.interval));
         against.wilcoxon_p = Some(wilcoxon(&differences));
         against.wilcoxon_least =
             Some(2.0 * 0.5f64.powi(differences.len().min(1000) as i32)).map(|p| p.min(1.0));
@@ -49,7 +58,7 @@ pub(super) fn compare(drafts: &[Draft<'_>], baseline: usize, recipe: usize) -> O
             .and_then(|deviation| seeds_needed(deviation, POINT));
     } else if let Some(found) = welch(&base.values, &this.values) {
         against.difference = found.mean;
-        against.interval = found.p.map(|_| found.interval);
+        against.interval = found.p.map(|_| within(found.interval));
         (against.test, against.p) = (Some(Test::Welch), found.p);
         let variance =
             |values: &[f64]| mean_and_deviation(values).map(|(_, deviation)| deviation.powi(2));

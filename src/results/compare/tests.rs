@@ -444,6 +444,33 @@ fn parameters_are_summed_up_by_value() -> TestResult {
 }
 
 #[test]
+fn intervals_stay_within_what_the_metric_can_be() -> TestResult {
+    let made = [rows("plain", &[0.93, 1.0, 1.0]), rows("more", &[0.02, 1.0, 0.0])].concat();
+    let compared = compare(&[source(made)], &Request::default())?;
+    let plain = find(&compared, "plain")?;
+    let interval = plain.summary.and_then(|summary| summary.interval).ok_or("no interval")?;
+    // As SciPy has it in tests/data/statistics.json.
+    assert!((interval.low - 0.876_271_436_305_845_9).abs() < 1e-9, "{interval:?}");
+    assert_eq!(interval.high, 1.0);
+    let more = find(&compared, "more")?;
+    let interval = more.summary.and_then(|summary| summary.interval).ok_or("no interval")?;
+    assert_eq!((interval.low, interval.high), (0.0, 1.0));
+    let difference = more.against.as_ref().and_then(|a| a.interval).ok_or("no interval")?;
+    assert_eq!(difference.low, -1.0);
+    assert!(difference.high <= 1.0);
+    // Another metric has its own range.
+    let request = Request { metrics: vec!["nll".into(), "accuracy".into()], ..Request::default() };
+    let made = [rows("plain", &[0.93, 1.0, 1.0]), rows("more", &[0.9, 0.99, 0.97])].concat();
+    let compared = compare(&[source(made)], &request)?;
+    let plain = find(&compared, "plain")?;
+    let interval = plain.summary.and_then(|summary| summary.interval).ok_or("no interval")?;
+    assert!(interval.low == 0.0 && (0.12..0.13).contains(&interval.high), "{interval:?}");
+    let other = plain.others["accuracy"].interval.ok_or("no interval")?;
+    assert_eq!(other.high, 1.0);
+    Ok(())
+}
+
+#[test]
 fn texts_that_flip_are_listed_with_how_often() -> TestResult {
     let made = predicted(&[("plain", &[120, 122, 118], 0), ("more", &[123, 124, 150], 0)]);
     let request = Request { examples: Some(None), most_examples: 3, ..Request::default() };

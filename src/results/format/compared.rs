@@ -1,5 +1,6 @@
 //! Comparisons as text: for the terminal, Markdown and JSON.
 
+use super::cut::{self, line};
 use super::grid::Grid;
 use super::people::{layout, markdown_of, wrapped};
 use crate::results::compare::notes::probability;
@@ -318,18 +319,15 @@ fn examples_grid(examples: &Examples) -> Grid {
     let votes = |votes: &[Vote]| -> String {
         let all = votes.len() == 1;
         let vote = |vote: &Vote| {
-            if all {
-                vote.prediction.clone()
-            } else {
-                format!("{} {}×", vote.prediction, vote.seeds)
-            }
+            let prediction = line(&vote.prediction, cut::MOST);
+            if all { prediction } else { format!("{prediction} {}×", vote.seeds) }
         };
         votes.iter().map(vote).collect::<Vec<_>>().join(", ")
     };
     let rows = examples.examples.iter().map(|example| {
         vec![
-            example.text.split_whitespace().collect::<Vec<_>>().join(" "),
-            example.label.clone(),
+            line(&example.text, cut::MOST),
+            line(&example.label, cut::MOST),
             votes(&example.baseline),
             votes(&example.recipe),
             format!("+{} −{}", example.fixed, example.broken),
@@ -346,5 +344,38 @@ fn examples_grid(examples: &Examples) -> Grid {
         numeric: vec![false, false, false, false, true],
         spare: Vec::new(),
         rows: rows.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::compare::Example;
+
+    #[test]
+    fn a_long_text_is_cut_in_the_table() {
+        let vote = |prediction: &str| vec![Vote { prediction: prediction.into(), seeds: 2 }];
+        let example = Example {
+            id: "row-1".into(),
+            text: "lost\u{1b}[31m card ".repeat(100_000),
+            label: "card".into(),
+            baseline: vote("other"),
+            recipe: vote(&"card".repeat(1000)),
+            fixed: 2,
+            broken: 0,
+        };
+        let examples = Examples {
+            baseline: "plain".into(),
+            recipe: "more".into(),
+            seeds: 2,
+            flipped: 1,
+            examples: vec![example],
+        };
+        let grid = examples_grid(&examples);
+        let widths: Vec<usize> = grid.rows[0].iter().map(|cell| cell.chars().count()).collect();
+        assert!((cut::MOST - 1..=cut::MOST).contains(&widths[0]), "{widths:?}");
+        assert_eq!(widths[1..], [4, 5, cut::MOST, 5]);
+        assert!(grid.rows[0][0].starts_with("lost\u{fffd}[31m card lost"), "{:?}", grid.rows[0][0]);
+        assert!(grid.rows[0][0].ends_with('…') && !layout(&grid, None).contains('\u{1b}'));
     }
 }

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use unicode_width::UnicodeWidthStr;
 
+use super::cut::harmless;
 use super::grid::{Grid, grid};
 use super::options::{FormatError, Options};
 use crate::results::results::ResultTable;
@@ -25,8 +26,7 @@ pub fn markdown(table: &ResultTable, options: &Options) -> Result<String, Format
 /// Writes a grid as Markdown.
 pub(super) fn markdown_of(grid: &Grid) -> String {
     let line = |cells: &[String]| {
-        let cells: Vec<String> =
-            cells.iter().map(|cell| cell.replace('|', "\\|").replace(['\n', '\r'], " ")).collect();
+        let cells: Vec<String> = cells.iter().map(|cell| escaped(cell)).collect();
         format!("| {} |\n", cells.join(" | "))
     };
     let rule: Vec<String> =
@@ -35,6 +35,11 @@ pub(super) fn markdown_of(grid: &Grid) -> String {
     text.push_str(&line(&rule));
     grid.rows.iter().for_each(|cells| text.push_str(&line(cells)));
     text
+}
+
+/// Writes a cell of Markdown on one line.
+fn escaped(cell: &str) -> String {
+    harmless(&cell.replace('|', "\\|").replace(['\n', '\r'], " "))
 }
 
 /// Lays out a grid with borders. If it is too wide, text is wrapped but numbers are not. Columns
@@ -48,7 +53,7 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
             .iter()
             .enumerate()
             .filter(|(index, _)| !hidden.contains(index))
-            .map(|(_, cell)| cell.clone())
+            .map(|(_, cell)| harmless(cell))
             .collect()
     };
     let roomy = width.is_none_or(|width| needed(grid, &hidden) <= usize::from(width));

@@ -19,7 +19,7 @@ pub(in crate::runner) const PROVENANCE: &str = "provenance.json";
 /// Held while the run is in progress, so that others can distinguish a running run from a killed
 /// one.
 pub(in crate::runner) const LOCK: &str = ".lock";
-const LATEST: &str = "latest";
+pub(super) const LATEST: &str = "latest";
 
 /// The folder of a run in progress. The status in `provenance.json` distinguishes it from a
 /// finished one.
@@ -92,11 +92,16 @@ impl Observer for RunFolder {
     }
 }
 
-/// Points `runs/latest` to a run, atomically.
+/// Points `runs/latest` to a run, atomically. A folder of that name stays: it is the copy of a run
+/// where links were followed, and then the newest run is the one that started last.
 pub(in crate::runner) fn link_latest(project: &Project, id: &str) -> io::Result<()> {
     #[cfg(unix)]
     {
         let runs = project.runs();
+        let is_folder = fs::symlink_metadata(runs.join(LATEST)).is_ok_and(|about| about.is_dir());
+        if is_folder {
+            return Ok(());
+        }
         let temporary = runs.join(format!(".{LATEST}-{}", std::process::id()));
         let _ = fs::remove_file(&temporary);
         fs_err::os::unix::fs::symlink(id, &temporary)?;

@@ -1,11 +1,13 @@
 //! The runs of a project.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
 use super::provenance::{Provenance, Status};
 use super::run_folder::{LOCK, PROVENANCE, latest};
+use crate::pipeline::problem::suggest;
 use crate::runner::cache::lock::KeyLock;
 use crate::runner::error::RunError;
 use crate::runner::project::Project;
@@ -44,10 +46,10 @@ impl Run {
 }
 
 /// Lists the runs of a project, newest first. Folders without a readable `provenance.json` are
-/// skipped.
+/// skipped. A run that lies in several folders, such as a copy of the link `latest`, is listed once.
 pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
     let folder = project.runs();
-    let mut runs = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     if folder.is_dir() {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
@@ -57,14 +59,18 @@ pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
             }
         }
     }
-    runs.sort_by(|a, b| {
-        (&b.provenance.started, &b.provenance.run).cmp(&(&a.provenance.started, &a.provenance.run))
+    let is_copy =
+        |run: &Run| run.folder.file_name().is_none_or(|name| *name != *run.provenance.run);
+    runs.sort_by_cached_key(|run| {
+        let about = &run.provenance;
+        (Reverse((about.started.clone(), about.run.clone())), is_copy(run), run.folder.clone())
     });
+    runs.dedup_by(|later, earlier| later.provenance.run == earlier.provenance.run);
     Ok(runs)
 }
 
-/// Finds a run by its folder, its name, or the start or end of its name; without a name, the
-/// latest.
+/// Finds a run by its folder, its name, the name of its pipeline (the newest run of it), or the
+/// start or end of its name; without a name, the latest.
 pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
     let latest = || latest(project).and_then(|folder| Run::open(&folder).ok());
     let Some(name) = name.filter(|name| *name != "latest") else {
@@ -82,6 +88,13 @@ pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
     if let Some(index) = runs.iter().position(|run| run.provenance.run == name) {
         return Ok(runs.swap_remove(index));
     }
+    let newest = latest().into_iter().find(|run| run.provenance.name == name);
+    if let Some(run) = newest.or_else(|| {
+        let place = runs.iter().position(|run| run.provenance.name == name)?;
+        Some(runs[place].clone())
+    }) {
+        return Ok(run);
+    }
     let matches =
         |run: &&Run| run.provenance.run.starts_with(name) || run.provenance.run.ends_with(name);
     let found: Vec<&Run> = runs.iter().filter(matches).collect();
@@ -96,11 +109,15 @@ pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
 }
 
 fn no_run(project: &Project, name: &str, runs: &[Run]) -> RunError {
-    let hint = match runs.first() {
-        Some(newest) => {
+    let names = runs.iter().map(|run| run.provenance.name.as_str());
+    let hint = match (suggest::nearest(name, names), runs.first()) {
+        (Some(near), _) => {
+            format!("did you mean `{near}`, the newest run of that pipeline?")
+        }
+        (None, Some(newest)) => {
             format!("the newest is `{}`; `pipe ls` lists them all", newest.provenance.run)
         }
-        None => "`pipe run FILE` creates one".to_owned(),
+        (None, None) => "`pipe run FILE` creates one".to_owned(),
     };
     RunError::NoRun { name: name.to_owned(), folder: project.runs().display().to_string(), hint }
 }

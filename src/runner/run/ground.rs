@@ -40,7 +40,7 @@ impl Ground {
         install: bool,
         report: &dyn Report,
     ) -> Result<Ground, RunError> {
-        let project = Project::of_file(file)?;
+        let project = Project::of_pipeline(file)?;
         let mut identity = None;
         let mut devices = devices.to_vec();
         let users = || jobs.iter().filter(|job| job.uses_runtime());
@@ -74,7 +74,7 @@ impl Ground {
             device: devices.first().copied().unwrap_or_default().to_string(),
             threads,
         });
-        let (cache, file) = (Cache::new(&project), project.relative(file));
+        let (cache, file) = (Cache::new(&project), project.pipeline(file));
         Ok(Ground { project, cache, file, runtime, devices, material, identity })
     }
 

@@ -353,11 +353,16 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
         }
         .hint("list `values`, or give `min` and `max`"));
     };
+    /// A float identifies every whole number up to here.
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
     if min >= max {
         return Err(at("min", format!("expected `min` below `max`, found {min} and {max}")));
     }
     match distribution {
         Distribution::IntUniform => match [min, max].iter().find(|end| end.fract() != 0.0) {
+            None if min < -WHOLE || max > WHOLE => {
+                Err(whole(format!("`int_uniform` needs ends of at most {WHOLE:.0}")))
+            }
             Some(odd) => {
                 Err(whole(format!("`int_uniform` needs whole numbers as ends, found {odd}"))
                     .hint("`uniform` accepts any numbers"))
@@ -380,6 +385,9 @@ fn range(key: &str, parameter: &Parameter) -> Result<Domain, Fault> {
             }
             // Rounding of a quotient must not lose a value at the ends.
             let (first, last) = ((min / q - 1e-9).ceil(), (max / q + 1e-9).floor());
+            if first < -WHOLE || last > WHOLE {
+                return Err(at("q", format!("{q} is too small beside {min} and {max}")));
+            }
             if first > last {
                 return Err(at("q", format!("no multiple of {q} lies between {min} and {max}")));
             }

@@ -48,8 +48,8 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if let Some(freeze) = &train.freeze {
         freeze.check(&mut problems);
     }
-    if train.early_stopping.is_some() {
-        problems.wants_dev("early_stopping", data);
+    if let Some(early_stopping) = &train.early_stopping {
+        early_stopping.check(data, &mut problems);
     }
     if train.best_checkpoint.is_some() {
         problems.wants_dev("best_checkpoint", data);
@@ -79,6 +79,15 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
 fn length(train: &Train, problems: &mut Problems) {
     problems.at_least_one("epochs", u64::from(train.epochs.unwrap_or(1)));
     problems.at_least_one("stop_after", u64::from(train.stop_after.unwrap_or(1)));
+    if let (Some(stop_after), Some(epochs)) = (train.stop_after, train.whole_epochs())
+        && stop_after > epochs
+    {
+        problems.add(
+            "stop_after",
+            format!("the training ends after {epochs} epochs, so it never reaches {stop_after}"),
+            "lower `stop_after`, leave it out, or raise `epochs`",
+        );
+    }
     if let Some(Budget::Steps(steps)) = train.budget {
         problems.at_least_one("budget.steps", steps);
         if train.epochs.is_some() {
@@ -115,8 +124,10 @@ mod tests {
             "dropout": 1.0,
             "gradient_clip": -1.0,
             "optimizer": { "adamw": { "learning_rate": 0.0, "betas": [0.9, 1.5] } },
-            "schedule": { "reduce_on_plateau": { "monitor": "dev_loss", "factor": 2.0 } },
-            "early_stopping": {},
+            "schedule": {
+                "reduce_on_plateau": { "monitor": "dev_loss", "mode": "max", "factor": 2.0 },
+            },
+            "early_stopping": { "min_delta": -0.5 },
         }))?;
         let data =
             DataFact { task: TaskKind::Classes, has_dev: false, has_test: true, augmented: false };
@@ -132,10 +143,40 @@ mod tests {
                 "optimizer.adamw.learning_rate",
                 "optimizer.adamw.betas.1",
                 "schedule.reduce_on_plateau.factor",
+                "schedule.reduce_on_plateau.mode",
                 "schedule.reduce_on_plateau.monitor",
-                "early_stopping"
+                "early_stopping",
+                "early_stopping.min_delta"
             ]
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_pause_beyond_the_end_is_refused() -> Result<(), serde_json::Error> {
+        let data =
+            DataFact { task: TaskKind::Classes, has_dev: true, has_test: true, augmented: false };
+        let found = |length: serde_json::Value| {
+            let mut train = serde_json::json!({ "data": "data", "model": { "pretrained": "x" } });
+            if let (Some(train), Some(length)) = (train.as_object_mut(), length.as_object()) {
+                train.extend(length.clone());
+            }
+            let train: Train = serde_json::from_value(train)?;
+            Ok::<_, serde_json::Error>(check(&train, &data))
+        };
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text);
+        let beyond = found(json(r#"{ "epochs": 2, "stop_after": 3 }"#)?)?;
+        assert_eq!(beyond.len(), 1);
+        assert_eq!(beyond[0].field, "stop_after");
+        assert_eq!(beyond[0].message, "the training ends after 2 epochs, so it never reaches 3");
+        assert_eq!(found(json(r#"{ "stop_after": 11 }"#)?)?.len(), 1, "there are 10 by default");
+        for sound in [
+            r#"{ "epochs": 2, "stop_after": 2 }"#,
+            r#"{ "stop_after": 10 }"#,
+            r#"{ "budget": { "steps": 5 }, "stop_after": 30 }"#,
+        ] {
+            assert_eq!(found(json(sound)?)?, [], "{sound}");
+        }
         Ok(())
     }
 }

@@ -18,7 +18,8 @@ pub struct ReduceOnPlateau {
     /// The metric to watch.
     #[serde(default)]
     pub monitor: Monitor,
-    /// Whether lower or higher is better. Left out: as it is for what is watched.
+    /// Whether lower or higher is better. It follows from the metric, so another direction is an
+    /// error.
     #[serde(default)]
     pub mode: Option<PlateauMode>,
     /// The factor for each reduction of the learning rate.
@@ -77,6 +78,15 @@ impl Monitor {
         }
     }
 
+    /// Returns its name.
+    fn name(self) -> String {
+        match self {
+            Monitor::TrainLoss => TRAIN_LOSS.to_owned(),
+            Monitor::MinTrainLoss => MIN_TRAIN_LOSS.to_owned(),
+            Monitor::Dev(metric) => format!("{DEV}{}", metric.name()),
+        }
+    }
+
     /// Returns the direction in which it improves.
     fn mode(self) -> PlateauMode {
         match self {
@@ -88,11 +98,7 @@ impl Monitor {
 
 impl Serialize for Monitor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Monitor::TrainLoss => serializer.serialize_str(TRAIN_LOSS),
-            Monitor::MinTrainLoss => serializer.serialize_str(MIN_TRAIN_LOSS),
-            Monitor::Dev(metric) => serializer.collect_str(&format_args!("{DEV}{}", metric.name())),
-        }
+        serializer.serialize_str(&self.name())
     }
 }
 
@@ -147,6 +153,18 @@ impl ReduceOnPlateau {
         problems
             .not_negative("schedule.reduce_on_plateau.min_learning_rate", self.min_learning_rate);
         problems.not_negative("schedule.reduce_on_plateau.epsilon", self.epsilon);
+        let follows = self.monitor.mode();
+        if self.mode.is_some_and(|mode| mode != follows) {
+            let (better, mode) = match follows {
+                PlateauMode::Min => ("less", "min"),
+                PlateauMode::Max => ("more", "max"),
+            };
+            problems.add(
+                "schedule.reduce_on_plateau.mode",
+                format!("{better} of `{}` is better", self.monitor.name()),
+                &format!("leave out `mode`, which is `{mode}` here"),
+            );
+        }
         if matches!(self.monitor, Monitor::Dev(_)) {
             problems.wants_dev("schedule.reduce_on_plateau.monitor", data);
         }
@@ -245,6 +263,7 @@ mod tests {
             ("dev_loss", PlateauMode::Min),
             ("dev_brier", PlateauMode::Min),
             ("dev_mcc", PlateauMode::Max),
+            ("dev_accuracy", PlateauMode::Max),
         ] {
             let settings: ReduceOnPlateau = serde_json::from_value(json!({ "monitor": monitor }))?;
             assert_eq!(settings.monitor.mode(), mode, "{monitor}");

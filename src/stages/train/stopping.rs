@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::objective::DevMetric;
+use super::problems::Problems;
+use crate::stages::contract::stage::DataFact;
 
 /// Stops when a dev metric no longer improves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +20,14 @@ pub struct EarlyStopping {
     /// The smallest change that counts as an improvement.
     #[serde(default)]
     pub min_delta: f64,
+}
+
+impl EarlyStopping {
+    /// Reports settings that no training can be done with.
+    pub(super) fn check(&self, data: &DataFact, problems: &mut Problems) {
+        problems.wants_dev("early_stopping", data);
+        problems.not_negative("early_stopping.min_delta", self.min_delta);
+    }
 }
 
 /// The best score so far, and its epoch.
