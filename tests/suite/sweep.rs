@@ -436,7 +436,8 @@ fn what_reaches_nothing_is_refused() -> Result<(), TestError> {
     assert_eq!(project.pipe(&["validate", "x.yaml"])?.code, Some(0));
     // One of two values that exclude each other may take the place of a reference.
     let either = format!(
-        "  parameters:\n    params.rate: {{ values: [1e-3, 1e-2] }}\n    {rate}: {{ values: [1e-4] }}\n"
+        "  parameters:\n    params.rate: {{ values: [1e-3, 1e-2] }}\n    \
+         {rate}: {{ values: [1e-4] }}\n"
     );
     project.write("x.yaml", &pipeline(2, &either))?;
     let said = project.pipe(&["sweep", "x.yaml", "-n"])?;
