@@ -27,6 +27,7 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
     let overrides: Vec<_> = args.set.iter().chain(&args.parameters).cloned().collect();
     let (spec, plan) = dag::open(&args.file, &overrides)?;
+    dag::check_reach(&spec)?;
     let Some(mut sweep) = spec.sweep.clone().filter(|sweep| !sweep.parameters.is_empty()) else {
         let file = args.file.display();
         return Err(Failure::usage(

@@ -12,8 +12,15 @@ pub fn open(path: &Path, overrides: &[Override]) -> Result<(Spec, Plan), SpecErr
     let (spec, plan) = finish(Draft::read(path, overrides)?)?;
     let problems = spec.sweep.as_ref().map_or_else(Vec::new, |sweep| {
         let mut problems = trials::check_values(&spec, sweep);
-        problems.extend(sweep_rules::check_reach(&spec, sweep));
+        problems.extend(sweep_rules::check_order(&spec, sweep));
         problems
     });
     if problems.is_empty() { Ok((spec, plan)) } else { Err(spec.error(problems)) }
+}
+
+/// Checks that all that a sweep and the command line beside it set makes a difference.
+pub fn check_reach(spec: &Spec) -> Result<(), SpecError> {
+    let problems =
+        spec.sweep.as_ref().map_or_else(Vec::new, |sweep| sweep_rules::check_reach(spec, sweep));
+    if problems.is_empty() { Ok(()) } else { Err(spec.error(problems)) }
 }

@@ -106,12 +106,21 @@ fn covered<'a>(
     Some(problem.hint(format!("move `{key}` below `{later}`, or leave one of them out")))
 }
 
+/// Returns the parameters of a sweep that later ones set too.
+pub(super) fn check_order(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
+    let keys = || sweep.parameters.keys();
+    keys()
+        .enumerate()
+        .filter_map(|(place, key)| covered(spec, key, keys().skip(place + 1)))
+        .collect()
+}
+
 /// Returns the parameters of a sweep, and the values of the command line beside it, that reach
-/// nothing. A trial is not asked: one of its values may replace a reference to another.
+/// nothing. A trial is not asked: one of its values may replace a reference to another. Neither is
+/// a run, which does not sweep.
 pub(super) fn check_reach(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (place, key) in sweep.parameters.keys().enumerate() {
-        problems.extend(covered(spec, key, sweep.parameters.keys().skip(place + 1)));
+    for key in sweep.parameters.keys() {
         let unused = key.strip_prefix("params.").filter(|name| !spec.refers_to(name));
         problems.extend(unused.map(|_| {
             let message = format!("nothing refers to `{key}`, so its trials would be the same");

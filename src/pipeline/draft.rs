@@ -35,8 +35,7 @@ pub struct Draft {
 
 impl Draft {
     /// Reads a pipeline file. An error means that nothing is left to check. A pipeline that comes
-    /// through a pipe, such as `-`, `/dev/stdin` or `<(…)` of a shell, has the working folder as its
-    /// folder.
+    /// through a pipe (`-`, `/dev/stdin`, `<(…)` of a shell) has the working folder as its folder.
     pub fn read(path: &Path, overrides: &[Override]) -> Result<Draft, SpecError> {
         let is_piped = is_piped(path);
         match read_text(path) {

@@ -91,8 +91,8 @@ fn typed(
     Ok(Column::new(name, parsed))
 }
 
-/// Returns whether a number is written as numbers are; `007`, `nan` and numbers that no column holds
-/// are texts.
+/// Returns whether a number is written as numbers are; `007`, `nan` and numbers that no column
+/// holds are texts.
 fn is_plain(value: &str) -> bool {
     let digits = value.trim_start_matches('-');
     let padded = digits.starts_with('0') && digits[1..].starts_with(|c: char| c.is_ascii_digit());

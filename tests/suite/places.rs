@@ -104,7 +104,7 @@ fn a_copied_project_speaks_of_its_newest_run() -> Result<(), TestError> {
         match shots {
             "6" => fs::write(&latest, &first[0])?,
             _ => {
-                fs::remove_file(&latest)?;
+                let _ = fs::remove_file(&latest);
                 fs_err::os::unix::fs::symlink("gone", &latest)?;
             }
         }

@@ -402,6 +402,11 @@ fn what_reaches_nothing_is_refused() -> Result<(), TestError> {
     let said = project.pipe(&["sweep", "x.yaml", "-n", "-S", "params.rate=1"])?;
     let message = "error: every trial of the sweep sets `params.rate`, so this has no effect";
     assert!(said.code == Some(2) && said.told(message), "{}", said.err);
+    // A run of one trial alone sets what the sweep sets.
+    for set in ["params.rate=1".to_owned(), format!("{rate}=1e-3")] {
+        let said = project.pipe(&["run", "x.yaml", "-n", "-S", &set])?;
+        assert_eq!(said.code, Some(0), "{}", said.err);
+    }
     let whole = format!("{{ data: data, epochs: 2, model: {{ pretrained: {model} }} }}");
     let covered = refused(
         &project,
@@ -431,7 +436,8 @@ fn what_reaches_nothing_is_refused() -> Result<(), TestError> {
     assert_eq!(project.pipe(&["validate", "x.yaml"])?.code, Some(0));
     // One of two values that exclude each other may take the place of a reference.
     let either = format!(
-        "  parameters:\n    params.rate: {{ values: [1e-3, 1e-2] }}\n    {rate}: {{ values: [1e-4] }}\n"
+        "  parameters:\n    params.rate: {{ values: [1e-3, 1e-2] }}\n    \
+         {rate}: {{ values: [1e-4] }}\n"
     );
     project.write("x.yaml", &pipeline(2, &either))?;
     let said = project.pipe(&["sweep", "x.yaml", "-n"])?;

@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn a_reference_to_a_map_uses_all_below_it() {
         let uses = uses(
-            "params: { nest: { c: 2, d: { e: 1 } }, other: 1 }\nstages: { s: \"${params.nest}\" }\n",
+            "params: { nest: { c: 2, d: { e: 1 } }, other: 1 }\n\
+             stages: { s: \"${params.nest}\" }\n",
         );
         assert!(uses.reach("nest.c") && uses.reach("nest.d.e") && !uses.reach("other"));
     }

@@ -6,7 +6,7 @@ use serde::de::{self, Expected, Unexpected};
 
 use crate::pipeline::problem::source::Span;
 use crate::pipeline::problem::suggest;
-use crate::pipeline::yaml::node::clip;
+use crate::pipeline::yaml::node::{Scalar, clip};
 
 /// The reason why a value could not be read.
 #[derive(Debug)]
@@ -46,6 +46,13 @@ impl Fault {
     pub(in crate::pipeline) fn hint(mut self, hint: Option<String>) -> Fault {
         self.hint = hint;
         self
+    }
+
+    /// Returns the fault of a number that would not arrive as it is written.
+    pub(super) fn lost(scalar: &Scalar) -> Fault {
+        let (text, why) = (clip(&scalar.text), scalar.loss().unwrap_or("it is no number"));
+        Fault::new(format!("`{text}` cannot be kept as it is written: {why}"))
+            .hint(Some(format!("quote it to keep it as a text: `\"{text}\"`")))
     }
 
     /// Returns the fault "unknown kind".

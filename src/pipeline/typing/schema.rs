@@ -71,8 +71,8 @@ struct Pipeline {
     /// to refer to its `params`. It is set in the `resolved.yaml` of a run.
     #[schemars(default)]
     resolved: bool,
-    /// Values that stages use as `${params.NAME}`; `--set params.NAME=VALUE` overrides them. One that
-    /// nothing refers to is an error.
+    /// Values that stages use as `${params.NAME}`; `--set params.NAME=VALUE` overrides them. One
+    /// that nothing refers to is an error.
     #[schemars(default, extend("propertyNames" = names()))]
     params: IndexMap<String, Value>,
     /// The stages by id. Each has one kind; its inputs are fields with the id of another stage.

@@ -251,15 +251,6 @@ impl<'a, 's> Reader<'a, 's> {
         }
     }
 
-    /// Returns the fault of a number that would not arrive as it is written.
-    fn lost(self) -> Option<Fault> {
-        let Value::Scalar(scalar) = &self.node.value else { return None };
-        let why = scalar.loss().filter(|_| self.mode != Mode::Bare)?;
-        let text = clip(&scalar.text);
-        let fault = Fault::new(format!("`{text}` cannot be kept as it is written: {why}"));
-        Some(fault.hint(Some(format!("quote it to keep it as a text: `\"{text}\"`"))))
-    }
-
     /// Returns the entries of a map; the content of a kind may be omitted.
     fn entries(self) -> Result<Option<&'a Map>, Fault> {
         match &self.node.value {
@@ -407,9 +398,7 @@ impl<'a> Deserializer<'a> for Reader<'a, '_> {
         deserialize_any() = |reader, visitor| match &reader.node.value {
             Value::Map(map) => visitor.visit_map(reader.all(Some(map))),
             Value::List(items) => visitor.visit_seq(Items { of: reader, items: items.iter() }),
-            _ if reader.lost().is_some() => {
-                Err(reader.lost().unwrap_or_else(|| reader.mismatch("a value")))
-            }
+            Value::Scalar(scalar) if scalar.loss().is_some() => Err(Fault::lost(scalar)),
             _ => match reader.resolved() {
                 Some(Resolved::Bool(value)) => visitor.visit_bool(value),
                 Some(Resolved::Integer(value)) => {

@@ -43,8 +43,8 @@ pub fn intervals(recipes: &[Recipe], metric: &str) -> Markup {
             }
             p.caption {
                 @if repeated {
-                    "Bars: 95 % confidence interval of the mean over seeds (Student’s t, cut to the "
-                    "range of the metric). "
+                    "Bars: 95 % confidence interval of the mean over seeds (Student’s t, cut to "
+                    "the range of the metric). "
                     "Ticks: the mean. Dots: single seeds."
                 } @else {
                     "Dots: the value with the only seed."

@@ -46,7 +46,8 @@ impl Run {
 }
 
 /// Lists the runs of a project, newest first. Folders without a readable `provenance.json` are
-/// skipped. A run that lies in several folders, such as a copy of the link `latest`, is listed once.
+/// skipped. A run that lies in several folders, such as a copy of the link `latest`, is listed
+/// once.
 pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {
     let folder = project.runs();
     let mut runs: Vec<Run> = Vec::new();
