@@ -4,7 +4,6 @@ pub mod split;
 pub mod task;
 pub mod dataset;
 pub mod source;
-pub mod source_error;
 pub mod normal;
 pub mod predictions;
 pub mod curves;

@@ -910,6 +910,10 @@ fn resolved_is_complete() {
           shots: null
           dev_shots: null
           duplicates: error
+          empty: error
+          separator: null
+          quoting: null
+          encoding: null
       tuned:
         train:
           data: data
