@@ -45,13 +45,13 @@ fn main() -> Result<(), AnyError> {
     let rounds: usize = value("--rounds").map_or(Ok(7), |text| text.parse())?;
     let few = value("--limit-textattack").unwrap_or_else(|| "300".to_owned());
     let python = value("--python");
-    let rows = source::read(Path::new(&texts), "text", "label")?;
+    let rows = source::read(Path::new(&texts), &source::Reading::of("text", "label"))?.rows;
     let mut labels: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
     labels.sort();
     labels.dedup();
     let examples = rows.into_iter().map(|row| {
         let class = labels.iter().position(|label| *label == row.label).unwrap_or_default();
-        Example::original(format!("row-{}", row.row), row.text, class)
+        Example::original(format!("row-{}", row.place.row), row.text, class)
     });
     let splits = Splits { train: examples.collect(), ..Splits::default() };
     let data =

@@ -9,7 +9,7 @@ pub enum TableError {
     Unwritable { file: String, reason: String },
     #[error("`{file}` is damaged: {reason}")]
     #[diagnostic(help(
-        "remove the folder that contains it; its content is computed again when needed"
+        "take it from a copy, or run its pipeline again; `pipe verify` shows what else is damaged"
     ))]
     Damaged { file: String, reason: String },
     #[error("`{file}` is not a table of results: {reason}")]

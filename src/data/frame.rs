@@ -35,6 +35,11 @@ pub(crate) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
     parse_parquet(&bytes, None).map_err(|error| damaged(file, error))
 }
 
+/// Reads the bytes of a Parquet file that another program may have written.
+pub(crate) fn parse_foreign_parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
+    super::stored::frame(bytes)
+}
+
 /// Reads the bytes of a Parquet file, all columns or only the named ones.
 pub(crate) fn parse_parquet(bytes: &[u8], columns: Option<Vec<String>>) -> PolarsResult<DataFrame> {
     let frame =

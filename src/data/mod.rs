@@ -6,7 +6,6 @@ pub mod seen;
 pub mod dataset;
 mod lineage;
 pub mod source;
-pub mod source_error;
 pub mod normal;
 pub mod predictions;
 pub mod curves;
@@ -14,6 +13,7 @@ pub mod augmentation;
 pub mod tag;
 pub mod error;
 pub mod frame;
+mod stored;
 pub mod guard;
 
 pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};

@@ -4,6 +4,7 @@ pub mod row;
 pub mod results;
 mod columns;
 mod results_csv;
+mod results_types;
 pub mod compare;
 pub mod format;
 

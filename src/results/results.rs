@@ -7,8 +7,8 @@ use polars::prelude::*;
 use serde_json::Value;
 
 use super::columns::{self, LEADING, TRAILING};
-use super::results_csv;
 use super::row::ResultRow;
+use super::{results_csv, results_types};
 use crate::base::files::AtomicFiles;
 use crate::data::TableError;
 use crate::data::frame::{self, Columns};
@@ -50,7 +50,9 @@ impl ResultTable {
     /// in others are read as text.
     pub fn read(folder: &Path) -> Result<ResultTable, TableError> {
         let file = folder.join(PARQUET);
-        ResultTable::of_frame(&file, &frame::read_parquet(&file)?)
+        let not_results = |reason| frame::damaged(&file, reason);
+        let table = read_parquet(&file, not_results)?;
+        ResultTable::of_frame(&file, &table)
     }
 
     /// Reads a table in any folder; the file's ending selects the format.
@@ -59,7 +61,7 @@ impl ResultTable {
             |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
         let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         let table = match ending.as_deref() {
-            Some("parquet") => frame::read_parquet(file)?,
+            Some("parquet" | "pq") => read_parquet(file, not_results)?,
             Some("csv") => results_csv::read(file)?,
             _ => return Err(not_results("its ending is neither `.parquet` nor `.csv`".to_owned())),
         };
@@ -136,6 +138,16 @@ impl ResultTable {
         columns.extend(TRAILING.iter().map(|column| column.series(rows)));
         frame::frame(file, rows.len(), columns)
     }
+}
+
+/// Reads a table that `pipe` wrote, also after another program has saved it.
+fn read_parquet(
+    file: &Path,
+    not_results: impl Fn(String) -> TableError,
+) -> Result<DataFrame, TableError> {
+    let table = frame::parse_foreign_parquet(&fs_err::read(file)?)
+        .map_err(|error| frame::damaged(file, error))?;
+    results_types::conformed(&table).map_err(not_results)
 }
 
 /// Returns a parameter in the usual notation: text without quotes, small and large numbers as

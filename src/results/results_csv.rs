@@ -6,6 +6,7 @@ use std::path::Path;
 use polars::prelude::*;
 
 use super::columns::{self, Cell};
+use super::results_types::{is_index, whole};
 use crate::data::{TableError, frame};
 
 /// Reads a `results.csv` into the same frame as `results.parquet`. Parameters get the narrowest
@@ -22,10 +23,14 @@ pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(not_results("it is empty".to_owned()));
     }
+    // Excel has semicolons between fields where the decimal point is a comma.
+    let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let separator = if header.contains(&b';') && !header.contains(&b',') { b';' } else { b',' };
     let lines = crate::data::guard::guarded(|| {
         CsvReadOptions::default()
             .with_infer_schema_length(Some(0))
             .with_has_header(true)
+            .map_parse_options(|options| options.with_separator(separator))
             .into_reader_with_file_handle(Cursor::new(bytes))
             .finish()
     });
@@ -33,7 +38,8 @@ pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
         let reason = error.to_string();
         not_results(reason.lines().next().unwrap_or("it is broken").to_owned())
     })?;
-    let columns = lines.columns().iter().map(|column| typed(column, &not_results));
+    let columns = lines.columns().iter().filter(|column| !is_index(column.name()));
+    let columns = columns.map(|column| typed(column, &not_results));
     let columns: Vec<Column> = columns.collect::<Result<_, TableError>>()?;
     frame::frame(file, lines.height(), columns)
 }
@@ -56,8 +62,10 @@ fn typed(
             }
             Cell::Text(..) => Ok(Column::new(name, values)),
             Cell::Count(..) => {
-                let parsed = parse::<u64>(&values)
+                let parsed = parse::<Count>(&values)
                     .map_err(|row| wrong(row, values[row].unwrap_or(""), "a whole number"))?;
+                let parsed: Vec<Option<u64>> =
+                    parsed.into_iter().map(|count| count.map(|Count(count)| count)).collect();
                 let gap = parsed.iter().position(Option::is_none).filter(|_| known.is_full);
                 match gap {
                     Some(row) => Err(not_results(format!("row {} has no `{name}`", row + 1))),
@@ -99,6 +107,18 @@ fn is_plain(value: &str) -> bool {
     let is_whole = digits.bytes().all(|byte| byte.is_ascii_digit());
     let fits = if is_whole { value.parse::<i64>().is_ok() } else { true };
     digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !padded && fits
+}
+
+/// A whole number, also in the form `1.0` that pandas gives columns with gaps.
+struct Count(u64);
+
+impl std::str::FromStr for Count {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Count, ()> {
+        let exact = text.parse::<u64>().ok();
+        exact.or_else(|| whole(text.parse().ok()?)).map(Count).ok_or(())
+    }
 }
 
 /// Parses all values, or returns the first row that cannot be.
@@ -168,6 +188,25 @@ mod tests {
     }
 
     #[test]
+    fn what_excel_and_pandas_make_of_it_is_the_same() -> Result<(), Box<dyn std::error::Error>> {
+        let plain = "run,pipeline,stage,trial,seed,split,n,accuracy,steps,seconds,backend,device\n\
+                     r,p,score,2,1,test,30,0.5,10,1.0,session,cpu\n";
+        let read = |text: String| -> Result<ResultTable, Box<dyn std::error::Error>> {
+            let folder = tempfile::tempdir()?;
+            let file = folder.path().join("results.csv");
+            fs_err::write(&file, text)?;
+            Ok(ResultTable::read_file(&file)?)
+        };
+        let expected = read(plain.to_owned())?;
+        assert_eq!(expected.rows[0].trial, Some(2));
+        assert_eq!(read(plain.replace(',', ";"))?, expected);
+        assert_eq!(read(format!("\u{feff}{}", plain.replace('\n', "\r\n")))?, expected);
+        assert_eq!(read(plain.replace(",2,1,", ",2.0,1.0,"))?, expected);
+        assert_eq!(read(plain.replace("run,p", ",run,p").replace("r,p", "0,r,p"))?, expected);
+        Ok(())
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_row() -> Result<(), Box<dyn std::error::Error>> {
         let head = "run,pipeline,stage,trial,seed,split,n,accuracy,steps,seconds,backend,device\n";
         let good = "r,p,score,,1,test,30,0.5,10,1.0,session,cpu\n";
@@ -181,6 +220,10 @@ mod tests {
         assert_eq!(
             bad("0.5", "high")?,
             format!("{start}row 2: `accuracy` is `high`, expected a number")
+        );
+        assert_eq!(
+            bad(",1,test", ",1.5,test")?,
+            format!("{start}row 2: `seed` is `1.5`, expected a whole number")
         );
         assert_eq!(bad(",1,test", ",,test")?, format!("{start}row 2 has no `seed`"));
         assert_eq!(message("a,b\n1,2\n")?, format!("{start}it has no column `run`"));

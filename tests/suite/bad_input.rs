@@ -205,9 +205,54 @@ fn a_text_that_is_empty() -> Result<(), TestError> {
     assert_snapshot!(run_on("text,label\nit was good,a\n  ,b\nit was slow,b\n,a\n", &[])?, @r#"
     <log of a run in which `data` fails>
     error: stage `data` failed
-      caused by: `./texts.csv` has no text in row 2: `text` is empty
-      hint: remove the row or fill it; there are 2 such rows
+      caused by: `./texts.csv` has no text in rows 2 (line 3), 4 (line 5): `text` is empty
+      hint: fill in what is missing, or set `empty: drop` to leave rows without a text out
     exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn quotes_that_are_stray() -> Result<(), TestError> {
+    assert_snapshot!(run_on("text,label\nit was good,a\n\"it\" was slow,b\n", &[])?, @r#"
+    <log of a run in which `data` fails>
+    error: stage `data` failed
+      caused by: `./texts.csv` cannot be read as CSV: in line 3, a field goes on behind its closing quote
+      hint: a quote within a field in quotes stands twice: `"a ""b"" c"`; `quoting: none` reads quotes as letters
+    exit code 1
+    "#);
+    Ok(())
+}
+
+#[test]
+fn settings_of_tables_that_are_unknown_or_change_nothing() -> Result<(), TestError> {
+    let keys = "{ path: texts.csv, separator: ab, encoding: ansi-1252";
+    assert_snapshot!(run_with("{ path: texts.csv", keys)?, @r#"
+    error: `separator` is "ab"; expected one ASCII sign, or `tab`
+     --> x.yaml:3:47
+      |
+    3 |   data: { load: { path: texts.csv, separator: ab, encoding: ansi-1252, split: { test: 0.3 } } }
+      |                                               ^^
+    hint: letters, digits, quotes and line ends separate no fields
+
+    error: `ansi-1252` is no encoding that can be read
+     --> x.yaml:3:61
+      |
+    3 |   data: { load: { path: texts.csv, separator: ab, encoding: ansi-1252, split: { test: 0.3 } } }
+      |                                                             ^^^^^^^^^
+    hint: write it as browsers do: `utf-8`, `windows-1252`, `iso-8859-15`, `utf-16le`, `shift_jis`,
+          `gbk`
+    exit code 2
+    "#);
+    let keys = "{ path: texts.jsonl, quoting: none";
+    assert_snapshot!(run_with("{ path: texts.csv", keys)?, @r#"
+    error: `quoting` changes nothing: no file is csv, tsv or txt
+     --> x.yaml:3:47
+      |
+    3 |   data: { load: { path: texts.jsonl, quoting: none, split: { test: 0.3 } } }
+      |                                               ^^^^
+    hint: leave `quoting` out
+    exit code 2
     "#);
     Ok(())
 }
@@ -246,7 +291,7 @@ fn a_test_label_that_train_lacks() -> Result<(), TestError> {
     assert_snapshot!(run(&project, &["-S", files], &[], 0)?, @r#"
     <log of a run in which `data` fails>
     error: stage `data` failed
-      caused by: test has the label `c` (row 2), which train lacks
+      caused by: test has the label `c` in row 2 (line 3), which train lacks
       hint: train has `a`, `b`; a model cannot learn a class that it never sees
     exit code 1
     "#);
@@ -263,7 +308,7 @@ fn a_duplicate_across_splits() -> Result<(), TestError> {
     <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: duplicate texts: 1, such as
-      test 1 and train 1: " Good  FOOD"
+      test 1 (line 2) and train 1 (line 2): " Good  FOOD"
       hint: a text that is in both train and test inflates the score; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all
     exit code 1
     "#);

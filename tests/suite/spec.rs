@@ -1129,6 +1129,10 @@ fn resolved_is_complete() {
           shots: 8
           dev_shots: null
           duplicates: error
+          empty: error
+          separator: null
+          quoting: null
+          encoding: null
       tuned:
         train:
           data: data

@@ -75,9 +75,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/"]),
     ("comfy_table", &["results/format/"]),
     ("ctrlc", &["cli/"]),
-    ("encoding_rs", &["stages/augment/synonyms/openoffice.rs"]),
+    ("encoding_rs", &["stages/augment/synonyms/openoffice.rs", "data/source/"]),
+    ("flate2", &["data/source/"]),
     ("flatbuffers", &["engine/backend/training_api/checkpoint.rs"]),
-    ("half", &["model/"]),
+    ("half", &["model/", "data/source/"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["base/clock.rs", "runner/"]),
     ("libloading", &["engine/runtime/"]),
@@ -95,6 +96,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("petgraph", &["dag/"]),
     ("polars", &["data/", "results/"]),
+    ("polars_parquet", &["data/source/parquet.rs", "data/stored.rs"]),
     ("prost", &["engine/onnx/", "engine/backend/training_api/", "engine/tests/"]),
     (
         "rand",
@@ -123,6 +125,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "search/config/",
             "stages/",
             "data/split.rs",
+            "data/source/settings.rs",
             "model/head.rs",
             "engine/runtime/device.rs",
         ],
@@ -143,6 +146,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode_segmentation", &["stages/augment/", "cli/"]),
     ("ureq", &["model/source/hub/"]),
     ("zip", &["base/wheel.rs", "model/source/package.rs"]),
+    ("zstd", &["data/source/"]),
 ];
 
 /// The most lines of a file. Above it there is a seam to be found.

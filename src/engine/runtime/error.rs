@@ -36,7 +36,8 @@ pub enum RuntimeError {
         path.display()
     )]
     #[diagnostic(help(
-        "delete the file; `pipe` installs its own library again if `ORT_DYLIB_PATH` is unset"
+        "if `ORT_DYLIB_PATH` names this file, set it to another or unset it; if `pipe` installed \
+         it, delete it from the cache of `pipe`, which installs it again"
     ))]
     Truncated { path: PathBuf, expected_bytes: u64, found_bytes: u64 },
 

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data::source::{Empty, Quoting};
+
 /// Reads labelled texts (CSV, TSV, JSON lines or Parquet) and splits them into train, dev and test.
 ///
 /// Takes either `path` with `split`, or `files`. The split depends on `split.seed`, not on the seed
@@ -11,8 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Load {
-    /// The file, relative to the pipeline file. Its extension gives the format: csv, tsv, jsonl or
-    /// parquet.
+    /// The file, relative to the pipeline file. Its extension gives the format: csv, tsv, txt (with
+    /// tabs), jsonl or parquet, each also compressed (`.gz`, `.zst`).
     #[serde(default)]
     pub path: Option<String>,
     /// Files that are already split, instead of `path` and `split`.
@@ -35,9 +37,26 @@ pub struct Load {
     /// The number of texts of each class to draw from dev, in the same way. Default: all.
     #[serde(default)]
     pub dev_shots: Option<usize>,
-    /// How to treat texts that are equal except for case, width and whitespace.
+    /// How to treat texts that are equal except for case, width, whitespace and signs that cannot
+    /// be seen.
     #[serde(default)]
     pub duplicates: Duplicates,
+    /// How to treat rows without a text.
+    #[serde(default)]
+    pub empty: Empty,
+    /// The character between the fields of csv, tsv and txt, or `tab`. Default: a tab in tsv and
+    /// txt; in csv that of `,`, `;`, tab and `|` with which the header has both columns, or the one
+    /// in a first line such as `sep=;`.
+    #[serde(default)]
+    pub separator: Option<String>,
+    /// How fields are quoted in csv, tsv and txt. Default: `double` in csv and txt. A tsv is read
+    /// in the way that gives sound rows; if both do and differ, the key must be set.
+    #[serde(default)]
+    pub quoting: Option<Quoting>,
+    /// The encoding of files of text, such as `windows-1252` or `shift_jis`. A byte order mark
+    /// comes first. Default: UTF-8, or UTF-16 where zero bytes show it.
+    #[serde(default)]
+    pub encoding: Option<String>,
 }
 
 /// Files that are already split, relative to the pipeline file.
@@ -70,7 +89,8 @@ pub struct SplitSizes {
     pub seed: u64,
 }
 
-/// How to treat texts that are equal except for case, width and whitespace.
+/// How to treat texts that are equal except for case, width, whitespace and signs that cannot be
+/// seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Duplicates {

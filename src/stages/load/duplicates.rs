@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::config::Duplicates;
 use super::error::LoadError;
 use crate::data::Split;
-use crate::data::normal::normalise;
+use crate::data::normal::{is_invisible, normalise, revealed};
 use crate::data::source::SourceRow;
 
 /// The most pairs that an error shows.
@@ -76,12 +76,12 @@ pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadEr
                 .map(|&(a, b)| {
                     let (one, two) = (&parts[a.0], &parts[b.0]);
                     format!(
-                        "  {} {} and {} {}: {:?}",
+                        "  {} {} and {} {}: {}",
                         one.name(),
-                        one.rows[a.1].row,
+                        one.rows[a.1].place,
                         two.name(),
-                        two.rows[b.1].row,
-                        short(&one.rows[a.1].text)
+                        two.rows[b.1].place,
+                        shown(&one.rows[a.1].text, &two.rows[b.1].text)
                     )
                 })
                 .collect();
@@ -105,6 +105,16 @@ pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadEr
         Duplicates::Error | Duplicates::Allow => {}
     }
     Ok(found)
+}
+
+/// Returns the text, and the other one where they differ in signs that cannot be seen.
+fn shown(one: &str, other: &str) -> String {
+    let shown = [one, other].map(|text| format!("\"{}\"", short(&revealed(text))));
+    let hides = |text: &str| text.chars().any(is_invisible);
+    match one != other && (hides(one) || hides(other)) {
+        true => shown.join(" and "),
+        false => shown[0].clone(),
+    }
 }
 
 fn short(text: &str) -> String {

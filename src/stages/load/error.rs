@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::data::Split;
-use crate::data::source_error::SourceError;
+use crate::data::source::{Place, SourceError};
 
 /// A data set that cannot be used as asked.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -32,9 +32,9 @@ pub enum LoadError {
         key: &'static str,
         asked: usize,
     },
-    #[error("{split} has the label `{label}` (row {row}), which train lacks")]
-    #[diagnostic(help("train has {known}; a model cannot learn a class that it never sees"))]
-    UnknownLabel { split: &'static str, label: String, row: usize, known: String },
+    #[error("{split} has the label `{label}` in row {place}, which train lacks")]
+    #[diagnostic(help("{hint}"))]
+    UnknownLabel { split: &'static str, label: String, place: Place, hint: String },
     #[error(
         "the {split} split would be empty: {asked} of {rows} rows, with one row of each class \
          kept for train"

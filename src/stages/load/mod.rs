@@ -3,7 +3,9 @@
 pub mod config;
 pub mod stage;
 pub mod error;
+mod check;
 mod duplicates;
+mod labels;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::{Duplicates, Load, SplitSizes};
+use super::check;
+use super::config::{Duplicates, Load};
 use super::duplicates::{self, Found, Part, UNSPLIT};
 use super::error::LoadError;
+use super::labels::{hint_at, labels, warn_of_labels};
 use super::split::{quotas, shuffled};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
-use crate::data::source::{self, SourceRow};
+use crate::data::normal::revealed;
+use crate::data::source::{self, Reading, Remark, SourceRow, Table};
 use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
@@ -21,7 +24,7 @@ use crate::stages::contract::stage::{
 
 impl Stage for Load {
     fn code_version(&self) -> u32 {
-        1
+        2
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -56,7 +59,7 @@ impl Stage for Load {
             );
         }
         if let Some(split) = &self.split {
-            errors.extend(check_split(split));
+            errors.extend(check::split(split));
         }
         if self.text == self.label {
             errors.push(CheckError::new(
@@ -64,6 +67,7 @@ impl Stage for Load {
                 format!("`text` and `label` are both `{}`", self.text),
             ));
         }
+        errors.extend(check::tables(self, &self.paths()));
         for (key, shots) in [("shots", self.shots), ("dev_shots", self.dev_shots)] {
             if shots == Some(0) {
                 errors.push(CheckError::new(key, format!("`{key}` is 0; expected at least 1")));
@@ -172,8 +176,25 @@ impl Load {
         self.path.as_deref().into_iter().chain(files).collect()
     }
 
-    fn read(&self, ctx: &dyn Ctx, path: &str) -> Result<Vec<SourceRow>, LoadError> {
-        Ok(source::read(&resolve(ctx.folder(), path), &self.text, &self.label)?)
+    /// Reads a table and says what there is to say about it.
+    fn read(&self, ctx: &dyn Ctx, path: &str) -> Result<Table, LoadError> {
+        let reading = Reading {
+            text: &self.text,
+            label: &self.label,
+            // `check` refuses names that are none.
+            separator: self.separator.as_deref().and_then(|name| name.parse().ok()),
+            quoting: self.quoting,
+            encoding: self.encoding.as_deref().and_then(|name| name.parse().ok()),
+            empty: self.empty,
+        };
+        let table = source::read(&resolve(ctx.folder(), path), &reading)?;
+        for remark in &table.remarks {
+            match remark {
+                Remark::Note(line) => ctx.note(line),
+                Remark::Warning(line) => ctx.warn(line),
+            }
+        }
+        Ok(table)
     }
 
     fn treat_duplicates(&self, ctx: &dyn Ctx, parts: &mut [Part]) -> Result<(), LoadError> {
@@ -194,6 +215,7 @@ impl Load {
 
     fn read_files(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
         let mut parts = Vec::new();
+        let mut without_text = Vec::new();
         if let Some(files) = &self.files {
             // Test comes first, so that train loses a text that both have.
             for (split, path) in [
@@ -201,10 +223,17 @@ impl Load {
                 (Split::Dev, files.dev.as_deref()),
                 (Split::Train, Some(&*files.train)),
             ] {
-                let rows = path.map(|path| self.read(ctx, path)).transpose()?.unwrap_or_default();
-                parts.push(Part { split: Some(split), rows });
+                let table = path.map(|path| self.read(ctx, path)).transpose()?.unwrap_or_default();
+                if table.without_text > 0 {
+                    without_text.push(format!("{} of {split}", table.without_text));
+                }
+                parts.push(Part { split: Some(split), rows: table.rows });
             }
         }
+        if !without_text.is_empty() {
+            ctx.note(&format!("rows without a text left out: {}", without_text.join(", ")));
+        }
+        warn_of_labels(ctx, &parts);
         self.treat_duplicates(ctx, &mut parts)?;
         let of = |wanted: Split| {
             parts
@@ -219,13 +248,13 @@ impl Load {
     }
 
     fn read_and_split(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
-        let rows = self
-            .path
-            .iter()
-            .map(|path| self.read(ctx, path))
-            .collect::<Result<Vec<_>, _>>()?
-            .concat();
+        let table = self.path.as_deref().map(|path| self.read(ctx, path)).transpose()?;
+        let Table { rows, without_text, .. } = table.unwrap_or_default();
+        if without_text > 0 {
+            ctx.note(&format!("rows without a text left out, before the split: {without_text}"));
+        }
         let mut parts = [Part { split: None, rows }];
+        warn_of_labels(ctx, &parts);
         self.treat_duplicates(ctx, &mut parts)?;
         let rows: Vec<&SourceRow> = parts.iter().flat_map(|part| &part.rows).collect();
         let labels = labels(&rows)?;
@@ -272,54 +301,9 @@ impl Load {
     }
 }
 
-fn check_split(split: &SplitSizes) -> Vec<CheckError> {
-    let mut errors = Vec::new();
-    for (key, size) in [(Split::Test, split.test), (Split::Dev, split.dev)] {
-        let sound = size.is_finite() && size >= 0.0 && (size < 1.0 || size.fract() == 0.0);
-        if !sound {
-            errors.push(
-                CheckError::new(
-                    format!("split.{key}"),
-                    format!("`{key}` is {size}; expected a fraction below 1 or a row count"),
-                )
-                .hint("0.3 is 30 % of the rows, 300 is 300 rows"),
-            );
-        } else if size == 1.0 {
-            errors.push(
-                CheckError::new(
-                    format!("split.{key}"),
-                    format!("`{key}` is 1, which could mean all rows or one row"),
-                )
-                .hint("give a fraction below 1, or a row count of 2 or more"),
-            );
-        }
-    }
-    let shares: f64 = [split.test, split.dev].into_iter().filter(|size| *size < 1.0).sum();
-    if errors.is_empty() && shares >= 1.0 {
-        errors.push(
-            CheckError::new(
-                "split",
-                format!("`test` and `dev` take {shares} of the rows; expected less than 1"),
-            )
-            .hint("the rest is train"),
-        );
-    }
-    errors
-}
-
 /// Returns the row count of a size, which is a fraction of the rows or a count.
 fn rows_of(asked: f64, rows: usize) -> usize {
     if asked < 1.0 { (asked * rows as f64).round() as usize } else { asked as usize }
-}
-
-/// The labels of train, sorted.
-fn labels(train: &[&SourceRow]) -> Result<Vec<String>, LoadError> {
-    let labels: BTreeSet<&str> = train.iter().map(|row| row.label.as_str()).collect();
-    let labels: Vec<String> = labels.into_iter().map(str::to_owned).collect();
-    match labels.as_slice() {
-        [label] => Err(LoadError::OneClass { label: label.clone() }),
-        _ => Ok(labels),
-    }
 }
 
 fn examples(
@@ -333,19 +317,13 @@ fn examples(
         .map(|row| {
             let label = *index.get(row.label.as_str()).ok_or_else(|| LoadError::UnknownLabel {
                 split,
-                label: row.label.clone(),
-                row: row.row,
-                known: shortened(labels),
+                label: revealed(&row.label),
+                place: row.place,
+                hint: hint_at(&row.label, labels),
             })?;
-            Ok(Example::original(format!("{split}-{}", row.row), row.text.clone(), label))
+            Ok(Example::original(format!("{split}-{}", row.place.row), row.text.clone(), label))
         })
         .collect()
-}
-
-fn shortened(labels: &[String]) -> String {
-    let shown: Vec<String> = labels.iter().take(20).map(|label| format!("`{label}`")).collect();
-    let more = labels.len().saturating_sub(20);
-    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
 fn by_class(examples: &[Example], classes: usize) -> Vec<Vec<usize>> {

@@ -121,7 +121,7 @@ fn given_files_keep_their_splits() -> Outcome {
     let message = load(&ctx, json).err().unwrap_or_default();
     assert!(
         message
-            .starts_with("test has the label `c` (row 1), which train lacks / train has `a`, `b`"),
+            .starts_with("test has the label `c` in row 1, which train lacks / train has `a`, `b`"),
         "{message}"
     );
     Ok(())
@@ -134,7 +134,10 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
     ctx.file("test.csv", "text,label\nfour,b\nwhere is my CARD?,a\n")?;
     let files = r#"{"files": {"train": "train.csv", "test": "test.csv"}, "duplicates": "HOW"}"#;
     let message = load(&ctx, &files.replace("HOW", "error")).err().unwrap_or_default();
-    assert!(message.contains("  test 2 and train 1: \"where is my CARD?\""), "{message}");
+    assert!(
+        message.contains("  test 2 (line 3) and train 1 (line 2): \"where is my CARD?\""),
+        "{message}"
+    );
     let dropped = load(&ctx, &files.replace("HOW", "drop")).err().unwrap_or_default();
     assert!(
         dropped.contains("only one class, `b`"),
@@ -147,7 +150,8 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
     ctx.file("one.csv", "text,label\nx,a\ny,b\nX ,b\nz,a\n")?;
     let message = load(&ctx, r#"{"path": "one.csv"}"#).err().unwrap_or_default();
     assert!(
-        message.starts_with("duplicate texts: 1, such as\n  row 1 and row 3: \"x\""),
+        message
+            .starts_with("duplicate texts: 1, such as\n  row 1 (line 2) and row 3 (line 4): \"x\""),
         "{message}"
     );
     let kept = load(&ctx, r#"{"path": "one.csv", "duplicates": "drop"}"#)?;
@@ -156,6 +160,63 @@ fn equal_texts_are_found_across_splits_and_before_one() -> Outcome {
         ["row-1", "row-2", "row-4"]
     );
     assert!(ctx.said().contains("duplicate texts with different labels: 1"));
+    Ok(())
+}
+
+#[test]
+fn signs_that_cannot_be_seen_hide_no_text() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("train.csv", "text,label\nmy card is lost,a\ntwo,b\n")?;
+    let files = r#"{"files": {"train": "train.csv", "test": "test.csv"}}"#;
+    for sign in ['\u{200b}', '\u{ad}', '\u{feff}', '\u{200e}', '\u{2060}', '\u{fe0f}'] {
+        ctx.file("test.csv", &format!("text,label\nmy ca{sign}rd is lost,a\nfour,b\n"))?;
+        let message = load(&ctx, files).err().unwrap_or_default();
+        let escaped = sign.escape_unicode();
+        let expected = format!(
+            "  test 1 (line 2) and train 1 (line 2): \"my ca{escaped}rd is lost\" and \"my card is \
+             lost\""
+        );
+        assert!(message.contains(&expected), "{message}");
+    }
+    Ok(())
+}
+
+#[test]
+fn labels_that_look_alike_are_said() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("a.csv", "text,label\n1,Spam\n2,spam \n3,ham\n4,ham\u{200b}\n5,spam\n6,NaN\n")?;
+    let data = load(&ctx, r#"{"path": "a.csv"}"#)?;
+    assert_eq!(data.labels(), ["NaN", "Spam", "ham", "ham\u{200b}", "spam"]);
+    let said = ctx.said();
+    assert!(said.contains(": `Spam` (1 row), `spam` (2 rows)"), "{said}");
+    assert!(said.contains(": `ham` (1 row), `ham\\u{200b}` (1 row)"), "{said}");
+    assert!(said.contains("the label `NaN` (1 row) looks like a missing value"), "{said}");
+    ctx.file("train.csv", "text,label\n1,Spam\n2,ham\n")?;
+    ctx.file("test.csv", "text,label\n3,spam\n")?;
+    let files = r#"{"files": {"train": "train.csv", "test": "test.csv"}}"#;
+    let message = load(&ctx, files).err().unwrap_or_default();
+    assert!(message.contains("`spam` in row 1 (line 2), which train lacks"), "{message}");
+    assert!(message.contains("train has `Spam`; write both in the same way"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn rows_without_a_text_are_counted_by_split() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("train.csv", "text,label\none,a\n,b\n \u{200b},a\ntwo,b\n")?;
+    ctx.file("test.csv", "text,label\nthree,a\n,b\n")?;
+    let json = |empty: &str| {
+        format!(r#"{{"files": {{"train": "train.csv", "test": "test.csv"}}, "empty": "{empty}"}}"#)
+    };
+    let message = load(&ctx, &json("error")).err().unwrap_or_default();
+    assert!(message.contains("no text in row 2 (line 3)"), "{message}");
+    let data = load(&ctx, &json("drop"))?;
+    assert_eq!((data.splits.train.len(), data.splits.test.len()), (2, 1));
+    assert_eq!(data.splits.train[1].id, "train-4");
+    assert!(ctx.said().contains("rows without a text left out: 1 of test, 2 of train"));
+    let one = load(&ctx, r#"{"path": "train.csv", "empty": "drop", "split": {"test": 0.0}}"#)?;
+    assert_eq!(one.splits.train.len(), 2);
+    assert!(ctx.said().contains("rows without a text left out, before the split: 2"));
     Ok(())
 }
 
@@ -220,6 +281,24 @@ fn the_configuration_is_checked_before_anything_runs() -> Outcome {
         ["label", "dev_shots"]
     );
     assert!(config(r#"{"path": "a", "shot": 3}"#).is_err());
+    assert_eq!(
+        problems(
+            r#"{"path": "a.csv", "separator": ";;", "encoding": "cp-1252", "quoting": "none"}"#
+        )?,
+        ["separator", "encoding"]
+    );
+    assert_eq!(
+        problems(
+            r#"{"path": "a.pq", "separator": "tab", "encoding": "latin1", "quoting": "double"}"#
+        )?,
+        ["separator", "quoting", "encoding"]
+    );
+    assert_eq!(
+        problems(r#"{"files": {"train": "a.jsonl", "test": "b.tsv.gz"}, "separator": ","}"#)?,
+        Vec::<String>::new()
+    );
+    assert!(config(r#"{"path": "a", "quoting": "single"}"#).is_err());
+    assert!(config(r#"{"path": "a", "empty": "keep"}"#).is_err());
     Ok(())
 }
 

@@ -1,0 +1,399 @@
+//! Parquet: the two columns of a table, whatever the types that other programs give them.
+//!
+//! Columns are read as they are stored: a decimal is a whole number, half precision two bytes.
+
+use std::path::Path;
+
+use polars::io::parquet::metadata::FileMetadataRef;
+use polars::prelude::*;
+use polars_parquet::parquet::metadata::FileMetadata;
+use polars_parquet::parquet::schema::Repetition;
+use polars_parquet::parquet::schema::types::{
+    GroupConvertedType, GroupLogicalType, ParquetType, PhysicalType, PrimitiveConvertedType,
+    PrimitiveLogicalType, PrimitiveType,
+};
+
+use super::columns;
+use super::error::SourceError;
+use super::row::{Place, Raw};
+use crate::data::guard::guarded;
+use crate::data::stored;
+
+const EXPECTED: &str = "a string, a number or a boolean";
+
+/// How the stored values of a column become strings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Strings, numbers and booleans.
+    Plain,
+    /// Bytes, which have to be UTF-8.
+    Bytes,
+    /// Half-precision numbers, stored as two bytes.
+    Half,
+    /// Numbers with so many digits after the point, stored without it.
+    Decimal { scale: usize },
+    /// Lists, which have to hold one value each.
+    List(Box<Kind>),
+}
+
+/// A value that is none of those that a table may have: its row, from 0, and a description.
+struct Wrong {
+    row: usize,
+    found: String,
+    expected: &'static str,
+}
+
+/// Reads the two columns of a table.
+pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: [&str; 2]) -> Result<Vec<Raw>, SourceError> {
+    let malformed = |error: PolarsError| SourceError::Malformed {
+        file: file.display().to_string(),
+        format: "Parquet",
+        reason: first_line(&error),
+        hint: Some("write the file again; `pandas.read_parquet` says whether it is sound".into()),
+    };
+    let metadata = stored::metadata(&bytes).map_err(malformed)?;
+    let fields = metadata.schema().fields();
+    let found: Vec<&str> = fields.iter().map(ParquetType::name).collect();
+    let places = columns::find(file, &found, names, None)?;
+    if LINEAGE.iter().all(|column| found.contains(column)) {
+        let count = generated(&bytes, &metadata);
+        if count > 0 {
+            return Err(SourceError::Generated { file: file.display().to_string(), count });
+        }
+    }
+    let wrong_type = |column: &str, found: String| SourceError::WrongType {
+        file: file.display().to_string(),
+        column: column.to_owned(),
+        found,
+        expected: EXPECTED,
+    };
+    let kind =
+        |column: usize| kind(&fields[column]).map_err(|unknown| wrong_type(found[column], unknown));
+    let kinds = [kind(places[0])?, kind(places[1])?];
+    if let Kind::List(_) = kinds[1] {
+        // A label in a list is one of several labels.
+        return Err(wrong_type(names[1], "list".to_owned()));
+    }
+    let wrong = |column: usize, wrong: Wrong| SourceError::WrongValue {
+        file: file.display().to_string(),
+        place: Place { row: wrong.row + 1, line: None },
+        column: names[column].to_owned(),
+        found: wrong.found,
+        expected: wrong.expected,
+    };
+    let mut columns = Vec::with_capacity(2);
+    for (column, kind) in kinds.iter().enumerate() {
+        let series = self::column(&bytes, &metadata, names[column]).map_err(malformed)?;
+        let values = guarded(|| Ok(strings(&series, kind))).map_err(malformed)?;
+        columns.push(values.map_err(|value| wrong(column, value))?);
+    }
+    if let Some(classes) = class_names(&metadata, names[1])
+        && is_whole(&fields[places[1]])
+    {
+        named(file, names[1], &classes, &mut columns[1])?;
+    }
+    let (labels, texts) = (columns.pop().unwrap_or_default(), columns.pop().unwrap_or_default());
+    Ok(texts.into_iter().zip(labels).map(|(a, b)| Raw { line: None, cells: [a, b] }).collect())
+}
+
+/// The columns with which `pipe` records the origin of generated texts in its data sets.
+const LINEAGE: [&str; 4] = ["split", "id", "parents", "method"];
+
+/// Returns the number of generated texts in a data set that `pipe` wrote. Any split drawn from it
+/// could separate generated texts from their originals.
+fn generated(bytes: &[u8], metadata: &FileMetadataRef) -> usize {
+    // A user's column with that name may contain anything.
+    let Ok(series) = column(bytes, metadata, "method") else { return 0 };
+    series.str().map_or(0, |methods| methods.len() - methods.null_count())
+}
+
+/// Reads a column as it is stored.
+fn column(bytes: &[u8], metadata: &FileMetadataRef, name: &str) -> PolarsResult<Series> {
+    let fields = metadata.schema().fields().iter().enumerate().map(|(place, field)| {
+        let mut field = stored::changed(field, &|primitive| {
+            let is_fixed = matches!(primitive.physical_type, PhysicalType::FixedLenByteArray(_));
+            is_fixed || stored::is_small(primitive) || decimal_scale(primitive).is_some()
+        });
+        // Columns that nobody asks for may share a name, which a frame could not.
+        if field.name() != name {
+            rename(&mut field, format!("{name} {place}"));
+        }
+        field
+    });
+    let frame = stored::read(bytes, metadata, fields.collect(), Some(vec![name.to_owned()]))?;
+    Ok(frame.column(name)?.as_materialized_series().clone())
+}
+
+fn rename(field: &mut ParquetType, name: String) {
+    let (ParquetType::PrimitiveType(PrimitiveType { field_info, .. })
+    | ParquetType::GroupType { field_info, .. }) = field;
+    field_info.name = name.into();
+}
+
+/// Returns the digits behind the point of a decimal; `None` for other types.
+fn decimal_scale(primitive: &PrimitiveType) -> Option<usize> {
+    match (primitive.logical_type, primitive.converted_type) {
+        (Some(PrimitiveLogicalType::Decimal(_, scale)), _)
+        | (None, Some(PrimitiveConvertedType::Decimal(_, scale))) => Some(scale),
+        _ => None,
+    }
+}
+
+/// Returns how a field becomes strings, or the name of a type that does not.
+fn kind(field: &ParquetType) -> Result<Kind, String> {
+    match field {
+        ParquetType::PrimitiveType(primitive) => {
+            let kind = primitive_kind(primitive)?;
+            match primitive.field_info.repetition {
+                Repetition::Repeated => Ok(Kind::List(Box::new(kind))),
+                Repetition::Required | Repetition::Optional => Ok(kind),
+            }
+        }
+        ParquetType::GroupType { logical_type, converted_type, fields, .. } => {
+            let is_list = *logical_type == Some(GroupLogicalType::List)
+                || (logical_type.is_none() && *converted_type == Some(GroupConvertedType::List));
+            let is_map = *logical_type == Some(GroupLogicalType::Map) || converted_type.is_some();
+            match fields.as_slice() {
+                [item] if is_list => list_kind(item),
+                _ if is_map => Err("map".to_owned()),
+                _ => Err("struct".to_owned()),
+            }
+        }
+    }
+}
+
+/// Returns the kind of a list from the repeated field in it, which has its values in a group or is
+/// one itself.
+fn list_kind(item: &ParquetType) -> Result<Kind, String> {
+    let value = match item {
+        ParquetType::PrimitiveType(value) => value,
+        ParquetType::GroupType { fields, .. } => match fields.as_slice() {
+            [ParquetType::PrimitiveType(value)] => value,
+            [ParquetType::GroupType { .. }] => return Err("list of lists or structs".to_owned()),
+            _ => return Err("list of structs".to_owned()),
+        },
+    };
+    primitive_kind(value).map(|kind| Kind::List(Box::new(kind)))
+}
+
+fn primitive_kind(primitive: &PrimitiveType) -> Result<Kind, String> {
+    use PrimitiveConvertedType as Converted;
+    use PrimitiveLogicalType as Logical;
+
+    let refused = match (primitive.logical_type, primitive.converted_type) {
+        (Some(Logical::Date), _) | (None, Some(Converted::Date)) => "date",
+        (Some(Logical::Time { .. }), _)
+        | (None, Some(Converted::TimeMillis | Converted::TimeMicros)) => "time",
+        (Some(Logical::Timestamp { .. }), _)
+        | (None, Some(Converted::TimestampMillis | Converted::TimestampMicros)) => "timestamp",
+        (Some(Logical::Uuid), _) => "UUID",
+        (Some(Logical::Bson), _) | (None, Some(Converted::Bson)) => "BSON",
+        (None, Some(Converted::Interval)) => "interval",
+        _ if primitive.physical_type == PhysicalType::Int96 => "timestamp",
+        _ => "",
+    };
+    if !refused.is_empty() {
+        return Err(refused.to_owned());
+    }
+    Ok(match (decimal_scale(primitive), primitive.physical_type) {
+        (Some(scale), _) => Kind::Decimal { scale },
+        (None, PhysicalType::ByteArray) => Kind::Bytes,
+        (None, PhysicalType::FixedLenByteArray(2))
+            if primitive.logical_type == Some(Logical::Float16) =>
+        {
+            Kind::Half
+        }
+        (None, PhysicalType::FixedLenByteArray(_)) => Kind::Bytes,
+        (None, _) => Kind::Plain,
+    })
+}
+
+/// Returns the values of a column as strings.
+fn strings(series: &Series, kind: &Kind) -> Result<Vec<Option<String>>, Wrong> {
+    match kind {
+        Kind::Plain => plain(series),
+        Kind::Bytes if *series.dtype() == DataType::String => plain(series),
+        Kind::Bytes => bytes_of(series, |bytes| {
+            std::str::from_utf8(bytes)
+                .map(str::to_owned)
+                .map_err(|_| ("bytes that are not UTF-8", "UTF-8"))
+        }),
+        Kind::Half => {
+            let number = |bytes: &[u8]| match bytes {
+                [a, b] => {
+                    let number = half::f16::from_le_bytes([*a, *b]);
+                    Ok(if number.is_nan() { String::new() } else { decimal_point(number.to_f32()) })
+                }
+                _ => Err(("a broken number", EXPECTED)),
+            };
+            bytes_of(series, number)
+        }
+        Kind::Decimal { scale } if *series.dtype() == DataType::Binary => {
+            bytes_of(series, |bytes| match whole_number(bytes) {
+                Some(number) => Ok(with_point(&number.to_string(), *scale)),
+                None => Err(("a decimal of more than 38 digits", "a shorter one")),
+            })
+        }
+        Kind::Decimal { scale } => {
+            let whole = plain(series)?;
+            Ok(whole.into_iter().map(|value| Some(with_point(&value?, *scale))).collect())
+        }
+        Kind::List(kind) => listed(series, kind),
+    }
+}
+
+/// Returns the values of a column that polars writes as they are to be read. A number that is none
+/// is a missing value.
+fn plain(series: &Series) -> Result<Vec<Option<String>>, Wrong> {
+    let wrong =
+        |error: PolarsError| Wrong { row: 0, found: first_line(&error), expected: EXPECTED };
+    let is_float = series.dtype().is_float();
+    let strings = series.cast(&DataType::String).map_err(wrong)?;
+    let strings = strings.str().map_err(wrong)?;
+    let known = |value: &&str| !(is_float && *value == "NaN");
+    Ok(strings.iter().map(|value| value.filter(known).map(str::to_owned)).collect())
+}
+
+fn bytes_of(
+    series: &Series,
+    read: impl Fn(&[u8]) -> Result<String, (&'static str, &'static str)>,
+) -> Result<Vec<Option<String>>, Wrong> {
+    let wrong =
+        |error: PolarsError| Wrong { row: 0, found: first_line(&error), expected: EXPECTED };
+    let all = series.binary().map_err(wrong)?;
+    all.iter()
+        .enumerate()
+        .map(|(row, value)| {
+            let wrong =
+                |(found, expected): (&str, _)| Wrong { row, found: found.to_owned(), expected };
+            value.map(|bytes| read(bytes).map_err(wrong)).transpose()
+        })
+        .collect()
+}
+
+/// Returns the one value of each list; a list of none is a missing value.
+fn listed(series: &Series, kind: &Kind) -> Result<Vec<Option<String>>, Wrong> {
+    let wrong = |row: usize, found: String| Wrong { row, found, expected: "one value" };
+    let lists = series.list().map_err(|error| wrong(0, first_line(&error)))?;
+    (0..lists.len())
+        .map(|row| match lists.get_as_series(row) {
+            None => Ok(None),
+            Some(list) if list.len() > 1 => {
+                Err(wrong(row, format!("a list of {} values", list.len())))
+            }
+            Some(list) => {
+                let values = strings(&list, kind).map_err(|value| Wrong { row, ..value })?;
+                Ok(values.into_iter().next().flatten())
+            }
+        })
+        .collect()
+}
+
+/// Returns a number as polars writes numbers of more bits.
+fn decimal_point(number: f32) -> String {
+    format!("{number:?}")
+}
+
+/// Returns a big-endian number of two's complement; `None` where it has more than 128 bits.
+fn whole_number(bytes: &[u8]) -> Option<i128> {
+    let sign = if bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
+    let start = bytes.len().saturating_sub(16);
+    let (extra, last) = bytes.split_at(start);
+    let mut full = [sign; 16];
+    full[16 - last.len()..].copy_from_slice(last);
+    let number = i128::from_be_bytes(full);
+    let is_sound = extra.iter().all(|byte| *byte == sign) && (number < 0) == (sign != 0);
+    is_sound.then_some(number)
+}
+
+/// Sets the point into a whole number, before its last digits.
+fn with_point(whole: &str, scale: usize) -> String {
+    let (sign, digits) = match whole.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", whole),
+    };
+    if scale == 0 {
+        return whole.to_owned();
+    }
+    let digits = format!("{digits:0>width$}", width = scale + 1);
+    let (before, after) = digits.split_at(digits.len() - scale);
+    format!("{sign}{before}.{after}")
+}
+
+/// Says whether a column holds whole numbers.
+fn is_whole(field: &ParquetType) -> bool {
+    match field {
+        ParquetType::PrimitiveType(primitive) => {
+            matches!(primitive.physical_type, PhysicalType::Int32 | PhysicalType::Int64)
+                && decimal_scale(primitive).is_none()
+        }
+        ParquetType::GroupType { .. } => false,
+    }
+}
+
+/// Returns the class names that `datasets` writes into a file: in the metadata under `huggingface`,
+/// as `info.features.COLUMN` of the type `ClassLabel`.
+fn class_names(metadata: &FileMetadata, column: &str) -> Option<Vec<String>> {
+    let pairs = metadata.key_value_metadata().as_ref()?;
+    let written = pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_deref()?;
+    let written: serde_json::Value = serde_json::from_str(written).ok()?;
+    let feature = written.get("info")?.get("features")?.get(column)?;
+    if feature.get("_type")?.as_str()? != "ClassLabel" {
+        return None;
+    }
+    let names = feature.get("names")?.as_array()?;
+    names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
+/// Replaces the numbers of classes by their names.
+fn named(
+    file: &Path,
+    column: &str,
+    classes: &[String],
+    values: &mut [Option<String>],
+) -> Result<(), SourceError> {
+    for (row, value) in values.iter_mut().enumerate() {
+        let Some(number) = value else { continue };
+        let class = number.parse::<usize>().ok().and_then(|number| classes.get(number));
+        match class {
+            Some(class) => *value = Some(class.clone()),
+            None => {
+                return Err(SourceError::NoClass {
+                    file: file.display().to_string(),
+                    place: Place { row: row + 1, line: None },
+                    column: column.to_owned(),
+                    number: number.clone(),
+                    last: classes.len().saturating_sub(1),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Below the first line, polars adds advice about its own options, which does not apply here.
+fn first_line(error: &PolarsError) -> String {
+    error.to_string().lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_get_their_point_back() {
+        for (whole, scale, expected) in
+            [("150", 2, "1.50"), ("-5", 2, "-0.05"), ("7", 0, "7"), ("0", 1, "0.0")]
+        {
+            assert_eq!(with_point(whole, scale), expected);
+        }
+        assert_eq!(whole_number(&[0xff, 0x6a]), Some(-150));
+        assert_eq!(whole_number(&[0, 0x96]), Some(150));
+        assert_eq!(whole_number(&[0xff; 32]), Some(-1));
+        let mut wide = [0; 17];
+        wide[0] = 1;
+        assert_eq!(whole_number(&wide), None);
+        assert_eq!(whole_number(&[0x80; 17]), None);
+        assert_eq!(whole_number(&[]), None);
+    }
+}
