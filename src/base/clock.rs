@@ -23,6 +23,11 @@ pub fn text(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
+/// Returns the milliseconds of a moment within its second, from 0 to 999.
+pub fn millisecond(moment: Timestamp) -> u32 {
+    moment.subsec_millisecond().unsigned_abs()
+}
+
 /// Writes a moment as `20260131T090500Z`, for names that sort by time.
 pub fn compact(moment: Timestamp) -> String {
     moment.strftime("%Y%m%dT%H%M%SZ").to_string()

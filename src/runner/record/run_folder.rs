@@ -127,11 +127,9 @@ fn unused(runs: &Path, name: &str) -> io::Result<(String, PathBuf)> {
     loop {
         let now = clock::now_utc();
         let seed = format!("{now} {} {attempt}", std::process::id());
-        let id = format!(
-            "{}-{name}-{}",
-            clock::compact(now),
-            &Digest::of(seed.as_bytes()).to_string()[..6]
-        );
+        // The milliseconds come first, so that names sort by time within a second too.
+        let chance = &Digest::of(seed.as_bytes()).to_string()[..3];
+        let id = format!("{}-{name}-{:03x}{chance}", clock::compact(now), clock::millisecond(now));
         let path = runs.join(&id);
         match fs::create_dir(&path) {
             Ok(()) => return Ok((id, path)),
