@@ -136,7 +136,7 @@ pub enum Network {
     /// in model.safetensors.
     Encoder {
         /// The weights with their configuration and tokenizer.
-        pretrained: Pretrained,
+        pretrained: Box<Pretrained>,
         /// The input of the classification head.
         head: Head,
     },

@@ -179,7 +179,7 @@ impl Train {
         let parameters = trained.weights.values().map(|array| array.len() as u64).sum();
         pretrained.weights = trained.weights;
         Ok(Trained {
-            network: Network::Encoder { pretrained, head: self.model.head },
+            network: Network::Encoder { pretrained: Box::new(pretrained), head: self.model.head },
             initial_weights,
             fitted: trained.fitted,
             backend: trained.backend,

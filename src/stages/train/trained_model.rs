@@ -40,7 +40,10 @@ impl TrainedModel {
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
         let Record { labels, head, output, layout, max_length, summary } = Record::read(folder)?;
         let network = match head {
-            Some(head) => Network::Encoder { pretrained: Pretrained::read(folder)?, head },
+            Some(head) => {
+                let pretrained = Box::new(Pretrained::read(folder)?);
+                Network::Encoder { pretrained, head }
+            }
             None => Network::Onnx(OnnxModel {
                 model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
                 output: output.unwrap_or_default(),
