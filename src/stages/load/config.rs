@@ -45,8 +45,8 @@ pub struct Load {
     #[serde(default)]
     pub empty: Empty,
     /// The character between the fields of csv, tsv and txt, or `tab`. Default: a tab in tsv and
-    /// txt; in csv the comma, semicolon, tab or vertical bar with which the header has both columns,
-    /// or the one in a first line such as `sep=;`.
+    /// txt; in csv the comma, semicolon, tab or vertical bar with which the header has both
+    /// columns, or the one in a first line such as `sep=;`.
     #[serde(default)]
     pub separator: Option<String>,
     /// How fields are quoted in csv, tsv and txt. Default: `double` in csv and txt. A tsv is read
