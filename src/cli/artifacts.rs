@@ -10,6 +10,7 @@ use super::run::catch_interrupts;
 use super::seeds::Seeds;
 use crate::runner::record::provenance::Status;
 use crate::runner::{Phase, RunError, StageFailure};
+use crate::stages::train::artifacts::write_beside;
 use crate::stages::train::backend::misfit;
 use crate::stages::{Inputs, StageConfig};
 
@@ -65,9 +66,10 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error })
     };
     let artifacts = train.artifacts(&spec.folder, seed, data, &preparation).map_err(during)?;
-    drop(preparation);
     fs_err::create_dir_all(&args.output)?;
     artifacts.write(&args.output).map_err(|error| during(Box::new(error)))?;
+    write_beside(train, &spec.folder, data.labels(), &args.output, &preparation).map_err(during)?;
+    drop(preparation);
     let trained = artifacts.checkpoint.trained.len();
     printer.status(&format!(
         "wrote training_model.onnx, eval_model.onnx, optimizer_model.onnx and checkpoint to {}: \

@@ -42,8 +42,8 @@ impl Beside {
                  used without the adapter"
             ));
         }
-        let most = self.sentences.get("max_seq_length").and_then(Value::as_u64);
-        if let Some(most) = most.filter(|most| *most < longest as u64) {
+        let most = self.sentences.get("max_seq_length").and_then(Value::as_f64);
+        if let Some(most) = most.filter(|most| *most > 0.0 && *most < longest as f64) {
             remarks.push(format!(
                 "{SENTENCES} has `max_seq_length: {most}`; texts of up to {longest} tokens are used"
             ));

@@ -28,7 +28,7 @@ pub struct Origin {
     pub head: HeadOrigin,
     /// The tensors that were drawn.
     pub drawn: Vec<String>,
-    /// The tensors of the folder that nothing uses, by the names in its files.
+    /// The tensors of the folder that nothing uses.
     pub ignored: Vec<String>,
 }
 
@@ -71,7 +71,9 @@ impl Pretrained {
         };
         let is_whole = of_head.iter().all(|name| fits(name));
         let has_pooler = shapes.keys().all(|name| !encoder.is_pooler(name) || fits(name));
-        let has_any = of_head.iter().any(|name| weights.contains_key(*name));
+        // Of any form: what a folder's head is called depends on it.
+        let is_encoder = |name: &str| shapes.contains_key(name) && !graph.marks(name).head;
+        let has_any = weights.keys().any(|name| !is_encoder(name) && !encoder.is_pooler(name));
         let fit = self.head.fit(head, classes);
         let head_origin = match fit {
             _ if !has_any => HeadOrigin::New,
@@ -80,7 +82,7 @@ impl Pretrained {
                 HeadOrigin::Replaced("the folder's has other shapes or is not whole".to_owned())
             }
             _ if !has_pooler => {
-                HeadOrigin::Replaced("the folder has no pooler below it".to_owned())
+                HeadOrigin::Replaced("the folder has no pooler of this width below it".to_owned())
             }
             Fit::Same => HeadOrigin::Kept,
             Fit::Permuted(rows) => {
@@ -213,11 +215,7 @@ mod tests {
             assert_eq!(is_new(&format!("{other}.weight")), model != "tiny-bert", "{model}");
 
             let mean = begin(Head::Mean, ["negative", "neutral", "positive"])?;
-            let why = match model {
-                // Its dense layer has the name of a linear head's module, but not its shape.
-                "tiny-roberta" => HeadOrigin::New,
-                _ => HeadOrigin::Replaced("the folder's is `head: auto`".to_owned()),
-            };
+            let why = HeadOrigin::Replaced("the folder's is `head: auto`".to_owned());
             assert_eq!(mean.origin.head, why, "{model}");
             assert!(!mean.origin.ignored.is_empty(), "{}", mean.origin);
         }

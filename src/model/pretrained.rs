@@ -29,6 +29,9 @@ const TOKENIZER_FILES: [&str; 9] = [
     "spiece.model",
 ];
 
+/// What every model folder holds: the architecture and its sizes.
+pub const CONFIG: &str = "config.json";
+
 /// The texts that the model was trained on, where it was trained by `pipe`: whoever goes on from it
 /// must not be scored on them.
 pub const SEEN_TEXTS: &str = "seen_texts.parquet";

@@ -15,8 +15,8 @@ pub(super) const POOLING: &str = "classifier_pooling";
 pub struct PretrainedHead {
     /// The form of the head, or what the weights are for where that is something else.
     form: Result<Head, String>,
-    /// The class names in the order of the rows; `None` where they are not known.
-    classes: Option<Vec<String>>,
+    /// The class names in the order of the rows, or why they are not known.
+    classes: Result<Vec<String>, &'static str>,
 }
 
 /// What becomes of a folder's head for other or the same classes.
@@ -46,12 +46,14 @@ impl PretrainedHead {
             }
             Ok(_) => {}
         }
-        let Some(own) = &self.classes else {
-            return Fit::Other(
-                "config.json does not name the classes of the folder's (`id2label`)".to_owned(),
-            );
+        let wanted = normal(classes);
+        let own = match &self.classes {
+            Ok(own) => normal(own),
+            Err(why) => return Fit::Other((*why).to_owned()),
         };
-        let (own, wanted) = (normal(own), normal(classes));
+        if is_generic(&own) && own != wanted {
+            return Fit::Other(UNNAMED.to_owned());
+        }
         let rows: Option<Vec<usize>> = wanted
             .iter()
             .map(|class| own.iter().position(|candidate| candidate == class))
@@ -92,9 +94,12 @@ fn form(config: &Value) -> Result<Head, String> {
     }
 }
 
+/// Why a head does not serve whose classes have no names.
+const UNNAMED: &str = "config.json does not name the classes of the folder's (`id2label`)";
+
 /// Returns the names by row. `transformers` fills in `LABEL_0`, `LABEL_1` and so on where it was
 /// told none, often in one of the two fields alone.
-fn classes(config: &Value) -> Option<Vec<String>> {
+fn classes(config: &Value) -> Result<Vec<String>, &'static str> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -109,13 +114,17 @@ fn classes(config: &Value) -> Option<Vec<String>> {
         let pairs = ids.iter().map(|(name, value)| Some((id(value)?, name.clone())));
         in_order(pairs.collect::<Option<Vec<(usize, String)>>>()?)
     });
-    let told = |names: &Vec<String>| {
-        !names.iter().enumerate().all(|(id, name)| *name == format!("LABEL_{id}"))
-    };
-    match (by_id.filter(told), by_name.filter(told)) {
-        (Some(one), Some(other)) if one != other => None,
-        (one, other) => one.or(other),
+    match (by_id, by_name) {
+        (Some(one), Some(other)) if one == other || is_generic(&other) => Ok(one),
+        (Some(one), Some(other)) if is_generic(&one) => Ok(other),
+        (Some(_), Some(_)) => Err("`id2label` and `label2id` in config.json contradict each other"),
+        (one, other) => one.or(other).ok_or(UNNAMED),
     }
+}
+
+/// Says whether these are the names of classes that have none.
+fn is_generic(names: &[String]) -> bool {
+    names.iter().enumerate().all(|(id, name)| *name == format!("LABEL_{id}"))
 }
 
 /// Returns names by their numbers, which have to be 0, 1, 2 and so on.
@@ -189,7 +198,7 @@ mod tests {
             (
                 json!({"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}}),
                 vec!["a", "b"],
-                "does not name",
+                "contradict each other",
             ),
             (
                 json!({"architectures": ["BertForTokenClassification"],
@@ -211,6 +220,8 @@ mod tests {
             "id2label": {"0": "a", "1": "b"}});
         assert_eq!(fit(&mean, Head::Mean, &["a", "b"]), Fit::Same);
         assert_eq!(why(&fit(&mean, Head::Cls, &["a", "b"])), "the folder's is `head: mean`");
+        let generic = of(json!({"0": "LABEL_0", "1": "LABEL_1"}));
+        assert_eq!(fit(&generic, Head::Auto, &["LABEL_0", "LABEL_1"]), Fit::Same);
         let own = of(json!({"0": "a", "1": "b"}));
         assert_eq!(why(&fit(&own, Head::Mean, &["a", "b"])), "the folder's is `head: auto`");
     }

@@ -177,6 +177,44 @@ fn other_float_types_old_names_prefixes_and_shards_are_read() -> Tested {
     Ok(())
 }
 
+/// Wrappers around a whole model, and around its encoder alone, leave their names in front.
+#[test]
+fn heads_are_read_below_every_prefix() -> Tested {
+    for (name, own) in [("tiny-bert", "bert."), ("tiny-roberta", "roberta.")] {
+        let whole = Pretrained::read(&data(name))?.weights;
+        for (encoder, head) in [
+            ("module.OWN", "module."),
+            ("_orig_mod.module.OWN", "_orig_mod.module."),
+            ("model.", "model."),
+            ("", ""),
+            ("0.auto_model.", ""),
+        ] {
+            let root = copy(name)?;
+            let encoder = encoder.replace("OWN", own);
+            edit(root.path(), |all| {
+                for tensor in all.iter_mut() {
+                    tensor.0 = match tensor.0.strip_prefix(own) {
+                        Some(rest) => format!("{encoder}{rest}"),
+                        None => format!("{head}{}", tensor.0),
+                    };
+                }
+            })?;
+            let read = Pretrained::read(root.path())?;
+            assert!(read.weights == whole && read.ignored.is_empty(), "{name} {encoder}");
+        }
+    }
+    let root = copy("tiny-bert")?;
+    edit(root.path(), |all| {
+        let double = all.iter().find(|tensor| tensor.0 == "classifier.bias").cloned();
+        all.extend(
+            double.map(|tensor| ("bert.classifier.bias".to_owned(), tensor.1, tensor.2, tensor.3)),
+        );
+    })?;
+    let said = message(root.path())?;
+    assert!(said.contains("has both `") && said.contains("for `classifier.bias`"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn broken_folders_are_refused_by_name() -> Tested {
     let root = copy("tiny-bert")?;

@@ -13,6 +13,10 @@ pub enum TextError {
     #[diagnostic(help("the file may be damaged; download the model again"))]
     Settings { file: String, detail: String },
 
+    #[error("`{file}` has `{key}: {found}`; expected {expected}")]
+    #[diagnostic(help("correct the file, or remove the key; tokenizer.json holds without it"))]
+    Setting { file: String, key: String, found: String, expected: &'static str },
+
     #[error(
         "`max_length: {max_length}` leaves no room for text: the tokenizer adds {added} special \
          tokens"

@@ -6,9 +6,10 @@
 //! general ones (`PreTrainedTokenizerFast`, `TokenizersBackend`) take tokenizer.json as it is. All
 //! of them follow `truncation_side`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use tokenizers::models::ModelWrapper;
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::tokenizer::{TruncationDirection, TruncationParams};
@@ -17,12 +18,15 @@ use super::error::TextError;
 
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL: &str = "special_tokens_map.json";
+const ADDED: &str = "added_tokens.json";
 
 /// The settings beside a tokenizer.json.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenizerConfig {
     config: Map<String, Value>,
     special: Map<String, Value>,
+    /// The ids of tokens that were added later.
+    added: Map<String, Value>,
     family: Family,
 }
 
@@ -51,6 +55,8 @@ impl TokenizerConfig {
             }),
         };
         let (config, special) = (object(CONFIG)?, object(SPECIAL)?);
+        check(&config)?;
+        let added = object(ADDED)?;
         let class = config.get("tokenizer_class").and_then(Value::as_str);
         let family = match (class, model_type) {
             (Some(class), _) => {
@@ -65,7 +71,7 @@ impl TokenizerConfig {
             (None, Some("roberta")) => Family::Roberta,
             (None, _) => Family::General,
         };
-        Ok(TokenizerConfig { config, special, family })
+        Ok(TokenizerConfig { config, special, added, family })
     }
 
     /// Returns the end at which long texts are cut; `own` is what tokenizer.json says.
@@ -86,6 +92,11 @@ impl TokenizerConfig {
         };
         remarks.extend(self.special_tokens(tokenizer));
         remarks.extend(self.added_tokens(tokenizer));
+        if self.flag("split_special_tokens") == Some(true) {
+            remarks.push(format!(
+                "{CONFIG} has `split_special_tokens: true`; special tokens are kept whole"
+            ));
+        }
         if self.text("padding_side") == Some("left") {
             remarks.push(format!("{CONFIG} has `padding_side: left`; `pipe` pads on the right"));
         }
@@ -95,7 +106,7 @@ impl TokenizerConfig {
     /// Returns a line if texts may be longer than the model was made for.
     pub(super) fn too_long(&self, longest: usize) -> Option<String> {
         let most = self.config.get("model_max_length").and_then(Value::as_f64)?;
-        (most < longest as f64).then(|| {
+        (most > 0.0 && most < longest as f64).then(|| {
             format!(
                 "{CONFIG} has `model_max_length: {most}`; texts of up to {longest} tokens are used"
             )
@@ -119,19 +130,25 @@ impl TokenizerConfig {
             tokenizer.with_normalizer(Some(normalizer));
         }
         // What `transformers` takes where nothing is said.
-        let usual = [
-            ("do_lower_case", lower.is_none() && !folds_case(tokenizer)),
-            ("tokenize_chinese_chars", chinese.is_none() && !normalizer.handle_chinese_chars),
-        ];
-        let usual = usual.into_iter().filter(|(_, differs)| *differs && !self.config.is_empty());
-        usual
-            .map(|(setting, _)| {
-                format!(
-                    "{CONFIG} has no `{setting}`, for which `transformers` takes `true`; \
-                     tokenizer.json, which has it off, is followed"
-                )
-            })
-            .collect()
+        let strips = |accents: Option<bool>| accents.unwrap_or(normalizer.lowercase);
+        let differs = match own.is_some() || said {
+            true => [
+                ("do_lower_case", lower.is_none() && !normalizer.lowercase),
+                ("tokenize_chinese_chars", chinese.is_none() && !normalizer.handle_chinese_chars),
+                (
+                    "strip_accents",
+                    accents.is_none() && strips(normalizer.strip_accents) != strips(None),
+                ),
+                ("clean_text", !normalizer.clean_text),
+            ],
+            false => [
+                ("do_lower_case", !folds_case(tokenizer)),
+                ("tokenize_chinese_chars", false),
+                ("strip_accents", false),
+                ("clean_text", false),
+            ],
+        };
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| unsaid(name)).collect()
     }
 
     fn roberta(&self, tokenizer: &mut tokenizers::Tokenizer) -> Vec<String> {
@@ -145,10 +162,7 @@ impl TokenizerConfig {
                 tokenizer.with_pre_tokenizer(Some(own));
                 Vec::new()
             }
-            None if own.add_prefix_space && !self.config.is_empty() => vec![format!(
-                "{CONFIG} has no `add_prefix_space`, for which `transformers` takes `false`; \
-                 tokenizer.json, which has it on, is followed"
-            )],
+            None if own.add_prefix_space => vec![unsaid("add_prefix_space")],
             None => Vec::new(),
         }
     }
@@ -175,8 +189,7 @@ impl TokenizerConfig {
         .filter_map(|(setting, is)| {
             let said = self.flag(setting).filter(|said| is.is_some_and(|is| is != *said))?;
             Some(format!(
-                "{CONFIG} has `{setting}: {said}`, tokenizer.json the opposite, which is followed, \
-                 as `transformers` does without an architecture's own `tokenizer_class`"
+                "{CONFIG} has `{setting}: {said}`, tokenizer.json the opposite, which is followed"
             ))
         })
         .collect()
@@ -186,14 +199,21 @@ impl TokenizerConfig {
     fn special_tokens(&self, tokenizer: &tokenizers::Tokenizer) -> Vec<String> {
         let around = tokenizer.encode("", true).map(|encoding| encoding.get_ids().to_vec());
         let around = around.unwrap_or_default();
+        let unknown = match tokenizer.get_model() {
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.as_str()),
+            ModelWrapper::BPE(model) => model.unk_token.as_deref(),
+            ModelWrapper::Unigram(_) => None,
+        };
         let mut remarks = Vec::new();
-        for name in ["cls_token", "sep_token", "unk_token", "pad_token", "mask_token"] {
+        for name in NAMED {
             for (file, object) in [(CONFIG, &self.config), (SPECIAL, &self.special)] {
                 let Some(token) = object.get(name).and_then(content) else { continue };
                 let id = tokenizer.token_to_id(token);
                 let stands = match (name, around.as_slice()) {
                     ("cls_token", [first, ..]) => id == Some(*first),
                     ("sep_token", [.., last]) => id == Some(*last),
+                    ("unk_token", _) if unknown.is_some() => unknown == Some(token),
                     _ => id.is_some(),
                 };
                 if !stands {
@@ -208,24 +228,43 @@ impl TokenizerConfig {
 
     /// Tokens that were added after tokenizer.json was written are unknown to it.
     fn added_tokens(&self, tokenizer: &tokenizers::Tokenizer) -> Vec<String> {
-        let Some(added) = self.config.get("added_tokens_decoder").and_then(Value::as_object) else {
-            return Vec::new();
+        let decoder = self.config.get("added_tokens_decoder").and_then(Value::as_object);
+        let decoder = decoder.into_iter().flatten();
+        let mut tokens: Vec<(&str, Option<u32>)> =
+            decoder.filter_map(|(id, token)| Some((content(token)?, id.parse().ok()))).collect();
+        tokens.extend(self.added.iter().map(|(token, id)| {
+            (token.as_str(), id.as_u64().and_then(|id| u32::try_from(id).ok()))
+        }));
+        for object in [&self.config, &self.special] {
+            for (key, value) in object {
+                let more = ["additional_special_tokens", "extra_special_tokens"];
+                match value {
+                    Value::Array(list) if more.contains(&key.as_str()) => {
+                        tokens.extend(list.iter().filter_map(|it| Some((content(it)?, None))));
+                    }
+                    Value::Object(map) if more.contains(&key.as_str()) => {
+                        tokens.extend(map.values().filter_map(|it| Some((content(it)?, None))));
+                    }
+                    _ if key.ends_with("_token") && !NAMED.contains(&key.as_str()) => {
+                        tokens.extend(content(value).map(|token| (token, None)));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let differs = |(token, id): &(&str, Option<u32>)| {
+            let own = tokenizer.token_to_id(token);
+            own.is_none() || id.is_some_and(|id| own != Some(id))
         };
-        let differs = |(id, token): &(&String, &Value)| {
-            content(token).is_some_and(|token| tokenizer.token_to_id(token) != id.parse().ok())
-        };
-        let names: Vec<String> = added
-            .iter()
-            .filter(differs)
-            .filter_map(|(_, token)| Some(format!("`{}`", content(token)?)))
-            .collect();
+        let names: BTreeSet<String> =
+            tokens.into_iter().filter(differs).map(|(token, _)| format!("`{token}`")).collect();
         if names.is_empty() {
             return Vec::new();
         }
         vec![format!(
-            "{CONFIG} adds tokens that tokenizer.json, which is followed, lacks or numbers \
-             otherwise: {}",
-            names.join(", ")
+            "tokens are added that tokenizer.json, which is followed, lacks or numbers otherwise: \
+             {}",
+            names.into_iter().collect::<Vec<_>>().join(", ")
         )]
     }
 
@@ -236,6 +275,40 @@ impl TokenizerConfig {
     fn text(&self, name: &str) -> Option<&str> {
         self.config.get(name).and_then(Value::as_str)
     }
+}
+
+/// The special tokens with a name of their own.
+const NAMED: [&str; 7] =
+    ["cls_token", "sep_token", "unk_token", "pad_token", "mask_token", "bos_token", "eos_token"];
+
+/// Says that a setting is left to its default in `transformers`, and is another in tokenizer.json.
+fn unsaid(setting: &str) -> String {
+    let usual = setting != "add_prefix_space";
+    format!(
+        "{CONFIG} does not say `{setting}`, for which `transformers` takes `{usual}`; \
+         tokenizer.json, which has the opposite, is followed"
+    )
+}
+
+/// Refuses values that would be passed over.
+fn check(config: &Map<String, Value>) -> Result<(), TextError> {
+    const FLAGS: [&str; 4] =
+        ["do_lower_case", "tokenize_chinese_chars", "add_prefix_space", "split_special_tokens"];
+    let sides = |value: &Value| matches!(value.as_str(), Some("left" | "right"));
+    for (key, value) in config {
+        let expected = match key.as_str() {
+            key if FLAGS.contains(&key) && !value.is_boolean() => "`true` or `false`",
+            "strip_accents" if !value.is_boolean() && !value.is_null() => {
+                "`true`, `false` or `null`"
+            }
+            "truncation_side" | "padding_side" if !sides(value) => "`left` or `right`",
+            "model_max_length" if !value.is_number() && !value.is_null() => "a number",
+            _ => continue,
+        };
+        let (key, found) = (key.clone(), value.to_string());
+        return Err(TextError::Setting { file: CONFIG.to_owned(), key, found, expected });
+    }
+    Ok(())
 }
 
 /// Returns the text of a token, which is written as a string or as an object.
@@ -336,13 +409,13 @@ mod tests {
                 "tiny-bert",
                 json!({"normalizer.lowercase": false}),
                 json!({"tokenizer_class": null}),
-                "no `do_lower_case`",
+                "not say `do_lower_case`",
             ),
             (
                 "tiny-roberta",
                 json!({"pre_tokenizer.add_prefix_space": true}),
                 json!({"tokenizer_class": null}),
-                "no `add_prefix_space`",
+                "not say `add_prefix_space`",
             ),
         ] {
             let found = remarks(model, &own, &settings)?;

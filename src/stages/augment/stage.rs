@@ -10,6 +10,7 @@ use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
 use crate::data::{AugmentationRow, AugmentationSummary, Seen, TaskKind};
 use crate::model::pretrained::SEEN_TEXTS;
+use crate::model::source::resolve;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Output};
@@ -108,8 +109,10 @@ impl Stage for Augment {
         }
         // A model of ours that made or chose texts has passed on what it was trained on.
         for external in self.externals(ctx.folder(), None)? {
-            let folder = ctx.folder().join(&external.name);
-            data.seen.add(&Seen::read(&folder.join(SEEN_TEXTS))?);
+            // Files such as lists of words are no models, and resolve to nothing.
+            if let Ok(folder) = resolve::resolve(&external.name, ctx.folder(), ctx) {
+                data.seen.add(&Seen::read(&folder.join(SEEN_TEXTS))?);
+            }
         }
         Ok(Arc::new(data))
     }

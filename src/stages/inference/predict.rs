@@ -1,6 +1,7 @@
 //! Predicting texts with a network whose parameters are bound.
 
 use crate::model::input_layout::InputLayout;
+use crate::model::pretrained::CONFIG;
 use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayD};
@@ -149,7 +150,10 @@ pub fn tokenize_with(
     texts: &[&str],
     max_length: usize,
 ) -> Result<Vec<TokenizedText>, StageError> {
-    Ok(Tokenizer::read(files, None)?.encode(texts, max_length)?)
+    let config: Option<Value> =
+        files.get(CONFIG).and_then(|bytes| serde_json::from_slice(bytes).ok());
+    let model_type = config.as_ref().and_then(|config| config.get("model_type")?.as_str());
+    Ok(Tokenizer::read(files, model_type)?.encode(texts, max_length)?)
 }
 
 /// Returns the softmax of each row of logits.

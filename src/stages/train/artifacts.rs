@@ -7,6 +7,7 @@ use ndarray::ArrayD;
 
 use super::backend::{Choice, Chosen};
 use super::config::{Train, default_gradient_clip};
+use super::error::TrainError;
 use super::r#loop;
 use super::objective::classification::LABELS;
 use super::objective::{Loss, Objective};
@@ -14,14 +15,15 @@ use super::optimizer::Optimizer;
 use super::tokens::{Tokens, Trained};
 use crate::base::digest::Digest;
 use crate::base::memo;
-use crate::data::DataSet;
+use crate::base::report::Report;
+use crate::data::{DataSet, Seen};
 use crate::engine::backend::training_api::artifacts::{
     CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING,
 };
 use crate::engine::backend::training_api::error::ArtifactsError;
 use crate::engine::{ApiTrainer, Artifacts, EngineError, Precision, Trainer};
 use crate::model::input_layout::InputLayout;
-use crate::model::pretrained::tokenizer_files;
+use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
 use crate::model::source::resolve;
 use crate::model::{Head, ModelError};
 use crate::stages::contract::error::{CheckError, StageError};
@@ -32,6 +34,9 @@ use crate::stages::inference::predict;
 /// What a batch of texts with labels gives.
 const INPUTS: [&str; 5] = ["input_ids", MASK, "token_type_ids", "position_ids", LABELS];
 const MASK: &str = "attention_mask";
+
+/// Beside artifacts of `pipe`: their classes in the order of the logits, as a JSON list.
+const CLASSES: &str = "classes.json";
 
 /// Returns the settings that artifacts decide themselves and that the file must therefore leave
 /// alone.
@@ -74,10 +79,45 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
     problems
 }
 
+/// Writes what `pipe` wants to know of artifacts beside them: the classes of their logits, and the
+/// texts that the pretrained model has seen.
+pub fn write_beside(
+    train: &Train,
+    base: &Path,
+    labels: &[String],
+    folder: &Path,
+    report: &dyn Report,
+) -> Result<(), StageError> {
+    let pretrained = resolve::resolve(&train.model.pretrained, base, report)?;
+    Seen::read(&pretrained.join(SEEN_TEXTS))?.write(&folder.join(SEEN_TEXTS))?;
+    let labels = format!("{:#}\n", serde_json::Value::from(labels));
+    Ok(fs_err::write(folder.join(CLASSES), labels).map_err(EngineError::from)?)
+}
+
+/// Refuses artifacts that were written for other classes than those of the data.
+fn check_classes(name: &str, folder: &Path, data: &DataSet) -> Result<(), StageError> {
+    let path = place(folder, name).join(CLASSES);
+    if !path.is_file() {
+        return Ok(());
+    }
+    let bytes = fs_err::read(&path).map_err(EngineError::from)?;
+    let classes: Vec<String> = serde_json::from_slice(&bytes)
+        .map_err(|error| ModelError::Json { path, detail: error.to_string() })?;
+    if classes == data.labels() {
+        return Ok(());
+    }
+    let shown = |labels: &[String]| format!("`{}`", labels.join("`, `"));
+    let (artifacts, data) = (shown(&classes), shown(data.labels()));
+    Err(Box::new(TrainError::OtherClasses { artifacts, data }))
+}
+
 /// Returns the digest of a folder of artifacts.
 pub fn external(name: &str, folder: &Path) -> Result<External, StageError> {
+    let beside = [CLASSES, SEEN_TEXTS].into_iter();
+    let beside = beside.filter(|file| place(folder, name).join(file).is_file());
     let digests = [TRAINING, EVALUATION, OPTIMIZER, CHECKPOINT]
         .into_iter()
+        .chain(beside)
         .map(|file| {
             let path = place(folder, name).join(file);
             match memo::digest_of(&path) {
@@ -101,15 +141,17 @@ pub(super) fn run(
     data: &DataSet,
     objective: &dyn Objective,
 ) -> Result<Trained, StageError> {
+    check_classes(name, ctx.folder(), data)?;
     let runtime = ctx.runtime()?;
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
     artifacts.check_inputs(&INPUTS, &[MASK, LABELS])?;
     ctx.note(&format!("the artifacts update with {}", artifacts.describe_optimizer()?));
     let pretrained = resolve::resolve(&train.model.pretrained, ctx.folder(), ctx)?;
-    let files = tokenizer_files(&pretrained)?;
-    let path = pretrained.join("config.json");
-    let config = fs_err::read(&path).map_err(EngineError::from)?;
-    let config = serde_json::from_slice(&config)
+    let mut files = tokenizer_files(&pretrained)?;
+    let path = pretrained.join(CONFIG);
+    let bytes = fs_err::read(&path).map_err(EngineError::from)?;
+    files.insert(CONFIG.to_owned(), bytes.clone());
+    let config = serde_json::from_slice(&bytes)
         .map_err(|error| ModelError::Json { path, detail: error.to_string() })?;
     let layout = InputLayout::of_json(&config);
     let tokens = Tokens::new(ctx, data, train.max_length, |texts| {

@@ -26,6 +26,9 @@ pub enum TrainError {
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` exceeds the model's {found} layers")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
+    #[error("the artifacts are for the classes {artifacts}, the data have {data}")]
+    #[diagnostic(help("write them anew with `pipe artifacts` for these data"))]
+    OtherClasses { artifacts: String, data: String },
     #[error("`precision: tf32` needs a GPU, but this training runs on the CPU")]
     #[diagnostic(help("add `--device cuda`, or use `fp32`"))]
     Tf32,

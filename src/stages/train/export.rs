@@ -26,6 +26,7 @@ impl Train {
     ) -> Result<Artifacts, StageError> {
         let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
         let (pretrained, initial) = self.pretrained(folder, seed, data.labels(), report)?;
+        report.note(&format!("`{}`: {}", self.model.pretrained, initial.origin));
         let config = &pretrained.config;
         let build = |dropout| {
             let options = NetworkOptions {

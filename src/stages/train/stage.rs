@@ -83,8 +83,15 @@ impl Stage for Train {
         let data = inputs.data("data");
         let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
         let mut seen = Seen::read(&folder.join(SEEN_TEXTS))?;
-        let whose = format!("`{}`", self.model.pretrained);
-        self.duplicates.check(ctx, (&whose, &seen), (&self.data, data), Split::Dev)?;
+        if let Some(artifacts) = &self.artifacts {
+            seen.add(&Seen::read(&ctx.folder().join(artifacts).join(SEEN_TEXTS))?);
+        }
+        for (who, seen) in [
+            (format!("`{}`", self.model.pretrained), &seen),
+            (format!("a model that made texts of `{}`", self.data), &data.seen),
+        ] {
+            self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
+        }
         seen.add(&data.seen_by_training());
         let trained = match &self.artifacts {
             Some(name) => {

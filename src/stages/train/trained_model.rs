@@ -1,5 +1,6 @@
 //! How a trained model lies on the disk.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +11,7 @@ use super::objective::DevMetric;
 use crate::data::curves::CurvePoint;
 use crate::data::{Curves, Seen, Split, TableError};
 use crate::model::input_layout::InputLayout;
-use crate::model::pretrained::{SEEN_TEXTS, tokenizer_files};
+use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
 use crate::model::{Head, Pretrained, export};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{
@@ -48,12 +49,23 @@ impl TrainedModel {
                 model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
                 output: output.unwrap_or_default(),
                 layout,
-                files: tokenizer_files(folder)?,
+                files: onnx_files(folder)?,
             }),
         };
         let (curves, seen) = (Curves::read(folder)?, Seen::read(&folder.join(SEEN_TEXTS))?);
         Ok(TrainedModel { network, labels, max_length, summary, curves, seen })
     }
+}
+
+/// Returns the files of the tokenizer of a model that is no encoder of ours, by name. config.json
+/// is among them where it is known, since the architecture tells how the others are read.
+fn onnx_files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
+    let mut files = tokenizer_files(folder)?;
+    let config = folder.join(CONFIG);
+    if config.is_file() {
+        files.insert(CONFIG.to_owned(), fs_err::read(config).map_err(TableError::from)?);
+    }
+    Ok(files)
 }
 
 impl Kind {

@@ -21,6 +21,7 @@ use crate::stages::augment::synonyms::whole_words;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 use crate::stages::inference::frozen::MaskedModel;
+use crate::stages::inference::predict::warn_of_contradictions;
 use crate::text::TokenizedText;
 
 settings! {
@@ -116,6 +117,9 @@ impl Method for MaskedLm {
         let words = words.into_iter().map(|(lower, (spelling, row))| Word { lower, spelling, row });
         let words: Vec<Word> = words.filter(|word| word.row < rows).collect();
         let model = MaskedModel::new(ctx, &pretrained)?;
+        // The texts' length is theirs, so no setting of it is contradicted.
+        let (reference, tokenizer) = (&self.pretrained, &model.tokenizer);
+        warn_of_contradictions(ctx, reference, &pretrained, tokenizer, 0);
         if !model.has_trained_head() {
             ctx.note(&format!(
                 "`{}` has no masked-language-model head; its word embeddings are used instead",
