@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::args::{FileArgs, KeyArgs};
 use super::failure::Failure;
 use super::printer::Printer;
@@ -38,12 +40,23 @@ pub fn both_set(key: &str) -> Failure {
     Failure::usage(message, Some("leave one of them out".to_owned()))
 }
 
-/// Warns about stages whose output nothing uses.
-pub fn warn_of_idle(plan: &Plan, printer: &Printer) {
-    for id in plan.idle() {
+/// Warns about stages whose output nothing uses, not even a trial of the sweep.
+pub fn warn_of_idle(spec: &Spec, plan: &Plan, printer: &Printer) {
+    let swept = serde_json::json!(spec.sweep.as_ref().map(|sweep| &sweep.parameters));
+    for id in plan.idle().into_iter().filter(|id| !names(&swept, &id.0)) {
         printer.warning(&format!(
             "no stage uses the data of `{id}`; remove it, or name it where it is meant"
         ));
+    }
+}
+
+/// Says whether a text is this name, or one below is.
+fn names(value: &Value, name: &str) -> bool {
+    match value {
+        Value::String(text) => text == name,
+        Value::Array(items) => items.iter().any(|item| names(item, name)),
+        Value::Object(map) => map.values().any(|item| names(item, name)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

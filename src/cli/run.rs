@@ -20,7 +20,7 @@ pub fn run(args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
         let stage = open::stage(&plan, until)?;
         plan = plan.until(&stage).unwrap_or(plan);
     }
-    open::warn_of_idle(&plan, printer);
+    open::warn_of_idle(&spec, &plan, printer);
     let manner = Manner {
         workers: args.jobs.into(),
         keep_going: args.keep_going,

@@ -38,7 +38,15 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
             )),
         ));
     };
-    open::warn_of_idle(&plan, printer);
+    let sets_seed = args.set.iter().any(|one| one.key == "seed");
+    if sets_seed && args.seeds.is_some() {
+        return Err(open::both_set("seed"));
+    }
+    if sets_seed && sweep.seeds.is_some() {
+        let hint = "set `sweep.seeds`, or give `--seeds`".to_owned();
+        return Err(Failure::usage("the sweep has `seeds`, so `seed` reaches nothing", Some(hint)));
+    }
+    open::warn_of_idle(&spec, &plan, printer);
     let caps = [sweep.run_cap, args.run_cap.map(|cap| cap as usize)];
     sweep.run_cap = caps.into_iter().flatten().min();
     let seeds = match &args.seeds {

@@ -8,8 +8,8 @@ use super::printer::Printer;
 
 /// Checks a pipeline file.
 pub fn validate(args: &FileArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let (_, plan) = open::file(args)?;
-    open::warn_of_idle(&plan, printer);
+    let (spec, plan) = open::file(args)?;
+    open::warn_of_idle(&spec, &plan, printer);
     printer.status(&format!("`{}` is valid: {} stages", args.file.display(), plan.steps.len()));
     Ok(Exit::Success)
 }

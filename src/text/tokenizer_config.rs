@@ -148,7 +148,9 @@ impl TokenizerConfig {
                 ("clean_text", false),
             ],
         };
-        differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| unsaid(name)).collect()
+        let usual = |name: &str| name != "strip_accents" || normalizer.lowercase;
+        let differs = differs.into_iter().filter(|(_, differs)| *differs);
+        differs.map(|(name, _)| unsaid(name, usual(name))).collect()
     }
 
     fn roberta(&self, tokenizer: &mut tokenizers::Tokenizer) -> Vec<String> {
@@ -162,7 +164,7 @@ impl TokenizerConfig {
                 tokenizer.with_pre_tokenizer(Some(own));
                 Vec::new()
             }
-            None if own.add_prefix_space => vec![unsaid("add_prefix_space")],
+            None if own.add_prefix_space => vec![unsaid("add_prefix_space", false)],
             None => Vec::new(),
         }
     }
@@ -282,8 +284,7 @@ const NAMED: [&str; 7] =
     ["cls_token", "sep_token", "unk_token", "pad_token", "mask_token", "bos_token", "eos_token"];
 
 /// Says that a setting is left to its default in `transformers`, and is another in tokenizer.json.
-fn unsaid(setting: &str) -> String {
-    let usual = setting != "add_prefix_space";
+fn unsaid(setting: &str, usual: bool) -> String {
     format!(
         "{CONFIG} does not say `{setting}`, for which `transformers` takes `{usual}`; \
          tokenizer.json, which has the opposite, is followed"
@@ -405,6 +406,22 @@ mod tests {
             ("tiny-bert", none.clone(), json!({"padding_side": "left"}), "pads on the right"),
             ("tiny-bert", none.clone(), json!({"model_max_length": 16}), "up to 32 tokens are"),
             ("tiny-bert", none.clone(), added, "`[NEW]`"),
+            ("tiny-bert", none.clone(), json!({"extra_special_tokens": ["<e>"]}), "`<e>`"),
+            ("tiny-bert", none.clone(), json!({"e_token": {"content": "<e>"}}), "`<e>`"),
+            ("tiny-bert", none.clone(), json!({"unk_token": "[MASK]"}), "`unk_token: [MASK]`"),
+            ("tiny-bert", none.clone(), json!({"split_special_tokens": true}), "kept whole"),
+            (
+                "tiny-bert",
+                json!({"normalizer.strip_accents": false}),
+                json!({"tokenizer_class": "BertTokenizer"}),
+                "not say `strip_accents`",
+            ),
+            (
+                "tiny-bert",
+                json!({"normalizer.clean_text": false}),
+                json!({"tokenizer_class": "BertTokenizer"}),
+                "not say `clean_text`",
+            ),
             (
                 "tiny-bert",
                 json!({"normalizer.lowercase": false}),
@@ -423,6 +440,15 @@ mod tests {
         }
         let settings = json!({"tokenizer_class": "BertTokenizer", "do_lower_case": false});
         assert_eq!(remarks("tiny-bert", &none, &settings)?, "", "what is followed is not said");
+        for settings in [
+            json!({"do_lower_case": "false"}),
+            json!({"truncation_side": "LEFT"}),
+            json!({"strip_accents": 1}),
+            json!({"model_max_length": "8"}),
+        ] {
+            let refused = remarks("tiny-bert", &none, &settings).err().unwrap_or_default();
+            assert!(refused.contains("; expected "), "{settings}: {refused:?}");
+        }
         Ok(())
     }
 }

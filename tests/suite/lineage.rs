@@ -105,10 +105,20 @@ fn what_was_seen_goes_with_a_saved_model() -> Result<(), TestError> {
     let other = loads.replace("dev: 0.2 }", "dev: 0.2, seed: 1 }");
     project.write("x.yaml", &pipeline(&other, "saved", "", ""))?;
     let said = project.pipe(&["run", "x.yaml"])?;
-    assert!(said.err.contains("dev texts of `data` are among"), "{}", said.err);
+    assert!(said.code == Some(1) && said.err.contains("dev texts of `data` are"), "{}", said.err);
     project.write("x.yaml", &pipeline(&other, "saved", ", duplicates: allow", ""))?;
     let said = project.pipe(&["run", "x.yaml"])?;
-    assert!(said.err.contains("test texts of `other` are among"), "{}", said.err);
+    assert!(said.code == Some(1) && said.err.contains("test texts of `other` are"), "{}", said.err);
+    // Texts that it helps to choose pass on what it has seen, to dev too.
+    let grown = other.clone()
+        + "  grown: { augment: { data: data, methods: [random_swap: { copies: 1 }], keep: { \
+           pretrained: saved } } }\n";
+    let base = pipeline(&grown, &data("tiny-bert"), "", "")
+        .replace("data: data, model", "data: grown, model");
+    project.write("x.yaml", &base)?;
+    let said = project.pipe(&["run", "x.yaml"])?;
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("a model that made texts of `grown` has learnt"), "{}", said.err);
     // Going on with the same split is what one does.
     project.write("x.yaml", &pipeline(loads, "saved", "", ""))?;
     project.run(&[])?;

@@ -38,6 +38,7 @@ fn every_pipeline_is_sound() -> Result<(), TestError> {
     for name in pipelines()? {
         let said = project.pipe(&["validate", &format!("pipelines/{name}")])?;
         assert_eq!(said.code, Some(0), "{name}: {}", said.err);
+        assert!(!said.err.contains("warning"), "{name}: {}", said.err);
     }
     Ok(())
 }

@@ -122,7 +122,8 @@ impl Source<'_> {
     fn read_quoted(&self) -> Result<Vec<Raw>, SourceError> {
         let quoted = self.read(Quoting::Double)?;
         let Some([first, last]) = quoted.merged else { return Ok(quoted.rows) };
-        if self.text.contains("\"\"") {
+        let lines = self.text.lines().skip(first.saturating_sub(self.line));
+        if lines.take(last + 1 - first).any(|line| line.contains("\"\"")) {
             return Ok(quoted.rows);
         }
         match self.read(Quoting::None) {

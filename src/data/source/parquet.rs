@@ -214,9 +214,11 @@ fn strings(series: &Series, kind: &Kind) -> Result<Vec<Option<String>>, Wrong> {
         Kind::Plain => plain(series),
         Kind::Bytes if *series.dtype() == DataType::String => plain(series),
         Kind::Bytes => bytes_of(series, |bytes| {
-            std::str::from_utf8(bytes)
-                .map(str::to_owned)
-                .map_err(|_| ("bytes that are not UTF-8", "UTF-8"))
+            // Numbers of many bytes are stored in this form too.
+            match std::str::from_utf8(bytes) {
+                Ok(text) if !text.contains('\0') => Ok(text.to_owned()),
+                _ => Err(("bytes that are not UTF-8 text", "UTF-8")),
+            }
         }),
         Kind::Half => {
             let number = |bytes: &[u8]| match bytes {

@@ -36,7 +36,7 @@ pub(super) fn hint_at(label: &str, labels: &[String]) -> String {
 
 /// Warns of labels that look the same or nearly so, and of words that stand for a missing value.
 pub(super) fn warn_of_labels(report: &(impl Report + ?Sized), parts: &[Part]) {
-    const MISSING: [&str; 4] = ["nan", "null", "<na>", "#n/a"];
+    const MISSING: [&str; 7] = ["nan", "null", "none", "na", "n/a", "<na>", "#n/a"];
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for row in parts.iter().flat_map(|part| &part.rows) {
         *counts.entry(&row.label).or_default() += 1;
@@ -48,12 +48,13 @@ pub(super) fn warn_of_labels(report: &(impl Report + ?Sized), parts: &[Part]) {
         if MISSING.contains(&label.to_lowercase().as_str()) {
             report.warn(&format!("the label {shown} looks like a missing value"));
         }
-        groups.entry(normalise(label)).or_default().push(shown);
+        let plain = normalise(label.trim_matches(['"', '\'']));
+        groups.entry(plain).or_default().push(shown);
     }
     for group in groups.values().filter(|group| group.len() > 1) {
         report.warn(&format!(
-            "these labels are different classes, but differ only in case, width, whitespace or \
-             signs that cannot be seen: {}",
+            "these labels are different classes, but differ only in case, width, whitespace, \
+             quotes or signs that cannot be seen: {}",
             group.join(", ")
         ));
     }
