@@ -75,7 +75,9 @@ def record(model, changes, name, settings):
 
 cases = [record(*case) for case in [*bert_cases(), *roberta_cases(), *side_cases()]]
 lines = ",\n".join("    " + json.dumps(case, ensure_ascii=False) for case in cases)
-head = json.dumps({"transformers": transformers.__version__, "longest": LONGEST, "texts": TEXTS},
-                  ensure_ascii=False)
-(DATA / "tokenizer_settings.json").write_text(f"{head[:-1]}, \"cases\": [\n{lines}\n]}}\n")
+head = json.dumps(
+    {"transformers": transformers.__version__, "longest": LONGEST, "texts": TEXTS},
+    ensure_ascii=False,
+)
+(DATA / "tokenizer_settings.json").write_text(f'{head[:-1]}, "cases": [\n{lines}\n]}}\n')
 print(len(cases), "cases")

@@ -1,8 +1,10 @@
 //! What a sweep may ask of a pipeline: its parameters are keys of the file, and its metric comes
 //! from a stage that reads dev.
 
+use serde_json::Value;
+
 use crate::pipeline::problem::suggest;
-use crate::pipeline::{Problem, Spec};
+use crate::pipeline::{Draft, Override, Problem, Spec};
 use crate::search::config::{Fault, Goal, Metric, Sweep};
 use crate::stages::{Epochs, Figures, StageId, figure};
 
@@ -120,10 +122,22 @@ pub(super) fn check_order(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
 /// a run, which does not sweep.
 pub(super) fn check_reach(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let mut problems = Vec::new();
+    // What every trial sets may stand in the place of the only reference.
+    let always = sweep.parameters.iter().filter(|(_, swept)| swept.when.is_none());
+    let always: Vec<Override> = always
+        .filter(|(key, _)| !key.starts_with("params."))
+        .map(|(key, _)| Override::set(key, &Value::Null))
+        .collect();
+    let trial = Draft::again(spec, &always).ok();
+    let of_trial = trial.as_ref().map_or(spec, Draft::spec);
     for key in sweep.parameters.keys() {
-        let unused = key.strip_prefix("params.").filter(|name| !spec.refers_to(name));
-        problems.extend(unused.map(|_| {
-            let message = format!("nothing refers to `{key}`, so its trials would be the same");
+        let unused = key.strip_prefix("params.").filter(|name| !of_trial.refers_to(name));
+        problems.extend(unused.map(|name| {
+            let nothing = match spec.refers_to(name) {
+                true => "nothing beside what the sweep sets",
+                false => "nothing",
+            };
+            let message = format!("{nothing} refers to `{key}`, so its trials would be the same");
             let hint = format!("refer to it as `${{{key}}}`, or sweep the key that is meant");
             let names = ["sweep", "parameters", key.as_str()];
             spec.problem_at(names.into_iter(), message).hint(hint)

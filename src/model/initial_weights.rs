@@ -55,7 +55,6 @@ impl Pretrained {
         seed: u64,
     ) -> Result<InitialWeights, ModelError> {
         let graph = Network::whole(&self.config, head, classes.len())?.graph;
-        let one_more = Network::whole(&self.config, head, classes.len() + 1)?.graph;
         let encoder = self.config.encoder;
         let mut weights = std::mem::take(&mut self.weights);
         // A pooler is part of the encoder, whatever the head over it is for.
@@ -87,6 +86,7 @@ impl Pretrained {
             Fit::Same => HeadOrigin::Kept,
             Fit::Permuted(rows) => {
                 // The parameters with a row for each class are those that one more class changes.
+                let one_more = Network::whole(&self.config, head, classes.len() + 1)?.graph;
                 for (name, var) in one_more.parameters() {
                     if shapes.get(name).is_some_and(|shape| *shape != one_more.known_shape(var))
                         && let Some(array) = weights.get_mut(name)

@@ -434,12 +434,17 @@ fn what_reaches_nothing_is_refused() -> Result<(), TestError> {
     let sound = format!("  metric: {{ name: tuned.dev_loss, goal: minimize }}\n{parameters}");
     project.write("x.yaml", &pipeline(2, &sound))?;
     assert_eq!(project.pipe(&["validate", "x.yaml"])?.code, Some(0));
-    // One of two values that exclude each other may take the place of a reference.
-    let either = format!(
-        "  parameters:\n    params.rate: {{ values: [1e-3, 1e-2] }}\n    \
-         {rate}: {{ values: [1e-4] }}\n"
-    );
-    project.write("x.yaml", &pipeline(2, &either))?;
+    // What every trial sets stands in the place of the only reference; what some set does not.
+    let both = "  parameters:\n    params.rate: { values: [1e-3, 1e-2] }\n    \
+                stages.tuned.train.optimizer.adamw.learning_rate: { values: [1e-4] WHEN }\n    \
+                stages.tuned.train.batch_size: { values: [8, 16] }\n";
+    project.write("x.yaml", &pipeline(2, &both.replace(" WHEN", "")))?;
+    let said = project.pipe(&["sweep", "x.yaml", "-n"])?;
+    let message = "error: nothing beside what the sweep sets refers to `params.rate`, so its \
+                   trials would be the same";
+    assert!(said.code == Some(2) && said.told(message), "{}", said.err);
+    let some = both.replace(" WHEN", ", when: { stages.tuned.train.batch_size: 8 }");
+    project.write("x.yaml", &pipeline(2, &some))?;
     let said = project.pipe(&["sweep", "x.yaml", "-n"])?;
     assert_eq!(said.code, Some(0), "{}", said.err);
     Ok(())

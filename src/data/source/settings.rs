@@ -103,6 +103,14 @@ impl FromStr for Encoding {
 
     /// Reads a name of the WHATWG's standard, such as `windows-1252`, `latin1` or `shift_jis`.
     fn from_str(name: &str) -> Result<Encoding, ()> {
-        encoding_rs::Encoding::for_label_no_replacement(name.as_bytes()).map(Encoding).ok_or(())
+        // Python writes `utf_8`, `utf-8-sig` and `latin-1` too.
+        let python = name.to_lowercase().replace('_', "-");
+        let python = python.trim_end_matches("-sig").to_owned();
+        let joined = python.replace('-', "");
+        [name, &python, &joined]
+            .into_iter()
+            .find_map(|name| encoding_rs::Encoding::for_label_no_replacement(name.as_bytes()))
+            .map(Encoding)
+            .ok_or(())
     }
 }

@@ -69,20 +69,52 @@ pub(super) fn embeddings(b: &mut Builder, config: &Config) -> Result<Var, ShapeE
     b.dropout(normed, config.hidden_dropout)
 }
 
+/// The names of a post-norm layer's modules, below those of the layers.
+pub(super) struct Modules {
+    /// Before the number of a layer.
+    pub layers: &'static str,
+    /// Queries, keys and values.
+    pub attention: [&'static str; 3],
+    pub attention_output: &'static str,
+    pub attention_norm: &'static str,
+    /// The feed-forward layer, up and down.
+    pub mlp: [&'static str; 2],
+    pub norm: &'static str,
+}
+
+const MODULES: Modules = Modules {
+    layers: "encoder.layer",
+    attention: ["attention.self.query", "attention.self.key", "attention.self.value"],
+    attention_output: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    mlp: ["intermediate.dense", "output.dense"],
+    norm: "output.LayerNorm",
+};
+
 pub(super) fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
-    let name = |module: &str| format!("encoder.layer.{}.{module}", layer.index);
+    post_norm(b, config, layer, &MODULES, config.hidden_dropout)
+}
+
+/// A layer whose norms follow the sums. `attended_dropout` is the rate after attention.
+pub(super) fn post_norm(
+    b: &mut Builder,
+    config: &Config,
+    layer: Layer,
+    modules: &Modules,
+    attended_dropout: f32,
+) -> Result<Var, ShapeError> {
+    let name = |module: &str| format!("{}.{}.{module}", modules.layers, layer.index);
     let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
     let x = layer.below; // [T, H]
     let asking = if layer.first_token_only { b.first_tokens(x)? } else { x };
-    let modules = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-    let context =
-        b.attention(asking, x, &modules, hidden, config.heads, config.attention_dropout)?;
-    let attended = b.linear_apart(context, &name("attention.output.dense"), hidden, hidden)?;
-    let norm = b.norm(&name("attention.output.LayerNorm"), hidden, epsilon);
-    let x = b.add_norm(attended, asking, norm, config.hidden_dropout)?;
-    let modules = [&*name("intermediate.dense"), &name("output.dense")];
-    let made = b.mlp(x, modules, [hidden, config.intermediate], config.activation)?;
-    let norm = b.norm(&name("output.LayerNorm"), hidden, epsilon);
+    let (attention, rate) = (modules.attention.map(name), config.attention_dropout);
+    let context = b.attention(asking, x, &attention, hidden, config.heads, rate)?;
+    let attended = b.linear_apart(context, &name(modules.attention_output), hidden, hidden)?;
+    let norm = b.norm(&name(modules.attention_norm), hidden, epsilon);
+    let x = b.add_norm(attended, asking, norm, attended_dropout)?;
+    let [up, down] = modules.mlp.map(name);
+    let made = b.mlp(x, [&up, &down], [hidden, config.intermediate], config.activation)?;
+    let norm = b.norm(&name(modules.norm), hidden, epsilon);
     b.add_norm(made, x, norm, config.hidden_dropout)
 }
 

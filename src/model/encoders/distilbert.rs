@@ -1,6 +1,7 @@
 //! DistilBERT (Sanh et al. 2019): BERT's layers under names of its own, without token types and
 //! without a pooler.
 
+use super::bert::{self, Modules};
 use super::builder::{Builder, Positions};
 use super::contract::{Config, Encoder, Layer, Masked};
 use super::fields::Fields;
@@ -15,7 +16,7 @@ pub static DISTILBERT: Encoder = Encoder {
     positions: Positions::FromZero,
     padding_id: 0,
     config,
-    embeddings,
+    embeddings: bert::embeddings,
     layer,
     last: None,
     head,
@@ -49,34 +50,18 @@ fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, Mode
     config.checked(fields, "n_heads", "dim")
 }
 
-fn embeddings(b: &mut Builder, config: &Config) -> Result<Var, ShapeError> {
-    let hidden = config.hidden;
-    let words = b.word_table("embeddings.word_embeddings", hidden);
-    let positions = b.table("embeddings.position_embeddings", config.positions, hidden);
-    let words = b.words(words)?; // [T, H]
-    let positions = b.positions(positions, config.encoder.positions, config.padding_id)?;
-    let sum = b.g.add(words, positions)?;
-    let norm = b.norm("embeddings.LayerNorm", hidden, config.layer_norm_epsilon);
-    let normed = b.normed(sum, norm)?;
-    b.dropout(normed, config.hidden_dropout)
-}
+const MODULES: Modules = Modules {
+    layers: "transformer.layer",
+    attention: ["attention.q_lin", "attention.k_lin", "attention.v_lin"],
+    attention_output: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    mlp: ["ffn.lin1", "ffn.lin2"],
+    norm: "output_layer_norm",
+};
 
 fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
-    let name = |module: &str| format!("transformer.layer.{}.{module}", layer.index);
-    let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
-    let x = layer.below; // [T, H]
-    let asking = if layer.first_token_only { b.first_tokens(x)? } else { x };
-    let modules = ["q_lin", "k_lin", "v_lin"].map(|part| name(&format!("attention.{part}")));
-    let context =
-        b.attention(asking, x, &modules, hidden, config.heads, config.attention_dropout)?;
-    let attended = b.linear_apart(context, &name("attention.out_lin"), hidden, hidden)?;
-    let norm = b.norm(&name("sa_layer_norm"), hidden, epsilon);
-    // No dropout here, other than BERT.
-    let x = b.add_norm(attended, asking, norm, 0.0)?;
-    let modules = [&*name("ffn.lin1"), &name("ffn.lin2")];
-    let made = b.mlp(x, modules, [hidden, config.intermediate], config.activation)?;
-    let norm = b.norm(&name("output_layer_norm"), hidden, epsilon);
-    b.add_norm(made, x, norm, config.hidden_dropout)
+    // No dropout after attention, other than BERT.
+    bert::post_norm(b, config, layer, &MODULES, 0.0)
 }
 
 fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {

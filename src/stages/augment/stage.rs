@@ -9,6 +9,7 @@ use super::growth::{Entry, Growth};
 use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
 use crate::data::{AugmentationRow, AugmentationSummary, Seen, TaskKind};
+use crate::model::ModelError;
 use crate::model::pretrained::SEEN_TEXTS;
 use crate::model::source::resolve;
 use crate::stages::contract::error::{CheckError, StageError};
@@ -109,9 +110,11 @@ impl Stage for Augment {
         }
         // A model of ours that made or chose texts has passed on what it was trained on.
         for external in self.externals(ctx.folder(), None)? {
-            // Files such as lists of words are no models, and resolve to nothing.
-            if let Ok(folder) = resolve::resolve(&external.name, ctx.folder(), ctx) {
-                data.seen.add(&Seen::read(&folder.join(SEEN_TEXTS))?);
+            match resolve::resolve(&external.name, ctx.folder(), ctx) {
+                Ok(folder) => data.seen.add(&Seen::read(&folder.join(SEEN_TEXTS))?),
+                // A file such as a list of words is no model.
+                Err(ModelError::NoFolder { .. }) => {}
+                Err(error) => return Err(Box::new(error)),
             }
         }
         Ok(Arc::new(data))

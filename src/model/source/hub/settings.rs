@@ -105,19 +105,19 @@ mod tests {
         let variable = |name: &str| {
             variables.iter().find(|(own, _)| *own == name).map(|(_, value)| value.into())
         };
-        Settings::read(&variable, Some(Path::new("/home/me")))
+        Settings::read(&variable, Some(Path::new("/reader")))
     }
 
     #[test]
     fn the_cache_is_that_of_python() {
         let cache = |variables: &[(&str, &str)]| read(variables).cache;
-        assert_eq!(cache(&[]), Path::new("/home/me/.cache/huggingface/hub"));
+        assert_eq!(cache(&[]), Path::new("/reader/.cache/huggingface/hub"));
         assert_eq!(cache(&[("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
         let home = [("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/hf")];
-        assert_eq!(cache(&home), Path::new("/home/me/hf/hub"));
+        assert_eq!(cache(&home), Path::new("/reader/hf/hub"));
         assert_eq!(cache(&[("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/c")]), Path::new("/c"));
         assert_eq!(cache(&[("HUGGINGFACE_HUB_CACHE", "/old")]), Path::new("/old"));
-        assert_eq!(cache(&[("HF_HOME", "")]), Path::new("/home/me/.cache/huggingface/hub"));
+        assert_eq!(cache(&[("HF_HOME", "")]), Path::new("/reader/.cache/huggingface/hub"));
     }
 
     #[test]
