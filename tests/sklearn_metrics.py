@@ -1,4 +1,4 @@
-"""Records scikit-learn's figures for made-up predictions, the witness of src/table/metrics.
+"""Records scikit-learn's figures for made-up predictions, the witness of src/metrics.
 
     pip install scikit-learn && python tests/sklearn_metrics.py > tests/data/sklearn_metrics.json
 

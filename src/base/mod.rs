@@ -3,6 +3,7 @@
 
 pub mod chain;
 pub mod clock;
+pub mod cut;
 pub mod digest;
 pub mod seed;
 pub mod files;

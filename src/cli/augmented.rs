@@ -13,9 +13,9 @@ use super::failure::Failure;
 use super::open::output;
 use super::printer::Printer;
 use super::tables;
+use crate::base::cut::{self, line as one_line};
 use crate::data::{AugmentationRow, AugmentationSummary, DataSet, Example};
 use crate::pipeline::problem::suggest;
-use crate::results::format::cut::{self, line as one_line};
 use crate::runner::Project;
 use crate::runner::record::runs::Run;
 

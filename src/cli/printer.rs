@@ -7,7 +7,7 @@ use miette::Diagnostic;
 
 use super::exit::Exit;
 use super::failure::{Failure, Line, lines};
-use crate::results::format::cut::harmless;
+use crate::base::cut::harmless;
 
 /// Writes all output of the program: data to stdout, everything else to stderr.
 #[derive(Debug)]
@@ -40,11 +40,6 @@ impl Printer {
     /// Returns whether bars can be drawn.
     pub fn is_live(&self) -> bool {
         self.live
-    }
-
-    /// Returns whether colours are wanted on stderr.
-    pub fn has_colour(&self) -> bool {
-        self.colour
     }
 
     /// Returns whether the user wants more detail.

@@ -3,7 +3,7 @@
 use super::args::TableArgs;
 use super::failure::Failure;
 use super::printer::Printer;
-use crate::results::format::cut::harmless;
+use crate::base::cut::harmless;
 use crate::results::format::{self, Options};
 use crate::results::results::ResultTable;
 

@@ -50,12 +50,6 @@ pub fn finish(draft: Draft) -> Result<(Spec, Plan), SpecError> {
     draft.finish(problems).map(|spec| (spec, plan))
 }
 
-/// Checks a pipeline; on failure returns all problems, each with its place in the file.
-pub fn plan(spec: &Spec) -> Result<Plan, SpecError> {
-    let (plan, problems) = Check::new(spec, &IndexSet::new()).run();
-    if problems.is_empty() { Ok(plan) } else { Err(spec.error(problems)) }
-}
-
 impl Plan {
     /// Returns the plan cut to one stage and its inputs; `None` if there is no such stage.
     pub fn until(&self, stage: &StageId) -> Option<Plan> {

@@ -32,7 +32,12 @@ pub(crate) fn write_parquet(file: &Path, frame: &mut DataFrame) -> Result<(), Ta
 /// Reads a Parquet file that `pipe` wrote.
 pub(crate) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
     let bytes = fs_err::read(file)?;
-    parse_parquet(&bytes, None).map_err(|error| damaged(file, error))
+    guarded(|| {
+        let frame = ParquetReader::new(std::io::Cursor::new(bytes.as_slice())).finish()?;
+        let rows = frame.height();
+        even(frame, rows)
+    })
+    .map_err(|error| damaged(file, error))
 }
 
 /// Reads the bytes of a Parquet file that another program may have written.
@@ -40,14 +45,11 @@ pub(crate) fn parse_foreign_parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
     super::stored::frame(bytes)
 }
 
-/// Reads the bytes of a Parquet file, all columns or only the named ones.
-pub(crate) fn parse_parquet(bytes: &[u8], columns: Option<Vec<String>>) -> PolarsResult<DataFrame> {
-    let frame =
-        guarded(|| ParquetReader::new(std::io::Cursor::new(bytes)).with_columns(columns).finish())?;
-    match frame.columns().iter().find(|column| column.len() != frame.height()) {
+/// Returns a frame whose columns all have so many rows.
+pub(super) fn even(frame: DataFrame, rows: usize) -> PolarsResult<DataFrame> {
+    match frame.columns().iter().find(|column| column.len() != rows) {
         Some(column) => Err(PolarsError::ShapeMismatch(
-            format!("column `{}` has {} of {} rows", column.name(), column.len(), frame.height())
-                .into(),
+            format!("column `{}` has {} of {rows} rows", column.name(), column.len()).into(),
         )),
         None => Ok(frame),
     }

@@ -15,6 +15,7 @@ use polars_parquet::parquet::schema::types::{
     PrimitiveType,
 };
 
+use super::frame::even;
 use super::guard::guarded;
 
 /// Returns what a file says about itself.
@@ -39,13 +40,7 @@ pub(crate) fn read(
         let rows = metadata.num_rows;
         let mut reader = ParquetReader::new(Cursor::new(bytes));
         reader.set_metadata(Arc::new(metadata));
-        let frame = reader.with_columns(columns).finish()?;
-        match frame.columns().iter().find(|column| column.len() != rows) {
-            Some(column) => Err(PolarsError::ShapeMismatch(
-                format!("column `{}` has {} of {rows} rows", column.name(), column.len()).into(),
-            )),
-            None => Ok(frame),
-        }
+        even(reader.with_columns(columns).finish()?, rows)
     })
 }
 

@@ -223,12 +223,15 @@ fn read_tree(
             return None;
         }
     };
-    let before = Before { uses: Uses::of(&map), names: parameters(&map) };
+    let before = checks_uses.then(|| Before { uses: Uses::of(&map), names: parameters(&map) });
     for (index, one) in overrides.iter().enumerate() {
         one.apply(&mut map, index + 1, &mut budget, problems);
     }
-    let uses = if overrides.is_empty() { before.uses.clone() } else { Uses::of(&map) };
-    if checks_uses {
+    let uses = match &before {
+        Some(before) if overrides.is_empty() => before.uses.clone(),
+        _ => Uses::of(&map),
+    };
+    if let Some(before) = before {
         unused::check(&map, &before, &uses, problems);
     }
     interpolate(&mut map, sources, environment, &mut budget, problems);

@@ -6,7 +6,6 @@
 //! problem is reported twice.
 
 pub mod spec;
-pub mod load;
 pub mod draft;
 pub(crate) mod format;
 mod yaml;
@@ -15,7 +14,6 @@ pub mod typing;
 pub mod problem;
 
 pub use draft::Draft;
-pub use load::load;
 pub use problem::error::SpecError;
 pub use problem::problem::Problem;
 pub use problem::source::Location;

@@ -67,7 +67,7 @@ impl Spec {
     }
 
     /// Returns the resolved pipeline (overridden, interpolated, defaults filled in) as YAML that
-    /// [`super::load()`] reads back to the same spec.
+    /// [`super::Draft::read`] reads back to the same spec.
     pub fn resolved(&self) -> String {
         let mut yaml = emit::Emitter::default();
         yaml.value("version", &format::VERSION.to_string(), Form::Plain);

@@ -7,8 +7,8 @@ use super::content::content::Content;
 use super::provenance::{provenance, seeds};
 use super::{per_class, said, table};
 use crate::base::clock;
+use crate::base::cut::cut;
 use crate::results::compare::Recipe;
-use crate::results::format::cut::cut;
 
 const STYLE: &str = include_str!("style.css");
 /// The most errors that are listed; more would repeat them.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::base::cut::cut;
+use crate::data::normal::revealed;
 use crate::data::{DataSet, Example, Seen, Split};
 use crate::stages::contract::stage::{Ctx, StageId};
 
@@ -80,11 +82,6 @@ impl Leaks {
 }
 
 fn line((example, split): &(&Example, Split)) -> String {
-    const LONGEST: usize = 60;
-    let text = example.text.to_string();
-    let mut short: String = text.chars().take(LONGEST).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    format!("  {}, seen in {split}: {short:?}", example.id)
+    let text = cut(&revealed(&example.text.to_string()), 60);
+    format!("  {}, seen in {split}: \"{text}\"", example.id)
 }

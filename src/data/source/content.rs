@@ -133,7 +133,12 @@ fn decoded(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> Result<Str
 
 /// Returns the line that follows these bytes, from 1.
 fn line_after(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte == b'\n').count() + 1
+    let ends = |(place, byte): &(usize, &u8)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(place + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    bytes.iter().enumerate().filter(ends).count() + 1
 }
 
 /// Says what a file is that is no text, whatever its ending.

@@ -5,10 +5,11 @@ use std::path::Path;
 use super::columns;
 use super::error::SourceError;
 use super::format::Format;
-use super::records::{Fault, Records};
+use super::records::{self, Fault, Records};
 use super::remark::Remark;
 use super::row::Raw;
 use super::settings::{Quoting, Reading, Separator};
+use crate::base::cut::cut;
 
 /// The separators that are looked for in the header of a CSV file, the first of all first.
 const SEPARATORS: [Separator; 4] =
@@ -122,7 +123,7 @@ impl Source<'_> {
     fn read_quoted(&self) -> Result<Vec<Raw>, SourceError> {
         let quoted = self.read(Quoting::Double)?;
         let Some([first, last]) = quoted.merged else { return Ok(quoted.rows) };
-        let lines = self.text.lines().skip(first.saturating_sub(self.line));
+        let lines = records::lines(self.text).skip(first.saturating_sub(self.line));
         if lines.take(last + 1 - first).any(|line| line.contains("\"\"")) {
             return Ok(quoted.rows);
         }
@@ -160,7 +161,7 @@ impl Source<'_> {
                 Err(self.two_readings(format!(
                     "the quotes in line {} enclose a field or belong to it: {}",
                     row.and_then(|row| row.line).unwrap_or_default(),
-                    short(field.map_or("", String::as_str))
+                    format!("`{}`", cut(field.map_or("", String::as_str), 40))
                 )))
             }
             _ => {
@@ -257,14 +258,5 @@ impl Source<'_> {
 
     fn two_readings(&self, reason: String) -> SourceError {
         SourceError::TwoReadings { file: self.file.display().to_string(), reason }
-    }
-}
-
-/// Returns the beginning of a field.
-fn short(field: &str) -> String {
-    const SHOWN: usize = 40;
-    match field.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("`{}…`", &field[..end]),
-        None => format!("`{field}`"),
     }
 }

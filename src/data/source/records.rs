@@ -139,6 +139,12 @@ impl<'a> Iterator for Records<'a> {
 }
 
 /// Returns the number of line ends in a text.
+/// Returns the lines of a text, which end as those of records do.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    // A lone carriage return ends a line, so a pair ends one and an empty rest of it is none.
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
 fn line_ends(text: &str) -> usize {
     let feeds = text.bytes().filter(|&byte| byte == b'\n').count();
     let returns = text.bytes().filter(|&byte| byte == b'\r').count();

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::draw::at;
 use super::number;
-use crate::results::format::cut::cut;
+use crate::base::cut::cut;
 
 const WIDTH: f64 = 780.0;
 const LEFT: f64 = 240.0;

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::draw::{at, path};
 use super::number;
 use super::scale::Scale;
+use crate::base::cut::cut;
 use crate::report::content::trial::{Trial, Trials};
-use crate::results::format::cut::cut;
 
 /// More lines merge into a grey mass.
 const MOST: usize = 300;

@@ -6,8 +6,8 @@ use super::axis::Axis;
 use super::draw::at;
 use super::number;
 use super::scale::Scale;
+use crate::base::cut::cut;
 use crate::report::content::trial::{Trial, Trials};
-use crate::results::format::cut::cut;
 
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 210.0;

@@ -1,8 +1,8 @@
 //! Comparisons as text: for the terminal, Markdown and JSON.
 
-use super::cut::{self, line};
 use super::grid::Grid;
 use super::people::{layout, markdown_of, wrapped};
+use crate::base::cut::{self, line};
 use crate::results::compare::notes::probability;
 use crate::results::compare::{Against, ByParameter, Comparison, Examples, Recipe, Verdict, Vote};
 use crate::results::results::display_param;

@@ -8,7 +8,6 @@ pub mod classes;
 pub mod compared;
 pub mod compared_csv;
 mod grid;
-pub mod cut;
 
 pub use classes::{confusion, per_class};
 pub use machine::{csv, json};

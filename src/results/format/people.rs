@@ -3,9 +3,9 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use unicode_width::UnicodeWidthStr;
 
-use super::cut::harmless;
 use super::grid::{Grid, grid};
 use super::options::{FormatError, Options};
+use crate::base::cut::harmless;
 use crate::results::results::ResultTable;
 
 /// Returns the table for a terminal of `width` columns, or as wide as it needs to be. Rows that

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::config::Duplicates;
 use super::error::LoadError;
+use crate::base::cut::cut;
 use crate::data::Split;
 use crate::data::normal::{is_invisible, normalise, revealed};
 use crate::data::source::SourceRow;
@@ -109,18 +110,10 @@ pub(super) fn treat(parts: &mut [Part], how: Duplicates) -> Result<Found, LoadEr
 
 /// Returns the text, and the other one where they differ in signs that cannot be seen.
 fn shown(one: &str, other: &str) -> String {
-    let shown = [one, other].map(|text| format!("\"{}\"", short(&revealed(text))));
+    let shown = [one, other].map(|text| format!("\"{}\"", cut(&revealed(text), 60)));
     let hides = |text: &str| text.chars().any(is_invisible);
     match one != other && (hides(one) || hides(other)) {
         true => shown.join(" and "),
         false => shown[0].clone(),
     }
-}
-
-fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }

@@ -110,6 +110,7 @@ impl Stage for Load {
             if !full.is_file() {
                 return Err(Box::new(LoadError::NoFile { path: path.to_owned(), full }));
             }
+            // Not remembered by times and size, as those of models are: people edit tables.
             let digest = Digest::of_file(&full)
                 .map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
             externals.push(External { name: path.to_owned(), digest });
