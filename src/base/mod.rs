@@ -7,6 +7,7 @@ pub mod cut;
 pub mod digest;
 pub mod seed;
 pub mod files;
+pub mod label;
 pub mod home;
 pub mod report;
 pub mod lock;

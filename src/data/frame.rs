@@ -40,11 +40,6 @@ pub(crate) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
     .map_err(|error| damaged(file, error))
 }
 
-/// Reads the bytes of a Parquet file that another program may have written.
-pub(crate) fn parse_foreign_parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
-    super::stored::frame(bytes)
-}
-
 /// Returns a frame whose columns all have so many rows.
 pub(super) fn even(frame: DataFrame, rows: usize) -> PolarsResult<DataFrame> {
     match frame.columns().iter().find(|column| column.len() != rows) {

@@ -13,7 +13,7 @@ pub mod augmentation;
 pub mod tag;
 pub mod error;
 pub mod frame;
-mod stored;
+pub mod stored;
 pub mod guard;
 
 pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};

@@ -1,4 +1,4 @@
-//! The normal forms in which texts and labels are compared.
+//! The normal form in which texts are compared.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -16,11 +16,6 @@ pub fn normalise(text: &str) -> String {
         normal.push_str(word);
     }
     normal
-}
-
-/// Returns the form in which labels are equal or not: NFC, without whitespace at the ends.
-pub fn label(written: &str) -> String {
-    written.trim().nfc().collect()
 }
 
 /// Says whether nothing of a text can be seen.
@@ -101,9 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_keep_case_and_lose_space_at_the_ends() {
-        assert_eq!(label("\u{a0}Cafe\u{301} \r"), "Café");
-        assert_eq!(label("ﬁ  A"), "ﬁ  A");
+    fn what_cannot_be_seen_is_revealed() {
         assert_eq!(revealed("a\u{200b} b\u{a0}é"), "a\\u{200b} b\\u{a0}é");
     }
 

@@ -10,7 +10,7 @@ use super::error::ModelError;
 
 /// What a folder of an adapter (PEFT) has in place of the model, or beside it.
 pub(super) const ADAPTER: &str = "adapter_config.json";
-const SENTENCES: &str = "sentence_bert_config.json";
+pub(super) const SENTENCES: &str = "sentence_bert_config.json";
 
 /// The settings of other programs in a model folder.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@ use super::head::Head;
 use super::init;
 use super::network::Network;
 use super::pretrained::{Pretrained, Weights};
-use super::pretrained_head::Fit;
+use super::pretrained_head::{Fit, PretrainedHead};
 
 /// The weights of a whole network, and where they are from.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ impl Pretrained {
         // Of any form: what a folder's head is called depends on it.
         let is_encoder = |name: &str| shapes.contains_key(name) && !graph.marks(name).head;
         let has_any = weights.keys().any(|name| !is_encoder(name) && !encoder.is_pooler(name));
-        let fit = self.head.fit(head, classes);
+        let fit = PretrainedHead::of_json(&self.raw_config).fit(head, classes);
         let head_origin = match fit {
             _ if !has_any => HeadOrigin::New,
             Fit::Other(why) => HeadOrigin::Replaced(why),

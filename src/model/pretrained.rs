@@ -7,12 +7,12 @@ use fs_err as fs;
 use ndarray::ArrayD;
 use serde_json::{Map, Value};
 
-use super::beside::Beside;
+use super::beside::{ADAPTER, Beside, SENTENCES};
 use super::encoders::Config;
 use super::error::ModelError;
 use super::head::Head;
 use super::network::{self, Network};
-use super::pretrained_head::{self, PretrainedHead};
+use super::pretrained_head;
 pub use super::weights::Weights;
 use super::{masked, weights};
 
@@ -47,8 +47,6 @@ pub struct Pretrained {
     /// prefix (`bert.`) the file has; those of a classification head keep their names
     /// (`classifier.weight`).
     pub weights: Weights,
-    /// What config.json says of the classification head.
-    pub head: PretrainedHead,
     /// The tensors of the files that were not read, by their names there.
     pub ignored: Vec<String>,
     /// Settings of other programs in the folder.
@@ -92,9 +90,8 @@ impl Pretrained {
         let wanted = wanted(&config)?;
         let is_wanted = |name: &str| wanted.iter().any(|it| it == name);
         let (weights, ignored) = weights::read(folder, &config, is_wanted)?;
-        let head = PretrainedHead::of_json(&raw_config);
         let beside = Beside::read(folder)?;
-        Ok(Pretrained { config, raw_config, weights, head, ignored, beside, files })
+        Ok(Pretrained { config, raw_config, weights, ignored, beside, files })
     }
 
     /// Writes a folder that `transformers` opens as a sequence classifier with these labels
@@ -220,9 +217,10 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Ok(files)
 }
 
-/// Says whether a file of this name can be part of a model; one in a folder below never is.
+/// Says whether a file of this name can be part of a model, or says something of one; a file in a
+/// folder below never is.
 pub fn is_model_file(name: &str) -> bool {
     let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    let others = ["config.json", SEEN_TEXTS];
+    let others = [CONFIG, SEEN_TEXTS, ADAPTER, SENTENCES];
     others.contains(&name) || TOKENIZER_FILES.contains(&name) || (weights && !name.contains('/'))
 }

@@ -1,9 +1,9 @@
 //! The classification head that a model folder has: for which classes, and over which pooling.
 
 use serde_json::Value;
-use unicode_normalization::UnicodeNormalization;
 
 use super::head::Head;
+use crate::base::label;
 
 /// The field of config.json that names the pooling under a head that is not the architecture's own.
 /// `transformers` has it for the encoders whose pooling is a setting.
@@ -135,7 +135,7 @@ fn in_order(mut pairs: Vec<(usize, String)>) -> Option<Vec<String>> {
 }
 
 fn normal(classes: &[String]) -> Vec<String> {
-    classes.iter().map(|class| class.trim().nfc().collect()).collect()
+    classes.iter().map(|class| label::normal(class)).collect()
 }
 
 /// Lists names for a message.

@@ -10,8 +10,8 @@ use super::columns::{self, LEADING, TRAILING};
 use super::row::ResultRow;
 use super::{results_csv, results_types};
 use crate::base::files::AtomicFiles;
-use crate::data::TableError;
 use crate::data::frame::{self, Columns};
+use crate::data::{TableError, stored};
 
 /// The results of a run, in the default order of display.
 ///
@@ -145,8 +145,7 @@ fn read_parquet(
     file: &Path,
     not_results: impl Fn(String) -> TableError,
 ) -> Result<DataFrame, TableError> {
-    let table = frame::parse_foreign_parquet(&fs_err::read(file)?)
-        .map_err(|error| frame::damaged(file, error))?;
+    let table = stored::frame(&fs_err::read(file)?).map_err(|error| frame::damaged(file, error))?;
     results_types::conformed(&table).map_err(not_results)
 }
 

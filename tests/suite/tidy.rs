@@ -139,10 +139,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("strsim", &["pipeline/", "data/"]),
     ("terminal_size", &["cli/"]),
     ("tokenizers", &["text/"]),
-    (
-        "unicode_normalization",
-        &["data/", "model/pretrained_head.rs", "stages/augment/language/words.rs"],
-    ),
+    ("unicode_normalization", &["base/label.rs", "data/", "stages/augment/language/words.rs"]),
     ("unicode_segmentation", &["stages/augment/", "cli/"]),
     ("ureq", &["model/source/hub/"]),
     ("zip", &["base/wheel.rs", "model/source/package.rs"]),

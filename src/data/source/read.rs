@@ -8,6 +8,7 @@ use super::remark::Remark;
 use super::row::{Place, Raw, SourceRow};
 use super::settings::{Empty, Reading};
 use super::{content, delimited, json_lines, parquet};
+use crate::base::label;
 use crate::data::normal;
 
 /// A table that was read.
@@ -67,7 +68,7 @@ fn labelled(
         let label = label.filter(|label| !normal::is_blank(label));
         match (text, label) {
             (Some(text), Some(label)) => {
-                table.rows.push(SourceRow { place, text, label: normal::label(&label) });
+                table.rows.push(SourceRow { place, text, label: label::normal(&label) });
             }
             (None, _) => no_text.push(place),
             (Some(_), None) => no_label.push(place),

@@ -200,6 +200,14 @@ fn quotes_that_can_be_meant_in_two_ways_are_refused() -> Outcome {
         message("a.csv", csv.as_bytes()),
         &["two ways: by the quotes, lines 2 to 4 are one row", "`quoting: none`"],
     );
+    // A quote that stands twice within the lines shows what is meant, however lines end.
+    for end in ["\n", "\r\n", "\r"] {
+        let shown = csv.replace("nothing", "\"\"nothing\"\"").replace('\n', end);
+        let joined = format!("we met,a{end}\"nothing\",b{end}and parted");
+        is("a.csv", shown, &[(&joined, "a")])?;
+        let elsewhere = format!("{csv}zu,\"\"\"b\"\"\"\n").replace('\n', end);
+        says(message("a.csv", elsewhere.as_bytes()), &["two ways: by the quotes, lines 2 to 4"]);
+    }
     let letters = [("\"we met", "a"), ("nothing", "b"), ("and parted\"", "a")];
     is_with(&quoting(Quoting::None), "a.csv", csv, &letters)
 }

@@ -140,8 +140,8 @@ pub enum Network {
         /// The input of the classification head.
         head: Head,
     },
-    /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, and the
-    /// tokenizer files.
+    /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, the
+    /// tokenizer files and config.json.
     Onnx(OnnxModel),
 }
 
@@ -153,7 +153,7 @@ pub struct OnnxModel {
     pub output: String,
     /// How its inputs are laid out.
     pub layout: InputLayout,
-    /// The files of the tokenizer, by name.
+    /// The files of the tokenizer and config.json, by name.
     pub files: BTreeMap<String, Vec<u8>>,
 }
 

@@ -15,7 +15,7 @@ use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Evaluation, Kind, Network, Output, Summary, TrainedModel};
 use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, StageId};
 use crate::stages::figure::Figures;
-use crate::stages::inference::predict::{self, probabilities, tokenize, tokenize_with};
+use crate::stages::inference::predict::{self, probabilities, tokenize, tokenizer_of};
 use crate::stages::leaks::Leaks;
 
 /// Predicts one split with a trained model and computes every metric.
@@ -150,7 +150,7 @@ fn predict(
             (tokens, inference, InputLayout::of(config))
         }
         Network::Onnx(network) => {
-            let tokens = tokenize_with(&network.files, texts, model.max_length)?;
+            let tokens = tokenizer_of(&network.files)?.encode(texts, model.max_length)?;
             let inference = Inference::of_model(
                 runtime,
                 Place::of(ctx.device()),

@@ -66,7 +66,7 @@ impl SentenceEncoder {
         .map_err(EngineError::from)?;
         let (tokenizer, longest) =
             (predict::tokenizer(&pretrained)?, longest(&pretrained.config, max_length));
-        predict::warn_of_contradictions(ctx, reference, &pretrained, &tokenizer, longest);
+        predict::warn_of_contradictions(ctx, reference, &pretrained.beside, &tokenizer, longest);
         Ok(SentenceEncoder {
             reference: reference.to_owned(),
             tokenizer,

@@ -1,5 +1,6 @@
 //! Predicting texts with a network whose parameters are bound.
 
+use crate::model::beside::Beside;
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::CONFIG;
 use std::collections::BTreeMap;
@@ -133,27 +134,22 @@ pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
 pub fn warn_of_contradictions(
     ctx: &dyn Ctx,
     reference: &str,
-    pretrained: &Pretrained,
+    beside: &Beside,
     tokenizer: &Tokenizer,
     longest: usize,
 ) {
-    let beside = pretrained.beside.remarks(longest, tokenizer.folds_case());
+    let beside = beside.remarks(longest, tokenizer.folds_case());
     for remark in tokenizer.remarks(longest).into_iter().chain(beside) {
         ctx.warn(&format!("`{reference}`: {remark}"));
     }
 }
 
-/// Tokenizes texts, cut to `max_length`, with the tokenizer of a model of which nothing else is
-/// known.
-pub fn tokenize_with(
-    files: &BTreeMap<String, Vec<u8>>,
-    texts: &[&str],
-    max_length: usize,
-) -> Result<Vec<TokenizedText>, StageError> {
+/// Reads the tokenizer of a model of which nothing but its files is known.
+pub fn tokenizer_of(files: &BTreeMap<String, Vec<u8>>) -> Result<Tokenizer, StageError> {
     let config: Option<Value> =
         files.get(CONFIG).and_then(|bytes| serde_json::from_slice(bytes).ok());
     let model_type = config.as_ref().and_then(|config| config.get("model_type")?.as_str());
-    Ok(Tokenizer::read(files, model_type)?.encode(texts, max_length)?)
+    Ok(Tokenizer::read(files, model_type)?)
 }
 
 /// Returns the softmax of each row of logits.

@@ -13,6 +13,7 @@ use super::objective::classification::LABELS;
 use super::objective::{Loss, Objective};
 use super::optimizer::Optimizer;
 use super::tokens::{Tokens, Trained};
+use crate::base::cut::cut;
 use crate::base::digest::Digest;
 use crate::base::memo;
 use crate::base::report::Report;
@@ -22,6 +23,7 @@ use crate::engine::backend::training_api::artifacts::{
 };
 use crate::engine::backend::training_api::error::ArtifactsError;
 use crate::engine::{ApiTrainer, Artifacts, EngineError, Precision, Trainer};
+use crate::model::beside::Beside;
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
 use crate::model::source::resolve;
@@ -106,7 +108,7 @@ fn check_classes(name: &str, folder: &Path, data: &DataSet) -> Result<(), StageE
     if classes == data.labels() {
         return Ok(());
     }
-    let shown = |labels: &[String]| format!("`{}`", labels.join("`, `"));
+    let shown = |labels: &[String]| cut(&format!("`{}`", labels.join("`, `")), 200);
     let (artifacts, data) = (shown(&classes), shown(data.labels()));
     Err(Box::new(TrainError::OtherClasses { artifacts, data }))
 }
@@ -138,6 +140,7 @@ pub(super) fn run(
     ctx: &dyn Ctx,
     train: &Train,
     name: &str,
+    pretrained: &Path,
     data: &DataSet,
     objective: &dyn Objective,
 ) -> Result<Trained, StageError> {
@@ -146,17 +149,17 @@ pub(super) fn run(
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
     artifacts.check_inputs(&INPUTS, &[MASK, LABELS])?;
     ctx.note(&format!("the artifacts update with {}", artifacts.describe_optimizer()?));
-    let pretrained = resolve::resolve(&train.model.pretrained, ctx.folder(), ctx)?;
-    let mut files = tokenizer_files(&pretrained)?;
+    let mut files = tokenizer_files(pretrained)?;
     let path = pretrained.join(CONFIG);
     let bytes = fs_err::read(&path).map_err(EngineError::from)?;
     files.insert(CONFIG.to_owned(), bytes.clone());
     let config = serde_json::from_slice(&bytes)
         .map_err(|error| ModelError::Json { path, detail: error.to_string() })?;
     let layout = InputLayout::of_json(&config);
-    let tokens = Tokens::new(ctx, data, train.max_length, |texts| {
-        predict::tokenize_with(&files, texts, train.max_length)
-    })?;
+    let (tokenizer, longest) = (predict::tokenizer_of(&files)?, train.max_length);
+    let (reference, beside) = (&train.model.pretrained, Beside::read(pretrained)?);
+    predict::warn_of_contradictions(ctx, reference, &beside, &tokenizer, longest);
+    let tokens = Tokens::new(ctx, data, longest, |texts| Ok(tokenizer.encode(texts, longest)?))?;
     let count = |list: &[(String, ArrayD<f32>)]| {
         list.iter().map(|(_, array)| array.len() as u64).sum::<u64>()
     };

@@ -92,7 +92,7 @@ pub struct Train {
     pub backend: Backend,
     /// A folder (relative to this file) of training artifacts from `generate_artifacts` or `pipe
     /// artifacts`. They are trained with the training API instead of `pipe`'s own network. Then
-    /// only the tokenizer and the padding settings of `model.pretrained` are used.
+    /// only the tokenizer, the padding settings and the seen texts of `model.pretrained` are used.
     #[serde(default)]
     pub artifacts: Option<String>,
 }

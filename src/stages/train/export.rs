@@ -11,6 +11,7 @@ use super::freeze::trainable;
 use super::objective::{Classification, Form, Objective};
 use crate::data::DataSet;
 use crate::engine::{Artifacts, Clipping, Kernels};
+use crate::model::source::resolve;
 use crate::model::{Dropout, Network, NetworkOptions, TrainableNetwork};
 use crate::stages::contract::error::StageError;
 
@@ -25,7 +26,8 @@ impl Train {
         report: &dyn crate::base::report::Report,
     ) -> Result<Artifacts, StageError> {
         let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
-        let (pretrained, initial) = self.pretrained(folder, seed, data.labels(), report)?;
+        let folder = resolve::resolve(&self.model.pretrained, folder, report)?;
+        let (pretrained, initial) = self.pretrained(&folder, seed, data.labels())?;
         report.note(&format!("`{}`: {}", self.model.pretrained, initial.origin));
         let config = &pretrained.config;
         let build = |dropout| {

@@ -96,11 +96,11 @@ impl Stage for Train {
         let trained = match &self.artifacts {
             Some(name) => {
                 let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
-                artifacts::run(ctx, self, name, data, &objective)?
+                artifacts::run(ctx, self, name, &folder, data, &objective)?
             }
             None => {
                 let objective = Classification::new(&self.loss, data, Form::Targets)?;
-                self.run_encoder(ctx, data, &objective)?
+                self.run_encoder(ctx, &folder, data, &objective)?
             }
         };
         let Trained { network, fitted, backend, .. } = trained;
@@ -161,17 +161,18 @@ impl Train {
     fn run_encoder(
         &self,
         ctx: &dyn Ctx,
+        folder: &Path,
         data: &DataSet,
         objective: &dyn Objective,
     ) -> Result<Trained, StageError> {
         let (mut pretrained, InitialWeights { weights, origin }) =
-            self.pretrained(ctx.folder(), ctx.seed(), data.labels(), ctx)?;
+            self.pretrained(folder, ctx.seed(), data.labels())?;
         let initial_weights = format!("`{}`: {origin}", self.model.pretrained);
         ctx.note(&initial_weights);
         let (tokenizer, longest) =
             (tokenizer(&pretrained)?, longest(&pretrained.config, self.max_length));
         let reference = &self.model.pretrained;
-        warn_of_contradictions(ctx, reference, &pretrained, &tokenizer, longest);
+        warn_of_contradictions(ctx, reference, &pretrained.beside, &tokenizer, longest);
         let tokens =
             Tokens::new(ctx, data, longest, |texts| Ok(tokenizer.encode(texts, longest)?))?;
         let job = Job {
@@ -196,16 +197,15 @@ impl Train {
         })
     }
 
-    /// Reads the encoder with the recipe's dropout, and returns it with the weights of the whole
-    /// network: the head, where the folder has none that serves, is drawn with the seed.
+    /// Reads the encoder in a folder with the recipe's dropout, and returns it with the weights of
+    /// the whole network: the head, where the folder has none that serves, is drawn with the seed.
     pub(super) fn pretrained(
         &self,
         folder: &Path,
         seed: u64,
         labels: &[String],
-        report: &dyn Report,
     ) -> Result<(Pretrained, InitialWeights), StageError> {
-        let mut pretrained = Pretrained::read(&place(&self.model.pretrained, folder, report)?)?;
+        let mut pretrained = Pretrained::read(folder)?;
         let config = &mut pretrained.config;
         if let Some(Freeze::AllButTopLayers(asked)) = self.freeze
             && asked > config.layers

@@ -7,8 +7,9 @@ use super::client::{Client, reference};
 use super::download::Download;
 use super::settings::Settings;
 use crate::base::report::Report;
+use crate::model::beside::ADAPTER;
 use crate::model::error::ModelError;
-use crate::model::pretrained::is_model_file;
+use crate::model::pretrained::{CONFIG, is_model_file};
 
 /// Returns the folder of a hub model, from the cache where it is there whole, else from the hub.
 pub fn resolve(
@@ -47,6 +48,10 @@ impl Settings {
         let client = Client::new(self, repository, revision, report)?;
         let listing = client.listing()?;
         let names = needed(&listing.names);
+        let is_adapter = names.contains(&ADAPTER) && !names.contains(&CONFIG);
+        if is_adapter {
+            return Err(ModelError::Adapter { folder: reference.into() });
+        }
         let has = |end: &str| names.iter().any(|name| name.ends_with(end));
         for (end, file) in [("config.json", "config.json"), (".safetensors", "model.safetensors")] {
             if !has(end) {

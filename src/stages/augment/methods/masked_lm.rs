@@ -119,7 +119,7 @@ impl Method for MaskedLm {
         let model = MaskedModel::new(ctx, &pretrained)?;
         // The texts' length is theirs, so no setting of it is contradicted.
         let (reference, tokenizer) = (&self.pretrained, &model.tokenizer);
-        warn_of_contradictions(ctx, reference, &pretrained, tokenizer, 0);
+        warn_of_contradictions(ctx, reference, &pretrained.beside, tokenizer, 0);
         if !model.has_trained_head() {
             ctx.note(&format!(
                 "`{}` has no masked-language-model head; its word embeddings are used instead",
