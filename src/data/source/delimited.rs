@@ -159,9 +159,9 @@ impl Source<'_> {
                 let fields = row.iter().flat_map(|row| row.cells.iter().flatten());
                 let field = fields.clone().find(|field| field.starts_with('"'));
                 Err(self.two_readings(format!(
-                    "the quotes in line {} enclose a field or belong to it: {}",
+                    "the quotes in line {} enclose a field or belong to it: `{}`",
                     row.and_then(|row| row.line).unwrap_or_default(),
-                    format!("`{}`", cut(field.map_or("", String::as_str), 40))
+                    cut(field.map_or("", String::as_str), 40)
                 )))
             }
             _ => {
