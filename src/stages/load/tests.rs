@@ -283,7 +283,7 @@ fn the_configuration_is_checked_before_anything_runs() -> Outcome {
     assert!(config(r#"{"path": "a", "shot": 3}"#).is_err());
     assert_eq!(
         problems(
-            r#"{"path": "a.csv", "separator": ";;", "encoding": "cp-1252", "quoting": "none"}"#
+            r#"{"path": "a.csv", "separator": ";;", "encoding": "utf-9", "quoting": "none"}"#
         )?,
         ["separator", "encoding"]
     );
