@@ -436,8 +436,8 @@ fn what_reaches_nothing_is_refused() -> Result<(), TestError> {
     assert_eq!(project.pipe(&["validate", "x.yaml"])?.code, Some(0));
     // What every trial sets stands in the place of the only reference; what some set does not.
     let both = "  parameters:\n    params.rate: { values: [1e-3, 1e-2] }\n    \
-                stages.tuned.train.optimizer.adamw.learning_rate: { values: [1e-4] WHEN }\n    \
-                stages.tuned.train.batch_size: { values: [8, 16] }\n";
+                stages.tuned.train.batch_size: { values: [8, 16] }\n    \
+                stages.tuned.train.optimizer.adamw.learning_rate: { values: [1e-4] WHEN }\n";
     project.write("x.yaml", &pipeline(2, &both.replace(" WHEN", "")))?;
     let said = project.pipe(&["sweep", "x.yaml", "-n"])?;
     let message = "error: nothing beside what the sweep sets refers to `params.rate`, so its \
