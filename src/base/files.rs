@@ -1,10 +1,12 @@
 //! Files and folders that are written atomically.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+
+use super::digest::Digest;
+use super::digests::{self, Digests};
 
 /// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over
 /// it.
@@ -21,12 +23,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub struct AtomicFiles {
     folder: PathBuf,
     files: Vec<(tempfile::NamedTempFile, PathBuf)>,
+    digests: Digests,
 }
 
 impl AtomicFiles {
     /// Starts an empty set; no file gets its name before [`AtomicFiles::commit`].
     pub fn new(folder: &Path) -> AtomicFiles {
-        AtomicFiles { folder: folder.to_owned(), files: Vec::new() }
+        let (files, digests) = (Vec::new(), Digests::default());
+        AtomicFiles { folder: folder.to_owned(), files, digests }
     }
 
     /// Returns the folder of the files.
@@ -40,8 +44,18 @@ impl AtomicFiles {
         let mut file =
             ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(&self.folder)?;
         file.write_all(bytes)?;
+        let name = name.as_ref();
+        self.digests.set(name.to_string_lossy().into_owned(), Digest::of(bytes));
         self.files.push((file, self.folder.join(name)));
         Ok(())
+    }
+
+    /// Adds the list of the folder's digests, with those of the files so far. See [`digests`].
+    pub fn add_digests(&mut self) -> io::Result<()> {
+        // Of a list that has changed since it was written, nothing is taken over.
+        let known = Digests::read(&self.folder).ok().flatten().unwrap_or_default();
+        let bytes = known.with(&self.digests).bytes()?;
+        self.add(digests::FILE, &bytes)
     }
 
     /// Flushes the files, then gives them their names in the order in which they were added.
@@ -65,15 +79,6 @@ impl AtomicFiles {
             file.persist(path).map_err(|error| error.error)?;
         }
         Ok(())
-    }
-
-    /// Returns the names of the files with their sizes in bytes.
-    pub fn sizes(&self) -> io::Result<BTreeMap<String, u64>> {
-        let size = |(file, path): &(tempfile::NamedTempFile, PathBuf)| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok((name, file.as_file().metadata()?.len()))
-        };
-        self.files.iter().map(size).collect()
     }
 }
 

@@ -5,6 +5,8 @@ pub mod chain;
 pub mod clock;
 pub mod cut;
 pub mod digest;
+pub mod sealed;
+pub mod digests;
 pub mod seed;
 pub mod files;
 pub mod label;

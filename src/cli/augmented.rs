@@ -53,11 +53,9 @@ pub fn show(
     let mut text = String::new();
     let mut for_programs: Vec<Value> = Vec::new();
     for (trial, seed) in outputs {
-        let folder = output(project, run, stage, trial, seed)?;
-        let data =
-            if DataSet::is_in(&folder) { DataSet::read(&folder) } else { Ok(DataSet::default()) };
-        let data =
-            data.map_err(|error| Failure::Other { exit: Exit::Failed, error: Box::new(error) })?;
+        let data = output(project, run, stage, trial, seed, |folder| {
+            Ok(if DataSet::is_in(folder) { DataSet::read(folder)? } else { DataSet::default() })
+        })?;
         if data.augmentation.rows.is_empty() {
             let hint = Some(
                 "name an `augment` stage, or one that gets its data from an `augment` stage"

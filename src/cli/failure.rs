@@ -27,10 +27,12 @@ pub enum Failure {
 impl Failure {
     /// Returns a usage error: nothing ran.
     pub fn usage(message: impl Into<String>, hint: Option<String>) -> Failure {
-        Failure::Other {
-            exit: Exit::Usage,
-            error: Box::new(Plain { message: message.into(), hint }),
-        }
+        Failure::plain(Exit::Usage, message, hint)
+    }
+
+    /// Returns an error that is a message and a hint.
+    pub fn plain(exit: Exit, message: impl Into<String>, hint: Option<String>) -> Failure {
+        Failure::Other { exit, error: Box::new(Plain { message: message.into(), hint }) }
     }
 
     /// Returns an internal error of the program.

@@ -4,11 +4,15 @@ use super::args::GcArgs;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
-use crate::runner::{Project, gc as collector};
+use crate::runner::gc::{self as collector, Collected};
+use crate::runner::record::runs::Unreadable;
+use crate::runner::Project;
 
 /// Removes cached outputs that no run uses, and prints the freed space.
 pub fn gc(args: &GcArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let freed = collector::collect(&Project::here()?, args.keep_days, args.dry_run)?;
+    let project = Project::here()?;
+    let Collected { freed, blocking } =
+        collector::collect(&project, args.keep_days, args.dry_run)?;
     let verb = if args.dry_run { "would remove" } else { "removed" };
     for one in &freed {
         printer.status(&format!("{verb} {} ({})", one.what, size(one.bytes)));
@@ -16,7 +20,15 @@ pub fn gc(args: &GcArgs, printer: &Printer) -> Result<Exit, Failure> {
     let bytes = freed.iter().map(|one| one.bytes).sum();
     let verb = if args.dry_run { "would free" } else { "freed" };
     printer.status(&format!("{verb} {}", size(bytes)));
-    Ok(Exit::Success)
+    if blocking.is_empty() {
+        return Ok(Exit::Success);
+    }
+    for Unreadable { folder, reason } in &blocking {
+        printer.warning(&format!("`{}` cannot be read: {reason}", project.relative(folder)));
+    }
+    let hint = "bring back what is missing or, if nothing is worth keeping, remove the folder";
+    let outputs = "no output was removed, since these runs may use any of them";
+    Err(Failure::plain(Exit::Failed, outputs, Some(hint.to_owned())))
 }
 
 fn size(bytes: u64) -> String {

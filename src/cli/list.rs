@@ -9,12 +9,15 @@ use super::printer::Printer;
 use super::tables;
 use crate::base::clock;
 use crate::runner::Project;
-use crate::runner::record::runs::{self, Run};
+use crate::runner::record::runs::{self, Run, Survey, Unreadable};
 
 /// Lists the runs, newest first.
 pub fn list(args: &LsArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = Project::here()?;
-    let mut runs = runs::list(&project)?;
+    let Survey { mut runs, unreadable, .. } = runs::survey(&project)?;
+    for Unreadable { folder, reason } in &unreadable {
+        printer.warning(&format!("`{}` cannot be read: {reason}", project.relative(folder)));
+    }
     runs.truncate(args.top.unwrap_or(usize::MAX));
     if args.json {
         let rows: Vec<_> = runs.iter().map(object).collect();

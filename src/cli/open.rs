@@ -1,20 +1,21 @@
 //! Opens the pipeline of the arguments with its keys, and the outputs of a run.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::args::{FileArgs, KeyArgs};
+use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::progress::Preparation;
 use crate::dag::{self, Plan};
 use crate::pipeline::Spec;
 use crate::pipeline::problem::suggest;
-use crate::runner::cache::cache::Cache;
+use crate::runner::cache::cache::{Cache, Unread};
 use crate::runner::record::runs::Run;
 use crate::runner::{Pipeline, Prepared, Project, Settings, jobs, prepare};
-use crate::stages::StageId;
+use crate::stages::{StageError, StageId};
 
 /// Reads and checks a pipeline file.
 pub fn file(args: &FileArgs) -> Result<(Spec, Plan), Failure> {
@@ -115,20 +116,23 @@ pub fn command_line() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-/// Returns the folder of a stage's output from the cache.
-pub fn output(
+/// Reads a stage's output from the cache; all its files are compared with their digests first.
+pub fn output<T>(
     project: &Project,
     run: &Run,
     stage: &str,
     trial: Option<u64>,
     seed: u64,
-) -> Result<PathBuf, Failure> {
+    take: impl FnOnce(&Path) -> Result<T, StageError>,
+) -> Result<T, Failure> {
     let mut records = run.provenance.stages.iter();
     let record = records
         .find(|record| record.stage == stage && record.trial == trial && record.seed == seed);
-    match record.and_then(|record| Cache::new(project).entry(&record.key)) {
-        Some(entry) => Ok(entry.output()),
-        None => {
+    let read = record.map(|record| Cache::new(project).read_whole(&record.key, take));
+    match read {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(Unread::Failed(error))) => Err(Failure::Other { exit: Exit::Failed, error }),
+        None | Some(Err(Unread::Lost(_))) => {
             let (file, outcome) =
                 (&run.provenance.pipeline, record.map(|record| record.outcome.as_str()));
             let done = matches!(outcome, Some("computed" | "cached"));
@@ -136,7 +140,12 @@ pub fn output(
                 Some(outcome) if !done => {
                     format!("stage `{stage}` has no output in this run: {outcome}")
                 }
-                _ => format!("the output of stage `{stage}` is no longer in the cache"),
+                _ => match read {
+                    Some(Err(Unread::Lost(reason))) => {
+                        format!("the output of stage `{stage}` cannot be used: {reason}")
+                    }
+                    _ => format!("the run has no stage `{stage}` for this seed"),
+                },
             };
             let hint = if done { "computes it again" } else { "resumes the run" };
             let verb = run.verb();

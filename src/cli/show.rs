@@ -63,6 +63,5 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
 
 /// Returns an evaluation of a run from the cache.
 fn evaluation(project: &Project, run: &Run, row: &ResultRow) -> Result<Evaluation, Failure> {
-    Evaluation::read(&open::output(project, run, &row.stage, row.trial, row.seed)?)
-        .map_err(|error| Failure::Other { exit: Exit::Failed, error })
+    open::output(project, run, &row.stage, row.trial, row.seed, Evaluation::read)
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::base::digest::Digest;
-use crate::data::predictions;
+use crate::base::digests;
+use crate::data::{TableError, predictions};
 use crate::results::compare::Source;
 use crate::results::results::ResultTable;
 use crate::runner::Project;
@@ -114,15 +115,20 @@ fn beside(name: &str, table: ResultTable, folder: &Path) -> Result<Source, Failu
         name: name.to_owned(),
         rows: table.rows,
         predictions: blocks,
-        fingerprint: fingerprint(folder),
+        fingerprint: fingerprint(folder)?,
     })
 }
 
 /// Returns the fingerprint of the run's pipeline: the digest of its resolved form without the seed.
-fn fingerprint(folder: &Path) -> Option<String> {
-    let text = fs_err::read_to_string(folder.join("resolved.yaml")).ok()?;
+fn fingerprint(folder: &Path) -> Result<Option<String>, TableError> {
+    let file = folder.join("resolved.yaml");
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let bytes = digests::read(&file).map_err(TableError::from)?;
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("seed:")).collect();
-    Some(Digest::of(lines.join("\n").as_bytes()).to_string())
+    Ok(Some(Digest::of(lines.join("\n").as_bytes()).to_string()))
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! Errors of the tables that `pipe` writes.
 
+use crate::base::digests::ReadError;
+
 /// A table that cannot be written or read back.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TableError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Changed(ReadError),
     #[error("cannot write `{file}`: {reason}")]
     Unwritable { file: String, reason: String },
     #[error("`{file}` is damaged: {reason}")]
@@ -15,4 +20,13 @@ pub enum TableError {
     #[error("`{file}` is not a table of results: {reason}")]
     #[diagnostic(help("expected `results.parquet` or `results.csv` as `pipe run` writes them"))]
     NotResults { file: String, reason: String },
+}
+
+impl From<ReadError> for TableError {
+    fn from(error: ReadError) -> TableError {
+        match error {
+            ReadError::Io(error) => TableError::Io(error),
+            changed @ ReadError::Changed { .. } => TableError::Changed(changed),
+        }
+    }
 }

@@ -6,6 +6,7 @@ use polars::prelude::*;
 
 use super::error::TableError;
 use super::guard::guarded;
+use crate::base::digests;
 
 /// Frames below this number of bytes are not compressed: setting up a compressor for each column
 /// takes longer than all the rest.
@@ -31,7 +32,7 @@ pub(crate) fn write_parquet(file: &Path, frame: &mut DataFrame) -> Result<(), Ta
 
 /// Reads a Parquet file that `pipe` wrote.
 pub(crate) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
-    let bytes = fs_err::read(file)?;
+    let bytes = digests::read(file)?;
     guarded(|| {
         let frame = ParquetReader::new(std::io::Cursor::new(bytes.as_slice())).finish()?;
         let rows = frame.height();

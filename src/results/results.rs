@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::columns::{self, LEADING, TRAILING};
 use super::row::ResultRow;
 use super::{results_csv, results_types};
+use crate::base::digests;
 use crate::base::files::AtomicFiles;
 use crate::data::frame::{self, Columns};
 use crate::data::{TableError, stored};
@@ -26,10 +27,12 @@ const PARQUET: &str = "results.parquet";
 const CSV: &str = "results.csv";
 
 impl ResultTable {
-    /// Writes `results.parquet` and `results.csv` into `folder`, each atomically.
+    /// Writes `results.parquet` and `results.csv` into `folder`, each atomically, with their
+    /// digests.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {
         let mut files = AtomicFiles::new(folder);
         self.add_to(&mut files)?;
+        files.add_digests()?;
         Ok(files.commit()?)
     }
 
@@ -145,7 +148,7 @@ fn read_parquet(
     file: &Path,
     not_results: impl Fn(String) -> TableError,
 ) -> Result<DataFrame, TableError> {
-    let table = stored::frame(&fs_err::read(file)?).map_err(|error| frame::damaged(file, error))?;
+    let table = stored::frame(&digests::read(file)?).map_err(|error| frame::damaged(file, error))?;
     results_types::conformed(&table).map_err(not_results)
 }
 

@@ -7,13 +7,14 @@ use polars::prelude::*;
 
 use super::columns::{self, Cell};
 use super::results_types::{is_index, whole};
+use crate::base::digests;
 use crate::data::{TableError, frame};
 
 /// Reads a `results.csv` into the same frame as `results.parquet`. Parameters get the narrowest
 /// type that holds all their values; every other column is a metric. Rows are counted from 1,
 /// without the header.
 pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
-    let bytes = fs_err::read(file)?;
+    let bytes = digests::read(file)?;
     let not_results =
         |reason: String| TableError::NotResults { file: file.display().to_string(), reason };
     if let Err(error) = std::str::from_utf8(&bytes) {

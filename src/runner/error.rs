@@ -36,6 +36,9 @@ pub enum RunError {
     #[error("`{name}` names {} runs: {}", found.len(), found.join(", "))]
     #[diagnostic(help("give more characters of the name"))]
     ManyRuns { name: String, found: Vec<String> },
+    #[error("the table lacks the row of stage `{stage}` for trial {trial} and seed {seed}")]
+    #[diagnostic(help("run the same command again; if this comes again, it is a bug in `pipe`"))]
+    MissingRow { trial: usize, stage: String, seed: u64 },
     #[error("`{file}` is damaged: {reason}")]
     #[diagnostic(help("another version of `pipe` wrote it, or writing was cut off"))]
     Damaged { file: String, reason: String },

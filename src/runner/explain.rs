@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::cache::cache::{Cache, Lookup};
+use super::cache::cache::Cache;
+use super::cache::entry::{Depth, Lookup};
 use super::cache::key::KeyMaterial;
 use super::cache::ledger::Ledger;
 use super::job::Job;
@@ -145,7 +146,7 @@ pub fn explain(
     task: &Task,
     seed: u64,
 ) -> Reason {
-    let lookup = cache.find(&task.key);
+    let lookup = cache.find(&task.key, Depth::Sizes);
     if matches!(lookup, Lookup::Hit(_)) {
         return Reason::Cached;
     }

@@ -14,6 +14,8 @@ pub mod gc;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod damage_tests;
 
 pub use error::{Phase, RunError, StageFailure};
 pub use job::{Job, jobs};

@@ -5,16 +5,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use serde_json::json;
 
 use super::job::Job;
 use super::observer::{Event, Observer};
+use super::project::Project;
+use super::run::interrupt::Interrupt;
+use super::run::pipeline::Pipeline;
+use super::run::pipeline_run::{Finished, Prepared, Settings, prepare};
 use super::run::tasks::Tasks;
 use crate::base::digest::Digest;
-use crate::base::report::Report;
+use crate::base::report::{Report, Silent};
 use crate::dag::plan::StepInput;
 use crate::data::Prediction;
 use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
+use crate::engine::Device;
 use crate::stages::{
     CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Output, Port,
     RuntimeNeeds, Stage, StageError, TrainingSummary,
@@ -262,5 +268,58 @@ impl Observer for Recorder {
     fn event(&self, event: &Event<'_>) {
         let line = serde_json::to_string(event).unwrap_or_default();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+/// A project in a temporary folder with one pipeline file.
+pub(super) struct Bench {
+    pub folder: tempfile::TempDir,
+    pub settings: Settings,
+}
+
+impl Bench {
+    pub(super) fn new() -> Result<Bench, TestError> {
+        let folder = tempfile::tempdir()?;
+        fs_err::create_dir(folder.path().join(".pipe"))?;
+        let settings = Settings {
+            seeds: vec![1],
+            workers: 1,
+            keep_going: false,
+            force: false,
+            device: Device::Cpu,
+            threads: 1,
+            command: vec!["pipe".into(), "run".into()],
+        };
+        Ok(Bench { folder, settings })
+    }
+
+    pub(super) fn project(&self) -> Project {
+        Project { root: self.folder.path().to_owned() }
+    }
+
+    pub(super) fn prepare<'a>(&self, line: &'a Line) -> Result<Prepared<'a>, TestError> {
+        let pipeline = Pipeline {
+            path: self.folder.path().join("x.yaml"),
+            folder: self.folder.path().to_owned(),
+            name: "x".into(),
+            params: IndexMap::from([("rate".into(), line.rate.into())]),
+            source: "version: 1 # mine\n".into(),
+            resolved: format!("version: 1\nrate: {}\n", line.rate),
+        };
+        Ok(prepare(pipeline, line.jobs(), self.settings.clone(), true, &Silent)?)
+    }
+
+    pub(super) fn run(&self, line: &Line) -> Result<(Finished, Recorder), TestError> {
+        self.run_until(line, &Interrupt::default())
+    }
+
+    pub(super) fn run_until(
+        &self,
+        line: &Line,
+        interrupt: &Interrupt,
+    ) -> Result<(Finished, Recorder), TestError> {
+        let recorder = Recorder::default();
+        let finished = self.prepare(line)?.execute(&recorder, interrupt)?;
+        Ok((finished, recorder))
     }
 }

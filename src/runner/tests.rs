@@ -4,74 +4,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fs_err as fs;
-use indexmap::IndexMap;
 
-use super::cache::cache::Lookup;
+use super::cache::entry::{Depth, Done, Lookup};
 use super::explain::{Change, Reason};
 use super::gc;
 use super::observer::{Event, Observer};
-use super::project::Project;
-use super::record::provenance::Status;
+use super::record::provenance::{Provenance, Status};
 use super::record::runs;
 use super::run::interrupt::Interrupt;
-use super::run::pipeline::Pipeline;
-use super::run::pipeline_run::{Finished, Prepared, Settings, prepare};
-use super::testing::{Act, Fake, Line, Recorder, TestError};
-use crate::base::report::Silent;
-use crate::engine::Device;
-
-/// A project in a temporary folder with one pipeline file.
-struct Bench {
-    folder: tempfile::TempDir,
-    settings: Settings,
-}
-
-impl Bench {
-    fn new() -> Result<Bench, TestError> {
-        let folder = tempfile::tempdir()?;
-        fs::create_dir(folder.path().join(".pipe"))?;
-        let settings = Settings {
-            seeds: vec![1],
-            workers: 1,
-            keep_going: false,
-            force: false,
-            device: Device::Cpu,
-            threads: 1,
-            command: vec!["pipe".into(), "run".into()],
-        };
-        Ok(Bench { folder, settings })
-    }
-
-    fn project(&self) -> Project {
-        Project { root: self.folder.path().to_owned() }
-    }
-
-    fn prepare<'a>(&self, line: &'a Line) -> Result<Prepared<'a>, TestError> {
-        let pipeline = Pipeline {
-            path: self.folder.path().join("x.yaml"),
-            folder: self.folder.path().to_owned(),
-            name: "x".into(),
-            params: IndexMap::from([("rate".into(), line.rate.into())]),
-            source: "version: 1 # mine\n".into(),
-            resolved: format!("version: 1\nrate: {}\n", line.rate),
-        };
-        Ok(prepare(pipeline, line.jobs(), self.settings.clone(), true, &Silent)?)
-    }
-
-    fn run(&self, line: &Line) -> Result<(Finished, Recorder), TestError> {
-        self.run_until(line, &Interrupt::default())
-    }
-
-    fn run_until(
-        &self,
-        line: &Line,
-        interrupt: &Interrupt,
-    ) -> Result<(Finished, Recorder), TestError> {
-        let recorder = Recorder::default();
-        let finished = self.prepare(line)?.execute(&recorder, interrupt)?;
-        Ok((finished, recorder))
-    }
-}
+use super::run::pipeline_run::Finished;
+use super::testing::{Act, Bench, Fake, Line, Recorder, TestError};
+use crate::base::sealed;
 
 #[test]
 fn the_second_run_executes_nothing() -> Result<(), TestError> {
@@ -266,7 +209,7 @@ fn an_interruption_keeps_the_state_and_nothing_half_written() -> Result<(), Test
     assert!(finished.failures.is_empty());
     assert_eq!(recorder.count("stage_interrupted"), 1);
     let prepared = bench.prepare(&line)?;
-    assert!(matches!(prepared.cache.find(&prepared.tasks.all[1].key), Lookup::Miss));
+    assert!(matches!(prepared.cache.find(&prepared.tasks.all[1].key, Depth::Sizes), Lookup::Miss));
     let scratch = prepared.cache.scratch(&prepared.tasks.all[1].key);
     assert!(scratch.join("epoch-1").exists());
     assert_eq!(runs::find(&bench.project(), None)?.status(), "interrupted");
@@ -313,7 +256,7 @@ fn a_damaged_output_is_computed_again_with_a_warning() -> Result<(), TestError> 
     assert_eq!(recorder.count("is damaged"), 1);
     assert_eq!(line.runs(), [1, 2, 1]);
     // An output that is gone is named as such.
-    prepared.cache.remove(&prepared.tasks.all[1].key)?;
+    fs::remove_dir_all(prepared.cache.doom(&prepared.tasks.all[1].key)?)?;
     assert_eq!(prepared.reason(1, 1, 1), Reason::Gone);
     Ok(())
 }
@@ -369,6 +312,7 @@ fn a_run_folder_tells_everything() -> Result<(), TestError> {
         [
             ".lock",
             "curves.parquet",
+            "digests.json",
             "events.jsonl",
             "pipeline.yaml",
             "predictions.parquet",
@@ -413,7 +357,9 @@ fn a_killed_run_is_shown_as_such() -> Result<(), TestError> {
     let (finished, _) = bench.run(&line)?;
     let file = finished.folder.join("provenance.json");
     // The leftovers of a process that is killed in the middle.
-    fs::write(&file, fs::read_to_string(&file)?.replace("\"complete\"", "\"running\""))?;
+    let mut record: Provenance = sealed::open(&fs::read(&file)?)?;
+    record.status = Status::Running;
+    fs::write(&file, sealed::seal(&record)?)?;
     assert_eq!(runs::find(&bench.project(), None)?.status(), "killed");
     let lock = super::cache::lock::KeyLock::try_acquire(&finished.folder.join(".lock"))?;
     assert!(lock.is_some());
@@ -434,12 +380,12 @@ fn garbage_is_what_no_run_uses() -> Result<(), TestError> {
     let cache = bench.prepare(&line)?.cache;
     assert_eq!(cache.keys()?.len(), 5);
     age(&cache)?;
-    assert_eq!(gc::collect(&bench.project(), 0, false)?, []);
+    assert_eq!(gc::collect(&bench.project(), 0, false)?.freed, []);
     fs::remove_dir_all(&first.folder)?;
-    assert_eq!(gc::collect(&bench.project(), 40, false)?, []);
-    let would = gc::collect(&bench.project(), 30, true)?;
+    assert_eq!(gc::collect(&bench.project(), 40, false)?.freed, []);
+    let would = gc::collect(&bench.project(), 30, true)?.freed;
     assert_eq!((would.len(), cache.keys()?.len()), (2, 5));
-    assert_eq!(gc::collect(&bench.project(), 30, false)?, would);
+    assert_eq!(gc::collect(&bench.project(), 30, false)?.freed, would);
     assert_eq!(cache.keys()?.len(), 3);
     assert!(would.iter().all(|freed| freed.bytes > 0));
     line.rate = 0.25;
@@ -454,10 +400,10 @@ fn damaged_outputs_are_garbage_in_time() -> Result<(), TestError> {
     let cache = bench.prepare(&line)?.cache;
     let folder = cache.folder(&cache.keys()?[0]);
     fs::remove_file(folder.join("done.json"))?;
-    assert_eq!(gc::collect(&bench.project(), 0, false)?, []);
+    assert_eq!(gc::collect(&bench.project(), 0, false)?.freed, []);
     let then = std::time::SystemTime::now() - Duration::from_secs(25 * 3600);
     fs::File::open(&folder)?.into_file().set_modified(then)?;
-    let freed = gc::collect(&bench.project(), 30, false)?;
+    let freed = gc::collect(&bench.project(), 30, false)?.freed;
     assert!(freed.len() == 1 && freed[0].what.ends_with("`done.json` is missing"), "{freed:?}");
     assert_eq!(cache.keys()?.len(), 2);
     Ok(())
@@ -468,9 +414,9 @@ fn age(cache: &super::cache::cache::Cache) -> Result<(), TestError> {
     let then = crate::base::clock::now_utc() - jiff::SignedDuration::from_hours(35 * 24);
     for key in cache.keys()? {
         let file = cache.folder(&key).join("done.json");
-        let mut done: super::cache::cache::Done = serde_json::from_slice(&fs::read(&file)?)?;
+        let mut done: Done = sealed::open(&fs::read(&file)?)?;
         done.created = crate::base::clock::text(then);
-        fs::write(&file, serde_json::to_vec(&done)?)?;
+        fs::write(&file, sealed::seal(&done)?)?;
     }
     Ok(())
 }

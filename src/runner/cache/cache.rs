@@ -1,27 +1,25 @@
 //! The content-addressed outputs of stages: `.pipe/cache/<key>/` with `artifact/…`, `key.json` and
 //! `done.json`.
 
-use super::key::FORMAT;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
 
+use super::entry::{DONE, Depth, Done, Entry, KEY, Lookup, OUTPUT, records};
 use super::key::KeyMaterial;
-use super::lock::KeyLock;
-use crate::base::clock;
+use super::lock::{CollectLock, KeyLock};
 use crate::base::digest::Digest;
 use crate::base::files::{AtomicFiles, replace_folder_atomic, write_atomic};
+use crate::base::sealed;
 use crate::runner::project::Project;
-use crate::stages::{Kind, StageError};
+use crate::stages::{Kind, Output, StageError};
 
-const OUTPUT: &str = "artifact";
-const KEY: &str = "key.json";
-const DONE: &str = "done.json";
 const DAMAGED: &str = ".damaged-";
 const TEMPORARY: &str = ".tmp-";
+const GONE: &str = "it is no longer in the cache";
 
 /// The outputs of stages by key, shared safely by any number of processes.
 #[derive(Clone, Debug)]
@@ -29,105 +27,14 @@ pub struct Cache {
     state: PathBuf,
 }
 
-/// A finished output.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    pub key: Digest,
-    pub folder: PathBuf,
-    pub done: Done,
-}
-
-/// The content of `done.json`, which describes a finished output. It is written last, so an entry
-/// that has it is whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Done {
-    pub format: u32,
-    /// The stage that first computed it, and in which pipeline file (relative to the project's
-    /// root).
-    pub stage: String,
-    pub pipeline: String,
-    pub seed: u64,
-    pub created: String,
-    /// The duration of the work.
-    pub seconds: f64,
-    /// The output's files by relative path.
-    pub files: BTreeMap<String, FileRecord>,
-    /// Whether only some of the files are left: enough to report the work, not to continue from it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_stripped: bool,
-}
-
-/// A file of an output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FileRecord {
-    pub size: u64,
-    pub digest: Digest,
-}
-
-/// The state of a key in the cache.
+/// An output that cannot be read from the cache.
 #[derive(Debug)]
-pub enum Lookup {
-    Hit(Entry),
-    Miss,
-    /// There is an unusable entry; the text is the reason.
-    Damaged(String),
-}
-
-impl Entry {
-    /// Returns the folder that the output was written to.
-    pub fn output(&self) -> PathBuf {
-        self.folder.join(OUTPUT)
-    }
-
-    /// Returns the size of the output's files together.
-    pub fn bytes(&self) -> u64 {
-        self.done.files.values().map(|file| file.size).sum()
-    }
-
-    /// Hashes every file again; returns one line for each damaged file.
-    pub fn verify(&self) -> io::Result<Vec<String>> {
-        let mut problems = Vec::new();
-        for (name, record) in &self.done.files {
-            let path = self.output().join(name);
-            if !path.is_file() {
-                problems.push(format!("`{}` is missing", path.display()));
-                continue;
-            }
-            let found = Digest::of_file(&path)?;
-            if found != record.digest {
-                problems.push(format!(
-                    "`{}` has digest {}, expected {}",
-                    path.display(),
-                    found.short(),
-                    record.digest.short()
-                ));
-            }
-        }
-        Ok(problems)
-    }
-
-    /// Returns the material of the key.
-    pub fn material(&self) -> Option<KeyMaterial> {
-        serde_json::from_slice(&fs::read(self.folder.join(KEY)).ok()?).ok()
-    }
-
-    /// Checks names and sizes, which is cheap enough for every hit.
-    fn check(&self) -> Result<(), String> {
-        for (name, record) in &self.done.files {
-            match fs::metadata(self.output().join(name)) {
-                Ok(found) if found.len() == record.size => {}
-                Ok(found) => {
-                    return Err(format!(
-                        "`{name}` has {} bytes, expected {}",
-                        found.len(),
-                        record.size
-                    ));
-                }
-                Err(_) => return Err(format!("`{name}` is missing")),
-            }
-        }
-        Ok(())
-    }
+pub enum Unread {
+    /// It is not there, or not as it was stored: it is to be computed again. The text is what is
+    /// wrong with it.
+    Lost(String),
+    /// It is as it was stored, and cannot be read.
+    Failed(StageError),
 }
 
 impl Cache {
@@ -136,56 +43,54 @@ impl Cache {
         Cache { state: project.state() }
     }
 
-    /// Looks a key up and checks the file sizes of its entry. A stripped entry is no hit.
-    pub fn find(&self, key: &Digest) -> Lookup {
-        match self.find_any(key) {
+    /// Looks a key up. A stripped entry is no hit.
+    pub fn find(&self, key: &Digest, depth: Depth) -> Lookup {
+        match self.find_any(key, depth) {
             Lookup::Hit(entry) if entry.done.is_stripped => Lookup::Miss,
             found => found,
         }
     }
 
-    /// Returns the remaining entry of a key, whole or stripped.
-    pub fn remains(&self, key: &Digest) -> Option<Entry> {
-        match self.find_any(key) {
-            Lookup::Hit(entry) => Some(entry),
-            Lookup::Miss | Lookup::Damaged(_) => None,
+    /// Looks a key up. An entry of which only the records are left is a hit too.
+    pub fn find_any(&self, key: &Digest, depth: Depth) -> Lookup {
+        Entry::look(key, self.folder(key), depth)
+    }
+
+    /// Looks a key up whose records are wanted: those of a kind that may be stripped, or all files.
+    pub fn find_records(&self, kind: Kind, key: &Digest) -> Lookup {
+        match kind.records {
+            Some(records) => self.find_any(key, Depth::Digests(records)),
+            None => self.find(key, Depth::WHOLE),
         }
     }
 
-    fn find_any(&self, key: &Digest) -> Lookup {
-        let folder = self.folder(key);
-        if !folder.is_dir() {
-            return Lookup::Miss;
-        }
-        let done: Done = match fs::read(folder.join(DONE))
-            .map(|bytes| serde_json::from_slice(&bytes))
-        {
-            Ok(Ok(done)) => done,
-            Ok(Err(error)) => return Lookup::Damaged(format!("`{DONE}` cannot be read: {error}")),
-            Err(_) => return Lookup::Damaged(format!("`{DONE}` is missing")),
-        };
-        if done.format != FORMAT {
-            return Lookup::Damaged(format!("it has format {}, expected {FORMAT}", done.format));
-        }
-        let entry = Entry { key: *key, folder, done };
-        match entry.check() {
-            Ok(()) => Lookup::Hit(entry),
-            Err(reason) => Lookup::Damaged(reason),
-        }
-    }
-
-    /// Returns the entry of a key if it is whole.
+    /// Returns the entry of a key if it is whole by names and sizes.
     pub fn entry(&self, key: &Digest) -> Option<Entry> {
-        match self.find(key) {
-            Lookup::Hit(entry) => Some(entry),
-            Lookup::Miss | Lookup::Damaged(_) => None,
-        }
+        self.find(key, Depth::Sizes).hit()
     }
 
-    /// Returns the entry of an output whose records are read: one that was stripped to them will
-    /// do.
-    pub fn records(&self, kind: Kind, key: &Digest) -> Option<Entry> {
-        if kind.may_be_stripped() { self.remains(key) } else { self.entry(key) }
+    /// Reads a whole output. All its files are compared with their digests first.
+    pub fn read(&self, kind: Kind, key: &Digest) -> Result<Arc<dyn Output>, Unread> {
+        self.read_whole(key, kind.read)
+    }
+
+    /// Reads from a whole output. All its files are compared with their digests first.
+    pub fn read_whole<T>(
+        &self,
+        key: &Digest,
+        take: impl FnOnce(&Path) -> Result<T, StageError>,
+    ) -> Result<T, Unread> {
+        read(|| self.find(key, Depth::WHOLE), take)
+    }
+
+    /// Reads from the records of an output. They are compared with their digests first.
+    pub fn read_records<T>(
+        &self,
+        kind: Kind,
+        key: &Digest,
+        take: impl FnOnce(&Path) -> Result<T, StageError>,
+    ) -> Result<T, Unread> {
+        read(|| self.find_records(kind, key), take)
     }
 
     /// Stores an output: `write` fills the output's folder. The entry appears whole or not at
@@ -197,6 +102,7 @@ impl Cache {
         about: Done,
         write: impl FnOnce(&Path) -> Result<(), StageError>,
     ) -> Result<Entry, StageError> {
+        let _writing = CollectLock::shared(&self.state).map_err(boxed)?;
         self.mark_folder().map_err(boxed)?;
         let mut done = about;
         replace_folder_atomic::<Stored>(&self.folder(key), |folder| {
@@ -205,16 +111,17 @@ impl Cache {
             write(&output)?;
             done.files = records(&output)?;
             // All files are flushed together before the folder gets its name.
-            fs::write(folder.join(KEY), json(material)?)?;
-            fs::write(folder.join(DONE), json(&done)?)?;
+            fs::write(folder.join(KEY), sealed::seal(material)?)?;
+            fs::write(folder.join(DONE), sealed::seal(&done)?)?;
             Ok(())
         })
         .map_err(|stored| stored.0)?;
         Ok(Entry { key: *key, folder: self.folder(key), done })
     }
 
-    /// Sets an entry aside, where `gc` finds it.
+    /// Sets an entry aside, where `gc` finds it. The caller holds the key's lock.
     pub fn set_aside(&self, key: &Digest) -> io::Result<()> {
+        let _writing = CollectLock::shared(&self.state)?;
         let folder = self.folder(key);
         if !folder.exists() {
             return Ok(());
@@ -229,21 +136,27 @@ impl Cache {
         }
     }
 
-    /// Removes an entry: first its name, then its files. The caller holds the key's lock.
-    pub fn remove(&self, key: &Digest) -> io::Result<()> {
-        let folder = self.folder(key);
-        if !folder.exists() {
-            return Ok(());
+    /// Sets an entry aside unless someone is computing its key.
+    pub fn set_aside_unless_used(&self, key: &Digest) -> io::Result<()> {
+        match KeyLock::acquire_soon(&self.lock_file(key))? {
+            Some(_held) => self.set_aside(key),
+            None => Ok(()),
         }
+    }
+
+    /// Takes the name from an entry and returns the folder to be removed. The caller holds the key's
+    /// lock.
+    pub fn doom(&self, key: &Digest) -> io::Result<PathBuf> {
         let doomed = self.cache().join(format!("{TEMPORARY}removed-{key}"));
         remove_if_there(&doomed)?;
-        fs::rename(&folder, &doomed)?;
-        fs::remove_dir_all(&doomed)
+        fs::rename(self.folder(key), &doomed)?;
+        Ok(doomed)
     }
 
     /// Removes the files of an entry except the named ones. The entry is no longer a hit, but still
     /// reports the work. The caller holds the key's lock.
     pub fn strip(&self, key: &Digest, kept: &[&str]) -> io::Result<()> {
+        let _writing = CollectLock::shared(&self.state)?;
         let Some(mut entry) = self.entry(key) else { return Ok(()) };
         let (left, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut entry.done.files)
             .into_iter()
@@ -253,7 +166,7 @@ impl Cache {
         // The record is written first: a kill in between leaves unnamed files, never a record of
         // removed ones. It is not flushed, because an entry without its files is no hit anyway.
         let mut files = AtomicFiles::new(&entry.folder);
-        files.add(DONE, &json(&entry.done)?)?;
+        files.add(DONE, &sealed::seal(&entry.done)?)?;
         files.commit_unflushed()?;
         gone.keys().try_for_each(|name| fs::remove_file(entry.output().join(name)))
     }
@@ -269,13 +182,8 @@ impl Cache {
         KeyLock::acquire(&self.lock_file(key), waiting, stop)
     }
 
-    /// Takes the right to compute a key unless another process is at it.
-    pub fn lock_unless_used(&self, key: &Digest) -> io::Result<Option<KeyLock>> {
-        self.mark_folder()?;
-        KeyLock::acquire_soon(&self.lock_file(key))
-    }
-
-    fn lock_file(&self, key: &Digest) -> PathBuf {
+    /// Returns the file whose lock is the right to compute a key.
+    pub fn lock_file(&self, key: &Digest) -> PathBuf {
         self.state.join("locks").join(key.to_string())
     }
 
@@ -313,15 +221,6 @@ impl Cache {
             .collect())
     }
 
-    /// Returns whether the entry of a key was never finished or has lost its record, so that no run
-    /// can use it.
-    pub fn is_ruined(&self, key: &Digest) -> bool {
-        let folder = self.folder(key);
-        // Only a missing file counts: a temporary read error is no reason to remove a result.
-        let lost = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
-        folder.is_dir() && fs::metadata(folder.join(DONE)).is_err_and(lost)
-    }
-
     /// Returns the folder of a key's entry, whether it exists or not.
     pub fn folder(&self, key: &Digest) -> PathBuf {
         self.cache().join(key.to_string())
@@ -338,23 +237,11 @@ impl Cache {
     /// Keeps the folder out of version control, whatever the project's own rules are.
     fn mark_folder(&self) -> io::Result<()> {
         let ignore = self.state.join(".gitignore");
-        if ignore.exists() { Ok(()) } else { write_atomic(&ignore, b"*\n") }
-    }
-}
-
-impl Done {
-    /// Describes an output that is about to be stored.
-    pub fn new(stage: &str, pipeline: &str, seed: u64, seconds: f64) -> Done {
-        Done {
-            format: FORMAT,
-            stage: stage.to_owned(),
-            pipeline: pipeline.to_owned(),
-            seed,
-            created: clock::text(clock::now_utc()),
-            seconds,
-            files: BTreeMap::new(),
-            is_stripped: false,
+        if ignore.exists() {
+            return Ok(());
         }
+        let _writing = CollectLock::shared(&self.state)?;
+        write_atomic(&ignore, b"*\n")
     }
 }
 
@@ -386,12 +273,6 @@ pub fn remove_if_there(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn json(value: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
 /// Lists the names in a folder, sorted; none if there is no such folder.
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     if !folder.is_dir() {
@@ -405,24 +286,26 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Hashes every file below a folder.
-fn records(folder: &Path) -> io::Result<BTreeMap<String, FileRecord>> {
-    let mut records = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(current) = folders.pop() {
-        for entry in fs::read_dir(&current)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            let record =
-                FileRecord { size: fs::metadata(&path)?.len(), digest: Digest::of_file(&path)? };
-            records.insert(name, record);
-        }
-    }
-    Ok(records)
+/// Reads from the entry that `look` finds.
+fn read<T>(
+    look: impl Fn() -> Lookup,
+    take: impl FnOnce(&Path) -> Result<T, StageError>,
+) -> Result<T, Unread> {
+    let failed = match look() {
+        Lookup::Hit(entry) => match take(&entry.output()) {
+            Ok(value) => return Ok(value),
+            Err(error) => Unread::Failed(error),
+        },
+        Lookup::Miss => return Err(Unread::Lost(GONE.to_owned())),
+        Lookup::Damaged(reason) => return Err(Unread::Lost(reason)),
+        Lookup::Unreadable(error) => Unread::Failed(boxed(error)),
+    };
+    // Another process may have dropped a model after it was found and before it was read.
+    Err(match look() {
+        Lookup::Miss => Unread::Lost(GONE.to_owned()),
+        Lookup::Damaged(reason) => Unread::Lost(reason),
+        Lookup::Hit(_) | Lookup::Unreadable(_) => failed,
+    })
 }
 
 #[cfg(test)]
@@ -447,14 +330,14 @@ mod tests {
     #[test]
     fn an_entry_comes_back_with_its_material() -> Result<(), TestError> {
         let (_folder, cache, key, material) = cache()?;
-        assert!(matches!(cache.find(&key), Lookup::Miss));
-        let stored = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+        assert!(matches!(cache.find(&key, Depth::Sizes), Lookup::Miss));
+        let stored = cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), fill)?;
         let found = cache.entry(&key).ok_or("a hit")?;
         assert_eq!(found.done, stored.done);
         assert_eq!(found.done.files.keys().collect::<Vec<_>>(), ["b.txt", "deep/a.txt"]);
         assert_eq!(found.bytes(), 6);
         assert_eq!(found.material(), Some(material));
-        assert_eq!(found.verify()?, Vec::<String>::new());
+        assert_eq!(found.problems(Depth::WHOLE)?, Vec::<String>::new());
         assert_eq!(cache.keys()?, [key]);
         Ok(())
     }
@@ -462,12 +345,12 @@ mod tests {
     #[test]
     fn a_failed_write_leaves_no_entry() -> Result<(), TestError> {
         let (_folder, cache, key, material) = cache()?;
-        let failed = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
+        let failed = cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), |folder| {
             fs::write(folder.join("half"), "x").map_err(boxed)?;
             Err(boxed(io::Error::other("no space left")))
         });
         assert!(failed.is_err());
-        assert!(matches!(cache.find(&key), Lookup::Miss));
+        assert!(matches!(cache.find(&key, Depth::Sizes), Lookup::Miss));
         assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
         Ok(())
     }
@@ -475,7 +358,7 @@ mod tests {
     #[test]
     fn a_new_output_takes_the_place_of_the_old_one() -> Result<(), TestError> {
         let (_folder, cache, key, material) = cache()?;
-        let about = || Done::new("data", "x.yaml", 1, 0.5);
+        let about = || Done::new(key, "data", "x.yaml", 1, 0.5);
         cache.store(&key, &material, about(), fill)?;
         let failed =
             cache.store(&key, &material, about(), |_| Err(boxed(io::Error::other("full"))));
@@ -499,7 +382,7 @@ mod tests {
         let weights =
             crate::model::Weights::from([("a".to_owned(), ndarray::ArrayD::zeros(vec![2]))]);
         let entry =
-            cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), |folder| {
+            cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), |folder| {
                 crate::model::weights::write(folder, &weights, str::to_owned)
                     .map_err(|error| -> StageError { Box::new(error) })
             })?;
@@ -523,21 +406,21 @@ mod tests {
             ("`done.json` cannot be read", |entry| fs::write(entry.folder.join(DONE), "{")),
         ];
         for (expected, apply) in damage {
-            let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+            let entry = cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), fill)?;
             apply(&entry)?;
-            match cache.find(&key) {
+            match cache.find(&key, Depth::Sizes) {
                 Lookup::Damaged(reason) => assert!(reason.starts_with(expected), "{reason}"),
                 other => return Err(format!("{expected}: {other:?}").into()),
             }
             cache.set_aside(&key)?;
-            assert!(matches!(cache.find(&key), Lookup::Miss));
+            assert!(matches!(cache.find(&key, Depth::Sizes), Lookup::Miss));
         }
         assert_eq!(cache.leftovers()?.len(), 4);
         // Only digests find a change that keeps the size.
-        let entry = cache.store(&key, &material, Done::new("data", "x.yaml", 1, 0.5), fill)?;
+        let entry = cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), fill)?;
         fs::write(entry.output().join("b.txt"), "twp")?;
         assert!(cache.entry(&key).is_some());
-        assert_eq!(entry.verify()?.len(), 1);
+        assert_eq!(entry.problems(Depth::WHOLE)?.len(), 1);
         Ok(())
     }
 }

@@ -8,8 +8,10 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::key::{FORMAT, KeyMaterial};
+use super::lock::CollectLock;
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
+use crate::base::sealed;
 use crate::runner::project::Project;
 
 /// The key material of the last output of each stage of one pipeline file, by stage and seed.
@@ -18,6 +20,7 @@ use crate::runner::project::Project;
 /// it does no other harm.
 #[derive(Debug)]
 pub struct Ledger {
+    state: PathBuf,
     path: PathBuf,
     record: Record,
 }
@@ -42,13 +45,13 @@ impl Ledger {
     pub fn read(project: &Project, pipeline: &str) -> Ledger {
         let name = format!("{}.json", Digest::of(pipeline.as_bytes()));
         let path = project.state().join("last").join(name);
-        let read = || -> Option<Record> { serde_json::from_slice(&fs::read(&path).ok()?).ok() };
+        let read = || -> Option<Record> { sealed::open(&fs::read(&path).ok()?).ok() };
         let record = read().filter(|record| record.format == FORMAT).unwrap_or_else(|| Record {
             format: FORMAT,
             pipeline: pipeline.to_owned(),
             stages: BTreeMap::new(),
         });
-        Ledger { path, record }
+        Ledger { state: project.state(), path, record }
     }
 
     /// Returns the last material of a stage for a seed.
@@ -69,6 +72,7 @@ impl Ledger {
 
     /// Writes the ledger.
     pub fn write(&self) -> io::Result<()> {
-        write_atomic(&self.path, &serde_json::to_vec(&self.record)?)
+        let _writing = CollectLock::shared(&self.state)?;
+        write_atomic(&self.path, &sealed::seal(&self.record)?)
     }
 }

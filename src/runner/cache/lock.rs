@@ -32,6 +32,21 @@ impl KeyLock {
         Ok(try_lock(path)?.map(|file| KeyLock { _file: file }))
     }
 
+    /// Says whether a process keeps the lock for longer than a moment. Writes nothing.
+    pub fn is_held(path: &Path) -> bool {
+        // A lock that cannot be tried counts as held, so that what it protects stays.
+        path.exists() && !matches!(KeyLock::acquire_soon(path), Ok(Some(_)))
+    }
+
+    /// Removes the file of a lock that nobody holds.
+    pub fn remove_unless_held(path: &Path) -> io::Result<()> {
+        match KeyLock::try_acquire(path)? {
+            // Those who wait for it open the file anew each time.
+            Some(_held) => fs::remove_file(path),
+            None => Ok(()),
+        }
+    }
+
     /// Takes the lock, and calls `waiting` once if another process holds it. Returns `None` if
     /// `stop` returns true meanwhile.
     pub fn acquire(
@@ -81,6 +96,33 @@ impl UseLock {
     }
 }
 
+/// The right to write below `.pipe` and `runs`, which all writers share, or to remove what nobody
+/// uses, which one process has alone. Both hold it for moments only.
+///
+/// So whoever removes sees every run that uses an output, and no file that is being written.
+#[derive(Debug)]
+pub struct CollectLock {
+    _file: fs::File,
+}
+
+impl CollectLock {
+    /// Keeps others from removing anything. `state` is the project's `.pipe`.
+    pub fn shared(state: &Path) -> io::Result<CollectLock> {
+        let file = open(&state.join(COLLECT))?;
+        file.lock_shared()?;
+        Ok(CollectLock { _file: file })
+    }
+
+    /// Waits until nobody writes, and keeps others from it.
+    pub fn alone(state: &Path) -> io::Result<CollectLock> {
+        let file = open(&state.join(COLLECT))?;
+        file.lock()?;
+        Ok(CollectLock { _file: file })
+    }
+}
+
+const COLLECT: &str = "gc.lock";
+
 /// Tries for [`PATIENCE`] before it returns `None`.
 fn soon<T>(attempt: impl Fn() -> io::Result<Option<T>>) -> io::Result<Option<T>> {
     let stopwatch = Stopwatch::start();
@@ -94,11 +136,35 @@ fn soon<T>(attempt: impl Fn() -> io::Result<Option<T>>) -> io::Result<Option<T>>
 }
 
 fn try_lock(path: &Path) -> io::Result<Option<fs::File>> {
-    let file = open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+    loop {
+        let file = open(path)?;
+        match file.try_lock() {
+            // `gc` may have removed the file after it was opened; whoever comes next locks another.
+            Ok(()) if !is_named(&file, path)? => {}
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// Says whether a file still has the name by which it was opened.
+fn is_named(file: &fs::File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let (ours, named) = (file.metadata()?, fs::metadata(path));
+        match named {
+            Ok(named) => Ok((named.dev(), named.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+    // Elsewhere a file that is open cannot be removed.
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        Ok(true)
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub mod key;
 pub mod lock;
+pub mod entry;
 pub mod cache;
 pub mod ledger;

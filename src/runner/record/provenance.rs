@@ -17,6 +17,10 @@ pub struct Provenance {
     /// The layout of this file.
     pub format: u32,
     pub run: String,
+    /// Puts the runs of a project in order; later ones have higher numbers. Runs of earlier
+    /// versions have none.
+    #[serde(default)]
+    pub number: u64,
     /// The pipeline's name.
     pub name: String,
     pub status: Status,
@@ -80,9 +84,11 @@ pub struct BestTrial {
 
 /// The outcome of a stage whose output was removed after its last use.
 pub const DROPPED: &str = "dropped";
+/// The outcome of a stage that nobody looked for, because all that follows from it was cached.
+pub const NOT_NEEDED: &str = "not needed";
 
 /// The layout of `provenance.json`.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +133,7 @@ pub struct StageRecord {
     /// The stages that give its inputs, by field. Runs of earlier versions have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, String>,
-    /// `cached`, `computed`, `failed`, `interrupted`, `not run`, or [`DROPPED`].
+    /// `cached`, `computed`, `failed`, `interrupted`, `not run`, [`NOT_NEEDED`] or [`DROPPED`].
     pub outcome: String,
     /// Set if it was computed in this run.
     pub seconds: Option<f64>,

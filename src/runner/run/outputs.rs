@@ -9,14 +9,14 @@ use crate::data::{AugmentationRow, Curves, Tag, augmentation, curves, prediction
 use crate::metrics;
 use crate::results::results::ResultTable;
 use crate::results::row::ResultRow;
-use crate::runner::cache::cache::Cache;
+use crate::runner::cache::cache::{Cache, Unread};
 use crate::runner::error::{Phase, RunError, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::record::provenance::Best;
 use crate::runner::run::pipeline::Pipeline;
-use crate::runner::run::scheduler::{Outcome, Vanished};
+use crate::runner::run::scheduler::{Outcome, OutputLost};
 use crate::runner::run::tasks::Tasks;
-use crate::stages::{Evaluation, StageError, Summary};
+use crate::stages::{Evaluation, Kind, StageError, Summary};
 
 /// The sources of a run's tables.
 pub(in crate::runner) struct Outputs<'a> {
@@ -42,8 +42,14 @@ pub(in crate::runner) fn write(folder: &Path, from: &Outputs<'_>) -> Result<Resu
         .map(|(tag, evaluation)| row(from.run, from.pipeline, tag, &evaluation.summary()));
     let table = ResultTable { rows: rows.collect() };
     table.add_to(&mut files)?;
+    files.add_digests()?;
     files.commit()?;
     Ok(table)
+}
+
+/// Says whether the records of a kind go into the tables.
+pub(in crate::runner) fn reads(kind: Kind) -> bool {
+    kind.has_scores() || kind.curves.is_some() || kind.augmentation.is_some()
 }
 
 /// Adds the same tables except the results to `files`, and returns the evaluations.
@@ -58,21 +64,29 @@ pub(in crate::runner) fn add_details(
     for (job, seed, task) in tasks.uses().filter(|(_, _, task)| outcomes[*task].is_done()) {
         let task = &tasks.all[task];
         let tag = Tag { stage: jobs[job].id.clone(), trial, seed };
-        let failed = |error: StageError| StageFailure {
+        let failed = |unread: Unread| StageFailure {
             stage: task.label.clone(),
             phase: Phase::After,
-            error,
+            error: match unread {
+                Unread::Failed(error) => error,
+                Unread::Lost(reason) => {
+                    Box::new(OutputLost { stage: jobs[job].id.clone(), reason }) as StageError
+                }
+            },
         };
         let kind = jobs[job].output;
-        let entry = cache.records(kind, &task.key).ok_or_else(|| failed(Box::new(Vanished)))?;
         if let Some(scores) = kind.scores {
-            evaluations.push((tag.clone(), (scores.whole)(&entry.output()).map_err(failed)?));
+            let whole = cache.read_records(kind, &task.key, scores.whole).map_err(failed)?;
+            evaluations.push((tag.clone(), whole));
         }
         if let Some(curves) = kind.curves {
-            all_curves.push((tag.clone(), curves(&entry.output())?));
+            let take = |folder: &Path| Ok(curves(folder)?);
+            let curves = cache.read_records(kind, &task.key, take).map_err(failed)?;
+            all_curves.push((tag.clone(), curves));
         }
         if let Some(augmentation) = kind.augmentation {
-            let table = augmentation(&entry.output())?;
+            let take = |folder: &Path| Ok(augmentation(folder)?);
+            let table = cache.read_records(kind, &task.key, take).map_err(failed)?;
             if !table.rows.is_empty() {
                 augmented.push((tag, table.last_pass().cloned().collect()));
             }

@@ -14,7 +14,7 @@ use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::engine::Device;
 use crate::results::results::ResultTable;
-use crate::runner::cache::cache::{Cache, Lookup};
+use crate::runner::cache::cache::{Cache, Unread};
 use crate::runner::cache::ledger::Ledger;
 use crate::runner::cache::lock::UseLock;
 use crate::runner::error::{Phase, RunError, StageFailure};
@@ -160,10 +160,26 @@ impl Prepared<'_> {
         let stopwatch = Stopwatch::start();
         let _models = UseLock::shared(&self.project)?;
         let (source, resolved) = (&self.pipeline.source, &self.pipeline.resolved);
-        let folder = RunFolder::create(&self.project, &self.pipeline.name, source, resolved)?;
-        let mut provenance = self.provenance(&folder.id);
-        folder.write_provenance(&provenance)?;
-        let both = Both(observer, &folder);
+        let about = |id: &str, number| self.provenance(id, number);
+        let (folder, provenance) =
+            RunFolder::create(&self.project, &self.pipeline.name, source, resolved, about)?;
+        let ended = self.work(&folder, &provenance, stopwatch, observer, interrupt);
+        if let Err(error) = &ended {
+            folder.give_up(&provenance, error);
+        }
+        ended
+    }
+
+    /// Runs the tasks and fills the run's folder.
+    fn work(
+        &self,
+        folder: &RunFolder,
+        begun: &Provenance,
+        stopwatch: Stopwatch,
+        observer: &dyn Observer,
+        interrupt: &Interrupt,
+    ) -> Result<Finished, RunError> {
+        let both = Both(observer, folder);
         both.event(&Event::RunStarted { run: &folder.id, tasks: self.tasks.all.len() });
         let done = Mutex::new(Vec::new());
         let outcomes = self
@@ -187,18 +203,20 @@ impl Prepared<'_> {
             _ if outcomes.iter().all(Outcome::is_done) => Status::Complete,
             _ => Status::Interrupted,
         };
-        provenance.status = status;
-        provenance.error = outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Failed(failure) => Some(format!("{failure}: {}", failure.error)),
-            _ => None,
-        });
-        provenance.seconds = stopwatch.seconds();
-        provenance.finished = Some(clock::text(clock::now_utc()));
-        provenance.stages = self.records(&outcomes);
-        provenance.best = outputs::best(&table);
-        folder.write_provenance(&provenance)?;
-        link_latest(&self.project, &folder.id)?;
-        let seconds = provenance.seconds;
+        let seconds = stopwatch.seconds();
+        folder.write_provenance(&Provenance {
+            status,
+            error: outcomes.iter().find_map(|outcome| match outcome {
+                Outcome::Failed(failure) => Some(format!("{failure}: {}", failure.error)),
+                _ => None,
+            }),
+            seconds,
+            finished: Some(clock::text(clock::now_utc())),
+            stages: self.records(&outcomes),
+            best: outputs::best(&table),
+            ..begun.clone()
+        })?;
+        link_latest(&self.project, &folder.id, &both);
         both.event(&Event::RunFinished { run: &folder.id, status: status.name(), seconds });
         let count =
             |test: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| test(outcome)).count();
@@ -235,11 +253,10 @@ impl Prepared<'_> {
         let gone = || failed(Box::new(Gone) as StageError);
         let job = self.jobs.iter().position(|job| job.id == stage.0).ok_or_else(gone)?;
         let task = self.tasks.index(job, seed).ok_or_else(gone)?;
-        match self.cache.find(&self.tasks.all[task].key) {
-            Lookup::Hit(entry) => {
-                Ok((self.jobs[job].output.read)(&entry.output()).map_err(failed)?)
-            }
-            _ => Err(gone().into()),
+        match self.cache.read(self.jobs[job].output, &self.tasks.all[task].key) {
+            Ok(output) => Ok(output),
+            Err(Unread::Failed(error)) => Err(failed(error).into()),
+            Err(Unread::Lost(_)) => Err(gone().into()),
         }
     }
 
@@ -259,6 +276,7 @@ impl Prepared<'_> {
             workers: self.settings.workers,
             keep_going: self.settings.keep_going,
             force: self.settings.force,
+            reads_records: outputs::reads,
             interrupt,
             observer,
         }
@@ -267,7 +285,7 @@ impl Prepared<'_> {
     /// Finds a complete run with exactly these results, if everything is cached.
     fn earlier_run(&self) -> Result<Option<(Run, ResultTable)>, RunError> {
         let all_cached = || {
-            self.tasks.all.iter().all(|task| matches!(self.cache.find(&task.key), Lookup::Hit(_)))
+            self.tasks.all.iter().all(|task| self.cache.entry(&task.key).is_some())
         };
         if self.settings.force || !all_cached() {
             return Ok(None);
@@ -288,7 +306,8 @@ impl Prepared<'_> {
                 && theirs.eq(ours.iter().copied())
                 // Parameters that no stage uses are in no key, but they are in the table.
                 && fs_err::read_to_string(run.folder.join("resolved.yaml"))
-                    .is_ok_and(|text| text == self.pipeline.resolved);
+                    .is_ok_and(|text| text == self.pipeline.resolved)
+                && runs::changed_files(&run.folder).is_some_and(|changed| changed.is_empty());
             // A run without a readable table does not count; the results come from the cache again.
             let table = found.then(|| ResultTable::read(&run.folder).ok()).flatten()?;
             Some((run, table))
@@ -306,7 +325,7 @@ impl Prepared<'_> {
             observer.event(&Event::StageCached { task: &task.label, key: &task.key.to_string() });
         }
         self.remember(&(0..self.tasks.all.len()).collect::<Vec<_>>())?;
-        link_latest(&self.project, &earlier.provenance.run)?;
+        link_latest(&self.project, &earlier.provenance.run, observer);
         Ok(Finished {
             run: earlier.provenance.run,
             folder: earlier.folder,
@@ -338,7 +357,7 @@ impl Prepared<'_> {
         Ok(())
     }
 
-    fn provenance(&self, id: &str) -> Provenance {
+    fn provenance(&self, id: &str, number: u64) -> Provenance {
         let data: BTreeMap<&str, &External> = self
             .externals
             .iter()
@@ -348,6 +367,7 @@ impl Prepared<'_> {
         Provenance {
             format: FORMAT,
             run: id.to_owned(),
+            number,
             name: self.pipeline.name.clone(),
             status: Status::Running,
             error: None,

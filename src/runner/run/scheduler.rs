@@ -12,12 +12,13 @@ use super::interrupt::Interrupt;
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
 use crate::engine::Device;
-use crate::runner::cache::cache::{Cache, Done, Lookup, boxed};
+use crate::runner::cache::cache::{Cache, Unread, boxed};
+use crate::runner::cache::entry::{Depth, Done, Lookup};
 use crate::runner::error::{Phase, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::observer::{Event, Observer};
 use crate::stages::contract::error::Interrupted;
-use crate::stages::{Inputs, Output, StageError};
+use crate::stages::{Inputs, Kind, Output, StageError};
 
 /// Runs the tasks of one run.
 ///
@@ -38,6 +39,9 @@ pub(in crate::runner) struct Scheduler<'a> {
     pub workers: usize,
     pub keep_going: bool,
     pub force: bool,
+    /// The kinds whose records are read after the run, and which are therefore compared with their
+    /// digests now.
+    pub reads_records: fn(Kind) -> bool,
     pub interrupt: &'a Interrupt,
     pub observer: &'a dyn Observer,
 }
@@ -112,7 +116,7 @@ impl Scheduler<'_> {
     /// One worker: runs ready tasks until none is left.
     fn work(&self, state: &Mutex<State>, changed: &Condvar, finished: &(dyn Fn(usize) + Sync)) {
         while let Some(index) = self.next(state, changed) {
-            let outcome = self.perform(&self.tasks.all[index], state);
+            let outcome = self.perform(index, state);
             if outcome.is_done() {
                 finished(index);
             }
@@ -159,10 +163,17 @@ impl Scheduler<'_> {
         }
     }
 
-    fn perform(&self, task: &Task, state: &Mutex<State>) -> Outcome {
+    fn perform(&self, index: usize, state: &Mutex<State>) -> Outcome {
+        let task = &self.tasks.all[index];
+        let kind = self.jobs[task.job].output;
+        let depth = match (self.reads_records)(kind) {
+            true => kind.records.map_or(Depth::WHOLE, Depth::Digests),
+            false => Depth::Sizes,
+        };
         // A panic in a stage, or in a library below it, is an error of that stage and does not end
         // the program.
-        let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(task, state)));
+        let attempt = || self.attempt(task, depth, self.force, state);
+        let attempt = catch_unwind(AssertUnwindSafe(attempt));
         match attempt
             .unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
         {
@@ -193,13 +204,21 @@ impl Scheduler<'_> {
         }
     }
 
-    fn attempt(&self, task: &Task, state: &Mutex<State>) -> Result<Outcome, StageError> {
+    /// Finds the output of a task in the cache, or computes it. A cached one is looked at as closely
+    /// as `depth` says, and counts for nothing with `force`.
+    fn attempt(
+        &self,
+        task: &Task,
+        depth: Depth,
+        force: bool,
+        state: &Mutex<State>,
+    ) -> Result<Outcome, StageError> {
         let (label, key) = (task.label.as_str(), task.key.to_string());
         let cached = || {
             self.observer.event(&Event::StageCached { task: label, key: &key });
             Ok(Outcome::Cached)
         };
-        if !self.force && matches!(self.cache.find(&task.key), Lookup::Hit(_)) {
+        if !force && self.cache.find(&task.key, depth).hit().is_some() {
             return cached();
         }
         let waiting = || {
@@ -215,9 +234,15 @@ impl Scheduler<'_> {
             return Ok(Outcome::Interrupted);
         };
         // Only the holder of the lock writes, so the entry cannot change from here on.
-        match self.cache.find(&task.key) {
-            Lookup::Hit(_) if !self.force => return cached(),
+        match self.cache.find(&task.key, depth) {
+            Lookup::Hit(_) if !force => return cached(),
             Lookup::Hit(_) | Lookup::Miss => {}
+            Lookup::Unreadable(error) => {
+                return Err(Box::new(OutputUnreadable {
+                    stage: self.jobs[task.job].id.clone(),
+                    error: boxed(error),
+                }));
+            }
             Lookup::Damaged(reason) => {
                 let line =
                     format!("the cached output is damaged ({reason}) and will be computed again");
@@ -227,10 +252,11 @@ impl Scheduler<'_> {
         }
         self.observer.event(&Event::StageStarted { task: label, key: &key });
         let stopwatch = Stopwatch::start();
-        let output = self.compute(task, state)?;
+        let output = self.compute(task, force, state)?;
         let seconds = stopwatch.seconds();
         self.check_externals(task)?;
-        let about = Done::new(&self.jobs[task.job].id, self.pipeline, task.seed, seconds);
+        let stage = &self.jobs[task.job].id;
+        let about = Done::new(task.key, stage, self.pipeline, task.seed, seconds);
         self.cache.store(&task.key, &task.material, about, |folder| output.write(folder))?;
         if self.jobs[task.job].pauses().is_none() {
             self.cache.clear_scratch(&task.work_key).map_err(boxed)?;
@@ -239,13 +265,18 @@ impl Scheduler<'_> {
         Ok(Outcome::Computed { seconds })
     }
 
-    fn compute(&self, task: &Task, state: &Mutex<State>) -> Result<Arc<dyn Output>, StageError> {
+    fn compute(
+        &self,
+        task: &Task,
+        force: bool,
+        state: &Mutex<State>,
+    ) -> Result<Arc<dyn Output>, StageError> {
         let job = &self.jobs[task.job];
         let mut inputs = Inputs::default();
         for (input, &from) in job.inputs.iter().zip(&task.inputs) {
             inputs.insert(input.field, self.load(from, state)?);
         }
-        if self.force {
+        if force {
             // Earlier work is not resumed, because the user asked for a full computation.
             self.cache.clear_scratch(&task.work_key).map_err(boxed)?;
         }
@@ -274,47 +305,56 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Returns an input, from memory or from the cache's files.
+    /// Returns an input, from memory or from the cache's files. One that is lost by now, or damaged,
+    /// is computed again.
     fn load(&self, index: usize, state: &Mutex<State>) -> Result<Arc<dyn Output>, StageError> {
         if let Some(output) = &lock(state).loaded[index] {
             return Ok(output.clone());
         }
         let task = &self.tasks.all[index];
-        let unreadable = |damaged, error| -> StageError {
-            Box::new(InputUnreadable { stage: task.label.clone(), damaged, error })
+        let job = &self.jobs[task.job];
+        let mut attempts = 0;
+        let output = loop {
+            attempts += 1;
+            match self.cache.read(job.output, &task.key) {
+                Ok(output) => break output,
+                Err(Unread::Lost(_)) if attempts < ATTEMPTS => {
+                    // The locks are taken from a stage to its inputs, and never the other way.
+                    match self.attempt(task, Depth::WHOLE, false, state)? {
+                        Outcome::Interrupted => return Err(Box::new(Interrupted)),
+                        outcome @ Outcome::Computed { .. } => lock(state).outcomes[index] = outcome,
+                        _ => {}
+                    }
+                }
+                Err(Unread::Lost(reason)) => {
+                    return Err(Box::new(OutputLost { stage: job.id.clone(), reason }));
+                }
+                Err(Unread::Failed(error)) => {
+                    return Err(Box::new(OutputUnreadable { stage: job.id.clone(), error }));
+                }
+            }
         };
-        let entry =
-            self.cache.entry(&task.key).ok_or_else(|| unreadable(false, Box::new(Vanished)))?;
-        let read = (self.jobs[task.job].output.read)(&entry.output());
-        let output = read.map_err(|error| {
-            // Only changed files are set aside; a lack of memory or of permissions is no damage.
-            let damaged = entry.verify().is_ok_and(|problems| !problems.is_empty())
-                && self.cache.set_aside(&task.key).is_ok();
-            unreadable(damaged, error)
-        })?;
         lock(state).loaded[index] = Some(output.clone());
         Ok(output)
     }
 }
 
-/// The output of an input stage cannot be read back.
+/// How often an output is read that was just found or written, and is lost each time.
+const ATTEMPTS: usize = 3;
+
+/// The output of a stage is as it was stored, and cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the cached output of stage `{stage}`")]
-struct InputUnreadable {
-    stage: String,
-    /// Whether its files differ from the stored ones and were set aside.
-    damaged: bool,
-    error: StageError,
+pub(in crate::runner) struct OutputUnreadable {
+    pub stage: String,
+    pub error: StageError,
 }
 
-impl miette::Diagnostic for InputUnreadable {
+impl miette::Diagnostic for OutputUnreadable {
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        Some(Box::new(match self.damaged {
-            true => {
-                "it was damaged and has been set aside; run the same command again to recompute it"
-            }
-            false => "run the same command again; if that does not help, `--force` recomputes it",
-        }))
+        Some(Box::new(
+            "run the same command again; if that does not help, `pipe run --force` recomputes it",
+        ))
     }
 
     fn diagnostic_source(&self) -> Option<&dyn miette::Diagnostic> {
@@ -322,11 +362,17 @@ impl miette::Diagnostic for InputUnreadable {
     }
 }
 
-/// An entry that has disappeared.
+/// An output that does not stay in the cache as it was stored.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("it is no longer in the cache, or is incomplete")]
-#[diagnostic(help("run the same command again to recompute it"))]
-pub(in crate::runner) struct Vanished;
+#[error("the output of stage `{stage}` does not stay in the cache as it is stored: {reason}")]
+#[diagnostic(help(
+    "run the same command again; if this comes again, another program changes `.pipe/cache`, or \
+     the disk fails"
+))]
+pub(in crate::runner) struct OutputLost {
+    pub stage: String,
+    pub reason: String,
+}
 
 /// The error for a file that changed between the computation of its digest and the end of the stage
 /// that read it.

@@ -1,10 +1,10 @@
 //! One cell of a sweep: a trial for one seed, up to a number of epochs.
 
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::common::Common;
@@ -14,19 +14,23 @@ use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::files::write_atomic;
 use crate::base::report::Silent;
+use crate::base::sealed;
+use crate::dag::plan::Plan;
 use crate::data::Tag;
 use crate::engine::Device;
 use crate::engine::backend::error::tells_of_memory;
 use crate::results::row::ResultRow;
-use crate::runner::cache::cache::Cache;
-use crate::runner::cache::lock::KeyLock;
+use crate::runner::cache::cache::Unread;
+use crate::runner::cache::lock::{CollectLock, KeyLock};
 use crate::runner::error::RunError;
 use crate::runner::job::{Job, jobs};
 use crate::runner::observer::Observer;
-use crate::runner::record::provenance::StageRecord;
+use crate::runner::project::Project;
+use crate::runner::record::provenance::{NOT_NEEDED, StageRecord};
+use crate::runner::record::run_folder::RunFolder;
 use crate::runner::run::interrupt::Interrupt;
 use crate::runner::run::outputs;
-use crate::runner::run::scheduler::{Outcome, Scheduler};
+use crate::runner::run::scheduler::{Outcome, OutputLost, Scheduler};
 use crate::runner::run::tasks::Tasks;
 use crate::search::Request;
 use crate::search::config::Metric;
@@ -75,7 +79,8 @@ pub(super) struct Model {
 /// A failure, recorded so that another process on the same sweep does not repeat it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Failure {
-    time: String,
+    /// Makes the records of two attempts differ.
+    attempt: String,
     error: String,
 }
 
@@ -85,8 +90,9 @@ pub(super) struct Runner<'a> {
     pub run: &'a str,
     pub interrupt: &'a Interrupt,
     pub observer: &'a dyn Observer,
-    /// The start of this attempt; older failures are tried again.
-    pub started: Timestamp,
+    pub folder: &'a RunFolder,
+    /// See [`noted_failures`]; what failed before this attempt is tried again.
+    pub old_failures: BTreeSet<Digest>,
 }
 
 impl Runner<'_> {
@@ -96,16 +102,9 @@ impl Runner<'_> {
             Ok(body) => body,
             Err(reason) => return self.failed(Finished::default(), reason.clone()),
         };
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match self.attempt(trial, body, cell, device) {
-                // Another sweep may have dropped a model after it was found and before it was read.
-                Ok(Attempt::Vanished(..)) if attempts < 3 => {}
-                Ok(Attempt::Vanished(finished, error)) => return self.failed(*finished, error),
-                Ok(Attempt::Ended(ended)) => return ended,
-                Err(error) => return self.failed(Finished::default(), chain(&error)),
-            }
+        match self.attempt(trial, body, cell, device) {
+            Ok(ended) => ended,
+            Err(error) => self.failed(Finished::default(), chain(&error)),
         }
     }
 
@@ -115,46 +114,72 @@ impl Runner<'_> {
         body: &Body,
         cell: Cell,
         device: Device,
-    ) -> Result<Attempt, RunError> {
+    ) -> Result<Ended, RunError> {
         let metric = self.common.metric().map(|(metric, _)| metric);
         let plan = body.plan(metric, cell.request.epochs);
         let jobs = jobs(&plan)?;
         let tasks = self.common.tasks(&jobs, &[cell.seed], Some(&Silent))?;
         let work = Work { trial, body, cell, jobs: &jobs, tasks: &tasks, metric };
-        let cache = &self.common.ground.cache;
+        self.folder.uses(tasks.all.iter().map(|task| task.key))?;
+        let mut done = BTreeMap::new();
         // Finished evaluations need nothing upstream: their models may be gone from the cache.
-        let missing: Vec<usize> = (0..jobs.len())
-            .filter(|&job| is_target(&jobs[job], metric))
-            .filter(|&job| {
-                let key = tasks.index(job, cell.seed).map(|task| tasks.all[task].key);
-                key.is_none_or(|key| cache.records(jobs[job].output, &key).is_none())
-            })
-            .collect();
-        if missing.is_empty() {
-            let finished = self.gather(&work, &[]);
-            return Ok(Attempt::Ended(Ended::Done(Box::new(finished))));
+        let Gathered { finished, lost } = self.gather(&work, &done);
+        if lost.is_empty() {
+            return Ok(Ended::Done(Box::new(finished)));
         }
         let claim = work.claim();
         let Some(_held) = KeyLock::try_acquire(&self.lock(&claim))? else {
-            return Ok(Attempt::Ended(Ended::Elsewhere));
+            return Ok(Ended::Elsewhere);
         };
-        if let Some(error) = self.recent_failure(&claim) {
-            let finished = self.gather(&work, &[]);
-            return Ok(Attempt::Ended(self.failed(finished, error)));
+        let mut lost = lost;
+        // Another sweep or program may take away again what was just computed.
+        for _ in 0..ATTEMPTS {
+            if let Some(error) = self.new_failure(&claim) {
+                return Ok(self.failed(self.gather(&work, &done).finished, error));
+            }
+            let ended = self.compute(&work, &plan, &lost, device, &mut done)?;
+            let gathered = self.gather(&work, &done);
+            match ended {
+                Computed::Interrupted => return Ok(Ended::Interrupted),
+                Computed::Failed(error) => {
+                    self.note_failure(&claim, &error)?;
+                    return Ok(self.failed(gathered.finished, error));
+                }
+                Computed::Whole if gathered.lost.is_empty() => {
+                    return Ok(Ended::Done(Box::new(gathered.finished)));
+                }
+                Computed::Whole => lost = gathered.lost,
+            }
         }
+        let (job, reason) = lost.into_iter().next().unwrap_or_default();
+        let stage = jobs.get(job).map(|job| job.id.clone()).unwrap_or_default();
+        let finished = self.gather(&work, &done).finished;
+        Ok(self.failed(finished, chain(&OutputLost { stage, reason })))
+    }
+
+    /// Computes the lost outputs of a cell, and what they need. Adds to `done` what was found and,
+    /// with its seconds, what was computed.
+    fn compute(
+        &self,
+        work: &Work<'_>,
+        plan: &Plan,
+        lost: &[(usize, String)],
+        device: Device,
+        done: &mut BTreeMap<Digest, Option<f64>>,
+    ) -> Result<Computed, RunError> {
         let labelled = Labelled {
             observer: self.observer,
-            cell: format!("trial {}, seed {}", trial.number, cell.seed),
+            cell: format!("trial {}, seed {}", work.trial.number, work.cell.seed),
         };
-        let wanted: Vec<&str> = missing.iter().map(|&job| jobs[job].id.as_str()).collect();
+        let wanted: Vec<&str> = lost.iter().map(|(job, _)| work.jobs[*job].id.as_str()).collect();
         let needed = plan.for_stages(|step| wanted.contains(&step.id.0.as_str()));
-        let run_jobs = crate::runner::job::jobs(&needed)?;
-        let run_tasks = self.common.tasks(&run_jobs, &[cell.seed], Some(&Silent))?;
-        self.common.ground.check_runtime(&run_jobs)?;
+        let jobs = crate::runner::job::jobs(&needed)?;
+        let tasks = self.common.tasks(&jobs, &[work.cell.seed], Some(&Silent))?;
+        self.common.ground.check_runtime(&jobs)?;
         let scheduler = Scheduler {
-            jobs: &run_jobs,
-            tasks: &run_tasks,
-            cache,
+            jobs: &jobs,
+            tasks: &tasks,
+            cache: &self.common.ground.cache,
             folder: &self.common.pipeline.folder,
             pipeline: &self.common.ground.file,
             device,
@@ -162,42 +187,33 @@ impl Runner<'_> {
             workers: 1,
             keep_going: true,
             force: false,
+            // Generated texts are not among a trial's tables.
+            reads_records: |kind| kind.has_scores() || kind.curves.is_some(),
             interrupt: self.interrupt,
             observer: &labelled,
         };
         let outcomes = scheduler.run(&|_| ());
+        for (outcome, task) in outcomes.iter().zip(&tasks.all) {
+            match outcome {
+                Outcome::Computed { seconds } => {
+                    done.insert(task.key, Some(*seconds));
+                }
+                Outcome::Cached => {
+                    done.entry(task.key).or_insert(None);
+                }
+                _ => {}
+            }
+        }
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Interrupted))
             || self.interrupt.is_asked()
         {
-            return Ok(Attempt::Ended(Ended::Interrupted));
+            return Ok(Computed::Interrupted);
         }
         let failure = outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Failed(failure) => Some(chain(failure)),
             _ => None,
         });
-        let computed: Vec<(Digest, f64)> = outcomes
-            .iter()
-            .zip(&run_tasks.all)
-            .filter_map(|(outcome, task)| match outcome {
-                Outcome::Computed { seconds } => Some((task.key, *seconds)),
-                _ => None,
-            })
-            .collect();
-        let finished = self.gather(&work, &computed);
-        match failure {
-            Some(error) if has_vanished(cache, &outcomes, &run_tasks) => {
-                Ok(Attempt::Vanished(Box::new(finished), error))
-            }
-            Some(error) => {
-                let record = Failure { time: clock::text(clock::now_utc()), error: error.clone() };
-                write_atomic(
-                    &self.failure(&claim),
-                    &serde_json::to_vec(&record).map_err(std::io::Error::from)?,
-                )?;
-                Ok(Attempt::Ended(self.failed(finished, error)))
-            }
-            None => Ok(Attempt::Ended(Ended::Done(Box::new(finished)))),
-        }
+        Ok(failure.map_or(Computed::Whole, Computed::Failed))
     }
 
     /// Ends a cell with an error.
@@ -205,18 +221,21 @@ impl Runner<'_> {
         Ended::Done(Box::new(Finished { error: Some(error), figure: None, ..finished }))
     }
 
-    /// Reads the available results of a cell.
-    fn gather(&self, work: &Work<'_>, computed: &[(Digest, f64)]) -> Finished {
+    /// Reads the results of a cell as far as they are there. `done` holds what this attempt found
+    /// in the cache or, with its seconds, computed.
+    fn gather(&self, work: &Work<'_>, done: &BTreeMap<Digest, Option<f64>>) -> Gathered {
         let Work { trial, body, cell, jobs, tasks, metric } = *work;
         let cache = &self.common.ground.cache;
-        let mut finished = Finished { cached: computed.is_empty(), ..Finished::default() };
+        let cached = done.values().all(Option::is_none);
+        let mut finished = Finished { cached, ..Finished::default() };
+        let mut lost = Vec::new();
         let number = Some(trial.number as u64);
         for (index, job) in jobs.iter().enumerate() {
             let Some(task) = tasks.index(index, cell.seed).map(|task| &tasks.all[task]) else {
                 continue;
             };
-            let seconds =
-                computed.iter().find(|(key, _)| *key == task.key).map(|(_, seconds)| *seconds);
+            let known = done.get(&task.key).copied();
+            let seconds = known.flatten();
             if job.pauses().is_some() {
                 finished.work_keys.push(task.work_key);
             }
@@ -225,51 +244,67 @@ impl Runner<'_> {
                 finished.all_models.push(task.key);
                 finished.models.extend(seconds.map(|_| model));
             }
-            let is_score = job.output.has_scores();
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
-            // Upstream outputs are looked up only if they were just computed; older ones may be
-            // gone, and are not needed.
-            let entry = if is_score || named.is_some() {
-                cache.records(job.output, &task.key)
-            } else {
-                None
+            let mut unread = |error: Unread| {
+                lost.push((
+                    index,
+                    match error {
+                        Unread::Lost(reason) => reason,
+                        Unread::Failed(error) => chain(&*error),
+                    },
+                ));
             };
-            let is_there = entry.is_some() || seconds.is_some();
+            let mut is_read = false;
+            if let Some((_, name)) = named
+                && let Some(figures) = job.stage.figures()
+            {
+                let read = |folder: &Path| (figures.read)(folder, name);
+                match cache.read_records(job.output, &task.key, read) {
+                    Ok(figure) => {
+                        is_read = true;
+                        finished.figure = figure.filter(|value| value.is_finite());
+                    }
+                    Err(error) => unread(error),
+                }
+            }
+            if let Some(scores) = job.output.scores {
+                match cache.read_records(job.output, &task.key, scores.summary) {
+                    Ok(summary) => {
+                        is_read = true;
+                        let tag = Tag { stage: job.id.clone(), trial: number, seed: cell.seed };
+                        let row = outputs::row(self.run, &self.common.pipeline, &tag, &summary);
+                        let stopped_epoch = cell.request.epochs.map(u64::from);
+                        let params = body.params.clone();
+                        finished.rows.push(ResultRow { params, stopped_epoch, ..row });
+                    }
+                    Err(error) => unread(error),
+                }
+            }
+            let is_wanted = is_target(job, metric);
             finished.records.push(StageRecord {
                 stage: job.id.clone(),
                 trial: number,
                 seed: cell.seed,
                 key: task.key,
                 inputs: job.inputs_by_field(jobs),
-                outcome: match (seconds, is_there || !is_score) {
-                    (Some(_), _) => "computed",
-                    (None, true) => "cached",
-                    (None, false) => "not run",
+                outcome: match known {
+                    Some(Some(_)) => "computed",
+                    Some(None) => "cached",
+                    None if is_read => "cached",
+                    None if is_wanted => "not run",
+                    // Upstream outputs are not looked for where they are not needed; older ones
+                    // may be gone.
+                    None => NOT_NEEDED,
                 }
                 .to_owned(),
                 seconds,
             });
-            let Some(entry) = entry else { continue };
-            if let Some((_, name)) = named {
-                let read = job
-                    .stage
-                    .figures()
-                    .and_then(|figures| (figures.read)(&entry.output(), name).ok().flatten());
-                finished.figure = read.filter(|value| value.is_finite());
-            }
-            if let Some(scores) = job.output.scores
-                && let Ok(summary) = (scores.summary)(&entry.output())
-            {
-                let tag = Tag { stage: job.id.clone(), trial: number, seed: cell.seed };
-                let row = outputs::row(self.run, &self.common.pipeline, &tag, &summary);
-                let stopped_epoch = cell.request.epochs.map(u64::from);
-                finished.rows.push(ResultRow { params: body.params.clone(), stopped_epoch, ..row });
-            }
         }
+        lost.dedup_by_key(|(job, _)| *job);
         if let Some(metric) = metric.filter(|_| finished.figure.is_none()) {
             finished.error = Some(format!("`{}` is undefined for this trial", metric.name));
         }
-        finished
+        Gathered { finished, lost }
     }
 
     fn lock(&self, claim: &Digest) -> PathBuf {
@@ -277,15 +312,54 @@ impl Runner<'_> {
     }
 
     fn failure(&self, claim: &Digest) -> PathBuf {
-        self.common.ground.project.state().join("failed").join(format!("{claim}.json"))
+        failures(&self.common.ground.project).join(format!("{claim}.json"))
     }
 
-    /// Returns the error of a cell that failed since this sweep began.
-    fn recent_failure(&self, claim: &Digest) -> Option<String> {
-        let failure: Failure = serde_json::from_slice(&fs::read(self.failure(claim)).ok()?).ok()?;
-        let time: Timestamp = failure.time.parse().ok()?;
-        (time >= self.started).then_some(failure.error)
+    /// Returns the error of a cell that failed since this attempt began, in whatever process.
+    fn new_failure(&self, claim: &Digest) -> Option<String> {
+        let bytes = fs::read(self.failure(claim)).ok()?;
+        if self.old_failures.contains(&Digest::of(&bytes)) {
+            return None;
+        }
+        // What cannot be read is no reason to leave a cell out.
+        sealed::open::<Failure>(&bytes).ok().map(|failure| failure.error)
     }
+
+    fn note_failure(&self, claim: &Digest, error: &str) -> Result<(), RunError> {
+        let attempt = format!("{} {} {}", self.run, std::process::id(), clock::now_utc());
+        let record = Failure { attempt, error: error.to_owned() };
+        let _writing = CollectLock::shared(&self.common.ground.project.state())?;
+        Ok(write_atomic(&self.failure(claim), &sealed::seal(&record)?)?)
+    }
+}
+
+/// Returns the digests of the failures that are noted by now. Those that come later belong to
+/// attempts that run at the same time. No clock is asked, since others may have other clocks.
+pub(super) fn noted_failures(project: &Project) -> BTreeSet<Digest> {
+    let entries = fs::read_dir(failures(project)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(Digest::of(&fs::read(entry.path()).ok()?))).collect()
+}
+
+/// Returns the folder of noted failures.
+pub(in crate::runner) fn failures(project: &Project) -> PathBuf {
+    project.state().join("failed")
+}
+
+/// How often what was lost is computed before a cell fails.
+const ATTEMPTS: usize = 3;
+
+/// What came of computing what a cell lacks.
+enum Computed {
+    Whole,
+    Failed(String),
+    Interrupted,
+}
+
+/// The results of a cell as far as they are there.
+struct Gathered {
+    finished: Finished,
+    /// The jobs whose results are missing or cannot be used, and why.
+    lost: Vec<(usize, String)>,
 }
 
 /// The interval between checks of a cell that is computed elsewhere.
@@ -312,21 +386,6 @@ impl Work<'_> {
             .collect();
         Digest::of(keys.join(" ").as_bytes())
     }
-}
-
-/// The outcome of an attempt at a cell.
-enum Attempt {
-    Ended(Ended),
-    /// An output disappeared during the attempt.
-    Vanished(Box<Finished>, String),
-}
-
-/// Returns whether an output that was cached, or was just written, is gone.
-fn has_vanished(cache: &Cache, outcomes: &[Outcome], tasks: &Tasks) -> bool {
-    outcomes
-        .iter()
-        .zip(&tasks.all)
-        .any(|(outcome, task)| outcome.is_done() && cache.entry(&task.key).is_none())
 }
 
 /// Returns whether the output of this stage is a result of the cell.

@@ -1,6 +1,5 @@
 //! The folder of a sweep: its tables, and a folder for each trial.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,9 +14,11 @@ use super::told::{Outcomes, Told};
 use super::trial::{self, Trial};
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
+use crate::base::digests::Digests;
 use crate::base::files::AtomicFiles;
 use crate::results::results::ResultTable;
 use crate::results::row::ResultRow;
+use crate::runner::cache::entry::Depth;
 use crate::runner::error::RunError;
 use crate::runner::job::jobs;
 use crate::runner::run::outputs::{self, Outputs};
@@ -51,21 +52,15 @@ struct TrialRecord {
     error: Option<String>,
     /// The keys of all outputs in the tables.
     keys: Vec<Digest>,
-    /// The sizes of the tables. These are not flushed to the disk; after a power failure they are
-    /// made again from the cache.
-    #[serde(default)]
-    tables: BTreeMap<String, u64>,
 }
 
-impl TrialRecord {
-    /// Returns whether this record equals `other` and its tables are whole.
-    fn holds(&self, other: &TrialRecord, folder: &Path) -> bool {
-        let same = TrialRecord { tables: BTreeMap::new(), ..self.clone() } == *other;
-        let is_whole = |(name, size): (&String, &u64)| {
-            fs::metadata(folder.join(name)).is_ok_and(|found| found.len() == *size)
-        };
-        same && !self.tables.is_empty() && self.tables.iter().all(is_whole)
-    }
+/// Returns whether a trial's folder holds this record, and its files are as they were written.
+fn holds(folder: &Path, record: &TrialRecord) -> bool {
+    let known = fs::read(folder.join(FILE)).ok();
+    let known = known.and_then(|bytes| serde_json::from_slice::<TrialRecord>(&bytes).ok());
+    let digests = Digests::read(folder).ok().flatten();
+    known.as_ref() == Some(record)
+        && digests.is_some_and(|digests| digests.changed(folder).is_empty())
 }
 
 const FILE: &str = "trial.json";
@@ -129,11 +124,8 @@ impl<'a> TrialFolder<'a> {
             figure: told.figure,
             error: told.error.clone(),
             keys: told.records.iter().map(|record| record.key).collect(),
-            tables: BTreeMap::new(),
         };
-        let known = fs::read(folder.join(FILE)).ok();
-        let known = known.and_then(|bytes| serde_json::from_slice::<TrialRecord>(&bytes).ok());
-        if known.is_some_and(|known| known.holds(&record, &folder)) {
+        if holds(&folder, &record) {
             return Ok(());
         }
         let mut files = AtomicFiles::new(&folder);
@@ -144,7 +136,7 @@ impl<'a> TrialFolder<'a> {
             let tasks = match self.common.tasks(&jobs, &self.common.settings.seeds, None) {
                 Ok(tasks) => tasks,
                 // The inputs of a failed trial may be missing.
-                Err(_) if told.error.is_some() => return finish(files, told, record),
+                Err(_) if told.error.is_some() => return finish(files, told, &record),
                 Err(error) => return Err(error),
             };
             let outcomes: Vec<Outcome> = tasks
@@ -154,7 +146,8 @@ impl<'a> TrialFolder<'a> {
                     // Generated texts are the same for most trials, and are in the cache.
                     let output = jobs[task.job].output;
                     let is_shown = output.has_scores() || output.curves.is_some();
-                    match is_shown && cache.remains(&task.key).is_some() {
+                    let is_there = || cache.find_any(&task.key, Depth::Sizes).hit().is_some();
+                    match is_shown && is_there() {
                         true => Outcome::Cached,
                         false => Outcome::NotRun,
                     }
@@ -173,7 +166,7 @@ impl<'a> TrialFolder<'a> {
             };
             outputs::add_details(&mut files, &from)?;
         }
-        finish(files, told, record)
+        finish(files, told, &record)
     }
 
     /// Rewrites the sweep's own table from time to time while it runs.
@@ -196,19 +189,12 @@ impl<'a> TrialFolder<'a> {
     }
 }
 
-fn finish(mut files: AtomicFiles, told: &Told, mut record: TrialRecord) -> Result<(), RunError> {
+fn finish(mut files: AtomicFiles, told: &Told, record: &TrialRecord) -> Result<(), RunError> {
     // These rows also include failed and stopped trainings.
     ResultTable { rows: told.rows.clone() }.add_parquet(&mut files)?;
-    record.tables = files.sizes()?;
-    files.add(FILE, &serde_json::to_vec_pretty(&record).map_err(std::io::Error::from)?)?;
+    files.add(FILE, &serde_json::to_vec_pretty(record).map_err(std::io::Error::from)?)?;
+    // Nothing waits for the disk: what a power failure truncates differs from its digest, and is
+    // made again from the cache.
+    files.add_digests()?;
     Ok(files.commit_unflushed()?)
-}
-
-/// Returns the keys in the `trial.json` files of a sweep's folder.
-pub fn keys_of_trials(run: &Path) -> Vec<Digest> {
-    let entries = fs::read_dir(run.join("trials")).into_iter().flatten().flatten();
-    let records = entries.filter_map(|entry| {
-        serde_json::from_slice::<TrialRecord>(&fs::read(entry.path().join(FILE)).ok()?).ok()
-    });
-    records.flat_map(|record| record.keys).collect()
 }

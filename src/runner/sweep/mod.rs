@@ -13,7 +13,7 @@ pub mod sweep_run;
 #[cfg(test)]
 mod tests;
 
-pub use folder::keys_of_trials;
+pub(in crate::runner) use cell::failures;
 pub use overview::Overview;
 pub use settings::SweepSettings;
 pub use sweep_run::{SweepFinished, SweepRun};

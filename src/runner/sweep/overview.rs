@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::common::Common;
 use super::trial::Trial;
 use crate::base::digest::Digest;
-use crate::runner::cache::cache::Lookup;
 use crate::runner::error::RunError;
 use crate::runner::job::jobs;
 use crate::search::{Next, Outcome};
@@ -98,7 +97,7 @@ fn list(
         let there = |job: usize| {
             let key = tasks.index(job, seed).map(|task| tasks.all[task].key);
             let cache = &common.ground.cache;
-            let is_there = |key: &Digest| cache.records(jobs[job].output, key).is_some();
+            let is_there = |key: &Digest| cache.find_records(jobs[job].output, key).hit().is_some();
             key.is_some_and(|key| known.contains(&key) || is_there(&key))
         };
         let is_target =
@@ -112,7 +111,7 @@ fn list(
         for (index, job) in jobs.iter().enumerate() {
             let Some(task) = tasks.index(index, seed) else { continue };
             let key = tasks.all[task].key;
-            if !known.insert(key) || matches!(common.ground.cache.find(&key), Lookup::Hit(_)) {
+            if !known.insert(key) || common.ground.cache.entry(&key).is_some() {
                 continue;
             }
             *missing += 1;

@@ -1,14 +1,16 @@
 //! A sweep, from a checked file to a finished folder.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::cell::Runner;
+use super::cell::{Runner, noted_failures};
 use super::common::Common;
 use super::driver::Driver;
 use super::folder::TrialFolder;
 use super::overview::{self, Overview};
 use super::settings::SweepSettings;
 use super::told::Outcomes;
+use crate::base::chain::chain;
 use crate::base::clock::{self, Stopwatch};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
@@ -18,7 +20,7 @@ use crate::results::results::ResultTable;
 use crate::runner::error::RunError;
 use crate::runner::observer::{Both, Event, Observer};
 use crate::runner::record::provenance::{
-    Best, BestTrial, FORMAT, Git, Machine, Provenance, Status, SweepRecord,
+    Best, BestTrial, FORMAT, Git, Machine, NOT_NEEDED, Provenance, StageRecord, Status, SweepRecord,
 };
 use crate::runner::record::run_folder::{RunFolder, link_latest};
 use crate::runner::record::runs;
@@ -45,6 +47,26 @@ pub struct SweepFinished {
     pub record: SweepRecord,
     /// The error of each trial that failed, with its values.
     pub failures: Vec<(usize, String, String)>,
+}
+
+/// The folder of a sweep with its record at the beginning.
+struct Opened {
+    folder: RunFolder,
+    begun: Provenance,
+    /// Whether an earlier attempt had completed it.
+    was_complete: bool,
+}
+
+/// What an attempt at a sweep works with.
+struct Attempt<'b> {
+    folder: &'b RunFolder,
+    begun: &'b Provenance,
+    was_complete: bool,
+    identity: Digest,
+    stopwatch: Stopwatch,
+    old_failures: BTreeSet<Digest>,
+    observer: &'b dyn Observer,
+    interrupt: &'b Interrupt,
 }
 
 impl<'a> SweepRun<'a> {
@@ -90,27 +112,44 @@ impl<'a> SweepRun<'a> {
         observer: &dyn Observer,
         interrupt: &Interrupt,
     ) -> Result<SweepFinished, RunError> {
-        let (stopwatch, started) = (Stopwatch::start(), clock::now_utc());
-        let common = &self.common;
+        let stopwatch = Stopwatch::start();
+        let old_failures = noted_failures(&self.common.ground.project);
         let identity = self.identity();
-        let (folder, earlier) = self.folder(identity)?;
-        let mut provenance = self.provenance(&folder.id, identity);
-        if let Some(earlier) = &earlier {
-            provenance.started.clone_from(&earlier.started);
-            provenance.stages.clone_from(&earlier.stages);
+        let Opened { folder, begun, was_complete } = self.folder(identity)?;
+        let attempt = Attempt {
+            folder: &folder,
+            begun: &begun,
+            was_complete,
+            identity,
+            stopwatch,
+            old_failures,
+            observer,
+            interrupt,
+        };
+        let ended = self.work(attempt);
+        if let Err(error) = &ended {
+            folder.give_up(&begun, error);
         }
-        let was_complete =
-            earlier.as_ref().is_some_and(|earlier| earlier.status == Status::Complete);
-        if !was_complete {
-            folder.write_provenance(&provenance)?;
-        }
-        let both = Both(observer, &folder);
+        ended
+    }
+
+    /// Runs the missing trials and fills the sweep's folder.
+    fn work(&self, attempt: Attempt<'_>) -> Result<SweepFinished, RunError> {
+        let Attempt { folder, begun, was_complete, identity, stopwatch, .. } = attempt;
+        let Attempt { old_failures, observer, interrupt, .. } = attempt;
+        let common = &self.common;
+        let both = Both(observer, folder);
         let (trials, seeds) = (common.search().limit(), common.settings.seeds.len());
         let trainings = common.sweep.min_epochs().is_none().then_some(trials * seeds);
         both.event(&Event::SweepStarted { run: &folder.id, trials, seeds, trainings });
-        let runner = Runner { common, run: &folder.id, interrupt, observer: &both, started };
+        let run = &folder.id;
+        let runner = Runner { common, run, interrupt, observer: &both, folder, old_failures };
         let tables = TrialFolder::new(common, &folder.id, &folder.path);
-        let outcomes = Driver { common, runner: &runner, folder: &tables, observer: &both }.run();
+        let driver = Driver { common, runner: &runner, folder: &tables, observer: &both };
+        let mut outcomes = driver.run();
+        if outcomes.error.is_none() {
+            outcomes.error = self.missing_row(&outcomes);
+        }
         let table = tables.table(&outcomes);
         table.write(&folder.path)?;
         let record = self.record(identity, &outcomes);
@@ -126,20 +165,24 @@ impl<'a> SweepRun<'a> {
             _ if outcomes.is_complete => Status::Complete,
             _ => Status::Interrupted,
         };
-        provenance.status = status;
-        provenance.error = failures
+        let failed = failures
             .first()
             .map(|(trial, values, error)| format!("trial {trial} ({values}) failed: {error}"));
-        provenance.seconds = stopwatch.seconds();
-        provenance.finished = Some(clock::text(clock::now_utc()));
-        provenance.stages =
-            outcomes.trials.values().flat_map(|told| told.records.iter().cloned()).collect();
-        provenance.best = record.best.as_ref().and_then(|best| {
+        let best = record.best.as_ref().and_then(|best| {
             let (metric, _) = common.metric()?;
             let (stage, name) = metric.parts()?;
             Some(Best { stage: stage.to_owned(), metric: name.to_owned(), value: best.value })
         });
-        provenance.sweep = Some(record.clone());
+        let provenance = Provenance {
+            status,
+            error: outcomes.error.as_ref().map(|error| chain(error)).or(failed),
+            seconds: stopwatch.seconds(),
+            finished: Some(clock::text(clock::now_utc())),
+            stages: stages(&outcomes, begun),
+            best,
+            sweep: Some(record.clone()),
+            ..begun.clone()
+        };
         // If nothing was computed, the folder's record of the original run stays valid.
         if !(was_complete && status == Status::Complete && outcomes.computed == 0) {
             folder.write_provenance(&provenance)?;
@@ -153,7 +196,7 @@ impl<'a> SweepRun<'a> {
                 }
             }
         }
-        link_latest(&common.ground.project, &folder.id)?;
+        link_latest(&common.ground.project, &folder.id, &both);
         both.event(&Event::RunFinished {
             run: &folder.id,
             status: status.name(),
@@ -191,26 +234,75 @@ impl<'a> SweepRun<'a> {
     }
 
     /// Returns the folder to work in: an unused one of an earlier attempt, or a new one.
-    fn folder(&self, identity: Digest) -> Result<(RunFolder, Option<Provenance>), RunError> {
+    fn folder(&self, identity: Digest) -> Result<Opened, RunError> {
         let project = &self.common.ground.project;
-        for run in runs::list(project)? {
-            let is_same =
-                run.provenance.sweep.as_ref().is_some_and(|sweep| sweep.identity == identity);
-            if is_same && let Some(folder) = RunFolder::reopen(&run.folder, &run.provenance.run)? {
-                return Ok((folder, Some(run.provenance)));
-            }
-        }
         let pipeline = &self.common.pipeline;
-        let folder =
-            RunFolder::create(project, &pipeline.name, &pipeline.source, &pipeline.resolved)?;
-        Ok((folder, None))
+        for run in runs::list(project)? {
+            let earlier = run.provenance;
+            let is_same = earlier.sweep.as_ref().is_some_and(|sweep| sweep.identity == identity);
+            if !is_same {
+                continue;
+            }
+            let reopened = RunFolder::reopen(
+                project,
+                &run.folder,
+                &earlier.run,
+                &pipeline.source,
+                &pipeline.resolved,
+            )?;
+            let Some(folder) = reopened else { continue };
+            let was_complete = earlier.status == Status::Complete;
+            let begun = Provenance {
+                started: earlier.started,
+                stages: earlier.stages,
+                ..self.provenance(&earlier.run, earlier.number, identity)
+            };
+            if !was_complete {
+                folder.write_provenance(&begun)?;
+            }
+            return Ok(Opened { folder, begun, was_complete });
+        }
+        let (folder, begun) = RunFolder::create(
+            project,
+            &pipeline.name,
+            &pipeline.source,
+            &pipeline.resolved,
+            |id, number| self.provenance(id, number, identity),
+        )?;
+        Ok(Opened { folder, begun, was_complete: false })
     }
 
-    fn provenance(&self, id: &str, identity: Digest) -> Provenance {
+    /// Returns the error of a table that lacks a row: every evaluation of every seed of a finished
+    /// trial has one, with its figures or with an error.
+    fn missing_row(&self, outcomes: &Outcomes) -> Option<RunError> {
+        let seeds = &self.common.settings.seeds;
+        // A search that stopped in the middle of a trial has seen a part of its seeds.
+        let told = outcomes.trials.values().filter(|_| outcomes.is_complete);
+        for told in told.filter(|told| told.epochs.is_none()) {
+            let Ok(body) = &told.trial.body else { continue };
+            let scores = body.plan.steps.iter().filter(|step| step.config.output().has_scores());
+            for step in scores {
+                let has_row = |seed: u64| {
+                    told.rows.iter().any(|row| row.seed == seed && row.stage == step.id.0)
+                };
+                if let Some(seed) = seeds.iter().find(|seed| !has_row(**seed)) {
+                    return Some(RunError::MissingRow {
+                        trial: told.trial.number,
+                        stage: step.id.0.clone(),
+                        seed: *seed,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    fn provenance(&self, id: &str, number: u64, identity: Digest) -> Provenance {
         let common = &self.common;
         Provenance {
             format: FORMAT,
             run: id.to_owned(),
+            number,
             name: common.pipeline.name.clone(),
             status: Status::Running,
             error: None,
@@ -263,4 +355,23 @@ impl<'a> SweepRun<'a> {
             }),
         }
     }
+}
+
+/// Returns the records of all stages. Of a stage that was not needed now, the record of an earlier
+/// attempt stays.
+fn stages(outcomes: &Outcomes, begun: &Provenance) -> Vec<StageRecord> {
+    let earlier: BTreeMap<(Option<u64>, u64, &str), &StageRecord> = begun
+        .stages
+        .iter()
+        .map(|record| ((record.trial, record.seed, record.stage.as_str()), record))
+        .collect();
+    let records = outcomes.trials.values().flat_map(|told| &told.records);
+    let merged = |record: &StageRecord| {
+        let known = earlier.get(&(record.trial, record.seed, record.stage.as_str()));
+        match known.filter(|known| record.outcome == NOT_NEEDED && known.key == record.key) {
+            Some(known) => (*known).clone(),
+            None => record.clone(),
+        }
+    };
+    records.map(merged).collect()
 }
