@@ -4,15 +4,14 @@ use super::args::GcArgs;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
+use crate::runner::Project;
 use crate::runner::gc::{self as collector, Collected};
 use crate::runner::record::runs::Unreadable;
-use crate::runner::Project;
 
 /// Removes cached outputs that no run uses, and prints the freed space.
 pub fn gc(args: &GcArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = Project::here()?;
-    let Collected { freed, blocking } =
-        collector::collect(&project, args.keep_days, args.dry_run)?;
+    let Collected { freed, blocking } = collector::collect(&project, args.keep_days, args.dry_run)?;
     let verb = if args.dry_run { "would remove" } else { "removed" };
     for one in &freed {
         printer.status(&format!("{verb} {} ({})", one.what, size(one.bytes)));

@@ -75,7 +75,10 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Colle
     // They have lost their names, and others need not wait for the disk.
     drop(alone);
     doomed.iter().try_for_each(|folder| remove_if_there(folder))?;
-    Ok(Collected { freed, blocking: in_use.unreadable.into_iter().chain(survey.unreadable).collect() })
+    Ok(Collected {
+        freed,
+        blocking: in_use.unreadable.into_iter().chain(survey.unreadable).collect(),
+    })
 }
 
 /// What the runs of a project use.

@@ -331,7 +331,8 @@ mod tests {
     fn an_entry_comes_back_with_its_material() -> Result<(), TestError> {
         let (_folder, cache, key, material) = cache()?;
         assert!(matches!(cache.find(&key, Depth::Sizes), Lookup::Miss));
-        let stored = cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), fill)?;
+        let stored =
+            cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), fill)?;
         let found = cache.entry(&key).ok_or("a hit")?;
         assert_eq!(found.done, stored.done);
         assert_eq!(found.done.files.keys().collect::<Vec<_>>(), ["b.txt", "deep/a.txt"]);
@@ -345,10 +346,11 @@ mod tests {
     #[test]
     fn a_failed_write_leaves_no_entry() -> Result<(), TestError> {
         let (_folder, cache, key, material) = cache()?;
-        let failed = cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), |folder| {
-            fs::write(folder.join("half"), "x").map_err(boxed)?;
-            Err(boxed(io::Error::other("no space left")))
-        });
+        let failed =
+            cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), |folder| {
+                fs::write(folder.join("half"), "x").map_err(boxed)?;
+                Err(boxed(io::Error::other("no space left")))
+            });
         assert!(failed.is_err());
         assert!(matches!(cache.find(&key, Depth::Sizes), Lookup::Miss));
         assert_eq!(cache.leftovers()?, Vec::<PathBuf>::new());
@@ -406,7 +408,8 @@ mod tests {
             ("`done.json` cannot be read", |entry| fs::write(entry.folder.join(DONE), "{")),
         ];
         for (expected, apply) in damage {
-            let entry = cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), fill)?;
+            let entry =
+                cache.store(&key, &material, Done::new(key, "data", "x.yaml", 1, 0.5), fill)?;
             apply(&entry)?;
             match cache.find(&key, Depth::Sizes) {
                 Lookup::Damaged(reason) => assert!(reason.starts_with(expected), "{reason}"),

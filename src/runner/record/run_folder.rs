@@ -10,9 +10,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::layout::{
-    COUNT, KEYS, LATEST, LOCK, PIPELINE, PROVENANCE, RESOLVED, TEMPORARY_LINK,
-};
+use super::layout::{COUNT, KEYS, LATEST, LOCK, PIPELINE, PROVENANCE, RESOLVED, TEMPORARY_LINK};
 use super::provenance::{Provenance, Status};
 use super::runs;
 use crate::base::chain::chain;
@@ -85,9 +83,8 @@ impl RunFolder {
         id: &str,
         lock: Option<KeyLock>,
     ) -> io::Result<RunFolder> {
-        let append = |name: &str| {
-            fs::OpenOptions::new().create(true).append(true).open(path.join(name))
-        };
+        let append =
+            |name: &str| fs::OpenOptions::new().create(true).append(true).open(path.join(name));
         Ok(RunFolder {
             id: id.to_owned(),
             path: path.to_owned(),
@@ -206,7 +203,8 @@ impl Observer for RunFolder {
 /// cannot be replaced, the run is whole all the same: this is a warning.
 pub(in crate::runner) fn link_latest(project: &Project, id: &str, observer: &dyn Observer) {
     if let Err(error) = try_link_latest(project, id) {
-        let line = format!("the link still names another run, since it cannot be replaced: {error}");
+        let line =
+            format!("the link still names another run, since it cannot be replaced: {error}");
         observer.event(&Event::Warning { task: "runs/latest", line: &line });
     }
 }

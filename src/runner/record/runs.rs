@@ -27,10 +27,8 @@ impl Run {
     /// Reads a run's folder.
     pub fn open(folder: &Path) -> Result<Run, RunError> {
         let file = folder.join(PROVENANCE);
-        let provenance = read(&fs::read(&file)?).map_err(|reason| RunError::Damaged {
-            file: file.display().to_string(),
-            reason,
-        })?;
+        let provenance = read(&fs::read(&file)?)
+            .map_err(|reason| RunError::Damaged { file: file.display().to_string(), reason })?;
         Ok(Run { folder: folder.to_owned(), provenance })
     }
 
@@ -72,9 +70,7 @@ impl Run {
 pub fn changed_files(folder: &Path) -> Option<Vec<String>> {
     match Digests::read(folder) {
         Ok(None) => None,
-        Ok(Some(digests)) => {
-            Some(digests.changed(folder).into_iter().map(str::to_owned).collect())
-        }
+        Ok(Some(digests)) => Some(digests.changed(folder).into_iter().map(str::to_owned).collect()),
         Err(_) => Some(vec![digests::FILE.to_owned()]),
     }
 }

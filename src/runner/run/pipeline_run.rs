@@ -284,9 +284,7 @@ impl Prepared<'_> {
 
     /// Finds a complete run with exactly these results, if everything is cached.
     fn earlier_run(&self) -> Result<Option<(Run, ResultTable)>, RunError> {
-        let all_cached = || {
-            self.tasks.all.iter().all(|task| self.cache.entry(&task.key).is_some())
-        };
+        let all_cached = || self.tasks.all.iter().all(|task| self.cache.entry(&task.key).is_some());
         if self.settings.force || !all_cached() {
             return Ok(None);
         }

@@ -11,6 +11,7 @@ use super::context::StageContext;
 use super::interrupt::Interrupt;
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
+use crate::base::memo;
 use crate::engine::Device;
 use crate::runner::cache::cache::{Cache, Unread, boxed};
 use crate::runner::cache::entry::{Depth, Done, Lookup};
@@ -297,7 +298,7 @@ impl Scheduler<'_> {
     /// Checks that the external files of the stage still match its key.
     fn check_externals(&self, task: &Task) -> Result<(), StageError> {
         let before = &task.material.externals;
-        let now = self.jobs[task.job].stage.externals(self.folder, None);
+        let now = memo::afresh(|| self.jobs[task.job].stage.externals(self.folder, None));
         let now = now.map_err(|error| -> StageError { Box::new(ExternalGone { error }) })?;
         match before.iter().find(|external| !now.contains(external)) {
             Some(changed) => Err(Box::new(ExternalChanged { name: changed.name.clone() })),
