@@ -14,6 +14,8 @@ mod suite {
     mod device;
     mod interruption;
     mod lineage;
+    mod attacks;
+    mod replay;
     mod report;
     mod saved_model;
     mod docs;

@@ -326,6 +326,13 @@ pub struct VerifyArgs {
     /// its newest run
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
+    /// Compute the run or sweep again, with its seeds, threads and device, and compare every output
+    /// bit for bit
+    #[arg(long)]
+    pub replay: bool,
+    /// Replay this stage alone, on the stored outputs of the others
+    #[arg(long, value_name = "STAGE", requires = "replay")]
+    pub stage: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -22,6 +22,7 @@ pub mod report;
 pub mod list;
 pub mod why;
 pub mod artifacts;
+pub mod replay;
 pub mod verify;
 pub mod runtime;
 pub mod gc;

@@ -6,6 +6,7 @@ use super::args::VerifyArgs;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
+use super::replay;
 use crate::runner::Project;
 use crate::runner::cache::cache::Cache;
 use crate::runner::cache::entry::{Depth, Lookup};
@@ -17,6 +18,9 @@ use crate::runner::record::runs;
 pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = Project::here()?;
     let run = runs::find(&project, Some(&args.run))?;
+    if args.replay {
+        return replay::replay(&project, &run, args.stage.as_deref(), printer);
+    }
     let cache = Cache::new(&project);
     let mut tally = Tally { printer, whole: 0, dropped: 0, damaged: 0 };
     // Trials share outputs, and one of them may have made what another did not need.

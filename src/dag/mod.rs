@@ -5,5 +5,5 @@ pub mod plan;
 pub mod trials;
 pub mod open;
 
-pub use open::{check_reach, open};
+pub use open::{check_reach, open, reopen};
 pub use plan::{Plan, Step, StepInput, finish};

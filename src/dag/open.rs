@@ -18,6 +18,16 @@ pub fn open(path: &Path, overrides: &[Override]) -> Result<(Spec, Plan), SpecErr
     if problems.is_empty() { Ok((spec, plan)) } else { Err(spec.error(problems)) }
 }
 
+/// Reads and checks the text of a pipeline that was run before, whose file may have changed since.
+/// `path` is that of the file.
+pub fn reopen(
+    path: &Path,
+    text: String,
+    overrides: &[Override],
+) -> Result<(Spec, Plan), SpecError> {
+    finish(Draft::parse(path, text, overrides)?)
+}
+
 /// Checks that all that a sweep and the command line beside it set makes a difference.
 pub fn check_reach(spec: &Spec) -> Result<(), SpecError> {
     let problems =

@@ -13,6 +13,7 @@ pub mod augmentation;
 pub mod tag;
 pub mod error;
 pub mod frame;
+pub mod difference;
 pub mod stored;
 pub mod guard;
 

@@ -164,7 +164,7 @@ pub fn explain(
 }
 
 /// Lists the differences between two materials.
-fn changes(
+pub(super) fn changes(
     old: &KeyMaterial,
     new: &KeyMaterial,
     stage: impl Fn(&str) -> Option<String>,

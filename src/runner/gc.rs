@@ -17,6 +17,7 @@ use crate::runner::project::Project;
 use crate::runner::record::layout::{LOCK, TEMPORARY_LINK};
 use crate::runner::record::run_folder::noted_keys;
 use crate::runner::record::runs::{self, Run, Survey, Unreadable};
+use crate::runner::replay::replay;
 use crate::runner::sweep;
 
 /// An item that was, or would be, removed.
@@ -206,6 +207,9 @@ impl Work<'_> {
                     self.leftover(&path)?;
                 }
             }
+        }
+        for folder in replay::leftovers(self.project)? {
+            self.leftover(&folder)?;
         }
         for run in survey.runs.iter().map(|run| &run.folder) {
             self.leftovers_of_run(run)?;

@@ -9,6 +9,7 @@ pub mod explain;
 pub mod record;
 pub mod run;
 pub mod sweep;
+pub mod replay;
 pub mod gc;
 #[cfg(test)]
 mod testing;

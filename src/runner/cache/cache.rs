@@ -25,6 +25,8 @@ const GONE: &str = "it is no longer in the cache";
 #[derive(Clone, Debug)]
 pub struct Cache {
     state: PathBuf,
+    /// Entries of another cache, which are only read.
+    lent: BTreeMap<Digest, PathBuf>,
 }
 
 /// An output that cannot be read from the cache.
@@ -40,7 +42,17 @@ pub enum Unread {
 impl Cache {
     /// Opens the cache of a project; nothing is written before the first output.
     pub fn new(project: &Project) -> Cache {
-        Cache { state: project.state() }
+        Cache::at(&project.state())
+    }
+
+    /// Opens a cache in any folder.
+    pub fn at(state: &Path) -> Cache {
+        Cache { state: state.to_owned(), lent: BTreeMap::new() }
+    }
+
+    /// Adds an entry of another cache, to be read alone.
+    pub fn lend(&mut self, entry: Entry) {
+        self.lent.insert(entry.key, entry.folder);
     }
 
     /// Looks a key up. A stripped entry is no hit.
@@ -53,7 +65,8 @@ impl Cache {
 
     /// Looks a key up. An entry of which only the records are left is a hit too.
     pub fn find_any(&self, key: &Digest, depth: Depth) -> Lookup {
-        Entry::look(key, self.folder(key), depth)
+        let folder = self.lent.get(key).cloned().unwrap_or_else(|| self.folder(key));
+        Entry::look(key, folder, depth)
     }
 
     /// Looks a key up whose records are wanted: those of a kind that may be stripped, or all files.

@@ -260,7 +260,12 @@ impl Prepared<'_> {
         }
     }
 
-    fn scheduler<'b>(
+    /// Returns ONNX Runtime, if a stage uses it.
+    pub(in crate::runner) fn runtime(&self) -> Option<&RuntimeRecord> {
+        self.runtime.as_ref()
+    }
+
+    pub(in crate::runner) fn scheduler<'b>(
         &'b self,
         observer: &'b dyn Observer,
         interrupt: &'b Interrupt,

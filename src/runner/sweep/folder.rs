@@ -14,8 +14,9 @@ use super::told::{Outcomes, Told};
 use super::trial::{self, Trial};
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
-use crate::base::digests::Digests;
+use crate::base::digests::{self, Digests};
 use crate::base::files::AtomicFiles;
+use crate::data::TableError;
 use crate::results::results::ResultTable;
 use crate::results::row::ResultRow;
 use crate::runner::cache::entry::Depth;
@@ -197,4 +198,41 @@ fn finish(mut files: AtomicFiles, told: &Told, record: &TrialRecord) -> Result<(
     // made again from the cache.
     files.add_digests()?;
     Ok(files.commit_unflushed()?)
+}
+
+/// A trial of a finished sweep.
+pub(in crate::runner) struct RecordedTrial {
+    pub number: u64,
+    pub values: IndexMap<String, Value>,
+    /// The epochs that it was trained for; `None` for a full training.
+    pub epochs: Option<u32>,
+}
+
+/// Returns the trials of a sweep that did not fail, in order.
+///
+/// # Errors
+///
+/// Fails where the record of a trial has changed since it was written.
+pub(in crate::runner) fn recorded_trials(run: &Path) -> Result<Vec<RecordedTrial>, RunError> {
+    let mut trials = Vec::new();
+    let folder = run.join("trials");
+    if !folder.is_dir() {
+        return Ok(trials);
+    }
+    for entry in fs::read_dir(&folder)? {
+        let file = entry?.path().join(FILE);
+        if !file.is_file() {
+            continue;
+        }
+        let bytes = digests::read(&file).map_err(TableError::from)?;
+        let record: TrialRecord = serde_json::from_slice(&bytes).map_err(|error| {
+            RunError::Damaged { file: file.display().to_string(), reason: error.to_string() }
+        })?;
+        if record.error.is_none() {
+            let (number, values, epochs) = (record.trial as u64, record.values, record.epochs);
+            trials.push(RecordedTrial { number, values, epochs });
+        }
+    }
+    trials.sort_by_key(|trial| trial.number);
+    Ok(trials)
 }

@@ -14,6 +14,8 @@ pub mod sweep_run;
 mod tests;
 
 pub(in crate::runner) use cell::failures;
+pub(in crate::runner) use folder::{RecordedTrial, recorded_trials};
 pub use overview::Overview;
 pub use settings::SweepSettings;
 pub use sweep_run::{SweepFinished, SweepRun};
+pub(in crate::runner) use trial::Body;

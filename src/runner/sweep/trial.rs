@@ -21,7 +21,7 @@ pub(super) struct Trial {
 
 /// The pipeline of a trial.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(in crate::runner) struct Body {
     /// The `param.*` columns: the file's parameters, and swept keys elsewhere in the file.
     pub params: IndexMap<String, Value>,
     pub plan: Plan,
@@ -60,7 +60,7 @@ pub(super) fn with_values(
 impl Body {
     /// Returns the plan of a request: all evaluations or, if training pauses, only the stages that
     /// the figure needs.
-    pub(super) fn plan(&self, metric: Option<&Metric>, epochs: Option<u32>) -> Plan {
+    pub(in crate::runner) fn plan(&self, metric: Option<&Metric>, epochs: Option<u32>) -> Plan {
         let named = metric.and_then(Metric::parts).map(|(stage, _)| stage);
         let paused = epochs
             .zip(metric)

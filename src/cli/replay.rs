@@ -1,0 +1,114 @@
+//! `pipe verify --replay`: computes a run again and compares it with what is stored.
+
+use clap::Parser;
+
+use super::args::{Cli, Command};
+use super::exit::Exit;
+use super::failure::Failure;
+use super::printer::Printer;
+use super::progress::{Preparation, RunProgress};
+use super::run::catch_interrupts;
+use crate::base::digests;
+use crate::dag;
+use crate::data::TableError;
+use crate::engine::Device;
+use crate::pipeline::Override;
+use crate::pipeline::problem::suggest;
+use crate::runner::record::runs::Run;
+use crate::runner::replay::{Differs, Replay, Replayed, replay as replayed};
+use crate::runner::{Project, Settings};
+
+/// The most differences that are shown.
+const SHOWN: usize = 5;
+
+/// Replays a run, or one stage of it, and prints the first differences.
+pub fn replay(
+    project: &Project,
+    run: &Run,
+    stage: Option<&str>,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let about = &run.provenance;
+    if let Some(stage) = stage.filter(|stage| about.stages.iter().all(|one| one.stage != **stage)) {
+        let names = about.stages.iter().map(|one| one.stage.as_str());
+        let names: Vec<&str> =
+            names.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let message = format!("run `{}` has no stage `{stage}`", about.run);
+        return Err(Failure::usage(message, suggest::hint(stage, "its stages are", names)));
+    }
+    let source = run.folder.join("pipeline.yaml");
+    let text = digests::read(&source).map_err(TableError::from)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let path = project.root.join(&about.pipeline);
+    let (spec, plan) = dag::reopen(&path, text, &overrides(&about.command)?)?;
+    let settings = Settings {
+        seeds: about.seeds.clone(),
+        workers: 1,
+        keep_going: false,
+        force: false,
+        device: device(&about.device)?,
+        threads: about.threads,
+        command: about.command.clone(),
+    };
+    let asked = Replay { project, run, spec: &spec, plan: &plan, stage, settings };
+    let interrupt = catch_interrupts(printer)?;
+    let preparation = Preparation::new(printer);
+    let found = replayed(&asked, &interrupt, &RunProgress::new(printer), &preparation)?;
+    drop(preparation);
+    tell(&about.run, &found, printer)
+}
+
+/// Returns what a command line set in the pipeline file.
+fn overrides(command: &[String]) -> Result<Vec<Override>, Failure> {
+    match Cli::try_parse_from(command).map(|cli| cli.command) {
+        Ok(Command::Run(args)) => Ok(args.file.set),
+        Ok(Command::Sweep(args)) => Ok(args.set.into_iter().chain(args.parameters).collect()),
+        Ok(_) | Err(_) => {
+            let line = command.join(" ");
+            let message = format!("the command of the run is not understood any more: `{line}`");
+            Err(Failure::plain(Exit::Failed, message, None))
+        }
+    }
+}
+
+fn device(name: &str) -> Result<Device, Failure> {
+    name.parse().map_err(|_| {
+        let message = format!("the run was computed on `{name}`, which is not known here");
+        Failure::plain(Exit::Failed, message, None)
+    })
+}
+
+fn tell(run: &str, found: &Replayed, printer: &Printer) -> Result<Exit, Failure> {
+    let Replayed { compared, incomplete, differing, surroundings, is_interrupted } = found;
+    for Differs { output, what, changes } in differing.iter().take(SHOWN) {
+        printer.warning(&format!("{output} differs: {what}"));
+        changes.iter().for_each(|change| printer.status(&format!("  {change}")));
+    }
+    if let Some(more @ 1..) = differing.len().checked_sub(SHOWN) {
+        printer.status(&format!("  and {more} more outputs"));
+    }
+    if !surroundings.is_empty() {
+        printer.status("what differs around the run:");
+        surroundings.iter().for_each(|line| printer.status(&format!("  {line}")));
+    }
+    if *incomplete > 0 {
+        let verb = if *incomplete == 1 { "output is" } else { "outputs are" };
+        printer.status(&format!(
+            "{incomplete} {verb} not stored as a whole any more; what is left was compared"
+        ));
+    }
+    if *is_interrupted {
+        printer.status(&format!("interrupted after {compared} outputs of run {run}"));
+        return Ok(Exit::Interrupted);
+    }
+    let count = match compared {
+        1 => "1 output".to_owned(),
+        count => format!("{count} outputs"),
+    };
+    if differing.is_empty() {
+        printer.data(&format!("identical: {count} of run {run}\n"))?;
+        return Ok(Exit::Success);
+    }
+    printer.data(&format!("different: {} of {count} of run {run}\n", differing.len()))?;
+    Ok(Exit::Failed)
+}
