@@ -1,5 +1,7 @@
 //! `pipe verify --replay`: computes a run again and compares it with what is stored.
 
+use std::collections::BTreeSet;
+
 use clap::Parser;
 
 use super::args::{Cli, Command};
@@ -9,6 +11,7 @@ use super::printer::Printer;
 use super::progress::{Preparation, RunProgress};
 use super::run::catch_interrupts;
 use crate::base::digests;
+use crate::base::report::Progress;
 use crate::dag;
 use crate::data::TableError;
 use crate::engine::Device;
@@ -16,7 +19,7 @@ use crate::pipeline::Override;
 use crate::pipeline::problem::suggest;
 use crate::runner::record::runs::Run;
 use crate::runner::replay::{Differs, Replay, Replayed, replay as replayed};
-use crate::runner::{Project, Settings};
+use crate::runner::{Event, Observer, Project, Settings};
 
 /// The most differences that are shown.
 const SHOWN: usize = 5;
@@ -31,8 +34,7 @@ pub fn replay(
     let about = &run.provenance;
     if let Some(stage) = stage.filter(|stage| about.stages.iter().all(|one| one.stage != **stage)) {
         let names = about.stages.iter().map(|one| one.stage.as_str());
-        let names: Vec<&str> =
-            names.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        let names: Vec<&str> = names.collect::<BTreeSet<_>>().into_iter().collect();
         let message = format!("run `{}` has no stage `{stage}`", about.run);
         return Err(Failure::usage(message, suggest::hint(stage, "its stages are", names)));
     }
@@ -53,9 +55,31 @@ pub fn replay(
     let asked = Replay { project, run, spec: &spec, plan: &plan, stage, settings };
     let interrupt = catch_interrupts(printer)?;
     let preparation = Preparation::new(printer);
-    let found = replayed(&asked, &interrupt, &RunProgress::new(printer), &preparation)?;
+    let progress = RunProgress::new(printer);
+    let observer = Brief { progress: &progress, is_verbose: printer.is_verbose() };
+    let found = replayed(&asked, &interrupt, &observer, &preparation)?;
     drop(preparation);
     tell(&about.run, &found, printer)
+}
+
+/// Shows what is computed, and of all else only what is asked for: the run itself has said it.
+struct Brief<'a> {
+    progress: &'a RunProgress<'a>,
+    is_verbose: bool,
+}
+
+impl Observer for Brief<'_> {
+    fn event(&self, event: &Event<'_>) {
+        let is_known =
+            matches!(event, Event::Warning { .. } | Event::Note { .. } | Event::StageCached { .. });
+        if !is_known || self.is_verbose {
+            self.progress.event(event);
+        }
+    }
+
+    fn progress(&self, task: &str, progress: &Progress<'_>) {
+        self.progress.progress(task, progress);
+    }
 }
 
 /// Returns what a command line set in the pipeline file.
