@@ -1,10 +1,15 @@
 //! Errors of the tables that `pipe` writes.
 
+use crate::base::limit::LimitError;
+
 /// A table that cannot be written or read back.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TableError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Limit(#[from] LimitError),
     #[error("cannot write `{file}`: {reason}")]
     Unwritable { file: String, reason: String },
     #[error("`{file}` is damaged: {reason}")]

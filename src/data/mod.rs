@@ -14,6 +14,7 @@ pub mod tag;
 pub mod error;
 pub mod frame;
 pub mod stored;
+mod unpacked;
 pub mod guard;
 
 pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};
