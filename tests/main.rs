@@ -22,4 +22,5 @@ mod suite {
     mod tidy;
     mod training;
     mod training_api;
+    mod trust;
 }
