@@ -24,4 +24,5 @@ mod suite {
     mod tidy;
     mod training;
     mod training_api;
+    mod trust;
 }

@@ -104,6 +104,37 @@ pub fn create_folder_atomic<E: From<io::Error>>(
     Ok(sync_folder(parent)?)
 }
 
+/// Gives a filled folder its place: flushes it and renames it, or copies it where the two places
+/// are on different file systems. If `path` exists by then, the existing folder stays.
+pub fn place_folder(from: &Path, path: &Path) -> io::Result<()> {
+    let parent = parent(path);
+    fs::create_dir_all(parent)?;
+    sync_tree(from)?;
+    match fs::rename(from, path) {
+        Ok(()) => sync_folder(parent),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            create_folder_atomic(path, |into| copy_tree(from, into))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies the files and folders of a folder into another.
+fn copy_tree(from: &Path, into: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = into.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
 /// Fills a folder like [`create_folder_atomic`] and replaces an existing one, which stays until the
 /// new one is completely on the disk. The caller must exclude concurrent replacements.
 pub fn replace_folder_atomic<E: From<io::Error>>(
@@ -194,6 +225,26 @@ mod tests {
         assert_eq!(fs::read_dir(root.path())?.count(), 0);
         create_folder_atomic(&target, |folder| fs::write(folder.join("file"), b"x"))?;
         assert_eq!(fs::read(target.join("file"))?, b"x");
+        Ok(())
+    }
+
+    #[test]
+    fn a_filled_folder_gets_its_place() -> io::Result<()> {
+        let root = tempfile::tempdir()?;
+        let fill = |name: &str| {
+            let folder = root.path().join(name);
+            fs::create_dir_all(folder.join("deep"))?;
+            fs::write(folder.join("deep/file"), name)?;
+            io::Result::Ok(folder)
+        };
+        let target = root.path().join("new/place");
+        place_folder(&fill("one")?, &target)?;
+        // Another process was faster.
+        place_folder(&fill("two")?, &target)?;
+        assert_eq!(fs::read(target.join("deep/file"))?, b"one");
+        let copy = root.path().join("copy");
+        create_folder_atomic(&copy, |into| copy_tree(&target, into))?;
+        assert_eq!(fs::read(copy.join("deep/file"))?, b"one");
         Ok(())
     }
 

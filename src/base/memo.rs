@@ -55,7 +55,11 @@ pub fn is_afresh() -> bool {
 /// Returns the digest of a file's content. The stored digest is used if size, times and inode are
 /// unchanged.
 pub fn digest_of(path: &Path) -> io::Result<Digest> {
-    digest_of_within(path, &pipe_home())
+    match pipe_home() {
+        Ok(home) => digest_of_within(path, &home),
+        // Without a folder to store it in, only time is lost.
+        Err(_) => Digest::of_file(path),
+    }
 }
 
 fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {

@@ -1,5 +1,5 @@
 //! Foundations that are independent of pipelines and models: digests, seeds, files, folders,
-//! wheels.
+//! limits, programs, wheels.
 
 pub mod chain;
 pub mod clock;
@@ -14,4 +14,7 @@ pub mod home;
 pub mod report;
 pub mod lock;
 pub mod memo;
+pub mod scratch;
+pub mod limit;
+pub mod program;
 pub mod wheel;

@@ -1,6 +1,7 @@
 //! Python packages (wheels) as containers of files: downloaded with the user's `pip` or `uv`, and
 //! opened as zip archives.
 
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +10,8 @@ use std::time::Duration;
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
+use super::limit::{Limit, LimitError, PACKAGE};
+use super::program;
 use super::report::{Progress, Report};
 
 /// The Python version for which wheels are chosen, independent of the user's Python.
@@ -61,7 +64,12 @@ pub enum WheelError {
     Archive { file: String, detail: String },
 
     #[error("`{file}` has a member with the unsafe name `{member}`")]
+    #[diagnostic(help("the package may be meant to do harm; use another one"))]
     UnsafeMember { file: String, member: String },
+
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Limit(#[from] LimitError),
 
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -78,24 +86,25 @@ impl Wheel<'_> {
 }
 
 /// Downloads a wheel into `folder`, checks its digest if one is pinned, and returns its path.
+///
+/// The installer works in an empty folder within `folder`. In the user's, Python would take a
+/// `pip.py` for pip, and uv would read its settings.
 pub fn fetch(wheel: &Wheel<'_>, folder: &Path, report: &dyn Report) -> Result<PathBuf, WheelError> {
     let requirement = wheel.requirement();
-    let installer =
-        installer().ok_or_else(|| WheelError::NoInstaller { requirement: requirement.clone() })?;
+    let (target, scratch) = (folder.join("wheel"), folder.join("scratch"));
+    let (empty, log) = (folder.join("empty"), folder.join("log"));
+    for own in [&target, &scratch, &empty] {
+        fs::create_dir_all(own)?;
+    }
+    let installer = installer(&empty)
+        .ok_or_else(|| WheelError::NoInstaller { requirement: requirement.clone() })?;
     report.note(&format!("downloading `{requirement}` with `{}`", installer.join(" ")));
-
-    let target = folder.join("wheel");
-    let scratch = folder.join("scratch");
-    let log = folder.join("log");
-    fs::create_dir_all(&target)?;
-    fs::create_dir_all(&scratch)?;
     let output = fs::File::create(&log)?;
     let errors = output.try_clone()?;
-    let mut child = Command::new(installer[0])
-        .args(&installer[1..])
+    let mut child = within(installer, &empty)
+        .ok_or_else(|| WheelError::NoInstaller { requirement: requirement.clone() })?
         .args(arguments(wheel, &target))
         .envs(environment(&scratch))
-        .stdin(Stdio::null())
         .stdout(Stdio::from(output.into_parts().0))
         .stderr(Stdio::from(errors.into_parts().0))
         .spawn()?;
@@ -147,14 +156,35 @@ pub fn members(wheel: &Path) -> Result<Vec<String>, WheelError> {
 }
 
 /// Extracts the members for which `pick` returns a path, to that path under `folder`. Returns their
-/// number.
+/// number. They may take as much as [`Limit`] says: the directory is read first, but what comes
+/// out of a member counts, whatever stands there.
 pub fn extract(
     wheel: &Path,
     folder: &Path,
     pick: impl Fn(&str) -> Option<PathBuf>,
 ) -> Result<usize, WheelError> {
+    let limit = Limit::of(Path::new(&file_name(wheel)), fs::metadata(wheel)?.len(), PACKAGE)?;
+    extract_within(&limit, wheel, folder, pick)
+}
+
+fn extract_within(
+    limit: &Limit,
+    wheel: &Path,
+    folder: &Path,
+    pick: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<usize, WheelError> {
     let mut archive = open(wheel)?;
+    let mut announced: u64 = 0;
+    for index in 0..archive.len() {
+        let member = archive.by_index(index).map_err(|error| broken(wheel, &error))?;
+        let name = member.name().map_err(|error| broken(wheel, &error))?;
+        if !name.ends_with('/') && pick(&name).is_some() {
+            announced = announced.saturating_add(member.size());
+        }
+    }
+    limit.check(announced)?;
     let mut count = 0;
+    let mut total: u64 = 0;
     for index in 0..archive.len() {
         let mut member = archive.by_index(index).map_err(|error| broken(wheel, &error))?;
         let name = member.name().map_err(|error| broken(wheel, &error))?.into_owned();
@@ -172,7 +202,9 @@ pub fn extract(
         }
         // A symbolic link would become a file that contains its target, which is useless.
         let mut file = fs::File::create(&path)?;
-        io::copy(&mut member, &mut file).map_err(|error| match error.kind() {
+        let left = limit.most().saturating_sub(total).saturating_add(1);
+        let copied = io::copy(&mut member.by_ref().take(left), &mut file);
+        total += copied.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::UnexpectedEof => {
@@ -180,6 +212,7 @@ pub fn extract(
             }
             _ => WheelError::Io(error),
         })?;
+        limit.check(total)?;
         file.sync_all()?;
         count += 1;
     }
@@ -216,32 +249,71 @@ fn file_name(path: &Path) -> String {
 
 /// Returns the command line of the first installer that works. `uv` has no `download` command, so
 /// it runs pip as a tool.
-fn installer() -> Option<Vec<&'static str>> {
-    let pips: [&[&str]; 5] = [
+fn installer(empty: &Path) -> Option<&'static [&'static str]> {
+    const PIPS: [&[&str]; 5] = [
         &["python3", "-m", "pip"],
         &["python", "-m", "pip"],
         &["pip3"],
         &["pip"],
         &["py", "-m", "pip"],
     ];
+    const UV: &[&str] = &["uv", "tool", "run", "--quiet", "pip"];
     let answers = |command: &[&str]| {
-        Command::new(command[0])
-            .args(&command[1..])
-            .arg("--version")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+        within(command, empty).is_some_and(|mut command| {
+            command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        })
     };
-    pips.into_iter()
-        .find(|command| answers(command))
-        .map(<[&str]>::to_vec)
-        .or_else(|| answers(&["uv"]).then(|| vec!["uv", "tool", "run", "--quiet", "pip"]))
+    PIPS.into_iter().find(|command| answers(command)).or_else(|| answers(&UV[..1]).then_some(UV))
 }
 
-fn arguments(wheel: &Wheel<'_>, target: &Path) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<std::ffi::OsString> = [
+/// Returns a command that runs in an empty folder. It ends with this process, whose caller waits
+/// for it.
+fn within(command: &[&str], empty: &Path) -> Option<Command> {
+    let (name, arguments) = command.split_first()?;
+    let mut command = program::command(name)?;
+    // Newer Pythons leave the working folder out altogether.
+    command.args(arguments).current_dir(empty).env("PYTHONSAFEPATH", "1");
+    command.envs(settings_of_files(&|name| std::env::var_os(name)));
+    Some(command)
+}
+
+/// Returns the variables of the network's settings that name files relative to the working folder
+/// of the user, with their full paths.
+fn settings_of_files(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<(&'static str, OsString)> {
+    const FILES: [&str; 9] = [
+        "PIP_CONFIG_FILE",
+        "PIP_CERT",
+        "PIP_CLIENT_CERT",
+        "PIP_CACHE_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "NETRC",
+    ];
+    // Addresses may stand beside folders.
+    const LISTS: [&str; 4] =
+        ["PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT"];
+    let full = |path: &Path| {
+        let is_here = path.is_relative() && path.exists();
+        if is_here { std::path::absolute(path).ok() } else { None }
+    };
+    let file = |name| Some((name, full(Path::new(&variable(name)?))?.into_os_string()));
+    let list = |name| {
+        let value = variable(name)?.into_string().ok()?;
+        let words = value.split_whitespace().map(|word| match full(Path::new(word)) {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => word.to_owned(),
+        });
+        let words = words.collect::<Vec<_>>().join(" ");
+        (words != value).then(|| (name, words.into()))
+    };
+    FILES.into_iter().filter_map(file).chain(LISTS.into_iter().filter_map(list)).collect()
+}
+
+fn arguments(wheel: &Wheel<'_>, target: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = [
         "download",
         "--no-deps",
         "--only-binary=:all:",
@@ -257,14 +329,15 @@ fn arguments(wheel: &Wheel<'_>, target: &Path) -> Vec<std::ffi::OsString> {
             ["--platform", platform, "--implementation", "cp", "--abi", &abi].map(Into::into),
         );
     }
-    arguments.extend(["--dest".into(), target.into(), wheel.requirement().into()]);
+    // A requirement is never taken for an option.
+    arguments.extend(["--dest".into(), target.into(), "--".into(), wheel.requirement().into()]);
     arguments
 }
 
 /// Returns pip's settings for a run without prompts and with little output. Its temporary files go
 /// to a folder whose growth is measured; the user's network settings stay.
-fn environment(scratch: &Path) -> Vec<(&'static str, std::ffi::OsString)> {
-    let mut variables: Vec<(&str, std::ffi::OsString)> = vec![
+fn environment(scratch: &Path) -> Vec<(&'static str, OsString)> {
+    let mut variables: Vec<(&str, OsString)> = vec![
         ("PIP_NO_INPUT", "1".into()),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1".into()),
         ("PIP_REQUIRE_VIRTUALENV", "0".into()),
@@ -375,6 +448,56 @@ mod tests {
         );
         assert!(!root.path().join("evil").exists());
         Ok(())
+    }
+
+    #[test]
+    fn a_bomb_takes_no_more_than_the_limit() -> Result<(), WheelError> {
+        const SIZE: u32 = 300_000;
+        let root = tempfile::tempdir()?;
+        let wheel = root.path().join("bomb.whl");
+        archive(&wheel, &[("a", &[0; SIZE as usize]), ("b", &[0; SIZE as usize])])?;
+        assert!(fs::metadata(&wheel)?.len() < 10_000);
+        let extracted = |least: u64| {
+            let folder = root.path().join("out");
+            let limit = Limit::of(&wheel, 0, least)?;
+            let outcome = extract_within(&limit, &wheel, &folder, |name| Some(PathBuf::from(name)));
+            let size = size_of(&folder);
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+            Ok::<_, WheelError>((outcome, size))
+        };
+        let whole = 2 * u64::from(SIZE);
+        assert!(matches!(extracted(whole)?, (Ok(2), size) if size == whole));
+        // The directory tells: nothing is written.
+        assert!(matches!(extracted(whole - 1)?, (Err(WheelError::Limit(_)), 0)));
+        // A directory that lies.
+        let mut bytes = fs::read(&wheel)?;
+        let (told, lied) = (SIZE.to_le_bytes(), 10_u32.to_le_bytes());
+        while let Some(at) = bytes.windows(4).position(|four| four == told) {
+            bytes[at..at + 4].copy_from_slice(&lied);
+        }
+        fs::write(&wheel, bytes)?;
+        let (outcome, size) = extracted(1000)?;
+        assert!(outcome.is_err() && size <= 1001, "{outcome:?}: {size} bytes");
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_user_names_is_found_from_another_folder() {
+        let variable = |name: &str| match name {
+            "PIP_CERT" => Some("Cargo.toml".into()),
+            "SSL_CERT_FILE" => Some("/etc/none.pem".into()),
+            "PIP_FIND_LINKS" => Some("src https://example.org/ none".into()),
+            "PIP_INDEX_URL" => Some("https://example.org/".into()),
+            _ => None,
+        };
+        let full =
+            |name: &str| std::path::absolute(name).map(PathBuf::into_os_string).unwrap_or_default();
+        let mut links = full("src");
+        links.push(" https://example.org/ none");
+        let expected = [("PIP_CERT", full("Cargo.toml")), ("PIP_FIND_LINKS", links)];
+        assert_eq!(settings_of_files(&variable), expected);
     }
 
     #[test]

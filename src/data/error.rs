@@ -1,6 +1,7 @@
 //! Errors of the tables that `pipe` writes.
 
 use crate::base::digests::ReadError;
+use crate::base::limit::LimitError;
 
 /// A table that cannot be written or read back.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -10,6 +11,9 @@ pub enum TableError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Changed(ReadError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Limit(#[from] LimitError),
     #[error("cannot write `{file}`: {reason}")]
     Unwritable { file: String, reason: String },
     #[error("`{file}` is damaged: {reason}")]

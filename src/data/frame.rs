@@ -6,6 +6,7 @@ use polars::prelude::*;
 
 use super::error::TableError;
 use super::guard::guarded;
+use super::unpacked;
 use crate::base::digests;
 
 /// Frames below this number of bytes are not compressed: setting up a compressor for each column
@@ -33,12 +34,27 @@ pub(crate) fn write_parquet(file: &Path, frame: &mut DataFrame) -> Result<(), Ta
 /// Reads a Parquet file that `pipe` wrote.
 pub(crate) fn read_parquet(file: &Path) -> Result<DataFrame, TableError> {
     let bytes = digests::read(file)?;
-    guarded(|| {
-        let frame = ParquetReader::new(std::io::Cursor::new(bytes.as_slice())).finish()?;
-        let rows = frame.height();
-        even(frame, rows)
+    measured(file, &bytes, || {
+        guarded(|| {
+            let frame = ParquetReader::new(std::io::Cursor::new(bytes.as_slice())).finish()?;
+            let rows = frame.height();
+            even(frame, rows)
+        })
     })
-    .map_err(|error| damaged(file, error))
+}
+
+/// Reads all columns of a Parquet file with this content, unless they take more memory than it may.
+pub(crate) fn measured(
+    file: &Path,
+    bytes: &[u8],
+    read: impl FnOnce() -> PolarsResult<DataFrame>,
+) -> Result<DataFrame, TableError> {
+    let metadata = unpacked::metadata(bytes).map_err(|error| damaged(file, error))?;
+    let limit = unpacked::limit(file, bytes)?;
+    unpacked::check(&limit, bytes, &metadata, |_| true)?;
+    let frame = read().map_err(|error| damaged(file, error))?;
+    unpacked::check_texts(&limit, frame.columns().iter().map(Column::as_materialized_series))?;
+    Ok(frame)
 }
 
 /// Returns a frame whose columns all have so many rows.

@@ -15,6 +15,7 @@ pub mod error;
 pub mod frame;
 pub mod difference;
 pub mod stored;
+mod unpacked;
 pub mod guard;
 
 pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};

@@ -17,11 +17,7 @@ use polars_parquet::parquet::schema::types::{
 
 use super::frame::even;
 use super::guard::guarded;
-
-/// Returns what a file says about itself.
-pub(crate) fn metadata(bytes: &[u8]) -> PolarsResult<FileMetadataRef> {
-    guarded(|| ParquetReader::new(Cursor::new(bytes)).get_metadata().cloned())
-}
+use super::unpacked;
 
 /// Reads a file whose fields have these types instead of its own, all columns or only the named
 /// ones. Types that Arrow adds are left out.
@@ -46,7 +42,7 @@ pub(crate) fn read(
 
 /// Reads all columns of a file, small whole numbers as larger ones and categories as text.
 pub(crate) fn frame(bytes: &[u8]) -> PolarsResult<DataFrame> {
-    let metadata = metadata(bytes)?;
+    let metadata = unpacked::metadata(bytes)?;
     let fields = metadata.schema().fields().iter();
     let fields = fields.map(|field| changed(field, &|primitive| is_small(primitive))).collect();
     read(bytes, &metadata, fields, None)

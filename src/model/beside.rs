@@ -7,6 +7,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use super::error::ModelError;
+use crate::base::limit;
 
 /// What a folder of an adapter (PEFT) has in place of the model, or beside it.
 pub(super) const ADAPTER: &str = "adapter_config.json";
@@ -24,6 +25,7 @@ impl Beside {
     /// Reads what lies in a folder.
     pub fn read(folder: &Path) -> Result<Beside, ModelError> {
         let path = folder.join(SENTENCES);
+        limit::check_json(&path)?;
         let sentences = match path.is_file() {
             true => serde_json::from_slice(&fs::read(&path)?)
                 .map_err(|error| ModelError::Json { path, detail: error.to_string() })?,

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::base::home::HomeError;
+use crate::base::limit::LimitError;
 use crate::base::wheel::WheelError;
 use crate::engine::ShapeError;
 
@@ -147,6 +149,10 @@ pub enum ModelError {
     ))]
     HubOffline { reference: String, variable: String },
 
+    #[error("there is no folder for the model `{reference}`: the user has no home folder")]
+    #[diagnostic(help("set `HF_HOME` to a folder, with its full path"))]
+    HubNoHome { reference: String },
+
     #[error("the model `{reference}` could not be fetched from the hub: {detail}")]
     #[diagnostic(help(
         "check the name and the network; without access to the hub, name a folder on this machine \
@@ -193,6 +199,14 @@ pub enum ModelError {
          passes on"
     ))]
     HubContent { reference: String, file: String, detail: String },
+
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Home(#[from] HomeError),
+
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Limit(#[from] LimitError),
 
     #[error("the layers of the encoder do not fit together")]
     Layers(#[from] ShapeError),

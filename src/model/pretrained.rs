@@ -15,6 +15,7 @@ use super::network::{self, Network};
 use super::pretrained_head;
 pub use super::weights::Weights;
 use super::{masked, weights};
+use crate::base::limit;
 
 /// The files beside config.json and the weights that belong to a model.
 const TOKENIZER_FILES: [&str; 9] = [
@@ -83,6 +84,7 @@ impl Pretrained {
                 file: "config.json".to_owned(),
             });
         }
+        limit::check_json(&path)?;
         let raw_config: Value = serde_json::from_slice(&fs::read(&path)?)
             .map_err(|error| ModelError::Json { path: path.clone(), detail: error.to_string() })?;
         let config = Config::from_json(&raw_config, &path)?;
@@ -191,6 +193,7 @@ pub fn tokenizer_files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Model
     for name in TOKENIZER_FILES {
         let path = folder.join(name);
         if path.is_file() {
+            limit::check_json(&path)?;
             files.insert(name.to_owned(), fs::read(path)?);
         }
     }

@@ -13,6 +13,7 @@ use super::beside::ADAPTER;
 use super::encoders::Config;
 use super::error::ModelError;
 use super::network::{headless, parameters};
+use crate::base::limit;
 
 /// Parameters by their Hugging Face name.
 pub type Weights = BTreeMap<String, ArrayD<f32>>;
@@ -192,6 +193,7 @@ impl View for Floats<'_> {
 fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
     let wrong =
         |detail: &str| ModelError::Json { path: index.to_owned(), detail: detail.to_owned() };
+    limit::check_json(index)?;
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(index)?).map_err(|error| wrong(&error.to_string()))?;
     let map = json

@@ -148,8 +148,8 @@ fn read_parquet(
     file: &Path,
     not_results: impl Fn(String) -> TableError,
 ) -> Result<DataFrame, TableError> {
-    let table =
-        stored::frame(&digests::read(file)?).map_err(|error| frame::damaged(file, error))?;
+    let bytes = digests::read(file)?;
+    let table = frame::measured(file, &bytes, || stored::frame(&bytes))?;
     results_types::conformed(&table).map_err(not_results)
 }
 

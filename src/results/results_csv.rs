@@ -10,6 +10,9 @@ use super::results_types::{is_index, whole};
 use crate::base::digests;
 use crate::data::{TableError, frame};
 
+/// The most columns of a table. Each takes memory, though it may be one byte in the file.
+const MOST_COLUMNS: usize = 100_000;
+
 /// Reads a `results.csv` into the same frame as `results.parquet`. Parameters get the narrowest
 /// type that holds all their values; every other column is a metric. Rows are counted from 1,
 /// without the header.
@@ -27,6 +30,10 @@ pub(super) fn read(file: &Path) -> Result<DataFrame, TableError> {
     // Excel has semicolons between fields where the decimal point is a comma.
     let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let separator = if header.contains(&b';') && !header.contains(&b',') { b';' } else { b',' };
+    let columns = header.iter().filter(|&&byte| byte == separator).count() + 1;
+    if columns > MOST_COLUMNS {
+        return Err(not_results(format!("it has {columns} columns")));
+    }
     let lines = crate::data::guard::guarded(|| {
         CsvReadOptions::default()
             .with_infer_schema_length(Some(0))
@@ -229,6 +236,8 @@ mod tests {
         assert_eq!(bad(",1,test", ",,test")?, format!("{start}row 2 has no `seed`"));
         assert_eq!(message("a,b\n1,2\n")?, format!("{start}it has no column `run`"));
         assert_eq!(message("")?, format!("{start}it is empty"));
+        let wide = ",".repeat(MOST_COLUMNS);
+        assert_eq!(message(&wide)?, format!("{start}it has 100001 columns"));
         let odd =
             ResultTable::read_file(Path::new("results.txt")).err().map(|error| error.to_string());
         assert_eq!(

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::subject::{Subject, steps};
 use super::training::SMALL;
+use crate::base::scratch::Scratch;
 use crate::engine::{EngineError, Kernels, Place, Precision, Runtime};
 use crate::selftest::Verdict;
 
@@ -19,7 +20,7 @@ pub(super) fn copies(
     if (place, precision) == (Place::Host, Precision::Tf32) {
         return Ok(Verdict::Impossible("only for GPUs".to_owned()));
     }
-    let folder = tempfile::tempdir()?;
+    let folder = Scratch::anywhere()?;
     let subject =
         Subject { kernels: Kernels::Standard, ..Subject::of(SMALL, place, precision, 0.1) };
     let mut trainer = subject.sessions(runtime, Some(folder.path()))?;

@@ -96,7 +96,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("petgraph", &["dag/"]),
     ("polars", &["data/", "results/"]),
-    ("polars_parquet", &["data/source/parquet.rs", "data/stored.rs"]),
+    ("polars_parquet", &["data/source/parquet.rs", "data/stored.rs", "data/unpacked.rs"]),
     ("prost", &["engine/onnx/", "engine/backend/training_api/", "engine/tests/"]),
     (
         "rand",
@@ -114,7 +114,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ),
     ("rand_chacha", &["base/seed.rs", "search/", "stages/augment/"]),
     ("rayon", &["runner/", "stages/augment/", "text/"]),
-    ("rustix", &["stages/augment/methods/program.rs"]),
+    ("rustix", &["base/program.rs", "stages/augment/methods/program.rs"]),
     // Checkpoints hold tensors too, and are the business of `train` alone.
     ("safetensors", &["model/", "stages/train/loop/checkpoint.rs"]),
     // The JSON Schema is derived where a configuration is declared; the head is part of one.

@@ -1,6 +1,6 @@
 //! The content of a file: unpacked, and decoded into text.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use encoding_rs::{DecoderResult, UTF_8, UTF_16BE, UTF_16LE};
@@ -8,24 +8,25 @@ use encoding_rs::{DecoderResult, UTF_8, UTF_16BE, UTF_16LE};
 use super::error::SourceError;
 use super::format::{Format, Packing};
 use super::settings::Encoding;
-
-/// The most bytes that a compressed file may hold, so that a small one cannot fill the memory.
-const MOST_BYTES: u64 = 4 << 30;
+use crate::base::limit::{Limit, TABLE};
 
 /// Reads a file and unpacks it.
 pub(super) fn bytes(file: &Path, packing: Packing) -> Result<Vec<u8>, SourceError> {
     let stored = fs_err::read(file)?;
+    let limit = Limit::of(file, stored.len() as u64, TABLE)?;
+    // One more shows that there is more.
+    let most = limit.most().saturating_add(1);
     let mut bytes = Vec::new();
     let (outcome, format) = match packing {
         Packing::None => return Ok(stored),
         Packing::Gzip => {
             let unpacked = flate2::read::MultiGzDecoder::new(stored.as_slice());
-            (unpacked.take(MOST_BYTES + 1).read_to_end(&mut bytes), "gzip")
+            (unpacked.take(most).read_to_end(&mut bytes), "gzip")
         }
         Packing::Zstd => {
             let unpacked = zstd::stream::read::Decoder::new(stored.as_slice());
             let read = |unpacked: zstd::stream::read::Decoder<'_, _>| {
-                unpacked.take(MOST_BYTES + 1).read_to_end(&mut bytes)
+                unpacked.take(most).read_to_end(&mut bytes)
             };
             (unpacked.and_then(read), "Zstandard")
         }
@@ -37,11 +38,14 @@ pub(super) fn bytes(file: &Path, packing: Packing) -> Result<Vec<u8>, SourceErro
         hint: Some(hint.to_owned()),
     };
     match outcome {
-        Ok(_) if bytes.len() as u64 > MOST_BYTES => Err(malformed(
-            "it unpacks to more than 4 GiB".to_owned(),
-            "take a part of the table, or give it unpacked",
+        Ok(_) => {
+            limit.check(bytes.len() as u64)?;
+            Ok(bytes)
+        }
+        Err(error) if error.kind() == ErrorKind::OutOfMemory => Err(malformed(
+            format!("unpacked it takes more than the {} bytes that were free", bytes.len()),
+            "take a part of the table",
         )),
-        Ok(_) => Ok(bytes),
         Err(error) => Err(malformed(
             format!("its compressed content is broken or cut off: {error}"),
             "fetch or compress the file again; a file that is not compressed needs no such ending",

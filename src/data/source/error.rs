@@ -1,6 +1,7 @@
 //! Errors of a user's table.
 
 use super::row::Place;
+use crate::base::limit::LimitError;
 
 /// A user's table that cannot be read into labelled texts. Rows are data rows, from 1, without the
 /// header.
@@ -8,6 +9,9 @@ use super::row::Place;
 pub enum SourceError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Limit(#[from] LimitError),
     #[error(
         "`{file}` has the ending {found}; expected `csv`, `tsv`, `txt`, `jsonl` or `parquet`, each \
          also with `.gz` or `.zst` behind it"

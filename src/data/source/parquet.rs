@@ -17,7 +17,7 @@ use super::columns;
 use super::error::SourceError;
 use super::row::{Place, Raw};
 use crate::data::guard::guarded;
-use crate::data::stored;
+use crate::data::{stored, unpacked};
 
 const EXPECTED: &str = "a string, a number or a boolean";
 
@@ -51,11 +51,16 @@ pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: [&str; 2]) -> Result<Vec<
         reason: first_line(&error),
         hint: Some("write the file again; `pandas.read_parquet` says whether it is sound".into()),
     };
-    let metadata = stored::metadata(&bytes).map_err(malformed)?;
+    let metadata = unpacked::metadata(&bytes).map_err(malformed)?;
     let fields = metadata.schema().fields();
     let found: Vec<&str> = fields.iter().map(ParquetType::name).collect();
     let places = columns::find(file, &found, names, None)?;
-    if LINEAGE.iter().all(|column| found.contains(column)) {
+    let limit = unpacked::limit(file, &bytes)?;
+    let is_own = LINEAGE.iter().all(|column| found.contains(column));
+    unpacked::check(&limit, &bytes, &metadata, |name| {
+        names.contains(&name) || (is_own && name == METHOD)
+    })?;
+    if is_own {
         let count = generated(&bytes, &metadata);
         if count > 0 {
             return Err(SourceError::Generated { file: file.display().to_string(), count });
@@ -84,6 +89,7 @@ pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: [&str; 2]) -> Result<Vec<
     let mut columns = Vec::with_capacity(2);
     for (column, kind) in kinds.iter().enumerate() {
         let series = self::column(&bytes, &metadata, names[column]).map_err(malformed)?;
+        unpacked::check_texts(&limit, [&series])?;
         let values = guarded(|| Ok(strings(&series, kind))).map_err(malformed)?;
         columns.push(values.map_err(|value| wrong(column, value))?);
     }
@@ -97,13 +103,14 @@ pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: [&str; 2]) -> Result<Vec<
 }
 
 /// The columns with which `pipe` records the origin of generated texts in its data sets.
-const LINEAGE: [&str; 4] = ["split", "id", "parents", "method"];
+const LINEAGE: [&str; 4] = ["split", "id", "parents", METHOD];
+const METHOD: &str = "method";
 
 /// Returns the number of generated texts in a data set that `pipe` wrote. Any split drawn from it
 /// could separate generated texts from their originals.
 fn generated(bytes: &[u8], metadata: &FileMetadataRef) -> usize {
     // A user's column with that name may contain anything.
-    let Ok(series) = column(bytes, metadata, "method") else { return 0 };
+    let Ok(series) = column(bytes, metadata, METHOD) else { return 0 };
     series.str().map_or(0, |methods| methods.len() - methods.null_count())
 }
 

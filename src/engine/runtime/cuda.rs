@@ -19,8 +19,16 @@ pub const LIBRARIES: [&str; 5] = [
     "libnvrtc.so.13",
 ];
 
-/// The library of the driver.
-const DRIVER: &str = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+/// Returns the library of the driver. Windows would look for its bare name in the working folder
+/// too, if the system has none.
+fn driver() -> PathBuf {
+    if cfg!(windows) {
+        let root = std::env::var_os("SystemRoot").unwrap_or_else(|| "C:\\Windows".into());
+        Path::new(&root).join("System32").join("nvcuda.dll")
+    } else {
+        PathBuf::from("libcuda.so.1")
+    }
+}
 
 /// The version and the GPUs of the driver.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -42,7 +50,7 @@ pub struct Gpu {
 impl Driver {
     /// Queries the driver.
     pub fn ask() -> Result<Driver, NoGpu> {
-        Driver::ask_library(Path::new(DRIVER))
+        Driver::ask_library(&driver())
     }
 
     fn ask_library(path: &Path) -> Result<Driver, NoGpu> {

@@ -4,6 +4,7 @@ use super::device::Device;
 use std::path::PathBuf;
 
 use super::version::{self, OLDEST_CAPABILITY, OLDEST_CUDA, OLDEST_DRIVER};
+use crate::base::home::HomeError;
 use crate::base::wheel::WheelError;
 
 /// A library that cannot be found, installed or loaded.
@@ -40,6 +41,13 @@ pub enum RuntimeError {
          it, delete it from the cache of `pipe`, which installs it again"
     ))]
     Truncated { path: PathBuf, expected_bytes: u64, found_bytes: u64 },
+
+    #[error("`{}` is not what was installed: its digest differs", path.display())]
+    #[diagnostic(help(
+        "delete the folder `{}`; `pipe runtime install`, or the next run, installs it again",
+        folder.display()
+    ))]
+    Changed { path: PathBuf, folder: PathBuf },
 
     #[error("`{}` is not ONNX Runtime: it has no `OrtGetApiBase`", path.display())]
     #[diagnostic(help(
@@ -93,6 +101,10 @@ pub enum RuntimeError {
          one; or run with `--device cpu`"
     ))]
     NoCuda { device: Device, library: String },
+
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Home(#[from] HomeError),
 
     #[error("ONNX Runtime cannot be started: {0}")]
     Start(String),

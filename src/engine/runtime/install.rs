@@ -7,11 +7,12 @@ use fs_err as fs;
 
 use super::device::Device;
 use super::error::RuntimeError;
-use super::library;
-use crate::base::files::create_folder_atomic;
-use crate::base::home::pipe_home;
+use super::{library, receipt};
+use crate::base::files::place_folder;
+use crate::base::home::{HomeError, pipe_home};
 use crate::base::lock::locked;
 use crate::base::report::Report;
+use crate::base::scratch::Scratch;
 use crate::base::wheel::{self, Wheel, WheelError};
 
 /// The processors that an ONNX Runtime supports.
@@ -137,15 +138,15 @@ const CUDA_PINS: [CudaPin; 4] = [
 
 /// Returns the installed library, if there is one.
 pub fn installed(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
-    let path = folder(kind).join(pin(kind)?.library);
+    let path = folder(kind)?.join(pin(kind)?.library);
     Ok(path.is_file().then_some(path))
 }
 
 /// Installs the library unless it exists, and returns it. Two concurrent processes install it once.
 pub fn install(kind: Kind, report: &dyn Report) -> Result<PathBuf, RuntimeError> {
     let pin = pin(kind)?;
-    let folder = folder(kind);
-    locked(&pipe_home().join("locks/runtime"), || {
+    let folder = folder(kind)?;
+    locked(&pipe_home()?.join("locks/runtime"), || {
         if let Some(path) = installed(kind)? {
             return Ok(path);
         }
@@ -168,7 +169,7 @@ pub fn install(kind: Kind, report: &dyn Report) -> Result<PathBuf, RuntimeError>
 }
 
 /// Returns the folders for installed CUDA libraries, whether they exist or not.
-pub fn cuda_folders() -> Vec<PathBuf> {
+pub fn cuda_folders() -> Result<Vec<PathBuf>, HomeError> {
     CUDA_PINS.iter().map(cuda_folder).collect()
 }
 
@@ -178,11 +179,11 @@ pub fn install_cuda(missing: &[&str], report: &dyn Report) -> Result<(), Runtime
     if (system, machine) != ("linux", "x86_64") {
         return Err(RuntimeError::CudaLibraries { missing: missing.join(", ") });
     }
-    locked(&pipe_home().join("locks/runtime"), || {
+    locked(&pipe_home()?.join("locks/runtime"), || {
         for pin in
             CUDA_PINS.iter().filter(|pin| pin.libraries.iter().any(|name| missing.contains(name)))
         {
-            let folder = cuda_folder(pin);
+            let folder = cuda_folder(pin)?;
             if pin.libraries.iter().all(|name| folder.join(name).is_file()) {
                 continue;
             }
@@ -199,6 +200,11 @@ pub fn install_cuda(missing: &[&str], report: &dyn Report) -> Result<(), Runtime
     })?
 }
 
+/// Checks that the installed library and those beside it are the ones that were installed.
+pub fn check(library: &Path) -> Result<(), RuntimeError> {
+    receipt::check(library.parent().unwrap_or(library))
+}
+
 /// Fetches a wheel and unpacks the picked files into a folder.
 fn unpack(
     wheel: &Wheel<'_>,
@@ -212,18 +218,17 @@ fn unpack(
         // Folders appear whole, by a rename, so one without its libraries was changed by hand.
         fs::remove_dir_all(folder)?;
     }
-    let scratch = tempfile::tempdir()?;
+    let scratch = Scratch::new(&pipe_home()?)?;
     let file = wheel::fetch(wheel, scratch.path(), report).map_err(failed)?;
-    create_folder_atomic(folder, |into| {
-        wheel::extract(&file, into, pick).map_err(failed)?;
-        match expected.iter().find(|name| !into.join(name).is_file()) {
-            None => Ok(()),
-            Some(name) => {
-                let detail = format!("it has no `{name}`");
-                Err(failed(WheelError::Archive { file: wheel.requirement(), detail }))
-            }
-        }
-    })
+    let unpacked = scratch.path().join("unpacked");
+    fs::create_dir(&unpacked)?;
+    wheel::extract(&file, &unpacked, pick).map_err(failed)?;
+    if let Some(name) = expected.iter().find(|name| !unpacked.join(name).is_file()) {
+        let detail = format!("it has no `{name}`");
+        return Err(failed(WheelError::Archive { file: wheel.requirement(), detail }));
+    }
+    receipt::note(&unpacked)?;
+    Ok(place_folder(&unpacked, folder)?)
 }
 
 /// Picks ONNX Runtime's own shared libraries, but not Python's extension module.
@@ -243,12 +248,12 @@ fn cuda_library(member: &str) -> Option<PathBuf> {
         .then(|| PathBuf::from(name))
 }
 
-fn folder(kind: Kind) -> PathBuf {
-    pipe_home().join("runtimes").join(format!("{}-{VERSION}", kind.package()))
+fn folder(kind: Kind) -> Result<PathBuf, HomeError> {
+    Ok(pipe_home()?.join("runtimes").join(format!("{}-{VERSION}", kind.package())))
 }
 
-fn cuda_folder(pin: &CudaPin) -> PathBuf {
-    pipe_home().join("runtimes").join(format!("{}-{}", pin.name, pin.version))
+fn cuda_folder(pin: &CudaPin) -> Result<PathBuf, HomeError> {
+    Ok(pipe_home()?.join("runtimes").join(format!("{}-{}", pin.name, pin.version)))
 }
 
 fn pin(kind: Kind) -> Result<&'static Pin, RuntimeError> {

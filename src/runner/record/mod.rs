@@ -1,5 +1,6 @@
 //! What stays of a run: its folder, tables and provenance.
 
+mod git;
 pub mod provenance;
 pub mod layout;
 pub mod run_folder;

@@ -1,8 +1,6 @@
 //! The origin of a run's numbers.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -178,30 +176,5 @@ impl Machine {
             cpu,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
-    }
-}
-
-impl Git {
-    /// Describes the repository of a folder; `None` without one, or without git.
-    pub fn of(folder: &Path) -> Option<Git> {
-        let git = |arguments: &[&str]| {
-            // Without optional locks, this query never disturbs a git command of the user.
-            let output = Command::new("git")
-                .env("GIT_OPTIONAL_LOCKS", "0")
-                .arg("-C")
-                .arg(folder)
-                .args(arguments)
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .output()
-                .ok()?;
-            output
-                .status
-                .success()
-                .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        };
-        let commit = git(&["rev-parse", "HEAD"])?;
-        let dirty = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
-        Some(Git { commit, dirty })
     }
 }

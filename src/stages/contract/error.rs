@@ -1,5 +1,9 @@
 //! The errors of stages.
 
+use miette::Diagnostic;
+
+use crate::model::source::reference::Reference;
+
 /// Any error of a stage: its message, its `help` (the way out, shown as `hint:`) and its causes.
 pub type StageError = Box<dyn miette::Diagnostic + Send + Sync + 'static>;
 
@@ -27,6 +31,14 @@ impl CheckError {
     /// Returns a problem without a hint.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> CheckError {
         CheckError { field: field.into(), message: message.into(), hint: None }
+    }
+
+    /// Returns the problem of a text that is no reference to a pretrained model; `None` if it is
+    /// one.
+    pub fn of_reference(field: &str, reference: &str) -> Option<CheckError> {
+        let error = Reference::parse(reference).err()?;
+        let hint = error.help().map(|hint| hint.to_string());
+        Some(CheckError { field: field.to_owned(), message: error.to_string(), hint })
     }
 
     /// Adds the way out.

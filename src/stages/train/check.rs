@@ -11,6 +11,7 @@ use crate::stages::contract::stage::DataFact;
 /// Returns every problem of the configuration.
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     let mut problems = Problems::default();
+    problems.0.extend(CheckError::of_reference("model.pretrained", &train.model.pretrained));
     length(train, &mut problems);
     problems.at_least_one("batch_size", train.batch_size as u64);
     problems.at_least_one("accumulation", u64::from(train.accumulation));
@@ -118,7 +119,7 @@ mod tests {
     fn every_bad_number_is_found_at_its_place() -> Result<(), Box<dyn std::error::Error>> {
         let train: Train = serde_json::from_value(serde_json::json!({
             "data": "data",
-            "model": { "pretrained": "x" },
+            "model": { "pretrained": "pip:--index-url=x" },
             "epochs": 0,
             "max_length": 2,
             "dropout": 1.0,
@@ -136,6 +137,7 @@ mod tests {
         assert_eq!(
             fields,
             [
+                "model.pretrained",
                 "epochs",
                 "max_length",
                 "dropout",

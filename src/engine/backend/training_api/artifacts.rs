@@ -85,6 +85,9 @@ pub(in crate::engine) struct BatchInput {
     sizes: Option<Vec<Option<usize>>>,
 }
 
+/// The most numbers of one input of a batch.
+const MOST_VALUES: usize = 1 << 28;
+
 impl BatchInput {
     fn of(input: &ValueInfoProto) -> BatchInput {
         let tensor = input.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
@@ -100,11 +103,13 @@ impl BatchInput {
         }
     }
 
-    /// Returns zeros for a batch of so many rows; `None` where type or rank are not known.
+    /// Returns zeros for a batch of so many rows; `None` where type or rank are not known, or where
+    /// the file claims more than a batch of texts can have.
     pub(in crate::engine) fn zeros(&self, rows: usize) -> Option<Feed> {
         let shape: Vec<usize> =
             self.sizes.as_ref()?.iter().map(|size| size.unwrap_or(rows)).collect();
-        let count = shape.iter().product();
+        let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+        let count = count.filter(|count| *count <= MOST_VALUES)?;
         match self.elem_type? {
             kind if kind == DType::F32.onnx() => Some(Feed::F32(shape, vec![0.0; count])),
             kind if kind == DType::I64.onnx() => Some(Feed::I64(shape, vec![0; count])),

@@ -9,6 +9,7 @@ use super::artifacts::{Artifacts, BatchInput, LAST_PART, LOGITS, MANY_GROUPS};
 use super::checkpoint::{CheckpointFile, MOMENTS, OptimizerState};
 use super::error::ArtifactsError;
 use super::session::{Step, TrainingSession};
+use crate::base::scratch::Scratch;
 use crate::engine::backend::binding::Feed;
 use crate::engine::backend::error::EngineError;
 use crate::engine::backend::gradients::dropout_masks;
@@ -59,7 +60,7 @@ impl ApiTrainer {
         }
         self.session = TrainingSession::new(runtime, self.device, &self.artifacts)?;
         // The API writes to paths only.
-        let folder = tempfile::tempdir()?;
+        let folder = Scratch::anywhere()?;
         let file = folder.path().join("model.onnx");
         self.session.export(&file, &self.logits)?;
         Ok(fs_err::read(file)?)
@@ -68,7 +69,7 @@ impl ApiTrainer {
     /// Returns the whole state as a checkpoint: what `SaveCheckpoint` writes.
     pub fn checkpoint(&self) -> Result<CheckpointFile, EngineError> {
         // The API writes to paths only.
-        let folder = tempfile::tempdir()?;
+        let folder = Scratch::anywhere()?;
         let file = folder.path().join("checkpoint");
         self.session.save(&file)?;
         Ok(CheckpointFile::read(&fs_err::read(file)?)?)

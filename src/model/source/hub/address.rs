@@ -21,6 +21,11 @@ pub(super) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
         && port(one).unwrap_or(80) == port(other).unwrap_or(80)
 }
 
+/// Says whether a redirect stays encrypted where it was.
+pub(super) fn keeps_tls(from: &Uri, to: &Uri) -> bool {
+    from.scheme_str() != Some("https") || to.scheme_str() == Some("https")
+}
+
 /// Returns where a redirect leads: to another address, or to a path of the same server.
 pub(super) fn target(from: &Uri, location: &str) -> Option<Uri> {
     let scheme = from.scheme_str()?;
@@ -49,6 +54,16 @@ mod tests {
         for bad in ["", "x", "file:///etc/passwd", "ftp://x/y", "/a b"] {
             assert_eq!(leads(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn nobody_leads_out_of_tls() {
+        let keeps = |from: &'static str, to: &'static str| {
+            keeps_tls(&Uri::from_static(from), &Uri::from_static(to))
+        };
+        assert!(keeps("https://hub", "https://cdn") && keeps("http://hub", "https://cdn"));
+        assert!(keeps("http://127.0.0.1:1", "http://127.0.0.1:2"));
+        assert!(!keeps("https://hub", "http://hub"));
     }
 
     #[test]

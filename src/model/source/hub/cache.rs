@@ -83,6 +83,12 @@ pub(super) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// Says whether a text is a name of content as the hub gives them: git's digest of a small file, or
+/// the SHA-256 of a large one.
+pub(super) fn is_etag(text: &str) -> bool {
+    is_commit(text)
+}
+
 /// Says whether a text can be no more than a name in a folder, whoever it comes from.
 pub(super) fn is_safe(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -122,6 +128,10 @@ mod tests {
             assert!(!is_safe(bad), "{bad}");
         }
         assert!(is_commit(&"0a".repeat(20)) && is_commit(&"0a".repeat(32)));
+        assert!(is_etag(&"0a".repeat(20)) && is_etag(&"0a".repeat(32)));
+        for bad in ["", "abc", "../x", "d41d8cd9-12", &"0a".repeat(33), &"/".repeat(40)] {
+            assert!(!is_etag(bad), "{bad}");
+        }
         assert!(!is_commit("main") && !is_commit(&"0g".repeat(20)) && !is_commit("abc123"));
     }
 

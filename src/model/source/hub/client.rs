@@ -10,8 +10,8 @@ use ureq::http::{Method, Request, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, Error, ResponseExt, Timeout};
 
-use super::address::{host, is_same_origin, is_web, target};
-use super::cache::{is_commit, is_safe};
+use super::address::{host, is_same_origin, is_web, keeps_tls, target};
+use super::cache::{is_commit, is_etag};
 use super::settings::Settings;
 use crate::base::report::Report;
 use crate::model::error::ModelError;
@@ -68,8 +68,7 @@ impl From<io::Error> for Trouble {
 impl Announced {
     /// Returns the SHA-256 that the content must have, where the etag is one.
     pub(super) fn sha256(&self) -> Option<&str> {
-        let digest = self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit());
-        digest.then_some(self.etag.as_str())
+        (self.etag.len() == 64).then_some(self.etag.as_str())
     }
 }
 
@@ -152,7 +151,7 @@ impl<'a> Client<'a> {
         let etag = header(&response, "x-linked-etag")
             .or_else(|| own("etag"))
             .map(|etag| etag.trim_start_matches("W/").trim_matches('"'))
-            .filter(|etag| is_safe(etag) && !etag.contains('.'))
+            .filter(|etag| is_etag(etag))
             .ok_or_else(|| without("ETag"))?;
         let size = header(&response, "x-linked-size")
             .or_else(|| own("content-length"))
@@ -257,7 +256,7 @@ impl<'a> Client<'a> {
             if method == Method::HEAD && (told || !is_same_origin(&next, &self.hub)) {
                 return Ok(response);
             }
-            if url.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
+            if !keeps_tls(&url, &next) {
                 return Err(wrong(format!("{} redirects to a place without TLS", host(&url))));
             }
             url = next;

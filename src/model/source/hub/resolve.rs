@@ -1,11 +1,12 @@
 //! From a model of the hub to a folder on this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::cache::{Place, is_safe};
 use super::client::{Client, reference};
 use super::download::Download;
 use super::settings::Settings;
+use crate::base::limit;
 use crate::base::report::Report;
 use crate::model::beside::ADAPTER;
 use crate::model::error::ModelError;
@@ -22,7 +23,7 @@ pub fn resolve(
 
 /// Returns the folder of a hub model that is in the cache whole.
 pub fn snapshot(repository: &str, revision: &str) -> Option<PathBuf> {
-    Place::new(&Settings::from_environment().cache, repository).whole(revision)
+    Place::new(&Settings::from_environment().cache?, repository).whole(revision)
 }
 
 impl Settings {
@@ -32,8 +33,9 @@ impl Settings {
         revision: &str,
         report: &dyn Report,
     ) -> Result<PathBuf, ModelError> {
-        let place = Place::new(&self.cache, repository);
         let reference = reference(repository, revision);
+        let Some(cache) = &self.cache else { return Err(ModelError::HubNoHome { reference }) };
+        let place = Place::new(cache, repository);
         if let Some(folder) = place.whole(revision) {
             if let Some(variable) = self.offline {
                 report.note(&format!(
@@ -63,6 +65,9 @@ impl Settings {
         let mut fetched = Vec::new();
         for name in names.into_iter().filter(|name| !folder.join(name).is_file()) {
             let announced = client.announced(commit, name)?;
+            if !name.ends_with(".safetensors") {
+                limit::check_json_size(Path::new(name), announced.size)?;
+            }
             let download =
                 Download { client: &client, commit, name, announced: &announced, report };
             download.complete(&place)?;

@@ -13,7 +13,8 @@ const CERTIFICATES: [&str; 3] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CE
 /// Where the hub and its cache are, and how to speak to the hub.
 #[derive(Clone)]
 pub(super) struct Settings {
-    pub(super) cache: PathBuf,
+    /// The folder of the cache; `None` where the user has no home folder to hold it.
+    pub(super) cache: Option<PathBuf>,
     /// The hub's address, without a slash at its end.
     pub(super) endpoint: String,
     pub(super) token: Option<String>,
@@ -61,19 +62,21 @@ impl Settings {
             matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE")
         };
 
-        let hub_home = path("HF_HOME").unwrap_or_else(|| {
-            path("XDG_CACHE_HOME")
-                .or_else(|| home.map(|home| home.join(".cache")))
-                .unwrap_or_else(|| PathBuf::from(".cache"))
-                .join("huggingface")
+        // Never relative to the working folder by itself: models and a token would be taken from
+        // whoever made that folder.
+        let hub_home = path("HF_HOME").or_else(|| {
+            let cache = path("XDG_CACHE_HOME").filter(|cache| cache.is_absolute());
+            let usual = || home.filter(|home| home.is_absolute()).map(|home| home.join(".cache"));
+            Some(cache.or_else(usual)?.join("huggingface"))
         });
+        let within = |name: &str| hub_home.as_ref().map(|hub_home| hub_home.join(name));
         let cache = path("HF_HUB_CACHE")
             .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
-            .unwrap_or_else(|| hub_home.join("hub"));
-        let token_file = path("HF_TOKEN_PATH").unwrap_or_else(|| hub_home.join("token"));
+            .or_else(|| within("hub"));
+        let token_file = path("HF_TOKEN_PATH").or_else(|| within("token"));
         let token = text("HF_TOKEN")
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
-            .or_else(|| fs_err::read_to_string(token_file).ok())
+            .or_else(|| fs_err::read_to_string(token_file?).ok())
             .map(|token| token.trim().to_owned())
             .filter(|token| !token.is_empty());
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned());
@@ -110,14 +113,28 @@ mod tests {
 
     #[test]
     fn the_cache_is_that_of_python() {
-        let cache = |variables: &[(&str, &str)]| read(variables).cache;
+        let cache = |variables: &[(&str, &str)]| read(variables).cache.unwrap_or_default();
         assert_eq!(cache(&[]), Path::new("/reader/.cache/huggingface/hub"));
         assert_eq!(cache(&[("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
         let home = [("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/hf")];
         assert_eq!(cache(&home), Path::new("/reader/hf/hub"));
         assert_eq!(cache(&[("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/c")]), Path::new("/c"));
         assert_eq!(cache(&[("HUGGINGFACE_HUB_CACHE", "/old")]), Path::new("/old"));
-        assert_eq!(cache(&[("HF_HOME", "")]), Path::new("/reader/.cache/huggingface/hub"));
+        let usual = Path::new("/reader/.cache/huggingface/hub");
+        assert_eq!(cache(&[("HF_HOME", "")]), usual);
+        // A relative folder of caches counts as none.
+        assert_eq!(cache(&[("XDG_CACHE_HOME", "cache")]), usual);
+    }
+
+    #[test]
+    fn without_a_home_nothing_is_taken_from_the_working_folder() {
+        let homes = [None, Some(Path::new("")), Some(Path::new("home"))];
+        for home in homes {
+            let settings = Settings::read(&|_| None, home);
+            assert_eq!((settings.cache, settings.token), (None, None));
+        }
+        let named = |name: &str| (name == "HF_HUB_CACHE").then(|| "/c".into());
+        assert_eq!(Settings::read(&named, None).cache, Some(PathBuf::from("/c")));
     }
 
     #[test]

@@ -263,6 +263,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_program_leaves_behind_ends_with_it() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("number");
+        let number = file.display();
+        let script = format!("sleep 300 > /dev/null 2>&1 & echo $! > '{number}'; {ANSWER}");
+        assert_eq!(made(&script, 300)?[1].as_deref(), Some("made"));
+        let number = fs_err::read_to_string(&file)?;
+        let is_alive = || {
+            let mut kill = std::process::Command::new("kill");
+            let kill = kill.args(["-0", number.trim()]).stderr(std::process::Stdio::null());
+            kill.status().is_ok_and(|status| status.success())
+        };
+        let watch = crate::base::clock::Stopwatch::start();
+        while is_alive() {
+            assert!(watch.seconds() < 60.0, "it goes on");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    #[test]
     fn a_program_that_is_not_there_is_told() -> Result<(), String> {
         let ctx = TestCtx::new(1).map_err(|error| error.to_string())?;
         let error = program::run(&ctx, &["no-such-program".into()], Vec::new(), 1).err();

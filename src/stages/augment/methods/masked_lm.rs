@@ -82,6 +82,7 @@ impl Method for MaskedLm {
         if self.top_k == 0 {
             errors.push(CheckError::new("top_k", "`top_k` is 0; expected at least 1"));
         }
+        errors.extend(CheckError::of_reference("pretrained", &self.pretrained));
         errors.extend(self.stop_words.check());
         errors
     }

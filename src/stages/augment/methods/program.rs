@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::base::clock::Stopwatch;
+use crate::base::program::end_with_parent;
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 
@@ -46,7 +47,8 @@ const LAST_BYTES: usize = 1 << 16;
 const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Runs a program in a folder with this input and returns its output. Stops the program and its
-/// children after `limit` seconds or on an interruption.
+/// children after `limit` seconds or on an interruption. If this process is killed, Linux ends the
+/// program too, but not what the program has started.
 pub(in crate::stages::augment) fn run(
     ctx: &dyn Ctx,
     command: &[String],
@@ -58,7 +60,7 @@ pub(in crate::stages::augment) fn run(
     let mut child = start(ctx.folder(), command)
         .map_err(|source| ProgramError::Start { program: program.clone(), source })?;
     let (Some(mut stdin), Some(stdout), Some(mut stderr)) =
-        (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take())
+        (child.child.stdin.take(), child.child.stdout.take(), child.child.stderr.take())
     else {
         unreachable!("all three are piped")
     };
@@ -105,8 +107,7 @@ pub(in crate::stages::augment) fn run(
         }
         if let Some(text) = &mut printed
             && let Some(status) = child
-                .0
-                .try_wait()
+                .ended()
                 .map_err(|source| ProgramError::Pipe { program: program.clone(), source })?
         {
             break (status, std::mem::take(text));
@@ -149,27 +150,62 @@ fn start(folder: &Path, command: &[String]) -> io::Result<Running> {
     // A process group of its own, so that its children can be stopped with it.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command.spawn().map(Running)
+    // The caller waits for the program in this thread.
+    end_with_parent(&mut command);
+    command.spawn().map(|child| Running { child, status: None })
 }
 
 /// A program that is stopped when this value is dropped.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// Set once the system has given its number, which is that of its group too, free for others.
+    /// From then on nothing is signalled.
+    status: Option<ExitStatus>,
+}
 
 impl Running {
+    /// Returns how the program ended, if it has; then its children are stopped.
+    fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_none() && self.has_ended()? {
+            self.stop();
+        }
+        Ok(self.status)
+    }
+
+    /// Says whether the program has ended. On Unix its number stays its own.
+    #[cfg(unix)]
+    fn has_ended(&mut self) -> io::Result<bool> {
+        use rustix::process::{WaitId, WaitIdOptions, waitid};
+        let Some(number) = self.number() else { return Ok(true) };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        Ok(waitid(WaitId::Pid(number), options)?.is_some())
+    }
+
+    #[cfg(not(unix))]
+    fn has_ended(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    #[cfg(unix)]
+    fn number(&self) -> Option<rustix::process::Pid> {
+        i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw)
+    }
+
     fn stop(&mut self) {
+        if self.status.is_some() {
+            return;
+        }
         #[cfg(unix)]
-        if let Some(group) =
-            i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw)
-        {
+        if let Some(group) = self.number() {
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        self.status = self.child.wait().ok();
     }
 }
 
 impl Drop for Running {
-    /// Also after a successful exit: children that the program left behind end with it.
+    /// Children that the program left behind end with it.
     fn drop(&mut self) {
         self.stop();
     }

@@ -64,7 +64,10 @@ impl EmbeddingSynonyms {
             "synonyms.embeddings.neighbours",
             "`neighbours` is 0; expected at least 1",
         );
-        if self.neighbours == 0 { vec![zero] } else { Vec::new() }
+        let mut errors = if self.neighbours == 0 { vec![zero] } else { Vec::new() };
+        let place = "synonyms.embeddings.pretrained";
+        errors.extend(CheckError::of_reference(place, &self.pretrained));
+        errors
     }
 
     pub(super) fn externals(

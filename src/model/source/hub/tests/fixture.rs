@@ -69,7 +69,7 @@ fn hub(request: &Request, storage: &str) -> Reply {
     if path.starts_with(&resolve) {
         return Reply::new(307, "elsewhere").with("Location", format!("{cached}{name}"));
     }
-    let etag = format!("W/\"{}{}\"", &SMALL[..38], content.len());
+    let etag = format!("W/\"{}{:02}\"", &SMALL[..38], content.len());
     Reply::new(200, content).with("ETag", etag).with("X-Repo-Commit", COMMIT)
 }
 
@@ -107,7 +107,7 @@ impl Hub {
 
     pub(super) fn settings(&self) -> Settings {
         Settings {
-            cache: self.root.path().join("hub"),
+            cache: Some(self.root.path().join("hub")),
             endpoint: self.hub.address.clone(),
             token: Some(TOKEN.to_owned()),
             offline: None,

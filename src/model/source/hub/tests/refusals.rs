@@ -147,9 +147,12 @@ fn what_a_server_says_is_no_path() -> Result<(), ModelError> {
         ("GET", "/api/", list(COMMIT, "{\"rfilename\": \"../evil.safetensors\"}")),
         ("HEAD", "/resolve/", announced(COMMIT, "\"../../../evil\"")),
         ("HEAD", "/resolve/", announced(COMMIT, "\"abc.incomplete\"")),
+        ("HEAD", "/resolve/", announced(COMMIT, "\"abc\"")),
+        ("HEAD", "/resolve/", announced(COMMIT, &"f".repeat(41))),
+        ("HEAD", "/resolve/", announced(COMMIT, &"g".repeat(64))),
         ("HEAD", "/resolve/", announced(COMMIT, "\"\"")),
-        ("HEAD", "/resolve/", announced("../evil", "\"abc\"")),
-        ("HEAD", "/resolve/", announced(&"f".repeat(40), "\"abc\"")),
+        ("HEAD", "/resolve/", announced("../evil", &"f".repeat(40))),
+        ("HEAD", "/resolve/", announced(&"f".repeat(40), &"f".repeat(40))),
         ("HEAD", "/resolve/", Reply::new(200, "{}")),
         ("HEAD", "/resolve/", Reply::new(302, "").with("Location", "https://storage/evil")),
         ("HEAD", "/resolve/", Reply::new(302, "").with("Location", "file:///etc/passwd")),
@@ -170,6 +173,21 @@ fn what_a_server_says_is_no_path() -> Result<(), ModelError> {
         );
         assert!(names(hub.root.path()).is_empty(), "{said:?}");
     }
+    // A file to be read into memory says how large it is before it is fetched.
+    let hub = Hub::with(
+        |request, _| {
+            let large = Reply::new(200, "").with("X-Repo-Commit", COMMIT);
+            let large =
+                large.with("ETag", "f".repeat(40)).with("X-Linked-Size", (1_u64 << 40).to_string());
+            let is_asked = request.method == "HEAD" && request.path.contains("tokenizer.json");
+            is_asked.then_some(large)
+        },
+        |_, _| None,
+    )?;
+    let failed = hub.resolve("main");
+    assert!(matches!(failed, Err(ModelError::Limit(_))), "{failed:?}");
+    assert_eq!(hub.hub.count("GET", "tokenizer.json"), 0);
+
     // Names that are no plain names are left alone, whatever else the list has.
     let evil = r#"{"rfilename": "..\\evil.safetensors"}, {"rfilename": ".evil.safetensors"}"#;
     let reply = list(COMMIT, &format!("{plain}, {evil}"));

@@ -85,6 +85,7 @@ impl Keep {
                     .hint("two of them are the special tokens around a text"),
             );
         }
+        errors.extend(CheckError::of_reference("keep.pretrained", &self.pretrained));
         errors
     }
 
