@@ -4,6 +4,7 @@
 pub mod chain;
 pub mod clock;
 pub mod cut;
+pub mod paint;
 pub mod digest;
 pub mod seed;
 pub mod files;

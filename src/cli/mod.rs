@@ -5,6 +5,7 @@ pub mod exit;
 pub mod seeds;
 pub mod failure;
 pub mod printer;
+pub mod bar;
 pub mod progress;
 pub mod tables;
 pub mod open;
@@ -36,14 +37,17 @@ use exit::Exit;
 use failure::Failure;
 use printer::Printer;
 
+use crate::base::cut::{visible, visible_line};
+
 /// Runs the program with the process's arguments.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
             // Help goes to stdout and is a success; a closed pipe is not an error.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+            let _ = harmless(error).print();
+            return exit.into();
         }
     };
     // The scheduler turns a panic into an error that names the stage; the default report would
@@ -66,6 +70,17 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Returns the error of the same arguments as a terminal may get them: `clap` quotes them as they
+/// are, between colours of its own.
+fn harmless(error: clap::Error) -> clap::Error {
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| visible_line(&argument.to_string_lossy()).into_owned())
+        .collect();
+    Cli::try_parse_from(arguments).err().unwrap_or_else(|| {
+        clap::Error::raw(error.kind(), format!("{}\n", visible(&error.render().to_string())))
+    })
+}
+
 fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => run::run(args, printer),
@@ -85,7 +100,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "pipe", &mut script);
-            printer.data(&String::from_utf8_lossy(&script))
+            printer.data(String::from_utf8_lossy(&script))
         }
     }
 }

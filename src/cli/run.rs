@@ -35,7 +35,7 @@ pub fn run(args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
     let finished = prepared.execute(&RunProgress::new(printer), &interrupt)?;
     tell(&finished, stopwatch.seconds(), printer);
     if !finished.table.rows.is_empty() || args.table.is_for_programs() {
-        printer.data(&tables::render(&finished.table, &args.table, printer)?)?;
+        printer.print(&tables::render(&finished.table, &args.table, printer)?)?;
     }
     match finished.status {
         Status::Failed => Err(Failure::Stages(finished.failures)),
@@ -54,7 +54,7 @@ fn dry_run(prepared: &Prepared<'_>, printer: &Printer) -> Result<Exit, Failure> 
             false => vec![(*label).to_owned(), "cached".to_owned()],
         })
         .collect();
-    let exit = printer.data(&tables::columns(&lines))?;
+    let exit = printer.text(tables::columns(&lines))?;
     let runs = reasons.iter().filter(|(_, reason)| reason.runs()).count();
     printer.status(&format!("dry run: {runs} of {} stages would run", reasons.len()));
     Ok(exit)

@@ -2,7 +2,7 @@
 
 use super::grid::Grid;
 use super::people::{layout, markdown_of, wrapped};
-use crate::base::cut::{self, line};
+use crate::base::cut::{self, line, visible_line};
 use crate::results::compare::notes::probability;
 use crate::results::compare::{Against, ByParameter, Comparison, Examples, Recipe, Verdict, Vote};
 use crate::results::results::display_param;
@@ -26,7 +26,7 @@ pub fn terminal(comparison: &Comparison, shown: Shown, width: Option<u16>) -> St
             text.push('\n');
         }
         if let Some(title) = title {
-            text.push_str(&format!("{title}\n"));
+            text.push_str(&format!("{}\n", visible_line(&title)));
         }
         text.push_str(&layout(&grid, width));
     }
@@ -43,14 +43,16 @@ pub fn markdown(comparison: &Comparison, shown: Shown) -> String {
             text.push('\n');
         }
         if let Some(title) = title {
-            text.push_str(&format!("{title}\n\n"));
+            text.push_str(&format!("{}\n\n", visible_line(&title)));
         }
         text.push_str(&markdown_of(&grid));
     }
     if !comparison.notes.is_empty() {
         text.push('\n');
     }
-    comparison.notes.iter().for_each(|note| text.push_str(&format!("- {note}\n")));
+    for note in &comparison.notes {
+        text.push_str(&format!("- {}\n", visible_line(note)));
+    }
     text
 }
 
