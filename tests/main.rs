@@ -16,6 +16,8 @@ mod suite {
     mod lineage;
     mod report;
     mod saved_model;
+    mod secrets;
+    mod terminal;
     mod docs;
     mod shipped;
     mod sweep;

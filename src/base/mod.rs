@@ -6,6 +6,7 @@ pub mod clock;
 pub mod cut;
 pub mod paint;
 pub mod digest;
+pub mod secrets;
 pub mod seed;
 pub mod files;
 pub mod label;

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod exit;
+pub mod signals;
 pub mod seeds;
 pub mod failure;
 pub mod printer;
@@ -28,8 +29,6 @@ pub mod runtime;
 pub mod gc;
 pub mod schema;
 
-use std::process::ExitCode;
-
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
@@ -40,14 +39,15 @@ use printer::Printer;
 use crate::base::cut::{visible, visible_line};
 
 /// Runs the program with the process's arguments.
-pub fn main() -> ExitCode {
+pub fn main() -> Exit {
+    signals::prepare();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
             // Help goes to stdout and is a success; a closed pipe is not an error.
             let _ = harmless(error).print();
-            return exit.into();
+            return exit;
         }
     };
     // The scheduler turns a panic into an error that names the stage; the default report would
@@ -57,15 +57,15 @@ pub fn main() -> ExitCode {
     let ended =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.command, &printer)));
     match ended {
-        Ok(Ok(exit)) => exit.into(),
+        Ok(Ok(exit)) => exit,
         Ok(Err(failure)) => {
             printer.failure(&failure);
-            failure.exit().into()
+            failure.exit()
         }
         Err(payload) => {
             let failure = Failure::internal(&*payload);
             printer.failure(&failure);
-            failure.exit().into()
+            failure.exit()
         }
     }
 }

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::open::{self, Manner};
 use super::printer::Printer;
 use super::progress::RunProgress;
-use super::tables;
+use super::{signals, tables};
 use crate::base::clock::{self, Stopwatch};
 use crate::runner::record::provenance::Status;
 use crate::runner::{Finished, Interrupt, Prepared};
@@ -99,7 +99,7 @@ pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> 
         if asked.ask() {
             // Files are written atomically, so there is nothing to wait for.
             let _ = bars.clear();
-            std::process::exit(Exit::Interrupted as i32);
+            signals::leave(Exit::Interrupted);
         }
         bars.suspend(|| {
             use std::io::Write;

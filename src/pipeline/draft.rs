@@ -21,6 +21,7 @@ use super::spec::{STDIN, Spec, UNNAMED};
 use super::typing::typing::typed;
 use super::yaml::node::{Entry, Map, Node, Value};
 use super::yaml::parse::{Budget, parse};
+use crate::base::secrets::Secrets;
 use crate::search::config::Sweep;
 use crate::stages::{StageConfig, StageId};
 
@@ -69,7 +70,7 @@ impl Draft {
         let sources = Arc::new(Sources::new(path, text, values(overrides)));
         let mut problems = Vec::new();
         match read_tree(&sources, overrides, environment, checks_uses, &mut problems) {
-            Some((tree, uses)) => Ok(read_spec(sources, tree, uses, overrides, problems)),
+            Some(read) => Ok(read_spec(sources, read, overrides, problems)),
             None => Err(SpecError::new(sources, problems)),
         }
     }
@@ -103,7 +104,7 @@ impl Draft {
         if self.problems.is_empty() {
             return Ok(self.spec);
         }
-        Err(SpecError::new(self.spec.sources, self.problems))
+        Err(self.spec.error(self.problems))
     }
 }
 
@@ -190,13 +191,20 @@ fn similar_file(path: &Path) -> Option<String> {
     Some(format!("did you mean `{}`?", path.with_file_name(near).display()))
 }
 
+/// A file's tree, overridden and interpolated.
+struct Tree {
+    map: Map,
+    uses: Uses,
+    secrets: Secrets,
+}
+
 fn read_tree(
     sources: &Sources,
     overrides: &[Override],
     environment: Environment<'_>,
     checks_uses: bool,
     problems: &mut Vec<Problem>,
-) -> Option<(Map, Uses)> {
+) -> Option<Tree> {
     let mut budget = Budget::default();
     let whole = Span::default();
     let tree = parse(sources.text(whole), 0, 0, &mut budget, problems);
@@ -234,14 +242,13 @@ fn read_tree(
     if let Some(before) = before {
         unused::check(&map, &before, &uses, problems);
     }
-    interpolate(&mut map, sources, environment, &mut budget, problems);
-    Some((map, uses))
+    let secrets = interpolate(&mut map, sources, environment, &mut budget, problems);
+    Some(Tree { map, uses, secrets })
 }
 
 fn read_spec(
     sources: Arc<Sources>,
-    tree: Map,
-    uses: Uses,
+    Tree { map: tree, uses, secrets }: Tree,
     overrides: &[Override],
     mut problems: Vec<Problem>,
 ) -> Draft {
@@ -266,6 +273,7 @@ fn read_spec(
     let name = read_name(&path, &tree, &mut problems);
     let params = read_params(&tree, &mut problems);
     let (stages, unsound) = read_stages(&tree, &mut problems);
+    check_sweep(&tree, &mut problems);
     let sweep = tree.get("sweep").filter(|entry| !entry.node.is_null()).and_then(|entry| {
         let read = typed::<Sweep>(&entry.node, entry.key, &mut problems);
         read.value.filter(|_| read.sound)
@@ -289,6 +297,7 @@ fn read_spec(
         sources,
         tree,
         uses,
+        secrets,
     };
     Draft { spec, unsound, problems }
 }
@@ -325,9 +334,10 @@ fn read_name(path: &Path, tree: &Map, problems: &mut Vec<Problem>) -> String {
         if read.sound
             && let Err(why) = check_name(&name, true)
         {
+            let shown = entry.node.secret_name().unwrap_or(&name);
             problems.push(Problem::at(
                 entry.node.span,
-                format!("`{}` is not a name: {why}", super::yaml::node::clip(&name)),
+                format!("`{}` is not a name: {why}", super::yaml::node::clip(shown)),
             ));
         }
         return name;
@@ -404,6 +414,28 @@ fn flatten(
             _ => {
                 params.insert(key, entry.node.to_json());
             }
+        }
+    }
+}
+
+/// Refuses environment variables as values of a sweep: the values of a trial are its result, and
+/// stand in every table.
+fn check_sweep(tree: &Map, problems: &mut Vec<Problem>) {
+    let below = |node: &'_ Node, name: &str| Some(node.as_map()?.get(name)?.node.clone());
+    let swept = tree.get("sweep").and_then(|entry| below(&entry.node, "parameters"));
+    for (_, parameter) in swept.iter().filter_map(Node::as_map).flatten() {
+        for name in ["values", "when"] {
+            let Some(node) = below(&parameter.node, name).filter(Node::holds_secret) else {
+                continue;
+            };
+            let message = format!(
+                "`{}` cannot be a value of a sweep, whose results name the values of each trial",
+                super::yaml::node::clip(node.secret_name().unwrap_or_default())
+            );
+            problems.push(
+                Problem::at(node.span, message)
+                    .hint("write the value, or leave it out of the sweep"),
+            );
         }
     }
 }

@@ -12,6 +12,7 @@ use super::observer::{Event, Observer};
 use super::run::tasks::Tasks;
 use crate::base::digest::Digest;
 use crate::base::report::Report;
+use crate::base::secrets::Secrets;
 use crate::dag::plan::StepInput;
 use crate::data::Prediction;
 use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
@@ -222,6 +223,7 @@ impl Line {
                     "rate": if index == 1 { self.rate } else { 0.0 },
                     "data": "any",
                 }),
+                secrets: Secrets::default(),
                 inputs: if index == 0 { Vec::new() } else { vec![data] },
                 output: stage.kind,
             }

@@ -2,5 +2,6 @@
 
 pub mod overrides;
 pub mod interpolate;
+pub mod secret;
 pub(super) mod uses;
 pub(super) mod unused;

@@ -81,8 +81,9 @@ struct State {
 impl State {
     /// Records a fault so that the next attempt gets past it; `false` if that is impossible.
     fn recover(&self, fault: Fault) -> bool {
-        let Some(place) = fault.place else {
-            self.problems.borrow_mut().push(Problem::of_file(fault.message).maybe_hint(fault.hint));
+        let Some(place) = fault.place.clone() else {
+            let (message, hint) = fault.told();
+            self.problems.borrow_mut().push(Problem::of_file(message).maybe_hint(hint));
             return false;
         };
         let span = match fault.missing {
@@ -103,8 +104,10 @@ impl State {
                 place.span
             }
         };
-        let mut problem = Problem::at(span, fault.message).maybe_hint(fault.hint);
-        if let (Some(from), None) = (place.from, fault.missing) {
+        let missing = fault.missing;
+        let (message, hint) = fault.told();
+        let mut problem = Problem::at(span, message).maybe_hint(hint);
+        if let (Some(from), None) = (place.from, missing) {
             problem = problem.note("the value comes from", from);
         }
         self.problems.borrow_mut().push(problem);
@@ -158,7 +161,13 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     fn place(self) -> Place {
-        Place { address: self.address(), span: self.node.span, key: self.key, from: self.node.from }
+        Place {
+            address: self.address(),
+            span: self.node.span,
+            key: self.key,
+            from: self.node.from,
+            secret: self.node.secret_name().map(str::to_owned),
+        }
     }
 
     fn child(self, node: &'a Node, key: Span) -> Reader<'a, 's> {
@@ -245,7 +254,7 @@ impl<'a, 's> Reader<'a, 's> {
             }
             (Value::Scalar(scalar), Some(_)) => {
                 let hint = format!("quote it: `\"{}\"`", clip(&scalar.text));
-                Err(self.mismatch("a text").hint(Some(hint)))
+                Err(self.mismatch("a text").hint(Some(hint)).quoting())
             }
             _ => Err(self.mismatch("a text")),
         }
@@ -277,7 +286,7 @@ impl<'a, 's> Reader<'a, 's> {
                     Resolved::Text(name) if known.contains(&name) => {
                         Ok(Variant { name, content: Reader { mode: Mode::Bare, ..self } })
                     }
-                    Resolved::Text(name) => Err(Fault::unknown_kind(name, known)),
+                    Resolved::Text(name) => Err(Fault::unknown_kind(name, known).quoting()),
                     _ => Err(self.mismatch(one_of(known))),
                 };
             }

@@ -17,7 +17,7 @@ use crate::runner::error::{Phase, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::observer::{Event, Observer};
 use crate::stages::contract::error::Interrupted;
-use crate::stages::{Inputs, Output, StageError};
+use crate::stages::{Inputs, Output, StageError, hidden};
 
 /// Runs the tasks of one run.
 ///
@@ -259,15 +259,17 @@ impl Scheduler<'_> {
             threads: self.threads,
             interrupt: self.interrupt,
             observer: self.observer,
+            secrets: &job.secrets,
         };
-        job.stage.run(&context, &inputs)
+        job.stage.run(&context, &inputs).map_err(|error| hidden(error, &job.secrets))
     }
 
     /// Checks that the external files of the stage still match its key.
     fn check_externals(&self, task: &Task) -> Result<(), StageError> {
         let before = &task.material.externals;
-        let now = self.jobs[task.job].stage.externals(self.folder, None);
-        let now = now.map_err(|error| -> StageError { Box::new(ExternalGone { error }) })?;
+        let now = self.jobs[task.job].externals(self.folder, None);
+        let secrets = &self.jobs[task.job].secrets;
+        let now = now.map_err(|error| hidden(Box::new(ExternalGone { error }), secrets))?;
         match before.iter().find(|external| !now.contains(external)) {
             Some(changed) => Err(Box::new(ExternalChanged { name: changed.name.clone() })),
             None => Ok(()),
