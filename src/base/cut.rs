@@ -81,7 +81,7 @@ pub fn line(text: &str, most: usize) -> String {
         count += kept.chars().count() + 1;
         line.push_str(&kept);
     }
-    visible(&cut(&line, most)).into_owned()
+    cut(&visible(&line), most)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ pub mod clock;
 pub mod cut;
 pub mod paint;
 pub mod digest;
+pub mod lack;
+pub mod contain;
 pub mod secrets;
 pub mod seed;
 pub mod files;

@@ -103,7 +103,7 @@ impl Printer {
         self.print(&Output::Programs(text.into()))
     }
 
-    /// Writes the path of a written file to stdout: as it is for a program, harmless for a terminal.
+    /// Writes the path of a written file to stdout: as it is for a program, shown for a terminal.
     pub fn path(&self, path: &Path) -> Result<Exit, Failure> {
         let line = format!("{}\n", path.display());
         if io::stdout().is_terminal() { self.text(line) } else { self.data(line) }

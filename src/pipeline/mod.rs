@@ -18,7 +18,7 @@ pub use problem::error::SpecError;
 pub use problem::problem::Problem;
 pub use problem::source::Location;
 pub use resolve::overrides::Override;
-pub use resolve::secret::StageSecrets;
 pub use spec::Spec;
 pub use typing::reference::reference;
 pub use typing::schema::schema;
+pub use yaml::secret::StageSecrets;

@@ -11,10 +11,10 @@ use super::problem::error::SpecError;
 use super::problem::problem::Problem;
 use super::problem::source::{Location, Sources, Span};
 use super::resolve::overrides::Override;
-use super::resolve::secret::StageSecrets;
 use super::resolve::uses::Uses;
 use super::yaml::emit;
 use super::yaml::node::{Form, Map, Value};
+use super::yaml::secret::StageSecrets;
 use crate::base::digest::Digest;
 use crate::base::secrets::Secrets;
 use crate::search::config::Sweep;
@@ -50,6 +50,8 @@ pub struct Spec {
     pub(super) uses: Arc<Uses>,
     /// The values of environment variables that the file uses.
     pub(super) secrets: Secrets,
+    /// The file's tree without its sweep, as it was parsed.
+    pub(super) raw: Arc<Map>,
 }
 
 impl Spec {

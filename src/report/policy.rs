@@ -1,7 +1,7 @@
 //! The Content-Security-Policy of the page: it names its own style and script by their digests, so
 //! that nothing else in it is one, whatever the shown texts contain.
 
-use sha2::{Digest, Sha256};
+use crate::base::digest::sha256;
 
 /// Returns the policy of a page with this style and this script.
 pub fn policy(style: &str, script: &str) -> String {
@@ -14,7 +14,7 @@ pub fn policy(style: &str, script: &str) -> String {
 
 /// Returns how a policy names a style or a script that stands within a page.
 pub fn source(content: &str) -> String {
-    format!("'sha256-{}'", base64(&Sha256::digest(content.as_bytes())))
+    format!("'sha256-{}'", base64(&sha256(content.as_bytes())))
 }
 
 /// Writes bytes in Base64 (RFC 4648, section 4).

@@ -1,4 +1,4 @@
-//! Values of environment variables are used, and known by their names wherever something is written.
+//! Values of environment variables are used, and known by their names in all that is written.
 
 use std::path::Path;
 
@@ -146,7 +146,6 @@ fn errors_and_overrides_name_the_variable() -> Result<(), TestError> {
         ("stages.score.evaluate.split=${env:PIPE_TEST_TOKEN}", "the value of `${env:"),
         ("stages.score.evaluate.model=${env:PIPE_TEST_TOKEN}", "unknown stage `${env:"),
         ("name=${env:PIPE_TEST_TOKEN}/x", "`${env:PIPE_TEST_TOKEN}/x` is not a name"),
-        ("sweep.parameters.params.token.values=[\"${env:PIPE_TEST_TOKEN}\"]", "of a sweep"),
         ("stages.tuned.train.model.pretrained=${env:PIPE_TEST_TOKEN}", "${env:PIPE_TEST_TOKEN}"),
         ("stages.data.load.path=${env:PIPE_TEST_TOKEN}.csv", "${env:PIPE_TEST_TOKEN}.csv"),
     ] {
@@ -155,6 +154,10 @@ fn errors_and_overrides_name_the_variable() -> Result<(), TestError> {
         assert_ne!(said.code, Some(0), "{set}");
         assert!(all.contains(told) && !all.contains(TOKEN), "{set}:\n{all}");
     }
+    let values = "params.token=\"${env:PIPE_TEST_TOKEN}\",b";
+    let said = pipe(&project, TOKEN, &["sweep", "x.yaml", values, "-n"])?;
+    assert!(said.err.contains("cannot be a value of a sweep"), "{}", said.err);
+    assert!(!said.err.contains(TOKEN), "{}", said.err);
     // A program's own words are those of its arguments too.
     project.write("own.sh", "echo \"cannot log in with $1\" >&2; exit 3")?;
     let said = pipe(&project, TOKEN, &["run", "x.yaml"])?;

@@ -2,6 +2,5 @@
 
 pub mod overrides;
 pub mod interpolate;
-pub mod secret;
 pub(super) mod uses;
 pub(super) mod unused;

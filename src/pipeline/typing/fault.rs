@@ -6,7 +6,7 @@ use serde::de::{self, Expected, Unexpected};
 
 use crate::pipeline::problem::source::Span;
 use crate::pipeline::problem::suggest;
-use crate::pipeline::yaml::node::{Scalar, clip};
+use crate::pipeline::yaml::node::{Node, Scalar, clip};
 
 /// The reason why a value could not be read.
 #[derive(Debug)]
@@ -34,6 +34,19 @@ pub(in crate::pipeline) struct Place {
     pub from: Option<Span>,
     /// The name of the environment variable that gave the value, or a part of it.
     pub secret: Option<String>,
+}
+
+impl Place {
+    /// Returns the place of a node with this key.
+    pub(super) fn of(node: &Node, key: Span) -> Place {
+        Place {
+            address: std::ptr::from_ref(node) as usize,
+            span: node.span,
+            key,
+            from: node.from,
+            secret: node.secret_name().map(str::to_owned),
+        }
+    }
 }
 
 impl Fault {

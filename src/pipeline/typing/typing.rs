@@ -161,13 +161,7 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     fn place(self) -> Place {
-        Place {
-            address: self.address(),
-            span: self.node.span,
-            key: self.key,
-            from: self.node.from,
-            secret: self.node.secret_name().map(str::to_owned),
-        }
+        Place::of(self.node, self.key)
     }
 
     fn child(self, node: &'a Node, key: Span) -> Reader<'a, 's> {

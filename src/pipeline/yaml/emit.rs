@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::node::{Form, Map, Node, Resolved, Scalar, Value};
 use super::parse::{Budget, parse};
-use crate::pipeline::resolve::secret::named;
+use super::secret::named;
 use crate::stages::{StageConfig, StageId};
 
 /// Writes YAML that reads back to the same values. Numbers are written as they are; texts that look

@@ -11,6 +11,8 @@ use super::context::StageContext;
 use super::interrupt::Interrupt;
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
+use crate::base::contain::message;
+use crate::base::lack::{MEMORY_HINT, behind_panic};
 use crate::engine::Device;
 use crate::runner::cache::cache::{Cache, Done, Lookup, boxed};
 use crate::runner::error::{Phase, StageFailure};
@@ -102,8 +104,13 @@ impl Scheduler<'_> {
         });
         let changed = Condvar::new();
         std::thread::scope(|scope| {
-            for _ in 0..self.workers.clamp(1, count.max(1)) {
-                scope.spawn(|| self.work(&state, &changed, finished));
+            for worker in 0..self.workers.clamp(1, count.max(1)) {
+                let work = || self.work(&state, &changed, finished);
+                // Without another thread the work is done by fewer, and if need be by this one.
+                let started = std::thread::Builder::new().spawn_scoped(scope, work);
+                if started.is_err() && worker == 0 {
+                    work();
+                }
             }
         });
         state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes
@@ -163,9 +170,7 @@ impl Scheduler<'_> {
         // A panic in a stage, or in a library below it, is an error of that stage and does not end
         // the program.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(task, state)));
-        match attempt
-            .unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
-        {
+        match attempt.unwrap_or_else(|payload| Err(panicked(&*payload))) {
             Ok(outcome) => outcome,
             Err(error) if self.interrupt.is_asked() => {
                 // Most failures now come from the same signal, such as a stopped `pip`. An
@@ -371,10 +376,21 @@ struct Panicked {
     message: String,
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
+/// A stage panicked, since memory or threads ran out.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{lack}: {message}")]
+#[diagnostic(help("{MEMORY_HINT}"))]
+struct Lacking {
+    lack: &'static str,
+    message: String,
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> StageError {
+    let message = message(payload);
+    match behind_panic(&message) {
+        Some(lack) => Box::new(Lacking { lack, message }),
+        None => Box::new(Panicked { message }),
+    }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
