@@ -149,9 +149,9 @@ impl Line {
     }
 }
 
-/// Returns the way out of what the system says in these lines. Some libraries wrap an error without
+/// Returns the way out of what the system says in these lines, where no hint has one. Some libraries wrap an error without
 /// its system number, but all of them keep the message.
-fn way_out(lines: &[Line]) -> Option<String> {
+fn way_out(lines: &[Line], hints: &[String]) -> Option<String> {
     let full = if cfg!(windows) { 112 } else { 28 };
     // What a write beyond `ulimit -f` gives.
     let too_large = if cfg!(windows) { 223 } else { 27 };
@@ -161,14 +161,16 @@ fn way_out(lines: &[Line]) -> Option<String> {
     };
     let lacks = |line: &Line| tells_of_memory(line.text()) || tells_of_threads(line.text());
     match () {
-        () if told(full) => {
-            Some("free some space; `pipe gc` removes cached results that no run uses".to_owned())
-        }
+        // A full disk is another matter.
         () if told(too_large) => Some(
             "the system limits how large a file may become; `ulimit -f` shows the limit and \
              raises it"
                 .to_owned(),
         ),
+        () if !hints.is_empty() => None,
+        () if told(full) => {
+            Some("free some space; `pipe gc` removes cached results that no run uses".to_owned())
+        }
         () if lines.iter().any(lacks) => Some(MEMORY_HINT.to_owned()),
         () => None,
     }
@@ -197,8 +199,8 @@ pub fn lines(error: &dyn Diagnostic) -> Vec<Line> {
         cause(inner.to_string(), &mut lines);
         source = inner.source();
     }
-    if hints.is_empty() {
-        hints.extend(way_out(&lines));
+    if let Some(way_out) = way_out(&lines, &hints) {
+        hints = vec![way_out];
     }
     let mut seen = std::collections::BTreeSet::new();
     lines.extend(hints.into_iter().filter(|hint| seen.insert(hint.clone())).map(Line::Hint));

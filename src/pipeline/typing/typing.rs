@@ -81,12 +81,13 @@ struct State {
 impl State {
     /// Records a fault so that the next attempt gets past it; `false` if that is impossible.
     fn recover(&self, fault: Fault) -> bool {
-        let Some(place) = fault.place.clone() else {
-            let (message, hint) = fault.told();
+        let (place, missing) = (fault.place.clone(), fault.missing);
+        let (message, hint) = fault.told();
+        let Some(place) = place else {
             self.problems.borrow_mut().push(Problem::of_file(message).maybe_hint(hint));
             return false;
         };
-        let span = match fault.missing {
+        let span = match missing {
             Some(field) => {
                 if !self.missing.borrow_mut().insert((place.address, field)) {
                     return false;
@@ -104,8 +105,6 @@ impl State {
                 place.span
             }
         };
-        let missing = fault.missing;
-        let (message, hint) = fault.told();
         let mut problem = Problem::at(span, message).maybe_hint(hint);
         if let (Some(from), None) = (place.from, missing) {
             problem = problem.note("the value comes from", from);
@@ -198,12 +197,7 @@ impl<'a, 's> Reader<'a, 's> {
     /// Returns the hint for a quoted number or truth value.
     fn unquote(self) -> Option<String> {
         let Value::Scalar(scalar) = &self.node.value else { return None };
-        let plain = crate::pipeline::yaml::node::Scalar { form: Form::Plain, ..scalar.clone() };
-        let typed = matches!(
-            plain.resolve(),
-            Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_)
-        );
-        (scalar.form == Form::Text && typed).then(|| "remove the quotes".to_owned())
+        scalar.is_quoted_number().then(|| "remove the quotes".to_owned())
     }
 
     fn integer(self, least: i128, most: u128) -> Result<i128, Fault> {

@@ -190,6 +190,16 @@ impl Scalar {
         }
     }
 
+    /// Says whether the scalar would be a number or a truth value without its quotes.
+    pub(in crate::pipeline) fn is_quoted_number(&self) -> bool {
+        let plain = Scalar { form: Form::Plain, ..self.clone() };
+        let is_typed = matches!(
+            plain.resolve(),
+            Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_)
+        );
+        self.form == Form::Text && is_typed
+    }
+
     /// Describes the value for messages.
     pub(crate) fn describe(&self) -> String {
         if let Some(written) = &self.written {

@@ -6,6 +6,8 @@ use smallvec::SmallVec;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::in_turn::{Neighbours, slots};
+
 /// A text cut into words: at its whitespace, and between the characters of Chinese and Japanese,
 /// which have none. Written out unchanged, it is the text again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,7 +236,7 @@ impl<'a> Words<'a> {
             return;
         }
         let (old, count) = (self.words.len(), self.words.len() + new.len());
-        let slots = slots(&new, count);
+        let slots = slots(new.iter().map(|(place, _)| *place), count);
         let mut order: Vec<Option<usize>> = vec![None; count];
         slots.iter().enumerate().for_each(|(turn, &slot)| order[slot] = Some(turn));
         // Taken out in reverse, each word has the neighbours that it met.
@@ -334,57 +336,6 @@ impl<'a> Words<'a> {
         text.push_str(&self.source[run]);
         text.push_str(self.end);
         text
-    }
-}
-
-/// Returns where words that are inserted in turn end up, of `count` places.
-fn slots(new: &[(usize, Cow<'_, str>)], count: usize) -> Vec<usize> {
-    // Counts of free places (Fenwick 1994, "A new data structure for cumulative frequency tables").
-    let mut free: Vec<usize> = (0..=count).map(|at| at & at.wrapping_neg()).collect();
-    let mut slots = vec![0; new.len()];
-    for (turn, (place, _)) in new.iter().enumerate().rev() {
-        // Later words have taken their places, so this one stands at its own among those left.
-        let words = count - (new.len() - 1 - turn);
-        let mut left = (*place).min(words - 1);
-        let mut slot = 0;
-        for step in (0..usize::BITS).rev().map(|bit| 1usize << bit).filter(|step| *step <= count) {
-            if slot + step <= count && free[slot + step] <= left {
-                slot += step;
-                left -= free[slot];
-            }
-        }
-        slots[turn] = slot;
-        let mut at = slot + 1;
-        while at <= count {
-            free[at] -= 1;
-            at += at & at.wrapping_neg();
-        }
-    }
-    slots
-}
-
-/// The places before and after each one, while places are taken out.
-struct Neighbours {
-    /// Of each place; the last is a place beyond all.
-    before: Vec<usize>,
-    after: Vec<usize>,
-}
-
-impl Neighbours {
-    fn new(count: usize) -> Neighbours {
-        // Place 0 is one before all, so that the others count from 1.
-        Neighbours {
-            before: (0..count + 2).map(|at| at.saturating_sub(1)).collect(),
-            after: (1..count + 3).collect(),
-        }
-    }
-
-    /// Takes a place out and returns its neighbours.
-    fn remove(&mut self, place: usize) -> (Option<usize>, Option<usize>) {
-        let (before, after) = (self.before[place + 1], self.after[place + 1]);
-        self.after[before] = after;
-        self.before[after] = before;
-        (before.checked_sub(1), Some(after - 1).filter(|&at| at + 2 < self.before.len()))
     }
 }
 
