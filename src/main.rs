@@ -1,11 +1,10 @@
 //! The program `pipe`: everything lives in the library, so that tests and benches see what users
 //! get.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() {
     without_telemetry();
-    pipe::cli::main()
+    let exit = pipe::cli::main();
+    pipe::cli::signals::leave(exit)
 }
 
 /// Turns off the telemetry of ONNX Runtime, unless the environment says otherwise. It would send

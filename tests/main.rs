@@ -18,6 +18,8 @@ mod suite {
     mod replay;
     mod report;
     mod saved_model;
+    mod secrets;
+    mod terminal;
     mod docs;
     mod shipped;
     mod sweep;

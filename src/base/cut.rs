@@ -1,4 +1,6 @@
-//! Texts in tables for people: cut, and without signs that steer a terminal.
+//! Texts for people: cut, and without signs that steer a terminal or hide.
+
+use std::borrow::Cow;
 
 /// The most characters of a text in a table. Files for programs have whole texts.
 pub const MOST: usize = 160;
@@ -13,14 +15,53 @@ pub fn cut(text: &str, most: usize) -> String {
     format!("{}…", kept.trim_end())
 }
 
-/// Replaces the signs of a text that a terminal would obey: escapes, and marks that turn the
-/// direction of what follows. Line breaks and tabs stay.
-pub fn harmless(text: &str) -> String {
-    let obeyed = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if obeyed(c) { '\u{fffd}' } else { c }).collect()
+/// Shows what a terminal would obey, or nobody would see, as `\u{1b}`: control characters, marks
+/// that turn the direction of what follows, and characters without a width. Line breaks and tabs
+/// stay.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    shown(text, |c| c != '\n' && c != '\t')
+}
+
+/// Shows the same and also line breaks and tabs, as `\n` and `\t`: for what stays on its line.
+pub fn visible_line(text: &str) -> Cow<'_, str> {
+    shown(text, |_| true)
+}
+
+fn shown(text: &str, may_change: fn(char) -> bool) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let after = chars.peek().copied().unwrap_or(' ');
+        if may_change(c) && is_hidden(before, c, after) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+        before = c;
+    }
+    Cow::Owned(out)
+}
+
+/// Says whether a character, between its neighbours, is obeyed or not seen.
+fn is_hidden(before: char, c: char, after: char) -> bool {
+    match c {
+        // They join letters of some scripts, and signs to one picture.
+        '\u{200c}' | '\u{200d}' => before.is_ascii() || after.is_ascii(),
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => true,
+        c => c.is_control(),
+    }
 }
 
 /// Returns a text on one line, with a blank for any white space, cut to `most` characters.
@@ -40,7 +81,7 @@ pub fn line(text: &str, most: usize) -> String {
         count += kept.chars().count() + 1;
         line.push_str(&kept);
     }
-    harmless(&cut(&line, most))
+    cut(&visible(&line), most)
 }
 
 #[cfg(test)]
@@ -56,8 +97,28 @@ mod tests {
 
     #[test]
     fn a_terminal_obeys_nothing() {
-        assert_eq!(harmless("\u{1b}[31mred\u{202e}x\n\ty é"), "\u{fffd}[31mred\u{fffd}x\n\ty é");
-        assert_eq!(line("a\u{7}b", 9), "a\u{fffd}b");
+        for (text, shown) in [
+            ("\u{1b}[31mred\u{202e}x\n\ty é", "\\u{1b}[31mred\\u{202e}x\n\ty é"),
+            ("\u{1b}]52;c;eA==\u{7}", "\\u{1b}]52;c;eA==\\u{7}"),
+            ("\u{9b}31m\u{7f}\r", "\\u{9b}31m\\u{7f}\\r"),
+            ("pay\u{200b}pal\u{2066}\u{feff}", "pay\\u{200b}pal\\u{2066}\\u{feff}"),
+            ("plain \\u{1b} and ~", "plain \\u{1b} and ~"),
+        ] {
+            assert_eq!(visible(text), shown);
+            assert_eq!(visible(&visible(text)), shown);
+        }
+        assert_eq!(visible_line("a\n\tb"), "a\\n\\tb");
+        assert_eq!(line("a\u{7}b", 9), "a\\u{7}b");
+    }
+
+    #[test]
+    fn scripts_and_pictures_stay_whole() {
+        for text in
+            ["می\u{200c}خواهم", "👩\u{200d}🔬", "❤\u{fe0f}", "שלום", "e\u{301}", "数字\u{a0}"]
+        {
+            assert_eq!(visible(text), text);
+        }
+        assert_eq!(visible("a\u{200d}b"), "a\\u{200d}b");
     }
 
     #[test]

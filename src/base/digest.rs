@@ -1,4 +1,4 @@
-//! Content digests (BLAKE3).
+//! Content digests (BLAKE3, and SHA-256 where another program asks for it).
 
 use std::fmt;
 use std::path::Path;
@@ -65,6 +65,12 @@ impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
+}
+
+/// Returns the SHA-256 digest of bytes, for those who ask for that one.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
 }
 
 #[cfg(test)]

@@ -4,9 +4,13 @@
 pub mod chain;
 pub mod clock;
 pub mod cut;
+pub mod paint;
 pub mod digest;
 pub mod sealed;
 pub mod digests;
+pub mod lack;
+pub mod contain;
+pub mod secrets;
 pub mod seed;
 pub mod files;
 pub mod label;

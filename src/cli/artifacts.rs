@@ -12,7 +12,7 @@ use crate::runner::record::provenance::Status;
 use crate::runner::{Phase, RunError, StageFailure};
 use crate::stages::train::artifacts::write_beside;
 use crate::stages::train::backend::misfit;
-use crate::stages::{Inputs, StageConfig};
+use crate::stages::{Inputs, StageConfig, hidden};
 
 /// Writes a `train` stage's recipe as training artifacts. Its training data are computed first
 /// unless cached, because the number of classes and their weights follow from them.
@@ -62,7 +62,9 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
     inputs.insert("data", prepared.output(&train.data, seed)?);
     let data = inputs.data("data");
     let preparation = Preparation::new(printer);
+    let secrets = spec.stage_secrets(&stage, "train").values;
     let during = |error| {
+        let error = hidden(error, &secrets);
         RunError::Stage(StageFailure { stage: args.stage.clone(), phase: Phase::During, error })
     };
     let artifacts = train.artifacts(&spec.folder, seed, data, &preparation).map_err(during)?;

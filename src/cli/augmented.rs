@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::open::output;
 use super::printer::Printer;
 use super::tables;
-use crate::base::cut::{self, line as one_line};
+use crate::base::cut::{self, line as one_line, visible_line};
 use crate::data::{AugmentationRow, AugmentationSummary, DataSet, Example};
 use crate::pipeline::problem::suggest;
 use crate::runner::Project;
@@ -96,9 +96,9 @@ pub fn show(
         }
     }
     if args.table.json {
-        text = format!("{:#}\n", Value::from(for_programs));
+        return printer.data(format!("{:#}\n", Value::from(for_programs)));
     }
-    printer.data(&text)
+    printer.text(text)
 }
 
 /// Lays out the counts of generated texts by method, and by class if asked for.
@@ -164,11 +164,12 @@ fn beside_parents(
 ) -> String {
     let label = labels.get(example.class()).map_or("", String::as_str);
     let label = one_line(label, cut::MOST);
-    let mut text = format!("\n{} ({label})\n", example.id);
+    let mut text = format!("\n{} ({label})\n", visible_line(&example.id));
     let parents: Vec<&Example> =
         example.parents().iter().filter_map(|id| known.get(id.as_str()).copied()).collect();
     for parent in &parents {
-        let _ = writeln!(text, "  {}: {}", parent.id, one_line(&parent.text.joined(), cut::MOST));
+        let (id, words) = (visible_line(&parent.id), one_line(&parent.text.joined(), cut::MOST));
+        let _ = writeln!(text, "  {id}: {words}");
     }
     let made = match parents[..] {
         [parent] => {

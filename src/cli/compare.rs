@@ -3,7 +3,7 @@
 use super::args::{CompareArgs, TableArgs};
 use super::exit::Exit;
 use super::failure::Failure;
-use super::printer::Printer;
+use super::printer::{Output, Printer};
 use super::sources;
 use crate::results::compare::{Request, compare as compared};
 use crate::results::format::compared::Shown;
@@ -32,17 +32,17 @@ pub fn compare(args: &CompareArgs, printer: &Printer) -> Result<Exit, Failure> {
     let comparison = compared(&sources, &request)?;
     let shown =
         Shown { precision: table.precision.map(usize::from), only_changed: args.only_changed };
-    let text = match table {
+    let output = match table {
         TableArgs { json: true, .. } => {
-            forms::json(&comparison, shown).map_err(std::io::Error::from)?
+            Output::Programs(forms::json(&comparison, shown).map_err(std::io::Error::from)?)
         }
         TableArgs { csv: true, .. } => {
             // CSV has no place for sentences.
             comparison.notes.iter().for_each(|note| printer.status(note));
-            compared_csv::csv(&comparison, shown)?
+            Output::Programs(compared_csv::csv(&comparison, shown)?)
         }
-        TableArgs { md: true, .. } => forms::markdown(&comparison, shown),
-        _ => forms::terminal(&comparison, shown, printer.width()),
+        TableArgs { md: true, .. } => Output::People(forms::markdown(&comparison, shown)),
+        _ => Output::People(forms::terminal(&comparison, shown, printer.width())),
     };
-    printer.data(&text)
+    printer.print(&output)
 }

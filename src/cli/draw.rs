@@ -3,11 +3,16 @@
 use super::args::GraphArgs;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::graph::{self, GraphFormat};
+use super::open;
 use super::printer::Printer;
-use super::{graph, open};
 
 /// Prints the graph of a pipeline.
 pub fn draw(args: &GraphArgs, printer: &Printer) -> Result<Exit, Failure> {
     let (_, plan) = open::file(&args.file)?;
-    printer.data(&graph::render(&plan, args.format))
+    let graph = graph::render(&plan, args.format);
+    match args.format {
+        GraphFormat::Text => printer.text(graph),
+        GraphFormat::Dot | GraphFormat::Mermaid => printer.data(graph),
+    }
 }

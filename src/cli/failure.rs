@@ -6,6 +6,8 @@ use std::error::Error;
 use miette::Diagnostic;
 
 use super::exit::Exit;
+use crate::base::contain::message;
+use crate::base::lack::{MEMORY_HINT, behind_panic, tells_of_memory, tells_of_threads};
 use crate::data::TableError;
 use crate::engine::RuntimeError;
 use crate::pipeline::SpecError;
@@ -37,15 +39,15 @@ impl Failure {
 
     /// Returns an internal error of the program.
     pub fn internal(payload: &(dyn Any + Send)) -> Failure {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic".to_owned());
-        let hint = Some("this is a bug in `pipe`; please report it".to_owned());
-        Failure::Other {
-            exit: Exit::Failed,
-            error: Box::new(Plain { message: format!("internal error: {text}"), hint }),
-        }
+        let text = message(payload);
+        let (message, hint) = match behind_panic(&text) {
+            Some(lack) => (format!("{lack}: {text}"), MEMORY_HINT),
+            None => {
+                (format!("internal error: {text}"), "this is a bug in `pipe`; please report it")
+            }
+        };
+        let hint = Some(hint.to_owned());
+        Failure::Other { exit: Exit::Failed, error: Box::new(Plain { message, hint }) }
     }
 
     /// Turns a failure before anything ran into a usage error.
@@ -149,11 +151,31 @@ impl Line {
     }
 }
 
-/// Returns the system's message for a full disk. Some libraries wrap an error without its system
-/// number, but all of them keep the message.
-fn disk_full() -> String {
-    let number = if cfg!(windows) { 112 } else { 28 };
-    std::io::Error::from_raw_os_error(number).to_string()
+/// Returns the way out of what the system says in these lines, where no hint has one. Some libraries wrap an error without
+/// its system number, but all of them keep the message.
+fn way_out(lines: &[Line], hints: &[String]) -> Option<String> {
+    let full = if cfg!(windows) { 112 } else { 28 };
+    // What a write beyond `ulimit -f` gives.
+    let too_large = if cfg!(windows) { 223 } else { 27 };
+    let told = |number: i32| {
+        let message = std::io::Error::from_raw_os_error(number).to_string();
+        lines.iter().any(|line| line.text().contains(&message))
+    };
+    let lacks = |line: &Line| tells_of_memory(line.text()) || tells_of_threads(line.text());
+    match () {
+        // A full disk is another matter.
+        () if told(too_large) => Some(
+            "the system limits how large a file may become; `ulimit -f` shows the limit and \
+             raises it"
+                .to_owned(),
+        ),
+        () if !hints.is_empty() => None,
+        () if told(full) => {
+            Some("free some space; `pipe gc` removes cached results that no run uses".to_owned())
+        }
+        () if lines.iter().any(lacks) => Some(MEMORY_HINT.to_owned()),
+        () => None,
+    }
 }
 
 /// Returns the lines of an error: its message, its causes, and the hints along the chain.
@@ -179,8 +201,8 @@ pub fn lines(error: &dyn Diagnostic) -> Vec<Line> {
         cause(inner.to_string(), &mut lines);
         source = inner.source();
     }
-    if hints.is_empty() && lines.iter().any(|line| line.text().contains(&disk_full())) {
-        hints.push("free some space; `pipe gc` removes cached results that no run uses".to_owned());
+    if let Some(way_out) = way_out(&lines, &hints) {
+        hints = vec![way_out];
     }
     let mut seen = std::collections::BTreeSet::new();
     lines.extend(hints.into_iter().filter(|hint| seen.insert(hint.clone())).map(Line::Hint));
@@ -204,6 +226,19 @@ mod tests {
             let lines = lines(&RunError::from(error));
             let Some(Line::Hint(hint)) = lines.last() else { panic!("no hint: {lines:?}") };
             assert!(hint.starts_with("free some space"), "{lines:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn limits_of_the_system_have_a_way_out() {
+        for (number, way) in [(27, "`ulimit -f`"), (12, "`ulimit -v`"), (11, "`ulimit -u`")] {
+            let wrapped = std::io::Error::other(std::io::Error::from_raw_os_error(number));
+            let lines = lines(&RunError::from(wrapped));
+            assert!(
+                matches!(lines.last(), Some(Line::Hint(hint)) if hint.contains(way)),
+                "{lines:?}"
+            );
         }
     }
 

@@ -22,7 +22,7 @@ pub fn list(args: &LsArgs, printer: &Printer) -> Result<Exit, Failure> {
     if args.json {
         let rows: Vec<_> = runs.iter().map(object).collect();
         let text = serde_json::to_string_pretty(&rows).map_err(std::io::Error::from)?;
-        return printer.data(&format!("{text}\n"));
+        return printer.data(format!("{text}\n"));
     }
     if runs.is_empty() {
         printer.status(&format!("no runs in `{}`", project.runs().display()));
@@ -30,7 +30,7 @@ pub fn list(args: &LsArgs, printer: &Printer) -> Result<Exit, Failure> {
     }
     let head = ["run", "status", "name", "seeds", "best", "time"].map(str::to_owned).to_vec();
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(runs.iter().map(line)).collect();
-    printer.data(&tables::columns(&lines))
+    printer.text(tables::columns(&lines))
 }
 
 fn line(run: &Run) -> Vec<String> {

@@ -2,9 +2,11 @@
 
 pub mod args;
 pub mod exit;
+pub mod signals;
 pub mod seeds;
 pub mod failure;
 pub mod printer;
+pub mod bar;
 pub mod progress;
 pub mod tables;
 pub mod open;
@@ -28,8 +30,6 @@ pub mod runtime;
 pub mod gc;
 pub mod schema;
 
-use std::process::ExitCode;
-
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
@@ -37,14 +37,18 @@ use exit::Exit;
 use failure::Failure;
 use printer::Printer;
 
+use crate::base::cut::{visible, visible_line};
+
 /// Runs the program with the process's arguments.
-pub fn main() -> ExitCode {
+pub fn main() -> Exit {
+    signals::prepare();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
             // Help goes to stdout and is a success; a closed pipe is not an error.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
+            let _ = harmless(error).print();
+            return exit;
         }
     };
     // The scheduler turns a panic into an error that names the stage; the default report would
@@ -54,17 +58,28 @@ pub fn main() -> ExitCode {
     let ended =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli.command, &printer)));
     match ended {
-        Ok(Ok(exit)) => exit.into(),
+        Ok(Ok(exit)) => exit,
         Ok(Err(failure)) => {
             printer.failure(&failure);
-            failure.exit().into()
+            failure.exit()
         }
         Err(payload) => {
             let failure = Failure::internal(&*payload);
             printer.failure(&failure);
-            failure.exit().into()
+            failure.exit()
         }
     }
+}
+
+/// Returns the error of the same arguments as a terminal may get them: `clap` quotes them as they
+/// are, between colours of its own.
+fn harmless(error: clap::Error) -> clap::Error {
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| visible_line(&argument.to_string_lossy()).into_owned())
+        .collect();
+    Cli::try_parse_from(arguments).err().unwrap_or_else(|| {
+        clap::Error::raw(error.kind(), format!("{}\n", visible(&error.render().to_string())))
+    })
 }
 
 fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
@@ -86,7 +101,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "pipe", &mut script);
-            printer.data(&String::from_utf8_lossy(&script))
+            printer.data(String::from_utf8_lossy(&script))
         }
     }
 }

@@ -1,13 +1,26 @@
 //! The one owner of stdout and stderr.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use miette::Diagnostic;
 
+use super::bar::Bar;
 use super::exit::Exit;
 use super::failure::{Failure, Line, lines};
-use crate::base::cut::harmless;
+use crate::base::cut::visible;
+use crate::base::paint::{Colour, Painted};
+
+/// What a command writes to stdout.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Text to read. No character of a label, a text or a name steers the terminal.
+    People(String),
+    /// Data for programs, byte for byte: JSON, CSV, scripts.
+    Programs(String),
+}
 
 /// Writes all output of the program: data to stdout, everything else to stderr.
 #[derive(Debug)]
@@ -47,8 +60,13 @@ impl Printer {
         self.verbose
     }
 
-    /// Returns where bars are drawn.
-    pub fn bars(&self) -> &MultiProgress {
+    /// Adds a bar. Bars are invisible where none can be drawn.
+    pub fn bar(&self, total: Option<u64>) -> Bar {
+        Bar::new(&self.bars, total)
+    }
+
+    /// Returns all bars, for those who must remove them or write beside them.
+    pub(super) fn bars(&self) -> &MultiProgress {
         &self.bars
     }
 
@@ -62,8 +80,12 @@ impl Printer {
         given.or_else(|| terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0))
     }
 
-    /// Writes data to stdout. A reader that went away (`pipe show | head`) is no error.
-    pub fn data(&self, text: &str) -> Result<Exit, Failure> {
+    /// Writes to stdout. A reader that went away (`pipe show | head`) is no error.
+    pub fn print(&self, output: &Output) -> Result<Exit, Failure> {
+        let text = match output {
+            Output::People(text) => visible(text),
+            Output::Programs(text) => Cow::Borrowed(text.as_str()),
+        };
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -71,38 +93,48 @@ impl Printer {
         }
     }
 
+    /// Writes a text for people to stdout.
+    pub fn text(&self, text: impl Into<String>) -> Result<Exit, Failure> {
+        self.print(&Output::People(text.into()))
+    }
+
+    /// Writes data for programs to stdout, as they are.
+    pub fn data(&self, text: impl Into<String>) -> Result<Exit, Failure> {
+        self.print(&Output::Programs(text.into()))
+    }
+
+    /// Writes the path of a written file to stdout: as it is for a program, shown for a terminal.
+    pub fn path(&self, path: &Path) -> Result<Exit, Failure> {
+        let line = format!("{}\n", path.display());
+        if io::stdout().is_terminal() { self.text(line) } else { self.data(line) }
+    }
+
     /// Writes a status line, unless `--quiet` is given.
     pub fn status(&self, line: &str) {
         if !self.quiet {
-            self.stderr(&harmless(line));
+            self.stderr(&Painted::plain(line));
         }
     }
 
     /// Writes a line that is shown with `--verbose` only.
     pub fn detail(&self, line: &str) {
         if self.verbose {
-            self.stderr(&harmless(line));
+            self.stderr(&Painted::plain(line));
         }
     }
 
     /// Writes a warning.
     pub fn warning(&self, line: &str) {
-        self.stderr(&format!("{} {}", self.paint("warning:", "33;1"), harmless(line)));
+        self.stderr(&labelled("", Colour::Yellow, "warning:", line));
     }
 
     /// Writes an error with its causes and its hints.
     pub fn error(&self, error: &dyn Diagnostic) {
         for line in lines(error) {
             self.stderr(&match line {
-                Line::Error(text) => {
-                    format!("{} {}", self.paint("error:", "31;1"), harmless(&text))
-                }
-                Line::Cause(text) => {
-                    format!("  {} {}", self.paint("caused by:", "1"), harmless(&text))
-                }
-                Line::Hint(text) => {
-                    format!("  {} {}", self.paint("hint:", "36;1"), harmless(&text))
-                }
+                Line::Error(text) => labelled("", Colour::Red, "error:", &text),
+                Line::Cause(text) => labelled("  ", Colour::Bold, "caused by:", &text),
+                Line::Hint(text) => labelled("  ", Colour::Cyan, "hint:", &text),
             });
         }
     }
@@ -113,21 +145,25 @@ impl Printer {
             Failure::Spec(error) => {
                 let columns =
                     terminal_size::terminal_size_of(io::stderr()).map_or(100, |(width, _)| width.0);
-                self.stderr(error.render(usize::from(columns), self.colour).trim_end());
+                self.stderr(&error.painted(usize::from(columns)));
             }
             Failure::Stages(failures) => failures.iter().for_each(|failure| self.error(failure)),
             Failure::Other { error, .. } => self.error(&**error),
         }
     }
 
-    fn paint(&self, text: &str, code: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
-
-    /// A failed write to stderr is ignored: there is no other place to report it.
-    fn stderr(&self, line: &str) {
+    /// The one door to stderr. A failed write is ignored: there is no other place to report it.
+    fn stderr(&self, text: &Painted) {
+        let text = text.text(self.colour);
         self.bars.suspend(|| {
-            let _ = writeln!(io::stderr().lock(), "{line}");
+            let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
         });
     }
+}
+
+fn labelled(indent: &str, colour: Colour, label: &str, text: &str) -> Painted {
+    let mut line = Painted::plain(indent);
+    line.paint(colour, label);
+    line.push(format!(" {text}"));
+    line
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-
+use super::bar::Bar;
 use super::printer::Printer;
 use crate::base::clock;
+use crate::base::cut::visible_line;
 use crate::base::report::{Progress, Report};
 use crate::runner::{Event, Observer};
 
@@ -14,11 +14,11 @@ use crate::runner::{Event, Observer};
 pub struct RunProgress<'a> {
     printer: &'a Printer,
     /// The bars of running tasks, by label.
-    bars: Mutex<BTreeMap<String, Bar>>,
+    bars: Mutex<BTreeMap<String, Running>>,
 }
 
-struct Bar {
-    bar: ProgressBar,
+struct Running {
+    bar: Bar,
     /// The activity shown last; without a terminal, only its changes are printed.
     activity: String,
 }
@@ -28,20 +28,20 @@ impl<'a> RunProgress<'a> {
         RunProgress { printer, bars: Mutex::default() }
     }
 
-    fn with_bar(&self, task: &str, change: impl FnOnce(&mut Bar)) {
+    fn with_bar(&self, task: &str, change: impl FnOnce(&mut Running)) {
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = bars.entry(task.to_owned()).or_insert_with(|| {
-            let bar = self.printer.bars().add(ProgressBar::new_spinner());
-            bar.set_prefix(task.to_owned());
-            bar.set_style(style("{prefix}  {spinner} {elapsed}  {msg}"));
-            Bar { bar, activity: String::new() }
+            let bar = self.printer.bar(None);
+            bar.set_prefix(task);
+            bar.set_style("{prefix}  {spinner} {elapsed}  {msg}");
+            Running { bar, activity: String::new() }
         });
         change(bar);
     }
 
     fn end(&self, task: &str) {
         if let Some(bar) = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(task) {
-            bar.bar.finish_and_clear();
+            bar.bar.clear();
         }
     }
 }
@@ -58,7 +58,7 @@ impl Observer for RunProgress<'_> {
             Event::StageStarted { task, .. } => {
                 if self.printer.is_live() {
                     self.with_bar(task, |bar| {
-                        bar.bar.enable_steady_tick(std::time::Duration::from_millis(100))
+                        bar.bar.tick_every(std::time::Duration::from_millis(100))
                     });
                 } else {
                     self.printer.status(&format!("{task}: started"));
@@ -90,13 +90,13 @@ impl Observer for RunProgress<'_> {
         self.with_bar(task, |bar| {
             if bar.activity != progress.activity {
                 bar.activity = progress.activity.to_owned();
-                bar.bar.set_style(bar_style(progress));
+                bar.bar.set_style(&bar_style(progress));
             }
             if let Some(total) = progress.total {
-                bar.bar.set_length(total);
+                bar.bar.set_total(total);
             }
-            bar.bar.set_position(progress.done);
-            bar.bar.set_message(progress.detail.to_owned());
+            bar.bar.set_done(progress.done);
+            bar.bar.set_message(progress.detail);
         });
     }
 }
@@ -140,9 +140,13 @@ impl Report for Preparation<'_> {
     }
 }
 
-fn bar_style(progress: &Progress<'_>) -> ProgressStyle {
-    // The activity and the unit come from the stages; braces would be read as placeholders.
-    let clean = |text: &str| text.replace(['{', '}'], "");
+fn bar_style(progress: &Progress<'_>) -> String {
+    // The activity and the unit come from the stages; braces would be read as placeholders, and so
+    // would those of `\u{1b}`.
+    let clean = |text: &str| -> String {
+        let is_plain = |c: &char| visible_line(c.encode_utf8(&mut [0; 4])).len() == c.len_utf8();
+        text.chars().filter(|c| !"{}".contains(*c) && is_plain(c)).collect()
+    };
     let (activity, unit) = (clean(progress.activity), clean(progress.unit));
     let amounts = match (progress.unit, progress.total.is_some()) {
         ("bytes", true) => "{bytes}/{total_bytes} {bytes_per_sec}".to_owned(),
@@ -152,18 +156,8 @@ fn bar_style(progress: &Progress<'_>) -> ProgressStyle {
     };
     match progress.total {
         Some(_) => {
-            style(&format!("{{prefix}}  {activity} {{wide_bar}} {amounts} {{msg}} eta {{eta}}"))
+            format!("{{prefix}}  {activity} {{wide_bar}} {amounts} {{msg}} eta {{eta}}")
         }
-        None => style(&format!("{{prefix}}  {{spinner}} {activity} {amounts} {{msg}}")),
+        None => format!("{{prefix}}  {{spinner}} {activity} {amounts} {{msg}}"),
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // The library's own rate has four decimals, which flicker.
-        let _ = write!(out, "{:.1}/s", state.per_sec());
-    };
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("rate", rate)
 }

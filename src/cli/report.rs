@@ -42,5 +42,5 @@ pub fn report(args: &ReportArgs, printer: &Printer) -> Result<Exit, Failure> {
         comparison.split,
         page.len().div_ceil(1000)
     ));
-    printer.data(&format!("{}\n", path.display()))
+    printer.path(&path)
 }

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::open::{self, Manner};
 use super::printer::Printer;
 use super::progress::RunProgress;
-use super::tables;
+use super::{signals, tables};
 use crate::base::clock::{self, Stopwatch};
 use crate::runner::record::provenance::Status;
 use crate::runner::{Finished, Interrupt, Prepared};
@@ -35,7 +35,7 @@ pub fn run(args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
     let finished = prepared.execute(&RunProgress::new(printer), &interrupt)?;
     tell(&finished, stopwatch.seconds(), printer);
     if !finished.table.rows.is_empty() || args.table.is_for_programs() {
-        printer.data(&tables::render(&finished.table, &args.table, printer)?)?;
+        printer.print(&tables::render(&finished.table, &args.table, printer)?)?;
     }
     match finished.status {
         Status::Failed => Err(Failure::Stages(finished.failures)),
@@ -54,7 +54,7 @@ fn dry_run(prepared: &Prepared<'_>, printer: &Printer) -> Result<Exit, Failure> 
             false => vec![(*label).to_owned(), "cached".to_owned()],
         })
         .collect();
-    let exit = printer.data(&tables::columns(&lines))?;
+    let exit = printer.text(tables::columns(&lines))?;
     let runs = reasons.iter().filter(|(_, reason)| reason.runs()).count();
     printer.status(&format!("dry run: {runs} of {} stages would run", reasons.len()));
     Ok(exit)
@@ -99,7 +99,7 @@ pub(super) fn catch_interrupts(printer: &Printer) -> Result<Interrupt, Failure> 
         if asked.ask() {
             // Files are written atomically, so there is nothing to wait for.
             let _ = bars.clear();
-            std::process::exit(Exit::Interrupted as i32);
+            signals::leave(Exit::Interrupted);
         }
         bars.suspend(|| {
             use std::io::Write;

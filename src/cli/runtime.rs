@@ -37,7 +37,7 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
                     printer.status(&format!(
                         "installed, but not usable on this machine yet: {missing}"
                     ));
-                    printer.data(&tables::columns(&about(&identity, device)))
+                    printer.text(tables::columns(&about(&identity, device)))
                 }
             }
         }
@@ -58,7 +58,7 @@ pub fn runtime(args: &RuntimeArgs, printer: &Printer) -> Result<Exit, Failure> {
                 vec!["library".into(), "not installed".into()],
             ];
             rows.extend(driver.iter().flat_map(gpus));
-            let exit = printer.data(&tables::columns(&rows))?;
+            let exit = printer.text(tables::columns(&rows))?;
             printer.status(
                 "  hint: `pipe runtime install` installs it; so does the first run that needs it",
             );
@@ -99,7 +99,7 @@ fn describe(device: Device, printer: &Printer) -> Result<Exit, Failure> {
     drop(preparation);
     let mut rows = about(&runtime.identity, device);
     rows.extend(runtime.driver.iter().flat_map(gpus));
-    printer.data(&tables::columns(&rows))
+    printer.text(tables::columns(&rows))
 }
 
 /// Tests a device, prints the findings, and writes them to a file if asked to.
@@ -114,7 +114,7 @@ fn check(device: Device, json: Option<&Path>, printer: &Printer) -> Result<Exit,
         bytes.push(b'\n');
         write_atomic(path, &bytes).map_err(RunError::from)?;
     }
-    printer.data(&table(&findings))?;
+    printer.text(table(&findings))?;
     match findings.is_sound() {
         true => Ok(Exit::Success),
         false => {

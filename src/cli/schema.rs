@@ -9,5 +9,5 @@ use crate::pipeline;
 /// Prints the JSON Schema of the pipeline file, or a page for people that explains every key.
 pub fn schema(args: &SchemaArgs, printer: &Printer) -> Result<Exit, Failure> {
     let text = if args.markdown { pipeline::reference() } else { pipeline::schema() };
-    printer.data(&text)
+    printer.data(text)
 }

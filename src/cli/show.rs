@@ -34,10 +34,11 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
         ));
     }
     let table = ResultTable::read(&run.folder)?;
-    let mut text = match about.sweep {
+    printer.print(&match about.sweep {
         Some(_) => tables::render_trials(&table, &args.table, printer)?,
         None => tables::render(&table, &args.table, printer)?,
-    };
+    })?;
+    let mut text = String::new();
     let precision = args.table.precision.map_or(4, usize::from);
     for row in &table.rows {
         let trial = row.trial.map(|trial| format!("trial {trial}, ")).unwrap_or_default();
@@ -58,7 +59,7 @@ pub fn show(args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
             text.push('\n');
         }
     }
-    printer.data(&text)
+    printer.text(text)
 }
 
 /// Returns an evaluation of a run from the cache.

@@ -98,7 +98,7 @@ pub fn sweep(args: &SweepArgs, printer: &Printer) -> Result<Exit, Failure> {
     let finished = run.execute(&SweepProgress::new(printer), &interrupt)?;
     tell(&finished, stopwatch.seconds(), args, printer);
     if !finished.table.rows.is_empty() || args.table.is_for_programs() {
-        printer.data(&tables::render_trials(&finished.table, &args.table, printer)?)?;
+        printer.print(&tables::render_trials(&finished.table, &args.table, printer)?)?;
     }
     tell_best(&finished, args, printer);
     match finished.status {
@@ -127,7 +127,7 @@ fn dry_run(overview: &Overview, args: &SweepArgs, printer: &Printer) -> Result<E
             vec![format!("trial {}", trial.number), trial.values.clone(), state]
         })
         .collect();
-    let exit = printer.data(&tables::columns(&lines))?;
+    let exit = printer.text(tables::columns(&lines))?;
     let (trials, missing) = (overview.trials, overview.missing);
     let more = match overview.is_whole {
         true => String::new(),

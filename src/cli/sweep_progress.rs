@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+use super::bar::Bar;
 use super::printer::Printer;
 use crate::base::clock;
 use crate::base::report::Progress;
@@ -20,9 +19,9 @@ pub struct SweepProgress<'a> {
 
 #[derive(Default)]
 struct State {
-    overall: Option<ProgressBar>,
+    overall: Option<Bar>,
     /// The bars of running trainings, by trial and seed.
-    running: BTreeMap<(usize, u64), ProgressBar>,
+    running: BTreeMap<(usize, u64), Bar>,
     /// Warnings already shown: thirty trials would repeat the same one thirty times.
     warned: BTreeSet<String>,
 }
@@ -40,17 +39,13 @@ impl<'a> SweepProgress<'a> {
         let each = if seeds == 1 { String::new() } else { format!(" for {seeds} seeds each") };
         self.printer.detail(&format!("up to {trials} trials{each}"));
         if self.printer.is_live() {
-            let bar = match trainings {
-                Some(trainings) => ProgressBar::new(trainings as u64),
-                // The number of rungs that trials will reach is unknown.
-                None => ProgressBar::new_spinner(),
-            };
-            let bar = self.printer.bars().add(bar);
-            bar.set_style(style(match trainings {
+            // How many rungs trials will reach may be unknown.
+            let bar = self.printer.bar(trainings.map(|trainings| trainings as u64));
+            bar.set_style(match trainings {
                 Some(_) => "{wide_bar} {pos}/{len} trainings  {msg}  {elapsed} eta {eta}",
                 None => "{spinner} {pos} trainings  {msg}  {elapsed}",
-            }));
-            bar.enable_steady_tick(Duration::from_millis(500));
+            });
+            bar.tick_every(Duration::from_millis(500));
             self.state().overall = Some(bar);
         }
     }
@@ -65,7 +60,7 @@ impl<'a> SweepProgress<'a> {
             .map(|(trial, value)| format!("best {value:.4} (trial {trial})"))
             .unwrap_or_default();
         if let Some(bar) = &self.state().overall {
-            bar.set_message(best_text.clone());
+            bar.set_message(&best_text);
         }
         // A line for every cached trial would flood the terminal.
         if cached && !self.printer.is_verbose() {
@@ -98,18 +93,18 @@ impl Observer for SweepProgress<'_> {
                 self.start(trials, seeds, trainings)
             }
             Event::CellStarted { trial, seed, .. } if self.printer.is_live() => {
-                let bar = self.printer.bars().add(ProgressBar::new_spinner());
-                bar.set_style(style("{spinner} {prefix}  {msg}"));
-                bar.set_prefix(format!("trial {trial}, seed {seed}"));
+                let bar = self.printer.bar(None);
+                bar.set_style("{spinner} {prefix}  {msg}");
+                bar.set_prefix(&format!("trial {trial}, seed {seed}"));
                 self.state().running.insert((trial, seed), bar);
             }
             Event::CellFinished { trial, seed, is_done } => {
                 let mut state = self.state();
                 if let Some(bar) = state.running.remove(&(trial, seed)) {
-                    bar.finish_and_clear();
+                    bar.clear();
                 }
                 if let Some(bar) = state.overall.as_ref().filter(|_| is_done) {
-                    bar.inc(1);
+                    bar.add_one();
                 }
             }
             Event::TrialFinished { .. } => self.trial(event),
@@ -122,7 +117,7 @@ impl Observer for SweepProgress<'_> {
             Event::Note { task, line } => self.printer.detail(&format!("{task}: {line}")),
             Event::RunFinished { .. } => {
                 if let Some(bar) = self.state().overall.take() {
-                    bar.finish_and_clear();
+                    bar.clear();
                 }
             }
             _ => {}
@@ -140,15 +135,11 @@ impl Observer for SweepProgress<'_> {
                 Some(total) => format!("{}/{total}", progress.done),
                 None => progress.done.to_string(),
             };
-            bar.set_message(format!(
+            bar.set_message(&format!(
                 "{stage}: {} {amount} {}  {}",
                 progress.activity, progress.unit, progress.detail
             ));
             bar.tick();
         }
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

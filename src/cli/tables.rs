@@ -1,14 +1,16 @@
 //! Result tables on stdout, in the requested form.
 
+use std::borrow::Cow;
+
 use super::args::TableArgs;
 use super::failure::Failure;
-use super::printer::Printer;
-use crate::base::cut::harmless;
+use super::printer::{Output, Printer};
+use crate::base::cut::visible_line;
 use crate::results::format::{self, Options};
 use crate::results::results::ResultTable;
 
 /// Returns the table in the requested form.
-pub fn render(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<String, Failure> {
+pub fn render(table: &ResultTable, args: &TableArgs, printer: &Printer) -> Result<Output, Failure> {
     in_form(table, args, false, printer)
 }
 
@@ -18,7 +20,7 @@ pub fn render_trials(
     table: &ResultTable,
     args: &TableArgs,
     printer: &Printer,
-) -> Result<String, Failure> {
+) -> Result<Output, Failure> {
     in_form(table, args, !printer.is_verbose(), printer)
 }
 
@@ -27,7 +29,7 @@ fn in_form(
     args: &TableArgs,
     summarise: bool,
     printer: &Printer,
-) -> Result<String, Failure> {
+) -> Result<Output, Failure> {
     let options = Options {
         summarise,
         metrics: args.metric.clone(),
@@ -44,7 +46,7 @@ fn in_form(
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    Ok(text)
+    Ok(if args.is_for_programs() { Output::Programs(text) } else { Output::People(text) })
 }
 
 impl TableArgs {
@@ -56,18 +58,17 @@ impl TableArgs {
 
 /// Lays out lines of cells in columns two spaces apart; the last column is not padded.
 pub fn columns(lines: &[Vec<String>]) -> String {
+    let lines: Vec<Vec<Cow<'_, str>>> =
+        lines.iter().map(|line| line.iter().map(|cell| visible_line(cell)).collect()).collect();
     let count = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()
     };
     let widths: Vec<usize> = (0..count).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
-    for line in lines {
-        let cells: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{:width$}", harmless(cell)))
-            .collect();
+    for line in &lines {
+        let cells: Vec<String> =
+            line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }

@@ -24,7 +24,7 @@ pub fn why(args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
             explain(&prepared, &spec, job, seed, 0, &mut told, &mut text);
         }
     }
-    printer.data(&text)
+    printer.text(text)
 }
 
 /// Writes the reason for one stage and one seed, then the reasons of its changed inputs, indented

@@ -11,7 +11,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
 use super::sweep_rules;
-use crate::pipeline::{Draft, Problem, Spec, SpecError};
+use crate::pipeline::{Draft, Problem, Spec, SpecError, StageSecrets};
 use crate::stages::{Fact, Kind, Port, StageConfig, StageId};
 
 /// A checked pipeline in which every stage comes after its inputs; otherwise the file's order is
@@ -30,6 +30,8 @@ pub struct Step {
     pub inputs: Vec<StepInput>,
     /// The known facts of the output.
     pub fact: Fact,
+    /// The values that environment variables gave.
+    pub secrets: StageSecrets,
 }
 
 /// An edge of the graph.
@@ -326,7 +328,8 @@ impl<'a> Check<'a> {
                 })
                 .collect();
             step_of[stage] = Some(steps.len());
-            steps.push(Step { id: id.clone(), config: config.clone(), inputs, fact });
+            let secrets = self.spec.stage_secrets(id, config.kind_name());
+            steps.push(Step { id: id.clone(), config: config.clone(), inputs, fact, secrets });
         }
         Plan { steps }
     }

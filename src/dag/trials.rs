@@ -18,7 +18,7 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
     let mut problems = Vec::new();
     let epochs_of = |plan: &Plan| sweep.metric.as_ref().and_then(|metric| max_epochs(plan, metric));
     // Trials that are compared at the same epochs must have the same number of epochs.
-    let own = sweep.min_epochs().and_then(|_| Draft::again(spec, &[]).and_then(finish).ok());
+    let own = sweep.min_epochs().and_then(|_| Draft::trial(spec, &[]).and_then(finish).ok());
     let epochs = own.and_then(|(_, plan)| epochs_of(&plan));
     for (axis, key) in parameters.keys.iter().enumerate() {
         let needed = conditions(&parameters, axis);
@@ -28,7 +28,7 @@ pub(super) fn check_values(spec: &Spec, sweep: &Sweep) -> Vec<Problem> {
             let at = |message: String| {
                 spec.problem_at(["sweep", "parameters", key].into_iter(), message)
             };
-            match Draft::again(spec, &values).and_then(finish) {
+            match Draft::trial(spec, &values).and_then(finish) {
                 Ok((_, plan)) if epochs.is_none() || epochs_of(&plan) == epochs => {}
                 Ok(_) => {
                     let hint = "a method that ends trainings early compares them by epochs; leave \
@@ -64,7 +64,7 @@ pub fn values(parameters: &Parameters, point: &Point) -> Vec<(String, Value)> {
 pub fn open(spec: &Spec, values: &[(String, Value)]) -> Result<(Spec, Plan), SpecError> {
     let overrides: Vec<Override> =
         values.iter().map(|(key, value)| Override::set(key, value)).collect();
-    finish(Draft::again(spec, &overrides)?)
+    finish(Draft::trial(spec, &overrides)?)
 }
 
 /// Returns the length in epochs of the longest training behind a figure.

@@ -1,14 +1,25 @@
 //! Turns panics over damaged files into errors.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::panic::{set_hook, take_hook};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polars::prelude::{PolarsError, PolarsResult};
 
+use crate::base::contain::contained;
+
 /// The number of guarded reads in progress.
 static READING: AtomicUsize = AtomicUsize::new(0);
 static HOOK: Once = Once::new();
+
+/// Ends a guarded read, also by a panic that goes on.
+struct Reading;
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Runs a read of polars and returns its panic, if any, as an error.
 ///
@@ -29,9 +40,8 @@ pub(crate) fn guarded<T>(read: impl FnOnce() -> PolarsResult<T>) -> PolarsResult
         }));
     });
     READING.fetch_add(1, Ordering::Relaxed);
-    let result = catch_unwind(AssertUnwindSafe(read));
-    READING.fetch_sub(1, Ordering::Relaxed);
-    result.unwrap_or_else(|_| {
+    let _reading = Reading;
+    contained(read).unwrap_or_else(|_| {
         Err(PolarsError::ComputeError("its content does not match its metadata".into()))
     })
 }

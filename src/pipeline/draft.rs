@@ -21,6 +21,7 @@ use super::spec::{STDIN, Spec, UNNAMED};
 use super::typing::typing::typed;
 use super::yaml::node::{Entry, Map, Node, Value};
 use super::yaml::parse::{Budget, parse};
+use crate::base::secrets::Secrets;
 use crate::search::config::Sweep;
 use crate::stages::{StageConfig, StageId};
 
@@ -56,7 +57,7 @@ impl Draft {
     /// Reads the text of a pipeline file; `path` is used in messages, for the default name, and as
     /// the base of relative paths.
     pub fn parse(path: &Path, text: String, overrides: &[Override]) -> Result<Draft, SpecError> {
-        Draft::parse_in(path, text, overrides, &|name| std::env::var(name), true)
+        Draft::parse_in(path, text, overrides, &|name| std::env::var(name), From::File)
     }
 
     fn parse_in(
@@ -64,23 +65,32 @@ impl Draft {
         text: String,
         overrides: &[Override],
         environment: Environment<'_>,
-        checks_uses: bool,
+        from: From<'_>,
     ) -> Result<Draft, SpecError> {
         let sources = Arc::new(Sources::new(path, text, values(overrides)));
         let mut problems = Vec::new();
-        match read_tree(&sources, overrides, environment, checks_uses, &mut problems) {
-            Some((tree, uses)) => Ok(read_spec(sources, tree, uses, overrides, problems)),
+        match read_tree(&sources, overrides, environment, from, &mut problems) {
+            Some(read) => Ok(read_spec(sources, read, overrides, problems)),
             None => Err(SpecError::new(sources, problems)),
         }
     }
 
     /// Reads a pipeline once more, from the same text and overrides, with more values set.
     pub fn again(spec: &Spec, values: &[Override]) -> Result<Draft, SpecError> {
+        Draft::once_more(spec, values, From::Text)
+    }
+
+    /// Reads the pipeline of a trial: the same without its sweep, whose values would otherwise be
+    /// read once for each of them.
+    pub fn trial(spec: &Spec, values: &[Override]) -> Result<Draft, SpecError> {
+        Draft::once_more(spec, values, From::Tree(&spec.raw))
+    }
+
+    fn once_more(spec: &Spec, values: &[Override], from: From<'_>) -> Result<Draft, SpecError> {
         let overrides: Vec<Override> = spec.overrides.iter().chain(values).cloned().collect();
         let environment = |name: &str| std::env::var(name);
-        // A value of one trial may take the place of a reference to the value of another parameter.
         let mut draft =
-            Draft::parse_in(&spec.path, spec.source.clone(), &overrides, &environment, false)?;
+            Draft::parse_in(&spec.path, spec.source.clone(), &overrides, &environment, from)?;
         draft.spec.folder.clone_from(&spec.folder);
         draft.spec.name.clone_from(&spec.name);
         Ok(draft)
@@ -103,7 +113,7 @@ impl Draft {
         if self.problems.is_empty() {
             return Ok(self.spec);
         }
-        Err(SpecError::new(self.spec.sources, self.problems))
+        Err(self.spec.error(self.problems))
     }
 }
 
@@ -190,18 +200,67 @@ fn similar_file(path: &Path) -> Option<String> {
     Some(format!("did you mean `{}`?", path.with_file_name(near).display()))
 }
 
+/// The key of the settings of `pipe sweep`.
+const SWEEP: &str = "sweep";
+
+/// A file's tree, overridden and interpolated.
+struct Tree {
+    map: Map,
+    uses: Uses,
+    secrets: Secrets,
+    /// The file's tree without its sweep, as it was parsed.
+    raw: Map,
+}
+
+/// What a pipeline is read from.
+#[derive(Clone, Copy)]
+enum From<'a> {
+    /// A file, all of whose parameters must be used.
+    File,
+    /// The text of a file that was read before. A value of one trial may take the place of a
+    /// reference to the value of another parameter, so their uses are not checked.
+    Text,
+    /// The same, parsed and without its sweep.
+    Tree(&'a Map),
+}
+
 fn read_tree(
     sources: &Sources,
     overrides: &[Override],
     environment: Environment<'_>,
-    checks_uses: bool,
+    from: From<'_>,
     problems: &mut Vec<Problem>,
-) -> Option<(Map, Uses)> {
+) -> Option<Tree> {
     let mut budget = Budget::default();
-    let whole = Span::default();
-    let tree = parse(sources.text(whole), 0, 0, &mut budget, problems);
-    let mut map = match tree {
-        Some(Node { value: Value::Map(map), .. }) => map,
+    let mut map = match from {
+        From::File | From::Text => read_map(sources, &mut budget, problems)?,
+        From::Tree(map) => map.clone(),
+    };
+    let is_whole = !matches!(from, From::Tree(_));
+    let raw = is_whole.then(|| map.iter().filter(|(key, _)| *key != SWEEP));
+    let raw = raw.map(|raw| raw.map(|(key, entry)| (key.clone(), entry.clone())).collect());
+    let before = matches!(from, From::File)
+        .then(|| Before { uses: Uses::of(&map), names: parameters(&map) });
+    for (index, one) in overrides.iter().enumerate() {
+        if is_whole || !one.is_of(SWEEP) {
+            one.apply(&mut map, index + 1, &mut budget, problems);
+        }
+    }
+    let uses = match &before {
+        Some(before) if overrides.is_empty() => before.uses.clone(),
+        _ => Uses::of(&map),
+    };
+    if let Some(before) = before {
+        unused::check(&map, &before, &uses, problems);
+    }
+    let secrets = interpolate(&mut map, sources, environment, &mut budget, problems);
+    Some(Tree { map, uses, secrets, raw: raw.unwrap_or_default() })
+}
+
+/// Parses the file.
+fn read_map(sources: &Sources, budget: &mut Budget, problems: &mut Vec<Problem>) -> Option<Map> {
+    match parse(sources.text(Span::default()), 0, 0, budget, problems) {
+        Some(Node { value: Value::Map(map), .. }) => Some(map),
         Some(node) if !node.is_null() => {
             problems.push(Problem::at(
                 node.span,
@@ -210,7 +269,7 @@ fn read_tree(
                     node.describe()
                 ),
             ));
-            return None;
+            None
         }
         _ => {
             if problems.is_empty() {
@@ -220,28 +279,14 @@ fn read_tree(
                         .hint("a pipeline starts with `version: 1` and lists its `stages`"),
                 );
             }
-            return None;
+            None
         }
-    };
-    let before = checks_uses.then(|| Before { uses: Uses::of(&map), names: parameters(&map) });
-    for (index, one) in overrides.iter().enumerate() {
-        one.apply(&mut map, index + 1, &mut budget, problems);
     }
-    let uses = match &before {
-        Some(before) if overrides.is_empty() => before.uses.clone(),
-        _ => Uses::of(&map),
-    };
-    if let Some(before) = before {
-        unused::check(&map, &before, &uses, problems);
-    }
-    interpolate(&mut map, sources, environment, &mut budget, problems);
-    Some((map, uses))
 }
 
 fn read_spec(
     sources: Arc<Sources>,
-    tree: Map,
-    uses: Uses,
+    Tree { map: tree, uses, secrets, raw }: Tree,
     overrides: &[Override],
     mut problems: Vec<Problem>,
 ) -> Draft {
@@ -266,6 +311,7 @@ fn read_spec(
     let name = read_name(&path, &tree, &mut problems);
     let params = read_params(&tree, &mut problems);
     let (stages, unsound) = read_stages(&tree, &mut problems);
+    check_sweep(&tree, &mut problems);
     let sweep = tree.get("sweep").filter(|entry| !entry.node.is_null()).and_then(|entry| {
         let read = typed::<Sweep>(&entry.node, entry.key, &mut problems);
         read.value.filter(|_| read.sound)
@@ -276,6 +322,7 @@ fn read_spec(
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
     let source = sources.text(Span::default()).to_owned();
     let (overrides, tree, uses) = (overrides.to_vec(), Arc::new(tree), Arc::new(uses));
+    let raw = Arc::new(raw);
     let spec = Spec {
         path,
         folder,
@@ -289,6 +336,8 @@ fn read_spec(
         sources,
         tree,
         uses,
+        secrets,
+        raw,
     };
     Draft { spec, unsound, problems }
 }
@@ -325,9 +374,10 @@ fn read_name(path: &Path, tree: &Map, problems: &mut Vec<Problem>) -> String {
         if read.sound
             && let Err(why) = check_name(&name, true)
         {
+            let shown = entry.node.secret_name().unwrap_or(&name);
             problems.push(Problem::at(
                 entry.node.span,
-                format!("`{}` is not a name: {why}", super::yaml::node::clip(&name)),
+                format!("`{}` is not a name: {why}", super::yaml::node::clip(shown)),
             ));
         }
         return name;
@@ -404,6 +454,28 @@ fn flatten(
             _ => {
                 params.insert(key, entry.node.to_json());
             }
+        }
+    }
+}
+
+/// Refuses environment variables as values of a sweep: the values of a trial are its result, and
+/// stand in every table.
+fn check_sweep(tree: &Map, problems: &mut Vec<Problem>) {
+    let below = |node: &'_ Node, name: &str| Some(node.as_map()?.get(name)?.node.clone());
+    let swept = tree.get("sweep").and_then(|entry| below(&entry.node, "parameters"));
+    for (_, parameter) in swept.iter().filter_map(Node::as_map).flatten() {
+        for name in ["values", "when"] {
+            let Some(node) = below(&parameter.node, name).filter(Node::holds_secret) else {
+                continue;
+            };
+            let message = format!(
+                "`{}` cannot be a value of a sweep, whose results name the values of each trial",
+                super::yaml::node::clip(node.secret_name().unwrap_or_default())
+            );
+            problems.push(
+                Problem::at(node.span, message)
+                    .hint("write the value, or leave it out of the sweep"),
+            );
         }
     }
 }

@@ -21,3 +21,4 @@ pub use resolve::overrides::Override;
 pub use spec::Spec;
 pub use typing::reference::reference;
 pub use typing::schema::schema;
+pub use yaml::secret::StageSecrets;

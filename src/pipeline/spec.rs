@@ -1,5 +1,6 @@
 //! The typed pipeline.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ use super::resolve::overrides::Override;
 use super::resolve::uses::Uses;
 use super::yaml::emit;
 use super::yaml::node::{Form, Map, Value};
+use super::yaml::secret::StageSecrets;
+use crate::base::digest::Digest;
+use crate::base::secrets::Secrets;
 use crate::search::config::Sweep;
 use crate::stages::{StageConfig, StageId};
 
@@ -44,6 +48,10 @@ pub struct Spec {
     /// The file's tree, overridden and interpolated.
     pub(super) tree: Arc<Map>,
     pub(super) uses: Arc<Uses>,
+    /// The values of environment variables that the file uses.
+    pub(super) secrets: Secrets,
+    /// The file's tree without its sweep, as it was parsed.
+    pub(super) raw: Arc<Map>,
 }
 
 impl Spec {
@@ -67,22 +75,46 @@ impl Spec {
     }
 
     /// Returns the resolved pipeline (overridden, interpolated, defaults filled in) as YAML that
-    /// [`super::Draft::read`] reads back to the same spec.
+    /// [`super::Draft::read`] reads back to the same spec. Values of environment variables are
+    /// their names there; a comment has a digest of each, so that files with other values are
+    /// other texts.
     pub fn resolved(&self) -> String {
         let mut yaml = emit::Emitter::default();
         yaml.value("version", &format::VERSION.to_string(), Form::Plain);
-        yaml.value("name", &self.name, Form::Text);
-        yaml.value("seed", &self.seed.to_string(), Form::Plain);
+        for (key, text, form) in
+            [("name", self.name.clone(), Form::Text), ("seed", self.seed.to_string(), Form::Plain)]
+        {
+            match self.tree.get(key).map(|entry| &entry.node.value) {
+                Some(Value::Scalar(scalar)) if scalar.written.is_some() => yaml.scalar(key, scalar),
+                _ => yaml.value(key, &text, form),
+            }
+        }
         if let Some(Value::Map(params)) = self.tree.get("params").map(|entry| &entry.node.value) {
             // Nothing refers to them any more.
             yaml.value("resolved", "true", Form::Plain);
             yaml.tree("params", params);
         }
-        yaml.stages(&self.stages);
+        yaml.stages(&self.stages, self.tree.get("stages").map(|entry| &entry.node));
         if let Some(sweep) = &self.sweep {
-            yaml.typed("sweep", sweep);
+            yaml.typed("sweep", sweep, self.tree.get("sweep").map(|entry| &entry.node));
+        }
+        let secrets = self.tree.iter().filter(|(key, _)| !["name", "seed"].contains(&key.as_str()));
+        let secrets: BTreeMap<&str, &str> =
+            secrets.flat_map(|(_, entry)| entry.node.secrets()).collect();
+        for (name, text) in secrets {
+            let digest = Digest::of(format!("{name}\n{text}").as_bytes());
+            yaml.comment(&format!("{} has the digest {digest}", name.escape_debug()));
         }
         yaml.finish()
+    }
+
+    /// Returns the values of a stage that environment variables gave.
+    pub fn stage_secrets(&self, id: &StageId, kind: &str) -> StageSecrets {
+        let stages = self.tree.get("stages").and_then(|entry| entry.node.as_map());
+        match stages.and_then(|map| map.get(&id.0)) {
+            Some(entry) => StageSecrets::of(&entry.node, kind, &self.secrets),
+            None => StageSecrets::default(),
+        }
     }
 
     /// Returns whether something outside `params` refers to the parameter with this dotted key
@@ -115,7 +147,13 @@ impl Spec {
     }
 
     /// Returns the error of these problems.
-    pub fn error(&self, problems: Vec<Problem>) -> SpecError {
+    pub fn error(&self, mut problems: Vec<Problem>) -> SpecError {
+        // Checks quote values, and know nothing of where they come from.
+        for problem in &mut problems {
+            for text in std::iter::once(&mut problem.message).chain(&mut problem.hint) {
+                *text = self.secrets.hide(text).into_owned();
+            }
+        }
         SpecError::new(Arc::clone(&self.sources), problems)
     }
 

@@ -3,6 +3,7 @@
 pub mod content;
 pub mod chart;
 pub mod page;
+pub mod policy;
 pub mod said;
 pub mod table;
 pub mod per_class;

@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::{confusion, critical_difference, curves, intervals, number, parallel, scatter};
 use super::content::content::Content;
+use super::policy::policy;
 use super::provenance::{provenance, seeds};
 use super::{per_class, said, table};
 use crate::base::clock;
@@ -14,9 +15,6 @@ const STYLE: &str = include_str!("style.css");
 /// The most errors that are listed; more would repeat them.
 const MOST_ERRORS: usize = 50;
 const SCRIPT: &str = include_str!("script.js");
-/// The page may use its own content only, whatever the shown texts contain.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// A part of the page with its anchor.
 struct Section {
@@ -33,6 +31,7 @@ struct Section {
 pub fn page(content: &Content) -> String {
     let title = title(content);
     let sections = sections(content);
+    let style = style(content);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -40,11 +39,11 @@ pub fn page(content: &Content) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(policy(&style, SCRIPT));
                 meta name="generator" content=(format!("pipe {}", env!("CARGO_PKG_VERSION")));
                 link rel="icon" href="data:,";
                 title { (title) " – report" }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(&style)) }
             }
             body {
                 header {
@@ -81,6 +80,13 @@ pub fn page(content: &Content) -> String {
         }
     };
     page.into_string()
+}
+
+/// Returns the style of a page. An attribute `style` would need a weaker policy, so all that
+/// depends on the content stands here.
+fn style(content: &Content) -> String {
+    let width = content.trials.iter().map(parallel::style);
+    std::iter::once(STYLE.to_owned()).chain([confusion::style()]).chain(width).collect()
 }
 
 fn title(content: &Content) -> String {

@@ -1,13 +1,16 @@
 //! A stage as the runner sees it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
+use crate::base::report::Report;
+use crate::base::secrets::Secrets;
 use crate::dag::plan::{Plan, StepInput};
 use crate::engine::Device;
 use crate::runner::error::RunError;
-use crate::stages::{Kind, Stage};
+use crate::stages::{External, Kind, Stage, StageError};
 
 /// A stage of the plan. The runner sees stages only through their trait, so that tests can use
 /// others.
@@ -18,8 +21,10 @@ pub struct Job<'a> {
     pub kind_name: &'a str,
     pub stage: &'a dyn Stage,
     /// The whole typed configuration with defaults filled in, so that its spelling in the file does
-    /// not matter.
+    /// not matter. It has digests in place of the values of environment variables.
     pub config: Value,
+    /// The values of environment variables that the pipeline uses.
+    pub secrets: Secrets,
     /// Indices of earlier jobs, by field.
     pub inputs: Vec<StepInput>,
     /// The kind of the stage's output.
@@ -46,6 +51,20 @@ impl Job<'_> {
         named.collect()
     }
 
+    /// Lists the files and models that the job depends on besides its configuration and inputs. See
+    /// [`Stage::externals`].
+    pub fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        let mut found = self.stage.externals(folder, fetch)?;
+        for external in &mut found {
+            external.name = self.secrets.hide(&external.name).into_owned();
+        }
+        Ok(found)
+    }
+
     /// Names the field of the configuration that only says where the work pauses, where it is set.
     pub fn pauses(&self) -> Option<&'static str> {
         self.stage.runtime_needs()?.pauses
@@ -63,11 +82,13 @@ pub fn jobs(plan: &Plan) -> Result<Vec<Job<'_>>, RunError> {
             })?;
             // The enum writes `{ "train": { … } }`.
             let config = tagged.get_mut(kind_name).map(Value::take).unwrap_or(tagged);
+            let config = step.secrets.digested(config);
             Ok(Job {
                 id: step.id.to_string(),
                 kind_name,
                 stage: step.config.stage(),
                 config,
+                secrets: step.secrets.values.clone(),
                 inputs: step.inputs.clone(),
                 output: step.config.output(),
             })

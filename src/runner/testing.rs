@@ -17,6 +17,7 @@ use super::run::pipeline_run::{Finished, Prepared, Settings, prepare};
 use super::run::tasks::Tasks;
 use crate::base::digest::Digest;
 use crate::base::report::{Report, Silent};
+use crate::base::secrets::Secrets;
 use crate::dag::plan::StepInput;
 use crate::data::Prediction;
 use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
@@ -228,6 +229,7 @@ impl Line {
                     "rate": if index == 1 { self.rate } else { 0.0 },
                     "data": "any",
                 }),
+                secrets: Secrets::default(),
                 inputs: if index == 0 { Vec::new() } else { vec![data] },
                 output: stage.kind,
             }

@@ -14,7 +14,7 @@ pub mod leaks;
 pub(crate) mod test_ctx;
 
 pub use config::StageConfig;
-pub use contract::error::{CheckError, StageError};
+pub use contract::error::{CheckError, StageError, hidden};
 pub use contract::inputs::Inputs;
 pub use contract::output::{
     Evaluation, Kind, Output, ReadScores, Summary, TrainedModel, TrainingSummary,

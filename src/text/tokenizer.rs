@@ -7,6 +7,7 @@ use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
 
 use super::error::TextError;
 use super::tokenizer_config::{self, TokenizerConfig};
+use crate::base::contain::contained;
 
 /// A tokenizer from a tokenizer.json, with truncation to a length and without padding.
 #[derive(Debug)]
@@ -37,6 +38,16 @@ impl Tokenizer {
         files: &BTreeMap<String, Vec<u8>>,
         model_type: Option<&str>,
     ) -> Result<Tokenizer, TextError> {
+        // The library panics over some rules that it cannot read, and where it applies them.
+        contained(|| Tokenizer::read_rules(files, model_type)).unwrap_or_else(|panic| {
+            Err(TextError::Unreadable(format!("one of its rules is broken ({panic})")))
+        })
+    }
+
+    fn read_rules(
+        files: &BTreeMap<String, Vec<u8>>,
+        model_type: Option<&str>,
+    ) -> Result<Tokenizer, TextError> {
         let bytes = files.get("tokenizer.json").map_or(&[][..], Vec::as_slice);
         let unreadable = |error: tokenizers::Error| TextError::Unreadable(error.to_string());
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(unreadable)?;
@@ -57,7 +68,7 @@ impl Tokenizer {
 
     /// Says whether upper and lower case give the same tokens.
     pub fn folds_case(&self) -> bool {
-        tokenizer_config::folds_case(&self.inner)
+        contained(|| tokenizer_config::folds_case(&self.inner)).unwrap_or(false)
     }
 
     /// Tokenizes texts in parallel, in their order, each truncated to at most `max_length` tokens.
@@ -81,7 +92,9 @@ impl Tokenizer {
             text: text.chars().take(40).collect(),
             detail: error.to_string(),
         };
-        let encoding = self.inner.encode(text, true).map_err(failed)?;
+        let encoding = contained(|| self.inner.encode(text, true))
+            .unwrap_or_else(|panic| Err(panic.into()))
+            .map_err(failed)?;
         // Special tokens cover no text. A byte-level tokenizer includes the space before a word.
         let covers = |&(start, end): &(usize, usize), byte: usize| {
             start < end && start <= byte && byte < end
@@ -113,10 +126,14 @@ impl Tokenizer {
             text: shortened(),
             detail: error.to_string(),
         };
-        let mut encoding = self.inner.encode_fast(text, false).map_err(failed)?;
-        let truncated = encoding.len() > room;
-        encoding.truncate(room, 0, self.truncation);
-        let encoding = self.inner.post_process(encoding, None, true).map_err(failed)?;
+        let encode = || {
+            let mut encoding = self.inner.encode_fast(text, false)?;
+            let truncated = encoding.len() > room;
+            encoding.truncate(room, 0, self.truncation);
+            Ok((self.inner.post_process(encoding, None, true)?, truncated))
+        };
+        let (encoding, truncated) =
+            contained(encode).unwrap_or_else(|panic| Err(panic.into())).map_err(failed)?;
         match encoding.get_ids() {
             [] => Err(TextError::NoToken { text: shortened() }),
             ids => Ok(TokenizedText { ids: ids.to_vec(), truncated }),
@@ -189,6 +206,22 @@ mod tests {
         assert!(matches!(bare.encode(&[" "], 3), Err(TextError::NoToken { .. })));
         assert!(matches!(of(b"{"), Err(TextError::Unreadable(_))));
         assert!(matches!(of(b"{}"), Err(TextError::Unreadable(_))));
+        // Rules over which the library panics, or refuses in words of its own.
+        let decoder = |rule: &str| {
+            let json = format!(
+                r#"{{"version": "1.0", "added_tokens": [], "decoder": {rule},
+                "model": {{"type": "WordLevel", "vocab": {{"good": 0}}, "unk_token": "good"}}}}"#
+            );
+            of(json.as_bytes()).map(|tokenizer| tokenizer.encode(&["good"], 3))
+        };
+        for rule in [
+            r#"{"type": "Replace", "pattern": {"Regex": "("}, "content": ""}"#,
+            r#"{"type": "Replace", "pattern": {"Regex": "\"}, "content": ""}"#,
+            r#"{"type": "Sequence", "decoders": [{"type": "Strip"}]}"#,
+            "[]",
+        ] {
+            assert!(matches!(decoder(rule), Err(TextError::Unreadable(_))), "{rule}");
+        }
         Ok(())
     }
 }

@@ -129,3 +129,41 @@ fn check(backend: &str, adamw: &str) -> Result<(), TestError> {
     assert!(killed.run(&RUN[2..])?.err.contains("nothing to do: all 5 stages cached"));
     Ok(())
 }
+
+/// The second request to stop ends the program at once, whatever its threads do, and always with
+/// the same code.
+#[test]
+#[cfg(unix)]
+fn a_second_interrupt_ends_the_program_cleanly() -> Result<(), TestError> {
+    let project = Project::with(200, &pipeline("head_learning_rate: 2e-3"))?;
+    let mut twice = 0;
+    for attempt in 0..24_u64 {
+        let child = start(&project)?;
+        let signal = |name: &str| {
+            std::process::Command::new("kill").args([name, &child.id().to_string()]).status()
+        };
+        sleep(Duration::from_millis(60 + attempt * 97 % 500));
+        signal(if attempt % 3 == 0 { "-TERM" } else { "-INT" })?;
+        sleep(Duration::from_millis(attempt % 5));
+        signal("-INT")?;
+        let said = Said::new(child.wait_with_output()?);
+        assert_eq!(said.code, Some(130), "attempt {attempt}: {}", said.err);
+        twice += usize::from(said.err.contains("press Ctrl-C again"));
+    }
+    assert!(twice >= 12, "the program got only {twice} of the signals in its work");
+    Ok(())
+}
+
+/// A limit on the size of files is an error with a way out, for this program and not for those that
+/// it starts.
+#[test]
+#[cfg(unix)]
+fn a_limit_on_files_is_told() -> Result<(), TestError> {
+    let project = Project::with(200, &pipeline("head_learning_rate: 2e-3"))?;
+    let program = env!("CARGO_BIN_EXE_pipe");
+    let limited = format!("ulimit -f 40; exec {program} run x.yaml --threads 1");
+    let said = project.shell(&limited)?;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("`ulimit -f` shows the limit"), "{}", said.err);
+    Ok(())
+}

@@ -85,6 +85,13 @@ impl Project {
         Ok(Said::new(self.command(arguments).output()?))
     }
 
+    /// Runs a line of a shell in the project's folder.
+    pub fn shell(&self, line: &str) -> Result<Said, TestError> {
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", line]).current_dir(self.0.path());
+        Ok(Said::new(shell.env_remove("RUST_BACKTRACE").output()?))
+    }
+
     /// Runs `x.yaml`, which has to succeed.
     pub fn run(&self, arguments: &[&str]) -> Result<Said, TestError> {
         let said = self.pipe(&[&["run", "x.yaml"], arguments].concat())?;

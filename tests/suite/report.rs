@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fs_err as fs;
+use pipe::report::policy::source;
 use pipe::results::results::ResultTable;
 use pipe::results::row::ResultRow;
 use serde_json::{Value, json};
@@ -231,7 +232,16 @@ fn a_browser_shows_a_report() -> Result<(), TestError> {
         [(&path, 1280, 2400, 3), (&path, 390, 2400, 3), (&swept, 390, 2400, 60)]
     {
         let page = fs::read_to_string(path)?;
-        fs::write(&tried, page.replacen("<head>", WATCH, 1).replacen("</body>", TRY, 1))?;
+        assert!(!page.contains("unsafe-inline"), "the policy lets everything in");
+        // The policy holds for all below it, so it has to name the script that tries the page.
+        let (_, script) = TRY.split_once("<script>").ok_or("no script")?;
+        let (script, _) = script.split_once("</script>").ok_or("no end of the script")?;
+        let allowed = format!("script-src {} ", source(script));
+        let tries = page
+            .replacen("<head>", WATCH, 1)
+            .replacen("script-src ", &allowed, 1)
+            .replacen("</body>", TRY, 1);
+        fs::write(&tried, tries)?;
         let size = format!("--window-size={width},{height}");
         fs::write(&outer, frame("tried.html", width, height))?;
         let arguments = [
@@ -283,6 +293,41 @@ fn a_browser_shows_a_report() -> Result<(), TestError> {
     let printed = project.path("printed.pdf");
     browser.run(&[&format!("--print-to-pdf={}", printed.display())], &path)?;
     assert!(fs::read(&printed)?.starts_with(b"%PDF"));
+    Ok(())
+}
+
+/// What comes into a page in spite of all care does not run.
+#[test]
+fn a_browser_runs_nothing_that_was_let_in() -> Result<(), TestError> {
+    let Some(browser) = Browser::find() else {
+        skipped("install Chromium, or set PIPE_TEST_CHROMIUM to it");
+        return Ok(());
+    };
+    let (project, path) = reported()?;
+    let page = fs::read_to_string(&path)?;
+    let tried = project.path("tried.html");
+    let harmful = "<script>document.title = 'script'</script>\
+                   <p onclick=\"document.title = 'handler'\" id=bad style=\"color: red\">x</p>\
+                   <img src=x onerror=\"document.title = 'error'\">\
+                   <a href=\"javascript:document.title = 'link'\" id=link>y</a><main>";
+    // Below the policy, this one may run, and uses what was let in.
+    let own = "document.getElementById('bad').click();\
+               document.getElementById('link').click();\
+               setTimeout(() => { document.body.dataset.colour = \
+               getComputedStyle(document.getElementById('bad')).color; }, 500);";
+    let allowed = format!("script-src {} ", source(own));
+    let page = page.replacen("<main>", harmful, 1).replacen("script-src ", &allowed, 1).replacen(
+        "</body>",
+        &format!("<script>{own}</script></body>"),
+        1,
+    );
+    fs::write(&tried, page)?;
+    let said = browser.run(&["--virtual-time-budget=5000", "--dump-dom"], &tried)?;
+    let dom = fs::read_to_string(&said.out)?;
+    let (_, title) = dom.split_once("<title>").ok_or("no title")?;
+    assert!(title.starts_with("few-texts"), "{}", &title[..40.min(title.len())]);
+    assert!(dom.contains("has-script"), "the page's own script runs");
+    assert!(dom.contains("data-colour=\"rgb") && !dom.contains("data-colour=\"rgb(255, 0, 0)"));
     Ok(())
 }
 

@@ -79,8 +79,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("flate2", &["data/source/"]),
     ("flatbuffers", &["engine/backend/training_api/checkpoint.rs"]),
     ("half", &["model/", "data/source/"]),
-    ("indicatif", &["cli/"]),
+    // All texts of bars pass one door.
+    ("indicatif", &["cli/bar.rs", "cli/printer.rs"]),
     ("jiff", &["base/clock.rs", "runner/"]),
+    ("libc", &["cli/signals.rs"]),
     ("libloading", &["engine/runtime/"]),
     ("maud", &["report/"]),
     ("nalgebra", &["search/", "stages/augment/growth/quality/"]),

@@ -2,6 +2,7 @@
 
 use super::training_api::checkpoint::CheckpointError;
 use super::training_api::error::ArtifactsError;
+use crate::base::lack::tells_of_memory;
 use crate::engine::graph::fact::ShapeError;
 use crate::engine::graph::op::GradError;
 
@@ -56,21 +57,4 @@ impl EngineError {
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, EngineError::Runtime(error) if tells_of_memory(&error.to_string()))
     }
-}
-
-/// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is
-/// no memory left.
-pub fn tells_of_memory(message: &str) -> bool {
-    let message = message.to_lowercase();
-    [
-        "out of memory",
-        "bad_alloc",
-        "failed to allocate memory",
-        "cannot allocate memory",
-        "bfcarena",
-        "bfc_arena",
-        "status_alloc_failed",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
 }

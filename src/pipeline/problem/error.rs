@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::problem::Problem;
 use super::render;
 use super::source::Sources;
+use crate::base::paint::Painted;
 
 /// All problems of a pipeline file, in the order of the file.
 #[derive(Clone, Debug, thiserror::Error, miette::Diagnostic)]
@@ -41,11 +42,15 @@ impl SpecError {
         problem.span.filter(|span| span.origin == 0).map(|span| self.sources.location(span))
     }
 
-    /// Writes all problems for people: each with file, line and column, the source line and a
-    /// caret, then its `hint:`. Source lines are cropped and texts wrapped to `width` columns;
-    /// without `colour` it is plain text.
+    /// Returns all problems for people: each with file, line and column, the source line and a
+    /// caret, then its `hint:`. Source lines are cropped and texts wrapped to `width` columns.
+    pub fn painted(&self, width: usize) -> Painted {
+        render::problems(&self.sources, &self.problems, width)
+    }
+
+    /// Returns the same as a string; without `colour` it is plain text.
     pub fn render(&self, width: usize, colour: bool) -> String {
-        render::problems(&self.sources, &self.problems, width, colour)
+        self.painted(width).text(colour)
     }
 }
 

@@ -4,6 +4,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::problem::Problem;
 use super::source::{Sources, Span};
+use crate::base::cut::visible_line;
+use crate::base::paint::{Colour, Painted};
 
 /// The most problems that are shown; a file with more has one cause or is not a pipeline.
 const SHOWN: usize = 50;
@@ -13,38 +15,37 @@ pub(in crate::pipeline) fn problems(
     sources: &Sources,
     problems: &[Problem],
     width: usize,
-    colour: bool,
-) -> String {
-    let paint = Paint { colour };
-    let mut text = problems
-        .iter()
-        .take(SHOWN)
-        .map(|problem| one(sources, problem, width, paint))
-        .collect::<Vec<_>>()
-        .join("\n");
+) -> Painted {
+    let mut text = Painted::default();
+    for (index, problem) in problems.iter().take(SHOWN).enumerate() {
+        if index > 0 {
+            text.push("\n");
+        }
+        text.extend(one(sources, problem, width));
+    }
     if problems.len() > SHOWN {
-        text += &format!("\n... and {} more problems\n", problems.len() - SHOWN);
+        text.push(format!("\n... and {} more problems\n", problems.len() - SHOWN));
     }
     text
 }
 
-fn one(sources: &Sources, problem: &Problem, width: usize, paint: Paint) -> String {
-    let mut text = wrapped(&paint.red("error:"), "error:", &problem.message, width);
+fn one(sources: &Sources, problem: &Problem, width: usize) -> Painted {
+    let mut text = wrapped(Colour::Red, "error:", &problem.message, width);
     if let Some(span) = problem.span {
-        text += &excerpt(sources, span, width, paint);
+        text.extend(excerpt(sources, span, width));
     }
     if let Some((what, place)) = problem.note {
         let note = format!("{what} {}", sources.place(place));
-        text += &wrapped(&paint.bold("note:"), "note:", &note, width);
+        text.extend(wrapped(Colour::Bold, "note:", &note, width));
     }
     if let Some(hint) = &problem.hint {
-        text += &wrapped(&paint.cyan("hint:"), "hint:", hint, width);
+        text.extend(wrapped(Colour::Cyan, "hint:", hint, width));
     }
     text
 }
 
 /// Writes the place, the line of the source and the caret below it.
-fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String {
+fn excerpt(sources: &Sources, span: Span, width: usize) -> Painted {
     let whole = sources.text(span);
     let location = sources.location(span);
     let (place, number, prefix) = if span.origin == 0 {
@@ -65,19 +66,20 @@ fn excerpt(sources: &Sources, span: Span, width: usize, paint: Paint) -> String 
     let to = from + line[from..to].trim_end().len();
     let (line, from, to) = (format!("{prefix}{line}"), from + prefix.len(), to + prefix.len());
     let (line, before, carets) = crop(&line, from, to, width.saturating_sub(gutter + 3));
-    format!(
-        "{:gutter$}{} {place}\n{:gutter$} {}\n{} {} {line}\n{:gutter$} {} {:before$}{}\n",
-        "",
-        paint.blue("-->"),
-        "",
-        paint.blue("|"),
-        paint.blue(&number),
-        paint.blue("|"),
-        "",
-        paint.blue("|"),
-        "",
-        paint.red(&"^".repeat(carets)),
-    )
+    let mut text = Painted::plain(" ".repeat(gutter));
+    text.paint(Colour::Blue, "-->");
+    text.push(format!(" {}\n{:gutter$} ", visible_line(&place), ""));
+    text.paint(Colour::Blue, "|");
+    text.push("\n");
+    text.paint(Colour::Blue, number);
+    text.push(" ");
+    text.paint(Colour::Blue, "|");
+    text.push(format!(" {line}\n{:gutter$} ", ""));
+    text.paint(Colour::Blue, "|");
+    text.push(format!(" {:before$}", ""));
+    text.paint(Colour::Red, "^".repeat(carets));
+    text.push("\n");
+    text
 }
 
 /// Cuts a line to the available columns around the mark. Returns it with the number of columns
@@ -92,8 +94,11 @@ fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usi
         .flat_map(|(at, c)| match c {
             '\t' => vec![(at, ' ', 1); 4],
             '\u{feff}' => Vec::new(),
-            c if c.is_control() => vec![(at, '\u{fffd}', 1)],
-            c => vec![(at, c, c.width().unwrap_or(0))],
+            // Neighbours decide for two characters only, which have no width either way.
+            c => visible_line(c.encode_utf8(&mut [0; 4]))
+                .chars()
+                .map(|c| (at, c, c.width().unwrap_or(0)))
+                .collect(),
         })
         .collect();
     let columns =
@@ -132,49 +137,25 @@ fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usi
 }
 
 /// Writes a text after its label, wrapped between words, with further lines indented.
-fn wrapped(painted: &str, label: &str, text: &str, width: usize) -> String {
+fn wrapped(colour: Colour, label: &str, text: &str, width: usize) -> Painted {
     let indent = label.width() + 1;
-    let mut out = painted.to_owned();
+    let mut out = String::new();
     let mut column = indent - 1;
-    for (index, word) in text.split(' ').enumerate() {
+    for (index, word) in visible_line(text).split(' ').enumerate() {
         if index > 0 && column + 1 + word.width() > width {
             out += &format!("\n{:indent$}{word}", "");
             column = indent + word.width();
         } else {
             out.push(' ');
-            out.extend(word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+            out.push_str(word);
             column += 1 + word.width();
         }
     }
     out.push('\n');
-    out
-}
-
-#[derive(Clone, Copy)]
-struct Paint {
-    colour: bool,
-}
-
-impl Paint {
-    fn red(self, text: &str) -> String {
-        self.with("1;31", text)
-    }
-    fn blue(self, text: &str) -> String {
-        self.with("1;34", text)
-    }
-    fn cyan(self, text: &str) -> String {
-        self.with("1;36", text)
-    }
-    fn bold(self, text: &str) -> String {
-        self.with("1", text)
-    }
-    fn with(self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
+    let mut painted = Painted::default();
+    painted.paint(colour, label);
+    painted.push(out);
+    painted
 }
 
 #[cfg(test)]
@@ -193,12 +174,16 @@ mod tests {
 
     #[test]
     fn wraps_between_words() {
-        assert_eq!(wrapped("hint:", "hint:", "one two three", 13), "hint: one two\n      three\n");
+        let text = wrapped(Colour::Cyan, "hint:", "one two three", 13).text(false);
+        assert_eq!(text, "hint: one two\n      three\n");
+        // The first word of a further line is shown like any other.
+        let text = wrapped(Colour::Cyan, "hint:", "one two \x1b[31m\n", 13).text(true);
+        assert_eq!(text, "\x1b[1;36mhint:\x1b[0m one two\n      \\u{1b}[31m\\n\n");
     }
 
     #[test]
     fn controls_and_tabs_do_not_reach_the_terminal() {
         let (shown, before, carets) = crop("\tk: \x1b[31m", 4, 5, 80);
-        assert_eq!((shown.as_str(), before, carets), ("    k: \u{fffd}[31m", 7, 1));
+        assert_eq!((shown.as_str(), before, carets), ("    k: \\u{1b}[31m", 7, 6));
     }
 }

@@ -3,12 +3,16 @@
 //! A value that consists of one interpolation becomes the referenced value, with its type; within a
 //! longer text, the value is inserted as text. `${env:NAME:-default}` falls back if the variable is
 //! not set; an empty one is an empty text. `$${` is a literal `${`.
+//!
+//! A value that an environment variable gave, or a part of it, keeps the variable's name beside it
+//! on every way that it takes. That name is what is written down.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::env::VarError;
 use std::rc::Rc;
 
+use crate::base::secrets::Secrets;
 use crate::pipeline::problem::problem::Problem;
 use crate::pipeline::problem::source::{Sources, Span};
 use crate::pipeline::problem::suggest;
@@ -30,7 +34,7 @@ pub(in crate::pipeline) fn interpolate(
     environment: Environment<'_>,
     budget: &mut Budget,
     problems: &mut Vec<Problem>,
-) {
+) -> Secrets {
     let raw = root.get("params").map(|entry| Rc::new(entry.node.clone()));
     let mut work = Interpolation {
         raw,
@@ -40,10 +44,12 @@ pub(in crate::pipeline) fn interpolate(
         problems,
         done: HashMap::new(),
         chain: Vec::new(),
+        secrets: Vec::new(),
     };
     for entry in root.values_mut() {
         work.node(&mut entry.node, 1);
     }
+    Secrets::new(work.secrets)
 }
 
 struct Interpolation<'a> {
@@ -57,6 +63,8 @@ struct Interpolation<'a> {
     done: HashMap<String, Option<Rc<Found>>>,
     /// The parameters that are being resolved; each is referenced by the one before.
     chain: Vec<String>,
+    /// The values of environment variables, with what is written in their places.
+    secrets: Vec<(String, String)>,
 }
 
 /// A referenced value. Its size is measured once, since it may be large and referenced often.
@@ -125,10 +133,13 @@ impl Interpolation<'_> {
             let from = found.node.from.unwrap_or(found.node.span);
             return Some((found.node.value.clone(), Some(from).filter(|from| *from != span)));
         }
-        let mut text = String::new();
+        let (mut text, mut written, mut is_secret) = (String::new(), String::new(), false);
         for piece in pieces {
             match piece {
-                Piece::Text(piece) => text.push_str(piece),
+                Piece::Text(piece) => {
+                    text.push_str(piece);
+                    written.push_str(&piece.replace("${", "$${"));
+                }
                 Piece::Reference(reference) => {
                     let found = self.reference(reference, span)?;
                     let Value::Scalar(scalar) = &found.node.value else {
@@ -140,10 +151,16 @@ impl Interpolation<'_> {
                         return self.problem(Problem::at(self.place(span, reference), message));
                     };
                     text.push_str(&scalar.text);
+                    match &scalar.written {
+                        Some(name) => written.push_str(name),
+                        None => written.push_str(&scalar.text.replace("${", "$${")),
+                    }
+                    is_secret |= scalar.written.is_some();
                 }
             }
         }
-        Some((Value::Scalar(Scalar { text, form: Form::Text }), None))
+        let written = is_secret.then(|| written.into());
+        Some((Value::Scalar(Scalar { text, form: Form::Text, written }), None))
     }
 
     /// Returns the referenced value.
@@ -184,11 +201,15 @@ impl Interpolation<'_> {
             return self.problem(Problem::at(self.place(span, reference), message));
         }
         let text = match ((self.environment)(name), default) {
-            // An empty variable has a value, which a default must not replace.
-            (Ok(text), _) if text.is_empty() => {
-                return Some(Node::scalar(span, text, Form::Text));
+            (Ok(text), _) => {
+                let written = format!("${{env:{name}}}");
+                self.secrets.push((text.clone(), written.clone()));
+                // An empty variable has a value, which a default must not replace.
+                let form = if text.is_empty() { Form::Text } else { Form::Loose };
+                let scalar = Scalar { text, form, written: Some(written.into()) };
+                return Some(Node::new(span, Value::Scalar(scalar)));
             }
-            (Ok(text), _) => text,
+            // A default stands in the file.
             (Err(VarError::NotPresent), Some(default)) => default.to_owned(),
             (Err(VarError::NotPresent), None) => {
                 let message = format!("the environment variable `{}` is not set", clip(name));
@@ -361,10 +382,11 @@ mod tests {
         assert_eq!(value["a"], 1e-5);
         assert_eq!(value["b"], "rate 1e-5!");
         assert_eq!(value["c"], serde_json::json!([1, 1e-5]));
-        assert_eq!(value["d"], 8);
+        assert_eq!(value["d"], "${env:SHOTS}");
         assert_eq!(value["e"], "x:-y");
-        assert_eq!((&value["f"], &value["i"]), (&"".into(), &"".into()));
-        assert_eq!(value["j"], "[]");
+        let empty = "${env:EMPTY}";
+        assert_eq!((&value["f"], &value["i"]), (&empty.into(), &empty.into()));
+        assert_eq!(value["j"], "[${env:EMPTY}]");
         assert_eq!(value["g"], "${params.rate} $${x}");
         assert_eq!(value["h"], 1e-5);
     }

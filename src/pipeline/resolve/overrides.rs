@@ -41,6 +41,11 @@ impl Override {
         Ok(Override { key, value: format!("[{value}]"), is_parameter: true })
     }
 
+    /// Says whether it sets this key at the top of the file, or a value below it.
+    pub(in crate::pipeline) fn is_of(&self, top: &str) -> bool {
+        self.key.split('.').next() == Some(top) || (self.is_parameter && top == "sweep")
+    }
+
     /// Returns the option before it on the command line.
     pub(in crate::pipeline) fn option(&self) -> &'static str {
         if self.is_parameter { "" } else { "--set " }

@@ -25,6 +25,9 @@ stages:
 - A **required** key has to be given. The others have the default that is shown, or none.
 - `${params.NAME}`, `${env:NAME}` or `${env:NAME:-DEFAULT}` may stand instead of any value. The
   default is for a variable that is not set; one that is set but empty is an empty text.
+- The value of an environment variable is used, but never written: runs, results, cache keys and
+  messages have `${env:NAME}` in its place, and keys a digest of it. `name` and `seed` name runs and
+  rows, which therefore show them. A sweep takes no values from the environment.
 - A parameter that nothing refers to is an error.
 - A kind whose settings all have defaults may be named alone: `schedule: linear` instead of
   `schedule: { linear: {} }`.

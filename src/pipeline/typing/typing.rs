@@ -81,11 +81,13 @@ struct State {
 impl State {
     /// Records a fault so that the next attempt gets past it; `false` if that is impossible.
     fn recover(&self, fault: Fault) -> bool {
-        let Some(place) = fault.place else {
-            self.problems.borrow_mut().push(Problem::of_file(fault.message).maybe_hint(fault.hint));
+        let (place, missing) = (fault.place.clone(), fault.missing);
+        let (message, hint) = fault.told();
+        let Some(place) = place else {
+            self.problems.borrow_mut().push(Problem::of_file(message).maybe_hint(hint));
             return false;
         };
-        let span = match fault.missing {
+        let span = match missing {
             Some(field) => {
                 if !self.missing.borrow_mut().insert((place.address, field)) {
                     return false;
@@ -103,8 +105,8 @@ impl State {
                 place.span
             }
         };
-        let mut problem = Problem::at(span, fault.message).maybe_hint(fault.hint);
-        if let (Some(from), None) = (place.from, fault.missing) {
+        let mut problem = Problem::at(span, message).maybe_hint(hint);
+        if let (Some(from), None) = (place.from, missing) {
             problem = problem.note("the value comes from", from);
         }
         self.problems.borrow_mut().push(problem);
@@ -158,7 +160,7 @@ impl<'a, 's> Reader<'a, 's> {
     }
 
     fn place(self) -> Place {
-        Place { address: self.address(), span: self.node.span, key: self.key, from: self.node.from }
+        Place::of(self.node, self.key)
     }
 
     fn child(self, node: &'a Node, key: Span) -> Reader<'a, 's> {
@@ -195,12 +197,7 @@ impl<'a, 's> Reader<'a, 's> {
     /// Returns the hint for a quoted number or truth value.
     fn unquote(self) -> Option<String> {
         let Value::Scalar(scalar) = &self.node.value else { return None };
-        let plain = crate::pipeline::yaml::node::Scalar { form: Form::Plain, ..scalar.clone() };
-        let typed = matches!(
-            plain.resolve(),
-            Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_)
-        );
-        (scalar.form == Form::Text && typed).then(|| "remove the quotes".to_owned())
+        scalar.is_quoted_number().then(|| "remove the quotes".to_owned())
     }
 
     fn integer(self, least: i128, most: u128) -> Result<i128, Fault> {
@@ -245,7 +242,7 @@ impl<'a, 's> Reader<'a, 's> {
             }
             (Value::Scalar(scalar), Some(_)) => {
                 let hint = format!("quote it: `\"{}\"`", clip(&scalar.text));
-                Err(self.mismatch("a text").hint(Some(hint)))
+                Err(self.mismatch("a text").hint(Some(hint)).quoting())
             }
             _ => Err(self.mismatch("a text")),
         }
@@ -277,7 +274,7 @@ impl<'a, 's> Reader<'a, 's> {
                     Resolved::Text(name) if known.contains(&name) => {
                         Ok(Variant { name, content: Reader { mode: Mode::Bare, ..self } })
                     }
-                    Resolved::Text(name) => Err(Fault::unknown_kind(name, known)),
+                    Resolved::Text(name) => Err(Fault::unknown_kind(name, known).quoting()),
                     _ => Err(self.mismatch(one_of(known))),
                 };
             }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::node::{Form, Map, Node, Resolved, Scalar, Value};
 use super::parse::{Budget, parse};
+use super::secret::named;
 use crate::stages::{StageConfig, StageId};
 
 /// Writes YAML that reads back to the same values. Numbers are written as they are; texts that look
@@ -17,7 +18,12 @@ pub(in crate::pipeline) struct Emitter {
 impl Emitter {
     /// Writes a scalar at the top level.
     pub(crate) fn value(&mut self, key: &str, text: &str, form: Form) {
-        self.text += &format!("{key}: {}\n", scalar(&Scalar { text: text.to_owned(), form }));
+        self.scalar(key, &Scalar::new(text, form));
+    }
+
+    /// Writes a scalar of the file at the top level.
+    pub(in crate::pipeline) fn scalar(&mut self, key: &str, value: &Scalar) {
+        self.text += &format!("{key}: {}\n", scalar(value));
     }
 
     /// Writes a map at the top level.
@@ -27,17 +33,33 @@ impl Emitter {
         self.text += &map_below(map, 2);
     }
 
-    /// Writes the stages.
-    pub(in crate::pipeline) fn stages(&mut self, stages: &IndexMap<StageId, StageConfig>) {
+    /// Writes the stages, which `source` has as in the file.
+    pub(in crate::pipeline) fn stages(
+        &mut self,
+        stages: &IndexMap<StageId, StageConfig>,
+        source: Option<&Node>,
+    ) {
         self.text += "stages:\n";
         for (id, config) in stages {
-            self.text += &format!("  {}:{}", quote(&id.0, false), typed_below(config, 4));
+            let source = source.and_then(Node::as_map).and_then(|map| map.get(&id.0));
+            let config = typed_below(config, source.map(|entry| &entry.node), 4);
+            self.text += &format!("  {}:{config}", quote(&id.0, false));
         }
     }
 
-    /// Writes a typed map at the top level.
-    pub(crate) fn typed(&mut self, key: &str, value: &impl Serialize) {
-        self.text += &format!("{key}:{}", typed_below(value, 2));
+    /// Writes a typed map at the top level, which `source` has as in the file.
+    pub(in crate::pipeline) fn typed(
+        &mut self,
+        key: &str,
+        value: &impl Serialize,
+        source: Option<&Node>,
+    ) {
+        self.text += &format!("{key}:{}", typed_below(value, source, 2));
+    }
+
+    /// Writes a comment.
+    pub(crate) fn comment(&mut self, text: &str) {
+        self.text += &format!("# {text}\n");
     }
 
     /// Returns the written YAML.
@@ -47,13 +69,16 @@ impl Emitter {
 }
 
 /// Writes a typed value after a key's colon, with the end of the line.
-fn typed_below(value: &impl Serialize, indent: usize) -> String {
+fn typed_below(value: &impl Serialize, source: Option<&Node>, indent: usize) -> String {
     // JSON is YAML, and its text has the shortest digits of an `f32`; serde_json's tree would have
     // the digits of an `f64`.
     let json: String =
         serde_json::to_string(value).unwrap_or_default().chars().map(escaped).collect();
     match parse(&json, 0, 0, &mut Budget::default(), &mut Vec::new()) {
-        Some(node) => below(&node, indent),
+        Some(node) => match source {
+            Some(source) => below(&named(node, source), indent),
+            None => below(&node, indent),
+        },
         None => format!(" {json}\n"),
     }
 }
@@ -101,6 +126,9 @@ fn list_below(items: &[Node], indent: usize) -> String {
 }
 
 fn scalar(value: &Scalar) -> String {
+    if let Some(written) = &value.written {
+        return quote(written, false);
+    }
     match value.resolve() {
         Resolved::Null => "null".to_owned(),
         Resolved::Bool(value) => value.to_string(),
@@ -114,10 +142,7 @@ fn scalar(value: &Scalar) -> String {
 fn quote(text: &str, escape: bool) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
-        && matches!(
-            Scalar { text: text.to_owned(), form: Form::Plain }.resolve(),
-            Resolved::Text(_)
-        );
+        && matches!(Scalar::new(text, Form::Plain).resolve(), Resolved::Text(_));
     if plain {
         return text.to_owned();
     }

@@ -2,4 +2,5 @@
 
 pub(super) mod node;
 pub(super) mod parse;
+pub(super) mod secret;
 pub(super) mod emit;

@@ -1,6 +1,8 @@
 //! The tree of a pipeline file: the YAML before its interpretation, with a place for every key and
 //! value.
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 
 use crate::pipeline::problem::source::Span;
@@ -40,6 +42,9 @@ pub(in crate::pipeline) enum Value {
 pub(in crate::pipeline) struct Scalar {
     pub text: String,
     pub form: Form,
+    /// What is written in place of the text, if an environment variable gave it or a part of it:
+    /// `${env:NAME}`, with `$${` for a literal `${`.
+    pub written: Option<Arc<str>>,
 }
 
 /// The ways to interpret a scalar's text.
@@ -66,7 +71,7 @@ pub(in crate::pipeline) enum Resolved<'a> {
 
 impl Node {
     pub(in crate::pipeline) fn scalar(span: Span, text: impl Into<String>, form: Form) -> Node {
-        Node { span, from: None, value: Value::Scalar(Scalar { text: text.into(), form }) }
+        Node { span, from: None, value: Value::Scalar(Scalar::new(text, form)) }
     }
 
     pub(in crate::pipeline) fn new(span: Span, value: Value) -> Node {
@@ -96,6 +101,34 @@ impl Node {
         }
     }
 
+    /// Says whether an environment variable gave the value or a part of it.
+    pub(in crate::pipeline) fn holds_secret(&self) -> bool {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.written.is_some(),
+            Value::List(items) => items.iter().any(Node::holds_secret),
+            Value::Map(map) => map.values().any(|entry| entry.node.holds_secret()),
+            Value::Broken => false,
+        }
+    }
+
+    /// Returns the parts that environment variables gave: what is written in their places, and
+    /// their texts.
+    pub(in crate::pipeline) fn secrets(&self) -> Vec<(&str, &str)> {
+        match &self.value {
+            Value::Scalar(scalar) => {
+                scalar.written.iter().map(|name| (name.as_ref(), scalar.text.as_str())).collect()
+            }
+            Value::List(items) => items.iter().flat_map(Node::secrets).collect(),
+            Value::Map(map) => map.values().flat_map(|entry| entry.node.secrets()).collect(),
+            Value::Broken => Vec::new(),
+        }
+    }
+
+    /// Returns what is written in place of the first such part.
+    pub(in crate::pipeline) fn secret_name(&self) -> Option<&str> {
+        self.secrets().first().map(|(name, _)| *name)
+    }
+
     /// Returns the number of levels of lists and maps.
     pub(in crate::pipeline) fn depth(&self) -> usize {
         match &self.value {
@@ -117,7 +150,8 @@ impl Node {
         }
     }
 
-    /// Returns the value as JSON. Numbers that would not arrive as they are written become texts:
+    /// Returns the value as JSON that is written down: with names in place of the values of
+    /// environment variables. Numbers that would not arrive as they are written become texts:
     /// `.inf`, `.nan`, whole numbers beyond 64 bits, and those with leading zeros.
     pub(in crate::pipeline) fn to_json(&self) -> serde_json::Value {
         match &self.value {
@@ -132,6 +166,10 @@ impl Node {
 }
 
 impl Scalar {
+    pub(in crate::pipeline) fn new(text: impl Into<String>, form: Form) -> Scalar {
+        Scalar { text: text.into(), form, written: None }
+    }
+
     /// Interprets the scalar by the core schema of YAML 1.2 (section 10.3.2).
     pub(crate) fn resolve(&self) -> Resolved<'_> {
         if self.form == Form::Text {
@@ -152,8 +190,21 @@ impl Scalar {
         }
     }
 
+    /// Says whether the scalar would be a number or a truth value without its quotes.
+    pub(in crate::pipeline) fn is_quoted_number(&self) -> bool {
+        let plain = Scalar { form: Form::Plain, ..self.clone() };
+        let is_typed = matches!(
+            plain.resolve(),
+            Resolved::Integer(_) | Resolved::Float(_) | Resolved::Bool(_)
+        );
+        self.form == Form::Text && is_typed
+    }
+
     /// Describes the value for messages.
     pub(crate) fn describe(&self) -> String {
+        if let Some(written) = &self.written {
+            return format!("the value of `{}`", clip(written));
+        }
         match self.resolve() {
             Resolved::Null => "nothing".to_owned(),
             Resolved::Bool(value) => format!("`{value}`"),
@@ -187,6 +238,9 @@ impl Scalar {
 
     fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
+        if let Some(written) = &self.written {
+            return written.as_ref().into();
+        }
         if self.loss().is_some() {
             return self.text.trim().into();
         }
@@ -269,7 +323,7 @@ mod tests {
     use super::*;
 
     fn plain(text: &str) -> Scalar {
-        Scalar { text: text.to_owned(), form: Form::Plain }
+        Scalar::new(text, Form::Plain)
     }
 
     #[test]
@@ -313,7 +367,7 @@ mod tests {
         }
         assert!(matches!(plain(".nan").resolve(), Resolved::Float(value) if value.is_nan()));
         assert!(matches!(plain(&"9".repeat(60)).resolve(), Resolved::Float(_)));
-        let quoted = Scalar { text: "5".to_owned(), form: Form::Text };
+        let quoted = Scalar::new("5", Form::Text);
         assert_eq!(quoted.resolve(), Resolved::Text("5"));
     }
 }

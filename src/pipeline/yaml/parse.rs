@@ -126,7 +126,7 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let form = self.form(style, tag.as_deref(), span);
                 self.spend(1 + text.len() / 32, span)?;
-                let node = Node::new(span, Value::Scalar(Scalar { text: text.into_owned(), form }));
+                let node = Node::new(span, Value::Scalar(Scalar::new(text.into_owned(), form)));
                 self.finish(node, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {

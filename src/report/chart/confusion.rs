@@ -9,6 +9,11 @@ use crate::report::content::tally::Tally;
 const MOST_CLASSES: usize = 30;
 const MOST_MISTAKES: usize = 40;
 
+/// Returns the rules for the shares of cells, which their classes name in percent.
+pub fn style() -> String {
+    (0..=100).map(|share| format!(".share-{share}{{--share:{share}%}}\n")).collect()
+}
+
 /// Returns the matrix of a recipe.
 pub fn confusion(tally: &Tally) -> Markup {
     html! {
@@ -36,8 +41,8 @@ fn matrix(tally: &Tally) -> Markup {
                             th scope="row" title=(label) { span { (label) } }
                             @for (other, count) in row.iter().enumerate() {
                                 @let share = *count as f64 / tally.support(index).max(1) as f64;
-                                td class=(kind(index == other, share, *count))
-                                    style=(format!("--share:{:.0}%", share * 100.0))
+                                @let kind = kind(index == other, share, *count);
+                                td class=(format!("{kind} share-{:.0}", share * 100.0))
                                     title=(format!(
                                         "{label} taken for {}: {count}, {:.0} % of the class",
                                         tally.labels[other],

@@ -38,6 +38,20 @@ impl Column<'_> {
     }
 }
 
+/// Returns the rule for the plot's least width; a narrow window scrolls.
+pub fn style(trials: &Trials) -> String {
+    let (_, width) = widths(trials);
+    format!("svg.parallel{{min-width:{}px}}\n", at(width * 0.85))
+}
+
+/// Returns the width between two axes, and of all.
+fn widths(trials: &Trials) -> (f64, f64) {
+    // The metric has an axis beside those of the parameters.
+    let gaps = trials.params.len().max(1) as f64;
+    let gap = ((USUAL_WIDTH - 2.0 * SIDE) / gaps).max(LEAST_GAP);
+    (gap, 2.0 * SIDE + gap * gaps)
+}
+
 /// Returns the plot. Lines are coloured by the metric: better ones are stronger and thicker. Each
 /// can be selected with the pointer or the arrow keys.
 pub fn parallel(trials: &Trials) -> Markup {
@@ -59,9 +73,7 @@ pub fn parallel(trials: &Trials) -> Markup {
             )),
         }))
         .collect();
-    let gaps = (columns.len() - 1).max(1) as f64;
-    let gap = ((USUAL_WIDTH - 2.0 * SIDE) / gaps).max(LEAST_GAP);
-    let width = 2.0 * SIDE + gap * gaps;
+    let (gap, width) = widths(trials);
     let x = |index: usize| SIDE + gap * index as f64;
     let y = |place: f64| HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM);
     let points = |trial: &Trial| -> Vec<Option<(f64, f64)>> {
@@ -75,8 +87,7 @@ pub fn parallel(trials: &Trials) -> Markup {
         @if drawn.is_empty() { p.empty { "No trial has a value of " (trials.metric) "." } }
         @else {
             div.wide tabindex="0" role="group" aria-label="Parallel coordinates of the trials" {
-                svg.parallel viewBox=(format!("0 0 {width} {HEIGHT}"))
-                    style=(format!("min-width:{}px", at(width * 0.85))) {
+                svg.parallel viewBox=(format!("0 0 {width} {HEIGHT}")) {
                     // The best come first and are drawn last, on top.
                     @for (rank, trial) in drawn.iter().enumerate().rev() {
                         @let line = path(&points(trial));

@@ -115,13 +115,18 @@ pub(super) fn compare_all(
     metric: &str,
 ) -> Vec<Result<Items, Missing>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let each = |places: &[usize]| -> Vec<Result<Items, Missing>> {
+    let each = &|places: &[usize]| -> Vec<Result<Items, Missing>> {
         places.iter().map(|&place| compare(drafts, all, baseline, place, metric)).collect()
     };
     std::thread::scope(|scope| {
         let parts = places.chunks(places.len().div_ceil(threads).max(1));
-        let parts: Vec<_> = parts.map(|part| scope.spawn(|| each(part))).collect();
-        let joined = parts.into_iter().map(|part| part.join());
+        let start = |part| std::thread::Builder::new().spawn_scoped(scope, move || each(part));
+        // Where no more threads can be had, this one does the work.
+        let parts: Vec<_> = parts.map(|part| start(part).map_err(|_| each(part))).collect();
+        let joined = parts.into_iter().map(|part| match part {
+            Ok(part) => part.join(),
+            Err(done) => Ok(done),
+        });
         joined
             .flat_map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()

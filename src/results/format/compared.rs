@@ -2,7 +2,7 @@
 
 use super::grid::Grid;
 use super::people::{layout, markdown_of, wrapped};
-use crate::base::cut::{self, line};
+use crate::base::cut::{self, line, visible_line};
 use crate::results::compare::notes::probability;
 use crate::results::compare::{Against, ByParameter, Comparison, Examples, Recipe, Verdict, Vote};
 use crate::results::results::display_param;
@@ -26,7 +26,7 @@ pub fn terminal(comparison: &Comparison, shown: Shown, width: Option<u16>) -> St
             text.push('\n');
         }
         if let Some(title) = title {
-            text.push_str(&format!("{title}\n"));
+            text.push_str(&format!("{}\n", visible_line(&title)));
         }
         text.push_str(&layout(&grid, width));
     }
@@ -43,14 +43,16 @@ pub fn markdown(comparison: &Comparison, shown: Shown) -> String {
             text.push('\n');
         }
         if let Some(title) = title {
-            text.push_str(&format!("{title}\n\n"));
+            text.push_str(&format!("{}\n\n", visible_line(&title)));
         }
         text.push_str(&markdown_of(&grid));
     }
     if !comparison.notes.is_empty() {
         text.push('\n');
     }
-    comparison.notes.iter().for_each(|note| text.push_str(&format!("- {note}\n")));
+    for note in &comparison.notes {
+        text.push_str(&format!("- {}\n", visible_line(note)));
+    }
     text
 }
 
@@ -375,7 +377,7 @@ mod tests {
         let widths: Vec<usize> = grid.rows[0].iter().map(|cell| cell.chars().count()).collect();
         assert!((cut::MOST - 1..=cut::MOST).contains(&widths[0]), "{widths:?}");
         assert_eq!(widths[1..], [4, 5, cut::MOST, 5]);
-        assert!(grid.rows[0][0].starts_with("lost\u{fffd}[31m card lost"), "{:?}", grid.rows[0][0]);
+        assert!(grid.rows[0][0].starts_with("lost\\u{1b}[31m card lost"), "{:?}", grid.rows[0][0]);
         assert!(grid.rows[0][0].ends_with('…') && !layout(&grid, None).contains('\u{1b}'));
     }
 }

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::options::{FormatError, Options, sort_value};
+use crate::base::cut::visible_line;
 use crate::metrics;
 use crate::results::columns::{self, Column};
 use crate::results::results::{ResultTable, display_param};
@@ -20,6 +21,21 @@ pub(super) struct Grid {
     /// The columns that can be dropped on a narrow terminal, in this order.
     pub spare: Vec<usize>,
     pub rows: Vec<Vec<String>>,
+}
+
+impl Grid {
+    /// Returns the same grid with cells as a terminal may get them, each on one line.
+    pub(super) fn visible(&self) -> Grid {
+        let line = |cells: &Vec<String>| -> Vec<String> {
+            cells.iter().map(|cell| visible_line(cell).into_owned()).collect()
+        };
+        Grid {
+            headers: line(&self.headers),
+            numeric: self.numeric.clone(),
+            spare: self.spare.clone(),
+            rows: self.rows.iter().map(line).collect(),
+        }
+    }
 }
 
 /// The rows that differ only in the seed, with their summaries.

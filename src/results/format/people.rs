@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::grid::{Grid, grid};
 use super::options::{FormatError, Options};
-use crate::base::cut::harmless;
+use crate::base::cut::visible_line;
 use crate::results::results::ResultTable;
 
 /// Returns the table for a terminal of `width` columns, or as wide as it needs to be. Rows that
@@ -39,12 +39,13 @@ pub(super) fn markdown_of(grid: &Grid) -> String {
 
 /// Writes a cell of Markdown on one line.
 fn escaped(cell: &str) -> String {
-    harmless(&cell.replace('|', "\\|").replace(['\n', '\r'], " "))
+    visible_line(&cell.replace('|', "\\|").replace(['\n', '\r'], " ")).into_owned()
 }
 
 /// Lays out a grid with borders. If it is too wide, text is wrapped but numbers are not. Columns
 /// that can be spared are dropped, and a last line names them.
 pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
+    let grid = &grid.visible();
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     let hidden = width.map(|width| columns_to_hide(grid, usize::from(width))).unwrap_or_default();
@@ -53,7 +54,7 @@ pub(super) fn layout(grid: &Grid, width: Option<u16>) -> String {
             .iter()
             .enumerate()
             .filter(|(index, _)| !hidden.contains(index))
-            .map(|(_, cell)| harmless(cell))
+            .map(|(_, cell)| cell.clone())
             .collect()
     };
     let roomy = width.is_none_or(|width| needed(grid, &hidden) <= usize::from(width));
@@ -98,7 +99,7 @@ pub(super) fn wrapped(sign: &str, note: &str, width: Option<u16>) -> String {
     let width = width.map_or(usize::MAX, usize::from);
     let mut text = sign.to_owned();
     let mut used = sign.width();
-    for word in note.split(' ') {
+    for word in visible_line(note).split(' ') {
         if used + 1 + word.width() > width {
             text.push_str("\n  ");
             used = 2;

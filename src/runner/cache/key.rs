@@ -153,6 +153,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::base::secrets::Secrets;
     use crate::dag::plan::StepInput;
     use crate::runner::testing::Fake;
 
@@ -163,6 +164,7 @@ mod tests {
             kind_name: "train",
             stage: &stage,
             config,
+            secrets: Secrets::default(),
             inputs: vec![StepInput { field: "data", step: 0 }],
             output: crate::stages::Kind::DATA,
         };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::interrupt::Interrupt;
 use crate::base::report::{Progress, Report};
+use crate::base::secrets::Secrets;
 use crate::engine::{Device, Runtime};
 use crate::runner::observer::{Event, Observer};
 use crate::stages::{Ctx, StageError};
@@ -20,6 +21,7 @@ pub(in crate::runner) struct StageContext<'a> {
     pub threads: usize,
     pub interrupt: &'a Interrupt,
     pub observer: &'a dyn Observer,
+    pub secrets: &'a Secrets,
 }
 
 impl Report for StageContext<'_> {
@@ -28,10 +30,12 @@ impl Report for StageContext<'_> {
     }
 
     fn note(&self, line: &str) {
+        let line = &self.secrets.hide(line);
         self.observer.event(&Event::Note { task: self.task, line });
     }
 
     fn warn(&self, line: &str) {
+        let line = &self.secrets.hide(line);
         self.observer.event(&Event::Warning { task: self.task, line });
     }
 }
@@ -63,6 +67,10 @@ impl Ctx for StageContext<'_> {
 
     fn runtime(&self) -> Result<&Runtime, StageError> {
         Ok(Runtime::get(self.device, self.threads, self)?)
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     fn interrupted(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::runner::error::{Phase, RunError, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::project::Project;
 use crate::runner::record::provenance::RuntimeRecord;
-use crate::stages::External;
+use crate::stages::{External, hidden};
 
 /// The project, its cache, and ONNX Runtime if a stage uses it.
 #[derive(Debug)]
@@ -96,10 +96,11 @@ pub fn externals(
     folder: &Path,
     fetch: Option<&dyn Report>,
 ) -> Result<Vec<External>, StageFailure> {
-    job.stage.externals(folder, fetch).map_err(|error| before(job, error))
+    job.externals(folder, fetch).map_err(|error| before(job, error))
 }
 
 fn before(job: &Job<'_>, error: crate::stages::StageError) -> StageFailure {
+    let error = hidden(error, &job.secrets);
     StageFailure { stage: job.id.clone(), phase: Phase::Before, error }
 }
 

@@ -11,6 +11,8 @@ use super::context::StageContext;
 use super::interrupt::Interrupt;
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
+use crate::base::contain::message;
+use crate::base::lack::{MEMORY_HINT, behind_panic};
 use crate::base::memo;
 use crate::engine::Device;
 use crate::runner::cache::cache::{Cache, Unread, boxed};
@@ -19,7 +21,7 @@ use crate::runner::error::{Phase, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::observer::{Event, Observer};
 use crate::stages::contract::error::Interrupted;
-use crate::stages::{Inputs, Kind, Output, StageError};
+use crate::stages::{Inputs, Kind, Output, StageError, hidden};
 
 /// Runs the tasks of one run.
 ///
@@ -107,8 +109,13 @@ impl Scheduler<'_> {
         });
         let changed = Condvar::new();
         std::thread::scope(|scope| {
-            for _ in 0..self.workers.clamp(1, count.max(1)) {
-                scope.spawn(|| self.work(&state, &changed, finished));
+            for worker in 0..self.workers.clamp(1, count.max(1)) {
+                let work = || self.work(&state, &changed, finished);
+                // Without another thread the work is done by fewer, and if need be by this one.
+                let started = std::thread::Builder::new().spawn_scoped(scope, work);
+                if started.is_err() && worker == 0 {
+                    work();
+                }
             }
         });
         state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes
@@ -175,9 +182,7 @@ impl Scheduler<'_> {
         // the program.
         let attempt = || self.attempt(task, depth, self.force, state);
         let attempt = catch_unwind(AssertUnwindSafe(attempt));
-        match attempt
-            .unwrap_or_else(|payload| Err(Box::new(Panicked { message: panic_message(&*payload) })))
-        {
+        match attempt.unwrap_or_else(|payload| Err(panicked(&*payload))) {
             Ok(outcome) => outcome,
             Err(error) if self.interrupt.is_asked() => {
                 // Most failures now come from the same signal, such as a stopped `pip`. An
@@ -291,15 +296,17 @@ impl Scheduler<'_> {
             threads: self.threads,
             interrupt: self.interrupt,
             observer: self.observer,
+            secrets: &job.secrets,
         };
-        job.stage.run(&context, &inputs)
+        job.stage.run(&context, &inputs).map_err(|error| hidden(error, &job.secrets))
     }
 
     /// Checks that the external files of the stage still match its key.
     fn check_externals(&self, task: &Task) -> Result<(), StageError> {
         let before = &task.material.externals;
-        let now = memo::afresh(|| self.jobs[task.job].stage.externals(self.folder, None));
-        let now = now.map_err(|error| -> StageError { Box::new(ExternalGone { error }) })?;
+        let now = memo::afresh(|| self.jobs[task.job].externals(self.folder, None));
+        let secrets = &self.jobs[task.job].secrets;
+        let now = now.map_err(|error| hidden(Box::new(ExternalGone { error }), secrets))?;
         match before.iter().find(|external| !now.contains(external)) {
             Some(changed) => Err(Box::new(ExternalChanged { name: changed.name.clone() })),
             None => Ok(()),
@@ -416,10 +423,21 @@ struct Panicked {
     message: String,
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
+/// A stage panicked, since memory or threads ran out.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("{lack}: {message}")]
+#[diagnostic(help("{MEMORY_HINT}"))]
+struct Lacking {
+    lack: &'static str,
+    message: String,
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> StageError {
+    let message = message(payload);
+    match behind_panic(&message) {
+        Some(lack) => Box::new(Lacking { lack, message }),
+        None => Box::new(Panicked { message }),
+    }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

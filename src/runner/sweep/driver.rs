@@ -91,16 +91,24 @@ impl Driver<'_> {
         });
         let changed = Condvar::new();
         std::thread::scope(|scope| {
-            scope.spawn(|| self.drop_models(&state, &changed));
+            let start = std::thread::Builder::new;
+            // Without a thread for it, the models stay until `pipe gc` collects them.
+            let _ = start().spawn_scoped(scope, || self.drop_models(&state, &changed));
             for worker in 0..self.common.settings.workers.max(1) {
                 let devices = &self.common.settings.devices;
                 let device =
                     devices.get(worker % devices.len().max(1)).copied().unwrap_or_default();
                 let (state, changed) = (&state, &changed);
-                scope.spawn(move || {
+                let work = move || {
                     let _leaving = Leaving { state, changed };
                     self.work(state, changed, device);
-                });
+                };
+                // Without another thread the work is done by fewer, and if need be by this one.
+                match start().spawn_scoped(scope, work) {
+                    Ok(_) => {}
+                    Err(_) if worker == 0 => work(),
+                    Err(_) => drop(Leaving { state, changed }),
+                }
             }
         });
         state.into_inner().unwrap_or_else(PoisonError::into_inner).outcomes

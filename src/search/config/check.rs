@@ -1,5 +1,7 @@
 //! The checks of a sweep that do not need the pipeline, and the checked parameters.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::method::{Method, Sample};
@@ -158,8 +160,8 @@ impl Sweep {
                         .hint("remove `seeds` to run with the seed of the file"),
                 );
             }
-            let twice = seeds.iter().enumerate().find(|(at, seed)| seeds[..*at].contains(seed));
-            if let Some((_, seed)) = twice {
+            let mut seen = HashSet::new();
+            if let Some(seed) = seeds.iter().find(|seed| !seen.insert(**seed)) {
                 faults.push(Fault::new(
                     &["seeds"],
                     format!("expected every seed once, found {seed} twice"),
@@ -216,6 +218,20 @@ impl Sweep {
     }
 }
 
+/// Returns the same value with all keys sorted, so that equal values have equal texts.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> =
+                map.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
 /// Returns the values of a parameter, or all its faults.
 fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
     let at = |field: &str, message: String| Fault::new(&["parameters", key, field], message);
@@ -245,9 +261,8 @@ fn domain(key: &str, parameter: &Parameter) -> Result<Domain, Vec<Fault>> {
     if values.is_empty() {
         return Err(vec![at("values", format!("`{key}` has no values")).hint("list at least one")]);
     }
-    if let Some((_, value)) =
-        values.iter().enumerate().find(|(at, value)| values[..*at].contains(value))
-    {
+    let mut seen = HashSet::new();
+    if let Some(value) = values.iter().find(|value| !seen.insert(sorted(value).to_string())) {
         return Err(vec![at(
             "values",
             format!("expected every value once, found `{value}` twice"),

@@ -8,6 +8,7 @@ use super::growth::quality::{Filter, Keep};
 use super::growth::{Entry, Growth};
 use super::methods::contract::externals_of;
 use crate::base::report::{Progress, Report};
+use crate::base::secrets::Secrets;
 use crate::data::{AugmentationRow, AugmentationSummary, Seen, TaskKind};
 use crate::model::ModelError;
 use crate::model::pretrained::SEEN_TEXTS;
@@ -88,7 +89,7 @@ impl Stage for Augment {
         let mut data = original.clone();
         let pass = data.augmentation.rows.iter().map(|row| row.pass).max().unwrap_or(0) + 1;
         for (index, config) in self.methods.iter().enumerate() {
-            let settings = serde_json::to_string(config)
+            let settings = settings(config, &ctx.secrets())
                 .map_err(|error| CheckError::new("methods", error.to_string()))?;
             ctx.progress(&Progress {
                 activity: "augmenting",
@@ -119,6 +120,17 @@ impl Stage for Augment {
         }
         Ok(Arc::new(data))
     }
+}
+
+/// Returns the settings of a method as they are kept beside the texts that it made.
+fn settings(config: &MethodConfig, secrets: &Secrets) -> serde_json::Result<String> {
+    let settings = serde_json::to_string(config)?;
+    if secrets.is_empty() {
+        return Ok(settings);
+    }
+    let mut settings: serde_json::Value = serde_json::from_str(&settings)?;
+    secrets.hide_in(&mut settings);
+    Ok(settings.to_string())
 }
 
 /// Reports the numbers of texts that a method added and lost.

@@ -1,7 +1,11 @@
 //! The errors of stages.
 
+use std::error::Error;
+use std::fmt;
+
 use miette::Diagnostic;
 
+use crate::base::secrets::Secrets;
 use crate::model::source::reference::Reference;
 
 /// Any error of a stage: its message, its `help` (the way out, shown as `hint:`) and its causes.
@@ -12,6 +16,67 @@ pub type StageError = Box<dyn miette::Diagnostic + Send + Sync + 'static>;
 #[error("interrupted")]
 #[diagnostic(help("run the same command again to resume"))]
 pub struct Interrupted;
+
+/// Returns an error that tells nothing of the values of environment variables.
+pub fn hidden(error: StageError, secrets: &Secrets) -> StageError {
+    let (hidden, is_changed) = Hidden::of(&*error, secrets);
+    if is_changed { Box::new(hidden) } else { error }
+}
+
+/// An error whose texts have names in place of the values of environment variables.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Hidden {
+    message: String,
+    help: Option<String>,
+    source: Option<Box<Hidden>>,
+}
+
+impl Hidden {
+    /// Returns the error, and whether a text of it had to be changed.
+    fn of(error: &dyn Diagnostic, secrets: &Secrets) -> (Hidden, bool) {
+        let (mut hidden, mut is_changed) = Hidden::of_text(&error.to_string(), secrets);
+        if let Some(help) = error.help().map(|help| help.to_string()) {
+            let told = secrets.hide(&help).into_owned();
+            is_changed |= told != help;
+            hidden.help = Some(told);
+        }
+        let source = match (error.diagnostic_source(), error.source()) {
+            (Some(inner), _) => Some(Hidden::of(inner, secrets)),
+            (None, Some(inner)) => Some(Hidden::of_cause(inner, secrets)),
+            (None, None) => None,
+        };
+        hidden.link(source, is_changed)
+    }
+
+    fn of_cause(error: &dyn Error, secrets: &Secrets) -> (Hidden, bool) {
+        let (hidden, is_changed) = Hidden::of_text(&error.to_string(), secrets);
+        let source = error.source().map(|inner| Hidden::of_cause(inner, secrets));
+        hidden.link(source, is_changed)
+    }
+
+    fn of_text(text: &str, secrets: &Secrets) -> (Hidden, bool) {
+        let message = secrets.hide(text).into_owned();
+        let is_changed = message != text;
+        (Hidden { message, help: None, source: None }, is_changed)
+    }
+
+    fn link(mut self, source: Option<(Hidden, bool)>, is_changed: bool) -> (Hidden, bool) {
+        let below = source.as_ref().is_some_and(|(_, is_changed)| *is_changed);
+        self.source = source.map(|(source, _)| Box::new(source));
+        (self, is_changed || below)
+    }
+}
+
+impl Diagnostic for Hidden {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn diagnostic_source(&self) -> Option<&dyn Diagnostic> {
+        self.source.as_deref().map(|source| source as &dyn Diagnostic)
+    }
+}
 
 /// A problem in a stage's configuration that needs no run to be seen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]

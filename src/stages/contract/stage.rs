@@ -13,6 +13,7 @@ use super::inputs::Inputs;
 use super::output::{Kind, Output};
 use crate::base::digest::Digest;
 use crate::base::report::Report;
+use crate::base::secrets::Secrets;
 use crate::data::TaskKind;
 use crate::engine::{Device, Runtime, RuntimeIdentity};
 use crate::model::source::resolve;
@@ -118,6 +119,11 @@ pub trait Ctx: Report {
     fn threads(&self) -> usize;
     /// ONNX Runtime, found, installed if need be, and loaded at the first call.
     fn runtime(&self) -> Result<&Runtime, StageError>;
+    /// The values of environment variables that the pipeline uses. An output that quotes the
+    /// configuration has their names instead.
+    fn secrets(&self) -> Secrets {
+        Secrets::default()
+    }
     /// Says whether the user has asked to stop; long work asks between steps and returns
     /// [`super::error::Interrupted`].
     fn interrupted(&self) -> bool;

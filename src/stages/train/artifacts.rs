@@ -196,7 +196,7 @@ pub(super) fn run(
     let model = trainer.export(runtime, &fitted.trained)?;
     Ok(Trained {
         network: Network::Onnx(OnnxModel { model, output, layout, files }),
-        initial_weights: format!("`{name}`: the checkpoint of the artifacts"),
+        initial_weights: format!("`{}`: the checkpoint of the artifacts", ctx.secrets().hide(name)),
         fitted,
         backend: Choice {
             backend: Chosen::TrainingApi,

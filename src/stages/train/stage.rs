@@ -167,7 +167,8 @@ impl Train {
     ) -> Result<Trained, StageError> {
         let (mut pretrained, InitialWeights { weights, origin }) =
             self.pretrained(folder, ctx.seed(), data.labels())?;
-        let initial_weights = format!("`{}`: {origin}", self.model.pretrained);
+        let secrets = ctx.secrets();
+        let initial_weights = format!("`{}`: {origin}", secrets.hide(&self.model.pretrained));
         ctx.note(&initial_weights);
         let (tokenizer, longest) =
             (tokenizer(&pretrained)?, longest(&pretrained.config, self.max_length));

@@ -68,9 +68,8 @@ impl OneByOne for Marker {
         let mut places = rand::seq::index::sample(random, l, q).into_vec();
         // From the end, so that the places before do not move.
         places.sort_unstable_by(|a, b| b.cmp(a));
-        for place in places {
-            words.insert(place, Cow::Borrowed(MARKS[random.random_range(0..MARKS.len())]));
-        }
+        let drawn = |place| (place, Cow::Borrowed(MARKS[random.random_range(0..MARKS.len())]));
+        words.insert_in_turn(places.into_iter().map(drawn).collect());
         Some(Generated::of(words.text()))
     }
 }

@@ -1,6 +1,6 @@
 //! Coarse-graining.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -50,48 +50,68 @@ impl Method for CoarseGraining {
     }
 }
 
-/// A text of a class with its length in words.
+/// A text of a class with its length in words, of which it has one at least.
 struct Text {
     id: String,
     text: String,
     words: usize,
 }
 
+/// The texts of a class, and the length of the shortest.
+struct Class {
+    texts: Vec<Text>,
+    shortest: usize,
+}
+
 /// The texts of every class.
 struct Joiner {
-    classes: BTreeMap<usize, Vec<Text>>,
+    classes: BTreeMap<usize, Class>,
+    /// The place of each text in its class.
+    places: HashMap<String, usize>,
     max_words: usize,
 }
 
 impl Joiner {
     fn new(max_words: usize, train: &Originals<'_>) -> Joiner {
-        let text = |example: &&Example| {
+        let text = |example: &Example| {
             let text = example.text.first.trim().to_owned();
             let words = Words::of(&text).len();
-            Text { id: example.id.clone(), words, text }
+            (words > 0).then(|| Text { id: example.id.clone(), words, text })
         };
-        let classes = train.by_class().into_iter();
-        let classes =
-            classes.map(|(class, texts)| (class, texts.iter().map(text).collect())).collect();
-        Joiner { classes, max_words }
+        let class = |texts: Vec<&Example>| {
+            let texts: Vec<Text> = texts.into_iter().filter_map(text).collect();
+            let shortest = texts.iter().map(|text| text.words).min().unwrap_or(0);
+            Class { texts, shortest }
+        };
+        let classes: BTreeMap<usize, Class> =
+            train.by_class().into_iter().map(|(number, texts)| (number, class(texts))).collect();
+        let texts = classes.values().flat_map(|class| class.texts.iter().enumerate());
+        let places = texts.map(|(place, text)| (text.id.clone(), place)).collect();
+        Joiner { classes, places, max_words }
     }
 }
 
 impl OneByOne for Joiner {
     fn one(&self, text: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
-        let mut others: Vec<&Text> = self
-            .classes
-            .get(&original.class())?
-            .iter()
-            .filter(|other| other.id != original.id && other.words > 0)
+        let Class { texts, shortest } = self.classes.get(&original.class())?;
+        let own = self.places.get(&original.id).copied();
+        // Places are moved instead of texts: this is done for each text of the class.
+        let mut order: Vec<u32> = (0..texts.len())
+            .filter(|place| Some(*place) != own)
+            .map(|place| place as u32)
             .collect();
-        others.shuffle(random);
+        order.shuffle(random);
         let mut room = self.max_words.checked_sub(Words::of(text).len())?;
-        others.retain(|other| {
-            let fits = other.words <= room;
-            room -= if fits { other.words } else { 0 };
-            fits
-        });
+        let mut others: Vec<&Text> = Vec::new();
+        for other in order.into_iter().map(|place| &texts[place as usize]) {
+            if room < *shortest {
+                break;
+            }
+            if other.words <= room {
+                room -= other.words;
+                others.push(other);
+            }
+        }
         if others.is_empty() {
             return None;
         }

@@ -91,12 +91,15 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Inserter<V> {
         if choices.is_empty() {
             return None;
         }
-        for _ in 0..changes(self.rate, words.len()) {
+        let l = words.len();
+        let new = (0..changes(self.rate, l)).map(|inserted| {
             let synonyms = vocabulary.synonyms(choices[random.random_range(0..choices.len())].1);
             let synonym = &synonyms[random.random_range(0..synonyms.len())];
-            let place = random.random_range(0..=words.len());
-            words.insert(place, Cow::Borrowed(synonym));
-        }
+            let place = random.random_range(0..=l + inserted);
+            (place, Cow::Borrowed(synonym.as_str()))
+        });
+        let new = new.collect();
+        words.insert_in_turn(new);
         Some(Generated::of(words.text()))
     }
 }

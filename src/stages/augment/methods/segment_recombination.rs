@@ -1,6 +1,6 @@
 //! Segment recombination.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -102,22 +102,35 @@ impl Method for SegmentRecombination {
                 .map(|example| (example.id.clone(), self.segments.cut(&example.text.first)));
             texts.filter(|(_, segments)| !segments.is_empty()).collect()
         };
-        let classes =
+        let classes: BTreeMap<usize, Cut> =
             train.by_class().into_iter().map(|(class, texts)| (class, cut(texts))).collect();
-        Ok(Box::new(Recombiner { classes, max_words: self.max_words }))
+        Ok(Box::new(Recombiner::new(classes, self.max_words)))
     }
 }
 
+/// The segments of the texts of a class, by the texts' ids.
+type Cut = Vec<(String, Vec<String>)>;
+
 /// The segments of every class, by their text.
 struct Recombiner {
-    classes: BTreeMap<usize, Vec<(String, Vec<String>)>>,
+    classes: BTreeMap<usize, Cut>,
+    /// The place of each text in its class.
+    places: HashMap<String, usize>,
     max_words: usize,
+}
+
+impl Recombiner {
+    fn new(classes: BTreeMap<usize, Cut>, max_words: usize) -> Recombiner {
+        let texts = classes.values().flat_map(|texts| texts.iter().enumerate());
+        let places = texts.map(|(place, (id, _))| (id.clone(), place)).collect();
+        Recombiner { classes, places, max_words }
+    }
 }
 
 impl OneByOne for Recombiner {
     fn one(&self, _: &str, original: &Example, random: &mut ChaCha8Rng) -> Option<Generated> {
         let texts = self.classes.get(&original.class())?;
-        let own = texts.iter().position(|(id, _)| *id == original.id)?;
+        let own = *self.places.get(&original.id)?;
         if texts.len() < 2 {
             return None;
         }
@@ -145,12 +158,9 @@ impl OneByOne for Recombiner {
         let joined = join(chosen.iter().map(|(_, _, segment)| *segment));
         // The last segment may exceed the limit.
         let text = Words::of(&joined).pieces(self.max_words).into_iter().next()?;
-        let mut parents: Vec<String> = Vec::new();
-        for (_, text, _) in chosen {
-            if !parents.contains(&texts[text].0) {
-                parents.push(texts[text].0.clone());
-            }
-        }
+        let mut seen = HashSet::new();
+        let ids = chosen.into_iter().map(|(_, text, _)| &texts[text].0);
+        let parents: Vec<String> = ids.filter(|id| seen.insert(*id)).cloned().collect();
         (parents.len() > 1).then_some(Generated { text, parents })
     }
 }
@@ -175,7 +185,7 @@ mod tests {
                 .or_default()
                 .push((example.id.clone(), segments.cut(&example.text.first)));
         }
-        (Recombiner { classes, max_words }, examples)
+        (Recombiner::new(classes, max_words), examples)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Synonym replacement.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rand::RngExt;
@@ -85,10 +86,13 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Replacer<V> {
         let vocabulary = self.vocabulary.as_ref();
         let found = vocabulary.find(&words);
         let mut distinct: Vec<usize> = Vec::with_capacity(found.len());
-        for (_, entry) in &found {
-            if !distinct.contains(entry) {
-                distinct.push(*entry);
+        let mut places: HashMap<usize, Vec<usize>> = HashMap::with_capacity(found.len());
+        for (place, entry) in found {
+            let known = places.entry(entry).or_default();
+            if known.is_empty() {
+                distinct.push(entry);
             }
+            known.push(place);
         }
         if distinct.is_empty() {
             return None;
@@ -98,7 +102,7 @@ impl<V: AsRef<Vocabulary> + Sync> OneByOne for Replacer<V> {
         for entry in chosen {
             let synonyms = vocabulary.synonyms(*entry);
             let synonym = &synonyms[random.random_range(0..synonyms.len())];
-            for (place, _) in found.iter().filter(|(_, found)| found == entry) {
+            for place in &places[entry] {
                 words.replace(*place, synonym);
             }
         }
