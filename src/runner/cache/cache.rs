@@ -157,8 +157,8 @@ impl Cache {
         }
     }
 
-    /// Takes the name from an entry and returns the folder to be removed. The caller holds the key's
-    /// lock.
+    /// Takes the name from an entry and returns the folder to be removed. The caller holds
+    /// [`CollectLock::alone`].
     pub fn doom(&self, key: &Digest) -> io::Result<PathBuf> {
         let doomed = self.cache().join(format!("{TEMPORARY}removed-{key}"));
         remove_if_there(&doomed)?;

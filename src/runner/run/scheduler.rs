@@ -210,8 +210,8 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Finds the output of a task in the cache, or computes it. A cached one is looked at as closely
-    /// as `depth` says, and counts for nothing with `force`.
+    /// Finds the output of a task in the cache, or computes it. A cached one is looked at as
+    /// closely as `depth` says, and counts for nothing with `force`.
     fn attempt(
         &self,
         task: &Task,
@@ -313,8 +313,8 @@ impl Scheduler<'_> {
         }
     }
 
-    /// Returns an input, from memory or from the cache's files. One that is lost by now, or damaged,
-    /// is computed again.
+    /// Returns an input, from memory or from the cache's files. One that is lost by now, or
+    /// damaged, is computed again.
     fn load(&self, index: usize, state: &Mutex<State>) -> Result<Arc<dyn Output>, StageError> {
         if let Some(output) = &lock(state).loaded[index] {
             return Ok(output.clone());
