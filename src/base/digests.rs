@@ -34,6 +34,9 @@ pub enum ReadError {
          copy in another folder"
     ))]
     Changed { file: PathBuf },
+    #[error("`{file}` is missing")]
+    #[diagnostic(help("run its pipeline again, which writes it anew"))]
+    Missing { file: PathBuf },
 }
 
 impl Digests {
@@ -95,6 +98,23 @@ pub fn read(file: &Path) -> Result<Vec<u8>, ReadError> {
     }
 }
 
+/// Says whether a file is there.
+///
+/// # Errors
+///
+/// Fails where it is not, although the folder's list names it: its absence says nothing then.
+pub fn is_there(file: &Path) -> Result<bool, ReadError> {
+    if file.is_file() {
+        return Ok(true);
+    }
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(false) };
+    let list = Digests::read(folder)?.unwrap_or_default();
+    match list.files.contains_key(&*name.to_string_lossy()) {
+        true => Err(ReadError::Missing { file: file.to_owned() }),
+        false => Ok(false),
+    }
+}
+
 fn read_once(file: &Path) -> Result<Vec<u8>, ReadError> {
     let bytes = fs::read(file)?;
     let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(bytes) };
@@ -127,6 +147,9 @@ mod tests {
         assert!(matches!(read(&table), Err(ReadError::Changed { file }) if file == table));
         assert_eq!(list.changed(folder.path()), ["table"]);
         assert_eq!(read(&other)?, b"own");
+        fs::remove_file(&table)?;
+        assert!(matches!(is_there(&table), Err(ReadError::Missing { .. })));
+        assert!(is_there(&other)? && !is_there(&folder.path().join("none"))?);
         // Of a changed list nothing is known.
         fs::write(folder.path().join(FILE), "{}")?;
         assert!(matches!(read(&other), Err(ReadError::Changed { file }) if file.ends_with(FILE)));

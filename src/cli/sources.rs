@@ -122,7 +122,7 @@ fn beside(name: &str, table: ResultTable, folder: &Path) -> Result<Source, Failu
 /// Returns the fingerprint of the run's pipeline: the digest of its resolved form without the seed.
 fn fingerprint(folder: &Path) -> Result<Option<String>, TableError> {
     let file = folder.join("resolved.yaml");
-    if !file.is_file() {
+    if !digests::is_there(&file)? {
         return Ok(None);
     }
     let bytes = digests::read(&file).map_err(TableError::from)?;

@@ -8,6 +8,7 @@ use polars::prelude::*;
 use super::error::TableError;
 use super::frame::{self, Columns};
 use super::tag::Tag;
+use crate::base::digests;
 use crate::base::files::AtomicFiles;
 
 /// Learning curves: one row per optimizer step, with dev metrics on the last row of an epoch.
@@ -65,7 +66,7 @@ impl Curves {
 /// without the file.
 pub fn read_run(folder: &Path) -> Result<Vec<(Tag, Vec<CurvePoint>)>, TableError> {
     let file = folder.join(FILE);
-    if !file.is_file() {
+    if !digests::is_there(&file)? {
         return Ok(Vec::new());
     }
     let table = frame::read_parquet(&file)?;

@@ -30,7 +30,7 @@ impl From<ReadError> for TableError {
     fn from(error: ReadError) -> TableError {
         match error {
             ReadError::Io(error) => TableError::Io(error),
-            changed @ ReadError::Changed { .. } => TableError::Changed(changed),
+            error => TableError::Changed(error),
         }
     }
 }

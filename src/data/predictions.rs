@@ -9,6 +9,7 @@ use super::error::TableError;
 use super::frame::{self, Columns};
 use super::tag::Tag;
 use super::task;
+use crate::base::digests;
 use crate::base::files::AtomicFiles;
 
 /// The prediction for one example.
@@ -98,7 +99,7 @@ pub struct Block {
 /// Reads the file of [`add_run`] in `folder`; `None` without the file.
 pub fn read_run(folder: &Path) -> Result<Option<Vec<Block>>, TableError> {
     let file = folder.join(FILE);
-    if !file.is_file() {
+    if !digests::is_there(&file)? {
         return Ok(None);
     }
     let table = frame::read_parquet(&file)?;

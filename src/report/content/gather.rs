@@ -9,6 +9,7 @@ use super::content::{Content, LINES, RunContent};
 use super::tally::Tally;
 use super::training::Training;
 use super::trial::{Trial, Trials};
+use crate::base::digests;
 use crate::data::Tag;
 use crate::data::curves::{self, CurvePoint};
 use crate::metrics::main_metrics;
@@ -65,7 +66,9 @@ type Block = (Tag, Vec<CurvePoint>);
 /// Fails where the results cannot be compared.
 pub fn gather(asked: &Request<'_>) -> Result<Gathered, CompareError> {
     let Request { sources, project, .. } = asked;
-    let places: Vec<Place<'_>> = sources.iter().map(|source| place(project, source)).collect();
+    let mut gaps = Vec::new();
+    let places: Vec<Place<'_>> =
+        sources.iter().map(|source| place(project, source, &mut gaps)).collect();
     let rows: Vec<&ResultRow> = sources.iter().flat_map(|source| &source.rows).collect();
     let metrics = metrics(&rows, asked.metric);
     let request = compare::Request {
@@ -84,9 +87,8 @@ pub fn gather(asked: &Request<'_>) -> Result<Gathered, CompareError> {
     let errors = errors(&rows);
     let rows: Vec<&ResultRow> =
         rows.into_iter().filter(|row| row.split == comparison.split).collect();
-    let mut gaps = Vec::new();
     let content = Content {
-        runs: runs(&places),
+        runs: runs(&places, &mut gaps),
         trainings: trainings(&places, &comparison, &mut gaps),
         trials: trials(&rows, &comparison),
         tallies: tallies(&places, &comparison),
@@ -103,14 +105,21 @@ pub fn gather(asked: &Request<'_>) -> Result<Gathered, CompareError> {
 }
 
 /// Finds the folder of a source. Its name is either the given path or the name of its run.
-fn place<'a>(project: &Project, source: &'a Source) -> Place<'a> {
+fn place<'a>(project: &Project, source: &'a Source, gaps: &mut Vec<String>) -> Place<'a> {
     let given = Path::new(&source.name);
     let folder = match given {
         file if file.is_file() => file.parent().map(Path::to_owned).unwrap_or_default(),
         folder if folder.is_dir() => folder.to_owned(),
         name => project.runs().join(name),
     };
-    let run = folder.ancestors().take(3).find_map(|folder| Run::open(folder).ok());
+    let own = folder.ancestors().take(3).find(|folder| Run::is_in(folder));
+    let run = own.and_then(|own| match Run::open(own) {
+        Ok(run) => Some(run),
+        Err(error) => {
+            gaps.push(format!("where the numbers are from is not known: {error}"));
+            None
+        }
+    });
     Place { source, folder, run }
 }
 
@@ -127,13 +136,22 @@ fn metrics(rows: &[&ResultRow], asked: Option<&str>) -> Vec<String> {
     metrics.into_iter().map(str::to_owned).collect()
 }
 
-fn runs(places: &[Place<'_>]) -> Vec<RunContent> {
+fn runs(places: &[Place<'_>], gaps: &mut Vec<String>) -> Vec<RunContent> {
     let mut found: IndexMap<&str, RunContent> = IndexMap::new();
     for run in places.iter().filter_map(|place| place.run.as_ref()) {
-        found.entry(&run.provenance.run).or_insert_with(|| RunContent {
-            provenance: run.provenance.clone(),
-            status: run.status().to_owned(),
-            resolved: fs_err::read_to_string(run.folder.join("resolved.yaml")).ok(),
+        found.entry(&run.provenance.run).or_insert_with(|| {
+            let resolved = digests::read(&run.folder.join("resolved.yaml"));
+            RunContent {
+                provenance: run.provenance.clone(),
+                status: run.status().to_owned(),
+                resolved: resolved.map_or_else(
+                    |error| {
+                        gaps.push(format!("the pipeline cannot be shown: {error}"));
+                        None
+                    },
+                    |bytes| Some(String::from_utf8_lossy(&bytes).into_owned()),
+                ),
+            }
         });
     }
     found.into_values().collect()

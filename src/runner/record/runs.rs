@@ -24,6 +24,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// Says whether a folder has the record of a run.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(PROVENANCE).is_file()
+    }
+
     /// Reads a run's folder.
     pub fn open(folder: &Path) -> Result<Run, RunError> {
         let file = folder.join(PROVENANCE);
@@ -198,9 +203,13 @@ pub(super) fn highest_number(project: &Project) -> u64 {
 /// Finds a run by its folder, its name, the name of its pipeline (the newest run of it), or the
 /// start or end of its name; without a name, the latest.
 pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
-    let latest = || latest(project).and_then(|folder| Run::open(&folder).ok());
+    let latest = || match latest(project).filter(|folder| Run::is_in(folder)) {
+        Some(folder) => Run::open(&folder).map(Some),
+        // The link leads nowhere, as after its run was removed.
+        None => Ok(None),
+    };
     let Some(name) = name.filter(|name| *name != "latest") else {
-        let found = match latest() {
+        let found = match latest()? {
             Some(run) => Some(run),
             None => list(project)?.into_iter().next(),
         };
@@ -214,7 +223,7 @@ pub fn find(project: &Project, name: Option<&str>) -> Result<Run, RunError> {
     if let Some(index) = runs.iter().position(|run| run.provenance.run == name) {
         return Ok(runs.swap_remove(index));
     }
-    let newest = latest().into_iter().find(|run| run.provenance.name == name);
+    let newest = latest().ok().flatten().into_iter().find(|run| run.provenance.name == name);
     if let Some(run) = newest.or_else(|| {
         let place = runs.iter().position(|run| run.provenance.name == name)?;
         Some(runs[place].clone())
