@@ -50,12 +50,11 @@ fn whole(value: &AnyValue<'_>) -> String {
     match value {
         AnyValue::Float32(value) => format!("{:08x}", value.to_bits()),
         AnyValue::Float64(value) => format!("{:016x}", value.to_bits()),
-        AnyValue::String(text) => (*text).to_owned(),
         AnyValue::List(items) => {
             let items = items.iter().map(|item| whole(&item));
             items.collect::<Vec<_>>().join("\u{0}")
         }
-        other => format!("{other:?}"),
+        other => other.get_str().map_or_else(|| format!("{other:?}"), str::to_owned),
     }
 }
 
@@ -63,9 +62,11 @@ fn shown(value: &AnyValue<'_>) -> String {
     match value {
         AnyValue::Float32(value) => format!("{value:?}"),
         AnyValue::Float64(value) => format!("{value:?}"),
-        AnyValue::String(text) => format!("`{}`", cut(text, SHOWN)),
         AnyValue::Null => "nothing".to_owned(),
-        other => cut(&other.to_string(), SHOWN),
+        other => match other.get_str() {
+            Some(text) => format!("`{}`", cut(text, SHOWN)),
+            None => cut(&other.to_string(), SHOWN),
+        },
     }
 }
 

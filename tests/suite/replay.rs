@@ -116,8 +116,8 @@ fn a_replay_says_what_differs_around_the_run() -> Result<(), TestError> {
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("data, seed 13 differs: "), "{said:?}");
     assert!(said.err.contains("content of `texts.csv` changed"), "{said:?}");
-    let said = project.pipe(&["verify", "--replay", "--stage", "datum"])?;
-    assert!(said.code == Some(2) && said.err.contains("did you mean `data`?"), "{said:?}");
+    let said = project.pipe(&["verify", "--replay", "--stage", "scor"])?;
+    assert!(said.code == Some(2) && said.err.contains("did you mean `score`?"), "{said:?}");
     Ok(())
 }
 
