@@ -30,6 +30,11 @@ pub fn tells_of_threads(message: &str) -> bool {
         .any(|words| message.contains(words))
 }
 
+/// Knows the words in which the loader of libraries says that there is no memory for one.
+pub fn tells_of_room(message: &str) -> bool {
+    message.contains("failed to map segment") && !message.contains("not permitted")
+}
+
 /// Names the lack of memory or threads behind a panic; `None` if it has another reason.
 pub fn behind_panic(message: &str) -> Option<&'static str> {
     match message {
@@ -59,5 +64,6 @@ mod tests {
             assert_eq!(behind_panic(message), Some(lack), "{message}");
         }
         assert_eq!(behind_panic("index out of bounds"), None);
+        assert!(tells_of_room("libx.so: failed to map segment from shared object"));
     }
 }
