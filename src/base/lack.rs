@@ -1,8 +1,8 @@
 //! Lack of memory, of threads and of room in files, which libraries report in many words.
 
 /// The way out where memory or threads ran out.
-pub const MEMORY_HINT: &str = "a smaller `batch_size`, `max_length` or `--jobs` needs less memory; `ulimit -v` and `ulimit \
-     -u` show limits on memory and threads";
+pub const MEMORY_HINT: &str = "a smaller `batch_size`, `max_length` or `--jobs` needs less memory; \
+     `ulimit -v` and `ulimit -u` show limits on memory and threads";
 
 /// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is
 /// no memory left.

@@ -151,8 +151,8 @@ impl Line {
     }
 }
 
-/// Returns the way out of what the system says in these lines, where no hint has one. Some libraries wrap an error without
-/// its system number, but all of them keep the message.
+/// Returns the way out of what the system says in these lines, where no hint has one. Some
+/// libraries wrap an error without its system number, but all of them keep the message.
 fn way_out(lines: &[Line], hints: &[String]) -> Option<String> {
     let full = if cfg!(windows) { 112 } else { 28 };
     // What a write beyond `ulimit -f` gives.
