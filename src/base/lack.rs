@@ -1,8 +1,8 @@
 //! Lack of memory, of threads and of room in files, which libraries report in many words.
 
 /// The way out where memory or threads ran out.
-pub const MEMORY_HINT: &str = "a smaller `batch_size`, `max_length` or `--jobs` needs less memory; `ulimit -v` and `ulimit \
-     -u` show limits on memory and threads";
+pub const MEMORY_HINT: &str = "a smaller `batch_size`, `max_length` or `--jobs` needs less memory; \
+     `ulimit -v` and `ulimit -u` show limits on memory and threads";
 
 /// Knows the words in which allocators of the system, of ONNX Runtime and of CUDA say that there is
 /// no memory left.
@@ -28,6 +28,11 @@ pub fn tells_of_threads(message: &str) -> bool {
     ["failed to spawn thread", "resource temporarily unavailable", "memory allocation of"]
         .iter()
         .any(|words| message.contains(words))
+}
+
+/// Knows the words in which the loader of libraries says that there is no memory for one.
+pub fn tells_of_room(message: &str) -> bool {
+    message.contains("failed to map segment") && !message.contains("not permitted")
 }
 
 /// Names the lack of memory or threads behind a panic; `None` if it has another reason.
@@ -59,5 +64,6 @@ mod tests {
             assert_eq!(behind_panic(message), Some(lack), "{message}");
         }
         assert_eq!(behind_panic("index out of bounds"), None);
+        assert!(tells_of_room("libx.so: failed to map segment from shared object"));
     }
 }

@@ -7,7 +7,9 @@ use miette::Diagnostic;
 
 use super::exit::Exit;
 use crate::base::contain::message;
-use crate::base::lack::{MEMORY_HINT, behind_panic, tells_of_memory, tells_of_threads};
+use crate::base::lack::{
+    MEMORY_HINT, behind_panic, tells_of_memory, tells_of_room, tells_of_threads,
+};
 use crate::data::TableError;
 use crate::engine::RuntimeError;
 use crate::pipeline::SpecError;
@@ -169,6 +171,8 @@ fn way_out(lines: &[Line], hints: &[String]) -> Option<String> {
              raises it"
                 .to_owned(),
         ),
+        // The library is whole, whatever its own hint says.
+        () if lines.iter().any(|line| tells_of_room(line.text())) => Some(MEMORY_HINT.to_owned()),
         () if !hints.is_empty() => None,
         () if told(full) => {
             Some("free some space; `pipe gc` removes cached results that no run uses".to_owned())
