@@ -14,6 +14,9 @@ use crate::runner::project::Project;
 /// may hold it for a moment only: to see whether a run is alive, or because it was just forked and
 /// keeps every descriptor until it starts its own program.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The same where others wait meanwhile, and where a lock that is only held for a moment may count
+/// as held.
+const BRIEF: Duration = Duration::from_millis(50);
 
 /// A locked file; the system frees it when the process ends, however it ends.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub struct KeyLock {
 impl KeyLock {
     /// Takes the lock, or returns `None` if another process keeps it for longer than a moment.
     pub fn acquire_soon(path: &Path) -> io::Result<Option<KeyLock>> {
-        soon(|| KeyLock::try_acquire(path))
+        soon(PATIENCE, || KeyLock::try_acquire(path))
     }
 
     /// Takes the lock at once, or returns `None` if another process holds it, even for a moment.
@@ -35,7 +38,7 @@ impl KeyLock {
     /// Says whether a process keeps the lock for longer than a moment. Writes nothing.
     pub fn is_held(path: &Path) -> bool {
         // A lock that cannot be tried counts as held, so that what it protects stays.
-        path.exists() && !matches!(KeyLock::acquire_soon(path), Ok(Some(_)))
+        path.exists() && !matches!(soon(BRIEF, || KeyLock::try_acquire(path)), Ok(Some(_)))
     }
 
     /// Removes the file of a lock that nobody holds.
@@ -88,7 +91,7 @@ impl UseLock {
     /// Returns the right to drop models; `None` while a run is in progress.
     pub fn alone(project: &Project) -> io::Result<Option<UseLock>> {
         let path = UseLock::path(project);
-        Ok(soon(|| try_lock(&path))?.map(|file| UseLock { _file: file }))
+        Ok(soon(PATIENCE, || try_lock(&path))?.map(|file| UseLock { _file: file }))
     }
 
     fn path(project: &Project) -> PathBuf {
@@ -123,12 +126,15 @@ impl CollectLock {
 
 const COLLECT: &str = "gc.lock";
 
-/// Tries for [`PATIENCE`] before it returns `None`.
-fn soon<T>(attempt: impl Fn() -> io::Result<Option<T>>) -> io::Result<Option<T>> {
+/// Tries for a time before it returns `None`.
+fn soon<T>(
+    patience: Duration,
+    attempt: impl Fn() -> io::Result<Option<T>>,
+) -> io::Result<Option<T>> {
     let stopwatch = Stopwatch::start();
     loop {
         let taken = attempt()?;
-        if taken.is_some() || stopwatch.seconds() > PATIENCE.as_secs_f64() {
+        if taken.is_some() || stopwatch.seconds() > patience.as_secs_f64() {
             return Ok(taken);
         }
         std::thread::sleep(Duration::from_millis(5));
