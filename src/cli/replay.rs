@@ -130,9 +130,9 @@ fn tell(run: &str, found: &Replayed, printer: &Printer) -> Result<Exit, Failure>
         count => format!("{count} outputs"),
     };
     if differing.is_empty() {
-        printer.data(&format!("identical: {count} of run {run}\n"))?;
+        printer.data(format!("identical: {count} of run {run}\n"))?;
         return Ok(Exit::Success);
     }
-    printer.data(&format!("different: {} of {count} of run {run}\n", differing.len()))?;
+    printer.data(format!("different: {} of {count} of run {run}\n", differing.len()))?;
     Ok(Exit::Failed)
 }

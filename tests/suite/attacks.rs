@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fs_err as fs;
+use pipe::base::clock::Stopwatch;
 
 use super::project::{Project, Said, TestError, data};
 
@@ -86,20 +87,21 @@ impl Chance {
 /// Counts what is tried until the time is over.
 struct Budget {
     what: &'static str,
-    until: Instant,
+    stopwatch: Stopwatch,
+    seconds: f64,
     tried: usize,
 }
 
 impl Budget {
     fn new(what: &'static str) -> Budget {
         let seconds = std::env::var("PIPE_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
-        let share = Duration::from_secs_f64(seconds.unwrap_or(120.0) / SHARES);
-        Budget { what, until: Instant::now() + share, tried: 0 }
+        let seconds = seconds.unwrap_or(120.0) / SHARES;
+        Budget { what, stopwatch: Stopwatch::start(), seconds, tried: 0 }
     }
 
     /// Says whether there is time for one more; at least one is tried on the slowest machine.
     fn goes_on(&mut self) -> bool {
-        let goes_on = self.tried == 0 || Instant::now() < self.until;
+        let goes_on = self.tried == 0 || self.stopwatch.seconds() < self.seconds;
         self.tried += usize::from(goes_on);
         goes_on
     }
@@ -183,8 +185,8 @@ fn killed_work_ends_as_undisturbed_work() -> Result<(), TestError> {
     let (mut chance, mut budget) = (Chance::new(1), Budget::new("runs and sweeps killed"));
     let calm = Project::with(60, &pipeline())?;
     let expected = [RUN.to_vec(), SWEEP.to_vec()].map(|command| {
-        let begun = Instant::now();
-        calm.pipe(&command).map(|said| (rows(&said.out), begun.elapsed()))
+        let stopwatch = Stopwatch::start();
+        calm.pipe(&command).map(|said| (rows(&said.out), stopwatch.seconds()))
     });
     let [run, sweep] = expected;
     let (run, sweep) = (run?, sweep?);
@@ -194,7 +196,7 @@ fn killed_work_ends_as_undisturbed_work() -> Result<(), TestError> {
             if chance.below(2) == 0 { (RUN.to_vec(), &run) } else { (SWEEP.to_vec(), &sweep) };
         for _ in 0..1 + chance.below(3) {
             let mut child = start(&project, &command)?;
-            std::thread::sleep(time.mul_f64(chance.share()));
+            std::thread::sleep(Duration::from_secs_f64(time * chance.share()));
             child.kill()?;
             child.wait()?;
         }

@@ -83,7 +83,7 @@ fn a_run_is_replayed_bit_for_bit() -> Result<(), TestError> {
     let artifact = project.artifact("more")?;
     let mut more = DataSet::read(&artifact)?;
     let text = &mut more.splits.train[3].text.first;
-    *text = format!("{text} indeed").into();
+    *text = format!("{text} indeed");
     more.write(&artifact)?;
     bless(&artifact)?;
     let said = project.pipe(&["verify", "--replay", "-v"])?;
