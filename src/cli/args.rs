@@ -326,9 +326,12 @@ pub struct VerifyArgs {
     /// its newest run
     #[arg(value_name = "RUN", default_value = "latest")]
     pub run: String,
+    /// Set damaged outputs aside, so that the next run that needs them computes them again
+    #[arg(long)]
+    pub repair: bool,
     /// Compute the run or sweep again, with its seeds, threads and device, and compare every output
     /// bit for bit
-    #[arg(long)]
+    #[arg(long, conflicts_with = "repair")]
     pub replay: bool,
     /// Replay this stage alone, on the stored outputs of the others
     #[arg(long, value_name = "STAGE", requires = "replay")]

@@ -38,12 +38,16 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
             Lookup::Hit(entry) => {
                 let problems = entry.problems(Depth::WHOLE)?;
                 tally.add(&name, entry.done.is_stripped, &problems);
-                if !problems.is_empty() {
-                    // So the next run that needs it computes it again.
+                if args.repair && !problems.is_empty() {
                     cache.set_aside_unless_used(&record.key)?;
                 }
             }
-            Lookup::Damaged(reason) => tally.add(&name, false, &[reason]),
+            Lookup::Damaged(reason) => {
+                tally.add(&name, false, &[reason]);
+                if args.repair {
+                    cache.set_aside_unless_used(&record.key)?;
+                }
+            }
             Lookup::Unreadable(error) => return Err(error.into()),
             Lookup::Miss if was_there => {
                 tally.add(&name, false, &["its output is no longer in the cache".to_owned()]);
@@ -73,11 +77,17 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let file = project.root.join(&run.provenance.pipeline);
     let here = std::path::absolute(".")?;
     let file = file.strip_prefix(here).unwrap_or(&file).display();
-    printer.status(&format!(
-        "  hint: damaged outputs were set aside; `pipe {} {file}` computes again what is missing, \
-         and writes changed tables anew",
-        run.verb()
-    ));
+    let verb = run.verb();
+    printer.status(&match args.repair {
+        true => format!(
+            "  damaged outputs were set aside; `pipe {verb} {file}` computes again what it needs of \
+             them, and writes changed tables anew"
+        ),
+        false => format!(
+            "  hint: `pipe verify --repair` sets damaged outputs aside; then `pipe {verb} {file}` \
+             computes again what it needs of them, and writes changed tables anew"
+        ),
+    });
     Ok(Exit::Failed)
 }
 

@@ -287,6 +287,9 @@ fn verify_finds_what_changed_on_the_disk() -> Result<(), TestError> {
     let damaged = bench.pipe(&["verify"])?;
     assert_eq!(damaged.code, Some(1));
     assert!(damaged.err.contains("2 intact, 1 damaged or missing"), "{}", damaged.err);
+    // Looking changes nothing.
+    assert_eq!(bench.pipe(&["verify"])?.err, damaged.err);
+    assert_eq!(bench.pipe(&["verify", "--repair"])?.code, Some(1));
     let healed = bench.pipe(&["run", "x.yaml"])?;
     assert!(healed.code == Some(0) && healed.err.contains(" 1 computed"), "{}", healed.err);
     assert_eq!(bench.pipe(&["verify"])?.code, Some(0));

@@ -178,7 +178,11 @@ fn open(path: &Path) -> io::Result<fs::File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)
+    match fs::OpenOptions::new().create(true).truncate(false).write(true).open(path) {
+        // The file of another user. Nothing is written to it, and reading is enough for its lock.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => fs::File::open(path),
+        opened => opened,
+    }
 }
 
 #[cfg(test)]

@@ -212,8 +212,11 @@ pub(in crate::runner) fn link_latest(project: &Project, id: &str, observer: &dyn
 fn try_link_latest(project: &Project, id: &str) -> io::Result<()> {
     #[cfg(unix)]
     {
-        let _writing = CollectLock::shared(&project.state())?;
         let runs = project.runs();
+        if fs::read_link(runs.join(LATEST)).is_ok_and(|target| target == Path::new(id)) {
+            return Ok(());
+        }
+        let _writing = CollectLock::shared(&project.state())?;
         let is_folder = fs::symlink_metadata(runs.join(LATEST)).is_ok_and(|about| about.is_dir());
         if is_folder {
             return Ok(());
