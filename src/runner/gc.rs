@@ -267,10 +267,10 @@ impl Work<'_> {
         if self.dry_run {
             return Ok(());
         }
-        match fs::symlink_metadata(path)?.is_dir() {
-            true => remove_if_there(path)?,
-            false => fs::remove_file(path)?,
-        }
+        unless_gone(match path.is_symlink() || !path.is_dir() {
+            true => fs::remove_file(path),
+            false => remove_if_there(path),
+        })?;
         Ok(())
     }
 
@@ -301,11 +301,23 @@ fn modified(path: &Path) -> Option<Timestamp> {
     Timestamp::try_from(fs::metadata(path).ok()?.modified().ok()?).ok()
 }
 
-/// Returns the total size of a file, or of all files below a folder. Links are not followed.
+/// Returns the total size of a file, or of all files below a folder. Links are not followed, and
+/// what another collection removes meanwhile counts as 0.
 fn size(path: &Path) -> io::Result<u64> {
-    let about = fs::symlink_metadata(path)?;
-    if !about.is_dir() {
-        return Ok(about.len());
+    let measured = || {
+        let about = fs::symlink_metadata(path)?;
+        match about.is_dir() {
+            true => children(path)?.iter().map(|child| size(child)).sum(),
+            false => Ok(about.len()),
+        }
+    };
+    unless_gone(measured()).map(Option::unwrap_or_default)
+}
+
+/// Turns the error of something that is no longer there into `None`.
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
     }
-    children(path)?.iter().map(|child| size(child)).sum()
 }

@@ -105,6 +105,8 @@ impl RunFolder {
         }
         let lines: String = new.iter().map(|key| format!("{key}\n")).collect();
         let _writing = CollectLock::shared(&self.state)?;
+        // A folder that was removed meanwhile is made again, as for its tables.
+        fs::create_dir_all(&self.path)?;
         let file = self.path.join(KEYS);
         let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
         file.write_all(lines.as_bytes())?;
