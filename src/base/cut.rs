@@ -49,17 +49,30 @@ fn shown(text: &str, may_change: fn(char) -> bool) -> Cow<'_, str> {
 /// Says whether a character, between its neighbours, is obeyed or not seen.
 fn is_hidden(before: char, c: char, after: char) -> bool {
     match c {
-        // They join letters of some scripts, and signs to one picture.
-        '\u{200c}' | '\u{200d}' => before.is_ascii() || after.is_ascii(),
-        '\u{ad}'
+        // They join letters of some scripts, also at the end of a word, and signs to one picture.
+        '\u{200c}' | '\u{200d}' => before.is_ascii(),
+        // They say where a word may break, in scripts beside ASCII's as in German.
+        '\u{ad}' | '\u{200b}' => {
+            !(before.is_alphabetic() && after.is_alphabetic())
+                || (c == '\u{200b}' && before.is_ascii())
+        }
+        // Flags of countries within a country.
+        '\u{e0020}'..='\u{e007f}' => !matches!(before, '\u{1f3f4}' | '\u{e0020}'..='\u{e007f}'),
+        '\u{34f}'
         | '\u{61c}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{180b}'..='\u{180d}'
+        | '\u{3164}'
+        | '\u{ffa0}'
         | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
+        | '\u{200e}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}'
         | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => true,
+        | '\u{e0000}'..='\u{e001f}'
+        | '\u{e0100}'..='\u{e01ef}' => true,
         c => c.is_control(),
     }
 }

@@ -38,9 +38,7 @@ pub fn tells_of_room(message: &str) -> bool {
 /// Names the lack of memory or threads behind a panic; `None` if it has another reason.
 pub fn behind_panic(message: &str) -> Option<&'static str> {
     match message {
-        _ if tells_of_memory(message) || message.contains("capacity overflow") => {
-            Some("out of memory")
-        }
+        _ if tells_of_memory(message) => Some("out of memory"),
         _ if tells_of_threads(message) => Some("out of memory or threads"),
         _ => None,
     }
@@ -59,7 +57,6 @@ mod tests {
             ),
             ("std::bad_alloc", "out of memory"),
             ("Cannot allocate memory (os error 12)", "out of memory"),
-            ("capacity overflow", "out of memory"),
         ] {
             assert_eq!(behind_panic(message), Some(lack), "{message}");
         }

@@ -26,9 +26,10 @@ struct Stamp {
     device: u64,
 }
 
+/// The digest of a file. The file of this is named after the digest of the path, which may hold what
+/// an environment variable gave.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
-    path: String,
     stamp: Stamp,
     digest: Digest,
 }
@@ -70,7 +71,6 @@ fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {
     if !is_afresh()
         && let Some(entry) =
             fs_err::read(&place).ok().and_then(|bytes| serde_json::from_slice::<Entry>(&bytes).ok())
-        && entry.path == name
         && entry.stamp == before
     {
         return Ok(entry.digest);
@@ -78,7 +78,7 @@ fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {
     let hashed_at = SystemTime::now();
     let digest = Digest::of_file(&path)?;
     if settled(&before, hashed_at) && stamp(&path)? == before {
-        let entry = Entry { path: name, stamp: before, digest };
+        let entry = Entry { stamp: before, digest };
         // If the digest cannot be stored (a read-only home, a full disk), only time is lost.
         if let Ok(bytes) = serde_json::to_vec(&entry) {
             let _ = write_atomic(&place, &bytes);

@@ -1,21 +1,49 @@
 //! Programs of the system: where they are looked for, and how they end.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Returns a command for a program of the `PATH`, without input, which ends when this process does;
 /// `None` if there is no such program.
 pub fn command(name: &str) -> Option<Command> {
-    let mut command = Command::new(find(name)?);
+    Some(command_at(&find(name)?))
+}
+
+/// Returns the same for a program at a path.
+pub fn command_at(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.stdin(Stdio::null());
+    // What it starts itself comes from no folder of a relative name either, and Python takes no
+    // module of the working folder.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    command.env("PATH", absolute(&path)).env("PYTHONSAFEPATH", "1");
+    if let Some(path) = std::env::var_os("PYTHONPATH") {
+        command.env("PYTHONPATH", elsewhere(&path, std::env::current_dir().ok().as_deref()));
+    }
     end_with_parent(&mut command);
-    Some(command)
+    command
 }
 
 /// Looks for a program in the folders of the `PATH`. Relative ones are passed over, and so is the
 /// working folder, which Windows searches too: whoever made that folder does not choose what runs.
 pub fn find(name: &str) -> Option<PathBuf> {
     find_in(&std::env::var_os("PATH")?, name)
+}
+
+/// Returns a list of folders without relative ones.
+fn absolute(folders: &OsStr) -> OsString {
+    let kept = std::env::split_paths(folders).filter(|folder| folder.is_absolute());
+    std::env::join_paths(kept).unwrap_or_default()
+}
+
+/// Returns a list of folders without relative ones, and without those in the working folder.
+fn elsewhere(folders: &OsStr, here: Option<&Path>) -> OsString {
+    let is_elsewhere = |folder: &PathBuf| {
+        folder.is_absolute() && here.is_none_or(|here| !folder.starts_with(here))
+    };
+    let kept = std::env::split_paths(folders).filter(is_elsewhere);
+    std::env::join_paths(kept).unwrap_or_default()
 }
 
 fn find_in(path: &std::ffi::OsStr, name: &str) -> Option<PathBuf> {
@@ -69,6 +97,13 @@ pub fn end_with_parent(_: &mut Command) {}
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_folders_lose_what_the_working_folder_offers() {
+        let list = OsStr::new("/usr/bin:.:bin::/home/me/project/bin:/opt");
+        assert_eq!(absolute(list), "/usr/bin:/home/me/project/bin:/opt");
+        assert_eq!(elsewhere(list, Some(Path::new("/home/me/project"))), "/usr/bin:/opt");
+    }
 
     #[test]
     fn the_working_folder_offers_no_program() -> std::io::Result<()> {

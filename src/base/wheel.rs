@@ -267,13 +267,26 @@ fn installer(empty: &Path) -> Option<&'static [&'static str]> {
     PIPS.into_iter().find(|command| answers(command)).or_else(|| answers(&UV[..1]).then_some(UV))
 }
 
+/// Returns the path of the interpreter behind a name. A manager of versions (pyenv, asdf, mise) puts
+/// a program of the name in the `PATH` that chooses by the working folder, so it is asked in the
+/// user's; `-I` keeps the interpreter from reading anything there.
+fn python(name: &str) -> Option<PathBuf> {
+    let mut command = program::command(name)?;
+    let command = command.args(["-I", "-c", "import sys; print(sys.executable)"]);
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    (output.status.success() && path.is_absolute()).then_some(path)
+}
+
 /// Returns a command that runs in an empty folder. It ends with this process, whose caller waits
 /// for it.
 fn within(command: &[&str], empty: &Path) -> Option<Command> {
     let (name, arguments) = command.split_first()?;
-    let mut command = program::command(name)?;
-    // Newer Pythons leave the working folder out altogether.
-    command.args(arguments).current_dir(empty).env("PYTHONSAFEPATH", "1");
+    let mut command = match arguments.first() {
+        Some(&"-m") => program::command_at(&python(name)?),
+        _ => program::command(name)?,
+    };
+    command.args(arguments).current_dir(empty);
     command.envs(settings_of_files(&|name| std::env::var_os(name)));
     Some(command)
 }

@@ -164,6 +164,7 @@ impl Printer {
 fn labelled(indent: &str, colour: Colour, label: &str, text: &str) -> Painted {
     let mut line = Painted::plain(indent);
     line.paint(colour, label);
-    line.push(format!(" {text}"));
+    // Lines of a quoted text do not stand where the program's own begin.
+    line.push(format!(" {}", text.replace('\n', &format!("\n{indent}    "))));
     line
 }

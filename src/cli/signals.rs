@@ -50,12 +50,18 @@ mod unix {
 
     extern "C" fn too_large(_: libc::c_int) {}
 
-    /// The process ends when this returns.
+    /// Tells, and ends the process as the signal would have. A signal that another process sends
+    /// ends it too, which does not follow from the return of a handler.
     #[expect(unsafe_code, reason = "a handler may not use the standard library's streams")]
-    extern "C" fn aborted(_: libc::c_int) {
+    extern "C" fn aborted(signal: libc::c_int) {
         if !TOLD.swap(true, Ordering::SeqCst) {
             // SAFETY: the bytes are valid for their length; a failure is ignored.
             unsafe { libc::write(libc::STDERR_FILENO, ABORTED.as_ptr().cast(), ABORTED.len()) };
+        }
+        // SAFETY: both calls are among those that a handler may make.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Job<'a> {
     pub config: Value,
     /// The values of environment variables that the pipeline uses.
     pub secrets: Secrets,
+    /// Those of this stage alone, for what it keeps: others are not in its key.
+    pub own_secrets: Secrets,
     /// Indices of earlier jobs, by field.
     pub inputs: Vec<StepInput>,
     /// The kind of the stage's output.
@@ -60,7 +62,7 @@ impl Job<'_> {
     ) -> Result<Vec<External>, StageError> {
         let mut found = self.stage.externals(folder, fetch)?;
         for external in &mut found {
-            external.name = self.secrets.hide(&external.name).into_owned();
+            external.name = self.own_secrets.hide(&external.name).into_owned();
         }
         Ok(found)
     }
@@ -88,6 +90,7 @@ pub fn jobs(plan: &Plan) -> Result<Vec<Job<'_>>, RunError> {
                 kind_name,
                 stage: step.config.stage(),
                 config,
+                own_secrets: step.secrets.own.clone(),
                 secrets: step.secrets.values.clone(),
                 inputs: step.inputs.clone(),
                 output: step.config.output(),

@@ -230,6 +230,7 @@ impl Line {
                     "data": "any",
                 }),
                 secrets: Secrets::default(),
+                own_secrets: Secrets::default(),
                 inputs: if index == 0 { Vec::new() } else { vec![data] },
                 output: stage.kind,
             }

@@ -99,7 +99,9 @@ fn no_file_and_no_output_holds_a_value() -> Result<(), TestError> {
         &["graph", "x.yaml"],
         &["ls", "--json"],
     ] {
-        outputs.push(pipe(&project, TOKEN, arguments)?);
+        let said = pipe(&project, TOKEN, arguments)?;
+        assert_eq!(said.code, Some(0), "{arguments:?}: {}", said.err);
+        outputs.push(said);
     }
     for said in &outputs {
         let all = format!("{}{}", said.out, said.err);

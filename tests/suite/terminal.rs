@@ -50,8 +50,8 @@ fn every_text_for_people_passes_one_door() -> Result<(), TestError> {
         &["show", "-v", "--confusion"][..],
         &["show", "--md"],
         &["show", "--augmented", "more", "-v"],
-        &["compare", "latest", "--examples", "plain"],
-        &["compare", "latest", "--md", "--examples", "plain"],
+        &["compare", "latest", "--examples=plain"],
+        &["compare", "latest", "--md", "--examples=plain"],
         &["ls"],
         &["verify", "latest", "-v"],
         // Names and arguments.

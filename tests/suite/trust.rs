@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fs_err as fs;
+use pipe::engine::runtime::version::VERSION;
 
 use super::project::{Project, Said, TestError};
 
@@ -66,9 +67,13 @@ fn program(project: &Project, name: &str, script: &str) -> Result<std::ffi::OsSt
 fn a_working_folder_brings_no_library() -> Result<(), TestError> {
     let project = Project::new(20)?;
     for place in [".pipe/home", "home/pipe", "home"] {
-        let folder = project.path(place).join("runtimes/onnxruntime-1.31.1");
+        let folder = project.path(place).join(format!("runtimes/onnxruntime-{VERSION}"));
         fs::create_dir_all(&folder)?;
-        let names = ["libonnxruntime.so.1.31.1", "libonnxruntime.1.31.1.dylib", "onnxruntime.dll"];
+        let names = [
+            format!("libonnxruntime.so.{VERSION}"),
+            format!("libonnxruntime.{VERSION}.dylib"),
+            "onnxruntime.dll".to_owned(),
+        ];
         for name in names {
             fs::write(folder.join(name), "no library")?;
         }
@@ -95,6 +100,11 @@ fn a_working_folder_brings_no_library() -> Result<(), TestError> {
             assert!(all.contains("hint: set `PIPE_HOME` to a folder"), "{all}");
         }
     }
+    // The same folder is looked at where it is named in full.
+    let home = project.path("home").display().to_string();
+    let said = shown("PIPE_HOME", Some(&home))?;
+    let all = format!("{}{}", said.out, said.err);
+    assert!(all.contains("no shared library"), "{all}");
     let said = shown("PIPE_HOME", Some("home"))?;
     assert_eq!(said.code, Some(1));
     assert!(

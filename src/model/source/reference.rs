@@ -111,7 +111,8 @@ pub(super) fn is_version(text: &str) -> bool {
         rest = next;
     }
     let rest = part(rest, &["alpha", "beta", "preview", "pre", "a", "b", "c", "rc"]);
-    let rest = match rest.strip_prefix('-').and_then(number) {
+    // In the name of a file, `_` stands for `-`.
+    let rest = match rest.strip_prefix(['-', '_']).and_then(number) {
         Some(post) => post,
         None => part(rest, &["post", "rev", "r"]),
     };

@@ -94,7 +94,7 @@ fn crop(line: &str, from: usize, to: usize, width: usize) -> (String, usize, usi
         .flat_map(|(at, c)| match c {
             '\t' => vec![(at, ' ', 1); 4],
             '\u{feff}' => Vec::new(),
-            // Neighbours decide for two characters only, which have no width either way.
+            // Without its neighbours, what joins letters is shown too.
             c => visible_line(c.encode_utf8(&mut [0; 4]))
                 .chars()
                 .map(|c| (at, c, c.width().unwrap_or(0)))

@@ -25,9 +25,11 @@ stages:
 - A **required** key has to be given. The others have the default that is shown, or none.
 - `${params.NAME}`, `${env:NAME}` or `${env:NAME:-DEFAULT}` may stand instead of any value. The
   default is for a variable that is not set; one that is set but empty is an empty text.
-- The value of an environment variable is used, but never written: runs, results, cache keys and
-  messages have `${env:NAME}` in its place, and keys a digest of it. `name` and `seed` name runs and
-  rows, which therefore show them. A sweep takes no values from the environment.
+- The value of an environment variable is used, but not written: runs, results, cache keys and
+  messages have `${env:NAME}` in its place. Keys and `resolved.yaml` hold a digest, from which a short
+  value or a number can be guessed by trying. In sentences and in what a stage notes of its work,
+  values of fewer than six characters and numbers are not looked for. `name` and `seed` name runs
+  and rows, which therefore show them. A sweep takes no values from the environment.
 - A parameter that nothing refers to is an error.
 - A kind whose settings all have defaults may be named alone: `schedule: linear` instead of
   `schedule: { linear: {} }`.

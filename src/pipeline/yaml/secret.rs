@@ -13,6 +13,8 @@ use crate::pipeline::yaml::node::{Map, Node, Value};
 pub struct StageSecrets {
     /// The configuration as the file has it; `None` if it holds no such value.
     source: Option<Arc<Node>>,
+    /// The same values with what is written in their places, for what the stage keeps.
+    pub own: Secrets,
     /// All such values of the file, for messages.
     pub values: Secrets,
 }
@@ -22,7 +24,9 @@ impl StageSecrets {
     pub(in crate::pipeline) fn of(stage: &Node, kind: &str, values: &Secrets) -> StageSecrets {
         let config = stage.as_map().and_then(|map| map.get(kind)).map(|entry| &entry.node);
         let source = config.filter(|node| node.holds_secret()).map(|node| Arc::new(node.clone()));
-        StageSecrets { source, values: values.clone() }
+        let own = source.iter().flat_map(|node| node.secrets());
+        let own = Secrets::new(own.map(|(name, text)| (text.to_owned(), name.to_owned())));
+        StageSecrets { source, own, values: values.clone() }
     }
 
     /// Returns a typed configuration with a digest in place of each such value.

@@ -165,6 +165,7 @@ mod tests {
             stage: &stage,
             config,
             secrets: Secrets::default(),
+            own_secrets: Secrets::default(),
             inputs: vec![StepInput { field: "data", step: 0 }],
             output: crate::stages::Kind::DATA,
         };

@@ -22,6 +22,7 @@ pub(in crate::runner) struct StageContext<'a> {
     pub interrupt: &'a Interrupt,
     pub observer: &'a dyn Observer,
     pub secrets: &'a Secrets,
+    pub own_secrets: &'a Secrets,
 }
 
 impl Report for StageContext<'_> {
@@ -70,7 +71,7 @@ impl Ctx for StageContext<'_> {
     }
 
     fn secrets(&self) -> Secrets {
-        self.secrets.clone()
+        self.own_secrets.clone()
     }
 
     fn interrupted(&self) -> bool {

@@ -297,6 +297,7 @@ impl Scheduler<'_> {
             interrupt: self.interrupt,
             observer: self.observer,
             secrets: &job.secrets,
+            own_secrets: &job.own_secrets,
         };
         job.stage.run(&context, &inputs).map_err(|error| hidden(error, &job.secrets))
     }
