@@ -42,10 +42,16 @@ thread_local! {
 /// Does work in which [`digest_of`] reads every file again. A disk that loses a bit changes no time
 /// of the file.
 pub fn afresh<T>(work: impl FnOnce() -> T) -> T {
+    /// Ends it after a panic too.
+    struct Ending;
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            AFRESH.set(false);
+        }
+    }
     AFRESH.set(true);
-    let result = work();
-    AFRESH.set(false);
-    result
+    let _ending = Ending;
+    work()
 }
 
 /// Says whether this is the work of [`afresh`].

@@ -46,7 +46,7 @@ pub fn replay(
     let settings = Settings {
         seeds: about.seeds.clone(),
         workers: 1,
-        keep_going: false,
+        keep_going: true,
         force: false,
         device: device(&about.device)?,
         threads: about.threads,
@@ -129,10 +129,15 @@ fn tell(run: &str, found: &Replayed, printer: &Printer) -> Result<Exit, Failure>
         1 => "1 output".to_owned(),
         count => format!("{count} outputs"),
     };
+    if *compared == 0 && differing.is_empty() {
+        let message = format!("nothing of run `{run}` is stored that could be compared");
+        return Err(Failure::plain(Exit::Failed, message, None));
+    }
     if differing.is_empty() {
         printer.data(format!("identical: {count} of run {run}\n"))?;
         return Ok(Exit::Success);
     }
-    printer.data(format!("different: {} of {count} of run {run}\n", differing.len()))?;
+    let many = if differing.len() == 1 { "output differs" } else { "outputs differ" };
+    printer.data(format!("different: {} {many} of run {run}\n", differing.len()))?;
     Ok(Exit::Failed)
 }

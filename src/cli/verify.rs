@@ -7,17 +7,20 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
 use super::replay;
+use crate::results::results::display_param;
 use crate::runner::Project;
 use crate::runner::cache::cache::Cache;
 use crate::runner::cache::entry::{Depth, Lookup};
 use crate::runner::record::provenance::StageRecord;
-use crate::runner::record::runs;
+use crate::runner::record::runs::{self, Run};
 
 /// Compares the outputs of a run, and the tables in its folder, with the digests that they had when
 /// they were written.
 pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = Project::here()?;
     let run = runs::find(&project, Some(&args.run))?;
+    // A run that is named by its folder may be another project's.
+    let project = run.project();
     if args.replay {
         return replay::replay(&project, &run, args.stage.as_deref(), printer);
     }
@@ -36,19 +39,23 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
             .any(|record| ["cached", "computed"].contains(&record.outcome.as_str()));
         match cache.find_any(&record.key, Depth::Sizes) {
             Lookup::Hit(entry) => {
-                let problems = entry.problems(Depth::WHOLE)?;
+                let problems = entry
+                    .problems(Depth::WHOLE)
+                    .unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]);
                 tally.add(&name, entry.done.is_stripped, &problems);
                 if args.repair && !problems.is_empty() {
-                    cache.set_aside_unless_used(&record.key)?;
+                    cache.set_aside_damaged(&record.key)?;
                 }
             }
             Lookup::Damaged(reason) => {
                 tally.add(&name, false, &[reason]);
                 if args.repair {
-                    cache.set_aside_unless_used(&record.key)?;
+                    cache.set_aside_damaged(&record.key)?;
                 }
             }
-            Lookup::Unreadable(error) => return Err(error.into()),
+            Lookup::Unreadable(error) => {
+                tally.add(&name, false, &[format!("it cannot be read: {error}")]);
+            }
             Lookup::Miss if was_there => {
                 tally.add(&name, false, &["its output is no longer in the cache".to_owned()]);
             }
@@ -74,21 +81,39 @@ pub fn verify(args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     if damaged == 0 {
         return Ok(Exit::Success);
     }
-    let file = project.root.join(&run.provenance.pipeline);
-    let here = std::path::absolute(".")?;
-    let file = file.strip_prefix(here).unwrap_or(&file).display();
-    let verb = run.verb();
+    let command = command(&run);
     printer.status(&match args.repair {
-        true => format!(
-            "  damaged outputs were set aside; `pipe {verb} {file}` computes again what it needs of \
-             them, and writes changed tables anew"
-        ),
+        true => {
+            format!("  what is damaged was set aside; `{command}` computes what it needs of it")
+        }
         false => format!(
-            "  hint: `pipe verify --repair` sets damaged outputs aside; then `pipe {verb} {file}` \
-             computes again what it needs of them, and writes changed tables anew"
+            "  hint: `pipe verify --repair` sets aside what is damaged; then `{command}` computes \
+             what it needs of it, and gives tables anew"
         ),
     });
+    if let Some(best) = run.provenance.sweep.as_ref().and_then(|sweep| sweep.best.as_ref()) {
+        let set =
+            best.values.iter().map(|(key, value)| format!("-S '{key}={}'", display_param(value)));
+        let set = set.collect::<Vec<_>>().join(" ");
+        let file = &run.provenance.pipeline;
+        printer.status(&format!(
+            "  hint: a model of a sweep is trained again by its trial alone; the best is `pipe run \
+             {file} {set}`"
+        ));
+    }
     Ok(Exit::Failed)
+}
+
+/// Returns the command line of a run.
+fn command(run: &Run) -> String {
+    let words = run.provenance.command.iter().skip(1).map(|word| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:".contains(c);
+        match word.chars().all(is_plain) && !word.is_empty() {
+            true => word.clone(),
+            false => format!("'{}'", word.replace('\'', "'\\''")),
+        }
+    });
+    std::iter::once("pipe".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// Counts and names what was looked at.

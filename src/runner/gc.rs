@@ -52,10 +52,7 @@ pub fn collect(project: &Project, keep_days: u32, dry_run: bool) -> Result<Colle
     }
     // Until it is freed, nobody begins to use an output or to write a file. So all that is found
     // half-written is left over.
-    let alone = match dry_run {
-        true => None,
-        false => Some(CollectLock::alone(&project.state())?),
-    };
+    let alone = CollectLock::alone(&project.state(), !dry_run)?;
     let survey = runs::survey(project)?;
     let in_use = InUse::of(&survey);
     let mut work = Work {
@@ -172,7 +169,10 @@ impl Work<'_> {
                     );
                     (what, self.is_old(done.created.parse().ok(), self.keep_hours))
                 }
-                // A run that uses it computes it again, whether or not it is here.
+                // The next run that needs it sets it aside.
+                Lookup::Damaged(_) if in_use.keys.contains(&key) && !self.cache.is_ruined(&key) => {
+                    continue;
+                }
                 Lookup::Damaged(reason) => (
                     format!("damaged output {}: {reason}", key.short()),
                     self.is_old(modified(&folder), DAMAGED_HOURS),
@@ -197,6 +197,15 @@ impl Work<'_> {
             if in_use.living.contains(&key) || !is_old || self.is_locked(&key)? {
                 continue;
             }
+            // Held until it is gone, so that nobody begins to go on with it.
+            let lock = self.cache.lock_file(&key);
+            let _held = match self.dry_run {
+                true => None,
+                false => match KeyLock::try_acquire(&lock)? {
+                    None => continue,
+                    held => held,
+                },
+            };
             self.remove(format!("unfinished work {}", key.short()), &folder)?;
         }
         Ok(())

@@ -11,6 +11,7 @@ use fs_err as fs;
 use super::entry::{DONE, Depth, Done, Entry, KEY, Lookup, OUTPUT, records};
 use super::key::KeyMaterial;
 use super::lock::{CollectLock, KeyLock};
+use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::files::{AtomicFiles, replace_folder_atomic, write_atomic};
 use crate::base::sealed;
@@ -65,8 +66,9 @@ impl Cache {
 
     /// Looks a key up. An entry of which only the records are left is a hit too.
     pub fn find_any(&self, key: &Digest, depth: Depth) -> Lookup {
-        let folder = self.lent.get(key).cloned().unwrap_or_else(|| self.folder(key));
-        Entry::look(key, folder, depth)
+        let own = self.folder(key);
+        let lent = self.lent.get(key).filter(|_| !own.is_dir()).cloned();
+        Entry::look(key, lent.unwrap_or(own), depth)
     }
 
     /// Looks a key up whose records are wanted: those of a kind that may be stripped, or all files.
@@ -143,18 +145,32 @@ impl Cache {
         loop {
             let aside = self.cache().join(format!("{DAMAGED}{}-{number}", key.short()));
             if !aside.exists() {
-                return fs::rename(&folder, aside);
+                fs::rename(&folder, &aside)?;
+                // Its age counts from now on.
+                let now = std::time::SystemTime::from(clock::now_utc());
+                return fs::File::open(aside)?.into_file().set_modified(now);
             }
             number += 1;
         }
     }
 
-    /// Sets an entry aside unless someone is computing its key.
-    pub fn set_aside_unless_used(&self, key: &Digest) -> io::Result<()> {
+    /// Sets an entry aside that is still damaged, unless someone is computing its key.
+    pub fn set_aside_damaged(&self, key: &Digest) -> io::Result<()> {
         match KeyLock::acquire_soon(&self.lock_file(key))? {
-            Some(_held) => self.set_aside(key),
+            Some(_held) => match self.find_any(key, Depth::WHOLE) {
+                Lookup::Damaged(_) => self.set_aside(key),
+                _ => Ok(()),
+            },
             None => Ok(()),
         }
+    }
+
+    /// Says whether an entry has lost its record, so that nothing can use it.
+    pub fn is_ruined(&self, key: &Digest) -> bool {
+        let folder = self.folder(key);
+        // Only a missing file counts: a read error of the moment is no reason to remove a result.
+        let lost = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        folder.is_dir() && fs::metadata(folder.join(DONE)).is_err_and(lost)
     }
 
     /// Takes the name from an entry and returns the folder to be removed. The caller holds

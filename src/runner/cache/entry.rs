@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::key::{FORMAT, KeyMaterial};
 use crate::base::clock;
 use crate::base::digest::Digest;
-use crate::base::sealed;
+use crate::base::sealed::{self, Broken};
 
 pub(super) const OUTPUT: &str = "artifact";
 pub(super) const KEY: &str = "key.json";
@@ -29,8 +30,10 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub format: u32,
-    /// The key, so that the record of another output is not taken for this one's.
-    pub key: Digest,
+    /// The key, so that the record of another output is not taken for this one's. Records of
+    /// earlier versions have none, and no seal.
+    #[serde(default)]
+    pub key: Option<Digest>,
     /// The stage that first computed it, and in which pipeline file (relative to the project's
     /// root).
     pub stage: String,
@@ -105,7 +108,7 @@ impl Done {
     pub fn new(key: Digest, stage: &str, pipeline: &str, seed: u64, seconds: f64) -> Done {
         Done {
             format: FORMAT,
-            key,
+            key: Some(key),
             stage: stage.to_owned(),
             pipeline: pipeline.to_owned(),
             seed,
@@ -142,15 +145,15 @@ impl Entry {
             }
             Err(error) => return Err(error.into()),
         };
-        let done: Done = match sealed::open(&bytes) {
+        let done: Done = match read(&bytes, |done: &Done| done.key.is_none()) {
             Ok(done) => done,
             Err(error) => return damaged(format!("`{DONE}` cannot be read: {error}")),
         };
         if done.format != FORMAT {
             return damaged(format!("it has format {}, expected {FORMAT}", done.format));
         }
-        if done.key != *key {
-            return damaged(format!("`{DONE}` is the one of output {}", done.key.short()));
+        if let Some(other) = done.key.filter(|other| other != key) {
+            return damaged(format!("`{DONE}` is the one of output {}", other.short()));
         }
         Ok(Entry { key: *key, folder, done })
     }
@@ -167,7 +170,8 @@ impl Entry {
 
     /// Returns the material of the key; `None` where its file is missing or gives another key.
     pub fn material(&self) -> Option<KeyMaterial> {
-        let material: KeyMaterial = sealed::open(&fs::read(self.folder.join(KEY)).ok()?).ok()?;
+        // The key itself shows what has changed.
+        let material = read(&fs::read(self.folder.join(KEY)).ok()?, |_: &KeyMaterial| true).ok()?;
         (material.key() == self.key).then_some(material)
     }
 
@@ -211,6 +215,18 @@ impl Entry {
             }
         }
         Ok(problems)
+    }
+}
+
+/// Reads a record; one without a seal only where `is_old` says that it is of an earlier version.
+fn read<T: DeserializeOwned>(bytes: &[u8], is_old: impl FnOnce(&T) -> bool) -> Result<T, Broken> {
+    match sealed::open(bytes) {
+        Err(Broken::Unsealed) => {
+            let record = serde_json::from_slice(bytes);
+            let record = record.map_err(|error| Broken::Json(error.to_string()))?;
+            if is_old(&record) { Ok(record) } else { Err(Broken::Changed) }
+        }
+        read => read,
     }
 }
 

@@ -116,11 +116,16 @@ impl CollectLock {
         Ok(CollectLock { _file: file })
     }
 
-    /// Waits until nobody writes, and keeps others from it.
-    pub fn alone(state: &Path) -> io::Result<CollectLock> {
-        let file = open(&state.join(COLLECT))?;
+    /// Waits until nobody writes, and keeps others from it. Where the file of the lock is not there
+    /// and may not be made, nobody has written yet, and there is no lock.
+    pub fn alone(state: &Path, may_create: bool) -> io::Result<Option<CollectLock>> {
+        let path = state.join(COLLECT);
+        if !may_create && !path.exists() {
+            return Ok(None);
+        }
+        let file = open(&path)?;
         file.lock()?;
-        Ok(CollectLock { _file: file })
+        Ok(Some(CollectLock { _file: file }))
     }
 }
 

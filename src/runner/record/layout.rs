@@ -12,6 +12,8 @@ pub(in crate::runner) const PROVENANCE: &str = "provenance.json";
 pub(in crate::runner) const LOCK: &str = ".lock";
 /// The keys that a sweep uses, one in a line, from before it looks for them.
 pub(super) const KEYS: &str = "keys.txt";
+/// What happened, one event in a line.
+pub(super) const EVENTS: &str = "events.jsonl";
 /// The pipeline file as it was read, and with all defaults filled in.
 pub(in crate::runner) const PIPELINE: &str = "pipeline.yaml";
 pub(in crate::runner) const RESOLVED: &str = "resolved.yaml";

@@ -10,7 +10,9 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::layout::{COUNT, KEYS, LATEST, LOCK, PIPELINE, PROVENANCE, RESOLVED, TEMPORARY_LINK};
+use super::layout::{
+    COUNT, EVENTS, KEYS, LATEST, LOCK, PIPELINE, PROVENANCE, RESOLVED, TEMPORARY_LINK,
+};
 use super::provenance::{Provenance, Status};
 use super::runs;
 use crate::base::chain::chain;
@@ -57,7 +59,7 @@ impl RunFolder {
         write_sources(&path, source, resolved)?;
         let provenance = about(&id, number);
         let folder = RunFolder::opened(project, &path, &id, lock)?;
-        folder.write_provenance(&provenance)?;
+        folder.write_first(&provenance)?;
         Ok((folder, provenance))
     }
 
@@ -71,6 +73,7 @@ impl RunFolder {
         resolved: &str,
     ) -> io::Result<Option<RunFolder>> {
         let Some(lock) = KeyLock::acquire_soon(&path.join(LOCK))? else { return Ok(None) };
+        let _writing = CollectLock::shared(&project.state())?;
         if [PIPELINE, RESOLVED].iter().any(|name| digests::read(&path.join(name)).is_err()) {
             write_sources(path, source, resolved)?;
         }
@@ -89,7 +92,7 @@ impl RunFolder {
             id: id.to_owned(),
             path: path.to_owned(),
             state: project.state(),
-            events: Mutex::new(append("events.jsonl")?),
+            events: Mutex::new(append(EVENTS)?),
             used: Mutex::default(),
             _lock: lock,
         })
@@ -103,7 +106,9 @@ impl RunFolder {
         if new.is_empty() {
             return Ok(());
         }
-        let lines: String = new.iter().map(|key| format!("{key}\n")).collect();
+        // A killed process may have left a part of a line.
+        let mut lines = if used.is_empty() { "\n".to_owned() } else { String::new() };
+        new.iter().for_each(|key| lines.push_str(&format!("{key}\n")));
         let _writing = CollectLock::shared(&self.state)?;
         // A folder that was removed meanwhile is made again, as for its tables.
         fs::create_dir_all(&self.path)?;
@@ -114,8 +119,21 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Leaves of the noted keys those of this attempt alone, after its record was written.
+    pub fn forget_others(&self) -> io::Result<()> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: String = used.iter().map(|key| format!("{key}\n")).collect();
+        let _writing = CollectLock::shared(&self.state)?;
+        write_atomic(&self.path.join(KEYS), lines.as_bytes())
+    }
+
     /// Writes `provenance.json`, whole or not at all.
     pub fn write_provenance(&self, provenance: &Provenance) -> io::Result<()> {
+        let _writing = CollectLock::shared(&self.state)?;
+        self.write_first(provenance)
+    }
+
+    fn write_first(&self, provenance: &Provenance) -> io::Result<()> {
         write_atomic(&self.path.join(PROVENANCE), &sealed::seal(provenance)?)
     }
 
@@ -147,10 +165,11 @@ fn write_sources(folder: &Path, source: &str, resolved: &str) -> io::Result<()> 
 /// Fails where the file cannot be read, or holds something else.
 pub fn noted_keys(run: &Path) -> Result<Vec<Digest>, String> {
     match fs::read_to_string(run.join(KEYS)) {
-        // A killed process may have written a part of the last line.
+        // A killed process may have written a part of a line, before it used the key.
         Ok(text) => {
-            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            whole.lines().map(|line| line.parse()).collect()
+            const DIGITS: usize = 64;
+            let is_whole = |line: &&str| line.len() >= DIGITS;
+            text.lines().filter(is_whole).map(|line| line.parse()).collect()
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error.to_string()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::layout::{KEYS, LOCK, PROVENANCE, latest};
+use super::layout::{EVENTS, KEYS, LOCK, PIPELINE, PROVENANCE, RESOLVED, latest};
 use super::provenance::{Provenance, Status};
 use crate::base::chain::chain;
 use crate::base::digests::{self, Digests};
@@ -35,6 +35,12 @@ impl Run {
         let provenance = read(&fs::read(&file)?)
             .map_err(|reason| RunError::Damaged { file: file.display().to_string(), reason })?;
         Ok(Run { folder: folder.to_owned(), provenance })
+    }
+
+    /// Returns the project of the run's folder.
+    pub fn project(&self) -> Project {
+        let folder = std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone());
+        Project::of_folder(&folder)
     }
 
     /// Returns the subcommand that made the run.
@@ -180,14 +186,24 @@ fn traces(folder: &Path) -> Traces {
         // A link that leads nowhere now, such as to a disk that is not mounted.
         return Traces::Worked;
     }
-    if ["results.parquet", "trials", KEYS].into_iter().any(has) {
-        return Traces::Worked;
+    if ![LOCK, EVENTS, KEYS].into_iter().any(has) {
+        return Traces::None;
     }
-    if [LOCK, "resolved.yaml", "events.jsonl"].into_iter().any(has) {
-        return Traces::Begun;
-    }
-    Traces::None
+    // What is written before the record, and nothing that happened since.
+    let is_first = |name: &str| {
+        [LOCK, PIPELINE, RESOLVED, digests::FILE, EVENTS].contains(&name)
+            || name.starts_with(TEMPORARY)
+    };
+    let names = fs::read_dir(folder).into_iter().flatten();
+    let only_first = names
+        .into_iter()
+        .all(|entry| entry.is_ok_and(|entry| is_first(&entry.file_name().to_string_lossy())));
+    let is_silent = fs::metadata(folder.join(EVENTS)).map_or(true, |about| about.len() == 0);
+    if only_first && is_silent { Traces::Begun } else { Traces::Worked }
 }
+
+/// What the names of files begin with that are being written.
+const TEMPORARY: &str = ".tmp-";
 
 /// Lists the runs of a project that can be read, newest first.
 pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {

@@ -9,8 +9,8 @@ use crate::data;
 use crate::model;
 use crate::runner::cache::entry::Entry;
 
-/// Times, which differ from run to run and are no results.
-const TIMES: &str = "seconds";
+/// The places of times, which differ from run to run and are no results.
+const TIMES: [&str; 2] = ["summary.seconds", "training.seconds"];
 
 /// Describes the first difference of two outputs of the same stage, weights first; `None` where
 /// they are the same but for times. What was removed from the stored one is not compared.
@@ -44,8 +44,14 @@ pub(super) fn first(stored: &Entry, replayed: &Entry) -> Option<String> {
 fn of_files(name: &str, rank: u8, one: &Path, other: &Path) -> Option<String> {
     let unreadable = |error: &(dyn std::error::Error + 'static)| Some(chain(error));
     match rank {
-        0 => model::difference::first(one, other).unwrap_or_else(|error| unreadable(&error)),
-        1 => data::difference::first(one, other).unwrap_or_else(|error| unreadable(&error)),
+        0 | 1 => {
+            let first = match rank {
+                0 => model::difference::first(one, other).map_err(|error| chain(&error)),
+                _ => data::difference::first(one, other).map_err(|error| chain(&error)),
+            };
+            let same = "the values are the same, and written in another way";
+            Some(first.unwrap_or_else(Some).unwrap_or_else(|| same.to_owned()))
+        }
         _ => {
             let read = |path: &Path| fs_err::read(path);
             let (one, other) = match (read(one), read(other)) {
@@ -70,9 +76,14 @@ fn of_json(one: &Value, other: &Value, path: &str) -> Option<String> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
-            keys.filter(|key| *key != TIMES).find_map(|key| {
-                let none = &Value::Null;
-                of_json(one.get(key).unwrap_or(none), other.get(key).unwrap_or(none), &below(key))
+            let mut keys = keys.filter(|key| !TIMES.contains(&below(key).as_str()));
+            keys.find_map(|key| match (one.get(key), other.get(key)) {
+                (Some(one), Some(other)) => of_json(one, other, &below(key)),
+                (one, _) => Some(format!(
+                    "`{}` is only in the {} file",
+                    below(key),
+                    if one.is_some() { "stored" } else { "replayed" }
+                )),
             })
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => one
@@ -80,7 +91,8 @@ fn of_json(one: &Value, other: &Value, path: &str) -> Option<String> {
             .zip(other)
             .enumerate()
             .find_map(|(place, (one, other))| of_json(one, other, &below(&place.to_string()))),
-        _ if one == other => None,
+        // Of numbers, the texts differ where a bit does.
+        _ if one.to_string() == other.to_string() => None,
         _ => Some(format!("`{path}` is {one}, replayed {other}")),
     }
 }
@@ -104,12 +116,15 @@ mod tests {
 
     #[test]
     fn values_are_named_and_times_are_not_compared() {
-        let one = json!({"metrics": {"f1": [0.5, 0.25]}, "seconds": 1.0, "steps": 3});
-        let mut other = json!({"metrics": {"f1": [0.5, 0.25]}, "seconds": 2.0, "steps": 3});
+        let one = json!({"metrics": {"f1": [0.5, 0.25]}, "training": {"seconds": 1.0}});
+        let mut other = json!({"metrics": {"f1": [0.5, 0.25]}, "training": {"seconds": 2.0}});
         assert_eq!(of_json(&one, &other, ""), None);
         other["metrics"]["f1"][1] = json!(0.125);
         let text = "`metrics.f1.1` is 0.25, replayed 0.125";
         assert_eq!(of_json(&one, &other, "").as_deref(), Some(text));
+        assert!(of_json(&json!({"seconds": 1}), &json!({"seconds": 2}), "").is_some());
+        assert!(of_json(&json!({"a": null}), &json!({}), "").is_some());
+        assert!(of_json(&json!([0.0]), &json!([-0.0]), "").is_some());
         assert_eq!(of_bytes(b"abc", b"abd").as_deref(), Some("byte 2 is 63, replayed 64"));
         assert_eq!(of_bytes(b"abc", b"ab").as_deref(), Some("3 bytes, replayed 2"));
         assert_eq!(of_bytes(b"abc", b"abc"), None);

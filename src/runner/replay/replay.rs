@@ -11,9 +11,9 @@ use crate::base::report::Report;
 use crate::dag::plan::Plan;
 use crate::dag::trials;
 use crate::pipeline::Spec;
-use crate::runner::cache::cache::Cache;
+use crate::runner::cache::cache::{Cache, remove_if_there};
 use crate::runner::cache::entry::{Depth, Lookup};
-use crate::runner::cache::lock::{KeyLock, UseLock};
+use crate::runner::cache::lock::{CollectLock, KeyLock, UseLock};
 use crate::runner::error::{RunError, StageFailure};
 use crate::runner::explain::changes;
 use crate::runner::job::jobs;
@@ -26,6 +26,7 @@ use crate::runner::run::interrupt::Interrupt;
 use crate::runner::run::pipeline::Pipeline;
 use crate::runner::run::pipeline_run::{Prepared, Settings, prepare};
 use crate::runner::run::scheduler::Outcome;
+use crate::runner::run::tasks::Task;
 use crate::runner::sweep::{Body, RecordedTrial, recorded_trials};
 
 /// A run that is to be computed again.
@@ -85,23 +86,39 @@ pub fn replay(
     let _models = UseLock::shared(project)?;
     let replays = project.state().join(REPLAYS);
     fs::create_dir_all(&replays)?;
-    let folder = tempfile::Builder::new().prefix("replay-").tempdir_in(&replays)?;
-    let _lock = KeyLock::acquire_soon(&folder.path().join(LOCK))?;
+    // Dropped after the folder, which `gc` removes where nobody holds it.
+    let _lock;
+    let folder;
+    {
+        let _writing = CollectLock::shared(&project.state())?;
+        folder = tempfile::Builder::new().prefix("replay-").tempdir_in(&replays)?;
+        _lock = KeyLock::acquire_soon(&folder.path().join(LOCK))?;
+    }
     let mut found = Replayed::default();
     let mut seen = BTreeSet::new();
+    let mut around =
+        Around { git: Git::of(&project.root), is_known: false, models: BTreeSet::new() };
     for unit in units(asked)? {
-        let done =
-            one(asked, &unit, folder.path(), &mut seen, &mut found, (interrupt, observer, report))?;
+        let watchers = (interrupt, observer, report);
+        let done = one(asked, &unit, folder.path(), &mut seen, &mut around, &mut found, watchers)?;
         if !done {
             found.is_interrupted = true;
             break;
         }
     }
-    if found.surroundings.is_empty() {
-        found.surroundings =
-            surroundings::differences(&run.provenance, None, Git::of(&project.root).as_ref());
+    if !around.is_known {
+        found.surroundings = surroundings::differences(&run.provenance, None, around.git.as_ref());
     }
     Ok(found)
+}
+
+/// What the plans of a replay share.
+struct Around {
+    git: Option<Git>,
+    /// Whether the surroundings were compared.
+    is_known: bool,
+    /// The keys of the models that the replay keeps.
+    models: BTreeSet<Digest>,
 }
 
 /// A plan that is run as a whole: that of a run, or of a trial.
@@ -110,11 +127,17 @@ struct Unit {
     plan: Plan,
 }
 
-/// Returns the plans of a run. Trials that failed then are left out.
+/// Says whether a stage had an output.
+fn was_done(record: &StageRecord) -> bool {
+    ["cached", "computed", DROPPED, NOT_NEEDED].contains(&record.outcome.as_str())
+}
+
+/// Returns the plans of a run. What failed then, or did not run, is left out.
 fn units(asked: &Replay<'_>) -> Result<Vec<Unit>, RunError> {
     let recorded = |trial: Option<u64>| -> BTreeSet<&str> {
         let records = asked.run.provenance.stages.iter();
-        records.filter(|record| record.trial == trial).map(|record| record.stage.as_str()).collect()
+        let records = records.filter(|record| record.trial == trial && was_done(record));
+        records.map(|record| record.stage.as_str()).collect()
     };
     let cut = |plan: &Plan, trial: Option<u64>| {
         let known = recorded(trial);
@@ -147,6 +170,7 @@ fn one(
     unit: &Unit,
     folder: &Path,
     seen: &mut BTreeSet<Digest>,
+    around: &mut Around,
     found: &mut Replayed,
     (interrupt, observer, report): (&Interrupt, &dyn Observer, &dyn Report),
 ) -> Result<bool, RunError> {
@@ -161,16 +185,24 @@ fn one(
         Pipeline { path: asked.project.root.join(&about.pipeline), ..Pipeline::of(asked.spec) };
     let mut prepared = prepare(pipeline, jobs(&unit.plan)?, asked.settings.clone(), true, report)?;
     let stored = std::mem::replace(&mut prepared.cache, Cache::at(folder));
-    if found.surroundings.is_empty() {
-        let git = Git::of(&asked.project.root);
-        found.surroundings = surroundings::differences(about, prepared.runtime(), git.as_ref());
+    if !around.is_known {
+        around.is_known = true;
+        found.surroundings =
+            surroundings::differences(about, prepared.runtime(), around.git.as_ref());
     }
+    drop_models(&prepared, around)?;
     if asked.stage.is_some() {
         lend(asked, &mut prepared, &stored);
     }
+    let is_expected = |task: &Task| {
+        let id = prepared.jobs[task.job].id.as_str();
+        records.get(&(id, task.seed)).is_some_and(|record| was_done(record))
+    };
     let outcomes = prepared.scheduler(observer, interrupt).run(&|_| ());
     for (outcome, task) in outcomes.into_iter().zip(&prepared.tasks.all) {
         match outcome {
+            // Of several seeds, one may have failed then too.
+            Outcome::Failed(_) | Outcome::NotRun if !is_expected(task) => {}
             Outcome::Failed(error) => {
                 let stage = task.label.clone();
                 return Err(StageFailure { stage, ..error }.into());
@@ -182,7 +214,8 @@ fn one(
     for (job, seed, task) in prepared.tasks.uses() {
         let (id, task) = (prepared.jobs[job].id.as_str(), &prepared.tasks.all[task]);
         let is_wanted = asked.stage.is_none_or(|stage| stage == id);
-        let Some(record) = records.get(&(id, seed)).filter(|_| is_wanted) else { continue };
+        let record = records.get(&(id, seed)).filter(|record| is_wanted && was_done(record));
+        let Some(record) = record else { continue };
         if !seen.insert(record.key) {
             continue;
         }
@@ -190,9 +223,13 @@ fn one(
         let output = format!("{id}{trial}, seed {seed}");
         let then = match stored.find_any(&record.key, Depth::WHOLE) {
             Lookup::Hit(entry) => entry,
+            Lookup::Miss if [DROPPED, NOT_NEEDED].contains(&record.outcome.as_str()) => {
+                found.incomplete += 1;
+                continue;
+            }
             Lookup::Miss => {
-                let may_be_gone = [DROPPED, NOT_NEEDED].contains(&record.outcome.as_str());
-                found.incomplete += usize::from(may_be_gone || record.outcome == "cached");
+                let what = "it is no longer stored".to_owned();
+                found.differing.push(Differs { output, what, changes: Vec::new() });
                 continue;
             }
             Lookup::Damaged(reason) => {
@@ -202,7 +239,11 @@ fn one(
             }
             Lookup::Unreadable(error) => return Err(error.into()),
         };
-        let Some(now) = prepared.cache.entry(&task.key) else { continue };
+        let Some(now) = prepared.cache.entry(&task.key) else {
+            let what = "the replay has lost its own output".to_owned();
+            found.differing.push(Differs { output, what, changes: Vec::new() });
+            continue;
+        };
         found.compared += 1;
         found.incomplete += usize::from(then.done.is_stripped);
         if let Some(what) = difference::first(&then, &now) {
@@ -220,11 +261,28 @@ fn one(
     Ok(true)
 }
 
+/// Removes the models of earlier plans that this one does not use. A later one that does computes
+/// them again: hundreds of models would fill a disk.
+fn drop_models(prepared: &Prepared<'_>, around: &mut Around) -> Result<(), RunError> {
+    let tasks = &prepared.tasks.all;
+    let is_used = |key: &Digest| tasks.iter().any(|task| task.key == *key);
+    for key in around.models.iter().filter(|key| !is_used(key)) {
+        remove_if_there(&prepared.cache.folder(key))?;
+    }
+    let models = tasks.iter().filter(|task| prepared.jobs[task.job].output.may_be_stripped());
+    around.models = models.map(|task| task.key).collect();
+    Ok(())
+}
+
 /// Lets the replay of one stage read the stored outputs of all others.
 fn lend(asked: &Replay<'_>, prepared: &mut Prepared<'_>, stored: &Cache) {
     for task in &prepared.tasks.all {
         let is_replayed = asked.stage == Some(prepared.jobs[task.job].id.as_str());
-        if let Some(entry) = stored.entry(&task.key).filter(|_| !is_replayed) {
+        if is_replayed {
+            continue;
+        }
+        // What is damaged is computed again.
+        if let Some(entry) = stored.find(&task.key, Depth::WHOLE).hit() {
             prepared.cache.lend(entry);
         }
     }

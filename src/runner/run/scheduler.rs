@@ -243,6 +243,7 @@ impl Scheduler<'_> {
         match self.cache.find(&task.key, depth) {
             Lookup::Hit(_) if !force => return cached(),
             Lookup::Hit(_) | Lookup::Miss => {}
+            Lookup::Unreadable(_) if force => self.cache.set_aside(&task.key).map_err(boxed)?,
             Lookup::Unreadable(error) => {
                 return Err(Box::new(OutputUnreadable {
                     stage: self.jobs[task.job].id.clone(),

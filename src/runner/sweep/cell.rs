@@ -21,6 +21,7 @@ use crate::data::Tag;
 use crate::engine::Device;
 use crate::results::row::ResultRow;
 use crate::runner::cache::cache::Unread;
+use crate::runner::cache::entry::Lookup;
 use crate::runner::cache::lock::{CollectLock, KeyLock};
 use crate::runner::error::RunError;
 use crate::runner::job::{Job, jobs};
@@ -120,7 +121,8 @@ impl Runner<'_> {
         let jobs = jobs(&plan)?;
         let tasks = self.common.tasks(&jobs, &[cell.seed], Some(&Silent))?;
         let work = Work { trial, body, cell, jobs: &jobs, tasks: &tasks, metric };
-        self.folder.uses(tasks.all.iter().map(|task| task.key))?;
+        // Unfinished trainings are kept under the keys of the full ones.
+        self.folder.uses(tasks.all.iter().flat_map(|task| [task.key, task.work_key]))?;
         let mut done = BTreeMap::new();
         // Finished evaluations need nothing upstream: their models may be gone from the cache.
         let Gathered { finished, lost } = self.gather(&work, &done);
@@ -281,6 +283,13 @@ impl Runner<'_> {
                 }
             }
             let is_wanted = is_target(job, metric);
+            // The curves of a training go into the trial's tables, unless they are gone by now.
+            if job.output.curves.is_some()
+                && !is_wanted
+                && let Lookup::Damaged(reason) = cache.find_records(job.output, &task.key)
+            {
+                lost.push((index, reason));
+            }
             finished.records.push(StageRecord {
                 stage: job.id.clone(),
                 trial: number,

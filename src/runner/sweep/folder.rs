@@ -19,7 +19,7 @@ use crate::base::files::AtomicFiles;
 use crate::data::TableError;
 use crate::results::results::ResultTable;
 use crate::results::row::ResultRow;
-use crate::runner::cache::entry::Depth;
+use crate::runner::cache::entry::{Depth, Lookup};
 use crate::runner::error::RunError;
 use crate::runner::job::jobs;
 use crate::runner::run::outputs::{self, Outputs};
@@ -147,8 +147,10 @@ impl<'a> TrialFolder<'a> {
                     // Generated texts are the same for most trials, and are in the cache.
                     let output = jobs[task.job].output;
                     let is_shown = output.has_scores() || output.curves.is_some();
-                    let is_there = || cache.find_any(&task.key, Depth::Sizes).hit().is_some();
-                    match is_shown && is_there() {
+                    // What is there and damaged is an error, and not left out.
+                    let is_gone =
+                        || matches!(cache.find_any(&task.key, Depth::Sizes), Lookup::Miss);
+                    match is_shown && !is_gone() {
                         true => Outcome::Cached,
                         false => Outcome::NotRun,
                     }

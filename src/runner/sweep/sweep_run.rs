@@ -1,5 +1,6 @@
 //! A sweep, from a checked file to a finished folder.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -59,6 +60,8 @@ struct Opened {
 
 /// What an attempt at a sweep works with.
 struct Attempt<'b> {
+    /// Whether the record of what came of it was written.
+    is_recorded: &'b Cell<bool>,
     folder: &'b RunFolder,
     begun: &'b Provenance,
     was_complete: bool,
@@ -116,7 +119,9 @@ impl<'a> SweepRun<'a> {
         let old_failures = noted_failures(&self.common.ground.project);
         let identity = self.identity();
         let Opened { folder, begun, was_complete } = self.folder(identity)?;
+        let is_recorded = Cell::new(false);
         let attempt = Attempt {
+            is_recorded: &is_recorded,
             folder: &folder,
             begun: &begun,
             was_complete,
@@ -127,7 +132,9 @@ impl<'a> SweepRun<'a> {
             interrupt,
         };
         let ended = self.work(attempt);
-        if let Err(error) = &ended {
+        if let Err(error) = &ended
+            && !is_recorded.get()
+        {
             folder.give_up(&begun, error);
         }
         ended
@@ -136,7 +143,7 @@ impl<'a> SweepRun<'a> {
     /// Runs the missing trials and fills the sweep's folder.
     fn work(&self, attempt: Attempt<'_>) -> Result<SweepFinished, RunError> {
         let Attempt { folder, begun, was_complete, identity, stopwatch, .. } = attempt;
-        let Attempt { old_failures, observer, interrupt, .. } = attempt;
+        let Attempt { old_failures, observer, interrupt, is_recorded, .. } = attempt;
         let common = &self.common;
         let both = Both(observer, folder);
         let (trials, seeds) = (common.search().limit(), common.settings.seeds.len());
@@ -187,7 +194,9 @@ impl<'a> SweepRun<'a> {
         if !(was_complete && status == Status::Complete && outcomes.computed == 0) {
             folder.write_provenance(&provenance)?;
         }
+        is_recorded.set(true);
         if outcomes.is_complete {
+            folder.forget_others()?;
             let cache = &common.ground.cache;
             for key in &outcomes.work_keys {
                 // A holder of the lock is finishing the same training.
