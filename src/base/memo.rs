@@ -26,8 +26,8 @@ struct Stamp {
     device: u64,
 }
 
-/// The digest of a file. The file of this is named after the digest of the path, which may hold what
-/// an environment variable gave.
+/// The digest of a file. The file of this is named after the digest of the path, which may hold
+/// what an environment variable gave.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     stamp: Stamp,

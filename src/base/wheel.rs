@@ -267,9 +267,9 @@ fn installer(empty: &Path) -> Option<&'static [&'static str]> {
     PIPS.into_iter().find(|command| answers(command)).or_else(|| answers(&UV[..1]).then_some(UV))
 }
 
-/// Returns the path of the interpreter behind a name. A manager of versions (pyenv, asdf, mise) puts
-/// a program of the name in the `PATH` that chooses by the working folder, so it is asked in the
-/// user's; `-I` keeps the interpreter from reading anything there.
+/// Returns the path of the interpreter behind a name. A manager of versions (pyenv, asdf, mise)
+/// puts a program of the name in the `PATH` that chooses by the working folder, so it is asked in
+/// the user's; `-I` keeps the interpreter from reading anything there.
 fn python(name: &str) -> Option<PathBuf> {
     let mut command = program::command(name)?;
     let command = command.args(["-I", "-c", "import sys; print(sys.executable)"]);

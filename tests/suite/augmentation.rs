@@ -428,7 +428,7 @@ fn bad_files_and_programs_are_told() -> Result<(), TestError> {
 
     error: stage `more` failed
       caused by: `sh fails.sh` failed (exit status: 4); its last messages:
-    no such language
+          no such language
       hint: run it by hand: it reads one JSON object per line from its standard input
 
     error: stage `more` failed
@@ -437,7 +437,7 @@ fn bad_files_and_programs_are_told() -> Result<(), TestError> {
 
     error: stage `more` failed
       caused by: `sh chats.sh` printed an invalid answer on line 1: expected value at line 1 column 1
-    Loading the model
+          Loading the model
       hint: expected one JSON object per line: {"id": "…", "copy": 1, "text": "…"}
 
     error: stage `more` failed

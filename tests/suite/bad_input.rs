@@ -308,7 +308,7 @@ fn a_duplicate_across_splits() -> Result<(), TestError> {
     <log of a run in which `data` fails>
     error: stage `data` failed
       caused by: duplicate texts: 1, such as
-      test 1 (line 2) and train 1 (line 2): " Good  FOOD"
+            test 1 (line 2) and train 1 (line 2): " Good  FOOD"
       hint: a text that is in both train and test inflates the score; `duplicates: drop` keeps one of each, `duplicates: allow` keeps them all
     exit code 1
     "#);

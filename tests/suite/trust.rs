@@ -93,7 +93,7 @@ fn a_working_folder_brings_no_library() -> Result<(), TestError> {
     {
         let said = shown(name, value)?;
         let all = format!("{}{}", said.out, said.err);
-        assert!(!all.contains("no shared library") && !all.contains(".pipe"), "{name}: {all}");
+        assert!(!all.contains("not a shared library") && !all.contains(".pipe"), "{name}: {all}");
         // An empty one counts as none: the system knows the user's home.
         if value == Some(".") {
             assert_eq!(said.code, Some(1), "{all}");
@@ -104,7 +104,7 @@ fn a_working_folder_brings_no_library() -> Result<(), TestError> {
     let home = project.path("home").display().to_string();
     let said = shown("PIPE_HOME", Some(&home))?;
     let all = format!("{}{}", said.out, said.err);
-    assert!(all.contains("no shared library"), "{all}");
+    assert!(all.contains("not a shared library"), "{all}");
     let said = shown("PIPE_HOME", Some("home"))?;
     assert_eq!(said.code, Some(1));
     assert!(
@@ -136,7 +136,8 @@ fn an_installer_ends_with_a_killed_program_and_its_folder_is_removed() -> Result
         &project,
         "python3",
         &format!(
-            "#!/bin/sh\ncase \"$*\" in *--version*) exit 0;; esac\n\
+            "#!/bin/sh\ncase \"$*\" in -I*) echo '{here}/bin/python3'; exit 0;;\n\
+             *--version*) exit 0;; esac\n\
              pwd > '{here}/where'; echo \"$*\" > '{here}/arguments'\n\
              test -e '{here}/fails' && exit 1\n\
              echo half > \"$TMPDIR/half\"; echo $$ > '{here}/number'; exec sleep 300\n"
