@@ -73,6 +73,7 @@ fn of_json(one: &Value, other: &Value, path: &str) -> Option<String> {
         true => key.to_owned(),
         false => format!("{path}.{key}"),
     };
+    let differs = || Some(format!("`{path}` is {one}, replayed {other}"));
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
@@ -91,9 +92,13 @@ fn of_json(one: &Value, other: &Value, path: &str) -> Option<String> {
             .zip(other)
             .enumerate()
             .find_map(|(place, (one, other))| of_json(one, other, &below(&place.to_string()))),
-        // Of numbers, the texts differ where a bit does.
-        _ if one.to_string() == other.to_string() => None,
-        _ => Some(format!("`{path}` is {one}, replayed {other}")),
+        // Zero equals minus zero as a number.
+        (Value::Number(one), Value::Number(other)) if format!("{one}") == format!("{other}") => {
+            None
+        }
+        (Value::Number(_), Value::Number(_)) => differs(),
+        _ if one == other => None,
+        _ => differs(),
     }
 }
 
