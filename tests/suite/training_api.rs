@@ -484,6 +484,13 @@ fn artifacts_that_do_not_fit() -> Result<(), TestError> {
     assert_eq!(said.code, Some(0), "{}", said.err);
     let told = with(&two.path("made"))?;
     assert!(
+        told.contains("the artifacts are for the classes `a`, `b`, the data have `negative`"),
+        "{told}"
+    );
+    // Artifacts of other programs name no classes.
+    fs_err::remove_file(two.path("made/classes.json"))?;
+    let told = with(&two.path("made"))?;
+    assert!(
         told.contains(
             "the model has logits of shape [1, 2] for one text, but the data has 3 classes"
         ),
