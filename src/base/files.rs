@@ -8,6 +8,9 @@ use fs_err as fs;
 use super::digest::Digest;
 use super::digests::{self, Digests};
 
+/// What the names of files and folders begin with that are being written.
+pub const TEMPORARY: &str = ".tmp-";
+
 /// Writes a file atomically: to a temporary file beside it, flushed to the disk, then renamed over
 /// it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -41,8 +44,8 @@ impl AtomicFiles {
     /// Writes a file under a temporary name.
     pub fn add(&mut self, name: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let mut file =
-            ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o666).tempfile_in(&self.folder)?;
+        let mut file = ordinary(tempfile::Builder::new().prefix(TEMPORARY), 0o666)
+            .tempfile_in(&self.folder)?;
         file.write_all(bytes)?;
         let name = name.as_ref();
         self.digests.set(name.to_string_lossy().into_owned(), Digest::of(bytes));
@@ -143,7 +146,7 @@ pub fn replace_folder_atomic<E: From<io::Error>>(
 ) -> Result<(), E> {
     let (parent, folder) = filled(path, fill)?;
     let aside = match path.exists() {
-        true => Some(tempfile::Builder::new().prefix(".tmp-").tempdir_in(parent)?),
+        true => Some(tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent)?),
         false => None,
     };
     let old = aside.as_ref().map(|aside| aside.path().join("old"));
@@ -168,7 +171,7 @@ fn filled<E: From<io::Error>>(
 ) -> Result<(&Path, tempfile::TempDir), E> {
     let parent = parent(path);
     fs::create_dir_all(parent)?;
-    let folder = ordinary(tempfile::Builder::new().prefix(".tmp-"), 0o777).tempdir_in(parent)?;
+    let folder = ordinary(tempfile::Builder::new().prefix(TEMPORARY), 0o777).tempdir_in(parent)?;
     fill(folder.path())?;
     sync_tree(folder.path())?;
     Ok((parent, folder))

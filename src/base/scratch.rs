@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::files::TEMPORARY;
 use super::home::pipe_home;
 use super::lock::locked;
 
-const PREFIX: &str = ".tmp-";
 const LOCK: &str = ".lock";
 
 /// A folder that is removed when this value is dropped, or later if the process is killed.
@@ -39,7 +39,8 @@ impl Scratch {
         locked(&parent.join("lock"), || {
             // What cannot be removed now may be removed by the next one.
             let _ = remove_leftovers(&parent);
-            let file = tempfile::Builder::new().prefix(PREFIX).suffix(LOCK).tempfile_in(&parent)?;
+            let file =
+                tempfile::Builder::new().prefix(TEMPORARY).suffix(LOCK).tempfile_in(&parent)?;
             let (file, lock) = file.keep().map_err(|error| error.error)?;
             let file = fs::File::from_parts(file, &lock);
             file.lock()?;
@@ -119,7 +120,7 @@ fn entries(parent: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
     let is_own = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
     };
     let mut paths: Vec<PathBuf> = paths?.into_iter().filter(is_own).collect();
     paths.sort();

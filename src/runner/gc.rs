@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::base::clock;
 use crate::base::digest::Digest;
+use crate::base::files::TEMPORARY;
 use crate::base::scratch;
 use crate::runner::cache::cache::{Cache, remove_if_there};
 use crate::runner::cache::entry::{Depth, Entry, Lookup};
@@ -39,9 +40,6 @@ pub struct Collected {
 
 /// The age at which a damaged output is removed, so that there is time to look at it.
 const DAMAGED_HOURS: i64 = 24;
-
-/// What the names of files begin with that are being written.
-const TEMPORARY: &str = ".tmp-";
 
 /// Removes outputs that no run in `runs/` uses and that are older than `keep_days`, unfinished work
 /// of that age, and the leftovers of damage and interruptions. With `dry_run`, only lists them, and

@@ -13,13 +13,12 @@ use super::key::KeyMaterial;
 use super::lock::{CollectLock, KeyLock};
 use crate::base::clock;
 use crate::base::digest::Digest;
-use crate::base::files::{AtomicFiles, replace_folder_atomic, write_atomic};
+use crate::base::files::{AtomicFiles, TEMPORARY, replace_folder_atomic, write_atomic};
 use crate::base::sealed;
 use crate::runner::project::Project;
 use crate::stages::{Kind, Output, StageError};
 
 const DAMAGED: &str = ".damaged-";
-const TEMPORARY: &str = ".tmp-";
 const GONE: &str = "it is no longer in the cache";
 
 /// The outputs of stages by key, shared safely by any number of processes.
@@ -117,8 +116,8 @@ impl Cache {
         about: Done,
         write: impl FnOnce(&Path) -> Result<(), StageError>,
     ) -> Result<Entry, StageError> {
-        let _writing = CollectLock::shared(&self.state).map_err(boxed)?;
         self.mark_folder().map_err(boxed)?;
+        let _writing = CollectLock::shared(&self.state).map_err(boxed)?;
         let mut done = about;
         replace_folder_atomic::<Stored>(&self.folder(key), |folder| {
             let output = folder.join(OUTPUT);

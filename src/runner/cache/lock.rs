@@ -100,7 +100,7 @@ impl UseLock {
 }
 
 /// The right to write below `.pipe` and `runs`, which all writers share, or to remove what nobody
-/// uses, which one process has alone. Both hold it for moments only.
+/// uses, which one process has alone. Both hold it as long as they write or look.
 ///
 /// So whoever removes sees every run that uses an output, and no file that is being written.
 #[derive(Debug)]

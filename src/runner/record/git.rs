@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn filters_of_the_user_stay_and_others_go() {
-        let listed = "local\0core.bare\nfalse\0global\0filter.lfs.clean\ngit-lfs clean\0global\0filter.lfs.required\0\
-                      local\0filter.lfs.clean\nevil\0local\0filter.x.process\nevil\0\
+        let listed = "local\0core.bare\nfalse\0global\0filter.lfs.clean\ngit-lfs clean\0\
+                      global\0filter.lfs.required\0local\0filter.lfs.clean\nevil\0local\0filter.x.process\nevil\0\
                       worktree\0filter.x.required\ntrue\0";
         let expected = [
             "filter.lfs.clean=git-lfs clean",

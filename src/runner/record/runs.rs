@@ -10,6 +10,7 @@ use super::layout::{EVENTS, KEYS, LOCK, PIPELINE, PROVENANCE, RESOLVED, latest};
 use super::provenance::{Provenance, Status};
 use crate::base::chain::chain;
 use crate::base::digests::{self, Digests};
+use crate::base::files::TEMPORARY;
 use crate::base::sealed::{self, Broken};
 use crate::pipeline::problem::suggest;
 use crate::runner::cache::lock::KeyLock;
@@ -201,9 +202,6 @@ fn traces(folder: &Path) -> Traces {
     let is_silent = fs::metadata(folder.join(EVENTS)).map_or(true, |about| about.len() == 0);
     if only_first && is_silent { Traces::Begun } else { Traces::Worked }
 }
-
-/// What the names of files begin with that are being written.
-const TEMPORARY: &str = ".tmp-";
 
 /// Lists the runs of a project that can be read, newest first.
 pub fn list(project: &Project) -> Result<Vec<Run>, RunError> {

@@ -247,42 +247,35 @@ impl Runner<'_> {
                 finished.models.extend(seconds.map(|_| model));
             }
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
-            let mut unread = |error: Unread| {
-                lost.push((
-                    index,
-                    match error {
-                        Unread::Lost(reason) => reason,
-                        Unread::Failed(error) => chain(&*error),
-                    },
-                ));
-            };
-            let mut is_read = false;
-            if let Some((_, name)) = named
-                && let Some(figures) = job.stage.figures()
-            {
-                let read = |folder: &Path| (figures.read)(folder, name);
-                match cache.read_records(job.output, &task.key, read) {
-                    Ok(figure) => {
-                        is_read = true;
-                        finished.figure = figure.filter(|value| value.is_finite());
-                    }
-                    Err(error) => unread(error),
-                }
-            }
-            if let Some(scores) = job.output.scores {
-                match cache.read_records(job.output, &task.key, scores.summary) {
-                    Ok(summary) => {
-                        is_read = true;
-                        let tag = Tag { stage: job.id.clone(), trial: number, seed: cell.seed };
-                        let row = outputs::row(self.run, &self.common.pipeline, &tag, &summary);
-                        let stopped_epoch = cell.request.epochs.map(u64::from);
-                        let params = body.params.clone();
-                        finished.rows.push(ResultRow { params, stopped_epoch, ..row });
-                    }
-                    Err(error) => unread(error),
-                }
-            }
             let is_wanted = is_target(job, metric);
+            let mut is_read = false;
+            if is_wanted {
+                // One look, since all that is read is compared with its digests.
+                let figures = named.and_then(|(_, name)| Some((name, job.stage.figures()?)));
+                let take = |folder: &Path| {
+                    let figure = figures.map(|(name, figures)| (figures.read)(folder, name));
+                    let summary = job.output.scores.map(|scores| (scores.summary)(folder));
+                    Ok((figure.transpose()?, summary.transpose()?))
+                };
+                match cache.read_records(job.output, &task.key, take) {
+                    Ok((figure, summary)) => {
+                        is_read = true;
+                        if let Some(figure) = figure {
+                            finished.figure = figure.filter(|value| value.is_finite());
+                        }
+                        if let Some(summary) = summary {
+                            let (stage, seed) = (job.id.clone(), cell.seed);
+                            let tag = Tag { stage, trial: number, seed };
+                            let row = outputs::row(self.run, &self.common.pipeline, &tag, &summary);
+                            let stopped_epoch = cell.request.epochs.map(u64::from);
+                            let params = body.params.clone();
+                            finished.rows.push(ResultRow { params, stopped_epoch, ..row });
+                        }
+                    }
+                    Err(Unread::Lost(reason)) => lost.push((index, reason)),
+                    Err(Unread::Failed(error)) => lost.push((index, chain(&*error))),
+                }
+            }
             // The curves of a training go into the trial's tables, unless they are gone by now.
             if job.output.curves.is_some()
                 && !is_wanted
@@ -309,7 +302,6 @@ impl Runner<'_> {
                 seconds,
             });
         }
-        lost.dedup_by_key(|(job, _)| *job);
         if let Some(metric) = metric.filter(|_| finished.figure.is_none()) {
             finished.error = Some(format!("`{}` is undefined for this trial", metric.name));
         }

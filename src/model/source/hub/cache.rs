@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::base::files::write_atomic;
+use crate::base::files::{TEMPORARY, write_atomic};
 use crate::model::pretrained::model_files;
 
 /// The part of the cache that belongs to one repository.
@@ -61,7 +61,7 @@ impl Place {
         // Made aside and renamed: a link that another process made, or one whose blob is gone, may
         // be there.
         let mut aside = tempfile::Builder::new();
-        aside.prefix(".tmp-");
+        aside.prefix(TEMPORARY);
         match aside.make_in(&folder, |path| symlink(&target, path)) {
             Ok(link) => link.persist(folder.join(name)).map(drop).map_err(|error| error.error),
             Err(_) => copy(&self.blob(etag), &folder, name),
@@ -99,7 +99,7 @@ pub(super) fn is_safe(text: &str) -> bool {
 
 /// Copies a blob into a folder; the copy has its name once it is whole.
 fn copy(blob: &Path, folder: &Path, name: &str) -> io::Result<()> {
-    let aside = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
+    let aside = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     fs::copy(blob, aside.path())?;
     aside.persist(folder.join(name)).map(drop).map_err(|error| error.error)
 }
