@@ -5,18 +5,20 @@ Writes tests/data/quality.json, the witness of the quality filter: small random 
 Ledoit-Wolf covariance of the residuals around the class means, the distances of candidates to the class means, and the
 distance of each point to its own class's mean when the point is left out.
 
-Writes tests/data/tiny-{bert,distilbert,roberta}-mlm/, random-weight models with a masked-language-model head. They have
-the sizes and the tokenizer.json of the folders beside them that tests/record_transformers.py makes; run that one first.
-`expected.json` holds token ids and the logits of the whole vocabulary at each mask, computed in double precision.
+Writes tests/data/tiny-NAME-mlm/ for each NAME of `MASKED_MODELS`, random-weight models with a masked-language-model
+head. They have the sizes and the tokenizer.json of the folders beside them that tests/record_transformers.py makes; run
+that one first. `expected.json` holds token ids and the logits of the whole vocabulary at each mask, computed in double
+precision.
 
 Run from anywhere: python tests/record_augmentation.py   (needs scikit-learn, scipy, torch, transformers, tokenizers,
-safetensors; `quality` or `mlm` as an argument records that part alone)
+safetensors; `quality`, `mlm` or a NAME as an argument records that part alone)
 """
 
 import json
 import os
 import shutil
 import sys
+from typing import NamedTuple
 
 # One thread, so that sums are taken in the same order on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,7 +34,7 @@ import transformers
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
 
-from record_transformers import DATA, rounded, write
+from record_transformers import DATA, in_double_precision, rounded, write
 
 MADE_BY = "tests/record_augmentation.py"
 QUANTILES = [0.9, 0.5]
@@ -129,7 +131,24 @@ MASKED = [
     "the {mask} was good and the service was {mask}!",
     "it was a slow {mask}.",
 ]
-LONGEST = 32
+
+
+class MaskedModel(NamedTuple):
+    """What a folder is made of; the folder beside it is `tiny-SIBLING`."""
+
+    sibling: str
+    mask: str
+    architecture: type
+    seed: int
+    longest: int = 32
+    settings: dict = {}
+
+
+MASKED_MODELS = {
+    "bert": MaskedModel("bert", "[MASK]", transformers.BertForMaskedLM, 21),
+    "distilbert": MaskedModel("distilbert", "[MASK]", transformers.DistilBertForMaskedLM, 22),
+    "roberta": MaskedModel("roberta", "<mask>", transformers.RobertaForMaskedLM, 23),
+}
 
 
 def draw(model, generator):
@@ -141,13 +160,15 @@ def draw(model, generator):
                 parameter.add_(1.0)
 
 
-def record_mlm(kind, mask, architecture, seed):
-    sibling, folder = DATA / f"tiny-{kind}", DATA / f"tiny-{kind}-mlm"
+@in_double_precision
+def record_mlm(kind):
+    sibling, mask, architecture, seed, longest, settings = MASKED_MODELS[kind]
+    sibling, folder = DATA / f"tiny-{sibling}", DATA / f"tiny-{kind}-mlm"
     folder.mkdir(parents=True, exist_ok=True)
     config = json.loads((sibling / "config.json").read_text())
     for key in ["architectures", "id2label", "label2id", "transformers_version"]:
         del config[key]
-    config = architecture.config_class.from_dict(config | {"initializer_range": 0.3})
+    config = architecture.config_class.from_dict(config | {"initializer_range": 0.3} | settings)
     model = architecture(config)
     draw(model, torch.Generator().manual_seed(seed))
     model.save_pretrained(folder)
@@ -165,7 +186,7 @@ def record_mlm(kind, mask, architecture, seed):
     words = "the food was good and the place was slow and".split()
     end = f" {mask} was good"
     count = 0
-    while len(ids("good" + "".join(" " + words[i % len(words)] for i in range(count + 1)) + end)) <= LONGEST:
+    while len(ids("good" + "".join(" " + words[i % len(words)] for i in range(count + 1)) + end)) <= longest:
         count += 1
     long = "good" + "".join(" " + words[i % len(words)] for i in range(count)) + end
 
@@ -176,7 +197,7 @@ def record_mlm(kind, mask, architecture, seed):
     for text in [text.replace("{mask}", mask) for text in MASKED] + [long]:
         encoded = ids(text)
         positions = [i for i, token in enumerate(encoded) if token == mask_id]
-        assert len(positions) == text.count(mask) and len(encoded) <= LONGEST
+        assert len(positions) == text.count(mask) and len(encoded) <= longest
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([encoded]), attention_mask=torch.ones(1, len(encoded))).logits[0]
         cases.append({"text": text, "ids": encoded, "mask_positions": positions, "logits": rounded(logits[positions])})
@@ -193,13 +214,11 @@ def main():
     parts = sys.argv[1:] or ["quality", "mlm"]
     if "quality" in parts:
         record_quality()
-    if "mlm" in parts:
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    for kind in MASKED_MODELS if "mlm" in parts else [part for part in parts if part != "quality"]:
         torch.manual_seed(0)
-        record_mlm("bert", "[MASK]", transformers.BertForMaskedLM, 21)
-        record_mlm("distilbert", "[MASK]", transformers.DistilBertForMaskedLM, 22)
-        record_mlm("roberta", "<mask>", transformers.RobertaForMaskedLM, 23)
+        record_mlm(kind)
 
 
 if __name__ == "__main__":

