@@ -148,6 +148,7 @@ MASKED_MODELS = {
     "bert": MaskedModel("bert", "[MASK]", transformers.BertForMaskedLM, 21),
     "distilbert": MaskedModel("distilbert", "[MASK]", transformers.DistilBertForMaskedLM, 22),
     "roberta": MaskedModel("roberta", "<mask>", transformers.RobertaForMaskedLM, 23),
+    "mpnet": MaskedModel("mpnet", "<mask>", transformers.MPNetForMaskedLM, 24, longest=60),
 }
 
 

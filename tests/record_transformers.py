@@ -307,6 +307,10 @@ MODELS = {
     "roberta": (lambda size, labels: transformers.RobertaConfig(
         vocab_size=size, max_position_embeddings=34, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1,
         bos_token_id=0, eos_token_id=2, **BERT_LIKE, **labels), byte_pairs, 3),
+    # 60 tokens reach fourteen of the sixteen buckets of a direction, six of them logarithmic.
+    "mpnet": (lambda size, labels: transformers.MPNetConfig(
+        vocab_size=size, max_position_embeddings=66, relative_attention_num_buckets=32, layer_norm_eps=1e-5,
+        **BERT_LIKE, **labels), lambda path: wordpiece(path, "mpnet", with_limits=True), 4, long_texts(60, 64)),
 }
 
 
