@@ -149,6 +149,7 @@ MASKED_MODELS = {
     "distilbert": MaskedModel("distilbert", "[MASK]", transformers.DistilBertForMaskedLM, 22),
     "roberta": MaskedModel("roberta", "<mask>", transformers.RobertaForMaskedLM, 23),
     "mpnet": MaskedModel("mpnet", "<mask>", transformers.MPNetForMaskedLM, 24, longest=60),
+    "electra": MaskedModel("electra", "[MASK]", transformers.ElectraForMaskedLM, 25),
 }
 
 

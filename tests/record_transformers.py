@@ -311,6 +311,8 @@ MODELS = {
     "mpnet": (lambda size, labels: transformers.MPNetConfig(
         vocab_size=size, max_position_embeddings=66, relative_attention_num_buckets=32, layer_norm_eps=1e-5,
         **BERT_LIKE, **labels), lambda path: wordpiece(path, "mpnet", with_limits=True), 4, long_texts(60, 64)),
+    "electra": (lambda size, labels: transformers.ElectraConfig(
+        vocab_size=size, max_position_embeddings=32, embedding_size=16, **BERT_LIKE, **labels), wordpiece, 5),
 }
 
 
