@@ -150,6 +150,7 @@ MASKED_MODELS = {
     "roberta": MaskedModel("roberta", "<mask>", transformers.RobertaForMaskedLM, 23),
     "mpnet": MaskedModel("mpnet", "<mask>", transformers.MPNetForMaskedLM, 24, longest=60),
     "electra": MaskedModel("electra", "[MASK]", transformers.ElectraForMaskedLM, 25),
+    "albert": MaskedModel("albert", "[MASK]", transformers.AlbertForMaskedLM, 26),
 }
 
 

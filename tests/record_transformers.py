@@ -313,6 +313,14 @@ MODELS = {
         **BERT_LIKE, **labels), lambda path: wordpiece(path, "mpnet", with_limits=True), 4, long_texts(60, 64)),
     "electra": (lambda size, labels: transformers.ElectraConfig(
         vocab_size=size, max_position_embeddings=32, embedding_size=16, **BERT_LIKE, **labels), wordpiece, 5),
+    "albert": (lambda size, labels: transformers.AlbertConfig(
+        vocab_size=size, max_position_embeddings=32, embedding_size=16, classifier_dropout_prob=0.0,
+        **{**BERT_LIKE, "num_hidden_layers": 3}, **labels), lambda path: wordpiece(path, "albert"), 6),
+    # Four passes through two groups, each of two layers of its own.
+    "albert-groups": (lambda size, labels: transformers.AlbertConfig(
+        vocab_size=size, max_position_embeddings=32, embedding_size=16, classifier_dropout_prob=0.0,
+        num_hidden_groups=2, inner_group_num=2, **{**BERT_LIKE, "num_hidden_layers": 4, "intermediate_size": 20},
+        **labels), lambda path: wordpiece(path, "albert"), 7),
 }
 
 
