@@ -151,6 +151,7 @@ MASKED_MODELS = {
     "mpnet": MaskedModel("mpnet", "<mask>", transformers.MPNetForMaskedLM, 24, longest=60),
     "electra": MaskedModel("electra", "[MASK]", transformers.ElectraForMaskedLM, 25),
     "albert": MaskedModel("albert", "[MASK]", transformers.AlbertForMaskedLM, 26),
+    "modernbert": MaskedModel("modernbert", "[MASK]", transformers.ModernBertForMaskedLM, 27, longest=40),
 }
 
 

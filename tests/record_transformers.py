@@ -321,6 +321,11 @@ MODELS = {
         vocab_size=size, max_position_embeddings=32, embedding_size=16, classifier_dropout_prob=0.0,
         num_hidden_groups=2, inner_group_num=2, **{**BERT_LIKE, "num_hidden_layers": 4, "intermediate_size": 20},
         **labels), lambda path: wordpiece(path, "albert"), 7),
+    # Layers 0 and 3 see all 40 tokens, 1 and 2 see eight to each side.
+    "modernbert": (lambda size, labels: transformers.ModernBertConfig(
+        vocab_size=size, max_position_embeddings=48, local_attention=16, global_attn_every_n_layers=3,
+        classifier_pooling="mean", pad_token_id=0, cls_token_id=2, bos_token_id=2, sep_token_id=3, eos_token_id=3,
+        **{**SIZES, "num_hidden_layers": 4, "intermediate_size": 16}, **labels), wordpiece, 8, long_texts(40, 48)),
 }
 
 
