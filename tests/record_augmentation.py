@@ -152,6 +152,10 @@ MASKED_MODELS = {
     "electra": MaskedModel("electra", "[MASK]", transformers.ElectraForMaskedLM, 25),
     "albert": MaskedModel("albert", "[MASK]", transformers.AlbertForMaskedLM, 26),
     "modernbert": MaskedModel("modernbert", "[MASK]", transformers.ModernBertForMaskedLM, 27, longest=40),
+    "deberta-v2": MaskedModel("deberta-v2", "[MASK]", transformers.DebertaV2ForMaskedLM, 28, longest=40),
+    # The head of the published files of DeBERTa-v3.
+    "deberta-v2-nonlegacy": MaskedModel("deberta-v2", "[MASK]", transformers.DebertaV2ForMaskedLM, 29, longest=40,
+                                        settings={"legacy": False}),
 }
 
 

@@ -326,6 +326,24 @@ MODELS = {
         vocab_size=size, max_position_embeddings=48, local_attention=16, global_attn_every_n_layers=3,
         classifier_pooling="mean", pad_token_id=0, cls_token_id=2, bos_token_id=2, sep_token_id=3, eos_token_id=3,
         **{**SIZES, "num_hidden_layers": 4, "intermediate_size": 16}, **labels), wordpiece, 8, long_texts(40, 48)),
+    # As DeBERTa-v3 is configured, with buckets that become logarithmic beyond a distance of four.
+    "deberta-v2": (lambda size, labels: transformers.DebertaV2Config(
+        vocab_size=size, max_position_embeddings=48, type_vocab_size=0, position_biased_input=False,
+        relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type=["p2c", "c2p"], **BERT_LIKE, **labels),
+        lambda path: wordpiece(path, "deberta"), 9, long_texts(40, 48)),
+    # What the architecture allows besides: projections for the positions alone, no buckets, positions and types in
+    # the input, small embeddings.
+    "deberta-v2-v2": (lambda size, labels: transformers.DebertaV2Config(
+        vocab_size=size, max_position_embeddings=48, type_vocab_size=2, position_biased_input=True,
+        relative_attention=True, share_att_key=False, pos_att_type="p2c|c2p", embedding_size=16,
+        **BERT_LIKE, **labels), lambda path: wordpiece(path, "deberta"), 10, long_texts(40, 48)),
+    # As deberta-v2-xlarge is configured: a convolution beside the first layer.
+    "deberta-v2-conv": (lambda size, labels: transformers.DebertaV2Config(
+        vocab_size=size, max_position_embeddings=48, type_vocab_size=0, position_biased_input=False,
+        relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type=["p2c", "c2p"], conv_kernel_size=3, conv_act="gelu", **BERT_LIKE, **labels),
+        lambda path: wordpiece(path, "deberta"), 11, long_texts(40, 48)),
 }
 
 
