@@ -73,32 +73,10 @@ impl Digests {
         sealed::seal(self)
     }
 
-    /// Returns the digests of the files that lie in a folder.
-    pub fn of_folder(folder: &Path) -> io::Result<Digests> {
-        let mut digests = Digests::default();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name != FILE && path.is_file() {
-                digests.set(name, Digest::of_file(&path)?);
-            }
-        }
-        Ok(digests)
-    }
-
     /// Names the listed files that are missing or differ from their digests.
     pub fn changed(&self, folder: &Path) -> Vec<&str> {
-        self.changed_by(folder, Digest::of_file)
-    }
-
-    /// Names the same by another way to the digest of a file.
-    pub fn changed_by(
-        &self,
-        folder: &Path,
-        digest_of: impl Fn(&Path) -> io::Result<Digest>,
-    ) -> Vec<&str> {
         let differs = |(name, digest): &(&String, &Digest)| {
-            digest_of(&folder.join(name)).ok() != Some(**digest)
+            Digest::of_file(&folder.join(name)).ok() != Some(**digest)
         };
         self.files.iter().filter(differs).map(|(name, _)| name.as_str()).collect()
     }
