@@ -20,6 +20,8 @@ import sys
 import unittest.mock
 from typing import NamedTuple
 
+sys.dont_write_bytecode = True
+
 import safetensors.torch
 import tokenizers
 import torch
