@@ -220,6 +220,9 @@ def record_mlm(kind):
 
 def main():
     parts = sys.argv[1:] or ["quality", "mlm"]
+    known = ["quality", "mlm", *MASKED_MODELS]
+    if unknown := [part for part in parts if part not in known]:
+        sys.exit(f"no such part: {', '.join(unknown)}; there are {', '.join(known)}")
     if "quality" in parts:
         record_quality()
     torch.set_num_threads(1)
