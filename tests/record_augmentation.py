@@ -156,6 +156,7 @@ MASKED_MODELS = {
     # The head of the published files of DeBERTa-v3.
     "deberta-v2-nonlegacy": MaskedModel("deberta-v2", "[MASK]", transformers.DebertaV2ForMaskedLM, 29, longest=40,
                                         settings={"legacy": False}),
+    "nomic-bert": MaskedModel("nomic-bert", "[MASK]", transformers.NomicBertForMaskedLM, 30, longest=40),
 }
 
 

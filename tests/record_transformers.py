@@ -22,10 +22,12 @@ from typing import NamedTuple
 
 sys.dont_write_bytecode = True
 
+import safetensors
 import safetensors.torch
 import tokenizers
 import torch
 import transformers
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.models.modernbert import modeling_modernbert
 
 from tiny_tokenizers import WORDS, byte_pairs, wordpiece
@@ -232,7 +234,10 @@ def step(folder, tokenizer, texts):
     labels = [label for _, label in part]
     loss = torch.nn.functional.cross_entropy(double(**inputs(encoded)).logits, torch.tensor(labels))
     loss.backward()
-    gradients = {name: p.grad.float().contiguous() for name, p in double.named_parameters() if p.grad is not None}
+    gradients = {name: p.grad.float() for name, p in double.named_parameters() if p.grad is not None}
+    # Some models hold their weights in other pieces than the file does; a gradient is named and cut as its weight is.
+    gradients = {name: x.contiguous() for name, x in revert_weight_conversion(double, gradients).items()}
+    assert gradients.keys() == saved_names(folder), gradients.keys() ^ saved_names(folder)
     safetensors.torch.save_file(gradients, folder / "gradients.safetensors")
     return {
         "texts": [text for text, _ in part],
@@ -242,6 +247,11 @@ def step(folder, tokenizer, texts):
         "loss": loss.item(),
         "gradients": "gradients.safetensors",
     }
+
+
+def saved_names(folder):
+    with safetensors.safe_open(folder / "model.safetensors", "pt") as file:
+        return set(file.keys())
 
 
 def record_training(folder, tokenizer, versions):
@@ -297,6 +307,7 @@ def record_minilm():
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 BERT_LIKE = {**SIZES, **NO_DROPOUT}
+GATED = {**BERT_LIKE, "intermediate_size": 24}
 # What each folder is made of: its configuration, its tokenizer, its seed and its texts.
 MODELS = {
     "bert": (lambda size, labels: transformers.BertConfig(
@@ -346,6 +357,10 @@ MODELS = {
         relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True,
         pos_att_type=["p2c", "c2p"], conv_kernel_size=3, conv_act="gelu", **BERT_LIKE, **labels),
         lambda path: wordpiece(path, "deberta"), 11, long_texts(40, 48)),
+    # As published it has two token types, of which only the first is ever used.
+    "nomic-bert": (lambda size, labels: transformers.NomicBertConfig(
+        vocab_size=size, max_position_embeddings=48, type_vocab_size=2, **GATED, **labels),
+        wordpiece, 12, long_texts(40, 48)),
 }
 
 
