@@ -157,6 +157,7 @@ MASKED_MODELS = {
     "deberta-v2-nonlegacy": MaskedModel("deberta-v2", "[MASK]", transformers.DebertaV2ForMaskedLM, 29, longest=40,
                                         settings={"legacy": False}),
     "nomic-bert": MaskedModel("nomic-bert", "[MASK]", transformers.NomicBertForMaskedLM, 30, longest=40),
+    "gte": MaskedModel("gte", "<mask>", transformers.GteForMaskedLM, 31, longest=40),
 }
 
 

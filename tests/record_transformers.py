@@ -361,6 +361,16 @@ MODELS = {
     "nomic-bert": (lambda size, labels: transformers.NomicBertConfig(
         vocab_size=size, max_position_embeddings=48, type_vocab_size=2, **GATED, **labels),
         wordpiece, 12, long_texts(40, 48)),
+    # With the padding id 1 and one token type, as gte-multilingual has them.
+    "gte": (lambda size, labels: transformers.GteConfig(
+        vocab_size=size, max_position_embeddings=48, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+        **GATED, **labels), lambda path: wordpiece(path, "mpnet"), 13, long_texts(40, 48)),
+    # Without token types, as gte-base-en. The family's static NTK scaling of base b by the factor 2 is what
+    # transformers calls linear: the base is 2b, and the positions are divided by 2^(2/8), 8 being the size of a head.
+    "gte-ntk": (lambda size, labels: transformers.GteConfig(
+        vocab_size=size, max_position_embeddings=48, type_vocab_size=0, pad_token_id=0,
+        rope_parameters={"rope_type": "linear", "rope_theta": 2 * 500.0, "factor": 2 ** (2 / 8)},
+        **GATED, **labels), wordpiece, 14, long_texts(40, 48)),
 }
 
 
