@@ -20,7 +20,7 @@ use pipe::engine::{
     Place, Precision, Recipe, Runtime, SessionTrainer, Trainer,
 };
 use pipe::model::encoders::bert::BERT;
-use pipe::model::{Activation, Config, Dropout, Head, NetworkOptions, TrainableNetwork};
+use pipe::model::{Activation, Config, Dropout, Head, NetworkOptions, Pooling, TrainableNetwork};
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -153,6 +153,7 @@ impl Own {
             encoder: &BERT,
             vocabulary: 30_522,
             hidden: 384,
+            embedding: 384,
             layers: 6,
             heads: 12,
             intermediate: 1536,
@@ -165,6 +166,8 @@ impl Own {
             classifier_dropout: 0.1,
             padding_id: 0,
             initializer_range: 0.02,
+            head_reads: Pooling::Cls,
+            own: serde_json::Value::Null,
         };
         let TrainableNetwork { network, loss } = network(&config, Dropout::Keyed)?;
         let mut seed = 1u32;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::encoders::fields::Fields;
+use super::encoders::parts::fields::Fields;
 use super::encoders::{Config, ENCODERS, Encoder};
 use super::error::ModelError;
 
@@ -13,7 +13,7 @@ impl Config {
     /// classes have a default that old files leave out, it is the same here.
     pub fn from_json(raw: &Value, path: &Path) -> Result<Config, ModelError> {
         let supported = supported();
-        let fields = Fields { raw, path, supported: &supported };
+        let fields = Fields::new(raw, path, &supported);
         let Some(model_type) = fields.text("model_type")? else {
             return Err(fields.missing("model_type", &supported));
         };
@@ -21,10 +21,30 @@ impl Config {
             Some(encoder) => (encoder.config)(encoder, &fields),
             None => Err(ModelError::Architecture {
                 path: path.to_owned(),
+                nearest: nearest(raw, path),
                 found: model_type,
                 supported,
             }),
         }
+    }
+}
+
+/// Says which architecture could read a configuration of another, and reads most of its fields.
+fn nearest(raw: &Value, path: &Path) -> String {
+    let asked = |encoder: &&'static Encoder| {
+        let fields = Fields::new(raw, path, "");
+        (encoder.config)(encoder, &fields).ok()?;
+        Some((fields.asked(), *encoder))
+    };
+    // The first of those that read as many.
+    let readers = ENCODERS.iter().filter_map(asked).rev();
+    match readers.max_by_key(|(asked, _)| *asked) {
+        None => "its sizes have other names than those of any of them".to_owned(),
+        Some((asked, encoder)) => format!(
+            "nearest by its configuration is `{}`, which reads {asked} of its {} fields",
+            encoder.model_types.first().map_or("", |(model_type, _)| model_type),
+            raw.as_object().map_or(0, |fields| fields.len())
+        ),
     }
 }
 
@@ -76,17 +96,35 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_architecture_has_a_nearest() {
+        let of = |raw: &Value| nearest(raw, Path::new("config.json"));
+        let mut raw = with("model_type", json!("unknown"));
+        assert_eq!(
+            of(&raw),
+            "nearest by its configuration is `bert`, which reads 7 of its 9 fields"
+        );
+        raw["pos_att_type"] = json!("c2p|p2c");
+        raw["relative_attention"] = json!(true);
+        raw["max_relative_positions"] = json!(-1);
+        assert!(of(&raw).contains("is `deberta-v2`, which reads 10 of its 12"), "{}", of(&raw));
+        let other = of(&json!({"n_embd": 32, "n_layer": 2}));
+        assert_eq!(other, "its sizes have other names than those of any of them");
+    }
+
+    #[test]
     fn wrong_fields_are_named_with_both_sides() {
         let cases = [
             (
                 with("model_type", json!("gpt2")),
                 "`config.json` has the architecture `gpt2`; `bert`, `distilbert`, `roberta`, \
-                 `xlm-roberta` and `camembert` are supported",
+                 `xlm-roberta`, `camembert`, `mpnet`, `electra`, `albert`, `modernbert`, \
+                 `deberta-v2`, `nomic_bert`, `gte` and `new` are supported",
             ),
             (
                 with("model_type", Value::Null),
                 "`config.json` has no `model_type`; expected `bert`, `distilbert`, `roberta`, \
-                 `xlm-roberta` and `camembert`",
+                 `xlm-roberta`, `camembert`, `mpnet`, `electra`, `albert`, `modernbert`, \
+                 `deberta-v2`, `nomic_bert`, `gte` and `new`",
             ),
             (
                 with("vocab_size", Value::Null),
@@ -112,9 +150,9 @@ mod tests {
                  1",
             ),
             (
-                with("hidden_act", json!("silu")),
-                "`config.json` has `hidden_act: \"silu\"`; expected `gelu`, `gelu_new`, \
-                 `gelu_pytorch_tanh` or `relu`",
+                with("hidden_act", json!("mish")),
+                "`config.json` has `hidden_act: \"mish\"`; expected `gelu`, `gelu_new`, \
+                 `gelu_pytorch_tanh`, `relu`, `tanh` or `silu`",
             ),
             (
                 with("position_embedding_type", json!("relative_key")),

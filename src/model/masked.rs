@@ -1,10 +1,12 @@
 //! Masked language models: an encoder with a head that gives every word of the vocabulary a logit,
 //! as an engine graph.
 //!
-//! Dimensions: `T` rows of token states, `M` masked tokens, `H` width, `V` words.
+//! Dimensions: `T` rows of token states, `M` masked tokens, `H` width, `E` width of the word table,
+//! `V` words.
 
 use super::encoders::Config;
-use super::encoders::builder::{Builder, NetworkOptions};
+use super::encoders::contract::Masked;
+use super::encoders::parts::builder::{Builder, NetworkOptions};
 use super::error::ModelError;
 use super::network::{encode, parameters};
 use super::weights::Weights;
@@ -14,10 +16,10 @@ use crate::engine::{Dim, EngineError, Graph, Marks, Place, ShapeError, TensorFac
 pub const ROWS: &str = "masked_rows";
 
 /// What a folder has of a masked-language-model head.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct MaskedHead {
-    /// Whether the folder has the layers before the words.
-    has_transform: bool,
+    /// The layers before the words, where the folder has some.
+    transform: Option<&'static Masked>,
     /// A matrix of the words that is not the encoder's own word table.
     words: Option<&'static str>,
     /// The bias of the words, where the folder has one.
@@ -31,23 +33,30 @@ impl MaskedHead {
         let fits = |name: &str, shape: &[usize]| {
             weights.get(name).is_some_and(|found| found.shape() == shape)
         };
-        let transform = transform(config)?;
-        let (present, missing): (Vec<_>, Vec<_>) =
-            transform.into_iter().partition(|(name, shape)| fits(name, shape));
-        let has_transform = !present.is_empty();
-        if has_transform && let Some((name, expected)) = missing.into_iter().next() {
-            return Err(ModelError::HalfHead { name, expected });
+        let mut transform = None;
+        for masked in config.encoder.masked {
+            let (present, missing): (Vec<_>, Vec<_>) =
+                layers(config, masked)?.into_iter().partition(|(name, shape)| fits(name, shape));
+            if !present.is_empty() {
+                if let Some((name, expected)) = missing.into_iter().next() {
+                    return Err(ModelError::HalfHead { name, expected });
+                }
+                transform.get_or_insert(masked);
+            }
         }
-        let masked = &config.encoder.masked;
-        let (hidden, vocabulary) = (config.hidden, config.vocabulary);
-        let words = Some(masked.words).filter(|name| fits(name, &[vocabulary, hidden]));
-        let bias = masked.biases.iter().copied().find(|name| fits(name, &[vocabulary]));
-        Ok(MaskedHead { has_transform, words, bias })
+        let (width, vocabulary) = (config.embedding, config.vocabulary);
+        let forms = transform.map_or(config.encoder.masked, std::slice::from_ref);
+        let words =
+            |masked: &Masked| Some(masked.words).filter(|it| fits(it, &[vocabulary, width]));
+        let bias =
+            |masked: &Masked| masked.biases.iter().copied().find(|name| fits(name, &[vocabulary]));
+        let (words, bias) = (forms.iter().find_map(words), forms.iter().find_map(bias));
+        Ok(MaskedHead { transform, words, bias })
     }
 
     /// Says whether the folder has a trained head.
     pub fn is_trained(&self) -> bool {
-        self.has_transform
+        self.transform.is_some()
     }
 
     /// Returns the graph with the output `logits` `[M, V]` of the rows that the input [`ROWS`]
@@ -61,13 +70,13 @@ impl MaskedHead {
         let states = encode(&mut b, config, false)?; // [T, H]
         let rows = b.g.input(ROWS, TensorFact::i64(vec![Dim::Named("M")]));
         let mut x = b.g.gather(states, rows)?; // [M, H]
-        if self.has_transform {
-            x = (config.encoder.masked.transform)(&mut b, config, x)?;
+        if let Some(masked) = self.transform {
+            x = (masked.transform)(&mut b, config, x)?; // [M, E]
         }
-        let (hidden, vocabulary) = (config.hidden, config.vocabulary);
+        let (width, vocabulary) = (config.embedding, config.vocabulary);
         let none = || ShapeError("the encoder has no word table".to_owned());
         let words = match self.words {
-            Some(own) => b.g.parameter(own, &[vocabulary, hidden], Marks::default()),
+            Some(own) => b.g.parameter(own, &[vocabulary, width], Marks::default()),
             None => b.tied_words().ok_or_else(none)?,
         };
         let bias = self.bias.map(|name| b.g.parameter(name, &[vocabulary], Marks::default()));
@@ -79,17 +88,20 @@ impl MaskedHead {
 
 /// Lists the tensors that may make up the head in a folder.
 pub(super) fn names(config: &Config) -> Result<Vec<String>, ModelError> {
-    let masked = &config.encoder.masked;
-    let words = [masked.words].into_iter().chain(masked.biases.iter().copied());
-    let transform = transform(config)?.into_iter().map(|(name, _)| name);
-    Ok(transform.chain(words.map(str::to_owned)).collect())
+    let mut names = Vec::new();
+    for masked in config.encoder.masked {
+        names.extend(layers(config, masked)?.into_iter().map(|(name, _)| name));
+        let words = [masked.words].into_iter().chain(masked.biases.iter().copied());
+        names.extend(words.map(str::to_owned));
+    }
+    Ok(names)
 }
 
 /// Lists the parameters of the layers before the words.
-fn transform(config: &Config) -> Result<Vec<(String, Vec<usize>)>, ModelError> {
+fn layers(config: &Config, masked: &Masked) -> Result<Vec<(String, Vec<usize>)>, ModelError> {
     let mut b = Builder::new(NetworkOptions::inference(config, Place::Host));
     let rows = TensorFact::f32(vec![Dim::Named("M"), Dim::Fixed(config.hidden)]);
     let x = b.g.input("masked_states", rows);
-    (config.encoder.masked.transform)(&mut b, config, x)?;
+    (masked.transform)(&mut b, config, x)?;
     Ok(parameters(&b.g))
 }

@@ -22,7 +22,7 @@ pub mod pretrained_head;
 pub mod initial_weights;
 pub mod export;
 
-pub use encoders::builder::{Activation, Dropout, NetworkOptions};
+pub use encoders::parts::builder::{Activation, Dropout, NetworkOptions};
 pub use encoders::{Config, ENCODERS, Encoder};
 pub use error::ModelError;
 pub use head::{Head, Pooling};

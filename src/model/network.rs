@@ -6,8 +6,8 @@
 //! same but for rounding.
 
 use super::encoders::Config;
-use super::encoders::builder::{Builder, Dropout, NetworkOptions};
 use super::encoders::contract::Layer;
+use super::encoders::parts::builder::{Builder, Dropout, NetworkOptions};
 use super::head::{Head, Pooling};
 use crate::engine::{Graph, Place, ShapeError, Var};
 
@@ -30,9 +30,14 @@ impl Network {
         options: NetworkOptions,
     ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
-        let states = encode(&mut b, config, head != Head::Mean)?;
+        let reads = match head {
+            Head::Auto => config.head_reads,
+            Head::Mean => Pooling::Mean,
+            Head::Cls => Pooling::Cls,
+        };
+        let states = encode(&mut b, config, reads == Pooling::Cls)?;
         b.enter_head();
-        let x = if head == Head::Mean { b.mean(states)? } else { states }; // [B, H]
+        let x = if reads == Pooling::Mean { b.mean(states)? } else { states }; // [B, H]
         let logits = match head {
             Head::Auto => (config.encoder.head)(&mut b, config, x, labels)?,
             Head::Mean | Head::Cls => {

@@ -149,7 +149,8 @@ impl Pretrained {
         // The weights are written in single precision whatever they were; readers take the type
         // from them.
         let stale = ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"];
-        for name in stale.into_iter().chain([pretrained_head::POOLING]) {
+        let pooling = (!self.config.encoder.sets_pooling).then_some(pretrained_head::POOLING);
+        for name in stale.into_iter().chain(pooling) {
             config.shift_remove(name);
         }
         let model_type = config.get("model_type").and_then(Value::as_str);
@@ -159,6 +160,7 @@ impl Pretrained {
             config.insert(pretrained_head::POOLING.to_owned(), head.name().into());
         }
         config.insert("architectures".to_owned(), vec![format!("{family}{class}")].into());
+        (self.config.encoder.modernise)(&self.config, &mut config);
         let names: Map<String, Value> = labels
             .iter()
             .enumerate()

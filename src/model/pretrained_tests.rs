@@ -15,7 +15,21 @@ use super::network::Network;
 use super::pretrained::Pretrained;
 use crate::base::report::Silent;
 
-const TINY: [&str; 3] = ["tiny-bert", "tiny-distilbert", "tiny-roberta"];
+const TINY: [&str; 13] = [
+    "tiny-bert",
+    "tiny-distilbert",
+    "tiny-roberta",
+    "tiny-mpnet",
+    "tiny-electra",
+    "tiny-albert",
+    "tiny-albert-groups",
+    "tiny-modernbert",
+    "tiny-deberta-v2",
+    "tiny-deberta-v2-v2",
+    "tiny-nomic-bert",
+    "tiny-gte",
+    "tiny-gte-ntk",
+];
 
 type Tested = Result<(), Box<dyn Error>>;
 

@@ -1,7 +1,7 @@
 //! A network with the loss that it is trained by.
 
 use super::encoders::Config;
-use super::encoders::builder::NetworkOptions;
+use super::encoders::parts::builder::NetworkOptions;
 use super::head::Head;
 use super::network::Network;
 use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};

@@ -2,9 +2,10 @@
 //! back within a step.
 
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::subject::Size;
 use crate::engine::DType::{self, BF16, Bool, F16, F32, F64, I64};
 use crate::engine::backend::session::Graphs;
 use crate::engine::{
@@ -12,8 +13,29 @@ use crate::engine::{
 };
 use crate::model::{Activation, Config, Dropout, ENCODERS, Head, NetworkOptions, TrainableNetwork};
 
-const SIZE: Size =
-    Size { name: "tiny", hidden: 32, layers: 2, heads: 2, vocabulary: 100, batch: 4, length: 8 };
+/// A recorded model of each architecture (tests/record_transformers.py), and of each of its forms.
+const MODELS: [&str; 11] = [
+    "tiny-bert",
+    "tiny-distilbert",
+    "tiny-roberta",
+    "tiny-mpnet",
+    "tiny-electra",
+    "tiny-albert",
+    "tiny-modernbert",
+    "tiny-deberta-v2",
+    "tiny-deberta-v2-v2",
+    "tiny-nomic-bert",
+    "tiny-gte",
+];
+
+/// Returns a recorded model's configuration, with dropout.
+fn config(model: &str) -> Result<Config, Box<dyn Error>> {
+    let path = format!("{}/tests/data/{model}/config.json", env!("CARGO_MANIFEST_DIR"));
+    let json = serde_json::from_slice(&fs_err::read(&path)?)?;
+    let config = Config::from_json(&json, Path::new(&path))?;
+    let (hidden_dropout, attention_dropout, classifier_dropout) = (0.1, 0.1, 0.1);
+    Ok(Config { hidden_dropout, attention_dropout, classifier_dropout, ..config })
+}
 
 /// The types for which the CUDA execution provider has kernels, as far as we need them, in the
 /// operators' versions of set 20. The source is ONNX Runtime's own list (docs/OperatorKernels.md).
@@ -38,6 +60,10 @@ const KERNELS: &[(&str, &[DType])] = &[
     ("MatMul", &[F32, F64, F16, BF16]),
     ("Gemm", &[F32, F64, F16, BF16]),
     ("Reciprocal", &[F32, F64, F16]),
+    ("Sin", &[F32, F64, F16]),
+    ("Cos", &[F32, F64, F16]),
+    ("CumSum", &[F32, F64, F16, I64]),
+    ("And", &[Bool]),
     ("ReduceSum", &[F32, F64, F16, BF16, I64]),
     ("ReduceMean", &[F32, F64, F16]),
     ("ReduceSumSquare", &[F32, F64, F16]),
@@ -104,14 +130,17 @@ fn missing(
 }
 
 #[test]
-fn a_gpu_has_kernels_for_every_operator_of_a_step() -> Result<(), EngineError> {
+fn a_gpu_has_kernels_for_every_operator_of_a_step() -> Result<(), Box<dyn Error>> {
     let adamw: Arc<dyn Update> = Arc::new(AdamW::default());
     let sgd: Arc<dyn Update> = Arc::new(Sgd { momentum: 0.9 });
     let mut bare = BTreeSet::new();
-    for encoder in ENCODERS {
+    let mut seen = Vec::new();
+    for model in MODELS {
+        let config = config(model)?;
+        seen.push(config.encoder);
         for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu] {
             for head in [Head::Auto, Head::Mean, Head::Cls] {
-                let config = Config { encoder, activation, ..SIZE.config(0.1) };
+                let config = Config { activation, ..config.clone() };
                 for (update, precision) in [
                     (&adamw, Precision::Fp32),
                     (&adamw, Precision::Fp16),
@@ -124,5 +153,6 @@ fn a_gpu_has_kernels_for_every_operator_of_a_step() -> Result<(), EngineError> {
         }
     }
     assert!(bare.is_empty(), "{bare:#?}");
+    assert!(ENCODERS.iter().all(|encoder| seen.contains(encoder)), "each has a recorded model");
     Ok(())
 }

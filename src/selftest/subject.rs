@@ -15,7 +15,7 @@ use crate::engine::{
 };
 use crate::model::encoders::bert::BERT;
 use crate::model::{
-    Activation, Config, Dropout, Head, Network, NetworkOptions, TrainableNetwork, init,
+    Activation, Config, Dropout, Head, Network, NetworkOptions, Pooling, TrainableNetwork, init,
 };
 
 const LABELS: usize = 2;
@@ -41,6 +41,7 @@ impl Size {
             encoder: &BERT,
             vocabulary: self.vocabulary,
             hidden: self.hidden,
+            embedding: self.hidden,
             layers: self.layers,
             heads: self.heads,
             intermediate: 4 * self.hidden,
@@ -53,6 +54,8 @@ impl Size {
             classifier_dropout: dropout,
             padding_id: 0,
             initializer_range: 0.02,
+            head_reads: Pooling::Cls,
+            own: serde_json::Value::Null,
         }
     }
 

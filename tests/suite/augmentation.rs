@@ -258,7 +258,19 @@ fn masks_are_counted(settings: &Value, before: &str, after: &str) {
 
 #[test]
 fn masked_words_get_the_logits_of_transformers() -> Result<(), TestError> {
-    for architecture in ["bert", "distilbert", "roberta"] {
+    for architecture in [
+        "bert",
+        "distilbert",
+        "roberta",
+        "mpnet",
+        "electra",
+        "albert",
+        "modernbert",
+        "deberta-v2",
+        "deberta-v2-nonlegacy",
+        "nomic-bert",
+        "gte",
+    ] {
         let folder = data(&format!("tiny-{architecture}-mlm"));
         let folder = std::path::Path::new(&folder);
         let pretrained = Pretrained::read_with_masked_head(folder)?;

@@ -17,12 +17,28 @@ use pipe::engine::{
     Recipe, Runtime, SessionTrainer, Trainer,
 };
 use pipe::model::input_layout::InputLayout;
-use pipe::model::{Config, Dropout, Head, Network, NetworkOptions, Pretrained, TrainableNetwork};
+use pipe::model::{
+    Config, Dropout, Encoder, Head, Network, NetworkOptions, Pretrained, TrainableNetwork,
+};
 use pipe::stages::inference::predict;
 
 type Checked = Result<(), Box<dyn Error>>;
 
-const MODELS: [&str; 3] = ["tiny-bert", "tiny-distilbert", "tiny-roberta"];
+const MODELS: [&str; 13] = [
+    "tiny-bert",
+    "tiny-distilbert",
+    "tiny-roberta",
+    "tiny-mpnet",
+    "tiny-electra",
+    "tiny-albert",
+    "tiny-albert-groups",
+    "tiny-modernbert",
+    "tiny-deberta-v2",
+    "tiny-deberta-v2-v2",
+    "tiny-nomic-bert",
+    "tiny-gte",
+    "tiny-gte-ntk",
+];
 const KERNELS: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
 const LABELS: usize = 3;
 
@@ -175,17 +191,16 @@ fn with_targets(
 }
 
 /// Recorded gradients by the name that the parameter has relative to the encoder.
-fn recorded_gradients(model: &str) -> Result<BTreeMap<String, ArrayD<f32>>, Box<dyn Error>> {
+fn recorded_gradients(
+    model: &str,
+    encoder: &Encoder,
+) -> Result<BTreeMap<String, ArrayD<f32>>, Box<dyn Error>> {
     let file = fs_err::read(folder(model).join("gradients.safetensors"))?;
     let mut gradients = BTreeMap::new();
     for (name, view) in SafeTensors::deserialize(&file)?.tensors() {
         let values =
             view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let name = ["bert.", "distilbert.", "roberta."]
-            .iter()
-            .find_map(|prefix| name.strip_prefix(prefix))
-            .unwrap_or(&name)
-            .to_owned();
+        let name = name.strip_prefix(encoder.prefix).unwrap_or(&name).to_owned();
         gradients.insert(name, ArrayD::from_shape_vec(view.shape().to_vec(), values)?);
     }
     Ok(gradients)
@@ -196,7 +211,7 @@ fn one_step_has_pytorchs_loss_and_gradients() -> Checked {
     for model in MODELS {
         let pretrained = Pretrained::read(&folder(model))?;
         let step = json(model, "expected.json")?["step"].clone();
-        let wanted = recorded_gradients(model)?;
+        let wanted = recorded_gradients(model, pretrained.config.encoder)?;
         for kernels in KERNELS {
             let mut trainer = trainer(&pretrained, kernels, None, Precision::Fp32)?;
             let feeds = with_targets(feeds(&pretrained.config, &step)?, &step["labels"])?;

@@ -5,7 +5,7 @@ use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::graph::{Constant, Graph, Kernels, Var};
 use super::op::activation::Gelu;
 use super::op::arithmetic::Arithmetic;
-use super::op::fused::{AddNorm, Attention, BiasGelu, ColumnSum, Dropout, WeightGrad, check_heads};
+use super::op::fused::{AddNorm, BiasGelu, ColumnSum, Dropout, WeightGrad};
 use super::op::gather::Gather;
 use super::op::layout::{Cast, Expand, Reshape, ReshapeTo, Shape, Transpose};
 use super::op::logic::{And, Comparison, CumSum, Not, Where};
@@ -17,7 +17,7 @@ use super::op::reduce::{Reduce, Reduction};
 use super::op::slice::{Concat, Slice};
 use super::op::softmax::Softmax;
 
-type Built = Result<Var, ShapeError>;
+pub(super) type Built = Result<Var, ShapeError>;
 
 /// The input `[B, K]` of [`Graph::weighted_cross_entropy`]: class weights, label smoothing and the
 /// division by the batch are in it.
@@ -48,7 +48,7 @@ impl DropoutAt {
     /// No dropout.
     pub const NONE: DropoutAt = DropoutAt { rate: 0.0, site: 0, source: DropoutSource::None };
 
-    fn key(self) -> Option<Var> {
+    pub(super) fn key(self) -> Option<Var> {
         match self.source {
             DropoutSource::Key(key) if self.rate > 0.0 => Some(key),
             _ => None,
@@ -60,6 +60,11 @@ impl DropoutAt {
 impl Graph {
     pub fn add(&mut self, a: Var, b: Var) -> Built {
         self.apply1(Arithmetic::Add, &[a, b])
+    }
+
+    /// a + b, or a where there is no b.
+    pub fn add_if(&mut self, a: Var, b: Option<Var>) -> Built {
+        b.map_or(Ok(a), |b| self.add(a, b))
     }
 
     pub fn sub(&mut self, a: Var, b: Var) -> Built {
@@ -108,6 +113,14 @@ impl Graph {
 
     pub fn reciprocal(&mut self, x: Var) -> Built {
         self.apply1(Pointwise::Reciprocal, &[x])
+    }
+
+    pub fn sin(&mut self, x: Var) -> Built {
+        self.apply1(Pointwise::Sin, &[x])
+    }
+
+    pub fn cos(&mut self, x: Var) -> Built {
+        self.apply1(Pointwise::Cos, &[x])
     }
 
     /// GELU, exact or by tanh.
@@ -160,6 +173,12 @@ impl Graph {
         self.apply1(Reshape { shape: shape.to_vec() }, &[x])
     }
 
+    /// The same elements in the shape that a tensor of sizes holds; `result` is what is known of
+    /// it.
+    pub fn reshape_to(&mut self, x: Var, sizes: Var, result: Vec<Dim>) -> Built {
+        self.apply1(ReshapeTo { result }, &[x, sizes])
+    }
+
     /// Splits axis 0 of `[B·L, ...]` so that it becomes the first two axes of `like` `[B, L, ...]`.
     pub fn split_rows(&mut self, x: Var, like: Var) -> Built {
         let sizes = self.shape(like)?;
@@ -182,7 +201,7 @@ impl Graph {
             let rest = self.constant(Constant::ints(&rest));
             self.concat(&[leading, rest], 0)?
         };
-        self.apply1(ReshapeTo { result }, &[x, shape])
+        self.reshape_to(x, shape, result)
     }
 
     /// Adds axes of size 1 at these places of the result.
@@ -236,7 +255,7 @@ impl Graph {
             }
         }
         let shape = self.concat(&parts, 0)?;
-        self.apply1(ReshapeTo { result }, &[x, shape])
+        self.reshape_to(x, shape, result)
     }
 
     /// Broadcasts to the sizes that `shape` holds; `result` is what is known of them.
@@ -272,6 +291,11 @@ impl Graph {
         self.apply1(Slice { axis, start, end }, &[x])
     }
 
+    /// What follows the first `start` along an axis.
+    pub fn slice_from(&mut self, x: Var, axis: usize, start: usize) -> Built {
+        self.apply1(Slice { axis, start, end: usize::MAX }, &[x])
+    }
+
     pub fn concat(&mut self, parts: &[Var], axis: usize) -> Built {
         self.apply1(Concat { axis }, parts)
     }
@@ -294,11 +318,16 @@ impl Graph {
         self.apply1(Comparison::LessOrEqual, &[a, b])
     }
 
+    /// Whether both hold.
+    pub fn and(&mut self, a: Var, b: Var) -> Built {
+        self.apply1(And, &[a, b])
+    }
+
     /// Whether two operands are equal. ONNX has an operator for it, of whose version in our
     /// operator set GPUs have no kernel.
     pub fn equal(&mut self, a: Var, b: Var) -> Built {
         let (least, most) = (self.greater_or_equal(a, b)?, self.less_or_equal(a, b)?);
-        self.apply1(And, &[least, most])
+        self.and(least, most)
     }
 
     pub fn not(&mut self, x: Var) -> Built {
@@ -368,6 +397,18 @@ impl Graph {
         }
     }
 
+    /// GELU(x) for rows `[T, N]`.
+    pub fn gelu_of_rows(&mut self, x: Var, tanh: bool) -> Built {
+        match (self.kernels(), self.fact(x).shape.last()) {
+            (Kernels::Fused, Some(Dim::Fixed(width))) => {
+                let none = Constant::F32(vec![*width], vec![0.0; *width]);
+                let none = self.constant(none);
+                self.bias_gelu(x, none, tanh)
+            }
+            _ => self.gelu(x, tanh),
+        }
+    }
+
     /// LayerNorm(residual + dropout(x + bias)) over rows `[T, H]`.
     pub fn add_norm(
         &mut self,
@@ -392,134 +433,12 @@ impl Graph {
                 [Some(x), bias.or(Some(gamma)), residual.or(Some(x)), Some(gamma), Some(beta), key];
             return Ok(self.apply_optional(op, &inputs)?[0]);
         }
-        let mut x = x;
-        if let Some(bias) = bias {
-            x = self.add(x, bias)?;
-        }
-        x = self.dropout(x, at)?;
+        let x = self.add_if(x, bias)?;
+        let mut x = self.dropout(x, at)?;
         if let Some(residual) = residual {
             x = self.add(residual, x)?;
         }
         Ok(self.apply(LayerNormalization { epsilon }, &[x, gamma, beta])?[0])
-    }
-
-    /// The rows x·Wᵀ + b for [`Graph::attention`], without the bias where its fused form adds that.
-    pub fn projection(
-        &mut self,
-        x: Var,
-        weight: Var,
-        bias: Var,
-    ) -> Result<(Var, Option<Var>), ShapeError> {
-        Ok(match self.kernels() {
-            Kernels::Fused => (self.linear(x, weight, None)?, Some(bias)),
-            Kernels::Standard => (self.linear(x, weight, Some(bias))?, None),
-        })
-    }
-
-    /// Multi-head attention: queries, keys and values `[B·L, H]`, each with a bias `[H]` that is
-    /// still to be added, mask `[B, L]` (i64, 0 hides) → `[B·L, H]`.
-    pub fn attention(
-        &mut self,
-        qkv: [(Var, Option<Var>); 3],
-        mask: Var,
-        heads: usize,
-        at: DropoutAt,
-    ) -> Built {
-        let (hidden, width) = check_heads(self.fact(qkv[0].0), self.fact(mask), heads)?;
-        if self.kernels() == Kernels::Fused {
-            let key = at.key();
-            let rate = if key.is_some() { at.rate } else { 0.0 };
-            let mut inputs = qkv.map(|(rows, _)| Some(rows)).to_vec();
-            for (_, bias) in qkv {
-                let none = || Constant::F32(vec![hidden], vec![0.0; hidden]);
-                inputs.push(bias.or_else(|| Some(self.constant(none()))));
-            }
-            inputs.extend([Some(mask), key]);
-            return Ok(self.apply_optional(Attention { heads, rate, site: at.site }, &inputs)?[0]);
-        }
-        let mut by_head = |(rows, bias): (Var, Option<Var>)| -> Built {
-            let x = bias.map_or(Ok(rows), |bias| self.add(rows, bias))?;
-            let rows = self.split_rows(x, mask)?; // [B, L, H]
-            let heads = self.reshape(rows, &[0, 0, heads as i64, width as i64])?;
-            self.transpose(heads, &[0, 2, 1, 3]) // [B, heads, L, d]
-        };
-        let (q, k, v) = (by_head(qkv[0])?, by_head(qkv[1])?, by_head(qkv[2])?);
-        let k_transposed = self.transpose_last(k)?;
-        let scores = self.matmul(q, k_transposed)?; // [B, heads, L, L]
-        let probabilities = self.attention_probabilities(scores, width, mask, &[1, 2])?;
-        let probabilities = self.dropout(probabilities, at)?;
-        let context = self.matmul(probabilities, v)?;
-        let context = self.transpose(context, &[0, 2, 1, 3])?;
-        self.reshape(context, &[-1, hidden as i64])
-    }
-
-    /// Multi-head attention with one query a text: queries `[B, H]`, rows `[B·L, H]`, of which
-    /// `key` and `value` (a weight `[H, H]` and a bias `[H]` each) would make keys and values, mask
-    /// `[B, L]` (i64, 0 hides) → `[B, H]`.
-    ///
-    /// The products are taken in another order than in [`Graph::attention`], q·(W·x + b) as
-    /// (Wᵀ·q)·x + q·b and Σ p·(W·x + b) as W·(Σ p·x) + b·Σ p, so that no weight is multiplied with
-    /// every row.
-    pub fn attention_of_one(
-        &mut self,
-        q: Var,
-        rows: Var,
-        [key, value]: [(Var, Var); 2],
-        mask: Var,
-        heads: usize,
-        at: DropoutAt,
-    ) -> Built {
-        let (hidden, width) = check_heads(self.fact(q), self.fact(mask), heads)?;
-        let texts = self.fact(q).shape[0].clone();
-        let (heads, width_of_head) = (heads as i64, width as i64);
-        let x = self.split_rows(rows, mask)?; // [B, L, H]
-        let q = self.reshape(q, &[-1, heads, width_of_head])?;
-        let q = self.transpose(q, &[1, 0, 2])?; // [heads, B, d]
-        let weight = self.reshape(key.0, &[heads, width_of_head, hidden as i64])?;
-        let asked = self.matmul(q, weight)?; // [heads, B, H]
-        let asked = self.transpose(asked, &[1, 0, 2])?; // [B, heads, H]
-        let x_transposed = self.transpose_last(x)?;
-        let scores = self.matmul(asked, x_transposed)?; // [B, heads, L]
-        // The same for every key, and so without effect but on the bias's own (vanishing) gradient.
-        let bias = self.reshape(key.1, &[heads, width_of_head, 1])?;
-        let shift = self.matmul(q, bias)?; // [heads, B, 1]
-        let shift = self.transpose(shift, &[1, 0, 2])?;
-        let scores = self.add(scores, shift)?;
-        let probabilities = self.attention_probabilities(scores, width, mask, &[1])?;
-        let probabilities = self.dropout(probabilities, at)?; // [B, heads, L]
-        let seen = self.matmul(probabilities, x)?; // [B, heads, H]
-        let seen = self.transpose(seen, &[1, 0, 2])?; // [heads, B, H]
-        let weight = self.reshape(value.0, &[heads, width_of_head, hidden as i64])?;
-        let weight = self.transpose_last(weight)?;
-        let context = self.matmul(seen, weight)?; // [heads, B, d]
-        let context = self.transpose(context, &[1, 0, 2])?; // [B, heads, d]
-        let share = self.reduce_sum(probabilities, &[2], true)?; // [B, heads, 1]
-        let bias = self.reshape(value.1, &[1, heads, width_of_head])?;
-        let bias = self.mul(share, bias)?;
-        let context = self.add(context, bias)?;
-        let context = self.reshape(context, &[-1, hidden as i64])?;
-        // The name of the size is worth keeping: the masks of dropout are made by it.
-        self.values[context.0 as usize].fact.shape[0] = texts;
-        Ok(context)
-    }
-
-    /// Softmax over the visible keys: scores before scaling `[B, ..., L]` and mask `[B, L]`, which
-    /// gets new axes at `axes`.
-    fn attention_probabilities(
-        &mut self,
-        scores: Var,
-        width: usize,
-        mask: Var,
-        axes: &[usize],
-    ) -> Built {
-        let scale = self.scalar(1.0 / (width as f32).sqrt());
-        let scores = self.mul(scores, scale)?;
-        let shows = self.cast(mask, DType::Bool)?;
-        let (zero, low) = (self.scalar(0.0), self.scalar(f32::MIN));
-        let additive = self.choose(shows, zero, low)?;
-        let additive = self.unsqueeze(additive, axes)?;
-        let scores = self.add(scores, additive)?;
-        self.softmax(scores)
     }
 
     /// The cross-entropy −Σ targets·log softmax(logits): logits and targets `[B, K]` → a scalar.

@@ -166,6 +166,13 @@ impl Graph {
         self.value(Source::Constant(constant), fact)
     }
 
+    /// Counts a parameter to a layer, if it is of none or of a lower one.
+    pub fn raise_layer(&mut self, parameter: Var, layer: Option<usize>) {
+        if let Source::Parameter(_, marks) = &mut self.values[parameter.0 as usize].source {
+            marks.layer = marks.layer.max(layer);
+        }
+    }
+
     /// Adds an f32 scalar.
     pub fn scalar(&mut self, value: f32) -> Var {
         self.constant(Constant::scalar(value))

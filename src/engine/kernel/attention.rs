@@ -60,6 +60,58 @@ impl Sizes {
     }
 }
 
+/// How scores are made of products of queries and keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Scores<'a> {
+    sizes: Sizes,
+    scale: f32,
+    /// `[1 or B, 1 or heads, L, L]`, those of a key in a row, and how far on the next text's and
+    /// the next head's lie.
+    bias: Option<(&'a [f32], [usize; 2])>,
+}
+
+impl<'a> Scores<'a> {
+    /// Takes a bias by its shape; `None` where it does not fit so many texts.
+    pub fn new(
+        sizes: Sizes,
+        texts: usize,
+        scale: f32,
+        bias: Option<(&[usize], &'a [f32])>,
+    ) -> Option<Scores<'a>> {
+        let Some((shape, values)) = bias else {
+            return Some(Scores { sizes, scale, bias: None });
+        };
+        let (length, count) = (sizes.length, sizes.length * sizes.length);
+        let &[its_texts, its_heads, keys, queries] = shape else { return None };
+        let fits = (its_texts == 1 || its_texts == texts)
+            && (its_heads == 1 || its_heads == sizes.heads)
+            && [keys, queries] == [length; 2]
+            && values.len() == its_texts * its_heads * count;
+        let text = if its_texts == 1 { 0 } else { its_heads * count };
+        let head = if its_heads == 1 { 0 } else { count };
+        fits.then_some(Scores { sizes, scale, bias: Some((values, [text, head])) })
+    }
+
+    /// Returns the bias of a part (text, head), `[L, L]`.
+    fn of_part(&self, part: usize) -> Option<&'a [f32]> {
+        let (values, [text, head]) = self.bias?;
+        let start = part / self.sizes.heads * text + part % self.sizes.heads * head;
+        Some(&values[start..][..self.sizes.length * self.sizes.length])
+    }
+}
+
+/// Where the gradients of one part go.
+pub struct Gradients<'a> {
+    /// Those of queries, keys and values.
+    pub rows: [&'a Shared<'a, f32>; 3],
+    /// The texts' shares of the bias gradients, of which the part's text has `[3, H]` from `set`
+    /// on.
+    pub biases: &'a Shared<'a, f32>,
+    pub set: usize,
+    /// Those of the scores' bias, the part's own `[L, L]`, one row per key.
+    pub scores: Option<&'a mut [f32]>,
+}
+
 /// The number of columns that a product computes at once.
 const BLOCK: usize = 16;
 /// The number of rows that a product computes at once.
@@ -213,7 +265,7 @@ fn transposed(mut rows: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
 /// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`. The
 /// probabilities are the part's `[L, L]`, one row per key.
 pub fn forward(
-    sizes: Sizes,
+    scores: Scores<'_>,
     part: usize,
     operands: [Biased<'_>; 3],
     mask: &[i64],
@@ -221,36 +273,34 @@ pub fn forward(
     context: &Shared<'_, f32>,
     probabilities: &mut [f32],
 ) {
+    let sizes = scores.sizes;
     with_scratch(sizes.rows() + sizes.transposed() + sizes.scores(), |scratch| {
-        forward_with(sizes, part, operands, mask, key, context, probabilities, scratch);
+        forward_with(scores, part, operands, mask, key, context, probabilities, scratch);
     });
 }
 
-/// Computes one part (text, head) of the gradients of queries, keys and values, and the text's
-/// share of the bias gradients: `[3, H]` from `set` on.
+/// Computes one part (text, head) of the gradients.
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 pub fn backward(
     sizes: Sizes,
+    scale: f32,
     part: usize,
     operands: [Biased<'_>; 3],
     probabilities: &[f32],
     d_context: &[f32],
     key: Option<MaskKey>,
-    gradients: [&Shared<'_, f32>; 3],
-    d_biases: &Shared<'_, f32>,
-    set: usize,
+    gradients: Gradients<'_>,
 ) {
     with_scratch(sizes.rows() + sizes.transposed() + 2 * sizes.scores(), |scratch| {
         backward_with(
             sizes,
+            scale,
             part,
             operands,
             probabilities,
             d_context,
             key,
             gradients,
-            d_biases,
-            set,
             scratch,
         );
     });
@@ -259,7 +309,7 @@ pub fn backward(
 vectorized! {
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 fn forward_with(
-    sizes: Sizes,
+    made: Scores<'_>,
     part: usize,
     operands: [Biased<'_>; 3],
     mask: &[i64],
@@ -268,6 +318,7 @@ fn forward_with(
     probabilities: &mut [f32],
     scratch: &mut [f32],
 ) {
+    let sizes = made.sizes;
     let (width, length) = (sizes.width(), sizes.length);
     let (padded, row) = (sizes.padded_length(), sizes.padded_width());
     let (rows, scratch) = scratch.split_at_mut(sizes.rows());
@@ -285,7 +336,13 @@ fn forward_with(
             *lanes(scores, (first + i) * padded + column) = *sums;
         }
     });
-    let scale = 1.0 / (width as f32).sqrt();
+    let bias = made.of_part(part);
+    for (key, bias) in bias.iter().flat_map(|bias| bias.chunks_exact(length)).enumerate() {
+        for (score, bias) in scores[key * padded..][..length].iter_mut().zip(bias) {
+            *score = *score * made.scale + bias;
+        }
+    }
+    let scale = if bias.is_some() { 1.0 } else { made.scale };
     for first in (0..length).step_by(BLOCK) {
         softmax(&mut scores[first..], padded, mask, scale);
     }
@@ -306,16 +363,16 @@ fn forward_with(
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 fn backward_with(
     sizes: Sizes,
+    scale: f32,
     part: usize,
     operands: [Biased<'_>; 3],
     probabilities: &[f32],
     d_context: &[f32],
     key: Option<MaskKey>,
-    gradients: [&Shared<'_, f32>; 3],
-    d_biases: &Shared<'_, f32>,
-    set: usize,
+    made: Gradients<'_>,
     scratch: &mut [f32],
 ) {
+    let Gradients { rows: gradients, biases: d_biases, set, scores: mut d_bias } = made;
     let (width, length) = (sizes.width(), sizes.length);
     let (padded, row) = (sizes.padded_length(), sizes.padded_width());
     let (rows, scratch) = scratch.split_at_mut(sizes.rows());
@@ -354,7 +411,6 @@ fn backward_with(
         }
     });
     // dS = P·(dP − Σ dP·P) = P̃·dP̃ − P·Σ P̃·dP̃, with the scale of the scores
-    let scale = 1.0 / (width as f32).sqrt();
     let sums = &mut rows[..padded];
     sums.fill(0.0);
     for (d, weights) in d_scores.chunks_exact_mut(padded).zip(weights.chunks_exact(padded)) {
@@ -364,9 +420,15 @@ fn backward_with(
         }
     }
     let kept = probabilities.chunks_exact(length);
-    for (d, probabilities) in d_scores.chunks_exact_mut(padded).zip(kept) {
+    for (index, (d, probabilities)) in d_scores.chunks_exact_mut(padded).zip(kept).enumerate() {
         for ((d, p), sum) in d.iter_mut().zip(probabilities).zip(&*sums) {
-            *d = (*d - p * sum) * scale;
+            *d -= p * sum;
+        }
+        if let Some(d_bias) = &mut d_bias {
+            d_bias[index * length..][..length].copy_from_slice(&d[..length]);
+        }
+        for d in &mut d[..length] {
+            *d *= scale;
         }
     }
     // dQ = dSᵀ·K, dK = dS·Q

@@ -21,11 +21,11 @@ use crate::engine::graph::op::contract::DOMAIN;
 pub fn domain() -> ort::Result<OperatorDomain> {
     let mut domain = OperatorDomain::new(DOMAIN)?;
     for custom in [
-        Custom { name: "Attention", inputs: "ffffffi?i", outputs: "ff", kernel: attention_kernel },
+        Custom { name: "Attention", inputs: "ffffffif?i", outputs: "ff", kernel: attention_kernel },
         Custom {
             name: "AttentionGrad",
             inputs: "ffffffff?i",
-            outputs: "ffffff",
+            outputs: "ffffff?f",
             kernel: attention_grad_kernel,
         },
         Custom { name: "BiasGelu", inputs: "ff", outputs: "ff", kernel: gelu_kernel },
@@ -155,12 +155,17 @@ impl<'c> Rows<'c> {
 
 fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, heads) = (Site::read(context)?, int(context, "heads")? as usize);
+    let (scale, has_bias) = (float(context, "scale")?, int(context, "has_bias")? != 0);
     Ok(kernel(move |ctx| {
-        let (rows, mask) = (Rows::read(ctx)?, given(ctx, 6)?);
-        let key = site.key(optional(ctx, 7)?.as_ref())?;
+        let (rows, mask, bias) = (Rows::read(ctx)?, given(ctx, 6)?, given(ctx, 7)?);
+        let key = site.key(optional(ctx, 8)?.as_ref())?;
         let (mask_shape, mask) = ints(&mask)?;
+        let (bias_shape, bias) = floats(&bias)?;
         let (shape, sizes, operands) = rows.operands("Attention", mask_shape[0], heads)?;
         agree("Attention", mask.len() == mask_shape[0] * sizes.length)?;
+        let bias = has_bias.then_some((&bias_shape[..], bias));
+        let scores = attention::Scores::new(sizes, mask_shape[0], scale, bias)
+            .ok_or_else(|| ort::Error::new(format!("a bias {bias_shape:?} of scores")))?;
         let mut context = made(ctx, 0, &shape)?;
         let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.length, sizes.length])?;
         let (context, probabilities) =
@@ -171,13 +176,14 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
             // SAFETY: each part has its own probabilities.
             let own = unsafe { probabilities.range(part * count..(part + 1) * count) };
             let mask = &mask[text * sizes.length..(text + 1) * sizes.length];
-            attention::forward(sizes, part, operands, mask, key, &context, own);
+            attention::forward(scores, part, operands, mask, key, &context, own);
         })
     }))
 }
 
 fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'static>> {
     let (site, heads) = (Site::read(context)?, int(context, "heads")? as usize);
+    let (scale, learns_bias) = (float(context, "scale")?, int(context, "learns_bias")? != 0);
     Ok(kernel(move |ctx| {
         let (rows, p, dy) = (Rows::read(ctx)?, given(ctx, 6)?, given(ctx, 7)?);
         let key = site.key(optional(ctx, 8)?.as_ref())?;
@@ -196,21 +202,27 @@ fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel
             Shared::new(floats_mut(&mut dk)?),
             Shared::new(floats_mut(&mut dv)?),
         );
+        let mut d_scores = match learns_bias {
+            true => Some(made(ctx, 6, &p_shape)?),
+            false => None,
+        };
+        let d_scores = match &mut d_scores {
+            Some(d_scores) => Some(Shared::new(floats_mut(d_scores)?)),
+            None => None,
+        };
         let sums = sum_sets(texts, 3 * sizes.hidden, |sets| {
             for_each(ctx, texts * heads, |part| {
-                let p = &p[part * count..(part + 1) * count];
+                let own = part * count..(part + 1) * count;
+                // SAFETY: each part has its own scores.
+                let d_bias = d_scores.as_ref().map(|all| unsafe { all.range(own.clone()) });
                 let text = part / heads;
-                attention::backward(
-                    sizes,
-                    part,
-                    operands,
-                    p,
-                    dy,
-                    key,
-                    [&dq, &dk, &dv],
-                    sets,
-                    text * 3 * sizes.hidden,
-                );
+                let gradients = attention::Gradients {
+                    rows: [&dq, &dk, &dv],
+                    biases: sets,
+                    set: text * 3 * sizes.hidden,
+                    scores: d_bias,
+                };
+                attention::backward(sizes, scale, part, operands, &p[own], dy, key, gradients);
             })
         })?;
         for (index, sums) in sums.chunks_exact(sizes.hidden).enumerate() {

@@ -145,6 +145,9 @@ fn heads_do_not_depend_on_their_order() {
     let (q, k, v, dy) = (numbers(5, 120), numbers(6, 120), numbers(7, 120), numbers(8, 120));
     let mask = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
     let key = Some(MaskKey::new(5, 3, 0.3));
+    let of_scores = numbers(12, 75);
+    let scores = attention::Scores::new(sizes, 2, 0.5, Some((&[1, 3, 5, 5], &of_scores)));
+    let Some(scores) = scores else { panic!("a bias for each head") };
     let run = |parts: &[usize]| {
         let mut buffers =
             [vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120]];
@@ -154,7 +157,7 @@ fn heads_do_not_depend_on_their_order() {
         for &part in parts {
             let own = &mut probabilities[part * 25..(part + 1) * 25];
             attention::forward(
-                sizes,
+                scores,
                 part,
                 operands,
                 &mask[part / 3 * 5..][..5],
@@ -165,21 +168,18 @@ fn heads_do_not_depend_on_their_order() {
         }
         let mut d_biases = vec![f32::NAN; 2 * 36];
         let sets = Shared::new(&mut d_biases);
+        let mut d_scores = vec![f32::NAN; 6 * 25];
         for &part in parts {
             let own = &probabilities[part * 25..(part + 1) * 25];
-            attention::backward(
-                sizes,
-                part,
-                operands,
-                own,
-                &dy,
-                key,
-                [&dq, &dk, &dv],
-                &sets,
-                part / 3 * 36,
-            );
+            let gradients = attention::Gradients {
+                rows: [&dq, &dk, &dv],
+                biases: &sets,
+                set: part / 3 * 36,
+                scores: Some(&mut d_scores[part * 25..(part + 1) * 25]),
+            };
+            attention::backward(sizes, 0.5, part, operands, own, &dy, key, gradients);
         }
-        (buffers, [probabilities, d_biases])
+        (buffers, [probabilities, d_biases, d_scores])
     };
     let forward = run(&[0, 1, 2, 3, 4, 5]);
     assert!(

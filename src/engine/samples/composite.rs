@@ -2,6 +2,7 @@
 
 use super::harness::{Input, KEY, Numbers, Sample};
 use super::reference::{Attention as Witness, Real, binary, gelu, layer_norm, matmul, shaped};
+use crate::engine::graph::attention::Heads;
 use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::graph::Constant;
 use crate::engine::kernel::dropout;
@@ -9,7 +10,8 @@ use crate::engine::kernel::dropout;
 pub(in crate::engine) fn samples() -> Vec<Sample> {
     let mut numbers = Numbers::new(3);
     let n = &mut numbers;
-    [attentions(n), gelus(n), norms(n), dropouts(n)].into_iter().flatten().collect()
+    let all = [attentions(n), gelus(n), norms(n), dropouts(n), biased_attentions(n)];
+    all.into_iter().flatten().collect()
 }
 
 fn factors(site: u32, rate: f32, shape: &[usize]) -> Real {
@@ -46,6 +48,7 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
                 heads,
                 mask: mask.clone(),
                 factors: Vec::new(),
+                factor: 1.0,
             };
             if rate > 0.0 {
                 witness.factors =
@@ -77,7 +80,8 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
                         true => [Some(x[5]), Some(key_bias), Some(x[6])],
                         false => [None; 3],
                     };
-                    g.attention(std::array::from_fn(|i| (x[i], biases[i])), x[3], heads, at)
+                    let qkv = std::array::from_fn(|i| (x[i], biases[i]));
+                    g.attention(qkv, x[3], Heads::plain(heads), at)
                 },
                 move |x| {
                     let biased = |i: usize, bias: usize| match has_bias {
@@ -85,7 +89,7 @@ fn attentions(n: &mut Numbers) -> Vec<Sample> {
                         false => x[i].clone(),
                     };
                     let shift = if has_bias { f64::from(KEY_BIAS) } else { 0.0 };
-                    witness.forward(&biased(0, 5), &x[1].mapv(|x| x + shift), &biased(2, 6)).0
+                    witness.forward(&biased(0, 5), &x[1].mapv(|x| x + shift), &biased(2, 6), None).0
                 },
             ));
         }
@@ -121,15 +125,76 @@ fn attention_of_one(
         move |g, x| {
             let at = DropoutAt { rate, site, source: DropoutSource::Key(x[6]) };
             let bias = g.constant(Constant::F32(vec![hidden], vec![KEY_BIAS; hidden]));
-            g.attention_of_one(x[0], x[1], [(x[2], bias), (x[3], x[4])], x[5], heads, at)
+            let made = [(x[2], bias), (x[3], x[4])];
+            g.attention_of_one(x[0], x[1], made, x[5], Heads::plain(heads), at)
         },
         move |x| {
             let product = |weight: &Real| matmul(&x[1], &weight.t().to_owned());
             let keys = product(&x[2]).mapv(|x| x + f64::from(KEY_BIAS));
             let values = binary(&product(&x[3]), &x[4], |x, bias| x + bias);
-            witness.forward(&x[0], &keys, &values).0
+            witness.forward(&x[0], &keys, &values, None).0
         },
     )
+}
+
+/// Attention whose scores have a bias: of all texts or of each, of all heads or of each.
+fn biased_attentions(n: &mut Numbers) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let (batch, length, hidden, heads, site) = (2, 19, 24, 3, 5);
+    let mask: Vec<i64> =
+        (0..batch * length).map(|i| i64::from(i % length + 3 * (i / length) < length)).collect();
+    for (rate, texts, of_heads) in [(0.0, 1, heads), (0.3, batch, heads), (0.0, 1, 1)] {
+        let mut witness = Witness {
+            batch,
+            length,
+            queries: length,
+            hidden,
+            heads,
+            mask: mask.clone(),
+            factors: Vec::new(),
+            factor: 0.5,
+        };
+        let rows = [batch * length, hidden];
+        let bias = [texts, of_heads, length, length];
+        let heads_of = move |bias| Heads { count: heads, factor: 0.5, bias: Some(bias) };
+        let mut inputs = [n.real(&rows), n.real(&rows), n.real(&rows)].map(Input::real).to_vec();
+        inputs.extend([Input::ints(&[batch, length], &mask), key(), Input::real(n.real(&bias))]);
+        let mut of_one = [n.real(&[batch, hidden]), n.real(&rows), n.real(&[hidden, hidden])]
+            .map(Input::real)
+            .to_vec();
+        of_one.extend(inputs[3..].iter().cloned());
+        let mut one = Witness { queries: 1, ..witness.clone() };
+        if rate > 0.0 {
+            let all = |queries| factors(site, rate, &[batch, heads, queries, length]);
+            witness.factors = all(length).into_iter().collect();
+            one.factors = factors(site, rate, &[batch, heads, length]).into_iter().collect();
+        }
+        samples.push(Sample::new(
+            "Attention",
+            inputs,
+            move |g, x| {
+                let at = DropoutAt { rate, site, source: DropoutSource::Key(x[4]) };
+                let qkv = std::array::from_fn(|i| (x[i], None));
+                g.attention(qkv, x[3], heads_of(x[5]), at)
+            },
+            move |x| witness.forward(&x[0], &x[1], &x[2], Some(&x[5])).0,
+        ));
+        samples.push(Sample::new(
+            "MatMul",
+            of_one,
+            move |g, x| {
+                let at = DropoutAt { rate, site, source: DropoutSource::Key(x[4]) };
+                let bias = g.constant(Constant::F32(vec![hidden], vec![0.0; hidden]));
+                let made = [(x[2], bias); 2];
+                g.attention_of_one(x[0], x[1], made, x[3], heads_of(x[5]), at)
+            },
+            move |x| {
+                let made = matmul(&x[1], &x[2].t().to_owned());
+                one.forward(&x[0], &made, &made, Some(&x[5])).0
+            },
+        ));
+    }
+    samples
 }
 
 fn gelus(n: &mut Numbers) -> Vec<Sample> {

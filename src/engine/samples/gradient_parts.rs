@@ -115,6 +115,7 @@ fn attention_gradients(n: &mut Numbers) -> Vec<Sample> {
             heads: 3,
             mask: vec![1, 1, 1, 1, 1, 1, 1, 1, 0, 0],
             factors: Vec::new(),
+            factor: 1.5,
         };
         if rate > 0.0 {
             witness.factors = dropout::mask(KEY, site, rate, 2 * 3 * queries * 5)
@@ -123,34 +124,39 @@ fn attention_gradients(n: &mut Numbers) -> Vec<Sample> {
                 .collect();
         }
         let (q, k, v) = (n.real(&[2 * queries, 12]), n.real(&[10, 12]), n.real(&[10, 12]));
+        let scores = n.real(&[2, 3, queries, 5]);
         let (query_bias, value_bias) = (n.real(&[12]), n.real(&[12]));
         let biased = |rows: &Real, bias: &Real| binary(rows, bias, |x, bias| x + bias);
-        let probabilities =
-            witness.forward(&biased(&q, &query_bias), &k, &biased(&v, &value_bias)).1;
+        let probabilities = witness
+            .forward(&biased(&q, &query_bias), &k, &biased(&v, &value_bias), Some(&scores))
+            .1;
         // Those of a key in a row.
-        let probabilities =
-            probabilities.permuted_axes(vec![0, 1, 3, 2]).as_standard_layout().into_owned();
+        let turned = |x: Real| x.permuted_axes(vec![0, 1, 3, 2]).as_standard_layout().into_owned();
+        let probabilities = turned(probabilities);
         let dy = n.real(&[2 * queries, 12]);
         // Without effect, and with a gradient of rounding only.
         let key_bias = shaped(&[12], vec![0.0; 12]);
         let inputs =
             [q, k, v, query_bias, key_bias, value_bias, probabilities, dy].map(Input::real);
         let inputs = [&inputs[..], &[Input::ints(&[1], &[KEY])]].concat();
-        for output in [0, 1, 2, 3, 5] {
-            let witness = witness.clone();
+        for output in [0, 1, 2, 3, 5, 6] {
+            let (witness, scores) = (witness.clone(), scores.clone());
+            let scale = 1.5 / 2.0;
+            let (has_bias, learns_bias) = (true, output == 6);
+            let op = Attention { heads: 3, scale, has_bias, learns_bias, rate, site };
             samples.push(Sample::new(
                 "AttentionGrad",
                 inputs.clone(),
-                move |g, x| {
-                    Ok(g.apply(AttentionGrad(Attention { heads: 3, rate, site }), x)?[output])
-                },
+                move |g, x| Ok(g.apply(AttentionGrad(op), x)?[output]),
                 move |x| {
-                    differences(&x[output], &x[7], |moved| {
-                        let mut operands = x[..6].to_vec();
+                    let from = if output == 6 { &scores } else { &x[output] };
+                    let found = differences(from, &x[7], |moved| {
+                        let mut operands = [&x[..6], std::slice::from_ref(&scores)].concat();
                         operands[output] = moved.clone();
                         let [q, k, v] = [0, 1, 2].map(|i| biased(&operands[i], &operands[i + 3]));
-                        witness.forward(&q, &k, &v).0
-                    })
+                        witness.forward(&q, &k, &v, Some(&operands[6])).0
+                    });
+                    if output == 6 { turned(found) } else { found }
                 },
             ));
         }

@@ -121,11 +121,20 @@ pub struct Attention {
     pub mask: Vec<i64>,
     /// What each probability `[B, heads, Lq, L]` is multiplied with; empty for no dropout.
     pub factors: Vec<f64>,
+    /// What q·k/√d is multiplied with.
+    pub factor: f64,
 }
 
 impl Attention {
     /// Returns the context `[B·Lq, H]` and the probabilities before dropout `[B, heads, Lq, L]`.
-    pub fn forward(&self, q: &Real, k: &Real, v: &Real) -> (Real, Real) {
+    /// The scores may have a bias `[1 or B, 1 or heads, at least Lq, L]`.
+    pub fn forward(&self, q: &Real, k: &Real, v: &Real, bias: Option<&Real>) -> (Real, Real) {
+        let bias = |text: usize, head: usize, query: usize, key: usize| {
+            bias.map_or(0.0, |bias| {
+                let (texts, heads) = (bias.shape()[0], bias.shape()[1]);
+                bias[[text.min(texts - 1), head.min(heads - 1), query, key]]
+            })
+        };
         let width = self.hidden / self.heads;
         let (q, k, v) = (flat(q), flat(k), flat(v));
         let mut context = vec![0.0; self.batch * self.queries * self.hidden];
@@ -139,8 +148,10 @@ impl Attention {
                     let visible = |key: usize| self.mask[text * self.length + key] != 0;
                     let scores: Vec<f64> = (0..self.length)
                         .map(|key| {
-                            (0..width).map(|i| q[start + i] * k[place(key) + i]).sum::<f64>()
-                                / (width as f64).sqrt()
+                            let product: f64 =
+                                (0..width).map(|i| q[start + i] * k[place(key) + i]).sum();
+                            product * self.factor / (width as f64).sqrt()
+                                + bias(text, head, query, key)
                         })
                         .collect();
                     let highest = (0..self.length)

@@ -67,7 +67,7 @@ fn elementwise(n: &mut Numbers) -> Vec<Sample> {
             Input::real(n.off_zero(&[5, 3])).named(0, "B"),
         ]);
     }
-    let ones: [(&'static str, Pointwise, One); 8] = [
+    let ones: [(&'static str, Pointwise, One); 10] = [
         ("Neg", Pointwise::Neg, |x| -x),
         ("Sqrt", Pointwise::Sqrt, f64::sqrt),
         ("Exp", Pointwise::Exp, f64::exp),
@@ -76,6 +76,8 @@ fn elementwise(n: &mut Numbers) -> Vec<Sample> {
         ("Erf", Pointwise::Erf, erf64),
         ("Relu", Pointwise::Relu, |x| x.max(0.0)),
         ("Reciprocal", Pointwise::Reciprocal, f64::recip),
+        ("Sin", Pointwise::Sin, f64::sin),
+        ("Cos", Pointwise::Cos, f64::cos),
     ];
     let shapes: [&[usize]; 4] = [&[], &[1], &[37], &[3, 1, 5]];
     for (name, op, f) in ones {
@@ -382,6 +384,13 @@ fn parts(n: &mut Numbers) -> Vec<Sample> {
                 move |g, x| g.slice(x[0], axis, start, end),
                 move |x| x[0].slice_axis(Axis(axis), Part::from(start..end)).to_owned(),
             ));
+            let x = Input::real(n.real(shape));
+            samples.push(Sample::new(
+                "Slice",
+                vec![if named { x.named(axis, "B") } else { x }],
+                move |g, x| g.slice_from(x[0], axis, start),
+                move |x| x[0].slice_axis(Axis(axis), Part::from(start..)).to_owned(),
+            ));
         }
     }
     let joins: [(&[&[usize]], usize); 4] = [
@@ -391,9 +400,14 @@ fn parts(n: &mut Numbers) -> Vec<Sample> {
         (&[&[2, 2]], 1),
     ];
     for (shapes, axis) in joins {
+        let mut inputs: Vec<Input> =
+            shapes.iter().map(|shape| Input::real(n.real(shape))).collect();
+        // The last one's size need not be known.
+        let last = inputs.pop().map(|last| last.named(axis, "B"));
+        inputs.extend(last);
         samples.push(Sample::new(
             "Concat",
-            shapes.iter().map(|shape| Input::real(n.real(shape))).collect(),
+            inputs,
             move |g, x| g.concat(x, axis),
             move |x| {
                 let views: Vec<_> = x.iter().map(|x| x.view()).collect();

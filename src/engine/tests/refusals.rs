@@ -10,6 +10,7 @@ use crate::engine::backend::error::EngineError;
 use crate::engine::backend::inference::Inference;
 use crate::engine::backend::place::Place;
 use crate::engine::backend::trainer::{Part, Trainer as _};
+use crate::engine::graph::attention::Heads;
 use crate::engine::graph::autodiff::gradients;
 use crate::engine::graph::build::DropoutAt;
 use crate::engine::graph::fact::{Dim, TensorFact};
@@ -138,12 +139,18 @@ fn shapes_that_do_not_go_together_are_errors() {
             ("types", g.add(rows, mask).err()),
             ("row numbers", g.gather(rows, rows).err()),
             ("condition", g.choose(rows, rows, rows).err()),
-            ("heads", g.attention([(rows, None); 3], mask, 4, none).err()),
-            ("no heads", g.attention([(rows, None); 3], mask, 0, none).err()),
-            ("rank of queries", g.attention([(three, None); 3], mask, 2, none).err()),
-            ("rank of a mask", g.attention([(rows, None); 3], vector, 2, none).err()),
-            ("bias of queries", g.attention([(rows, Some(wide)); 3], mask, 2, none).err()),
-            ("width of queries", g.attention([(named, None); 3], mask, 2, none).err()),
+            ("heads", g.attention([(rows, None); 3], mask, Heads::plain(4), none).err()),
+            ("no heads", g.attention([(rows, None); 3], mask, Heads::plain(0), none).err()),
+            ("rank of queries", g.attention([(three, None); 3], mask, Heads::plain(2), none).err()),
+            ("rank of a mask", g.attention([(rows, None); 3], vector, Heads::plain(2), none).err()),
+            (
+                "bias of queries",
+                g.attention([(rows, Some(wide)); 3], mask, Heads::plain(2), none).err(),
+            ),
+            (
+                "width of queries",
+                g.attention([(named, None); 3], mask, Heads::plain(2), none).err(),
+            ),
             ("scale", g.add_norm(wide, None, None, (vector, vector, 1e-5), none).err()),
             ("residual", g.add_norm(rows, None, Some(wide), (vector, vector, 1e-5), none).err()),
             ("bias", g.bias_gelu(wide, vector, false).err()),
@@ -166,8 +173,12 @@ fn rows_that_differ_at_run_time_are_errors() -> Result<(), EngineError> {
         let (x, residual) = (rows("x"), rows("residual"));
         let (gamma, mask) = (g.parameter("gamma", &[8], Marks::default()), g.tokens_input("mask"));
         let normed = g.add_norm(x, None, Some(residual), (gamma, gamma, 1e-5), DropoutAt::NONE)?;
-        let attended =
-            g.attention([normed, x, residual].map(|rows| (rows, None)), mask, 2, DropoutAt::NONE)?;
+        let attended = g.attention(
+            [normed, x, residual].map(|rows| (rows, None)),
+            mask,
+            Heads::plain(2),
+            DropoutAt::NONE,
+        )?;
         g.output("y", attended);
         let gamma = ArrayD::ones(IxDyn(&[8]));
         let parameters = Parameters::new(Place::Host, [("gamma", &gamma)])?;

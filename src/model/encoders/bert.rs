@@ -4,11 +4,15 @@
 //! Dimensions: `B` texts of a batch, `T` rows of token states, `M` masked tokens, `H` width, `K`
 //! classes.
 
-use super::builder::{Builder, Positions};
-use super::contract::{Config, Encoder, Layer, Masked};
-use super::fields::Fields;
+use serde_json::Value;
+
+use super::contract::{Config, Encoder, Layer, Masked, as_read};
+use super::parts::builder::{Builder, Positions};
+use super::parts::fields::Fields;
+use crate::engine::graph::attention::Heads;
 use crate::engine::{ShapeError, Var};
 use crate::model::error::ModelError;
+use crate::model::head::Pooling;
 
 /// BERT.
 pub static BERT: Encoder = Encoder {
@@ -22,20 +26,24 @@ pub static BERT: Encoder = Encoder {
     layer,
     last: None,
     head,
-    masked: Masked {
+    sets_pooling: false,
+    modernise: as_read,
+    masked: &[Masked {
         transform: masked_transform,
         words: "cls.predictions.decoder.weight",
         biases: &["cls.predictions.bias", "cls.predictions.decoder.bias"],
-    },
+    }],
 };
 
 pub(super) fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, ModelError> {
     fields.refuse_variants()?;
     let hidden_dropout = fields.share("hidden_dropout_prob", 0.1)?;
+    let hidden = fields.size("hidden_size")?;
     let config = Config {
         encoder,
         vocabulary: fields.size("vocab_size")?,
-        hidden: fields.size("hidden_size")?,
+        hidden,
+        embedding: hidden,
         layers: fields.size("num_hidden_layers")?,
         heads: fields.size("num_attention_heads")?,
         intermediate: fields.size("intermediate_size")?,
@@ -48,23 +56,26 @@ pub(super) fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<C
         classifier_dropout: fields.share("classifier_dropout", hidden_dropout)?,
         padding_id: fields.count("pad_token_id", encoder.padding_id)?,
         initializer_range: fields.positive("initializer_range", 0.02)?,
+        head_reads: Pooling::Cls,
+        own: Value::Null,
     };
     config.checked(fields, "num_attention_heads", "hidden_size")
 }
 
+/// The sum of the rows of words, positions and token types, its norm, and dropout: `[T, E]`.
 pub(super) fn embeddings(b: &mut Builder, config: &Config) -> Result<Var, ShapeError> {
-    let hidden = config.hidden;
-    let words = b.word_table("embeddings.word_embeddings", hidden);
-    let positions = b.table("embeddings.position_embeddings", config.positions, hidden);
-    let words = b.words(words)?; // [T, H]
+    let width = config.embedding;
+    let words = b.word_table("embeddings.word_embeddings", width);
+    let positions = b.table("embeddings.position_embeddings", config.positions, width);
+    let words = b.words(words)?; // [T, E]
     let positions = b.positions(positions, config.encoder.positions, config.padding_id)?;
     let mut sum = b.g.add(words, positions)?;
     if config.token_types > 0 {
-        let types = b.table("embeddings.token_type_embeddings", config.token_types, hidden);
-        let row = b.first_row(types)?; // [1, H]
+        let types = b.table("embeddings.token_type_embeddings", config.token_types, width);
+        let row = b.first_row(types)?; // [1, E]
         sum = b.g.add(sum, row)?;
     }
-    let norm = b.norm("embeddings.LayerNorm", hidden, config.layer_norm_epsilon);
+    let norm = b.norm("embeddings.LayerNorm", width, config.layer_norm_epsilon);
     let normed = b.normed(sum, norm)?;
     b.dropout(normed, config.hidden_dropout)
 }
@@ -82,7 +93,7 @@ pub(super) struct Modules {
     pub norm: &'static str,
 }
 
-const MODULES: Modules = Modules {
+pub(super) const MODULES: Modules = Modules {
     layers: "encoder.layer",
     attention: ["attention.self.query", "attention.self.key", "attention.self.value"],
     attention_output: "attention.output.dense",
@@ -92,40 +103,78 @@ const MODULES: Modules = Modules {
 };
 
 pub(super) fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
-    post_norm(b, config, layer, &MODULES, config.hidden_dropout)
+    post_norm(b, config, layer, &PostNorm::of(config, &MODULES))
 }
 
-/// A layer whose norms follow the sums. `attended_dropout` is the rate after attention.
+/// A layer whose norms follow the sums.
+pub(super) struct PostNorm<'a> {
+    pub modules: &'a Modules,
+    pub heads: Heads,
+    /// The rates of dropout after attention and after the feed-forward layer.
+    pub dropout: [f32; 2],
+}
+
+impl PostNorm<'_> {
+    /// Returns a layer as BERT has it, with other names.
+    pub(super) fn of<'a>(config: &Config, modules: &'a Modules) -> PostNorm<'a> {
+        let (heads, dropout) = (Heads::plain(config.heads), [config.hidden_dropout; 2]);
+        PostNorm { modules, heads, dropout }
+    }
+}
+
 pub(super) fn post_norm(
     b: &mut Builder,
     config: &Config,
     layer: Layer,
-    modules: &Modules,
-    attended_dropout: f32,
+    settings: &PostNorm<'_>,
 ) -> Result<Var, ShapeError> {
+    let modules = settings.modules;
     let name = |module: &str| format!("{}.{}.{module}", modules.layers, layer.index);
-    let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
+    let (hidden, heads) = (config.hidden, settings.heads);
     let x = layer.below; // [T, H]
     let asking = if layer.first_token_only { b.first_tokens(x)? } else { x };
     let (attention, rate) = (modules.attention.map(name), config.attention_dropout);
-    let context = b.attention(asking, x, &attention, hidden, config.heads, rate)?;
-    let attended = b.linear_apart(context, &name(modules.attention_output), hidden, hidden)?;
-    let norm = b.norm(&name(modules.attention_norm), hidden, epsilon);
-    let x = b.add_norm(attended, asking, norm, attended_dropout)?;
-    let [up, down] = modules.mlp.map(name);
-    let made = b.mlp(x, [&up, &down], [hidden, config.intermediate], config.activation)?;
-    let norm = b.norm(&name(modules.norm), hidden, epsilon);
-    b.add_norm(made, x, norm, config.hidden_dropout)
+    let context = b.attention(asking, x, &attention, hidden, heads, rate)?;
+    after_attention(b, config, [context, asking], modules, name, settings.dropout)
 }
 
-fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {
+/// What follows attention in a post-norm layer, from the context and the states below it.
+pub(super) fn after_attention(
+    b: &mut Builder,
+    config: &Config,
+    [context, below]: [Var; 2],
+    modules: &Modules,
+    name: impl Fn(&str) -> String,
+    dropout: [f32; 2],
+) -> Result<Var, ShapeError> {
+    let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
+    let attended = b.linear_apart(context, &name(modules.attention_output), hidden, hidden)?;
+    let norm = b.norm(&name(modules.attention_norm), hidden, epsilon);
+    let x = b.add_norm(attended, below, norm, dropout[0])?;
+    let [up, down] = modules.mlp.map(&name);
+    let made = b.mlp(x, [&up, &down], [hidden, config.intermediate], config.activation)?;
+    let norm = b.norm(&name(modules.norm), hidden, epsilon);
+    b.add_norm(made, x, norm, dropout[1])
+}
+
+pub(super) fn head(
+    b: &mut Builder,
+    config: &Config,
+    x: Var,
+    labels: usize,
+) -> Result<Var, ShapeError> {
     let x = b.linear(x, "pooler.dense", config.hidden, config.hidden)?;
     let x = b.g.tanh(x)?;
     let x = b.dropout(x, config.classifier_dropout)?;
     b.linear(x, "classifier", labels, config.hidden)
 }
 
-fn masked_transform(b: &mut Builder, config: &Config, x: Var) -> Result<Var, ShapeError> {
+pub(super) fn masked_transform(
+    b: &mut Builder,
+    config: &Config,
+    x: Var,
+) -> Result<Var, ShapeError> {
     let modules = ["cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"];
-    b.transform(x, modules, config.hidden, config.activation, config.layer_norm_epsilon)
+    let widths = [config.embedding, config.hidden];
+    b.transform(x, modules, widths, config.activation, config.layer_norm_epsilon)
 }

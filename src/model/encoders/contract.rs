@@ -2,14 +2,19 @@
 //! [`Builder`].
 //!
 //! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `M` masked tokens,
-//! `H` width, `K` classes.
+//! `H` width, `E` width of the word table, `K` classes.
 
 use std::fmt;
 
-use super::builder::{Activation, Builder, Positions};
-use super::fields::Fields;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::parts::builder::{Activation, Builder, Positions};
+use super::parts::fields::Fields;
 use crate::engine::{ShapeError, Var};
 use crate::model::error::ModelError;
+use crate::model::head::Pooling;
 
 /// States `[T, H]` → states `[T, H]`.
 pub(in crate::model) type Last = fn(&mut Builder, &Config, Var) -> Result<Var, ShapeError>;
@@ -40,11 +45,15 @@ pub struct Encoder {
     pub(in crate::model) layer: fn(&mut Builder, &Config, Layer) -> Result<Var, ShapeError>,
     /// What follows the last layer, such as a norm; `None` where nothing does.
     pub(in crate::model) last: Option<Last>,
-    /// The architecture's own classification head: first tokens `[B, H]` → logits `[B, K]`, for so
-    /// many classes.
+    /// The architecture's own classification head: first tokens or means `[B, H]` → logits `[B,
+    /// K]`, for so many classes.
     pub(in crate::model) head: fn(&mut Builder, &Config, Var, usize) -> Result<Var, ShapeError>,
-    /// Its masked-language-model head.
-    pub(in crate::model) masked: Masked,
+    /// Whether `classifier_pooling` in config.json says what that head reads.
+    pub sets_pooling: bool,
+    /// Puts the fields of a config.json that `transformers` does not read so into its own form.
+    pub(in crate::model) modernise: fn(&Config, &mut Map<String, Value>),
+    /// The forms of its masked-language-model head; a folder has the first whose layers it has.
+    pub(in crate::model) masked: &'static [Masked],
 }
 
 impl Encoder {
@@ -54,6 +63,9 @@ impl Encoder {
         rest.is_some_and(|rest| rest.starts_with('.'))
     }
 }
+
+/// Leaves a config.json as it was read.
+pub(super) fn as_read(_: &Config, _: &mut Map<String, Value>) {}
 
 /// Which layer is built over which states.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +79,9 @@ pub struct Layer {
 }
 
 /// A masked-language-model head: a transform, then the product with a matrix of words.
+#[derive(Debug)]
 pub struct Masked {
-    /// The layers before the words: `[M, H]` → `[M, H]`.
+    /// The layers before the words: `[M, H]` → `[M, E]`.
     pub(in crate::model) transform: fn(&mut Builder, &Config, Var) -> Result<Var, ShapeError>,
     /// The matrix of words of a folder that has another than the encoder's own word table.
     pub(in crate::model) words: &'static str,
@@ -83,12 +96,14 @@ pub struct Config {
     pub vocabulary: usize,
     /// H, the width of the hidden states.
     pub hidden: usize,
+    /// E, the width of the word table, which is H in most.
+    pub embedding: usize,
     pub layers: usize,
     pub heads: usize,
     /// The width of the feed-forward layer.
     pub intermediate: usize,
     pub activation: Activation,
-    /// The rows of the position table.
+    /// The most tokens of a text, and the rows of the position table where there is one.
     pub positions: usize,
     /// The rows of the token type table; 0 where the architecture has none.
     pub token_types: usize,
@@ -102,6 +117,10 @@ pub struct Config {
     pub padding_id: usize,
     /// The standard deviation of new weights.
     pub initializer_range: f32,
+    /// What the architecture's own head reads.
+    pub head_reads: Pooling,
+    /// The settings that only this architecture has; see [`Config::own`].
+    pub own: Value,
 }
 
 impl Encoder {
@@ -125,6 +144,17 @@ impl fmt::Debug for Encoder {
 }
 
 impl Config {
+    /// Returns the settings that only this architecture has.
+    pub(super) fn own<T: DeserializeOwned>(&self) -> Result<T, ShapeError> {
+        T::deserialize(&self.own).map_err(|error| ShapeError(error.to_string()))
+    }
+
+    /// Takes settings that only this architecture has.
+    pub(super) fn with_own(self, own: impl Serialize) -> Config {
+        // Numbers, switches and names always have a form in JSON.
+        Config { own: serde_json::to_value(own).unwrap_or_default(), ..self }
+    }
+
     /// Returns the position number of the first token.
     pub fn first_position(&self) -> usize {
         self.encoder.positions.first(self.padding_id)

@@ -5,16 +5,19 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::bert::{self, BERT};
-use super::builder::{Activation, Builder, Dropout, NetworkOptions};
-use super::contract::{Config, Encoder, Layer, Masked};
+use super::contract::{Config, Encoder, Layer, Masked, as_read};
+use super::parts::builder::{Activation, Builder, Dropout, NetworkOptions};
 use crate::base::report::Silent;
 use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::graph::attention::Heads;
 use crate::engine::{
     AdamW, Device, Kernels, OptimizerConfig, ParameterGroup, Part, Place, Precision, Recipe,
     Runtime, SessionTrainer, ShapeError, Trainer as _, Var,
 };
-use crate::model::head::Head;
+use crate::model::head::{Head, Pooling};
 use crate::model::init;
 use crate::model::network::Network;
 
@@ -29,12 +32,14 @@ static OTHER: Encoder = Encoder {
     layer,
     last: Some(last),
     head: |b, config, x, labels| b.linear(x, "classifier", labels, config.hidden),
-    masked: Masked { transform: |_, _, x| Ok(x), words: "", biases: &[] },
+    sets_pooling: false,
+    modernise: as_read,
+    masked: &[Masked { transform: |_, _, x| Ok(x), words: "", biases: &[] }],
 };
 
 fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
     let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
-    let x = layer.below;
+    let (heads, x) = (Heads::plain(config.heads), layer.below);
     let norm = b.norm("shared.first_norm", hidden, epsilon);
     let normed = b.normed(x, norm)?;
     let (asking, residual) = if layer.first_token_only {
@@ -43,8 +48,7 @@ fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeErr
         (normed, x)
     };
     let modules = ["query", "key", "value"].map(|part| format!("shared.{part}"));
-    let context =
-        b.attention(asking, normed, &modules, hidden, config.heads, config.attention_dropout)?;
+    let context = b.attention(asking, normed, &modules, hidden, heads, config.attention_dropout)?;
     let attended = b.linear_apart(context, "shared.out", hidden, hidden)?;
     let x = b.add(attended, residual, config.hidden_dropout)?;
     let norm = b.norm("shared.second_norm", hidden, epsilon);
@@ -64,6 +68,7 @@ fn config(layers: usize) -> Config {
         encoder: &OTHER,
         vocabulary: 20,
         hidden: 16,
+        embedding: 16,
         layers,
         heads: 2,
         intermediate: 24,
@@ -76,6 +81,8 @@ fn config(layers: usize) -> Config {
         classifier_dropout: 0.1,
         padding_id: 0,
         initializer_range: 0.2,
+        head_reads: Pooling::Cls,
+        own: Value::Null,
     }
 }
 
@@ -103,8 +110,9 @@ fn parameters_are_shared_and_marked() -> Result<(), ShapeError> {
     assert_eq!(all(&|name| graph.marks(name).head), ["classifier.weight", "classifier.bias"]);
     let spared = all(&|name| name.ends_with(".bias") || name.contains("orm."));
     assert_eq!(all(&|name| graph.marks(name).no_decay), spared);
-    let lowest = all(&|name| name.starts_with("shared."));
-    assert_eq!(all(&|name| graph.marks(name).layer == Some(0)), lowest);
+    // What layers share, and what follows them, counts to the highest.
+    let of_layers = all(&|name| name.starts_with("shared.") || name.starts_with("last_norm."));
+    assert_eq!(all(&|name| graph.marks(name).layer == Some(2)), of_layers);
     Ok(())
 }
 

@@ -1,12 +1,15 @@
 //! DistilBERT (Sanh et al. 2019): BERT's layers under names of its own, without token types and
 //! without a pooler.
 
-use super::bert::{self, Modules};
-use super::builder::{Builder, Positions};
-use super::contract::{Config, Encoder, Layer, Masked};
-use super::fields::Fields;
+use serde_json::Value;
+
+use super::bert::{self, Modules, PostNorm};
+use super::contract::{Config, Encoder, Layer, Masked, as_read};
+use super::parts::builder::{Builder, Positions};
+use super::parts::fields::Fields;
 use crate::engine::{ShapeError, Var};
 use crate::model::error::ModelError;
+use crate::model::head::Pooling;
 
 /// DistilBERT.
 pub static DISTILBERT: Encoder = Encoder {
@@ -20,19 +23,23 @@ pub static DISTILBERT: Encoder = Encoder {
     layer,
     last: None,
     head,
-    masked: Masked {
+    sets_pooling: false,
+    modernise: as_read,
+    masked: &[Masked {
         transform: masked_transform,
         words: "vocab_projector.weight",
         biases: &["vocab_projector.bias"],
-    },
+    }],
 };
 
 fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, ModelError> {
     fields.refuse_variants()?;
+    let hidden = fields.size("dim")?;
     let config = Config {
         encoder,
         vocabulary: fields.size("vocab_size")?,
-        hidden: fields.size("dim")?,
+        hidden,
+        embedding: hidden,
         layers: fields.size("n_layers")?,
         heads: fields.size("n_heads")?,
         intermediate: fields.size("hidden_dim")?,
@@ -46,6 +53,8 @@ fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, Mode
         classifier_dropout: fields.share("seq_classif_dropout", 0.2)?,
         padding_id: fields.count("pad_token_id", encoder.padding_id)?,
         initializer_range: fields.positive("initializer_range", 0.02)?,
+        head_reads: Pooling::Cls,
+        own: Value::Null,
     };
     config.checked(fields, "n_heads", "dim")
 }
@@ -61,7 +70,8 @@ const MODULES: Modules = Modules {
 
 fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
     // No dropout after attention, other than BERT.
-    bert::post_norm(b, config, layer, &MODULES, 0.0)
+    let dropout = [0.0, config.hidden_dropout];
+    bert::post_norm(b, config, layer, &PostNorm { dropout, ..PostNorm::of(config, &MODULES) })
 }
 
 fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {
@@ -73,5 +83,5 @@ fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, 
 
 fn masked_transform(b: &mut Builder, config: &Config, x: Var) -> Result<Var, ShapeError> {
     let modules = ["vocab_transform", "vocab_layer_norm"];
-    b.transform(x, modules, config.hidden, config.activation, config.layer_norm_epsilon)
+    b.transform(x, modules, [config.hidden; 2], config.activation, config.layer_norm_epsilon)
 }

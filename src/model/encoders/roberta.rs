@@ -2,8 +2,8 @@
 //! and CamemBERT. BERT's layers, positions that begin after the padding, and a head of its own.
 
 use super::bert;
-use super::builder::{Activation, Builder, Positions};
-use super::contract::{Config, Encoder, Masked};
+use super::contract::{Config, Encoder, Masked, as_read};
+use super::parts::builder::{Activation, Builder, Positions};
 use crate::engine::{ShapeError, Var};
 
 /// RoBERTa.
@@ -22,14 +22,24 @@ pub static ROBERTA: Encoder = Encoder {
     layer: bert::layer,
     last: None,
     head,
-    masked: Masked {
-        transform: masked_transform,
-        words: "lm_head.decoder.weight",
-        biases: &["lm_head.bias", "lm_head.decoder.bias"],
-    },
+    sets_pooling: false,
+    modernise: as_read,
+    masked: &[MASKED],
 };
 
-fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {
+/// A masked-language-model head with RoBERTa's names.
+pub(super) const MASKED: Masked = Masked {
+    transform: masked_transform,
+    words: "lm_head.decoder.weight",
+    biases: &["lm_head.bias", "lm_head.decoder.bias"],
+};
+
+pub(super) fn head(
+    b: &mut Builder,
+    config: &Config,
+    x: Var,
+    labels: usize,
+) -> Result<Var, ShapeError> {
     let x = b.dropout(x, config.classifier_dropout)?;
     let x = b.linear(x, "classifier.dense", config.hidden, config.hidden)?;
     let x = b.g.tanh(x)?;
@@ -40,5 +50,5 @@ fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, 
 fn masked_transform(b: &mut Builder, config: &Config, x: Var) -> Result<Var, ShapeError> {
     let modules = ["lm_head.dense", "lm_head.layer_norm"];
     // The exact GELU whatever the layers have.
-    b.transform(x, modules, config.hidden, Activation::Gelu, config.layer_norm_epsilon)
+    b.transform(x, modules, [config.hidden; 2], Activation::Gelu, config.layer_norm_epsilon)
 }

@@ -11,16 +11,25 @@ use crate::engine::graph::op::contract::{AttributeValue, DOMAIN};
 /// Multi-head scaled dot-product attention (Vaswani et al. 2017) with dropout on the probabilities.
 ///
 /// Inputs: queries, keys and values `[B·L, H]` without their biases, the biases `[H]`, mask `[B,
-/// L]` (i64, 0 hides a key), dropout key `[1]` (i64, where `rate` > 0). Outputs: context `[B·L,
-/// H]`, probabilities before dropout `[B, heads, L, L]`, those of a key in a row.
+/// L]` (i64, 0 hides a key), a bias of the scores `[1 or B, 1 or heads, L, L]` (where there is
+/// none, any tensor stands in its place), dropout key `[1]` (i64, where `rate` > 0). Outputs:
+/// context `[B·L, H]`, probabilities before dropout `[B, heads, L, L]`. Those of a key stand in a
+/// row, as the biases of the scores do.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     pub heads: usize,
+    /// What the products of queries and keys are multiplied with.
+    pub scale: f32,
+    /// Whether scores have a bias.
+    pub has_bias: bool,
+    /// Whether that bias has a gradient.
+    pub learns_bias: bool,
     pub rate: f32,
     pub site: u32,
 }
 
-/// The gradients of [`Attention`] with respect to queries, keys, values and their biases.
+/// The gradients of [`Attention`] with respect to queries, keys, values, their biases, and the bias
+/// of the scores `[B, heads, L, L]` where it has one.
 ///
 /// Inputs: queries, keys, values, their biases, probabilities, gradient of the context, dropout
 /// key.
@@ -131,6 +140,16 @@ pub fn check_heads(
     }
 }
 
+/// Checks that a bias of scores has a row for each key, and one head or all.
+fn check_scores(bias: &TensorFact, heads: usize) -> Result<(), ShapeError> {
+    let fits =
+        bias.rank() == 4 && matches!(bias.shape[1], Dim::Fixed(own) if own == 1 || own == heads);
+    match fits {
+        true => Ok(()),
+        false => Err(ShapeError(format!("a bias {bias} does not fit the scores of {heads} heads"))),
+    }
+}
+
 /// Checks that a vector has an element for each column of rows.
 fn check_columns(rows: &TensorFact, vectors: &[&TensorFact]) -> Result<(), ShapeError> {
     if rows.rank() != 2 {
@@ -152,6 +171,9 @@ impl Op for Attention {
     fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         let mut attributes = dropout_attributes(self.rate, self.site);
         attributes.push(("heads", AttributeValue::Int(self.heads as i64)));
+        attributes.push(("scale", AttributeValue::Float(self.scale)));
+        attributes.push(("has_bias", AttributeValue::Int(i64::from(self.has_bias))));
+        attributes.push(("learns_bias", AttributeValue::Int(i64::from(self.learns_bias))));
         attributes
     }
 
@@ -160,6 +182,9 @@ impl Op for Attention {
         check_heads(queries, mask, self.heads)?;
         check_columns(queries, &[present(inputs, 3)?, present(inputs, 4)?, present(inputs, 5)?])?;
         let (batch, length) = (mask.shape[0].clone(), mask.shape[1].clone());
+        if self.has_bias {
+            check_scores(present(inputs, 7)?, self.heads)?;
+        }
         let probabilities = vec![batch, Dim::Fixed(self.heads), length.clone(), length];
         Ok(vec![queries.clone(), TensorFact::f32(probabilities)])
     }
@@ -174,11 +199,10 @@ impl Op for Attention {
         let Some(dy) = dy[0] else { return Ok(gradients) };
         let mut inputs = node.inputs[..6].to_vec();
         inputs.extend([Some(node.outputs[1]), Some(dy)]);
-        inputs.extend(node.inputs.get(7));
-        for (gradient, output) in
-            gradients.iter_mut().zip(g.apply_optional(AttentionGrad(*self), &inputs)?)
-        {
-            *gradient = Some(output);
+        inputs.extend(node.inputs.get(8));
+        let made = g.apply_optional(AttentionGrad(*self), &inputs)?;
+        for (place, output) in [0, 1, 2, 3, 4, 5, 7].into_iter().zip(made) {
+            gradients[place] = Some(output);
         }
         Ok(gradients)
     }
@@ -196,7 +220,8 @@ impl Op for AttentionGrad {
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
-        (0..6).map(|index| present(inputs, index).cloned()).collect()
+        let of_scores = self.0.learns_bias.then_some(6);
+        (0..6).chain(of_scores).map(|index| present(inputs, index).cloned()).collect()
     }
 }
 

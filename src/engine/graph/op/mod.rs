@@ -32,6 +32,8 @@ pub const LISTED: &[&str] = &[
     "Erf",
     "Relu",
     "Reciprocal",
+    "Sin",
+    "Cos",
     "Gelu",
     "Softmax",
     "LogSoftmax",

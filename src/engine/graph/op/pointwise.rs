@@ -15,6 +15,8 @@ pub enum Pointwise {
     Erf,
     Relu,
     Reciprocal,
+    Sin,
+    Cos,
 }
 
 impl Op for Pointwise {
@@ -28,6 +30,8 @@ impl Op for Pointwise {
             Pointwise::Erf => "Erf",
             Pointwise::Relu => "Relu",
             Pointwise::Reciprocal => "Reciprocal",
+            Pointwise::Sin => "Sin",
+            Pointwise::Cos => "Cos",
         }
     }
 
@@ -77,6 +81,15 @@ impl Op for Pointwise {
             Pointwise::Reciprocal => {
                 let squared = g.mul(y, y)?;
                 let share = g.mul(dy, squared)?;
+                g.neg(share)?
+            }
+            Pointwise::Sin => {
+                let slope = g.cos(x)?;
+                g.mul(dy, slope)?
+            }
+            Pointwise::Cos => {
+                let sine = g.sin(x)?;
+                let share = g.mul(dy, sine)?;
                 g.neg(share)?
             }
         };

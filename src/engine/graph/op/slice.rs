@@ -6,7 +6,7 @@ use crate::engine::graph::graph::{Constant, Graph, Var};
 use crate::engine::graph::op::contract::AttributeValue;
 
 /// The part of a tensor from `start` up to `end` (left out) along one axis; step 1, no negative
-/// places.
+/// places. The largest `end` stands for that of the tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice {
     pub axis: usize,
@@ -26,21 +26,29 @@ impl Op for Slice {
     }
 
     fn constants(&self) -> Vec<Constant> {
-        let one = |value: usize| Constant::ints(&[value as i64]);
+        let one = |value: usize| Constant::ints(&[i64::try_from(value).unwrap_or(i64::MAX)]);
         vec![one(self.start), one(self.end), one(self.axis)]
     }
 
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [x] = required(inputs)?;
         let axis = x.axis(self.axis as i64)?;
-        if self.start >= self.end || matches!(x.shape[axis], Dim::Fixed(size) if self.end > size) {
+        let size = match x.shape[axis] {
+            Dim::Fixed(size) => Some(size),
+            _ => None,
+        };
+        let end = if self.end == usize::MAX { size.unwrap_or(self.end) } else { self.end };
+        if self.start >= end || size.is_some_and(|size| end > size) {
             return Err(ShapeError(format!(
                 "no part {}..{} along axis {axis}",
                 self.start, self.end
             )));
         }
         let mut shape = x.shape.clone();
-        shape[axis] = Dim::Fixed(self.end - self.start);
+        shape[axis] = match end {
+            usize::MAX => Dim::Unknown,
+            end => Dim::Fixed(end - self.start),
+        };
         Ok(vec![TensorFact { dtype: x.dtype, shape }])
     }
 
@@ -61,6 +69,7 @@ impl Op for Slice {
         }
         parts.push(dy);
         match g.fact(x).shape[self.axis] {
+            _ if self.end == usize::MAX => {}
             Dim::Fixed(size) if size == self.end => {}
             Dim::Fixed(size) => {
                 let behind = g.constant(Constant::ints(&[(size - self.end) as i64]));
@@ -156,14 +165,20 @@ impl Op for Concat {
         let Some(dy) = dy[0] else { return Ok(vec![None; node.inputs.len()]) };
         let mut start = 0;
         let mut gradients = Vec::new();
-        for &input in node.inputs.iter().flatten() {
-            let Dim::Fixed(size) = g.fact(input).shape[self.axis] else {
-                return Err(GradError::Shape(ShapeError(
-                    "the gradient of joining parts of unknown size".to_owned(),
-                )));
+        for (place, input) in node.inputs.iter().flatten().copied().enumerate() {
+            let gradient = match g.fact(input).shape[self.axis] {
+                Dim::Fixed(size) => {
+                    start += size;
+                    g.slice(dy, self.axis, start - size, start)?
+                }
+                _ if place + 1 == node.inputs.len() => g.slice_from(dy, self.axis, start)?,
+                _ => {
+                    return Err(GradError::Shape(ShapeError(
+                        "the gradient of joining parts of unknown size".to_owned(),
+                    )));
+                }
             };
-            gradients.push(Some(g.slice(dy, self.axis, start, start + size)?));
-            start += size;
+            gradients.push(Some(gradient));
         }
         Ok(gradients)
     }

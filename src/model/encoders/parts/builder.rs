@@ -1,4 +1,4 @@
-//! The blocks that encoders are built of.
+//! A graph in the making: its inputs, parameters and embeddings, and what pools its states.
 //!
 //! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `V` rows
 //! of the word table. Hidden states are rows `[T, H]` throughout.
@@ -41,6 +41,9 @@ pub enum Activation {
     /// GELU's approximation by tanh (`gelu_new`, `gelu_pytorch_tanh`).
     GeluTanh,
     Relu,
+    Tanh,
+    /// x·σ(x) (`silu`, `swish`).
+    Silu,
 }
 
 /// How a text's tokens are numbered.
@@ -66,11 +69,12 @@ impl Positions {
 pub type Norm = (Var, Var, f32);
 
 /// A linear layer's result without its bias, and the bias, which the block that follows adds.
-pub type Apart = (Var, Var);
+pub type Apart = (Var, Option<Var>);
 
 /// A graph in the making. Parameters are named relative to the encoder.
 ///
-/// A name that is asked for again is the same parameter, so layers may share theirs.
+/// A name that is asked for again is the same parameter, so layers may share theirs; it then
+/// counts to the highest of them.
 pub struct Builder {
     pub g: Graph,
     options: NetworkOptions,
@@ -82,6 +86,7 @@ pub struct Builder {
     part: Marks,
     parameters: BTreeMap<String, Var>,
     words: Option<Var>,
+    kept: BTreeMap<&'static str, Var>,
 }
 
 /// What every network has.
@@ -93,8 +98,18 @@ impl Builder {
         let mask = g.tokens_input("attention_mask");
         let key = (options.dropout == Dropout::Keyed)
             .then(|| g.input("dropout_key", TensorFact::i64(vec![Dim::Fixed(1)])));
-        let (part, parameters) = (Marks::default(), BTreeMap::new());
-        Builder { g, options, mask, ids, key, sites: 0, part, parameters, words: None }
+        Builder {
+            g,
+            options,
+            mask,
+            ids,
+            key,
+            sites: 0,
+            part: Marks::default(),
+            parameters: BTreeMap::new(),
+            words: None,
+            kept: BTreeMap::new(),
+        }
     }
 
     /// Marks the parameters that follow as those of a layer, or of none.
@@ -107,9 +122,25 @@ impl Builder {
         self.part = Marks { head: true, ..Marks::default() };
     }
 
+    /// The mask `[B, L]`: 1 for a token, 0 for padding.
+    pub(super) fn mask(&self) -> Var {
+        self.mask
+    }
+
+    /// Keeps a tensor that all layers use.
+    pub fn keep(&mut self, name: &'static str, var: Var) {
+        self.kept.insert(name, var);
+    }
+
+    /// Returns a tensor that was kept.
+    pub fn kept(&self, name: &'static str) -> Result<Var, ShapeError> {
+        let none = || ShapeError(format!("the encoder's embeddings made no `{name}`"));
+        self.kept.get(name).copied().ok_or_else(none)
+    }
+
     /// The next place of dropout. Places are counted whether they drop or not, so that a rate of 0
     /// changes no other place's masks.
-    fn dropout_at(&mut self, rate: f32) -> DropoutAt {
+    pub(super) fn dropout_at(&mut self, rate: f32) -> DropoutAt {
         self.sites += 1;
         let source = match (self.options.dropout, self.key) {
             (Dropout::Keyed, Some(key)) => DropoutSource::Key(key),
@@ -124,6 +155,7 @@ impl Builder {
 impl Builder {
     fn parameter(&mut self, name: String, shape: &[usize], marks: Marks) -> Var {
         if let Some(known) = self.parameters.get(&name) {
+            self.g.raise_layer(*known, marks.layer);
             return *known;
         }
         let var = self.g.parameter(&name, shape, marks);
@@ -151,6 +183,17 @@ impl Builder {
         let gamma = self.vector(format!("{module}.weight"), width, Initial::Ones);
         let beta = self.vector(format!("{module}.bias"), width, Initial::Zeros);
         (gamma, beta, epsilon)
+    }
+
+    /// The parameters of a LayerNorm whose β is 0 and no parameter.
+    pub fn norm_without_bias(&mut self, module: &str, width: usize, epsilon: f32) -> Norm {
+        let gamma = self.vector(format!("{module}.weight"), width, Initial::Ones);
+        (gamma, self.zeros(width), epsilon)
+    }
+
+    /// A constant vector of zeros.
+    pub(super) fn zeros(&mut self, width: usize) -> Var {
+        self.g.constant(Constant::F32(vec![width], vec![0.0; width]))
     }
 
     /// A table of embeddings `[rows, H]`.
@@ -203,6 +246,13 @@ impl Builder {
         self.g.gather(table, zero)
     }
 
+    /// The numbers 0 to L − 1, `[L]`.
+    pub(super) fn places(&mut self) -> Result<Var, ShapeError> {
+        let numbers = self.numbers_from_zero()?; // [B, L]
+        let first = self.g.slice(numbers, 0, 0, 1)?;
+        self.g.squeeze(first, &[0])
+    }
+
     /// Padding is masked, so its positions need no care: every place of a row counts.
     fn numbers_from_zero(&mut self) -> Result<Var, ShapeError> {
         let one = self.g.constant(Constant::I64(Vec::new(), vec![1]));
@@ -223,132 +273,8 @@ impl Builder {
     }
 }
 
-/// Layers.
+/// Pooling.
 impl Builder {
-    /// A whole linear layer: `[rows, inputs]` → `[rows, outputs]`.
-    pub fn linear(
-        &mut self,
-        x: Var,
-        module: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Var, ShapeError> {
-        let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
-        self.g.linear(x, weight, Some(bias))
-    }
-
-    /// A linear layer that leaves its bias to the block that follows.
-    pub fn linear_apart(
-        &mut self,
-        x: Var,
-        module: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Apart, ShapeError> {
-        let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
-        Ok((self.g.linear(x, weight, None)?, bias))
-    }
-
-    pub fn dropout(&mut self, x: Var, rate: f32) -> Result<Var, ShapeError> {
-        let at = self.dropout_at(rate);
-        self.g.dropout(x, at)
-    }
-
-    /// LayerNorm(x).
-    pub fn normed(&mut self, x: Var, norm: Norm) -> Result<Var, ShapeError> {
-        self.g.add_norm(x, None, None, norm, DropoutAt::NONE)
-    }
-
-    /// residual + dropout(x + bias), the end of a pre-norm block.
-    pub fn add(&mut self, (x, bias): Apart, residual: Var, rate: f32) -> Result<Var, ShapeError> {
-        let x = self.g.add(x, bias)?;
-        let x = self.dropout(x, rate)?;
-        self.g.add(residual, x)
-    }
-
-    /// LayerNorm(residual + dropout(x + bias)), the end of a post-norm block.
-    pub fn add_norm(
-        &mut self,
-        (x, bias): Apart,
-        residual: Var,
-        norm: Norm,
-        rate: f32,
-    ) -> Result<Var, ShapeError> {
-        let at = self.dropout_at(rate);
-        self.g.add_norm(x, Some(bias), Some(residual), norm, at)
-    }
-
-    /// The activation of a linear layer's result and its bias.
-    pub fn activate(
-        &mut self,
-        (x, bias): Apart,
-        activation: Activation,
-    ) -> Result<Var, ShapeError> {
-        match activation {
-            Activation::Gelu => self.g.bias_gelu(x, bias, false),
-            Activation::GeluTanh => self.g.bias_gelu(x, bias, true),
-            Activation::Relu => {
-                let sum = self.g.add(x, bias)?;
-                self.g.relu(sum)
-            }
-        }
-    }
-
-    /// The feed-forward layer with its modules `up` and `down`.
-    pub fn mlp(
-        &mut self,
-        x: Var,
-        [up, down]: [&str; 2],
-        [hidden, wide]: [usize; 2],
-        activation: Activation,
-    ) -> Result<Apart, ShapeError> {
-        let up = self.linear_apart(x, up, wide, hidden)?;
-        let x = self.activate(up, activation)?;
-        self.linear_apart(x, down, hidden, wide)
-    }
-
-    /// A dense layer, its activation and a norm: what masked-language-model heads begin with.
-    pub fn transform(
-        &mut self,
-        x: Var,
-        [dense, norm]: [&str; 2],
-        width: usize,
-        activation: Activation,
-        epsilon: f32,
-    ) -> Result<Var, ShapeError> {
-        let x = self.linear_apart(x, dense, width, width)?;
-        let x = self.activate(x, activation)?;
-        let norm = self.norm(norm, width, epsilon);
-        self.normed(x, norm)
-    }
-
-    /// Multi-head attention to all states `x` `[T, H]` by the modules of queries, keys and values.
-    /// `asking` are the rows that queries are made of: `x` itself, or its first tokens `[B, H]`.
-    pub fn attention(
-        &mut self,
-        asking: Var,
-        x: Var,
-        modules: &[String; 3],
-        hidden: usize,
-        heads: usize,
-        rate: f32,
-    ) -> Result<Var, ShapeError> {
-        let at = self.dropout_at(rate);
-        let [query, key, value] = modules;
-        if asking == x {
-            let [q, k, v] = [query, key, value].map(|module| {
-                let (weight, bias) =
-                    (self.weight(module, hidden, hidden), self.bias(module, hidden));
-                self.g.projection(x, weight, bias)
-            });
-            return self.g.attention([q?, k?, v?], self.mask, heads, at);
-        }
-        let q = self.linear(asking, query, hidden, hidden)?;
-        let made = [key, value]
-            .map(|module| (self.weight(module, hidden, hidden), self.bias(module, hidden)));
-        self.g.attention_of_one(q, x, made, self.mask, heads, at)
-    }
-
     /// The rows of the first tokens: `[T, H]` → `[B, H]`.
     pub fn first_tokens(&mut self, x: Var) -> Result<Var, ShapeError> {
         let texts = self.g.split_rows(x, self.mask)?; // [B, L, H]
