@@ -7,6 +7,7 @@ use crate::base::home::HomeError;
 use crate::base::limit::LimitError;
 use crate::base::wheel::WheelError;
 use crate::engine::ShapeError;
+use crate::text::TextError;
 
 /// A model folder that cannot be found, read or written.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -26,7 +27,7 @@ pub enum ModelError {
 
     #[error("`{}` has no `{file}`", folder.display())]
     #[diagnostic(help(
-        "a model folder holds config.json, model.safetensors and tokenizer.json, as \
+        "a model folder holds config.json, model.safetensors and a tokenizer's files, as \
          `save_pretrained` of `transformers` writes them"
     ))]
     MissingFile { folder: PathBuf, file: String },
@@ -49,12 +50,21 @@ pub enum ModelError {
     ))]
     Adapter { folder: PathBuf },
 
-    #[error("`{}` has no `tokenizer.json`", folder.display())]
-    #[diagnostic(help(
-        "write it once: `python3 -c \"from transformers import AutoTokenizer; \
-         AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
-    ))]
+    #[error(
+        "`{}` has no tokenizer: neither `tokenizer.json` nor `vocab.txt`, `vocab.json` or a \
+         SentencePiece model",
+        folder.display()
+    )]
+    #[diagnostic(help("copy the files of the model's tokenizer into the folder"))]
     MissingTokenizer { folder: PathBuf },
+
+    #[error("no tokenizer can be made of the files in `{}`", folder.display())]
+    Tokenizer {
+        folder: PathBuf,
+        #[source]
+        #[diagnostic_source]
+        source: TextError,
+    },
 
     #[error("`{}` is not valid JSON: {detail}", path.display())]
     #[diagnostic(help("the file may be damaged; fetch the model again"))]
@@ -173,8 +183,8 @@ pub enum ModelError {
 
     #[error("the model `{reference}` has no file `{file}` on the hub")]
     #[diagnostic(help(
-        "choose a model that has config.json, model.safetensors and tokenizer.json, or convert \
-         this one with `save_pretrained` of `transformers` and name the folder"
+        "choose a model that has config.json and model.safetensors, or convert this \
+         one with `save_pretrained` of `transformers` and name the folder"
     ))]
     HubNoFile { reference: String, file: String },
 

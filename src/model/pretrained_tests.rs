@@ -303,7 +303,11 @@ fn broken_folders_are_refused_by_name() -> Tested {
     fs::write(&weights, &whole)?;
 
     fs::remove_file(root.path().join("tokenizer.json"))?;
-    assert_eq!(message(root.path())?, "`FOLDER` has no `tokenizer.json`");
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER` has no tokenizer: neither `tokenizer.json` nor `vocab.txt`, `vocab.json` or a \
+         SentencePiece model"
+    );
     fs::write(root.path().join("config.json"), "{ \"model_type\": ")?;
     assert!(message(root.path())?.starts_with("`FOLDER/config.json` is not valid JSON: EOF"));
     fs::remove_file(root.path().join("config.json"))?;

@@ -10,7 +10,7 @@ use crate::base::limit;
 use crate::base::report::Report;
 use crate::model::beside::ADAPTER;
 use crate::model::error::ModelError;
-use crate::model::pretrained::{CONFIG, is_model_file};
+use crate::model::pretrained::{CONFIG, ONLY_WITHOUT, TOKENIZER, is_model_file};
 
 /// Returns the folder of a hub model, from the cache where it is there whole, else from the hub.
 pub fn resolve(
@@ -88,10 +88,12 @@ impl Settings {
 /// such as `model.fp16.safetensors`, would only cost time.
 fn needed(names: &[String]) -> Vec<&str> {
     let whole = names.iter().any(|name| name == "model.safetensors");
+    let has_tokenizer = names.iter().any(|name| name == TOKENIZER);
     let mut needed: Vec<&str> = names
         .iter()
         .map(String::as_str)
         .filter(|name| is_model_file(name) && is_safe(name))
+        .filter(|name| !has_tokenizer || !ONLY_WITHOUT.contains(name))
         .filter(|name| !whole || *name == "model.safetensors" || !name.contains(".safetensors"))
         .collect();
     needed.sort_unstable();
@@ -109,11 +111,15 @@ mod tests {
             "tokenizer.json",
             "model.safetensors",
             "model.fp16.safetensors",
+            "spm.model",
             "onnx/model.safetensors",
             "config.json",
         ];
         let names = names.map(str::to_owned);
         assert_eq!(needed(&names), ["config.json", "model.safetensors", "tokenizer.json"]);
+        let older = ["config.json", "model.safetensors", "spm.model", "other.model"];
+        let older = older.map(str::to_owned);
+        assert_eq!(needed(&older), ["config.json", "model.safetensors", "spm.model"]);
         let sharded = ["model-1.safetensors", "model.safetensors.index.json"].map(str::to_owned);
         assert_eq!(needed(&sharded).len(), 2);
     }
