@@ -53,6 +53,17 @@ pub enum TextError {
     #[diagnostic(help("the tokenizer drops all of it; remove the row from the data"))]
     NoToken { text: String },
 
+    #[error(
+        "the text `{text}` has the token `{token}` with the number {id}, but the model's word \
+         table has {rows} rows"
+    )]
+    #[diagnostic(help(
+        "the token was added without a row for it: save the model after \
+         `model.resize_token_embeddings(len(tokenizer))`, or remove the token from the tokenizer's \
+         files or from the text"
+    ))]
+    NoRow { text: String, token: String, id: u32, rows: usize },
+
     #[error("the text `{text}` cannot be tokenized: {detail}")]
     Text { text: String, detail: String },
 }
