@@ -12,6 +12,7 @@ use super::encoders::Config;
 use super::error::ModelError;
 use super::head::Head;
 use super::network::{self, Network};
+use super::pickled::is_pickled;
 use super::pretrained_head;
 pub use super::weights::Weights;
 use super::{masked, weights};
@@ -270,5 +271,5 @@ pub fn is_model_file(name: &str) -> bool {
     let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
     let others = [CONFIG, SEEN_TEXTS, ADAPTER, SENTENCES];
     let tokenizer = TOKENIZER_FILES.contains(&name) || ONLY_WITHOUT.contains(&name);
-    others.contains(&name) || tokenizer || (weights && !name.contains('/'))
+    others.contains(&name) || tokenizer || is_pickled(name) || (weights && !name.contains('/'))
 }
