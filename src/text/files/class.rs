@@ -66,6 +66,10 @@ const CLASSES: &[Row] = &[
     (Class::General, GENERAL, &[]),
 ];
 
+/// The names that a SentencePiece model has.
+const SENTENCE_PIECE: [&str; 4] =
+    ["sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model"];
+
 /// The classes that say nothing of the files.
 const GENERAL: &[&str] =
     &["PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend", "PythonBackend"];
@@ -162,7 +166,7 @@ pub(super) fn sentence_piece<'a>(
     files: &'a BTreeMap<String, Vec<u8>>,
     usual: &str,
 ) -> Option<(&'a str, &'a [u8])> {
-    let names = std::iter::once(usual).chain(super::convert::SENTENCE_PIECE);
+    let names = std::iter::once(usual).chain(SENTENCE_PIECE);
     let found = names.filter_map(|name| files.get_key_value(name)).next();
     found.map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
 }

@@ -12,10 +12,6 @@ use super::{byte_level, sentence_piece as own, unigram, word_piece};
 use crate::base::contain::contained;
 use crate::text::error::TextError;
 
-/// The names that a SentencePiece model has.
-pub(super) const SENTENCE_PIECE: [&str; 4] =
-    ["sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model"];
-
 /// Makes a tokenizer.json of the other files of a tokenizer, by name. `config` is the model's
 /// config.json, whose architecture tells the class where no file names one.
 pub fn tokenizer_json(
