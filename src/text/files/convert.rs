@@ -60,12 +60,13 @@ mod tests {
     use super::*;
 
     type Files = BTreeMap<String, Vec<u8>>;
+    type List<'a> = &'a [(&'a str, &'a [u8])];
 
-    fn files(list: &[(&str, &[u8])]) -> Files {
+    fn files(list: List<'_>) -> Files {
         list.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect()
     }
 
-    fn refusal(list: &[(&str, &[u8])], model_type: &str) -> String {
+    fn refusal(list: List<'_>, model_type: &str) -> String {
         let made = tokenizer_json(&files(list), &json!({"model_type": model_type}));
         made.err().map(|error| error.to_string()).unwrap_or_default()
     }
@@ -90,7 +91,7 @@ mod tests {
     fn what_cannot_be_read_is_told() {
         let class = br#"{"tokenizer_class": "PhobertTokenizer"}"#;
         let byte_class = br#"{"tokenizer_class": "RobertaTokenizerFast"}"#;
-        let cases: &[(&[(&str, &[u8])], &str)] = &[
+        let cases: &[(List<'_>, &str)] = &[
             (&[("vocab.txt", b"a"), ("tokenizer_config.json", class)], "class `PhobertTokenizer`"),
             (&[("vocab.txt", b"a"), ("tokenizer_config.json", byte_class)], "made of `vocab.json`"),
             (&[("vocab.txt", b"a\nb\n")], "neither `[CLS]` and `[SEP]`"),
