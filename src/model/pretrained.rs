@@ -12,14 +12,19 @@ use super::encoders::Config;
 use super::error::ModelError;
 use super::head::Head;
 use super::network::{self, Network};
+use super::pickled::is_pickled;
 use super::pretrained_head;
 pub use super::weights::Weights;
 use super::{masked, weights};
 use crate::base::limit;
+use crate::text::files::tokenizer_json;
+
+/// The tokenizer, whole.
+pub const TOKENIZER: &str = "tokenizer.json";
 
 /// The files beside config.json and the weights that belong to a model.
 const TOKENIZER_FILES: [&str; 9] = [
-    "tokenizer.json",
+    TOKENIZER,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -28,6 +33,19 @@ const TOKENIZER_FILES: [&str; 9] = [
     "merges.txt",
     "sentencepiece.bpe.model",
     "spiece.model",
+];
+
+/// The same, of a model without tokenizer.json.
+pub const ONLY_WITHOUT: [&str; 2] = ["spm.model", "tokenizer.model"];
+
+/// The files of which a tokenizer.json can be made.
+const VOCABULARIES: [&str; 6] = [
+    "vocab.txt",
+    "vocab.json",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
 ];
 
 /// What every model folder holds: the architecture and its sizes.
@@ -84,9 +102,7 @@ impl Pretrained {
                 file: "config.json".to_owned(),
             });
         }
-        limit::check_json(&path)?;
-        let raw_config: Value = serde_json::from_slice(&fs::read(&path)?)
-            .map_err(|error| ModelError::Json { path: path.clone(), detail: error.to_string() })?;
+        let raw_config = config_of(folder)?;
         let config = Config::from_json(&raw_config, &path)?;
         let files = tokenizer_files(folder)?;
         let wanted = wanted(&config)?;
@@ -186,20 +202,49 @@ fn head_names(config: &Config) -> Result<Vec<String>, ModelError> {
     Ok(names)
 }
 
-/// Reads the files of a folder's tokenizer, by name; tokenizer.json is always among them.
+/// Reads the files of a folder's tokenizer, by name. tokenizer.json is always among them: it is
+/// made of the others where the folder has none.
 pub fn tokenizer_files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, ModelError> {
-    if !folder.join("tokenizer.json").is_file() {
+    if !has_tokenizer(folder) {
         return Err(ModelError::MissingTokenizer { folder: folder.to_owned() });
     }
     let mut files = BTreeMap::new();
-    for name in TOKENIZER_FILES {
+    for name in tokenizer_names(folder) {
         let path = folder.join(name);
         if path.is_file() {
             limit::check_json(&path)?;
             files.insert(name.to_owned(), fs::read(path)?);
         }
     }
+    if !files.contains_key(TOKENIZER) {
+        let made = tokenizer_json(&files, &config_of(folder)?)
+            .map_err(|source| ModelError::Tokenizer { folder: folder.to_owned(), source })?;
+        files.insert(TOKENIZER.to_owned(), made);
+    }
     Ok(files)
+}
+
+/// Says whether a folder has a tokenizer.json or files of which it can be made.
+pub fn has_tokenizer(folder: &Path) -> bool {
+    let mut names = [TOKENIZER].into_iter().chain(VOCABULARIES);
+    names.any(|name| folder.join(name).is_file())
+}
+
+/// Returns the names that files of a folder's tokenizer may have, in a fixed order.
+fn tokenizer_names(folder: &Path) -> impl Iterator<Item = &'static str> {
+    let without = !folder.join(TOKENIZER).is_file();
+    TOKENIZER_FILES.into_iter().chain(ONLY_WITHOUT.into_iter().filter(move |_| without))
+}
+
+/// Reads a folder's config.json where it has one.
+fn config_of(folder: &Path) -> Result<Value, ModelError> {
+    let path = folder.join(CONFIG);
+    if !path.is_file() {
+        return Ok(Value::Null);
+    }
+    limit::check_json(&path)?;
+    serde_json::from_slice(&fs::read(&path)?)
+        .map_err(|error| ModelError::Json { path, detail: error.to_string() })
 }
 
 /// Returns the files of a folder that make up a model, in a fixed order. What else lies there (a
@@ -217,7 +262,7 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     }
     let mut files = vec![config];
     files.extend(weights::files(folder)?);
-    let others = TOKENIZER_FILES.iter().chain([&SEEN_TEXTS]);
+    let others = tokenizer_names(folder).chain([SEEN_TEXTS]);
     files.extend(others.map(|name| folder.join(name)).filter(|path| path.is_file()));
     Ok(files)
 }
@@ -227,5 +272,6 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
 pub fn is_model_file(name: &str) -> bool {
     let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
     let others = [CONFIG, SEEN_TEXTS, ADAPTER, SENTENCES];
-    others.contains(&name) || TOKENIZER_FILES.contains(&name) || (weights && !name.contains('/'))
+    let tokenizer = TOKENIZER_FILES.contains(&name) || ONLY_WITHOUT.contains(&name);
+    others.contains(&name) || tokenizer || is_pickled(name) || (weights && !name.contains('/'))
 }

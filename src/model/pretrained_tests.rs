@@ -265,9 +265,15 @@ fn broken_folders_are_refused_by_name() -> Tested {
     fs::rename(&weights, root.path().join("pytorch_model.bin"))?;
     assert_eq!(
         message(root.path())?,
-        "`FOLDER` has its weights only as `pytorch_model.bin`; expected `model.safetensors`"
+        "`FOLDER/pytorch_model.bin` is a Git LFS pointer, not the weights themselves"
     );
-    fs::remove_file(root.path().join("pytorch_model.bin"))?;
+    fs::rename(root.path().join("pytorch_model.bin"), root.path().join("tf_model.h5"))?;
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER` has its weights only as `tf_model.h5`; expected `model.safetensors` or \
+         `pytorch_model.bin`"
+    );
+    fs::remove_file(root.path().join("tf_model.h5"))?;
     assert_eq!(message(root.path())?, "`FOLDER` has no `model.safetensors`");
     fs::write(&weights, &whole)?;
 
@@ -317,7 +323,11 @@ fn broken_folders_are_refused_by_name() -> Tested {
     fs::write(&weights, &whole)?;
 
     fs::remove_file(root.path().join("tokenizer.json"))?;
-    assert_eq!(message(root.path())?, "`FOLDER` has no `tokenizer.json`");
+    assert_eq!(
+        message(root.path())?,
+        "`FOLDER` has no tokenizer: neither `tokenizer.json` nor `vocab.txt`, `vocab.json` or a \
+         SentencePiece model"
+    );
     fs::write(root.path().join("config.json"), "{ \"model_type\": ")?;
     assert!(message(root.path())?.starts_with("`FOLDER/config.json` is not valid JSON: EOF"));
     fs::remove_file(root.path().join("config.json"))?;
@@ -402,5 +412,55 @@ fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
             assert!(near(&found["logits"], &expected["forward"]["logits"])?, "{name}");
         }
     }
+    Ok(())
+}
+
+/// Checkpoints that `torch.save` wrote (tests/record_pickles.py).
+#[test]
+fn weights_of_pytorch_are_read_to_the_last_bit() -> Tested {
+    let expected = Pretrained::read(&data("tiny-bert"))?.weights;
+    let sharded = ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"];
+    let sharded: Vec<(&str, &str)> = sharded
+        .into_iter()
+        .chain(["pytorch_model-00002-of-00002.bin"])
+        .map(|name| (name, name))
+        .collect();
+    let zip = vec![("zip.bin", "pytorch_model.bin")];
+    let legacy = vec![("legacy.bin", "pytorch_model.bin")];
+    for files in [zip, legacy, sharded] {
+        let root = copy("tiny-bert")?;
+        fs::remove_file(root.path().join("model.safetensors"))?;
+        for (from, to) in &files {
+            fs::copy(data("pickled").join(from), root.path().join(to))?;
+        }
+        let found = Pretrained::read(root.path())?.weights;
+        assert!(found == expected, "{files:?}");
+        let last = root.path().join(files[files.len() - 1].1);
+        let bytes = fs::read(&last)?;
+        for length in (0..bytes.len()).step_by(bytes.len() / 40) {
+            fs::write(&last, &bytes[..length])?;
+            assert!(Pretrained::read(root.path()).is_err(), "{files:?}, {length} bytes");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_pickle_asks_for_is_not_run() -> Tested {
+    let root = copy("tiny-bert")?;
+    fs::remove_file(root.path().join("model.safetensors"))?;
+    for (file, part) in [
+        ("evil-zip.bin", "found posix.system"),
+        ("evil-legacy.bin", "eval"),
+        ("evil-plain.bin", "posix.system"),
+        ("evil-value.bin", "has no tensor `embeddings."),
+        ("evil-size.bin", "the limit is"),
+        ("evil-depth.bin", "nesting exceeds"),
+    ] {
+        fs::copy(data("pickled").join(file), root.path().join("pytorch_model.bin"))?;
+        let error = Pretrained::read(root.path()).err().ok_or("it was read")?;
+        assert!(error.to_string().contains(part), "{file}: {error}");
+    }
+    assert!(!Path::new("pipe-ran-a-pickle").exists());
     Ok(())
 }

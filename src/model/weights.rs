@@ -1,4 +1,5 @@
-//! model.safetensors: decoding to single precision, and the names that files give their tensors.
+//! model.safetensors or pytorch_model.bin: decoding to single precision, and the names that files
+//! give their tensors.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -7,13 +8,14 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use ndarray::{ArrayD, IxDyn};
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, SafeTensorError, TensorView, View};
+use safetensors::tensor::{Dtype, SafeTensorError, View};
 
 use super::beside::ADAPTER;
 use super::encoders::Config;
 use super::error::ModelError;
 use super::network::{headless, parameters};
-use crate::base::limit;
+use super::pickled;
+use crate::base::limit::{self, Limit};
 
 /// Parameters by their Hugging Face name.
 pub type Weights = BTreeMap<String, ArrayD<f32>>;
@@ -28,20 +30,24 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if whole.is_file() {
         return Ok(vec![whole]);
     }
-    let index = folder.join(INDEX);
-    if index.is_file() {
-        let mut files = vec![index.clone()];
-        files.extend(shards(&index)?.into_iter().map(|name| folder.join(name)));
-        return Ok(files);
+    let pickled = folder.join(pickled::WHOLE);
+    for (index, ending) in [(INDEX, ".safetensors"), (pickled::INDEX, ".bin")] {
+        let index = folder.join(index);
+        if ending == ".bin" && pickled.is_file() {
+            return Ok(vec![pickled]);
+        }
+        if index.is_file() {
+            let mut files = vec![index.clone()];
+            files.extend(shards(&index, ending)?.into_iter().map(|name| folder.join(name)));
+            return Ok(files);
+        }
     }
     if folder.join(ADAPTER).is_file() {
         return Err(ModelError::Adapter { folder: folder.to_owned() });
     }
-    for file in
-        ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "flax_model.msgpack"]
-    {
+    for file in ["tf_model.h5", "flax_model.msgpack"] {
         if folder.join(file).is_file() {
-            return Err(ModelError::PickledWeights {
+            return Err(ModelError::OtherWeights {
                 folder: folder.to_owned(),
                 file: file.to_owned(),
             });
@@ -61,16 +67,15 @@ pub fn read(
     let files = files(folder)?;
     let mut weights = Weights::new();
     let mut names = Vec::new();
-    let tensors = files
-        .iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    let is_index = |path: &Path| path.extension().is_some_and(|extension| extension == "json");
+    let is_pickled = |path: &Path| path.extension().is_some_and(|extension| extension == "bin");
     let mut contents = Vec::new();
-    for path in tensors {
+    for path in files.iter().filter(|path| !is_index(path)) {
         if !path.is_file() {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(ModelError::MissingFile { folder: folder.to_owned(), file });
         }
-        let bytes = fs::read(path)?;
+        let bytes = if is_pickled(path) { Vec::new() } else { fs::read(path)? };
         if bytes.starts_with(b"version https://git-lfs") {
             return Err(ModelError::LfsPointer { path: path.clone() });
         }
@@ -78,12 +83,9 @@ pub fn read(
     }
     let mut parsed = Vec::new();
     for (path, bytes) in &contents {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| ModelError::Safetensors {
-            path: path.to_path_buf(),
-            detail: describe(&error, bytes.len()),
-        })?;
-        names.extend(file.names().into_iter().map(str::to_owned));
-        parsed.push((*path, file));
+        let tensors = if is_pickled(path) { pickled(path)? } else { safe(path, bytes)? };
+        names.extend(tensors.iter().map(|(name, _)| name.clone()));
+        parsed.push((*path, tensors));
     }
 
     let graph = headless(config)?;
@@ -96,29 +98,36 @@ pub fn read(
         parameters.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     let mut ignored = Vec::new();
     let mut origins: BTreeMap<String, String> = BTreeMap::new();
-    for (path, file) in &parsed {
-        for (raw, view) in file.iter() {
+    for (path, tensors) in &parsed {
+        // A pickle may name one tensor many times, and tensors that are larger than their bytes.
+        let limit = Limit::of(path, fs::metadata(path)?.len(), 0)?;
+        let mut total = 0;
+        for (raw, tensor) in tensors {
             let is_known = |name: &String| shapes.contains_key(name.as_str()) || wanted(name);
             let Some(name) = prefixes.names(raw).into_iter().find(is_known) else {
-                ignored.push(raw.to_owned());
+                ignored.push(raw.clone());
                 continue;
             };
             let expected = shapes.get(name.as_str());
-            if let Some(other) = origins.insert(name.clone(), raw.to_owned()) {
-                let (path, one) = (path.to_path_buf(), raw.to_owned());
+            if let Some(other) = origins.insert(name.clone(), raw.clone()) {
+                let (path, one) = (path.to_path_buf(), raw.clone());
                 return Err(ModelError::TwoTensors { path, one, other, name });
             }
             if let Some(expected) = expected
-                && view.shape() != *expected
+                && tensor.shape != *expected
             {
                 return Err(ModelError::Shape {
                     path: path.to_path_buf(),
-                    name: raw.to_owned(),
+                    name: raw.clone(),
                     expected: expected.to_vec(),
-                    found: view.shape().to_vec(),
+                    found: tensor.shape.clone(),
                 });
             }
-            weights.insert(name, decode(path, raw, &view)?);
+            if let Source::Pickled(pickled) = &tensor.source {
+                total += pickled.byte_len() as u64;
+                limit.check(total)?;
+            }
+            weights.insert(name, decode(path, raw, tensor)?);
         }
     }
     match parameters.into_iter().find(|(name, _)| !weights.contains_key(name)) {
@@ -147,6 +156,41 @@ pub fn write(
         ModelError::Safetensors { path: path.clone(), detail: error.to_string() }
     })?;
     Ok(fs::write(&path, file)?)
+}
+
+/// A tensor of a file.
+struct Stored<'a> {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    source: Source<'a>,
+}
+
+/// Where the bytes of a tensor are.
+enum Source<'a> {
+    Here(&'a [u8]),
+    Pickled(pickled::Tensor),
+}
+
+/// Returns the tensors of a safetensors file.
+fn safe<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(String, Stored<'a>)>, ModelError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| ModelError::Safetensors {
+        path: path.to_path_buf(),
+        detail: describe(&error, bytes.len()),
+    })?;
+    let stored = |(name, view): (&str, safetensors::tensor::TensorView<'a>)| {
+        let (dtype, shape) = (view.dtype(), view.shape().to_vec());
+        (name.to_owned(), Stored { dtype, shape, source: Source::Here(view.data()) })
+    };
+    Ok(file.iter().map(stored).collect())
+}
+
+/// Returns the tensors of a file of PyTorch's.
+fn pickled(path: &Path) -> Result<Vec<(String, Stored<'static>)>, ModelError> {
+    let stored = |(name, tensor): (String, pickled::Tensor)| {
+        let (dtype, shape) = (pickled::dtype(&tensor), tensor.shape().to_vec());
+        (name, Stored { dtype, shape, source: Source::Pickled(tensor) })
+    };
+    Ok(pickled::open(path)?.into_iter().map(stored).collect())
 }
 
 /// Numbers that are to be written as a tensor.
@@ -189,8 +233,9 @@ impl View for Floats<'_> {
     }
 }
 
-/// Returns the distinct files that an index names, in the order of their names.
-fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
+/// Returns the distinct files that an index names, in the order of their names. Their names have
+/// this ending.
+fn shards(index: &Path, ending: &str) -> Result<Vec<String>, ModelError> {
     let wrong =
         |detail: &str| ModelError::Json { path: index.to_owned(), detail: detail.to_owned() };
     limit::check_json(index)?;
@@ -205,11 +250,12 @@ fn shards(index: &Path) -> Result<Vec<String>, ModelError> {
         let name = value
             .as_str()
             .ok_or_else(|| wrong("`weight_map` has values that are not file names"))?;
-        let plain = Path::new(name).file_name().is_some_and(|own| own == name)
-            && name.ends_with(".safetensors");
+        let plain =
+            Path::new(name).file_name().is_some_and(|own| own == name) && name.ends_with(ending);
         if !plain {
             return Err(wrong(&format!(
-                "`weight_map` names `{name}`; expected a safetensors file of the same folder"
+                "`weight_map` names `{name}`; expected a file of the same folder that ends with \
+                 `{ending}`"
             )));
         }
         names.insert(name.to_owned());
@@ -271,9 +317,15 @@ fn modern(name: &str) -> String {
     }
 }
 
-fn decode(path: &Path, name: &str, view: &TensorView<'_>) -> Result<ArrayD<f32>, ModelError> {
-    let data = view.data();
-    let values: Vec<f32> = match view.dtype() {
+fn decode(path: &Path, name: &str, tensor: &Stored<'_>) -> Result<ArrayD<f32>, ModelError> {
+    let data = match &tensor.source {
+        _ if !matches!(tensor.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F64) => {
+            Cow::Borrowed(&[][..])
+        }
+        Source::Here(bytes) => Cow::Borrowed(*bytes),
+        Source::Pickled(tensor) => Cow::Owned(pickled::bytes(path, tensor)?),
+    };
+    let values: Vec<f32> = match tensor.dtype {
         Dtype::F32 => {
             data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
         }
@@ -298,7 +350,7 @@ fn decode(path: &Path, name: &str, view: &TensorView<'_>) -> Result<ArrayD<f32>,
     if values.iter().any(|value| !value.is_finite()) {
         return Err(ModelError::NotFinite { path: path.to_owned(), name: name.to_owned() });
     }
-    ArrayD::from_shape_vec(IxDyn(view.shape()), values).map_err(|error| ModelError::Safetensors {
+    ArrayD::from_shape_vec(IxDyn(&tensor.shape), values).map_err(|error| ModelError::Safetensors {
         path: path.to_owned(),
         detail: format!("`{name}`: {error}"),
     })
@@ -363,17 +415,21 @@ mod tests {
             r#"{"weight_map": {"a": "b.safetensors", "c": "a.safetensors", "d": "a.safetensors"}}"#,
         )?;
         assert_eq!(
-            shards(&index).ok(),
+            shards(&index, ".safetensors").ok(),
             Some(vec!["a.safetensors".to_owned(), "b.safetensors".to_owned()])
         );
         for bad in [
             r#"{"weight_map": {"a": "../x.safetensors"}}"#,
+            r#"{"weight_map": {"a": "b.bin"}}"#,
             r#"{"weight_map": {"a": 1}}"#,
             "{}",
             "{",
         ] {
             fs::write(&index, bad)?;
-            assert!(matches!(shards(&index), Err(ModelError::Json { .. })), "{bad}");
+            assert!(
+                matches!(shards(&index, ".safetensors"), Err(ModelError::Json { .. })),
+                "{bad}"
+            );
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 pub mod error;
 pub mod tokenizer;
 mod tokenizer_config;
+pub mod files;
 pub mod batch;
 
 pub use error::TextError;

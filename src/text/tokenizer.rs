@@ -19,6 +19,8 @@ pub struct Tokenizer {
     truncation: TruncationDirection,
     config: TokenizerConfig,
     remarks: Vec<String>,
+    /// The rows of the model's word table, where they are known.
+    rows: Option<usize>,
 }
 
 /// The token ids of one text, special tokens included.
@@ -57,7 +59,21 @@ impl Tokenizer {
         inner.with_padding(None);
         let remarks = config.apply(&mut inner);
         let added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        Ok(Tokenizer { inner, added, truncation, config, remarks })
+        Ok(Tokenizer { inner, added, truncation, config, remarks, rows: None })
+    }
+
+    /// Refuses texts with a token that has no row in a word table of so many rows.
+    pub fn for_rows(mut self, rows: usize) -> Tokenizer {
+        let beyond = self.inner.get_vocab(true).into_values().filter(|id| *id as usize >= rows);
+        let beyond = beyond.count();
+        if beyond > 0 {
+            self.remarks.push(format!(
+                "{beyond} tokens of the tokenizer are beyond the {rows} rows of the word table; a \
+                 text with one of them is an error"
+            ));
+        }
+        self.rows = Some(rows);
+        self
     }
 
     /// Returns a line about each setting beside tokenizer.json that is not followed, where texts
@@ -110,9 +126,9 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// Returns the largest id that can occur; a model's embedding table must have a row for it.
+    /// Returns the largest id of the vocabulary, without tokens that were added to it.
     pub fn largest_id(&self) -> u32 {
-        self.inner.get_vocab(true).into_values().max().unwrap_or(0)
+        self.inner.get_vocab(false).into_values().max().unwrap_or(0)
     }
 
     /// Returns the id of the padding token, if the file names one.
@@ -134,6 +150,15 @@ impl Tokenizer {
         };
         let (encoding, truncated) =
             contained(encode).unwrap_or_else(|panic| Err(panic.into())).map_err(failed)?;
+        let has_no_row = |id: &u32| self.rows.is_some_and(|rows| *id as usize >= rows);
+        if let Some(&id) = encoding.get_ids().iter().find(|id| has_no_row(id)) {
+            return Err(TextError::NoRow {
+                text: shortened(),
+                token: self.inner.id_to_token(id).unwrap_or_default(),
+                id,
+                rows: self.rows.unwrap_or_default(),
+            });
+        }
         match encoding.get_ids() {
             [] => Err(TextError::NoToken { text: shortened() }),
             ids => Ok(TokenizedText { ids: ids.to_vec(), truncated }),
@@ -222,6 +247,31 @@ mod tests {
         ] {
             assert!(matches!(decoder(rule), Err(TextError::Unreadable(_))), "{rule}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn tokens_beyond_the_word_table_matter_where_they_occur() -> Result<(), TextError> {
+        let json = br#"{"version": "1.0", "pre_tokenizer": {"type": "Whitespace"},
+            "added_tokens": [{"id": 2, "content": "<new>", "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": true}],
+            "model": {"type": "WordLevel", "vocab": {"good": 0, "food": 1}, "unk_token": "good"}}"#;
+        let tokenizer = of(json)?.for_rows(2);
+        assert_eq!(tokenizer.largest_id(), 1);
+        assert!(tokenizer.remarks(8).join("").starts_with("1 tokens of the tokenizer are beyond"));
+        assert_eq!(tokenizer.encode(&["good food"], 8)?[0].ids, [0, 1]);
+        let refused = tokenizer.encode(&["good", "good <new>"], 8).err();
+        assert_eq!(
+            refused.map(|error| error.to_string()),
+            Some(
+                "the text `good <new>` has the token `<new>` with the number 2, but the model's \
+                 word table has 2 rows"
+                    .to_owned()
+            )
+        );
+        let larger = of(json)?.for_rows(3);
+        assert_eq!(larger.encode(&["good <new>"], 8)?[0].ids, [0, 2]);
+        assert!(larger.remarks(8).is_empty());
         Ok(())
     }
 }

@@ -378,8 +378,8 @@ fn a_model_without_a_tokenizer() -> Result<(), TestError> {
     assert_snapshot!(run_model(|model| Ok(fs::remove_file(model.join("tokenizer.json"))?), 1)?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
-      caused by: `./model` has no `tokenizer.json`
-      hint: write it once: `python3 -c "from transformers import AutoTokenizer; AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')"`
+      caused by: `./model` has no tokenizer: neither `tokenizer.json` nor `vocab.txt`, `vocab.json` or a SentencePiece model
+      hint: copy the files of the model's tokenizer into the folder
     exit code 1
     "#);
     Ok(())

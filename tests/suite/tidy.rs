@@ -42,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pipeline", &["stages", "search", "base"]),
     ("stages", &["model", "engine", "text", "metrics", "data", "base"]),
     ("selftest", &["model", "engine", "base"]),
-    ("model", &["engine", "base"]),
+    ("model", &["engine", "text", "base"]),
     ("engine", &["base"]),
     ("search", &["base"]),
     ("text", &["base"]),
@@ -99,7 +99,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("petgraph", &["dag/"]),
     ("polars", &["data/", "results/"]),
     ("polars_parquet", &["data/source/parquet.rs", "data/stored.rs", "data/unpacked.rs"]),
-    ("prost", &["engine/onnx/", "engine/backend/training_api/", "engine/tests/"]),
+    ("prost", &["engine/onnx/", "engine/backend/training_api/", "engine/tests/", "text/files/"]),
+    ("pytorch_reader", &["model/pickled.rs"]),
     (
         "rand",
         &[

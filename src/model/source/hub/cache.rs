@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use crate::base::files::{TEMPORARY, write_atomic};
-use crate::model::pretrained::model_files;
+use crate::model::pretrained::{has_tokenizer, model_files};
 
 /// The part of the cache that belongs to one repository.
 pub(super) struct Place {
@@ -32,8 +32,7 @@ impl Place {
         };
         let folder = self.snapshot(Some(&commit).filter(|commit| is_safe(commit))?);
         let files = model_files(&folder).ok()?;
-        let whole =
-            files.iter().all(|file| file.is_file()) && folder.join("tokenizer.json").is_file();
+        let whole = files.iter().all(|file| file.is_file()) && has_tokenizer(&folder);
         whole.then_some(folder)
     }
 

@@ -10,7 +10,8 @@ use crate::base::limit;
 use crate::base::report::Report;
 use crate::model::beside::ADAPTER;
 use crate::model::error::ModelError;
-use crate::model::pretrained::{CONFIG, is_model_file};
+use crate::model::pickled::{WHOLE, is_pickled};
+use crate::model::pretrained::{CONFIG, ONLY_WITHOUT, TOKENIZER, is_model_file};
 
 /// Returns the folder of a hub model, from the cache where it is there whole, else from the hub.
 pub fn resolve(
@@ -55,8 +56,9 @@ impl Settings {
             return Err(ModelError::Adapter { folder: reference.into() });
         }
         let has = |end: &str| names.iter().any(|name| name.ends_with(end));
-        for (end, file) in [("config.json", "config.json"), (".safetensors", "model.safetensors")] {
-            if !has(end) {
+        let has_weights = has(".safetensors") || has(".bin");
+        for (has, file) in [(has(CONFIG), CONFIG), (has_weights, "model.safetensors")] {
+            if !has {
                 return Err(ModelError::HubNoFile { reference, file: file.to_owned() });
             }
         }
@@ -65,7 +67,7 @@ impl Settings {
         let mut fetched = Vec::new();
         for name in names.into_iter().filter(|name| !folder.join(name).is_file()) {
             let announced = client.announced(commit, name)?;
-            if !name.ends_with(".safetensors") {
+            if !name.ends_with(".safetensors") && !name.ends_with(".bin") {
                 limit::check_json_size(Path::new(name), announced.size)?;
             }
             let download =
@@ -88,10 +90,18 @@ impl Settings {
 /// such as `model.fp16.safetensors`, would only cost time.
 fn needed(names: &[String]) -> Vec<&str> {
     let whole = names.iter().any(|name| name == "model.safetensors");
+    let safe = names.iter().any(|name| {
+        is_model_file(name)
+            && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
+    });
+    let pickled = names.iter().any(|name| name == WHOLE);
+    let has_tokenizer = names.iter().any(|name| name == TOKENIZER);
     let mut needed: Vec<&str> = names
         .iter()
         .map(String::as_str)
         .filter(|name| is_model_file(name) && is_safe(name))
+        .filter(|name| !has_tokenizer || !ONLY_WITHOUT.contains(name))
+        .filter(|name| !is_pickled(name) || !(safe || pickled && *name != WHOLE))
         .filter(|name| !whole || *name == "model.safetensors" || !name.contains(".safetensors"))
         .collect();
     needed.sort_unstable();
@@ -109,11 +119,21 @@ mod tests {
             "tokenizer.json",
             "model.safetensors",
             "model.fp16.safetensors",
+            "spm.model",
             "onnx/model.safetensors",
             "config.json",
         ];
         let names = names.map(str::to_owned);
         assert_eq!(needed(&names), ["config.json", "model.safetensors", "tokenizer.json"]);
+        let older = ["config.json", "model.safetensors", "spm.model", "other.model"];
+        let older = older.map(str::to_owned);
+        assert_eq!(needed(&older), ["config.json", "model.safetensors", "spm.model"]);
+        let pickled = ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "x/training.bin"];
+        let pickled = pickled.map(str::to_owned);
+        assert_eq!(needed(&pickled), ["pytorch_model.bin"]);
+        assert_eq!(needed(&pickled[1..]), ["pytorch_model-00001-of-00002.bin"]);
+        let both = ["model.safetensors", "pytorch_model.bin"].map(str::to_owned);
+        assert_eq!(needed(&both), ["model.safetensors"]);
         let sharded = ["model-1.safetensors", "model.safetensors.index.json"].map(str::to_owned);
         assert_eq!(needed(&sharded).len(), 2);
     }

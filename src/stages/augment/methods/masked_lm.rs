@@ -129,9 +129,10 @@ impl Method for MaskedLm {
         }
         let mask = ["[MASK]", "<mask>"]
             .into_iter()
-            .find_map(|token| Some((token, model.tokenizer.id(token)?)));
+            .find_map(|token| Some((token, model.tokenizer.id(token)?)))
+            .filter(|(_, id)| (*id as usize) < rows);
         let mask =
-            mask.ok_or_else(|| no_masks("its tokenizer has neither `[MASK]` nor `<mask>`"))?;
+            mask.ok_or_else(|| no_masks("its vocabulary has neither `[MASK]` nor `<mask>`"))?;
         let stop_words = self.stop_words.list(ctx.folder())?;
         Ok(Box::new(Filler {
             model,
