@@ -6,6 +6,7 @@ pub mod fact;
 pub mod graph;
 pub mod op;
 pub mod build;
+pub mod pooling;
 pub mod autodiff;
 pub mod lower;
 pub mod loss_scale;

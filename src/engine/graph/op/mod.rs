@@ -44,6 +44,7 @@ pub const LISTED: &[&str] = &[
     "Shape",
     "ReduceSum",
     "ReduceMean",
+    "ReduceMax",
     "ReduceSumSquare",
     "Slice",
     "Concat",
