@@ -41,6 +41,16 @@ pub enum ModelError {
     ))]
     PickledWeights { folder: PathBuf, file: String },
 
+    #[error(
+        "`{}` has its weights only as `{file}`; expected `model.safetensors`",
+        folder.display()
+    )]
+    #[diagnostic(help(
+        "save the whole model once more: `python3 -c \"from sentence_transformers import \
+         SentenceTransformer; SentenceTransformer('FOLDER').save('NEW')\"`"
+    ))]
+    PickledModule { folder: PathBuf, file: String },
+
     #[error("`{}` holds an adapter (PEFT) without the model that it belongs to", folder.display())]
     #[diagnostic(help(
         "merge the two once: `python3 -c \"from peft import AutoPeftModel; \
@@ -55,6 +65,29 @@ pub enum ModelError {
          AutoTokenizer.from_pretrained('FOLDER').save_pretrained('FOLDER')\"`"
     ))]
     MissingTokenizer { folder: PathBuf },
+
+    #[error("`{}` is not read by `pipe`: {detail}", path.display())]
+    #[diagnostic(help(
+        "the modules `Transformer`, `Pooling`, `Dense` and `Normalize` of sentence-transformers \
+         are read; name a pooling to leave the modules out: `head: mean` in `model`, `pooling: \
+         mean` for embeddings"
+    ))]
+    Module { path: PathBuf, detail: String },
+
+    #[error("`{}` has no prompt `{name}`; its prompts: {found}", folder.display())]
+    #[diagnostic(help("write the text itself: `prompt: {{ text: \"query: \" }}`"))]
+    NoPrompt { folder: PathBuf, name: String, found: String },
+
+    #[error("`{}` leaves prompts out of the pooling (`include_prompt: false`)", folder.display())]
+    #[diagnostic(help(
+        "`pipe` pools all tokens of a text: set `prompt: none`, or name a pooling, which then has \
+         the prompt in it"
+    ))]
+    PromptLeftOut { folder: PathBuf },
+
+    #[error("`{}` has `in_features: {found}`; what is below it has {expected}", path.display())]
+    #[diagnostic(help("the folder's modules may belong to different models"))]
+    DenseWidth { path: PathBuf, expected: usize, found: usize },
 
     #[error("`{}` is not valid JSON: {detail}", path.display())]
     #[diagnostic(help("the file may be damaged; fetch the model again"))]

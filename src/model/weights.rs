@@ -13,6 +13,7 @@ use super::beside::ADAPTER;
 use super::encoders::Config;
 use super::error::ModelError;
 use super::network::{headless, parameters};
+use super::sentences::Dense;
 use crate::base::limit;
 
 /// Parameters by their Hugging Face name.
@@ -21,6 +22,9 @@ pub type Weights = BTreeMap<String, ArrayD<f32>>;
 /// The one file of weights, and the table of contents of many.
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// How a file begins that stands for one in Git LFS.
+const LFS: &[u8] = b"version https://git-lfs";
 
 /// Returns the files that hold a folder's weights, the index of a sharded model first.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
@@ -71,7 +75,7 @@ pub fn read(
             return Err(ModelError::MissingFile { folder: folder.to_owned(), file });
         }
         let bytes = fs::read(path)?;
-        if bytes.starts_with(b"version https://git-lfs") {
+        if bytes.starts_with(LFS) {
             return Err(ModelError::LfsPointer { path: path.clone() });
         }
         contents.push((path, bytes));
@@ -129,6 +133,47 @@ pub fn read(
         }
         None => Ok((weights, ignored)),
     }
+}
+
+/// Returns the file that holds the parameters of a dense layer over the encoder.
+pub fn file_of(folder: &Path, dense: &Dense) -> Result<PathBuf, ModelError> {
+    const PICKLED: &str = "pytorch_model.bin";
+    let module = folder.join(&dense.module);
+    let path = module.join(WHOLE);
+    match (path.is_file(), module.join(PICKLED).is_file()) {
+        (true, _) => Ok(path),
+        (false, true) => {
+            Err(ModelError::PickledModule { folder: module, file: PICKLED.to_owned() })
+        }
+        (false, false) => Err(ModelError::MissingFile { folder: module, file: WHOLE.to_owned() }),
+    }
+}
+
+/// Reads the parameters of a dense layer over the encoder.
+pub fn read_dense(folder: &Path, dense: &Dense) -> Result<Weights, ModelError> {
+    let path = file_of(folder, dense)?;
+    let bytes = fs::read(&path)?;
+    if bytes.starts_with(LFS) {
+        return Err(ModelError::LfsPointer { path });
+    }
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| ModelError::Safetensors {
+        path: path.clone(),
+        detail: describe(&error, bytes.len()),
+    })?;
+    let mut weights = Weights::new();
+    for (name, expected) in dense.parameters() {
+        let own = name.strip_prefix(&dense.module).and_then(|own| own.strip_prefix('.'));
+        let own = own.unwrap_or(&name).to_owned();
+        let Ok(view) = file.tensor(&own) else {
+            return Err(ModelError::MissingTensor { path, name: own, expected });
+        };
+        if view.shape() != expected {
+            let found = view.shape().to_vec();
+            return Err(ModelError::Shape { path, name: own, expected, found });
+        }
+        weights.insert(name, decode(&path, &own, &view)?);
+    }
+    Ok(weights)
 }
 
 /// Writes weights into `folder` as one file, each under the name that `rename` gives it.

@@ -4,6 +4,7 @@ pub mod contract;
 #[cfg(test)]
 mod contract_tests;
 pub mod builder;
+pub mod pooling;
 pub mod fields;
 pub mod bert;
 pub mod distilbert;
