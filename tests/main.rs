@@ -19,6 +19,7 @@ mod suite {
     mod report;
     mod saved_model;
     mod secrets;
+    mod sentences;
     mod terminal;
     mod docs;
     mod shipped;

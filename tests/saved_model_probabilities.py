@@ -1,7 +1,8 @@
 """Predicts texts with a saved model, once through `transformers` and once through ONNX Runtime, and prints the probabilities as JSON.
 
 python tests/saved_model_probabilities.py FOLDER < JSON   (needs torch, transformers, onnxruntime, safetensors)
-Reads {"texts": [...], "max_length": L, "head": "auto" | "mean" | "cls"} and prints {"transformers": [[...]], "onnxruntime": [[...]]}.
+Reads {"texts": [...], "max_length": L, "head": "auto" | "mean" | "cls" | "max"} and prints {"transformers": [[...]], "onnxruntime": [[...]]}.
+A folder of sentence-transformers with `head: auto` is opened by that in place of `transformers`, so it is needed too.
 Nothing is padded, so that a mistake in the mask shows; the ONNX model gets all texts in one padded batch as well, which has to agree.
 """
 
@@ -24,8 +25,14 @@ def main(folder):
     config = transformers.AutoConfig.from_pretrained(folder)
     offset = config.pad_token_id + 1 if config.model_type == "roberta" else 0
     longest = min(asked["max_length"], config.max_position_embeddings - offset)
-    tokens = [tokenizer(text, truncation=True, max_length=longest)["input_ids"] for text in asked["texts"]]
-    own = asked["head"] == "auto"
+    place = pathlib.Path(folder)
+    sentences = asked["head"] == "auto" and (place / "modules.json").is_file()
+    own = asked["head"] == "auto" and not sentences
+    read = lambda name: json.loads((place / name).read_text()) if (place / name).is_file() else {}
+    prompts, lower = read("config_sentence_transformers.json"), read("sentence_bert_config.json").get("do_lower_case")
+    prompt = prompts.get("prompts", {}).get(prompts.get("default_prompt_name")) or ""
+    prepared = [(prompt + text).lower() if lower else prompt + text for text in asked["texts"]]
+    tokens = [tokenizer(text, truncation=True, max_length=longest)["input_ids"] for text in prepared]
     kind = transformers.AutoModelForSequenceClassification if own else transformers.AutoModel
     model, info = kind.from_pretrained(folder, output_loading_info=True)
     missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
@@ -41,8 +48,16 @@ def main(folder):
             if own:
                 return out.logits[0].numpy()
             states = out.last_hidden_state[0]
-            read = states.mean(0) if asked["head"] == "mean" else states[0]
-            return (weights["classifier.weight"] @ read + weights["classifier.bias"]).numpy()
+            read = {"mean": lambda: states.mean(0), "cls": lambda: states[0], "max": lambda: states.max(0).values}
+            return (weights["classifier.weight"] @ read[asked["head"]]() + weights["classifier.bias"]).numpy()
+
+    def by_sentence_transformers():
+        import sentence_transformers
+
+        opened = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+        opened.max_seq_length = longest
+        read = opened.encode(asked["texts"], convert_to_tensor=True, show_progress_bar=False).clone()
+        return (read @ weights["classifier.weight"].T + weights["classifier.bias"]).numpy()
 
     def by_onnxruntime(rows):
         width = max(len(ids) for ids in rows)
@@ -51,7 +66,7 @@ def main(folder):
         return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
     found = {
-        "transformers": numpy.stack([by_transformers(ids) for ids in tokens]),
+        "transformers": by_sentence_transformers() if sentences else numpy.stack([by_transformers(ids) for ids in tokens]),
         "onnxruntime": numpy.concatenate([by_onnxruntime([ids]) for ids in tokens]),
     }
     padded = by_onnxruntime(tokens)

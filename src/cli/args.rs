@@ -59,6 +59,8 @@ pub enum Command {
     Gc(GcArgs),
     /// Print the JSON Schema of the pipeline file
     Schema(SchemaArgs),
+    /// Tell what a model is that `pretrained:` may name
+    Model(ModelArgs),
     /// Show which ONNX Runtime is used, install one, or test a device
     Runtime(RuntimeArgs),
     /// Print a completion script for a shell
@@ -308,6 +310,17 @@ pub struct ReportArgs {
     /// Compare recipes even if they were tested on different rows
     #[arg(long)]
     pub different_tests: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ModelArgs {
+    /// The model: a folder, `pip:NAME[==VERSION]` or `hf:ORG/NAME[@REVISION]`; it is fetched if it
+    /// is not here
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -26,6 +26,7 @@ pub mod why;
 pub mod artifacts;
 pub mod replay;
 pub mod verify;
+pub mod model;
 pub mod runtime;
 pub mod gc;
 pub mod schema;
@@ -97,6 +98,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::verify(args, printer),
         Command::Gc(args) => gc::gc(args, printer),
         Command::Schema(args) => schema::schema(args, printer),
+        Command::Model(args) => model::model(args, printer),
         Command::Runtime(args) => runtime::runtime(args, printer),
         Command::Completions { shell } => {
             let mut script = Vec::new();

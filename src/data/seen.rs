@@ -52,6 +52,11 @@ impl Seen {
         }
     }
 
+    /// Returns how many texts were trained on, and how many were looked at between epochs.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.train.len(), self.dev.len())
+    }
+
     /// Says whether nothing was seen.
     pub fn is_empty(&self) -> bool {
         self.train.is_empty() && self.dev.is_empty()

@@ -76,6 +76,29 @@ pub enum ModelError {
         source: TextError,
     },
 
+    #[error("`{}` is not read by `pipe`: {detail}", path.display())]
+    #[diagnostic(help(
+        "the modules `Transformer`, `Pooling`, `Dense` and `Normalize` of sentence-transformers \
+         are read; name a pooling to leave the modules out: `head: mean` in `model`, `pooling: \
+         mean` for embeddings"
+    ))]
+    Module { path: PathBuf, detail: String },
+
+    #[error("`{}` has no prompt `{name}`; its prompts: {found}", folder.display())]
+    #[diagnostic(help("write the text itself: `prompt: {{ text: \"query: \" }}`"))]
+    NoPrompt { folder: PathBuf, name: String, found: String },
+
+    #[error("`{}` leaves prompts out of the pooling (`include_prompt: false`)", folder.display())]
+    #[diagnostic(help(
+        "`pipe` pools all tokens of a text: set `prompt: none`, or name a pooling, which then has \
+         the prompt in it"
+    ))]
+    PromptLeftOut { folder: PathBuf },
+
+    #[error("`{}` has `in_features: {found}`; what is below it has {expected}", path.display())]
+    #[diagnostic(help("the folder's modules may belong to different models"))]
+    DenseWidth { path: PathBuf, expected: usize, found: usize },
+
     #[error("`{}` is not valid JSON: {detail}", path.display())]
     #[diagnostic(help("the file may be damaged; fetch the model again"))]
     Json { path: PathBuf, detail: String },

@@ -1,16 +1,17 @@
 //! The model as ONNX, for inference anywhere: a small graph whose weights are those of
-//! model.safetensors beside it.
+//! the safetensors files beside it.
 
 use std::path::Path;
 
 use fs_err as fs;
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 
 use super::encoders::parts::builder::{Dropout, NetworkOptions};
 use super::error::ModelError;
-use super::head::Head;
 use super::network::Network;
 use super::pretrained::Pretrained;
+use super::sentences::HeadForm;
 use crate::engine::{Kernels, onnx};
 
 /// The name of the file.
@@ -24,7 +25,7 @@ const WEIGHTS: &str = "model.safetensors";
 pub fn write(
     folder: &Path,
     pretrained: &Pretrained,
-    head: Head,
+    form: &HeadForm,
     labels: usize,
 ) -> Result<(), ModelError> {
     let config = &pretrained.config;
@@ -34,36 +35,43 @@ pub fn write(
         word_rows: config.vocabulary,
         positions_in_graph: true,
     };
-    let mut network = Network::new(config, head, labels, options)
+    let mut network = Network::new(config, form, labels, options)
         .map_err(|error| ModelError::Graph(error.to_string()))?;
     network.graph.output("logits", network.logits);
-    let file = fs::read(folder.join(WEIGHTS))?;
-    let broken = |error: safetensors::SafeTensorError| {
-        ModelError::Graph(format!("{WEIGHTS} does not read back: {error}"))
+    // The file's names are those of `transformers`, with the architecture's prefix.
+    let has_prefix = |prefix: &str| {
+        prefix.is_empty() || prefix.strip_suffix('.').is_some_and(|prefix| !prefix.contains('.'))
     };
-    let (header, _) = SafeTensors::read_metadata(&file).map_err(broken)?;
-    // Eight bytes hold the header's length.
-    let data_start = 8 + header as u64;
-    let tensors = SafeTensors::deserialize(&file).map_err(broken)?;
-    let places: Vec<(String, u64, u64)> = tensors
-        .tensors()
-        .into_iter()
-        .map(|(name, view)| {
-            let offset = view.data().as_ptr() as u64 - file.as_ptr() as u64;
-            debug_assert!(offset >= data_start);
-            (name, offset, view.data().len() as u64)
-        })
-        .collect();
+    let mut places = places_in(folder, WEIGHTS)?;
+    if let HeadForm::Linear(embedder) = form {
+        for dense in embedder.dense() {
+            let file = format!("{}/{WEIGHTS}", dense.module);
+            let own = places_in(folder, &file)?.into_iter();
+            places.extend(own.map(|(name, place)| (format!("{}.{name}", dense.module), place)));
+        }
+    }
     let model = onnx::write_with(&network.graph, |parameter| {
-        // The file's names are those of `transformers`, with the architecture's prefix.
-        let (_, offset, length) = places.iter().find(|(name, _, _)| {
-            name == parameter
-                || name.strip_suffix(parameter).is_some_and(|prefix| {
-                    prefix.ends_with('.') && !prefix[..prefix.len() - 1].contains('.')
-                })
-        })?;
-        Some(onnx::External { file: WEIGHTS.to_owned(), offset: *offset, length: *length })
+        let same = |name: &str| name == parameter;
+        let ends = |name: &str| name.strip_suffix(parameter).is_some_and(has_prefix);
+        let found = places.iter().find(|(name, _)| same(name));
+        let found = found.or_else(|| places.iter().find(|(name, _)| ends(name)))?;
+        Some(found.1.clone())
     });
     fs::write(folder.join(FILE), model)?;
     Ok(())
+}
+
+/// Returns where each tensor of a safetensors file lies in it.
+fn places_in(folder: &Path, file: &str) -> Result<Vec<(String, onnx::External)>, ModelError> {
+    let bytes = fs::read(folder.join(file))?;
+    let broken = |error: safetensors::SafeTensorError| {
+        ModelError::Graph(format!("{file} does not read back: {error}"))
+    };
+    let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let place = |(name, view): (String, TensorView<'_>)| {
+        let offset = view.data().as_ptr() as u64 - bytes.as_ptr() as u64;
+        let length = view.data().len() as u64;
+        (name, onnx::External { file: file.to_owned(), offset, length })
+    };
+    Ok(tensors.tensors().into_iter().map(place).collect())
 }

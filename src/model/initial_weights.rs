@@ -7,16 +7,18 @@ use std::fmt;
 use ndarray::Axis;
 
 use super::error::ModelError;
-use super::head::Head;
 use super::init;
 use super::network::Network;
 use super::pretrained::{Pretrained, Weights};
-use super::pretrained_head::{Fit, PretrainedHead};
+use super::pretrained_head::Fit;
+use super::sentences::HeadForm;
 
 /// The weights of a whole network, and where they are from.
 #[derive(Clone, Debug)]
 pub struct InitialWeights {
     pub weights: Weights,
+    /// The form of the head that they are for.
+    pub form: HeadForm,
     pub origin: Origin,
 }
 
@@ -50,11 +52,12 @@ impl Pretrained {
     /// the folder lacks is drawn with the seed.
     pub fn take_initial_weights(
         &mut self,
-        head: Head,
+        form: impl Into<HeadForm>,
         classes: &[String],
         seed: u64,
     ) -> Result<InitialWeights, ModelError> {
-        let graph = Network::whole(&self.config, head, classes.len())?.graph;
+        let form = form.into();
+        let graph = Network::whole(&self.config, &form, classes.len())?.graph;
         let encoder = self.config.encoder;
         let mut weights = std::mem::take(&mut self.weights);
         // A pooler is part of the encoder, whatever the head over it is for.
@@ -72,8 +75,13 @@ impl Pretrained {
         let has_pooler = shapes.keys().all(|name| !encoder.is_pooler(name) || fits(name));
         // Of any form: what a folder's head is called depends on it.
         let is_encoder = |name: &str| shapes.contains_key(name) && !graph.marks(name).head;
-        let has_any = weights.keys().any(|name| !is_encoder(name) && !encoder.is_pooler(name));
-        let fit = PretrainedHead::of_json(&self.raw_config).fit(head, classes);
+        let dense: Vec<String> =
+            self.sentences.dense().iter().map(|dense| format!("{}.", dense.linear())).collect();
+        let is_dense = |name: &str| dense.iter().any(|module| name.starts_with(module));
+        let has_any = weights
+            .keys()
+            .any(|name| !is_encoder(name) && !encoder.is_pooler(name) && !is_dense(name));
+        let fit = self.head().fit(&form, classes);
         let head_origin = match fit {
             _ if !has_any => HeadOrigin::New,
             Fit::Other(why) => HeadOrigin::Replaced(why),
@@ -86,7 +94,7 @@ impl Pretrained {
             Fit::Same => HeadOrigin::Kept,
             Fit::Permuted(rows) => {
                 // The parameters with a row for each class are those that one more class changes.
-                let one_more = Network::whole(&self.config, head, classes.len() + 1)?.graph;
+                let one_more = Network::whole(&self.config, &form, classes.len() + 1)?.graph;
                 for (name, var) in one_more.parameters() {
                     if shapes.get(name).is_some_and(|shape| *shape != one_more.known_shape(var))
                         && let Some(array) = weights.get_mut(name)
@@ -114,7 +122,7 @@ impl Pretrained {
         ignored.sort();
         let loaded = weights.len() - drawn.len();
         let origin = Origin { loaded, head: head_origin, drawn, ignored };
-        Ok(InitialWeights { weights, origin })
+        Ok(InitialWeights { weights, form, origin })
     }
 }
 
@@ -167,6 +175,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::model::head::Head;
 
     type Tested = Result<(), Box<dyn std::error::Error>>;
 

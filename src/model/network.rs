@@ -1,14 +1,15 @@
 //! Encoders with a classification head or with none, as engine graphs.
 //!
-//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `K`
-//! classes. A head that reads only the first token needs only that token's row of the last layer,
-//! so that layer is computed for `B` of them, whose queries look at all rows; the numbers are the
-//! same but for rounding.
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `E`
+//! width of a text's vector, `K` classes. A head that reads only the first token needs only that
+//! token's row of the last layer, so that layer is computed for `B` of them, whose queries look at
+//! all rows; the numbers are the same but for rounding.
 
 use super::encoders::Config;
 use super::encoders::contract::Layer;
 use super::encoders::parts::builder::{Builder, Dropout, NetworkOptions};
-use super::head::{Head, Pooling};
+use super::head::Pooling;
+use super::sentences::{Embedder, HeadForm, Step};
 use crate::engine::{Graph, Place, ShapeError, Var};
 
 /// A network up to its logits.
@@ -25,32 +26,36 @@ impl Network {
     /// Builds an encoder with a head for `labels` classes.
     pub fn new(
         config: &Config,
-        head: Head,
+        form: impl Into<HeadForm>,
         labels: usize,
         options: NetworkOptions,
     ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
-        let reads = match head {
-            Head::Auto => config.head_reads,
-            Head::Mean => Pooling::Mean,
-            Head::Cls => Pooling::Cls,
-        };
-        let states = encode(&mut b, config, reads == Pooling::Cls)?;
-        b.enter_head();
-        let x = if reads == Pooling::Mean { b.mean(states)? } else { states }; // [B, H]
-        let logits = match head {
-            Head::Auto => (config.encoder.head)(&mut b, config, x, labels)?,
-            Head::Mean | Head::Cls => {
+        let logits = match form.into() {
+            HeadForm::Own => {
+                let reads_first = config.head_reads == Pooling::Cls;
+                let states = encode(&mut b, config, reads_first)?;
+                b.enter_head();
+                let x = if reads_first { states } else { b.pooled(states, config.head_reads)? };
+                (config.encoder.head)(&mut b, config, x, labels)? // of [B, H]
+            }
+            HeadForm::Linear(embedder) => {
+                let x = embed(&mut b, config, &embedder)?; // [B, E]
+                b.enter_head();
                 let x = b.dropout(x, config.classifier_dropout)?;
-                b.linear(x, "classifier", labels, config.hidden)?
+                b.linear(x, "classifier", labels, embedder.width(config.hidden))?
             }
         };
         Ok(Network { graph: b.g, logits })
     }
 
     /// Builds the network whose parameters are those of a whole model.
-    pub(super) fn whole(config: &Config, head: Head, labels: usize) -> Result<Network, ShapeError> {
-        Network::new(config, head, labels, NetworkOptions::inference(config, Place::Host))
+    pub(super) fn whole(
+        config: &Config,
+        form: impl Into<HeadForm>,
+        labels: usize,
+    ) -> Result<Network, ShapeError> {
+        Network::new(config, form, labels, NetworkOptions::inference(config, Place::Host))
     }
 }
 
@@ -66,23 +71,47 @@ impl NetworkOptions {
     }
 }
 
-/// Returns the graph of an encoder whose output `embedding` `[B, H]` is what a linear head over it
-/// would read: the mean of the token states, or the first token's.
+/// Returns the graph of an encoder whose output `embedding` `[B, E]` is what a linear head over it
+/// would read.
 pub fn embedding(
     config: &Config,
-    pooling: Pooling,
+    embedder: &Embedder,
     options: NetworkOptions,
 ) -> Result<Graph, ShapeError> {
     let mut b = Builder::new(options);
-    let rows = encode(&mut b, config, pooling == Pooling::Cls)?;
-    let embedding = if pooling == Pooling::Mean { b.mean(rows)? } else { rows };
+    let embedding = embed(&mut b, config, embedder)?;
     b.g.output("embedding", embedding);
     Ok(b.g)
 }
 
 /// Returns the graph of an encoder alone, whose parameters are those of any of its models.
 pub(super) fn headless(config: &Config) -> Result<Graph, ShapeError> {
-    embedding(config, Pooling::Mean, NetworkOptions::inference(config, Place::Host))
+    let options = NetworkOptions::inference(config, Place::Host);
+    embedding(config, &Embedder::of(Pooling::Mean), options)
+}
+
+/// Builds the encoder and the vectors `[B, E]` over it.
+fn embed(b: &mut Builder, config: &Config, embedder: &Embedder) -> Result<Var, ShapeError> {
+    let first_token_only = embedder.poolings.iter().all(|pooling| *pooling == Pooling::Cls);
+    let states = encode(b, config, first_token_only)?;
+    // What stands over the top layer is trained where that is.
+    b.enter_layer(config.layers.checked_sub(1));
+    let mut pooled = Vec::new();
+    for pooling in &embedder.poolings {
+        pooled.push(if first_token_only { states } else { b.pooled(states, *pooling)? });
+    }
+    let mut x = match pooled.as_slice() {
+        [one] => *one,
+        all => b.g.concat(all, 1)?,
+    };
+    for step in &embedder.steps {
+        x = match step {
+            Step::Dense(dense) => b.dense(x, dense)?,
+            Step::Normalize => b.g.scaled_to_one(x)?,
+        };
+    }
+    b.enter_layer(None);
+    Ok(x)
 }
 
 /// Builds the encoder and returns its last states: `[T, H]`, or `[B, H]` of the first tokens.

@@ -7,13 +7,15 @@ use fs_err as fs;
 use ndarray::ArrayD;
 use serde_json::{Map, Value};
 
-use super::beside::{ADAPTER, Beside, SENTENCES};
+use super::beside::{ADAPTER, Beside};
 use super::encoders::Config;
 use super::error::ModelError;
-use super::head::Head;
+use super::head::{Head, Pooling};
 use super::network::{self, Network};
 use super::pickled::is_pickled;
-use super::pretrained_head;
+use super::pretrained_head::{self, PretrainedHead};
+use super::sentences::modules::{MODULES, PROMPTS, TEXTS};
+use super::sentences::{Above, Embedder, HeadForm, Prompt, Sentences};
 pub use super::weights::Weights;
 use super::{masked, weights};
 use crate::base::limit;
@@ -70,6 +72,8 @@ pub struct Pretrained {
     pub ignored: Vec<String>,
     /// Settings of other programs in the folder.
     pub beside: Beside,
+    /// What the folder says as one of sentence-transformers.
+    pub sentences: Sentences,
     /// The other files that belong to the model (tokenizer.json, vocab.txt,
     /// special_tokens_map.json, ...), by name.
     pub files: BTreeMap<String, Vec<u8>>,
@@ -92,50 +96,130 @@ impl Pretrained {
         folder: &Path,
         wanted: impl Fn(&Config) -> Result<Vec<String>, ModelError>,
     ) -> Result<Pretrained, ModelError> {
-        let path = folder.join("config.json");
         if !folder.is_dir() {
             return Err(ModelError::NoFolder { path: folder.to_owned() });
         }
+        let sentences = Sentences::read(folder)?;
+        let encoder = sentences.encoder(folder);
+        let path = encoder.join(CONFIG);
         if !path.is_file() {
-            return Err(ModelError::MissingFile {
-                folder: folder.to_owned(),
-                file: "config.json".to_owned(),
-            });
+            return Err(ModelError::MissingFile { folder: encoder, file: CONFIG.to_owned() });
         }
         let raw_config = config_of(folder)?;
         let config = Config::from_json(&raw_config, &path)?;
-        let files = tokenizer_files(folder)?;
+        let files = tokenizer_files(&encoder)?;
         let wanted = wanted(&config)?;
         let is_wanted = |name: &str| wanted.iter().any(|it| it == name);
-        let (weights, ignored) = weights::read(folder, &config, is_wanted)?;
-        let beside = Beside::read(folder)?;
-        Ok(Pretrained { config, raw_config, weights, ignored, beside, files })
+        let (mut weights, ignored) = weights::read(&encoder, &config, is_wanted)?;
+        sentences.check_widths(folder, config.hidden)?;
+        for dense in sentences.dense() {
+            weights.extend(weights::read_dense(folder, &dense)?);
+        }
+        let beside = Beside::of(&encoder, &sentences);
+        Ok(Pretrained { config, raw_config, weights, ignored, beside, sentences, files })
+    }
+
+    /// Returns the form of head that a setting gives on this folder: where the folder decides, its
+    /// own trained head of the architecture, else its modules, else a new head of the architecture.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the folder decides and has modules that are not read.
+    pub fn form(&self, head: Head) -> Result<HeadForm, ModelError> {
+        let of_modules = head == Head::Auto && self.sentences.above.is_some();
+        if !of_modules || self.has_trained_head()? {
+            return Ok(head.into());
+        }
+        Ok(HeadForm::Linear(self.sentences.embedder()?))
+    }
+
+    /// Returns the vectors that a setting gives on this folder.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the folder decides and has modules that are not read.
+    pub fn embedder(&self, setting: Head) -> Result<Embedder, ModelError> {
+        match setting.pooling() {
+            Some(pooling) => Ok(Embedder::of(pooling)),
+            None => self.sentences.embedder(),
+        }
+    }
+
+    /// Returns the text that a setting puts before each text; `of_modules` says whether the
+    /// folder's modules make the vectors.
+    ///
+    /// # Errors
+    ///
+    /// Fails for a name that the folder does not have, and where its modules leave a prompt out of
+    /// the pooling.
+    pub fn prompt(
+        &self,
+        setting: &Prompt,
+        of_modules: bool,
+        folder: &Path,
+    ) -> Result<Option<String>, ModelError> {
+        let prompt = self.sentences.prompt(setting, folder)?;
+        let leaves_out = self.sentences.above.as_ref().is_some_and(|above| !above.pools_prompt);
+        if prompt.is_some() && of_modules && leaves_out {
+            return Err(ModelError::PromptLeftOut { folder: folder.to_owned() });
+        }
+        Ok(prompt)
+    }
+
+    /// Returns what the folder says of its classification head.
+    pub fn head(&self) -> PretrainedHead {
+        PretrainedHead::of(&self.raw_config, &self.sentences)
+    }
+
+    /// Says whether the folder is that of a classifier of the architecture, with its whole head.
+    fn has_trained_head(&self) -> Result<bool, ModelError> {
+        let head = self.head();
+        // What `transformers` takes where no class is named.
+        let classes = head.classes().map_or(2, <[String]>::len);
+        Ok(head.names_classifier() && self.has_own_head(classes)?)
     }
 
     /// Writes a folder that `transformers` opens as a sequence classifier with these labels
     /// (`AutoModelForSequenceClassification`) where the weights hold the architecture's own head,
-    /// else as an encoder (`AutoModel`) with the head beside it and its pooling in config.json.
+    /// else as an encoder (`AutoModel`) with the head beside it and its form in config.json. Of a
+    /// folder of sentence-transformers it is one again, with the vectors that the head reads.
     ///
     /// BERT's own head is the pooler and `classifier`; a model with another kind of head must not
     /// hold `pooler.dense`.
-    pub fn write(&self, folder: &Path, head: Head, labels: &[String]) -> Result<(), ModelError> {
+    pub fn write(
+        &self,
+        folder: &Path,
+        form: impl Into<HeadForm>,
+        labels: &[String],
+    ) -> Result<(), ModelError> {
+        let form = form.into();
         fs::create_dir_all(folder)?;
-        let classifier = self.has_own_head(labels.len())?;
-        let pooling = if classifier { Head::Auto } else { head };
-        let mut config =
-            serde_json::to_string_pretty(&self.saved_config(labels, pooling)).map_err(|error| {
-                ModelError::Json { path: folder.join("config.json"), detail: error.to_string() }
-            })?;
-        config.push('\n');
-        fs::write(folder.join("config.json"), config)?;
+        let classifier = form == HeadForm::Own && self.has_own_head(labels.len())?;
+        let config = format!("{:#}\n", self.saved_config(labels, &form));
+        fs::write(folder.join(CONFIG), config)?;
         for (name, bytes) in &self.files {
             fs::write(folder.join(name), bytes)?;
         }
-        if !classifier {
-            return weights::write(folder, &self.weights, str::to_owned);
-        }
-        let graph = Network::whole(&self.config, Head::Auto, labels.len())?.graph;
+        let embedder = if let HeadForm::Linear(embedder) = &form { Some(embedder) } else { None };
+        self.sentences.write(folder, embedder, self.config.hidden)?;
         let mut kept = self.weights.clone();
+        for dense in self.sentences.dense() {
+            let own: Weights = dense
+                .parameters()
+                .into_iter()
+                .filter_map(|(name, _)| kept.remove_entry(&name))
+                .collect();
+            let module = folder.join(&dense.module);
+            // A head over another pooling has no use for them.
+            if module.is_dir() {
+                let start = format!("{}.", dense.module);
+                weights::write(&module, &own, |name| name.replacen(&start, "", 1))?;
+            }
+        }
+        if !classifier {
+            return weights::write(folder, &kept, str::to_owned);
+        }
+        let graph = Network::whole(&self.config, HeadForm::Own, labels.len())?.graph;
         kept.retain(|name, _| graph.parameters().any(|(used, _)| used == name));
         let encoder = self.config.encoder;
         weights::write(folder, &kept, |name| {
@@ -146,7 +230,7 @@ impl Pretrained {
 
     /// Says whether the weights hold the architecture's own head for so many labels.
     pub fn has_own_head(&self, labels: usize) -> Result<bool, ModelError> {
-        let graph = Network::whole(&self.config, Head::Auto, labels)?.graph;
+        let graph = Network::whole(&self.config, HeadForm::Own, labels)?.graph;
         let is_here = |(name, var)| {
             let found = self.weights.get(name).map(|weight| weight.shape());
             !graph.marks(name).head || found == Some(&graph.known_shape(var)[..])
@@ -160,20 +244,20 @@ impl Pretrained {
         Ok(graph.word_table().and_then(|name| self.weights.get(name)))
     }
 
-    fn saved_config(&self, labels: &[String], head: Head) -> Value {
+    fn saved_config(&self, labels: &[String], form: &HeadForm) -> Value {
         let mut config = self.raw_config.as_object().cloned().unwrap_or_default();
         // The weights are written in single precision whatever they were; readers take the type
         // from them.
         let stale = ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"];
         let pooling = (!self.config.encoder.sets_pooling).then_some(pretrained_head::POOLING);
-        for name in stale.into_iter().chain(pooling) {
+        for name in stale.into_iter().chain(pooling).chain([pretrained_head::FORM]) {
             config.shift_remove(name);
         }
         let model_type = config.get("model_type").and_then(Value::as_str);
         let family = self.config.encoder.family(model_type.unwrap_or_default());
-        let class = if head == Head::Auto { "ForSequenceClassification" } else { "Model" };
-        if head != Head::Auto {
-            config.insert(pretrained_head::POOLING.to_owned(), head.name().into());
+        let class = if *form == HeadForm::Own { "ForSequenceClassification" } else { "Model" };
+        if let Some((field, name)) = pretrained_head::field_of(form) {
+            config.insert(field.to_owned(), name.into());
         }
         config.insert("architectures".to_owned(), vec![format!("{family}{class}")].into());
         (self.config.encoder.modernise)(&self.config, &mut config);
@@ -194,8 +278,8 @@ impl Pretrained {
 /// Lists the tensors that may make up a classification head of any kind.
 fn head_names(config: &Config) -> Result<Vec<String>, ModelError> {
     let mut names = Vec::new();
-    for head in [Head::Auto, Head::Mean, Head::Cls] {
-        let graph = Network::whole(config, head, 1)?.graph;
+    for form in [HeadForm::Own, HeadForm::Linear(Embedder::of(Pooling::Cls))] {
+        let graph = Network::whole(config, form, 1)?.graph;
         let is_head = |name: &&str| graph.marks(name).head;
         names.extend(graph.parameters().map(|(name, _)| name).filter(is_head).map(str::to_owned));
     }
@@ -253,25 +337,43 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if !folder.is_dir() {
         return Err(ModelError::NoFolder { path: folder.to_owned() });
     }
-    let config = folder.join("config.json");
+    let above = Above::read(folder)?;
+    let encoder = above.as_ref().map_or(folder.to_owned(), |above| above.encoder(folder));
+    let config = encoder.join(CONFIG);
     if !config.is_file() {
-        return Err(ModelError::MissingFile {
-            folder: folder.to_owned(),
-            file: "config.json".to_owned(),
-        });
+        return Err(ModelError::MissingFile { folder: encoder, file: CONFIG.to_owned() });
     }
     let mut files = vec![config];
-    files.extend(weights::files(folder)?);
-    let others = tokenizer_names(folder).chain([SEEN_TEXTS]);
-    files.extend(others.map(|name| folder.join(name)).filter(|path| path.is_file()));
+    files.extend(weights::files(&encoder)?);
+    let of_encoder = tokenizer_names(&encoder).chain([TEXTS]).map(|name| encoder.join(name));
+    let beside = [SEEN_TEXTS, PROMPTS].into_iter().map(|name| folder.join(name));
+    files.extend(of_encoder.chain(beside).filter(|path| path.is_file()));
+    let Some(above) = above else { return Ok(files) };
+    files.extend(above.files(folder).into_iter().map(|name| folder.join(name)));
+    if let Ok(embedder) = &above.embedder {
+        for dense in embedder.dense() {
+            weights::file_of(folder, dense)?;
+        }
+    }
     Ok(files)
 }
 
-/// Says whether a file of this name can be part of a model, or says something of one; a file in a
-/// folder below never is.
+/// Says whether a file of this name can be part of a model, or says something of one. In folders
+/// below, only those of modules count: `1_Pooling/config.json`.
 pub fn is_model_file(name: &str) -> bool {
+    let (module, name) = name.split_once('/').map_or((None, name), |(at, of)| (Some(at), of));
+    let is_module = |folder: &str| {
+        folder.split_once('_').is_some_and(|(number, class)| {
+            let all = |text: &str, is: fn(&u8) -> bool| {
+                !text.is_empty() && text.as_bytes().iter().all(is)
+            };
+            all(number, u8::is_ascii_digit) && all(class, u8::is_ascii_alphanumeric)
+        })
+    };
     let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    let others = [CONFIG, SEEN_TEXTS, ADAPTER, SENTENCES];
+    let others = [CONFIG, SEEN_TEXTS, ADAPTER, MODULES, PROMPTS, TEXTS];
     let tokenizer = TOKENIZER_FILES.contains(&name) || ONLY_WITHOUT.contains(&name);
-    others.contains(&name) || tokenizer || is_pickled(name) || (weights && !name.contains('/'))
+    module.is_none_or(is_module)
+        && !name.contains('/')
+        && (others.contains(&name) || tokenizer || weights || is_pickled(name))
 }

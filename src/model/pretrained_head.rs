@@ -3,18 +3,25 @@
 use serde_json::Value;
 
 use super::head::Head;
+use super::sentences::{HeadForm, Sentences};
 use crate::base::label;
 
 /// The field of config.json that names the pooling under a head that is not the architecture's own.
 /// `transformers` has it for the encoders whose pooling is a setting.
 pub(super) const POOLING: &str = "classifier_pooling";
 
+/// The field of config.json that names any other form by its setting: `auto` where the folder's
+/// modules stand under the head.
+pub(super) const FORM: &str = "pipe_head";
+
 /// What a folder's config.json says of its classification head. Whether the weights hold one is
 /// another question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PretrainedHead {
     /// The form of the head, or what the weights are for where that is something else.
-    form: Result<Head, String>,
+    form: Result<HeadForm, String>,
+    /// Whether config.json names a classifier of the architecture.
+    names_classifier: bool,
     /// The class names in the order of the rows, or why they are not known.
     classes: Result<Vec<String>, &'static str>,
 }
@@ -34,15 +41,39 @@ impl PretrainedHead {
     /// Reads a config.json: `architectures`, `problem_type`, `classifier_pooling`, `id2label` and
     /// `label2id`.
     pub fn of_json(config: &Value) -> PretrainedHead {
-        PretrainedHead { form: form(config), classes: classes(config) }
+        PretrainedHead::of(config, &Sentences::default())
     }
 
-    /// Says whether the head serves below a form of head for these classes.
-    pub fn fit(&self, head: Head, classes: &[String]) -> Fit {
+    /// Reads a config.json in a folder with these modules.
+    pub fn of(config: &Value, sentences: &Sentences) -> PretrainedHead {
+        PretrainedHead {
+            form: form(config, sentences),
+            names_classifier: architectures(config).iter().any(|name| name.ends_with(CLASSIFIER)),
+            classes: classes(config),
+        }
+    }
+
+    /// Says whether config.json names a classifier of the architecture.
+    pub fn names_classifier(&self) -> bool {
+        self.names_classifier
+    }
+
+    /// Returns the names of the classes by row, where they are known.
+    pub fn classes(&self) -> Option<&[String]> {
+        self.classes.as_deref().ok()
+    }
+
+    /// Returns the form of the head, or what the weights are for where that is something else.
+    pub fn form(&self) -> Result<&HeadForm, &str> {
+        self.form.as_ref().map_err(String::as_str)
+    }
+
+    /// Says whether the head serves as a form of head for these classes.
+    pub fn fit(&self, wanted: &HeadForm, classes: &[String]) -> Fit {
         match &self.form {
             Err(other) => return Fit::Other(format!("the folder's is for {other}")),
-            Ok(form) if *form != head => {
-                return Fit::Other(format!("the folder's is `head: {}`", form.name()));
+            Ok(form) if form != wanted => {
+                return Fit::Other(format!("the folder's is `head: {}`", form.head().name()));
             }
             Ok(_) => {}
         }
@@ -71,25 +102,43 @@ impl PretrainedHead {
     }
 }
 
-fn form(config: &Value) -> Result<Head, String> {
+/// How the class of a classifier of an architecture is named.
+const CLASSIFIER: &str = "ForSequenceClassification";
+
+/// Returns the field of config.json that says a form, and what it says; `None` for the
+/// architecture's own head.
+pub(super) fn field_of(form: &HeadForm) -> Option<(&'static str, &'static str)> {
+    let head = form.head();
+    match (form, head) {
+        (HeadForm::Own, _) => None,
+        // Architectures that know the field know these two values.
+        (_, Head::Mean | Head::Cls) => Some((POOLING, head.name())),
+        _ => Some((FORM, head.name())),
+    }
+}
+
+fn architectures(config: &Value) -> Vec<&str> {
+    let names = config.get("architectures").and_then(Value::as_array);
+    names.map(|names| names.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+}
+
+fn form(config: &Value, sentences: &Sentences) -> Result<HeadForm, String> {
     let problem = config.get("problem_type").and_then(Value::as_str);
     if let Some(problem) = problem.filter(|problem| *problem != "single_label_classification") {
         return Err(format!("`problem_type: {problem}`"));
     }
-    let architectures: Vec<&str> = config
-        .get("architectures")
-        .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
+    let architectures = architectures(config);
     // A configuration that was saved without its model names no architecture.
-    if architectures.is_empty()
-        || architectures.iter().any(|name| name.ends_with("ForSequenceClassification"))
-    {
-        return Ok(Head::Auto);
+    if architectures.is_empty() || architectures.iter().any(|name| name.ends_with(CLASSIFIER)) {
+        return Ok(HeadForm::Own);
     }
-    match config.get(POOLING).and_then(Value::as_str) {
-        Some("mean") => Ok(Head::Mean),
-        Some("cls") => Ok(Head::Cls),
+    let named = |field: &str| config.get(field).and_then(Value::as_str).and_then(Head::of_name);
+    let of_modules =
+        || sentences.embedder().map(HeadForm::Linear).map_err(|error| error.to_string());
+    match (named(FORM), named(POOLING)) {
+        (Some(Head::Auto), _) if sentences.above.is_some() => of_modules(),
+        (Some(head), _) if head != Head::Auto => Ok(head.into()),
+        (_, Some(head @ (Head::Mean | Head::Cls))) => Ok(head.into()),
         _ => Err(format!("`{}`", architectures.join("`, `"))),
     }
 }
@@ -158,7 +207,7 @@ mod tests {
     }
 
     fn fit(config: &Value, head: Head, classes: &[&str]) -> Fit {
-        PretrainedHead::of_json(config).fit(head, &names(classes))
+        PretrainedHead::of_json(config).fit(&head.into(), &names(classes))
     }
 
     fn why(fit: &Fit) -> &str {

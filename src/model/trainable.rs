@@ -2,8 +2,8 @@
 
 use super::encoders::Config;
 use super::encoders::parts::builder::NetworkOptions;
-use super::head::Head;
 use super::network::Network;
+use super::sentences::HeadForm;
 use crate::engine::backend::training_api::artifacts::{LOGITS, LOSS};
 use crate::engine::{EngineError, Graph, ShapeError, Var};
 
@@ -35,11 +35,11 @@ impl TrainableNetwork {
     /// Fails where the configuration makes no network.
     pub fn classifier(
         config: &Config,
-        head: Head,
+        form: impl Into<HeadForm>,
         labels: usize,
         options: NetworkOptions,
     ) -> Result<TrainableNetwork, EngineError> {
-        TrainableNetwork::new(Network::new(config, head, labels, options)?, |network| {
+        TrainableNetwork::new(Network::new(config, form, labels, options)?, |network| {
             network.graph.weighted_cross_entropy(network.logits)
         })
     }

@@ -15,6 +15,7 @@ use super::encoders::Config;
 use super::error::ModelError;
 use super::network::{headless, parameters};
 use super::pickled;
+use super::sentences::Dense;
 use crate::base::limit::{self, Limit};
 
 /// Parameters by their Hugging Face name.
@@ -23,6 +24,9 @@ pub type Weights = BTreeMap<String, ArrayD<f32>>;
 /// The one file of weights, and the table of contents of many.
 const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// How a file begins that stands for one in Git LFS.
+const LFS: &[u8] = b"version https://git-lfs";
 
 /// Returns the files that hold a folder's weights, the index of a sharded model first.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
@@ -68,22 +72,17 @@ pub fn read(
     let mut weights = Weights::new();
     let mut names = Vec::new();
     let is_index = |path: &Path| path.extension().is_some_and(|extension| extension == "json");
-    let is_pickled = |path: &Path| path.extension().is_some_and(|extension| extension == "bin");
     let mut contents = Vec::new();
     for path in files.iter().filter(|path| !is_index(path)) {
         if !path.is_file() {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(ModelError::MissingFile { folder: folder.to_owned(), file });
         }
-        let bytes = if is_pickled(path) { Vec::new() } else { fs::read(path)? };
-        if bytes.starts_with(b"version https://git-lfs") {
-            return Err(ModelError::LfsPointer { path: path.clone() });
-        }
-        contents.push((path, bytes));
+        contents.push((path, content(path)?));
     }
     let mut parsed = Vec::new();
     for (path, bytes) in &contents {
-        let tensors = if is_pickled(path) { pickled(path)? } else { safe(path, bytes)? };
+        let tensors = tensors(path, bytes)?;
         names.extend(tensors.iter().map(|(name, _)| name.clone()));
         parsed.push((*path, tensors));
     }
@@ -138,6 +137,54 @@ pub fn read(
         }
         None => Ok((weights, ignored)),
     }
+}
+
+/// Returns the file that holds the parameters of a dense layer over the encoder.
+pub fn file_of(folder: &Path, dense: &Dense) -> Result<PathBuf, ModelError> {
+    let module = folder.join(&dense.module);
+    let found = [WHOLE, pickled::WHOLE].map(|name| module.join(name));
+    let found = found.into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| ModelError::MissingFile { folder: module, file: WHOLE.to_owned() })
+}
+
+/// Reads the parameters of a dense layer over the encoder.
+pub fn read_dense(folder: &Path, dense: &Dense) -> Result<Weights, ModelError> {
+    let path = file_of(folder, dense)?;
+    let bytes = content(&path)?;
+    let tensors = tensors(&path, &bytes)?;
+    let mut weights = Weights::new();
+    for (name, expected) in dense.parameters() {
+        let own = name.strip_prefix(&dense.module).and_then(|own| own.strip_prefix('.'));
+        let own = own.unwrap_or(&name).to_owned();
+        let Some((_, tensor)) = tensors.iter().find(|(name, _)| *name == own) else {
+            return Err(ModelError::MissingTensor { path, name: own, expected });
+        };
+        if tensor.shape != expected {
+            let found = tensor.shape.clone();
+            return Err(ModelError::Shape { path, name: own, expected, found });
+        }
+        weights.insert(name, decode(&path, &own, tensor)?);
+    }
+    Ok(weights)
+}
+
+/// Says whether a file is one of PyTorch's, whose tensors are read one by one.
+fn is_pickled(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "bin")
+}
+
+/// Returns the bytes of a file of weights; none of one of PyTorch's.
+fn content(path: &Path) -> Result<Vec<u8>, ModelError> {
+    let bytes = if is_pickled(path) { Vec::new() } else { fs::read(path)? };
+    if bytes.starts_with(LFS) {
+        return Err(ModelError::LfsPointer { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+/// Returns the tensors of a file of weights by name.
+fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(String, Stored<'a>)>, ModelError> {
+    if is_pickled(path) { pickled(path) } else { safe(path, bytes) }
 }
 
 /// Writes weights into `folder` as one file, each under the name that `rename` gives it.

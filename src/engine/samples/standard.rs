@@ -320,6 +320,7 @@ fn reductions(n: &mut Numbers) -> Vec<Sample> {
     for (kind, name) in [
         (Reduction::Sum, "ReduceSum"),
         (Reduction::Mean, "ReduceMean"),
+        (Reduction::Max, "ReduceMax"),
         (Reduction::SumSquare, "ReduceSumSquare"),
     ] {
         let mut add = |input: Input, rank: usize, axes: &'static [i64], keep_dims: bool| {
@@ -339,7 +340,10 @@ fn reductions(n: &mut Numbers) -> Vec<Sample> {
                     let count: usize = reduced.iter().map(|&axis| x[0].shape()[axis]).product();
                     let mut y = x[0].mapv(|x| if kind == Reduction::SumSquare { x * x } else { x });
                     for &axis in reduced.iter().rev() {
-                        y = y.sum_axis(Axis(axis));
+                        y = match kind {
+                            Reduction::Max => y.fold_axis(Axis(axis), f64::MIN, |a, b| a.max(*b)),
+                            _ => y.sum_axis(Axis(axis)),
+                        };
                         if keep_dims {
                             y = y.insert_axis(Axis(axis));
                         }

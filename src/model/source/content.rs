@@ -11,12 +11,9 @@ use crate::model::pretrained::model_files;
 pub fn content(folder: &Path) -> Result<Digest, ModelError> {
     let mut text = String::new();
     for path in model_files(folder)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         if !path.is_file() {
-            return Err(ModelError::MissingFile {
-                folder: folder.to_owned(),
-                file: name.into_owned(),
-            });
+            return Err(ModelError::MissingFile { folder: folder.to_owned(), file: name });
         }
         text.push_str(&format!("{} {name}\n", memo::digest_of(&path)?));
     }

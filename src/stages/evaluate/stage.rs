@@ -15,7 +15,8 @@ use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Evaluation, Kind, Network, Output, Summary, TrainedModel};
 use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, StageId};
 use crate::stages::figure::Figures;
-use crate::stages::inference::predict::{self, probabilities, tokenize, tokenizer_of};
+use crate::stages::inference::predict::{self, longest, probabilities, tokenizer, tokenizer_of};
+use crate::stages::inference::texts::Texts;
 use crate::stages::leaks::Leaks;
 
 /// Predicts one split with a trained model and computes every metric.
@@ -56,7 +57,7 @@ fn default_split() -> Split {
 
 impl Stage for Evaluate {
     fn code_version(&self) -> u32 {
-        4
+        5
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -141,16 +142,26 @@ fn predict(
     let labels = model.labels.len();
     let runtime = ctx.runtime()?;
     let (tokens, mut inference, layout) = match &model.network {
-        Network::Encoder { pretrained, head } => {
+        Network::Encoder { pretrained, form } => {
             let config = &pretrained.config;
-            let tokens = tokenize(pretrained, texts, model.max_length)?;
+            let prepared = Texts {
+                preparation: model.preparation.clone(),
+                tokenizer: tokenizer(pretrained)?,
+                longest: longest(config, model.max_length),
+            };
+            let tokens = prepared.encode(texts)?;
             let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
             let parameters = Parameters::new(Place::of(ctx.device()), weights)?;
-            let inference = predict::open(runtime, config, *head, labels, &parameters)?;
+            let inference = predict::open(runtime, config, form, labels, &parameters)?;
             (tokens, inference, InputLayout::of(config))
         }
         Network::Onnx(network) => {
-            let tokens = tokenizer_of(&network.files)?.encode(texts, model.max_length)?;
+            let prepared = Texts {
+                preparation: model.preparation.clone(),
+                tokenizer: tokenizer_of(&network.files)?,
+                longest: model.max_length,
+            };
+            let tokens = prepared.encode(texts)?;
             let inference = Inference::of_model(
                 runtime,
                 Place::of(ctx.device()),

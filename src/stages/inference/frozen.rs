@@ -5,13 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{Array2, Axis};
 
 use super::predict::{self, longest};
+use super::texts::{Texts, shown};
 use crate::base::report::Progress;
 use crate::engine::backend::binding::{Feed, Parameters};
 use crate::engine::{EngineError, Graph, Inference, Place};
 use crate::model::input_layout::InputLayout;
 use crate::model::masked::{MaskedHead, ROWS};
 use crate::model::source::resolve;
-use crate::model::{Config, NetworkOptions, Pooling, Pretrained, network};
+use crate::model::{Config, Head, NetworkOptions, Pretrained, Prompt, network};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 use crate::text::{TokenizedText, Tokenizer, batch};
@@ -43,10 +44,10 @@ pub struct NoDirection {
 pub struct SentenceEncoder {
     reference: String,
     config: Config,
-    tokenizer: Tokenizer,
+    texts: Texts,
     inference: Inference,
-    /// The longest input in tokens.
-    longest: usize,
+    /// The width of an embedding.
+    width: usize,
 }
 
 impl SentenceEncoder {
@@ -54,32 +55,39 @@ impl SentenceEncoder {
     pub fn new(
         ctx: &dyn Ctx,
         reference: &str,
-        pooling: Pooling,
-        max_length: usize,
+        pooling: Head,
+        prompt: &Prompt,
+        max_length: Option<usize>,
     ) -> Result<SentenceEncoder, StageError> {
-        let pretrained = Pretrained::read(&resolve::resolve(reference, ctx.folder(), ctx)?)?;
+        let folder = resolve::resolve(reference, ctx.folder(), ctx)?;
+        let pretrained = Pretrained::read(&folder)?;
+        let embedder = pretrained.embedder(pooling)?;
+        let prompt = pretrained.prompt(prompt, pooling == Head::Auto, &folder)?;
+        let secrets = ctx.secrets();
+        let with = prompt.as_deref().map_or(String::new(), |text| format!(" with {}", shown(text)));
+        let line = format!("`{reference}`: texts{with} are embedded by {embedder}");
+        ctx.note(&secrets.hide(&line));
         let graph = network::embedding(
             &pretrained.config,
-            pooling,
+            &embedder,
             NetworkOptions::inference(&pretrained.config, Place::of(ctx.device())),
         )
         .map_err(EngineError::from)?;
-        let (tokenizer, longest) =
-            (predict::tokenizer(&pretrained)?, longest(&pretrained.config, max_length));
-        predict::warn_of_contradictions(ctx, reference, &pretrained.beside, &tokenizer, longest);
+        let texts = Texts::of(&pretrained, prompt, max_length)?;
+        texts.warn_of_contradictions(ctx, reference, &pretrained.beside);
         Ok(SentenceEncoder {
             reference: reference.to_owned(),
-            tokenizer,
+            texts,
             inference: open(ctx, &graph, &pretrained)?,
-            longest,
+            width: embedder.width(pretrained.config.hidden),
             config: pretrained.config,
         })
     }
 
-    /// Returns the embeddings `[N, H]` of texts in their order, each of length 1.
+    /// Returns the embeddings `[N, E]` of texts in their order, each of length 1.
     pub fn embed(&mut self, ctx: &dyn Ctx, texts: &[&str]) -> Result<Array2<f64>, StageError> {
-        let tokens = self.tokenizer.encode(texts, self.longest)?;
-        let (layout, width) = (InputLayout::of(&self.config), self.config.hidden);
+        let tokens = self.texts.encode(texts)?;
+        let (layout, width) = (InputLayout::of(&self.config), self.width);
         let states = predict::logits(ctx, layout, &tokens, width, "embedding", &mut |feeds| {
             self.inference.run(feeds)
         })?;

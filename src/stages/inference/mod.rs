@@ -1,4 +1,5 @@
 //! Forward passes: predictions of a trained model, and states of a frozen encoder.
 
 pub mod predict;
+pub mod texts;
 pub mod frozen;

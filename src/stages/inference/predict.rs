@@ -1,6 +1,5 @@
 //! Predicting texts with a network whose parameters are bound.
 
-use crate::model::beside::Beside;
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::CONFIG;
 use std::collections::BTreeMap;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use crate::base::report::Progress;
 use crate::engine::backend::binding::{Feed, Parameters};
 use crate::engine::{EngineError, Inference, Runtime};
-use crate::model::{Config, Head, Network, NetworkOptions, Pretrained};
+use crate::model::{Config, HeadForm, Network, NetworkOptions, Pretrained};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 use crate::text::{TokenizedText, Tokenizer, batch};
@@ -38,12 +37,12 @@ pub type Forward<'a> = dyn FnMut(Vec<(String, Feed)>) -> Result<ArrayD<f32>, Eng
 pub fn open(
     runtime: &Runtime,
     config: &Config,
-    head: Head,
+    form: &HeadForm,
     labels: usize,
     parameters: &Parameters,
 ) -> Result<Inference, EngineError> {
     let mut network =
-        Network::new(config, head, labels, NetworkOptions::inference(config, parameters.place()))?;
+        Network::new(config, form, labels, NetworkOptions::inference(config, parameters.place()))?;
     network.graph.output("logits", network.logits);
     Inference::new(runtime, &network.graph, parameters)
 }
@@ -131,21 +130,6 @@ pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
     Ok(tokenizer.for_rows(vocabulary))
-}
-
-/// Warns of each setting in a model's folder that is not followed, where texts may have `longest`
-/// tokens.
-pub fn warn_of_contradictions(
-    ctx: &dyn Ctx,
-    reference: &str,
-    beside: &Beside,
-    tokenizer: &Tokenizer,
-    longest: usize,
-) {
-    let beside = beside.remarks(longest, tokenizer.folds_case());
-    for remark in tokenizer.remarks(longest).into_iter().chain(beside) {
-        ctx.warn(&format!("`{reference}`: {remark}"));
-    }
 }
 
 /// Reads the tokenizer of a model of which nothing but its files is known.

@@ -26,12 +26,14 @@ use crate::engine::{ApiTrainer, Artifacts, EngineError, Precision, Trainer};
 use crate::model::beside::Beside;
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
+use crate::model::sentences::Preparation;
 use crate::model::source::resolve;
-use crate::model::{Head, ModelError};
+use crate::model::{Head, ModelError, Sentences};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::output::{Network, OnnxModel};
 use crate::stages::contract::stage::{Ctx, External, resolve as place};
 use crate::stages::inference::predict;
+use crate::stages::inference::texts::{Texts, bounded};
 
 /// What a batch of texts with labels gives.
 const INPUTS: [&str; 5] = ["input_ids", MASK, "token_type_ids", "position_ids", LABELS];
@@ -149,17 +151,24 @@ pub(super) fn run(
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
     artifacts.check_inputs(&INPUTS, &[MASK, LABELS])?;
     ctx.note(&format!("the artifacts update with {}", artifacts.describe_optimizer()?));
-    let mut files = tokenizer_files(pretrained)?;
-    let path = pretrained.join(CONFIG);
+    let sentences = Sentences::read(pretrained)?;
+    let prompt = sentences.prompt(&train.model.prompt, pretrained)?;
+    let encoder = sentences.encoder(pretrained);
+    let mut files = tokenizer_files(&encoder)?;
+    let path = encoder.join(CONFIG);
     let bytes = fs_err::read(&path).map_err(EngineError::from)?;
     files.insert(CONFIG.to_owned(), bytes.clone());
     let config = serde_json::from_slice(&bytes)
         .map_err(|error| ModelError::Json { path, detail: error.to_string() })?;
     let layout = InputLayout::of_json(&config);
-    let (tokenizer, longest) = (predict::tokenizer_of(&files)?, train.max_length);
-    let (reference, beside) = (&train.model.pretrained, Beside::read(pretrained)?);
-    predict::warn_of_contradictions(ctx, reference, &beside, &tokenizer, longest);
-    let tokens = Tokens::new(ctx, data, longest, |texts| Ok(tokenizer.encode(texts, longest)?))?;
+    let texts = Texts {
+        preparation: Preparation { prompt, lowers: sentences.lowers() },
+        tokenizer: predict::tokenizer_of(&files)?,
+        longest: bounded(&sentences, train.max_length, None),
+    };
+    let beside = Beside::of(&encoder, &sentences);
+    texts.warn_of_contradictions(ctx, &train.model.pretrained, &beside);
+    let tokens = Tokens::new(ctx, data, &texts)?;
     let count = |list: &[(String, ArrayD<f32>)]| {
         list.iter().map(|(_, array)| array.len() as u64).sum::<u64>()
     };
@@ -196,6 +205,8 @@ pub(super) fn run(
     let model = trainer.export(runtime, &fitted.trained)?;
     Ok(Trained {
         network: Network::Onnx(OnnxModel { model, output, layout, files }),
+        preparation: texts.preparation,
+        longest: texts.longest,
         initial_weights: format!("`{}`: the checkpoint of the artifacts", ctx.secrets().hide(name)),
         fitted,
         backend: Choice {

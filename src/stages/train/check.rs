@@ -30,10 +30,10 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         );
     }
     problems.at_least_one("max_tokens_per_step", train.max_tokens_per_step.unwrap_or(1) as u64);
-    if train.max_length < 3 {
+    if let Some(length) = train.max_length.filter(|length| *length < 3) {
         problems.add(
             "max_length",
-            format!("expected at least 3 tokens, found {}", train.max_length),
+            format!("expected at least 3 tokens, found {length}"),
             "two of them are the special tokens around a text",
         );
     }

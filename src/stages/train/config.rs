@@ -9,7 +9,7 @@ use super::optimizer::Optimizer;
 use super::schedule::Schedule;
 use super::stopping::EarlyStopping;
 use crate::engine::{Device, Precision};
-use crate::model::Head;
+use crate::model::{Head, Prompt};
 use crate::stages::contract::stage::StageId;
 use crate::stages::leaks::Leaks;
 
@@ -38,8 +38,9 @@ pub struct Train {
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
     /// The longest input in tokens; longer texts are truncated, and their share is reported.
-    #[serde(default = "default_max_length")]
-    pub max_length: usize,
+    /// Default: 128, or the `max_seq_length` of a sentence-transformers folder if that is less.
+    #[serde(default)]
+    pub max_length: Option<usize>,
     /// The dropout rate of hidden states, attention probabilities and the head. Default: the
     /// model's own configuration.
     #[serde(default)]
@@ -113,9 +114,13 @@ pub struct Model {
     /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that
     /// contains one) or `hf:ORG/NAME[@REVISION]` (the hub).
     pub pretrained: String,
-    /// The input of the classification head.
+    /// The input of the classification head, which is a linear layer over it.
     #[serde(default)]
     pub head: Head,
+    /// What stands before each text. It is stored with the trained model, and `evaluate` puts the
+    /// same before its texts.
+    #[serde(default, skip_serializing_if = "Prompt::is_auto")]
+    pub prompt: Prompt,
 }
 
 /// The training backend.
@@ -161,9 +166,6 @@ impl Train {
 const DEFAULT_EPOCHS: u32 = 10;
 fn default_batch_size() -> usize {
     16
-}
-fn default_max_length() -> usize {
-    128
 }
 pub(super) fn default_gradient_clip() -> Option<f32> {
     Some(1.0)

@@ -19,7 +19,7 @@ use crate::engine::{
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::input_layout::InputLayout;
-use crate::model::{Config, Dropout, Network, NetworkOptions, TrainableNetwork, Weights};
+use crate::model::{Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::text::TokenizedText;
@@ -29,6 +29,7 @@ pub struct Job<'a> {
     pub train: &'a Train,
     pub device: Device,
     pub config: &'a Config,
+    pub form: &'a HeadForm,
     pub objective: &'a dyn Objective,
     pub train_tokens: &'a [TokenizedText],
     pub dev_tokens: &'a [TokenizedText],
@@ -51,7 +52,7 @@ fn network(
     dropout: Dropout,
 ) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let network = Network::new(job.config, job.train.model.head, job.objective.outputs(), options)?;
+    let network = Network::new(job.config, job.form, job.objective.outputs(), options)?;
     TrainableNetwork::new(network, |network| job.objective.graph(network))
 }
 

@@ -37,7 +37,7 @@ impl Train {
                 word_rows: config.vocabulary,
                 positions_in_graph: true,
             };
-            let network = Network::new(config, self.model.head, objective.outputs(), options)?;
+            let network = Network::new(config, &initial.form, objective.outputs(), options)?;
             TrainableNetwork::new(network, |network| objective.graph(network))
         };
         let TrainableNetwork { network: training, loss } = build(Dropout::Random(0))?;

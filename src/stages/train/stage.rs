@@ -13,20 +13,20 @@ use super::{artifacts, check, trained_model};
 use crate::base::report::Report;
 use crate::data::{AugmentationSummary, DataSet, Seen, Split, TaskKind};
 use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
-use crate::model::Pretrained;
 use crate::model::initial_weights::InitialWeights;
 use crate::model::pretrained::SEEN_TEXTS;
 use crate::model::source::resolve::resolve as place;
+use crate::model::{Head, HeadForm, Pretrained};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Network, Output, TrainedModel, TrainingSummary};
 use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
 use crate::stages::figure::Figures;
-use crate::stages::inference::predict::{longest, tokenizer, warn_of_contradictions};
+use crate::stages::inference::texts::{Texts, shown};
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        7
+        8
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -138,7 +138,8 @@ impl Stage for Train {
         Ok(Arc::new(TrainedModel {
             network,
             labels: data.labels().to_vec(),
-            max_length: self.max_length,
+            max_length: trained.longest,
+            preparation: trained.preparation,
             summary,
             curves: fitted.curves,
             seen,
@@ -165,21 +166,31 @@ impl Train {
         data: &DataSet,
         objective: &dyn Objective,
     ) -> Result<Trained, StageError> {
-        let (mut pretrained, InitialWeights { weights, origin }) =
+        let (mut pretrained, InitialWeights { weights, form, origin }) =
             self.pretrained(folder, ctx.seed(), data.labels())?;
-        let secrets = ctx.secrets();
-        let initial_weights = format!("`{}`: {origin}", secrets.hide(&self.model.pretrained));
-        ctx.note(&initial_weights);
-        let (tokenizer, longest) =
-            (tokenizer(&pretrained)?, longest(&pretrained.config, self.max_length));
         let reference = &self.model.pretrained;
-        warn_of_contradictions(ctx, reference, &pretrained.beside, &tokenizer, longest);
-        let tokens =
-            Tokens::new(ctx, data, longest, |texts| Ok(tokenizer.encode(texts, longest)?))?;
+        let of_modules = match &form {
+            HeadForm::Linear(embedder) if self.model.head == Head::Auto => Some(embedder),
+            _ => None,
+        };
+        let prompt = pretrained.prompt(&self.model.prompt, of_modules.is_some(), folder)?;
+        pretrained.sentences.set_prompt(prompt.as_deref());
+        let mut initial_weights = format!("`{}`: {origin}", ctx.secrets().hide(reference));
+        if let Some(embedder) = of_modules {
+            initial_weights.push_str(&format!("; head over {embedder}"));
+        }
+        if let Some(prompt) = &prompt {
+            initial_weights.push_str(&format!("; prompt {}", ctx.secrets().hide(&shown(prompt))));
+        }
+        ctx.note(&initial_weights);
+        let texts = Texts::of(&pretrained, prompt, self.max_length)?;
+        texts.warn_of_contradictions(ctx, reference, &pretrained.beside);
+        let tokens = Tokens::new(ctx, data, &texts)?;
         let job = Job {
             train: self,
             device: ctx.device(),
             config: &pretrained.config,
+            form: &form,
             objective,
             train_tokens: &tokens.train,
             dev_tokens: &tokens.dev,
@@ -188,7 +199,9 @@ impl Train {
         let parameters = trained.weights.values().map(|array| array.len() as u64).sum();
         pretrained.weights = trained.weights;
         Ok(Trained {
-            network: Network::Encoder { pretrained: Box::new(pretrained), head: self.model.head },
+            network: Network::Encoder { pretrained: Box::new(pretrained), form },
+            preparation: texts.preparation,
+            longest: texts.longest,
             initial_weights,
             fitted: trained.fitted,
             backend: trained.backend,
@@ -217,7 +230,8 @@ impl Train {
             (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =
                 (rate, rate, rate);
         }
-        let weights = pretrained.take_initial_weights(self.model.head, labels, seed)?;
+        let form = pretrained.form(self.model.head)?;
+        let weights = pretrained.take_initial_weights(form, labels, seed)?;
         Ok((pretrained, weights))
     }
 }

@@ -3,14 +3,19 @@
 use super::backend::Choice;
 use super::r#loop::Fitted;
 use crate::data::{DataSet, Example};
+use crate::model::sentences::Preparation;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::Ctx;
+use crate::stages::inference::texts::Texts;
 use crate::text::TokenizedText;
 
 /// What a training gives, whatever network it trains.
 pub(super) struct Trained {
     pub network: Network,
+    /// What was done to the texts, and where they were cut.
+    pub preparation: Preparation,
+    pub longest: usize,
     /// Where the weights at the beginning were from, for people.
     pub initial_weights: String,
     pub fitted: Fitted,
@@ -28,22 +33,20 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Tokenizes train and dev, and says how many texts are longer than `longest`.
-    pub(super) fn new(
-        ctx: &dyn Ctx,
-        data: &DataSet,
-        longest: usize,
-        encode: impl Fn(&[&str]) -> Result<Vec<TokenizedText>, StageError>,
-    ) -> Result<Tokens, StageError> {
+    /// Tokenizes train and dev, and says how many texts are too long.
+    pub(super) fn new(ctx: &dyn Ctx, data: &DataSet, texts: &Texts) -> Result<Tokens, StageError> {
         let encode = |examples: &[Example]| {
-            encode(&examples.iter().map(|example| example.text.first.as_str()).collect::<Vec<_>>())
+            let own: Vec<&str> =
+                examples.iter().map(|example| example.text.first.as_str()).collect();
+            texts.encode(&own)
         };
         let (train, dev) = (encode(&data.splits.train)?, encode(&data.splits.dev)?);
         let truncated = train.iter().filter(|text| text.truncated).count();
         if truncated > 0 {
             ctx.note(&format!(
-                "{truncated} of {} train texts are truncated to {longest} tokens",
-                train.len()
+                "{truncated} of {} train texts are truncated to {} tokens",
+                train.len(),
+                texts.longest
             ));
         }
         let truncated_share = truncated as f64 / train.len().max(1) as f64;

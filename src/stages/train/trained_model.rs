@@ -12,6 +12,7 @@ use crate::data::curves::CurvePoint;
 use crate::data::{Curves, Seen, Split, TableError};
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
+use crate::model::sentences::Preparation;
 use crate::model::{Head, Pretrained, export};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{
@@ -33,17 +34,21 @@ struct Record {
     #[serde(default)]
     layout: InputLayout,
     max_length: usize,
+    #[serde(default)]
+    preparation: Preparation,
     summary: TrainingSummary,
 }
 
 impl TrainedModel {
     /// Reads what [`Output::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
-        let Record { labels, head, output, layout, max_length, summary } = Record::read(folder)?;
+        let record = Record::read(folder)?;
+        let Record { labels, head, output, layout, max_length, preparation, summary } = record;
         let network = match head {
             Some(head) => {
                 let pretrained = Box::new(Pretrained::read(folder)?);
-                Network::Encoder { pretrained, head }
+                let form = pretrained.form(head)?;
+                Network::Encoder { pretrained, form }
             }
             None => Network::Onnx(OnnxModel {
                 model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
@@ -53,7 +58,7 @@ impl TrainedModel {
             }),
         };
         let (curves, seen) = (Curves::read(folder)?, Seen::read(&folder.join(SEEN_TEXTS))?);
-        Ok(TrainedModel { network, labels, max_length, summary, curves, seen })
+        Ok(TrainedModel { network, labels, max_length, preparation, summary, curves, seen })
     }
 }
 
@@ -86,10 +91,10 @@ impl Output for TrainedModel {
     /// into `folder`.
     fn write(&self, folder: &Path) -> Result<(), StageError> {
         let (head, output, layout) = match &self.network {
-            Network::Encoder { pretrained, head } => {
-                pretrained.write(folder, *head, &self.labels)?;
-                export::write(folder, pretrained, *head, self.labels.len())?;
-                (Some(*head), None, InputLayout::default())
+            Network::Encoder { pretrained, form } => {
+                pretrained.write(folder, form, &self.labels)?;
+                export::write(folder, pretrained, form, self.labels.len())?;
+                (Some(form.head()), None, InputLayout::default())
             }
             Network::Onnx(model) => {
                 for (name, bytes) in &model.files {
@@ -105,6 +110,7 @@ impl Output for TrainedModel {
             output,
             layout,
             max_length: self.max_length,
+            preparation: self.preparation.clone(),
             summary: self.summary.clone(),
         };
         record.write(folder)?;
@@ -177,6 +183,7 @@ mod tests {
             output: None,
             layout: InputLayout::default(),
             max_length: 128,
+            preparation: Preparation { prompt: Some("query: ".into()), lowers: true },
             summary,
         };
         record.write(folder.path())?;

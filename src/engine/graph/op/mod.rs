@@ -46,6 +46,7 @@ pub const LISTED: &[&str] = &[
     "Shape",
     "ReduceSum",
     "ReduceMean",
+    "ReduceMax",
     "ReduceSumSquare",
     "Slice",
     "Concat",

@@ -1,7 +1,7 @@
-//! `ReduceSum`, `ReduceMean` and `ReduceSumSquare`.
+//! `ReduceSum`, `ReduceMean`, `ReduceMax` and `ReduceSumSquare`.
 
 use super::contract::{GradError, Op, OpNode, required};
-use crate::engine::graph::fact::{Dim, ShapeError, TensorFact};
+use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact};
 use crate::engine::graph::graph::{Constant, Graph, Var};
 use crate::engine::graph::op::contract::AttributeValue;
 
@@ -19,6 +19,7 @@ pub struct Reduce {
 pub enum Reduction {
     Sum,
     Mean,
+    Max,
     /// Σx²; without a gradient: only optimizers use it.
     SumSquare,
 }
@@ -28,6 +29,7 @@ impl Op for Reduce {
         match self.kind {
             Reduction::Sum => "ReduceSum",
             Reduction::Mean => "ReduceMean",
+            Reduction::Max => "ReduceMax",
             Reduction::SumSquare => "ReduceSumSquare",
         }
     }
@@ -71,14 +73,11 @@ impl Op for Reduce {
         let axes = self.absolute_axes(&fact)?;
         let size = g.shape(x)?;
         if !self.keep_dims {
-            // Put the reduced axes back as 1, so that broadcasting meets the right ones.
-            let kept: Vec<i64> =
-                (0..fact.rank()).map(|axis| if axes.contains(&axis) { 1 } else { -2 }).collect();
-            dy = if kept.iter().all(|&size| size == 1) {
-                g.reshape(dy, &kept)?
-            } else {
-                g.unsqueeze(dy, &axes)?
-            };
+            dy = self.with_axes(g, dy, fact.rank(), &axes)?;
+        }
+        if self.kind == Reduction::Max {
+            let share = self.shares_of_largest(g, node, &axes)?;
+            return Ok(vec![Some(g.mul(share, dy)?)]);
         }
         if self.kind == Reduction::Mean {
             let count = axes.iter().try_fold(1, |product, &axis| {
@@ -97,6 +96,36 @@ impl Op for Reduce {
 }
 
 impl Reduce {
+    /// Returns 1 where an element is the largest and 0 elsewhere; equally large ones share the 1.
+    fn shares_of_largest(
+        &self,
+        g: &mut Graph,
+        node: &OpNode,
+        axes: &[usize],
+    ) -> Result<Var, ShapeError> {
+        let x = node.input(0);
+        let mut largest = node.outputs[0];
+        if !self.keep_dims {
+            largest = self.with_axes(g, largest, g.fact(x).rank(), axes)?;
+        }
+        let is_largest = g.greater_or_equal(x, largest)?;
+        let is_largest = g.cast(is_largest, DType::F32)?;
+        let axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
+        let count = g.reduce_sum(is_largest, &axes, true)?;
+        g.div(is_largest, count)
+    }
+
+    /// Puts the reduced axes back as 1, so that broadcasting meets the right ones.
+    fn with_axes(
+        &self,
+        g: &mut Graph,
+        y: Var,
+        rank: usize,
+        axes: &[usize],
+    ) -> Result<Var, ShapeError> {
+        if axes.len() == rank { g.reshape(y, &vec![1; rank]) } else { g.unsqueeze(y, axes) }
+    }
+
     fn absolute_axes(&self, x: &TensorFact) -> Result<Vec<usize>, ShapeError> {
         if self.axes.is_empty() {
             return Ok((0..x.rank()).collect());

@@ -78,7 +78,8 @@ pub type Apart = (Var, Option<Var>);
 pub struct Builder {
     pub g: Graph,
     options: NetworkOptions,
-    mask: Var,
+    /// `[B, L]`, 1 for a token and 0 for padding.
+    pub(super) mask: Var,
     ids: Var,
     key: Option<Var>,
     sites: u32,
@@ -280,16 +281,5 @@ impl Builder {
         let texts = self.g.split_rows(x, self.mask)?; // [B, L, H]
         let first = self.g.slice(texts, 1, 0, 1)?; // [B, 1, H]
         self.g.squeeze(first, &[1])
-    }
-
-    /// The mean of a text's token states, padding left out: `[T, H]` → `[B, H]`.
-    pub fn mean(&mut self, x: Var) -> Result<Var, ShapeError> {
-        let texts = self.g.split_rows(x, self.mask)?; // [B, L, H]
-        let mask = self.g.cast(self.mask, DType::F32)?; // [B, L]
-        let count = self.g.reduce_sum(mask, &[1], true)?; // [B, 1]
-        let mask = self.g.unsqueeze(mask, &[2])?; // [B, L, 1]
-        let visible = self.g.mul(texts, mask)?;
-        let sum = self.g.reduce_sum(visible, &[1], false)?; // [B, H]
-        self.g.div(sum, count)
     }
 }

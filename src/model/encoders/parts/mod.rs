@@ -4,3 +4,4 @@ pub mod fields;
 pub mod builder;
 pub mod blocks;
 pub mod relative;
+pub mod pooling;

@@ -11,6 +11,7 @@ use fs_err as fs;
 
 use crate::base::files::{TEMPORARY, write_atomic};
 use crate::model::pretrained::{has_tokenizer, model_files};
+use crate::model::sentences::modules::MODULES;
 
 /// The part of the cache that belongs to one repository.
 pub(super) struct Place {
@@ -36,6 +37,21 @@ impl Place {
         whole.then_some(folder)
     }
 
+    /// Says whether it is known if a commit has modules of sentence-transformers. Programs that did
+    /// not ask for them leave a folder that looks like a plain encoder's.
+    pub(super) fn knows_modules(&self, commit: &str) -> bool {
+        self.snapshot(commit).join(MODULES).is_file() || self.missing(commit).is_file()
+    }
+
+    /// Notes, as `huggingface_hub` does, that a commit has no modules.
+    pub(super) fn note_no_modules(&self, commit: &str) -> io::Result<()> {
+        write_atomic(&self.missing(commit), b"")
+    }
+
+    fn missing(&self, commit: &str) -> PathBuf {
+        self.root.join(".no_exist").join(commit).join(MODULES)
+    }
+
     /// Returns the folder of a commit.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
         self.root.join("snapshots").join(commit)
@@ -54,9 +70,11 @@ impl Place {
     /// Shows a blob under a file's name in a commit's folder: as a relative link, or as a copy
     /// where the file system has no links.
     pub(super) fn show(&self, commit: &str, name: &str, etag: &str) -> io::Result<()> {
-        let folder = self.snapshot(commit);
+        let (below, name) = name.rsplit_once('/').unwrap_or(("", name));
+        let folder = self.snapshot(commit).join(below);
         fs::create_dir_all(&folder)?;
-        let target = Path::new("../../blobs").join(etag);
+        let up = if below.is_empty() { "../../blobs" } else { "../../../blobs" };
+        let target = Path::new(up).join(etag);
         // Made aside and renamed: a link that another process made, or one whose blob is gone, may
         // be there.
         let mut aside = tempfile::Builder::new();
@@ -147,6 +165,12 @@ mod tests {
         assert_eq!(fs::read(&shown)?, b"content");
         #[cfg(unix)]
         assert_eq!(fs::read_link(&shown)?, Path::new("../../blobs/abc"));
+        place.show("c1", "1_Pooling/config.json", "abc")?;
+        assert_eq!(fs::read(shown.with_file_name("1_Pooling/config.json"))?, b"content");
+        fs::remove_dir_all(shown.with_file_name("1_Pooling"))?;
+        assert!(!place.knows_modules("c1"));
+        place.note_no_modules("c1")?;
+        assert!(place.knows_modules("c1") && !place.knows_modules("c2"));
         copy(&blob, &place.snapshot("c1"), "copied")?;
         assert_eq!(fs::read(place.snapshot("c1").join("copied"))?, b"content");
         assert_eq!(fs::read_dir(place.snapshot("c1"))?.count(), 2);

@@ -10,8 +10,9 @@ use crate::base::limit;
 use crate::base::report::Report;
 use crate::model::beside::ADAPTER;
 use crate::model::error::ModelError;
-use crate::model::pickled::{WHOLE, is_pickled};
+use crate::model::pickled::{self, is_pickled};
 use crate::model::pretrained::{CONFIG, ONLY_WITHOUT, TOKENIZER, is_model_file};
+use crate::model::sentences::modules::MODULES;
 
 /// Returns the folder of a hub model, from the cache where it is there whole, else from the hub.
 pub fn resolve(
@@ -42,12 +43,35 @@ impl Settings {
                 report.note(&format!(
                     "`{variable}` is set: the model `{reference}` is taken from the hub's cache"
                 ));
+                return Ok(folder);
+            }
+            // The commit of the cache, which a branch may have left behind by now.
+            let commit = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !place.knows_modules(&commit)
+                && let Err(error) = self.fetch(repository, &commit, &place, report)
+            {
+                report.warn(&format!(
+                    "`{reference}` is taken without modules of sentence-transformers, because the \
+                     cache does not tell whether it has any: {error}"
+                ));
             }
             return Ok(folder);
         }
         if let Some(variable) = self.offline {
             return Err(ModelError::HubOffline { reference, variable: variable.to_owned() });
         }
+        self.fetch(repository, revision, &place, report)
+    }
+
+    /// Fetches what the cache lacks of a revision, and returns its folder.
+    fn fetch(
+        &self,
+        repository: &str,
+        revision: &str,
+        place: &Place,
+        report: &dyn Report,
+    ) -> Result<PathBuf, ModelError> {
+        let reference = reference(repository, revision);
         let client = Client::new(self, repository, revision, report)?;
         let listing = client.listing()?;
         let names = needed(&listing.names);
@@ -72,37 +96,57 @@ impl Settings {
             }
             let download =
                 Download { client: &client, commit, name, announced: &announced, report };
-            download.complete(&place)?;
+            download.complete(place)?;
             fetched.push((name, announced.etag));
         }
         // A folder without config.json is no model, so that one file more or less is never taken
         // for the whole.
-        fetched.sort_by_key(|(name, _)| *name == "config.json");
+        fetched.sort_by_key(|(name, _)| (*name == MODULES, name.ends_with("config.json")));
         for (name, etag) in &fetched {
             place.show(commit, name, etag)?;
+        }
+        if !listing.names.iter().any(|name| name == MODULES) {
+            place.note_no_modules(commit)?;
         }
         place.refer(revision, commit)?;
         Ok(folder)
     }
 }
 
+/// The one file of a model's weights.
+const WHOLE: &str = "model.safetensors";
+
 /// Returns the files of a repository that make up its model. Variants beside the whole weights,
 /// such as `model.fp16.safetensors`, would only cost time.
 fn needed(names: &[String]) -> Vec<&str> {
-    let whole = names.iter().any(|name| name == "model.safetensors");
-    let safe = names.iter().any(|name| {
-        is_model_file(name)
-            && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"))
-    });
-    let pickled = names.iter().any(|name| name == WHOLE);
-    let has_tokenizer = names.iter().any(|name| name == TOKENIZER);
+    let split = |name: &str| match name.rsplit_once('/') {
+        Some((folder, file)) => (folder.to_owned(), file.to_owned()),
+        None => (String::new(), name.to_owned()),
+    };
+    let has = |folder: &str, is: &dyn Fn(&str) -> bool| {
+        names.iter().any(|name| {
+            let (at, file) = split(name);
+            at == folder && is(&file)
+        })
+    };
+    let is_safe_form =
+        |file: &str| file.ends_with(".safetensors") || file.ends_with(".safetensors.index.json");
+    let is_needed = |name: &&str| {
+        let (folder, file) = split(name);
+        let has = |is: &dyn Fn(&str) -> bool| has(&folder, is);
+        if is_pickled(&file) {
+            let is_whole = |file: &str| file == pickled::WHOLE;
+            return !has(&is_safe_form) && (is_whole(&file) || !has(&is_whole));
+        }
+        let of_others = ONLY_WITHOUT.contains(&file.as_str()) && has(&|file| file == TOKENIZER);
+        let is_variant = is_safe_form(&file) && file != WHOLE && has(&|file| file == WHOLE);
+        !of_others && !is_variant
+    };
     let mut needed: Vec<&str> = names
         .iter()
         .map(String::as_str)
-        .filter(|name| is_model_file(name) && is_safe(name))
-        .filter(|name| !has_tokenizer || !ONLY_WITHOUT.contains(name))
-        .filter(|name| !is_pickled(name) || !(safe || pickled && *name != WHOLE))
-        .filter(|name| !whole || *name == "model.safetensors" || !name.contains(".safetensors"))
+        .filter(|name| is_model_file(name) && name.split('/').all(is_safe))
+        .filter(is_needed)
         .collect();
     needed.sort_unstable();
     needed
@@ -134,6 +178,28 @@ mod tests {
         assert_eq!(needed(&pickled[1..]), ["pytorch_model-00001-of-00002.bin"]);
         let both = ["model.safetensors", "pytorch_model.bin"].map(str::to_owned);
         assert_eq!(needed(&both), ["model.safetensors"]);
+        let modules = [
+            "modules.json",
+            "0_Transformer/config.json",
+            "0_Transformer/model.safetensors",
+            "0_Transformer/model.fp16.safetensors",
+            "0_Transformer/tokenizer.json",
+            "0_Transformer/../x.safetensors",
+            "1_Pooling/config.json",
+            "2_Dense/model.safetensors",
+            "2_Dense/deep/config.json",
+            "openvino/config.json",
+        ];
+        let modules = modules.map(str::to_owned);
+        let expected = [
+            "0_Transformer/config.json",
+            "0_Transformer/model.safetensors",
+            "0_Transformer/tokenizer.json",
+            "1_Pooling/config.json",
+            "2_Dense/model.safetensors",
+            "modules.json",
+        ];
+        assert_eq!(needed(&modules), expected);
         let sharded = ["model-1.safetensors", "model.safetensors.index.json"].map(str::to_owned);
         assert_eq!(needed(&sharded).len(), 2);
     }

@@ -21,7 +21,7 @@ use crate::stages::augment::synonyms::whole_words;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::{Ctx, External};
 use crate::stages::inference::frozen::MaskedModel;
-use crate::stages::inference::predict::warn_of_contradictions;
+use crate::stages::inference::texts::warn_of_contradictions;
 use crate::text::TokenizedText;
 
 settings! {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::report::Report;
-use crate::model::Pooling;
+use crate::model::{Head, Prompt};
 use crate::stages::augment::methods::contract::default_encoder;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::External;
@@ -36,10 +36,14 @@ pub struct Keep {
     pub pretrained: String,
     /// How the token states of a text become its embedding.
     #[serde(default)]
-    pub pooling: Pooling,
-    /// The longest input in tokens; longer texts are truncated.
-    #[serde(default = "default_max_length")]
-    pub max_length: usize,
+    pub pooling: Head,
+    /// What stands before each text.
+    #[serde(default, skip_serializing_if = "Prompt::is_auto")]
+    pub prompt: Prompt,
+    /// The longest input in tokens; longer texts are truncated. Default: 128, or the
+    /// `max_seq_length` of a sentence-transformers folder if that is less.
+    #[serde(default)]
+    pub max_length: Option<usize>,
 }
 
 /// The measure of the distance to a class.
@@ -62,10 +66,6 @@ fn default_nearest_class() -> bool {
     true
 }
 
-fn default_max_length() -> usize {
-    128
-}
-
 impl Keep {
     /// Checks the settings.
     pub fn check(&self) -> Vec<CheckError> {
@@ -78,8 +78,8 @@ impl Keep {
                 "0.95 keeps texts no farther from their class than 95 % of the real texts are",
             ));
         }
-        if self.max_length < 3 {
-            let message = format!("expected at least 3 tokens, found {}", self.max_length);
+        if let Some(length) = self.max_length.filter(|length| *length < 3) {
+            let message = format!("expected at least 3 tokens, found {length}");
             errors.push(
                 CheckError::new("keep.max_length", message)
                     .hint("two of them are the special tokens around a text"),

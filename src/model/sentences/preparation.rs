@@ -1,0 +1,14 @@
+//! What is done to texts before they are tokenized.
+
+use serde::{Deserialize, Serialize};
+
+/// What is done to texts before they are tokenized, as it is stored with a trained model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// What stands before each text.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// Whether texts are put into lower case.
+    #[serde(default)]
+    pub lowers: bool,
+}

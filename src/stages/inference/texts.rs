@@ -1,0 +1,87 @@
+//! What is done to texts on their way to a model.
+
+use super::predict::{longest, tokenizer};
+use crate::base::cut::cut;
+use crate::model::beside::Beside;
+use crate::model::sentences::{Preparation, Sentences};
+use crate::model::{Config, Pretrained};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::Ctx;
+use crate::text::{TokenizedText, Tokenizer};
+
+/// The tokens of a text where neither the pipeline file nor the folder says less.
+const DEFAULT_LENGTH: usize = 128;
+
+/// The way from texts to tokens.
+pub struct Texts {
+    pub preparation: Preparation,
+    pub tokenizer: Tokenizer,
+    /// The longest input in tokens.
+    pub longest: usize,
+}
+
+impl Texts {
+    /// Returns the way to a model's tokens. Without `max_length`, the folder's own bound holds.
+    pub fn of(
+        pretrained: &Pretrained,
+        prompt: Option<String>,
+        max_length: Option<usize>,
+    ) -> Result<Texts, StageError> {
+        Ok(Texts {
+            preparation: Preparation { prompt, lowers: pretrained.sentences.lowers() },
+            tokenizer: tokenizer(pretrained)?,
+            longest: bounded(&pretrained.sentences, max_length, Some(&pretrained.config)),
+        })
+    }
+
+    /// Warns of each setting in a model's folder that is not followed.
+    pub fn warn_of_contradictions(&self, ctx: &dyn Ctx, reference: &str, beside: &Beside) {
+        warn_of_contradictions(ctx, reference, beside, &self.tokenizer, self.longest);
+    }
+
+    /// Tokenizes texts, in their order.
+    pub fn encode(&self, texts: &[&str]) -> Result<Vec<TokenizedText>, StageError> {
+        let Preparation { prompt, lowers } = &self.preparation;
+        // Where case is folded anyway, the signs of special tokens in texts keep theirs.
+        let lowers = *lowers && !self.tokenizer.folds_case();
+        if prompt.is_none() && !lowers {
+            return Ok(self.tokenizer.encode(texts, self.longest)?);
+        }
+        let prepare = |text: &&str| {
+            let whole = format!("{}{text}", prompt.as_deref().unwrap_or_default());
+            // Sign by sign, as tokenizers do it.
+            if lowers { whole.chars().flat_map(char::to_lowercase).collect() } else { whole }
+        };
+        let prepared: Vec<String> = texts.iter().map(prepare).collect();
+        let prepared: Vec<&str> = prepared.iter().map(String::as_str).collect();
+        Ok(self.tokenizer.encode(&prepared, self.longest)?)
+    }
+}
+
+/// Returns how many tokens a text may have: `max_length` where it is set, else the folder's bound
+/// or the default, and no more than the position table of the model, where that is known.
+pub fn bounded(sentences: &Sentences, max_length: Option<usize>, config: Option<&Config>) -> usize {
+    let usual =
+        || sentences.max_seq_length().map_or(DEFAULT_LENGTH, |most| most.min(DEFAULT_LENGTH));
+    let most = max_length.unwrap_or_else(usual);
+    config.map_or(most, |config| longest(config, most))
+}
+
+/// Warns of each setting in a model's folder that is not followed, where texts may have `longest`
+/// tokens.
+pub fn warn_of_contradictions(
+    ctx: &dyn Ctx,
+    reference: &str,
+    beside: &Beside,
+    tokenizer: &Tokenizer,
+    longest: usize,
+) {
+    for remark in tokenizer.remarks(longest).into_iter().chain(beside.remarks(longest)) {
+        ctx.warn(&format!("`{reference}`: {remark}"));
+    }
+}
+
+/// Returns a prompt as a message shows it.
+pub fn shown(prompt: &str) -> String {
+    format!("`{}`", cut(prompt, 60))
+}
