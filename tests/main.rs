@@ -14,6 +14,7 @@ mod suite {
     mod device;
     mod interruption;
     mod lineage;
+    mod mpnet;
     mod attacks;
     mod replay;
     mod report;
@@ -29,4 +30,5 @@ mod suite {
     mod training;
     mod training_api;
     mod trust;
+    mod windows;
 }

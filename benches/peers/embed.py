@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import statistics
+import sys
 import time
 
 import sentence_transformers
@@ -22,6 +23,9 @@ def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     texts = read(arguments.texts)
+    if arguments.serve:
+        serve(arguments, arguments.models[0], texts)
+        return
     for name in arguments.models:
         print(json.dumps({"model": name, **measure(arguments, name, texts)}), flush=True)
 
@@ -35,6 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=4, help="batches before the first run")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--serve", action="store_true", help="one run of the first model for each line of input")
     return parser.parse_args()
 
 
@@ -43,7 +48,15 @@ def read(path: str) -> list[str]:
         return [row["text"] for row in csv.DictReader(file)]
 
 
-def measure(arguments: argparse.Namespace, name: str, texts: list[str]) -> dict:
+def serve(arguments: argparse.Namespace, name: str, texts: list[str]) -> None:
+    embed = embedder(arguments, name)[1]
+    embed(texts[: arguments.warmup * arguments.batch])
+    for _ in sys.stdin:
+        print(len(texts) / embed(texts), flush=True)
+
+
+def embedder(arguments: argparse.Namespace, name: str):
+    """Returns the model, and a function that embeds texts and returns the seconds."""
     model = sentence_transformers.SentenceTransformer(str(encoder_folder(name)), device="cpu")
     if arguments.max_length:
         model.max_seq_length = arguments.max_length
@@ -55,6 +68,11 @@ def measure(arguments: argparse.Namespace, name: str, texts: list[str]) -> dict:
         assert len(vectors) == len(some)
         return seconds
 
+    return model, embed
+
+
+def measure(arguments: argparse.Namespace, name: str, texts: list[str]) -> dict:
+    model, embed = embedder(arguments, name)
     embed(texts[: arguments.warmup * arguments.batch])
     rates = [round(len(texts) / embed(texts), 1) for _ in range(arguments.runs)]
     return {

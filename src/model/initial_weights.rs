@@ -60,11 +60,11 @@ impl Pretrained {
         let graph = Network::whole(&self.config, &form, classes.len())?.graph;
         let encoder = self.config.encoder;
         let mut weights = std::mem::take(&mut self.weights);
-        // A pooler is part of the encoder, whatever the head over it is for.
+        // What pretraining has trained of the head stays, whatever the head is for.
         let of_head: Vec<&str> = graph
             .parameters()
             .map(|(name, _)| name)
-            .filter(|name| graph.marks(name).head && !encoder.is_pooler(name))
+            .filter(|name| graph.marks(name).head && !encoder.is_pretrained_head(name))
             .collect();
         let shapes: BTreeMap<&str, Vec<usize>> =
             graph.parameters().map(|(name, var)| (name, graph.known_shape(var))).collect();
@@ -72,7 +72,7 @@ impl Pretrained {
             weights.get(name).is_some_and(|found| found.shape() == shapes[name].as_slice())
         };
         let is_whole = of_head.iter().all(|name| fits(name));
-        let has_pooler = shapes.keys().all(|name| !encoder.is_pooler(name) || fits(name));
+        let has_pooler = shapes.keys().all(|name| !encoder.is_pretrained_head(name) || fits(name));
         // Of any form: what a folder's head is called depends on it.
         let is_encoder = |name: &str| shapes.contains_key(name) && !graph.marks(name).head;
         let dense: Vec<String> =
@@ -80,7 +80,7 @@ impl Pretrained {
         let is_dense = |name: &str| dense.iter().any(|module| name.starts_with(module));
         let has_any = weights
             .keys()
-            .any(|name| !is_encoder(name) && !encoder.is_pooler(name) && !is_dense(name));
+            .any(|name| !is_encoder(name) && !encoder.is_pretrained_head(name) && !is_dense(name));
         let fit = self.head().fit(&form, classes);
         let head_origin = match fit {
             _ if !has_any => HeadOrigin::New,
@@ -229,7 +229,8 @@ mod tests {
             assert!(is_new(&format!("{rows}.weight")), "{model}");
             // A pooler stays, as the encoder's own; a dense layer is part of the head.
             let has_pooler =
-                ["tiny-bert", "tiny-albert", "tiny-nomic-bert", "tiny-gte"].contains(&model);
+                ["tiny-bert", "tiny-albert", "tiny-modernbert", "tiny-nomic-bert", "tiny-gte"]
+                    .contains(&model);
             assert_eq!(is_new(&format!("{other}.weight")), !has_pooler, "{model}");
 
             let mean = begin(Head::Mean, ["negative", "neutral", "positive"])?;

@@ -10,7 +10,12 @@ use super::encoders::contract::Layer;
 use super::encoders::parts::builder::{Builder, Dropout, NetworkOptions};
 use super::head::Pooling;
 use super::sentences::{Embedder, HeadForm, Step};
-use crate::engine::{Graph, Place, ShapeError, Var};
+use crate::engine::{Dim, Graph, Place, ShapeError, TensorFact, Var};
+use crate::text::Combine;
+
+/// The inputs that say which rows of a batch are the windows of which text.
+pub const WINDOW_ROWS: &str = "window_rows";
+pub const WINDOW_MASK: &str = "window_mask";
 
 /// A network up to its logits.
 #[derive(Debug)]
@@ -47,6 +52,21 @@ impl Network {
             }
         };
         Ok(Network { graph: b.g, logits })
+    }
+
+    /// Makes one row of logits of those of each text's windows: adds the inputs [`WINDOW_ROWS`],
+    /// `[N·M]` for `N` texts of up to `M` windows, and [`WINDOW_MASK`] `[N, M]`, both i64.
+    pub fn combine_windows(&mut self, combine: Combine) -> Result<(), ShapeError> {
+        let g = &mut self.graph;
+        let rows = g.input(WINDOW_ROWS, TensorFact::i64(vec![Dim::Named("windows")]));
+        let shape = vec![Dim::Named("texts"), Dim::Named("most")];
+        let mask = g.input(WINDOW_MASK, TensorFact::i64(shape));
+        let windows = g.gather(self.logits, rows)?; // [N·M, K]
+        self.logits = match combine {
+            Combine::Mean => g.mean_of_tokens(windows, mask)?,
+            Combine::Max => g.max_of_tokens(windows, mask)?,
+        };
+        Ok(())
     }
 
     /// Builds the network whose parameters are those of a whole model.

@@ -105,7 +105,7 @@ impl Pretrained {
         if !path.is_file() {
             return Err(ModelError::MissingFile { folder: encoder, file: CONFIG.to_owned() });
         }
-        let raw_config = config_of(folder)?;
+        let raw_config = config_of(&encoder)?;
         let config = Config::from_json(&raw_config, &path)?;
         let files = tokenizer_files(&encoder)?;
         let wanted = wanted(&config)?;

@@ -132,13 +132,15 @@ fn form(config: &Value, sentences: &Sentences) -> Result<HeadForm, String> {
     if architectures.is_empty() || architectures.iter().any(|name| name.ends_with(CLASSIFIER)) {
         return Ok(HeadForm::Own);
     }
+    let is_encoder = architectures.iter().any(|name| name.ends_with("Model"));
     let named = |field: &str| config.get(field).and_then(Value::as_str).and_then(Head::of_name);
     let of_modules =
         || sentences.embedder().map(HeadForm::Linear).map_err(|error| error.to_string());
     match (named(FORM), named(POOLING)) {
         (Some(Head::Auto), _) if sentences.above.is_some() => of_modules(),
         (Some(head), _) if head != Head::Auto => Ok(head.into()),
-        (_, Some(head @ (Head::Mean | Head::Cls))) => Ok(head.into()),
+        // ModernBERT has the field in all of its folders.
+        (_, Some(head @ (Head::Mean | Head::Cls))) if is_encoder => Ok(head.into()),
         _ => Err(format!("`{}`", architectures.join("`, `"))),
     }
 }

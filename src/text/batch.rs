@@ -3,12 +3,12 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use super::tokenizer::TokenizedText;
+use super::tokenized::TokenizedText;
 
 /// Token ids and mask of one batch, row-major `[B, L]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// B, the number of texts.
+    /// B, the number of texts, or of their windows.
     pub size: usize,
     /// L, the length of the longest text.
     pub length: usize,
@@ -18,14 +18,14 @@ pub struct Batch {
     pub mask: Vec<i64>,
 }
 
-/// Pads texts into one batch.
+/// Pads texts into one batch, each window in a row of its own.
 pub fn pad(texts: &[&TokenizedText], padding_id: u32) -> Batch {
-    let size = texts.len();
+    let size = texts.iter().map(|text| text.windows()).sum();
     let length = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
     let mut ids = vec![i64::from(padding_id); size * length];
     let mut mask = vec![0; size * length];
-    for (row, text) in texts.iter().enumerate() {
-        for (column, &id) in text.ids.iter().enumerate() {
+    for (row, window) in texts.iter().flat_map(|text| text.all_ids()).enumerate() {
+        for (column, &id) in window.iter().enumerate() {
             ids[row * length + column] = i64::from(id);
             mask[row * length + column] = 1;
         }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn pads_on_the_right_to_the_longest() {
-        let text = |ids: &[u32]| TokenizedText { ids: ids.to_vec(), truncated: false };
+        let text = |ids: &[u32]| TokenizedText { ids: ids.to_vec(), ..TokenizedText::default() };
         let batch = pad(&[&text(&[5, 6, 7]), &text(&[8])], 1);
         assert_eq!(
             batch,

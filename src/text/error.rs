@@ -49,6 +49,13 @@ pub enum TextError {
     #[diagnostic(help("set `max_length` to {} or more", added + 1))]
     TooShort { max_length: usize, added: usize },
 
+    #[error(
+        "windows with `stride: {stride}` do not move: they have room for {room} tokens beside the \
+         special ones"
+    )]
+    #[diagnostic(help("set `windows.stride` below {room}, or raise `max_length`"))]
+    Stride { stride: usize, room: usize },
+
     #[error("the text `{text}` has no tokens")]
     #[diagnostic(help("the tokenizer drops all of it; remove the row from the data"))]
     NoToken { text: String },

@@ -1,10 +1,14 @@
 //! From texts to token ids and batches.
 
 pub mod error;
+pub mod tokenized;
 pub mod tokenizer;
 mod tokenizer_config;
 pub mod files;
+pub mod windows;
 pub mod batch;
 
 pub use error::TextError;
-pub use tokenizer::{TokenizedText, Tokenizer};
+pub use tokenized::TokenizedText;
+pub use tokenizer::Tokenizer;
+pub use windows::{Combine, Windows};

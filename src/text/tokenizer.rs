@@ -6,7 +6,9 @@ use rayon::prelude::*;
 use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
 
 use super::error::TextError;
+use super::tokenized::TokenizedText;
 use super::tokenizer_config::{self, TokenizerConfig};
+use super::windows::Windows;
 use crate::base::contain::contained;
 
 /// A tokenizer from a tokenizer.json, with truncation to a length and without padding.
@@ -21,14 +23,6 @@ pub struct Tokenizer {
     remarks: Vec<String>,
     /// The rows of the model's word table, where they are known.
     rows: Option<usize>,
-}
-
-/// The token ids of one text, special tokens included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenizedText {
-    pub ids: Vec<u32>,
-    /// Whether the text was longer than the requested length.
-    pub truncated: bool,
 }
 
 impl Tokenizer {
@@ -95,10 +89,26 @@ impl Tokenizer {
         texts: &[&str],
         max_length: usize,
     ) -> Result<Vec<TokenizedText>, TextError> {
+        self.encode_windows(texts, max_length, None)
+    }
+
+    /// Tokenizes texts as [`Tokenizer::encode`] does; with windows, what does not fit follows in
+    /// further ones, as with `return_overflowing_tokens=True` in `transformers`.
+    pub fn encode_windows(
+        &self,
+        texts: &[&str],
+        max_length: usize,
+        windows: Option<Windows>,
+    ) -> Result<Vec<TokenizedText>, TextError> {
         if max_length <= self.added {
             return Err(TextError::TooShort { max_length, added: self.added });
         }
-        texts.par_iter().map(|text| self.encode_one(text, max_length - self.added)).collect()
+        let room = max_length - self.added;
+        if let Some(Windows { stride, .. }) = windows.filter(|windows| windows.stride >= room) {
+            return Err(TextError::Stride { stride, room });
+        }
+        let stride = windows.map(|windows| windows.stride);
+        texts.par_iter().map(|text| self.encode_one(text, room, stride)).collect()
     }
 
     /// Returns the positions of the tokens that start at these bytes of a text, counted with
@@ -136,7 +146,12 @@ impl Tokenizer {
         ["[PAD]", "<pad>"].into_iter().find_map(|token| self.inner.token_to_id(token))
     }
 
-    fn encode_one(&self, text: &str, room: usize) -> Result<TokenizedText, TextError> {
+    fn encode_one(
+        &self,
+        text: &str,
+        room: usize,
+        stride: Option<usize>,
+    ) -> Result<TokenizedText, TextError> {
         let shortened = || text.chars().take(40).collect();
         let failed = |error: tokenizers::Error| TextError::Text {
             text: shortened(),
@@ -144,14 +159,21 @@ impl Tokenizer {
         };
         let encode = || {
             let mut encoding = self.inner.encode_fast(text, false)?;
-            let truncated = encoding.len() > room;
-            encoding.truncate(room, 0, self.truncation);
-            Ok((self.inner.post_process(encoding, None, true)?, truncated))
+            let is_long = encoding.len() > room;
+            encoding.truncate(room, stride.unwrap_or(0), self.truncation);
+            let more = encoding.take_overflowing();
+            let further = more.into_iter().filter(|_| stride.is_some());
+            let windows = std::iter::once(encoding).chain(further);
+            let ids = windows.map(|mut window| {
+                window.take_overflowing();
+                Ok(self.inner.post_process(window, None, true)?.get_ids().to_vec())
+            });
+            Ok((ids.collect::<Result<Vec<_>, tokenizers::Error>>()?, is_long))
         };
-        let (encoding, truncated) =
+        let (windows, is_long) =
             contained(encode).unwrap_or_else(|panic| Err(panic.into())).map_err(failed)?;
-        let has_no_row = |id: &u32| self.rows.is_some_and(|rows| *id as usize >= rows);
-        if let Some(&id) = encoding.get_ids().iter().find(|id| has_no_row(id)) {
+        let has_no_row = |id: &&u32| self.rows.is_some_and(|rows| **id as usize >= rows);
+        if let Some(&id) = windows.iter().flatten().find(has_no_row) {
             return Err(TextError::NoRow {
                 text: shortened(),
                 token: self.inner.id_to_token(id).unwrap_or_default(),
@@ -159,9 +181,13 @@ impl Tokenizer {
                 rows: self.rows.unwrap_or_default(),
             });
         }
-        match encoding.get_ids() {
-            [] => Err(TextError::NoToken { text: shortened() }),
-            ids => Ok(TokenizedText { ids: ids.to_vec(), truncated }),
+        let mut windows = windows.into_iter();
+        match windows.next() {
+            Some(ids) if !ids.is_empty() => {
+                let truncated = is_long && stride.is_none();
+                Ok(TokenizedText { ids, more: windows.collect(), truncated })
+            }
+            _ => Err(TextError::NoToken { text: shortened() }),
         }
     }
 }

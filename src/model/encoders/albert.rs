@@ -18,6 +18,7 @@ pub static ALBERT: Encoder = Encoder {
     model_types: &[("albert", "Albert")],
     prefix: "albert.",
     pooler: Some("pooler"),
+    pretrained_head: Some("pooler"),
     positions: Positions::FromZero,
     padding_id: 0,
     config,

@@ -19,6 +19,7 @@ pub static BERT: Encoder = Encoder {
     model_types: &[("bert", "Bert")],
     prefix: "bert.",
     pooler: Some("pooler"),
+    pretrained_head: Some("pooler"),
     positions: Positions::FromZero,
     padding_id: 0,
     config,

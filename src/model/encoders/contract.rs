@@ -33,6 +33,9 @@ pub struct Encoder {
     /// The module of the head that those files count to the encoder, so that it has the prefix:
     /// BERT's `pooler`.
     pub pooler: Option<&'static str>,
+    /// The module of the head that pretraining has trained, so that it stays under another
+    /// classifier: `pooler`, or ModernBERT's `head`.
+    pub pretrained_head: Option<&'static str>,
     /// How tokens are numbered.
     pub positions: Positions,
     /// The padding token's id where config.json names none.
@@ -59,9 +62,18 @@ pub struct Encoder {
 impl Encoder {
     /// Says whether a parameter is of the pooler, which is the encoder's own part of the head.
     pub fn is_pooler(&self, name: &str) -> bool {
-        let rest = self.pooler.and_then(|pooler| name.strip_prefix(pooler));
-        rest.is_some_and(|rest| rest.starts_with('.'))
+        is_within(self.pooler, name)
     }
+
+    /// Says whether a parameter is of the part of the head that pretraining has trained.
+    pub fn is_pretrained_head(&self, name: &str) -> bool {
+        is_within(self.pretrained_head, name)
+    }
+}
+
+fn is_within(module: Option<&str>, name: &str) -> bool {
+    let rest = module.and_then(|module| name.strip_prefix(module));
+    rest.is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Leaves a config.json as it was read.

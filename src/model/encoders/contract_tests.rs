@@ -25,6 +25,7 @@ static OTHER: Encoder = Encoder {
     model_types: &[("other", "Other")],
     prefix: "other.",
     pooler: None,
+    pretrained_head: None,
     positions: BERT.positions,
     padding_id: 0,
     config: bert::config,

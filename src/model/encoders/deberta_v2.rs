@@ -20,6 +20,7 @@ pub static DEBERTA_V2: Encoder = Encoder {
     model_types: &[("deberta-v2", "DebertaV2")],
     prefix: "deberta.",
     pooler: None,
+    pretrained_head: None,
     positions: Positions::FromZero,
     padding_id: 0,
     config,

@@ -16,6 +16,7 @@ pub static DISTILBERT: Encoder = Encoder {
     model_types: &[("distilbert", "DistilBert")],
     prefix: "distilbert.",
     pooler: None,
+    pretrained_head: None,
     positions: Positions::FromZero,
     padding_id: 0,
     config,

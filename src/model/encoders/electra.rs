@@ -16,6 +16,7 @@ pub static ELECTRA: Encoder = Encoder {
     model_types: &[("electra", "Electra")],
     prefix: "electra.",
     pooler: None,
+    pretrained_head: None,
     positions: Positions::FromZero,
     padding_id: 0,
     config,

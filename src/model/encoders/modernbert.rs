@@ -20,6 +20,7 @@ pub static MODERNBERT: Encoder = Encoder {
     model_types: &[("modernbert", "ModernBert")],
     prefix: "model.",
     pooler: None,
+    pretrained_head: Some("head"),
     positions: Positions::FromZero,
     padding_id: 50283,
     config,

@@ -19,6 +19,7 @@ pub static MPNET: Encoder = Encoder {
     model_types: &[("mpnet", "MPNet")],
     prefix: "mpnet.",
     pooler: None,
+    pretrained_head: None,
     positions: Positions::AfterPadding,
     padding_id: 1,
     config,

@@ -15,6 +15,7 @@ pub static ROBERTA: Encoder = Encoder {
     ],
     prefix: "roberta.",
     pooler: None,
+    pretrained_head: None,
     positions: Positions::AfterPadding,
     padding_id: 1,
     config: bert::config,

@@ -45,7 +45,7 @@ pub enum DenseActivation {
 /// What gives the logits.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeadForm {
-    /// The architecture's own head over the first token.
+    /// The architecture's own head.
     Own,
     /// Dropout and a linear layer over the vector.
     Linear(Embedder),

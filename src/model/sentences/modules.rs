@@ -20,7 +20,7 @@ pub const PROMPTS: &str = "config_sentence_transformers.json";
 pub const TEXTS: &str = "sentence_bert_config.json";
 
 /// The files of a module in a folder of its own.
-pub const MODULE_FILES: [&str; 2] = ["config.json", "model.safetensors"];
+pub const MODULE_FILES: [&str; 3] = ["config.json", "model.safetensors", "pytorch_model.bin"];
 
 /// The switches of old files in the order in which their vectors stand side by side, each with what
 /// new files call the pooling.

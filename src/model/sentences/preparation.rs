@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::Windows;
+
 /// What is done to texts before they are tokenized, as it is stored with a trained model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preparation {
@@ -11,4 +13,7 @@ pub struct Preparation {
     /// Whether texts are put into lower case.
     #[serde(default)]
     pub lowers: bool,
+    /// How texts are read that are longer than the input; cut where nothing is said.
+    #[serde(default)]
+    pub windows: Option<Windows>,
 }

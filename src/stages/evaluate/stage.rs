@@ -18,6 +18,7 @@ use crate::stages::figure::Figures;
 use crate::stages::inference::predict::{self, longest, probabilities, tokenizer, tokenizer_of};
 use crate::stages::inference::texts::Texts;
 use crate::stages::leaks::Leaks;
+use crate::text::windows;
 
 /// Predicts one split with a trained model and computes every metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -141,6 +142,7 @@ fn predict(
 ) -> Result<Vec<Vec<f32>>, StageError> {
     let labels = model.labels.len();
     let runtime = ctx.runtime()?;
+    let combine = model.preparation.windows.unwrap_or_default().combine;
     let (tokens, mut inference, layout) = match &model.network {
         Network::Encoder { pretrained, form } => {
             let config = &pretrained.config;
@@ -171,7 +173,11 @@ fn predict(
             (tokens, inference, network.layout)
         }
     };
-    let logits = predict::logits(ctx, layout, &tokens, labels, "evaluating", &mut |feeds| {
+    if let Some(told) = windows::told(&tokens, model.max_length) {
+        ctx.note(&told);
+    }
+    let texts = (&tokens[..], combine);
+    let logits = predict::logits(ctx, layout, texts, labels, "evaluating", &mut |feeds| {
         inference.run(feeds)
     })?;
     Ok(probabilities(&logits))

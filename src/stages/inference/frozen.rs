@@ -15,7 +15,7 @@ use crate::model::source::resolve;
 use crate::model::{Config, Head, NetworkOptions, Pretrained, Prompt, network};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
-use crate::text::{TokenizedText, Tokenizer, batch};
+use crate::text::{TokenizedText, Tokenizer, Windows, batch};
 
 /// Texts per batch, and places that logits are asked for.
 const BATCH: usize = 32;
@@ -57,7 +57,7 @@ impl SentenceEncoder {
         reference: &str,
         pooling: Head,
         prompt: &Prompt,
-        max_length: Option<usize>,
+        (max_length, windows): (Option<usize>, Option<Windows>),
     ) -> Result<SentenceEncoder, StageError> {
         let folder = resolve::resolve(reference, ctx.folder(), ctx)?;
         let pretrained = Pretrained::read(&folder)?;
@@ -73,7 +73,7 @@ impl SentenceEncoder {
             NetworkOptions::inference(&pretrained.config, Place::of(ctx.device())),
         )
         .map_err(EngineError::from)?;
-        let texts = Texts::of(&pretrained, prompt, max_length)?;
+        let texts = Texts::of(&pretrained, prompt, max_length, windows)?;
         texts.warn_of_contradictions(ctx, reference, &pretrained.beside);
         Ok(SentenceEncoder {
             reference: reference.to_owned(),
@@ -88,7 +88,8 @@ impl SentenceEncoder {
     pub fn embed(&mut self, ctx: &dyn Ctx, texts: &[&str]) -> Result<Array2<f64>, StageError> {
         let tokens = self.texts.encode(texts)?;
         let (layout, width) = (InputLayout::of(&self.config), self.width);
-        let states = predict::logits(ctx, layout, &tokens, width, "embedding", &mut |feeds| {
+        let tokens = (&tokens[..], self.texts.combine());
+        let states = predict::logits(ctx, layout, tokens, width, "embedding", &mut |feeds| {
             self.inference.run(feeds)
         })?;
         let mut embeddings = states.mapv(f64::from);

@@ -13,7 +13,7 @@ use crate::engine::{EngineError, Inference, Runtime};
 use crate::model::{Config, HeadForm, Network, NetworkOptions, Pretrained};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
-use crate::text::{TokenizedText, Tokenizer, batch};
+use crate::text::{Combine, TokenizedText, Tokenizer, batch, windows};
 
 /// Texts per batch of a prediction.
 const BATCH: usize = 32;
@@ -47,8 +47,24 @@ pub fn open(
     Inference::new(runtime, &network.graph, parameters)
 }
 
-/// Returns the logits `[N, K]` of texts, in their order.
+/// Returns the logits `[N, K]` of texts, in their order; those of a text's windows are combined.
 pub fn logits(
+    ctx: &dyn Ctx,
+    layout: InputLayout,
+    (texts, combine): (&[TokenizedText], Combine),
+    labels: usize,
+    activity: &str,
+    forward: &mut Forward<'_>,
+) -> Result<Array2<f32>, StageError> {
+    if texts.iter().all(|text| text.more.is_empty()) {
+        return logits_of_rows(ctx, layout, texts, labels, activity, forward);
+    }
+    let apart = windows::apart(texts);
+    let found = logits_of_rows(ctx, layout, &apart, labels, activity, forward)?;
+    Ok(combine.results(&found, texts))
+}
+
+fn logits_of_rows(
     ctx: &dyn Ctx,
     layout: InputLayout,
     texts: &[TokenizedText],

@@ -7,7 +7,7 @@ use crate::model::sentences::{Preparation, Sentences};
 use crate::model::{Config, Pretrained};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
-use crate::text::{TokenizedText, Tokenizer};
+use crate::text::{Combine, TokenizedText, Tokenizer, Windows};
 
 /// The tokens of a text where neither the pipeline file nor the folder says less.
 const DEFAULT_LENGTH: usize = 128;
@@ -26,9 +26,10 @@ impl Texts {
         pretrained: &Pretrained,
         prompt: Option<String>,
         max_length: Option<usize>,
+        windows: Option<Windows>,
     ) -> Result<Texts, StageError> {
         Ok(Texts {
-            preparation: Preparation { prompt, lowers: pretrained.sentences.lowers() },
+            preparation: Preparation { prompt, lowers: pretrained.sentences.lowers(), windows },
             tokenizer: tokenizer(pretrained)?,
             longest: bounded(&pretrained.sentences, max_length, Some(&pretrained.config)),
         })
@@ -39,13 +40,18 @@ impl Texts {
         warn_of_contradictions(ctx, reference, beside, &self.tokenizer, self.longest);
     }
 
+    /// Returns what the results of a text's windows become.
+    pub fn combine(&self) -> Combine {
+        self.preparation.windows.unwrap_or_default().combine
+    }
+
     /// Tokenizes texts, in their order.
     pub fn encode(&self, texts: &[&str]) -> Result<Vec<TokenizedText>, StageError> {
-        let Preparation { prompt, lowers } = &self.preparation;
+        let Preparation { prompt, lowers, windows } = &self.preparation;
         // Where case is folded anyway, the signs of special tokens in texts keep theirs.
         let lowers = *lowers && !self.tokenizer.folds_case();
         if prompt.is_none() && !lowers {
-            return Ok(self.tokenizer.encode(texts, self.longest)?);
+            return Ok(self.tokenizer.encode_windows(texts, self.longest, *windows)?);
         }
         let prepare = |text: &&str| {
             let whole = format!("{}{text}", prompt.as_deref().unwrap_or_default());
@@ -54,7 +60,7 @@ impl Texts {
         };
         let prepared: Vec<String> = texts.iter().map(prepare).collect();
         let prepared: Vec<&str> = prepared.iter().map(String::as_str).collect();
-        Ok(self.tokenizer.encode(&prepared, self.longest)?)
+        Ok(self.tokenizer.encode_windows(&prepared, self.longest, *windows)?)
     }
 }
 

@@ -62,6 +62,7 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
         ("model.head", train.model.head != Head::default()),
         ("precision", train.precision != Precision::default()),
         ("max_tokens_per_step", train.max_tokens_per_step.is_some()),
+        ("windows", train.windows.is_some()),
     ];
     let mut problems = Vec::new();
     if train.accumulation != 1 {
@@ -162,7 +163,7 @@ pub(super) fn run(
         .map_err(|error| ModelError::Json { path, detail: error.to_string() })?;
     let layout = InputLayout::of_json(&config);
     let texts = Texts {
-        preparation: Preparation { prompt, lowers: sentences.lowers() },
+        preparation: Preparation { prompt, lowers: sentences.lowers(), windows: None },
         tokenizer: predict::tokenizer_of(&files)?,
         longest: bounded(&sentences, train.max_length, None),
     };
@@ -196,6 +197,7 @@ pub(super) fn run(
         objective,
         train_tokens: &tokens.train,
         dev_tokens: &tokens.dev,
+        combine: None,
         layout,
         learning_rates: vec![train.optimizer.learning_rate()],
         resumes,

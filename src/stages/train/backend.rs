@@ -87,6 +87,13 @@ pub fn misfit(train: &Train) -> Option<Misfit> {
             remedy: "leave `precision` out, or train with `backend: session`",
         });
     }
+    if train.windows.is_some() {
+        return Some(Misfit {
+            field: "windows",
+            reason: "the training API takes one row for each text here",
+            remedy: "leave `windows` out, or train with `backend: session`",
+        });
+    }
     if train.max_tokens_per_step.is_some() {
         return Some(Misfit {
             field: "max_tokens_per_step",

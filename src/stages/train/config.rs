@@ -12,6 +12,7 @@ use crate::engine::{Device, Precision};
 use crate::model::{Head, Prompt};
 use crate::stages::contract::stage::StageId;
 use crate::stages::leaks::Leaks;
+use crate::text::Windows;
 
 /// Fine-tunes a pretrained encoder on the train split, with a classification head on top.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +42,10 @@ pub struct Train {
     /// Default: 128, or the `max_seq_length` of a sentence-transformers folder if that is less.
     #[serde(default)]
     pub max_length: Option<usize>,
+    /// Reads all of longer texts, in windows of `max_length` tokens whose logits are combined.
+    /// `evaluate` does the same. Default: they are truncated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
     /// The dropout rate of hidden states, attention probabilities and the head. Default: the
     /// model's own configuration.
     #[serde(default)]

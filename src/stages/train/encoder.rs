@@ -22,7 +22,7 @@ use crate::model::input_layout::InputLayout;
 use crate::model::{Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
-use crate::text::TokenizedText;
+use crate::text::{Combine, TokenizedText};
 
 /// What is trained on what.
 pub struct Job<'a> {
@@ -50,9 +50,13 @@ fn network(
     word_rows: usize,
     kernels: Kernels,
     dropout: Dropout,
+    combine: Option<Combine>,
 ) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let network = Network::new(job.config, job.form, job.objective.outputs(), options)?;
+    let mut network = Network::new(job.config, job.form, job.objective.outputs(), options)?;
+    if let Some(combine) = combine {
+        network.combine_windows(combine)?;
+    }
     TrainableNetwork::new(network, |network| job.objective.graph(network))
 }
 
@@ -66,7 +70,10 @@ pub fn run(
     // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no
     // gradient and decay like the rest.
     let compact = CompactVocabulary::new(
-        job.train_tokens.iter().chain(job.dev_tokens).flat_map(|text| text.ids.iter().copied()),
+        job.train_tokens
+            .iter()
+            .chain(job.dev_tokens)
+            .flat_map(|text| text.all_ids().flatten().copied()),
     );
     let (train_tokens, dev_tokens) =
         (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
@@ -79,7 +86,8 @@ pub fn run(
         _ => Kernels::Standard,
     };
     let dropout = dropout(ctx, job, place, backend.backend);
-    let training = network(job, compact.len(), kernels, dropout)?;
+    let combine = job.train.windows.map(|windows| windows.combine);
+    let training = network(job, compact.len(), kernels, dropout, combine)?;
     let graph = &training.network.graph;
     let trainable = trainable(job.train.freeze.as_ref(), job.config, graph)?;
     let word_table = graph.word_table().unwrap_or_default().to_owned();
@@ -92,7 +100,8 @@ pub fn run(
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
     let optimizer = job.train.optimizer.of_engine(job.train.gradient_clip, graph, &trainable);
-    let evaluation = network(job, compact.len(), kernels, Dropout::Off)?;
+    // Windows are predicted one by one, however many a text has.
+    let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
     let plan = TrainerPlan { training, evaluation, trainable, optimizer: &optimizer };
     let (mut trainer, resumes) = match backend.backend {
         Chosen::Session => (plan.session(runtime, job, place, &weights)?, true),
@@ -103,6 +112,7 @@ pub fn run(
         objective: job.objective,
         train_tokens: &train_tokens,
         dev_tokens: &dev_tokens,
+        combine,
         // A table of fewer rows has ids of its own, of which any may stand under the mask.
         layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
         learning_rates: optimizer.learning_rates(),
@@ -118,10 +128,8 @@ pub fn run(
 
 /// Returns texts with the ids of a compact vocabulary.
 fn remap(compact: &CompactVocabulary, texts: &[TokenizedText]) -> Vec<TokenizedText> {
-    let ids = |text: &TokenizedText| {
-        text.ids.iter().map(|&id| compact.compact(id).unwrap_or_default()).collect()
-    };
-    texts.iter().map(|text| TokenizedText { ids: ids(text), truncated: text.truncated }).collect()
+    let compact_id = |id| compact.compact(id).unwrap_or_default();
+    texts.iter().map(|text| text.map_ids(compact_id)).collect()
 }
 
 /// Returns where the dropout masks of a training come from.

@@ -183,7 +183,7 @@ impl Train {
             initial_weights.push_str(&format!("; prompt {}", ctx.secrets().hide(&shown(prompt))));
         }
         ctx.note(&initial_weights);
-        let texts = Texts::of(&pretrained, prompt, self.max_length)?;
+        let texts = Texts::of(&pretrained, prompt, self.max_length, self.windows)?;
         texts.warn_of_contradictions(ctx, reference, &pretrained.beside);
         let tokens = Tokens::new(ctx, data, &texts)?;
         let job = Job {

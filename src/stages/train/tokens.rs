@@ -8,7 +8,7 @@ use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::texts::Texts;
-use crate::text::TokenizedText;
+use crate::text::{TokenizedText, windows};
 
 /// What a training gives, whatever network it trains.
 pub(super) struct Trained {
@@ -48,6 +48,9 @@ impl Tokens {
                 train.len(),
                 texts.longest
             ));
+        }
+        if let Some(told) = windows::told(&train, texts.longest) {
+            ctx.note(&format!("of the train split, {told}"));
         }
         let truncated_share = truncated as f64 / train.len().max(1) as f64;
         Ok(Tokens { train, dev, truncated_share })

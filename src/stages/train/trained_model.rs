@@ -165,6 +165,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Windows;
 
     #[test]
     fn what_training_took_reads_back() -> Result<(), TableError> {
@@ -183,7 +184,11 @@ mod tests {
             output: None,
             layout: InputLayout::default(),
             max_length: 128,
-            preparation: Preparation { prompt: Some("query: ".into()), lowers: true },
+            preparation: Preparation {
+                prompt: Some("query: ".into()),
+                lowers: true,
+                windows: Some(Windows::default()),
+            },
             summary,
         };
         record.write(folder.path())?;

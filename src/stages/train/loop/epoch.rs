@@ -74,7 +74,7 @@ impl Training<'_> {
         let logits = predict::logits(
             self.ctx,
             self.job.layout,
-            self.job.dev_tokens,
+            (self.job.dev_tokens, self.job.combine.unwrap_or_default()),
             self.job.objective.outputs(),
             "dev",
             &mut |feeds| trainer.logits(runtime, feeds),

@@ -8,7 +8,7 @@ use crate::data::Curves;
 use crate::model::input_layout::InputLayout;
 use crate::stages::train::config::Train;
 use crate::stages::train::objective::Objective;
-use crate::text::TokenizedText;
+use crate::text::{Combine, TokenizedText};
 
 /// What is trained on, and how.
 pub struct Job<'a> {
@@ -16,6 +16,8 @@ pub struct Job<'a> {
     pub objective: &'a dyn Objective,
     pub train_tokens: &'a [TokenizedText],
     pub dev_tokens: &'a [TokenizedText],
+    /// What the logits of a text's windows become, where texts may have several.
+    pub combine: Option<Combine>,
     pub layout: InputLayout,
     /// The learning rate of each parameter group before the schedule. The curves show the first.
     pub learning_rates: Vec<f64>,

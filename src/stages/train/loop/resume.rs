@@ -37,7 +37,7 @@ impl<'a> Training<'a> {
             None => TrainingState::new(job.learning_rates.clone()),
         };
         let micro_batches = MicroBatches {
-            lengths: job.train_tokens.iter().map(|text| text.ids.len()).collect(),
+            lengths: job.train_tokens.iter().map(|text| text.windows() * text.ids.len()).collect(),
             limit: state.micro_batch_tokens.or(job.train.max_tokens_per_step),
         };
         let cadence = Cadence::start(job.resumes && !is_beyond, state.seconds);

@@ -7,11 +7,13 @@ use crate::base::chain::chain;
 use crate::base::seed::stream;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{EngineError, Part};
+use crate::model::network::{WINDOW_MASK, WINDOW_ROWS};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::inference::predict;
 use crate::stages::train::objective::MicroBatch;
 use crate::stages::train::schedule;
 use crate::text::TokenizedText;
+use crate::text::windows::WindowRows;
 
 /// Why a step's gradients could not be gathered.
 enum Stopped {
@@ -93,7 +95,10 @@ impl Training<'_> {
                 return Err(Stopped::Other(Box::new(Interrupted)));
             }
             let feeds = self.feeds(&micro_batch);
-            let shape = feeds.first().map_or([0; 2], |(_, ids)| [ids.shape()[0], ids.shape()[1]]);
+            // A text's windows stay together.
+            let texts = micro_batch.members.len();
+            let tokens = feeds.first().map_or(0, |(_, ids)| ids.shape()[0] * ids.shape()[1]);
+            let shape = [texts, tokens / texts.max(1)];
             let dropout_key = dropout_key(self.ctx.seed(), step, number as u64);
             let part = Part { dropout_key, last: number + 1 == count };
             self.trainer.accumulate(self.runtime, feeds, part).map_err(|error| {
@@ -111,6 +116,11 @@ impl Training<'_> {
         let texts: Vec<&TokenizedText> =
             micro_batch.members.iter().map(|&index| &self.job.train_tokens[index]).collect();
         let mut feeds = predict::feeds(self.job.layout, &texts);
+        if self.job.combine.is_some() {
+            let WindowRows { shape: [count, most], rows, mask } = WindowRows::of(&texts);
+            feeds.push((WINDOW_ROWS.to_owned(), Feed::I64(vec![count * most], rows)));
+            feeds.push((WINDOW_MASK.to_owned(), Feed::I64(vec![count, most], mask)));
+        }
         feeds.extend(self.job.objective.feeds(micro_batch));
         feeds
     }

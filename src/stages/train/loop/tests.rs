@@ -107,7 +107,7 @@ fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, Fitted, Str
         ..DataSet::default()
     };
     let tokens: Vec<TokenizedText> =
-        (0..32).map(|_| TokenizedText { ids: vec![1; 5], truncated: false }).collect();
+        (0..32).map(|_| TokenizedText { ids: vec![1; 5], ..TokenizedText::default() }).collect();
     let ctx = TestCtx::new(1)?;
     let mut trainer = Small {
         room,
@@ -123,6 +123,7 @@ fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, Fitted, Str
         objective: &Classification::new(&train.loss, &data, Form::Targets)?,
         train_tokens: &tokens,
         dev_tokens: &[],
+        combine: None,
         layout: InputLayout { padding_id: 0, first_position: 0 },
         learning_rates: vec![1e-3],
         resumes: false,

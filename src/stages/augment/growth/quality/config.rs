@@ -10,6 +10,7 @@ use crate::model::{Head, Prompt};
 use crate::stages::augment::methods::contract::default_encoder;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::External;
+use crate::text::Windows;
 
 /// Keeps generated texts that are as near to the real texts of their class as these are to each
 /// other.
@@ -44,6 +45,10 @@ pub struct Keep {
     /// `max_seq_length` of a sentence-transformers folder if that is less.
     #[serde(default)]
     pub max_length: Option<usize>,
+    /// Reads all of longer texts, in windows of `max_length` tokens whose embeddings are combined.
+    /// Default: they are truncated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows: Option<Windows>,
 }
 
 /// The measure of the distance to a class.
@@ -83,6 +88,16 @@ impl Keep {
             errors.push(
                 CheckError::new("keep.max_length", message)
                     .hint("two of them are the special tokens around a text"),
+            );
+        }
+        if let (Some(windows), Some(length)) = (self.windows, self.max_length)
+            && windows.stride + 2 >= length
+        {
+            let most = length.saturating_sub(2);
+            let message = format!("expected less than {most}, found {}", windows.stride);
+            errors.push(
+                CheckError::new("keep.windows.stride", message)
+                    .hint("a window of `max_length` tokens has to go on beyond what it repeats"),
             );
         }
         errors.extend(CheckError::of_reference("keep.pretrained", &self.pretrained));

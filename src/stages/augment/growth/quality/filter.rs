@@ -52,8 +52,9 @@ pub struct Filter {
 impl Filter {
     /// Embeds the original texts of train and measures their distances.
     pub fn fit(ctx: &dyn Ctx, keep: &Keep, train: &Originals<'_>) -> Result<Filter, StageError> {
-        let Keep { pretrained, pooling, prompt, max_length, .. } = keep;
-        let mut encoder = SentenceEncoder::new(ctx, pretrained, *pooling, prompt, *max_length)?;
+        let Keep { pretrained, pooling, prompt, max_length, windows, .. } = keep;
+        let bounds = (*max_length, *windows);
+        let mut encoder = SentenceEncoder::new(ctx, pretrained, *pooling, prompt, bounds)?;
         let texts: Vec<&str> =
             train.examples.iter().map(|example| example.text.first.as_str()).collect();
         let labels: Vec<usize> = train.examples.iter().map(|example| example.class()).collect();
