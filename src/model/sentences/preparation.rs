@@ -14,6 +14,6 @@ pub struct Preparation {
     #[serde(default)]
     pub lowers: bool,
     /// How texts are read that are longer than the input; cut where nothing is said.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,
 }
