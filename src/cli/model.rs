@@ -43,7 +43,10 @@ fn lines(about: &About) -> Vec<(&'static str, String)> {
     if let Some(encoder) = &about.encoder {
         lines.extend(encoder_lines(encoder));
     }
-    lines.push(("licence", about.licence.clone().unwrap_or_else(unknown)));
+    lines.push((
+        "licence",
+        about.licence.clone().unwrap_or_else(|| "not told by the files here".to_owned()),
+    ));
     let trains = match &about.problem {
         None => "yes".to_owned(),
         Some(problem) => format!("no: {problem}"),

@@ -68,6 +68,7 @@ fn supported() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::head::Pooling;
     use serde_json::json;
 
     fn bert() -> Value {
@@ -93,6 +94,43 @@ mod tests {
             read(&with("classifier_dropout", json!(0.2))).map(|config| config.classifier_dropout),
             Ok(0.2)
         );
+    }
+
+    #[test]
+    fn rotations_that_are_not_computed_are_refused() {
+        let modern = json!({"model_type": "modernbert", "vocab_size": 100, "hidden_size": 32,
+            "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 48,
+            "pad_token_id": 0, "position_embedding_type": "sans_pos",
+            "classifier_pooling": "mean"});
+        assert!(read(&modern).is_ok_and(|config| config.head_reads == Pooling::Mean));
+        let nomic = json!({"model_type": "nomic_bert", "vocab_size": 100, "n_embd": 32,
+            "n_layer": 2, "n_head": 4, "n_inner": 48, "rotary_emb_fraction": 1.0,
+            "rotary_emb_base": 1000, "resid_pdrop": 0, "hidden_dropout_prob": 0.0,
+            "activation_function": "swiglu", "qkv_proj_bias": false});
+        assert!(read(&nomic).is_ok_and(|config| config.hidden == 32 && config.layers == 2));
+        for raw in [&modern, &nomic] {
+            for (name, value) in [
+                ("rope_scaling", json!({"rope_type": "yarn", "factor": 4})),
+                ("rope_scaling", json!({"type": "linear", "factor": 4})),
+            ] {
+                let mut raw = raw.clone();
+                raw[name] = value;
+                let refused = read(&raw).err().unwrap_or_default();
+                assert!(refused.contains("`rope_scaling:"), "{refused:?}");
+            }
+        }
+        for (name, value) in [
+            ("num_experts", json!(8)),
+            ("rotary_emb_fraction", json!(0.5)),
+            ("prenorm", json!(true)),
+            ("activation_function", json!("gelu_new")),
+            ("hidden_size", json!(48)),
+        ] {
+            let mut raw = nomic.clone();
+            raw[name] = value;
+            let refused = read(&raw).err().unwrap_or_default();
+            assert!(refused.contains(name), "{name}: {refused:?}");
+        }
     }
 
     #[test]

@@ -163,6 +163,15 @@ pub enum ModelError {
     #[diagnostic(help("config.json and the weights may belong to different models"))]
     HalfHead { name: String, expected: Vec<usize> },
 
+    #[error(
+        "this {model} has no masked-language-model head, and its states are wider than its words"
+    )]
+    #[diagnostic(help(
+        "take a folder with that head, such as a generator of ELECTRA or ALBERT as it was \
+         pretrained"
+    ))]
+    NoMaskedHead { model: String },
+
     #[error("the model `{reference}` could not be fetched")]
     #[diagnostic(help(
         "without a package index: copy a model folder to this machine and name it in \

@@ -51,6 +51,17 @@ impl MaskedHead {
         let bias =
             |masked: &Masked| masked.biases.iter().copied().find(|name| fits(name, &[vocabulary]));
         let (words, bias) = (forms.iter().find_map(words), forms.iter().find_map(bias));
+        // A classifier of ModernBERT has these layers too, without anything for the words.
+        let of_words = words.is_some() || bias.is_some();
+        let is_shared = |masked: &&'static Masked| {
+            let layers = layers(config, masked).unwrap_or_default();
+            layers.iter().all(|(name, _)| config.encoder.is_pretrained_head(name))
+        };
+        let transform = transform.filter(|masked| of_words || !is_shared(masked));
+        if transform.is_none() && config.embedding != config.hidden {
+            let model = config.encoder.family("").to_owned();
+            return Err(ModelError::NoMaskedHead { model });
+        }
         Ok(MaskedHead { transform, words, bias })
     }
 

@@ -14,7 +14,7 @@ use super::head::{Head, Pooling};
 use super::network::{self, Network};
 use super::pickled::is_pickled;
 use super::pretrained_head::{self, PretrainedHead};
-use super::sentences::modules::{MODULES, PROMPTS, TEXTS};
+use super::sentences::modules::{MODULES, NAMES_OF_TEXTS, PROMPTS};
 use super::sentences::{Above, Embedder, HeadForm, Prompt, Sentences};
 pub use super::weights::Weights;
 use super::{masked, weights};
@@ -345,7 +345,7 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     }
     let mut files = vec![config];
     files.extend(weights::files(&encoder)?);
-    let of_encoder = tokenizer_names(&encoder).chain([TEXTS]).map(|name| encoder.join(name));
+    let of_encoder = tokenizer_names(&encoder).chain(NAMES_OF_TEXTS).map(|name| encoder.join(name));
     let beside = [SEEN_TEXTS, PROMPTS].into_iter().map(|name| folder.join(name));
     files.extend(of_encoder.chain(beside).filter(|path| path.is_file()));
     let Some(above) = above else { return Ok(files) };
@@ -367,13 +367,15 @@ pub fn is_model_file(name: &str) -> bool {
             let all = |text: &str, is: fn(&u8) -> bool| {
                 !text.is_empty() && text.as_bytes().iter().all(is)
             };
-            all(number, u8::is_ascii_digit) && all(class, u8::is_ascii_alphanumeric)
+            let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+            all(number, u8::is_ascii_digit) && all(class, is_of_name)
         })
     };
     let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    let others = [CONFIG, SEEN_TEXTS, ADAPTER, MODULES, PROMPTS, TEXTS];
+    let others = [CONFIG, SEEN_TEXTS, ADAPTER, MODULES, PROMPTS];
+    let others = others.contains(&name) || NAMES_OF_TEXTS.contains(&name);
     let tokenizer = TOKENIZER_FILES.contains(&name) || ONLY_WITHOUT.contains(&name);
     module.is_none_or(is_module)
         && !name.contains('/')
-        && (others.contains(&name) || tokenizer || weights || is_pickled(name))
+        && (others || tokenizer || weights || is_pickled(name))
 }

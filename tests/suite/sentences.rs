@@ -362,7 +362,7 @@ fn a_reference_is_told_of() -> Result<(), TestError> {
     longest text            32 tokens; max_seq_length 12
     head                    linear over mean, normalised; drawn anew
     has seen                nothing that `pipe` knows of
-    licence                 not said
+    licence                 not told by the files here
     can be trained on       yes
     ");
     insta::assert_snapshot!(said("dense")?, @r"
@@ -394,7 +394,7 @@ fn a_reference_is_told_of() -> Result<(), TestError> {
     longest text            32 tokens
     head                    the architecture's own; trained for negative, neutral, positive
     has seen                nothing that `pipe` knows of
-    licence                 not said
+    licence                 not told by the files here
     can be trained on       yes
     ");
     let json: Value = serde_json::from_str(&project.pipe(&["model", "--json", "dense"])?.out)?;

@@ -29,7 +29,11 @@ stages:
 
 /// A `train` stage on the tiny BERT.
 fn stage(name: &str, data_stage: &str, settings: &str) -> String {
-    let model = data("tiny-bert");
+    stage_on("tiny-bert", name, data_stage, settings)
+}
+
+fn stage_on(model: &str, name: &str, data_stage: &str, settings: &str) -> String {
+    let model = data(model);
     format!(
         "  {name}: {{ train: {{ data: {data_stage}, model: {{ pretrained: {model} }}, {settings} \
          }} }}\n"
@@ -49,6 +53,45 @@ fn assert_close(found: &[f64], expected: &[f64], relative: f64) {
             "step {step}: {found}, expected {expected}"
         );
     }
+}
+
+/// Every architecture, by both: the same curve.
+#[test]
+fn both_backends_train_every_encoder() -> Result<(), TestError> {
+    if !has_training_api()? {
+        return Ok(());
+    }
+    let models = [
+        "distilbert",
+        "roberta",
+        "mpnet",
+        "electra",
+        "albert-groups",
+        "modernbert",
+        "deberta-v2",
+        "deberta-v2-v2",
+        "nomic-bert",
+        "gte",
+    ];
+    let mut stages = String::new();
+    for model in models {
+        for backend in ["session", "training_api"] {
+            let settings =
+                format!("epochs: 3, batch_size: 8, dropout: 0.0, backend: {backend}, {ADAMW}");
+            let name = format!("{}_{backend}", model.replace('-', "_"));
+            stages += &stage_on(&format!("tiny-{model}"), &name, "few", &settings);
+        }
+    }
+    let project = project(80, &stages)?;
+    project.run(&["--threads", "1"])?;
+    for model in models {
+        let of = |backend: &str| format!("{}_{backend}", model.replace('-', "_"));
+        let (expected, found) =
+            (losses(&project, &of("session"))?, losses(&project, &of("training_api"))?);
+        assert!(expected.len() >= 9, "{model}: {}", expected.len());
+        assert_close(&found, &expected, 1e-4);
+    }
+    Ok(())
 }
 
 /// Every feature that both have, each with dropout off so that only rounding differs: the same

@@ -109,9 +109,6 @@ fn distances(fields: &Fields<'_>, config: &Config) -> Result<Option<Distances>, 
     }
     let terms = ["c2p", "p2c"].map(|term| terms.iter().any(|it| it == term));
     if !fields.flag("relative_attention", false)? {
-        if terms != [false; 2] {
-            return Err(fields.wrong("relative_attention", "`true` with a `pos_att_type`"));
-        }
         return Ok(None);
     }
     let farthest = fields.positive_count("max_relative_positions")?.unwrap_or(config.positions);

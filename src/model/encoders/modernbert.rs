@@ -61,7 +61,8 @@ struct Own {
 }
 
 fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, ModelError> {
-    fields.refuse_variants()?;
+    // It has no absolute positions, whatever `position_embedding_type` says.
+    fields.refuse_decoders()?;
     let hidden = fields.size("hidden_size")?;
     let layers = fields.size("num_hidden_layers")?;
     let attention_dropout = fields.share("attention_dropout", 0.0)?;

@@ -71,8 +71,12 @@ struct Own {
 
 /// Returns the name of a field: its own, or an older one where that alone is there.
 fn either<'n>(fields: &Fields<'_>, own: &'n str, old: &'n str) -> Result<&'n str, ModelError> {
+    let same = |one: &Value, other: &Value| match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    };
     match (fields.get(own), fields.get(old)) {
-        (Some(one), Some(other)) if one != other => {
+        (Some(one), Some(other)) if !same(one, other) => {
             Err(fields.wrong(own, &format!("the same as `{old}` ({other})")))
         }
         (None, Some(_)) => Ok(old),
@@ -265,7 +269,9 @@ fn nomic_saved(config: &Config, raw: &mut Map<String, Value>) {
     ] {
         raw.insert(name.to_owned(), value);
     }
-    for old in ["n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon"] {
+    // The authors' own code, which reads the older names, would be looked for by the last.
+    let old = ["n_embd", "n_layer", "n_head", "n_inner", "n_positions", "layer_norm_epsilon"];
+    for old in old.into_iter().chain(["auto_map"]) {
         raw.shift_remove(old);
     }
 }

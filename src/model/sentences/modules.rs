@@ -18,6 +18,18 @@ pub const MODULES: &str = "modules.json";
 pub const PROMPTS: &str = "config_sentence_transformers.json";
 /// What is done to texts, beside the encoder's files.
 pub const TEXTS: &str = "sentence_bert_config.json";
+/// The names that this file may have; the first that is there counts.
+pub const NAMES_OF_TEXTS: [&str; 7] = [
+    TEXTS,
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+];
+/// Where newer folders have the longest text.
+const TOKENIZER: &str = "tokenizer_config.json";
 
 /// The files of a module in a folder of its own.
 pub const MODULE_FILES: [&str; 3] = ["config.json", "model.safetensors", "pytorch_model.bin"];
@@ -42,6 +54,8 @@ pub struct Sentences {
     pub raw_prompts: Map<String, Value>,
     /// sentence_bert_config.json as it was read.
     pub raw_texts: Map<String, Value>,
+    /// `model_max_length` of the tokenizer, which is the longest text where the former is silent.
+    model_max_length: Option<f64>,
 }
 
 /// The modules over an encoder.
@@ -77,7 +91,15 @@ impl Sentences {
         let above = Above::read(folder)?;
         let mut sentences = Sentences { above, ..Sentences::default() };
         sentences.raw_prompts = object(&folder.join(PROMPTS))?.unwrap_or_default();
-        sentences.raw_texts = object(&sentences.encoder(folder).join(TEXTS))?.unwrap_or_default();
+        let encoder = sentences.encoder(folder);
+        let found = NAMES_OF_TEXTS.iter().find(|name| encoder.join(name).is_file());
+        if let Some(name) = found {
+            sentences.raw_texts = object(&encoder.join(name))?.unwrap_or_default();
+        }
+        if sentences.above.is_some() {
+            let settings = object(&encoder.join(TOKENIZER))?.unwrap_or_default();
+            sentences.model_max_length = settings.get("model_max_length").and_then(Value::as_f64);
+        }
         Ok(sentences)
     }
 
@@ -104,7 +126,9 @@ impl Sentences {
 
     /// Returns the longest text in tokens, special ones included, that the folder was made for.
     pub fn max_seq_length(&self) -> Option<usize> {
-        let most = self.raw_texts.get("max_seq_length").and_then(Value::as_f64)?;
+        let own = self.raw_texts.get("max_seq_length").and_then(Value::as_f64);
+        // A tokenizer without a limit has a huge one.
+        let most = own.or(self.model_max_length.filter(|most| *most < 1e9))?;
         (most >= 1.0).then_some(most as usize)
     }
 
@@ -115,10 +139,13 @@ impl Sentences {
 
     /// Lists the prompts by name, without empty ones.
     pub fn prompts(&self) -> IndexMap<&str, &str> {
+        self.all_prompts().into_iter().filter(|(_, text)| !text.is_empty()).collect()
+    }
+
+    fn all_prompts(&self) -> IndexMap<&str, &str> {
         let prompts = self.raw_prompts.get("prompts").and_then(Value::as_object);
         let texts = prompts.into_iter().flatten();
-        let texts = texts.filter_map(|(name, text)| Some((name.as_str(), text.as_str()?)));
-        texts.filter(|(_, text)| !text.is_empty()).collect()
+        texts.filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect()
     }
 
     /// Returns the name of the prompt that counts where none is named.
@@ -133,24 +160,19 @@ impl Sentences {
     /// Fails for a name that the folder does not have, and where a prompt is to be left out of the
     /// pooling.
     pub fn prompt(&self, setting: &Prompt, folder: &Path) -> Result<Option<String>, ModelError> {
-        let prompts = self.prompts();
+        let named = |name: &str| {
+            let all = self.all_prompts();
+            all.get(name).map(|text| Some((*text).to_owned())).ok_or_else(|| {
+                let names: Vec<String> = all.keys().map(|name| format!("`{name}`")).collect();
+                let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                ModelError::NoPrompt { folder: folder.to_owned(), name: name.to_owned(), found }
+            })
+        };
         let text = match setting {
             Prompt::None => None,
             Prompt::Text(text) => Some(text.clone()),
-            Prompt::Auto => self
-                .default_prompt()
-                .and_then(|name| prompts.get(name))
-                .map(|text| (*text).to_owned()),
-            Prompt::Named(name) => match prompts.get(name.as_str()) {
-                Some(text) => Some((*text).to_owned()),
-                None => {
-                    let names: Vec<String> =
-                        prompts.keys().map(|name| format!("`{name}`")).collect();
-                    let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                    let (folder, name) = (folder.to_owned(), name.clone());
-                    return Err(ModelError::NoPrompt { folder, name, found });
-                }
-            },
+            Prompt::Auto => self.default_prompt().map_or(Ok(None), named)?,
+            Prompt::Named(name) => named(name)?,
         };
         Ok(text.filter(|text| !text.is_empty()))
     }
@@ -237,7 +259,13 @@ impl Above {
         let list = folder.join(MODULES);
         for (class, place) in modules {
             let path = folder.join(place).join("config.json");
-            let config = json(&path)?.unwrap_or(Value::Null);
+            let config = json(&path)?;
+            // Without its settings, a pooling would be any; a norm has none.
+            if config.is_none() && matches!(kind(class), "Pooling" | "Dense") {
+                let (folder, file) = (folder.join(place), "config.json".to_owned());
+                return Err(ModelError::MissingFile { folder, file });
+            }
+            let config = config.unwrap_or(Value::Null);
             let module = place.to_string_lossy().into_owned();
             self.folders.push((module.clone(), config.clone()));
             let found = match (kind(class), poolings.is_empty()) {

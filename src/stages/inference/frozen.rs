@@ -15,7 +15,7 @@ use crate::model::source::resolve;
 use crate::model::{Config, Head, NetworkOptions, Pretrained, Prompt, network};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
-use crate::text::{TokenizedText, Tokenizer, Windows, batch};
+use crate::text::{TokenizedText, Tokenizer, Windows, batch, windows};
 
 /// Texts per batch, and places that logits are asked for.
 const BATCH: usize = 32;
@@ -82,6 +82,22 @@ impl SentenceEncoder {
             width: embedder.width(pretrained.config.hidden),
             config: pretrained.config,
         })
+    }
+
+    /// Says how many texts are cut, or are read in windows.
+    pub fn tell_of_lengths(&self, ctx: &dyn Ctx, texts: &[&str]) -> Result<(), StageError> {
+        let tokens = self.texts.encode(texts)?;
+        let (reference, longest) = (&self.reference, self.texts.longest);
+        let cut = tokens.iter().filter(|text| text.truncated).count();
+        if cut > 0 {
+            let all = tokens.len();
+            let line = format!("{cut} of {all} texts are truncated to {longest} tokens");
+            ctx.note(&ctx.secrets().hide(&format!("`{reference}`: {line}")));
+        }
+        if let Some(told) = windows::told(&tokens, longest) {
+            ctx.note(&ctx.secrets().hide(&format!("`{reference}`: {told}")));
+        }
+        Ok(())
     }
 
     /// Returns the embeddings `[N, E]` of texts in their order, each of length 1.

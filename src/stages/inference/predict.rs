@@ -15,8 +15,9 @@ use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 use crate::text::{Combine, TokenizedText, Tokenizer, batch, windows};
 
-/// Texts per batch of a prediction.
+/// The most texts per batch of a prediction, and the most pairs of tokens, which attention keeps.
 const BATCH: usize = 32;
+const PAIRS: usize = BATCH * 512 * 512;
 
 /// A tokenizer that was made for another model.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -74,8 +75,14 @@ fn logits_of_rows(
 ) -> Result<Array2<f32>, StageError> {
     let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
     let mut logits = Array2::zeros((texts.len(), labels));
+    // Batches are sorted, so the last is the longest.
+    let parts = |indices: Vec<usize>| {
+        let longest = indices.last().map_or(1, |&index| lengths[index].max(1));
+        let most = (PAIRS / (longest * longest)).clamp(1, BATCH);
+        indices.chunks(most).map(<[usize]>::to_vec).collect::<Vec<_>>()
+    };
     let mut done = 0;
-    for indices in batch::in_order_by_length(&lengths, BATCH) {
+    for indices in batch::in_order_by_length(&lengths, BATCH).into_iter().flat_map(parts) {
         if ctx.interrupted() {
             return Err(Box::new(Interrupted));
         }

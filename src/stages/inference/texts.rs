@@ -9,8 +9,10 @@ use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::text::{Combine, TokenizedText, Tokenizer, Windows};
 
-/// The tokens of a text where neither the pipeline file nor the folder says less.
+/// The tokens of a text where neither the pipeline file nor the folder says anything.
 const DEFAULT_LENGTH: usize = 128;
+/// The most tokens that a folder's own bound gives: what costs more has to be asked for.
+const LONGEST_DEFAULT: usize = 512;
 
 /// The way from texts to tokens.
 pub struct Texts {
@@ -64,11 +66,12 @@ impl Texts {
     }
 }
 
-/// Returns how many tokens a text may have: `max_length` where it is set, else the folder's bound
-/// or the default, and no more than the position table of the model, where that is known.
+/// Returns how many tokens a text may have: `max_length` where it is set, else the bound of a
+/// folder of sentence-transformers (up to 512) or 128, and no more than the position table of the
+/// model, where that is known.
 pub fn bounded(sentences: &Sentences, max_length: Option<usize>, config: Option<&Config>) -> usize {
-    let usual =
-        || sentences.max_seq_length().map_or(DEFAULT_LENGTH, |most| most.min(DEFAULT_LENGTH));
+    let own = sentences.max_seq_length().filter(|_| sentences.above.is_some());
+    let usual = || own.map_or(DEFAULT_LENGTH, |most| most.min(LONGEST_DEFAULT));
     let most = max_length.unwrap_or_else(usual);
     config.map_or(most, |config| longest(config, most))
 }

@@ -39,7 +39,8 @@ pub struct Train {
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
     /// The longest input in tokens; longer texts are truncated, and their share is reported.
-    /// Default: 128, or the `max_seq_length` of a sentence-transformers folder if that is less.
+    /// Default: the
+    /// `max_seq_length` of a sentence-transformers folder, up to 512; 128 for any other.
     #[serde(default)]
     pub max_length: Option<usize>,
     /// Reads all of longer texts, in windows of `max_length` tokens whose logits are combined.
@@ -98,7 +99,8 @@ pub struct Train {
     pub backend: Backend,
     /// A folder (relative to this file) of training artifacts from `generate_artifacts` or `pipe
     /// artifacts`. They are trained with the training API instead of `pipe`'s own network. Then
-    /// only the tokenizer, the padding settings and the seen texts of `model.pretrained` are used.
+    /// only what is done to texts, the tokenizer, the padding settings and the seen texts of
+    /// `model.pretrained` are used.
     #[serde(default)]
     pub artifacts: Option<String>,
 }

@@ -67,9 +67,16 @@ impl Fields<'_> {
     /// other forms of rotation than the plain one.
     pub fn theta(&self, of: Option<&Value>) -> Result<Option<f32>, ModelError> {
         const NAME: &str = "rope_parameters";
+        let scaled = |of: &Value| {
+            let form = of.get("rope_type").or(of.get("type")).and_then(Value::as_str);
+            form.is_some_and(|form| form != "default")
+        };
+        // Older files have the form by itself.
+        if self.get("rope_scaling").is_some_and(scaled) {
+            return Err(self.wrong("rope_scaling", "`null`"));
+        }
         let Some(of) = of else { return Ok(None) };
-        let form = of.get("rope_type").and_then(Value::as_str);
-        if form.is_some_and(|form| form != "default") {
+        if scaled(of) {
             return Err(self.wrong(NAME, "`rope_type: default`"));
         }
         let Some(theta) = of.get("rope_theta") else { return Ok(None) };
@@ -197,9 +204,15 @@ impl Fields<'_> {
 
     /// Refuses variants that have the same parameters and compute something else.
     pub fn refuse_variants(&self) -> Result<(), ModelError> {
+        self.refuse_decoders()?;
         if !matches!(self.text("position_embedding_type")?.as_deref(), None | Some("absolute")) {
             return Err(self.wrong("position_embedding_type", "`absolute`"));
         }
+        Ok(())
+    }
+
+    /// Refuses models that read from left to right.
+    pub fn refuse_decoders(&self) -> Result<(), ModelError> {
         for name in ["is_decoder", "add_cross_attention", "is_encoder_decoder"] {
             if self.get(name) == Some(&Value::Bool(true)) {
                 return Err(self.wrong(name, "`false`"));

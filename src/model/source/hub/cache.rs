@@ -11,6 +11,7 @@ use fs_err as fs;
 
 use crate::base::files::{TEMPORARY, write_atomic};
 use crate::model::pretrained::{has_tokenizer, model_files};
+use crate::model::sentences::Above;
 use crate::model::sentences::modules::MODULES;
 
 /// The part of the cache that belongs to one repository.
@@ -33,7 +34,8 @@ impl Place {
         };
         let folder = self.snapshot(Some(&commit).filter(|commit| is_safe(commit))?);
         let files = model_files(&folder).ok()?;
-        let whole = files.iter().all(|file| file.is_file()) && has_tokenizer(&folder);
+        let encoder = Above::read(&folder).ok()?.map_or(folder.clone(), |it| it.encoder(&folder));
+        let whole = files.iter().all(|file| file.is_file()) && has_tokenizer(&encoder);
         whole.then_some(folder)
     }
 

@@ -39,21 +39,26 @@ impl Settings {
         let Some(cache) = &self.cache else { return Err(ModelError::HubNoHome { reference }) };
         let place = Place::new(cache, repository);
         if let Some(folder) = place.whole(revision) {
+            // The commit of the cache, which a branch may have left behind by now.
+            let commit = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let knows_modules = place.knows_modules(&commit);
+            let without = |why: &dyn std::fmt::Display| {
+                report.warn(&format!(
+                    "`{reference}` is taken without modules of sentence-transformers, because the \
+                     cache does not tell whether it has any: {why}"
+                ));
+            };
             if let Some(variable) = self.offline {
                 report.note(&format!(
                     "`{variable}` is set: the model `{reference}` is taken from the hub's cache"
                 ));
-                return Ok(folder);
-            }
-            // The commit of the cache, which a branch may have left behind by now.
-            let commit = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !place.knows_modules(&commit)
+                if !knows_modules {
+                    without(&format!("`{variable}` forbids asking"));
+                }
+            } else if !knows_modules
                 && let Err(error) = self.fetch(repository, &commit, &place, report)
             {
-                report.warn(&format!(
-                    "`{reference}` is taken without modules of sentence-transformers, because the \
-                     cache does not tell whether it has any: {error}"
-                ));
+                without(&error);
             }
             return Ok(folder);
         }
@@ -115,6 +120,7 @@ impl Settings {
 
 /// The one file of a model's weights.
 const WHOLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
 
 /// Returns the files of a repository that make up its model. Variants beside the whole weights,
 /// such as `model.fp16.safetensors`, would only cost time.
@@ -136,7 +142,8 @@ fn needed(names: &[String]) -> Vec<&str> {
         let has = |is: &dyn Fn(&str) -> bool| has(&folder, is);
         if is_pickled(&file) {
             let is_whole = |file: &str| file == pickled::WHOLE;
-            return !has(&is_safe_form) && (is_whole(&file) || !has(&is_whole));
+            let is_safe_model = |file: &str| file == WHOLE || file == INDEX;
+            return !has(&is_safe_model) && (is_whole(&file) || !has(&is_whole));
         }
         let of_others = ONLY_WITHOUT.contains(&file.as_str()) && has(&|file| file == TOKENIZER);
         let is_variant = is_safe_form(&file) && file != WHOLE && has(&|file| file == WHOLE);

@@ -41,8 +41,8 @@ pub struct Keep {
     /// What stands before each text.
     #[serde(default, skip_serializing_if = "Prompt::is_auto")]
     pub prompt: Prompt,
-    /// The longest input in tokens; longer texts are truncated. Default: 128, or the
-    /// `max_seq_length` of a sentence-transformers folder if that is less.
+    /// The longest input in tokens; longer texts are truncated. Default: the
+    /// `max_seq_length` of a sentence-transformers folder, up to 512; 128 for any other.
     #[serde(default)]
     pub max_length: Option<usize>,
     /// Reads all of longer texts, in windows of `max_length` tokens whose embeddings are combined.

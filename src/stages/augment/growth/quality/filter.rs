@@ -58,6 +58,7 @@ impl Filter {
         let texts: Vec<&str> =
             train.examples.iter().map(|example| example.text.first.as_str()).collect();
         let labels: Vec<usize> = train.examples.iter().map(|example| example.class()).collect();
+        encoder.tell_of_lengths(ctx, &texts)?;
         let measure = Measure::of(keep, &encoder.embed(ctx, &texts)?, &labels, train.labels.len())?;
         Ok(Filter { encoder, measure })
     }
