@@ -281,7 +281,7 @@ fn what_is_taken_is_said_and_kept() -> Result<(), TestError> {
 fn what_is_not_read_is_an_error_with_a_way_out() -> Result<(), TestError> {
     let folder = assembled("prompts")?;
     let none = project(folder.path(), ", prompt: { named: passage }")?;
-    failed(&none, &["has no prompt `passage`; its prompts: `long`, `query`", "prompt: { text:"])?;
+    failed(&none, &["has no prompt `passage`; its prompts: `document`, `long`, `query`", "prompt: { text:"])?;
     let pooling = folder.path().join("1_Pooling/config.json");
     fs::write(&pooling, r#"{"pooling_mode": "mean", "include_prompt": false}"#)?;
     failed(&project(folder.path(), "")?, &["leaves prompts out of the pooling", "`prompt: none`"])?;
@@ -374,7 +374,7 @@ fn a_reference_is_told_of() -> Result<(), TestError> {
     vector                  mean + cls, dense 64 to 12 with tanh, dense 12 to 8, normalised; 8 wide
     prompts                 none
     tokenizer               WordPiece, 115 words, lower case
-    longest text            32 tokens
+    longest text            32 tokens; max_seq_length 32
     head                    linear over mean + cls, dense 64 to 12 with tanh, dense 12 to 8, normalised; drawn anew
     has seen                nothing that `pipe` knows of
     licence                 mit
