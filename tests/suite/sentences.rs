@@ -281,7 +281,10 @@ fn what_is_taken_is_said_and_kept() -> Result<(), TestError> {
 fn what_is_not_read_is_an_error_with_a_way_out() -> Result<(), TestError> {
     let folder = assembled("prompts")?;
     let none = project(folder.path(), ", prompt: { named: passage }")?;
-    failed(&none, &["has no prompt `passage`; its prompts: `document`, `long`, `query`", "prompt: { text:"])?;
+    failed(
+        &none,
+        &["has no prompt `passage`; its prompts: `document`, `long`, `query`", "prompt: { text:"],
+    )?;
     let pooling = folder.path().join("1_Pooling/config.json");
     fs::write(&pooling, r#"{"pooling_mode": "mean", "include_prompt": false}"#)?;
     failed(&project(folder.path(), "")?, &["leaves prompts out of the pooling", "`prompt: none`"])?;

@@ -52,7 +52,7 @@ const ROWS: [&str; 2] = ["distances from a query", "distances from a key"];
 struct Own {
     distances: Option<Distances>,
     has_positions: bool,
-    pooler_activation: String,
+    pooler_activation: Activation,
     pooler_dropout: f32,
 }
 
@@ -91,11 +91,10 @@ fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, Mode
             return Err(fields.wrong(name, &usual.to_string()));
         }
     }
-    fields.activation("pooler_hidden_act")?;
     let own = Own {
         distances: distances(fields, &config)?,
         has_positions: fields.flag("position_biased_input", true)?,
-        pooler_activation: fields.text("pooler_hidden_act")?.unwrap_or_default(),
+        pooler_activation: fields.activation("pooler_hidden_act")?,
         pooler_dropout: fields.share("pooler_dropout", 0.0)?,
     };
     Ok(config.with_own(own))
@@ -262,15 +261,9 @@ fn scores(
 
 fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {
     let own: Own = config.own()?;
-    let activation = match own.pooler_activation.as_str() {
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
-        "relu" => Activation::Relu,
-        "tanh" => Activation::Tanh,
-        _ => Activation::Gelu,
-    };
     let x = b.dropout(x, own.pooler_dropout)?;
     let x = b.linear_apart(x, "pooler.dense", config.hidden, config.hidden)?;
-    let x = b.activate(x, activation)?;
+    let x = b.activate(x, own.pooler_activation)?;
     let x = b.dropout(x, config.classifier_dropout)?;
     b.linear(x, "classifier", labels, config.hidden)
 }

@@ -54,8 +54,7 @@ struct Own {
     attention_bias: bool,
     mlp_bias: bool,
     classifier_bias: bool,
-    /// Whether the head's activation is another than the exact GELU.
-    classifier_activation: String,
+    classifier_activation: Activation,
     embedding_dropout: f32,
     mlp_dropout: f32,
 }
@@ -71,7 +70,6 @@ fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, Mode
         Some("mean") => Pooling::Mean,
         Some(_) => return Err(fields.wrong("classifier_pooling", "`cls` or `mean`")),
     };
-    fields.activation("classifier_activation")?;
     let own = Own {
         local: local_layers(fields, layers)?,
         reach: fields.count("local_attention", 128)? / 2,
@@ -83,7 +81,7 @@ fn config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config, Mode
         attention_bias: fields.flag("attention_bias", false)?,
         mlp_bias: fields.flag("mlp_bias", false)?,
         classifier_bias: fields.flag("classifier_bias", false)?,
-        classifier_activation: fields.text("classifier_activation")?.unwrap_or_default(),
+        classifier_activation: fields.activation("classifier_activation")?,
         embedding_dropout: fields.share("embedding_dropout", 0.0)?,
         mlp_dropout: fields.share("mlp_dropout", 0.0)?,
     };
@@ -231,15 +229,9 @@ fn last(b: &mut Builder, config: &Config, x: Var) -> Result<Var, ShapeError> {
 /// What the heads of texts and of masked words begin with: rows `[.., H]` → rows `[.., H]`.
 fn head_of_states(b: &mut Builder, config: &Config, x: Var) -> Result<Var, ShapeError> {
     let own: Own = config.own()?;
-    let activation = match own.classifier_activation.as_str() {
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
-        "relu" => Activation::Relu,
-        "tanh" => Activation::Tanh,
-        _ => Activation::Gelu,
-    };
     let hidden = [config.hidden; 2];
     let x = b.linear_if(x, "head.dense", hidden, own.classifier_bias)?;
-    let x = b.activate((x, None), activation)?;
+    let x = b.activate((x, None), own.classifier_activation)?;
     let norm = norm(b, config, "head.norm", own.norm_bias);
     b.normed(x, norm)
 }

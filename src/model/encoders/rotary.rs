@@ -109,10 +109,8 @@ fn nomic_config(encoder: &'static Encoder, fields: &Fields<'_>) -> Result<Config
     if has_old_names && fields.share_or_one("rotary_emb_fraction", 0.0)? != 1.0 {
         return Err(fields.wrong("rotary_emb_fraction", "1"));
     }
-    for name in ["rotary_emb_scale_base"] {
-        if fields.get(name).is_some() {
-            return Err(fields.wrong(name, "`null`"));
-        }
+    if fields.get("rotary_emb_scale_base").is_some() {
+        return Err(fields.wrong("rotary_emb_scale_base", "`null`"));
     }
     let rope = fields.get("rope_parameters");
     let is_dynamic =

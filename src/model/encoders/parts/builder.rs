@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::graph::Constant;
 use crate::engine::{DType, Dim, Graph, Initial, Kernels, Marks, ShapeError, TensorFact, Var};
@@ -33,8 +35,8 @@ pub enum Dropout {
     Random(u32),
 }
 
-/// The activation of the feed-forward layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The activation of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activation {
     /// The exact GELU, x·Φ(x).
     Gelu,
