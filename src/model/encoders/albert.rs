@@ -5,11 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bert::{self, Modules};
+use super::bert::{self, Modules, PostNorm};
 use super::contract::{Config, Encoder, Layer, Masked, as_read};
 use super::parts::builder::{Activation, Builder, Positions};
 use super::parts::fields::Fields;
-use crate::engine::graph::attention::Heads;
 use crate::engine::{ShapeError, Var};
 use crate::model::error::ModelError;
 
@@ -90,15 +89,14 @@ fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeErr
     let (turn, place) = (layer.index / inner, layer.index % inner);
     // Groups need not divide the layers.
     let group = turn * groups / (config.layers / inner);
-    let name = |module: &str| format!("{}.{group}.albert_layers.{place}.{module}", MODULES.layers);
-    let x = layer.below; // [T, H]
-    let asking = if layer.first_token_only { b.first_tokens(x)? } else { x };
-    let (attention, rate) = (MODULES.attention.map(name), config.attention_dropout);
-    let heads = Heads::plain(config.heads);
-    let context = b.attention(asking, x, &attention, config.hidden, heads, rate)?;
-    // No dropout after the feed-forward layer.
-    let dropout = [config.hidden_dropout, 0.0];
-    bert::after_attention(b, config, [context, asking], &MODULES, name, dropout)
+    let own = PostNorm::of(config, &MODULES, group);
+    let own = PostNorm {
+        layer: own.name(&format!("albert_layers.{place}")),
+        // None after the feed-forward layer.
+        dropout: [config.hidden_dropout, 0.0],
+        ..own
+    };
+    bert::post_norm(b, config, layer, &own)
 }
 
 fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {

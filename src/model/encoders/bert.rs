@@ -104,22 +104,30 @@ pub(super) const MODULES: Modules = Modules {
 };
 
 pub(super) fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
-    post_norm(b, config, layer, &PostNorm::of(config, &MODULES))
+    post_norm(b, config, layer, &PostNorm::of(config, &MODULES, layer.index))
 }
 
 /// A layer whose norms follow the sums.
-pub(super) struct PostNorm<'a> {
-    pub modules: &'a Modules,
+pub(super) struct PostNorm {
+    /// Before the names of the layer's modules: `encoder.layer.0`.
+    pub layer: String,
+    pub modules: &'static Modules,
     pub heads: Heads,
     /// The rates of dropout after attention and after the feed-forward layer.
     pub dropout: [f32; 2],
 }
 
-impl PostNorm<'_> {
+impl PostNorm {
     /// Returns a layer as BERT has it, with other names.
-    pub(super) fn of<'a>(config: &Config, modules: &'a Modules) -> PostNorm<'a> {
+    pub(super) fn of(config: &Config, modules: &'static Modules, index: usize) -> PostNorm {
+        let layer = format!("{}.{index}", modules.layers);
         let (heads, dropout) = (Heads::plain(config.heads), [config.hidden_dropout; 2]);
-        PostNorm { modules, heads, dropout }
+        PostNorm { layer, modules, heads, dropout }
+    }
+
+    /// Returns the whole name of a module.
+    pub(super) fn name(&self, module: &str) -> String {
+        format!("{}.{module}", self.layer)
     }
 }
 
@@ -127,16 +135,14 @@ pub(super) fn post_norm(
     b: &mut Builder,
     config: &Config,
     layer: Layer,
-    settings: &PostNorm<'_>,
+    own: &PostNorm,
 ) -> Result<Var, ShapeError> {
-    let modules = settings.modules;
-    let name = |module: &str| format!("{}.{}.{module}", modules.layers, layer.index);
-    let (hidden, heads) = (config.hidden, settings.heads);
     let x = layer.below; // [T, H]
     let asking = if layer.first_token_only { b.first_tokens(x)? } else { x };
-    let (attention, rate) = (modules.attention.map(name), config.attention_dropout);
-    let context = b.attention(asking, x, &attention, hidden, heads, rate)?;
-    after_attention(b, config, [context, asking], modules, name, settings.dropout)
+    let attention = own.modules.attention.map(|module| own.name(module));
+    let rate = config.attention_dropout;
+    let context = b.attention(asking, x, &attention, config.hidden, own.heads, rate)?;
+    after_attention(b, config, [context, asking], own)
 }
 
 /// What follows attention in a post-norm layer, from the context and the states below it.
@@ -144,18 +150,17 @@ pub(super) fn after_attention(
     b: &mut Builder,
     config: &Config,
     [context, below]: [Var; 2],
-    modules: &Modules,
-    name: impl Fn(&str) -> String,
-    dropout: [f32; 2],
+    own: &PostNorm,
 ) -> Result<Var, ShapeError> {
-    let (hidden, epsilon) = (config.hidden, config.layer_norm_epsilon);
-    let attended = b.linear_apart(context, &name(modules.attention_output), hidden, hidden)?;
-    let norm = b.norm(&name(modules.attention_norm), hidden, epsilon);
-    let x = b.add_norm(attended, below, norm, dropout[0])?;
-    let [up, down] = modules.mlp.map(&name);
+    let (hidden, epsilon, modules) = (config.hidden, config.layer_norm_epsilon, own.modules);
+    let output = own.name(modules.attention_output);
+    let attended = b.linear_apart(context, &output, hidden, hidden)?;
+    let norm = b.norm(&own.name(modules.attention_norm), hidden, epsilon);
+    let x = b.add_norm(attended, below, norm, own.dropout[0])?;
+    let [up, down] = modules.mlp.map(|module| own.name(module));
     let made = b.mlp(x, [&up, &down], [hidden, config.intermediate], config.activation)?;
-    let norm = b.norm(&name(modules.norm), hidden, epsilon);
-    b.add_norm(made, x, norm, dropout[1])
+    let norm = b.norm(&own.name(modules.norm), hidden, epsilon);
+    b.add_norm(made, x, norm, own.dropout[1])
 }
 
 pub(super) fn head(

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bert::{self, Modules};
+use super::bert::{self, Modules, PostNorm};
 use super::contract::{Config, Encoder, Layer, Masked, as_read};
 use super::parts::builder::{Activation, Builder, Positions};
 use super::parts::fields::Fields;
@@ -200,16 +200,16 @@ const MODULES: Modules = Modules {
 
 fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
     let Own { distances, .. } = config.own()?;
-    let name = |module: &str| format!("{}.{}.{module}", MODULES.layers, layer.index);
+    let own = PostNorm::of(config, &MODULES, layer.index);
     let (hidden, x) = (config.hidden, layer.below); // [T, H]
     let mut made = [(x, None); 3];
     for (made, module) in made.iter_mut().zip(MODULES.attention) {
-        let (weight, bias) =
-            (b.weight(&name(module), hidden, hidden), b.bias(&name(module), hidden));
+        let name = own.name(module);
+        let (weight, bias) = (b.weight(&name, hidden, hidden), b.bias(&name, hidden));
         *made = b.g.projection(x, weight, bias)?;
     }
     let heads = match &distances {
-        Some(distances) => scores(b, config, distances, [made[0], made[1]], name)?,
+        Some(distances) => scores(b, config, distances, [made[0], made[1]], &own)?,
         None => Heads::plain(config.heads),
     };
     let context = b.attend(made, heads, config.attention_dropout)?;
@@ -218,8 +218,7 @@ fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeErr
         true => (b.first_tokens(context)?, b.first_tokens(x)?),
         false => (context, x),
     };
-    let dropout = [config.hidden_dropout; 2];
-    bert::after_attention(b, config, [context, x], &MODULES, name, dropout)
+    bert::after_attention(b, config, [context, x], &own)
 }
 
 /// Returns heads whose scores take distances in (He et al. 2021, equation 4).
@@ -228,7 +227,7 @@ fn scores(
     config: &Config,
     distances: &Distances,
     contents: [(Var, Option<Var>); 2],
-    name: impl Fn(&str) -> String,
+    layer: &PostNorm,
 ) -> Result<Heads, ShapeError> {
     let added = distances.terms.iter().filter(|term| **term).count();
     let factor = 1.0 / ((1 + added) as f32).sqrt();
@@ -248,7 +247,7 @@ fn scores(
         }
         let rows = b.kept(ROWS[term])?; // [2L]
         let chosen = b.g.gather(table, rows)?; // [2L, H]
-        let places = b.linear(chosen, &name(modules[term]), config.hidden, config.hidden)?;
+        let places = b.linear(chosen, &layer.name(modules[term]), config.hidden, config.hidden)?;
         let products = b.products_with(contents[term], places, config.heads)?; // [B, heads, L, 2L]
         let aligned = b.aligned(products)?; // [B, heads, L, L]
         let aligned = b.g.mul(aligned, scale)?;

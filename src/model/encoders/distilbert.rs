@@ -72,7 +72,8 @@ const MODULES: Modules = Modules {
 fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
     // No dropout after attention, other than BERT.
     let dropout = [0.0, config.hidden_dropout];
-    bert::post_norm(b, config, layer, &PostNorm { dropout, ..PostNorm::of(config, &MODULES) })
+    let own = PostNorm { dropout, ..PostNorm::of(config, &MODULES, layer.index) };
+    bert::post_norm(b, config, layer, &own)
 }
 
 fn head(b: &mut Builder, config: &Config, x: Var, labels: usize) -> Result<Var, ShapeError> {

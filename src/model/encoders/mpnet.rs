@@ -90,7 +90,8 @@ const MODULES: Modules = Modules {
 
 fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeError> {
     let heads = Heads { bias: Some(b.kept(BIAS)?), ..Heads::plain(config.heads) };
-    bert::post_norm(b, config, layer, &PostNorm { heads, ..PostNorm::of(config, &MODULES) })
+    let own = PostNorm { heads, ..PostNorm::of(config, &MODULES, layer.index) };
+    bert::post_norm(b, config, layer, &own)
 }
 
 #[cfg(test)]

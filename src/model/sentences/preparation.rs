@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::Windows;
+use crate::text::{Combine, Windows};
 
 /// What is done to texts before they are tokenized, as it is stored with a trained model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,4 +16,11 @@ pub struct Preparation {
     /// How texts are read that are longer than the input; cut where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows: Option<Windows>,
+}
+
+impl Preparation {
+    /// Returns what the results of a text's windows become.
+    pub fn combine(&self) -> Combine {
+        self.windows.unwrap_or_default().combine
+    }
 }

@@ -7,6 +7,7 @@ use miette::Diagnostic;
 
 use crate::base::secrets::Secrets;
 use crate::model::source::reference::Reference;
+use crate::text::Windows;
 
 /// Any error of a stage: its message, its `help` (the way out, shown as `hint:`) and its causes.
 pub type StageError = Box<dyn miette::Diagnostic + Send + Sync + 'static>;
@@ -104,6 +105,15 @@ impl CheckError {
         let error = Reference::parse(reference).err()?;
         let hint = error.help().map(|hint| hint.to_string());
         Some(CheckError { field: field.to_owned(), message: error.to_string(), hint })
+    }
+
+    /// Returns the problem of windows that would not move on within so many tokens; `None` if they
+    /// do.
+    pub fn of_windows(field: &str, windows: Windows, length: usize) -> Option<CheckError> {
+        let (most, found) = (length.saturating_sub(2), windows.stride);
+        let error = CheckError::new(field, format!("expected less than {most}, found {found}"));
+        let hint = "a window of `max_length` tokens has to go on beyond what it repeats";
+        (found >= most).then(|| error.hint(hint))
     }
 
     /// Adds the way out.

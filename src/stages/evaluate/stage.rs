@@ -142,7 +142,6 @@ fn predict(
 ) -> Result<Vec<Vec<f32>>, StageError> {
     let labels = model.labels.len();
     let runtime = ctx.runtime()?;
-    let combine = model.preparation.windows.unwrap_or_default().combine;
     let (tokens, mut inference, layout) = match &model.network {
         Network::Encoder { pretrained, form } => {
             let config = &pretrained.config;
@@ -176,7 +175,7 @@ fn predict(
     if let Some(told) = windows::told(&tokens, model.max_length) {
         ctx.note(&told);
     }
-    let texts = (&tokens[..], combine);
+    let texts = (&tokens[..], model.preparation.combine());
     let logits = predict::logits(ctx, layout, texts, labels, "evaluating", &mut |feeds| {
         inference.run(feeds)
     })?;

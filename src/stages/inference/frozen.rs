@@ -84,8 +84,13 @@ impl SentenceEncoder {
         })
     }
 
-    /// Says how many texts are cut, or are read in windows.
-    pub fn tell_of_lengths(&self, ctx: &dyn Ctx, texts: &[&str]) -> Result<(), StageError> {
+    /// Returns the embeddings of texts as [`SentenceEncoder::embed`] does, and says how many of
+    /// them are cut, or are read in windows.
+    pub fn embed_telling(
+        &mut self,
+        ctx: &dyn Ctx,
+        texts: &[&str],
+    ) -> Result<Array2<f64>, StageError> {
         let tokens = self.texts.encode(texts)?;
         let (reference, longest) = (&self.reference, self.texts.longest);
         let cut = tokens.iter().filter(|text| text.truncated).count();
@@ -97,14 +102,23 @@ impl SentenceEncoder {
         if let Some(told) = windows::told(&tokens, longest) {
             ctx.note(&ctx.secrets().hide(&format!("`{reference}`: {told}")));
         }
-        Ok(())
+        self.embeddings(ctx, texts, &tokens)
     }
 
     /// Returns the embeddings `[N, E]` of texts in their order, each of length 1.
     pub fn embed(&mut self, ctx: &dyn Ctx, texts: &[&str]) -> Result<Array2<f64>, StageError> {
         let tokens = self.texts.encode(texts)?;
+        self.embeddings(ctx, texts, &tokens)
+    }
+
+    fn embeddings(
+        &mut self,
+        ctx: &dyn Ctx,
+        texts: &[&str],
+        tokens: &[TokenizedText],
+    ) -> Result<Array2<f64>, StageError> {
         let (layout, width) = (InputLayout::of(&self.config), self.width);
-        let tokens = (&tokens[..], self.texts.combine());
+        let tokens = (tokens, self.texts.preparation.combine());
         let states = predict::logits(ctx, layout, tokens, width, "embedding", &mut |feeds| {
             self.inference.run(feeds)
         })?;

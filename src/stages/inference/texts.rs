@@ -7,7 +7,7 @@ use crate::model::sentences::{Preparation, Sentences};
 use crate::model::{Config, Pretrained};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
-use crate::text::{Combine, TokenizedText, Tokenizer, Windows};
+use crate::text::{TokenizedText, Tokenizer, Windows};
 
 /// The tokens of a text where neither the pipeline file nor the folder says anything.
 const DEFAULT_LENGTH: usize = 128;
@@ -40,11 +40,6 @@ impl Texts {
     /// Warns of each setting in a model's folder that is not followed.
     pub fn warn_of_contradictions(&self, ctx: &dyn Ctx, reference: &str, beside: &Beside) {
         warn_of_contradictions(ctx, reference, beside, &self.tokenizer, self.longest);
-    }
-
-    /// Returns what the results of a text's windows become.
-    pub fn combine(&self) -> Combine {
-        self.preparation.windows.unwrap_or_default().combine
     }
 
     /// Tokenizes texts, in their order.

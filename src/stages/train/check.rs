@@ -7,7 +7,6 @@ use super::problems::Problems;
 use crate::engine::{Device, Precision};
 use crate::stages::contract::error::CheckError;
 use crate::stages::contract::stage::DataFact;
-use crate::text::Windows;
 
 /// Returns every problem of the configuration.
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
@@ -39,7 +38,7 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         );
     }
     if let (Some(windows), Some(length)) = (train.windows, train.max_length) {
-        problems.0.extend(windows_fit("windows.stride", windows, length));
+        problems.0.extend(CheckError::of_windows("windows.stride", windows, length));
     }
     if let Some(rate) = train.dropout {
         problems.share("dropout", f64::from(rate), false);
@@ -78,18 +77,6 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         );
     }
     problems.0
-}
-
-/// Reports windows that do not move on.
-pub fn windows_fit(field: &str, windows: Windows, length: usize) -> Option<CheckError> {
-    let fits = windows.stride + 2 < length;
-    (!fits).then(|| {
-        CheckError::new(
-            field,
-            format!("expected less than {}, found {}", length.saturating_sub(2), windows.stride),
-        )
-        .hint("a window of `max_length` tokens has to go on beyond what it repeats")
-    })
 }
 
 /// Reports what is wrong with how long training goes on.

@@ -30,17 +30,7 @@ pub(super) fn xlm_roberta(source: &Source<'_>, settings: &Settings) -> Result<Pa
         ["bos_token", "pad_token", "eos_token", "unk_token"].map(|name| (text(name), 0.0)).into();
     vocabulary.extend(pieces(&source.file).skip(3));
     vocabulary.push((text("mask_token"), 0.0));
-    let extra = extra(&source.file);
-    Ok(Parts {
-        model: source.model(&vocabulary, 3)?,
-        normalizer: source.charsmap()?.unwrap_or(Value::Null),
-        pre_tokenizer: by_words(settings),
-        decoder: metaspace(scheme(settings, "never")),
-        named,
-        extra,
-        raw: false,
-        around: Around::Doubled("bos_token", "eos_token"),
-    })
+    fairseq(source, settings, &vocabulary, named)
 }
 
 /// CamemBERT: five special tokens, the last of them in the place of the model's own unknown token,
@@ -58,14 +48,23 @@ pub(super) fn camembert(source: &Source<'_>, settings: &Settings) -> Result<Part
     ];
     vocabulary.extend(pieces(&source.file).skip(1));
     vocabulary.push((text("mask_token"), 0.0));
-    let extra = extra(&source.file);
+    fairseq(source, settings, &vocabulary, named)
+}
+
+/// What both have in common: the words, and two tokens between the texts of a pair.
+fn fairseq(
+    source: &Source<'_>,
+    settings: &Settings,
+    vocabulary: &[(String, f64)],
+    named: BTreeMap<&'static str, Token>,
+) -> Result<Parts, TextError> {
     Ok(Parts {
-        model: source.model(&vocabulary, 3)?,
+        model: source.model(vocabulary, 3)?,
         normalizer: source.charsmap()?.unwrap_or(Value::Null),
         pre_tokenizer: by_words(settings),
         decoder: metaspace(scheme(settings, "never")),
         named,
-        extra,
+        extra: extra(&source.file),
         raw: false,
         around: Around::Doubled("bos_token", "eos_token"),
     })

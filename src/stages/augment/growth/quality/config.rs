@@ -90,15 +90,8 @@ impl Keep {
                     .hint("two of them are the special tokens around a text"),
             );
         }
-        if let (Some(windows), Some(length)) = (self.windows, self.max_length)
-            && windows.stride + 2 >= length
-        {
-            let most = length.saturating_sub(2);
-            let message = format!("expected less than {most}, found {}", windows.stride);
-            errors.push(
-                CheckError::new("keep.windows.stride", message)
-                    .hint("a window of `max_length` tokens has to go on beyond what it repeats"),
-            );
+        if let (Some(windows), Some(length)) = (self.windows, self.max_length) {
+            errors.extend(CheckError::of_windows("keep.windows.stride", windows, length));
         }
         errors.extend(CheckError::of_reference("keep.pretrained", &self.pretrained));
         errors

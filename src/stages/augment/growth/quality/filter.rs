@@ -58,8 +58,8 @@ impl Filter {
         let texts: Vec<&str> =
             train.examples.iter().map(|example| example.text.first.as_str()).collect();
         let labels: Vec<usize> = train.examples.iter().map(|example| example.class()).collect();
-        encoder.tell_of_lengths(ctx, &texts)?;
-        let measure = Measure::of(keep, &encoder.embed(ctx, &texts)?, &labels, train.labels.len())?;
+        let embeddings = encoder.embed_telling(ctx, &texts)?;
+        let measure = Measure::of(keep, &embeddings, &labels, train.labels.len())?;
         Ok(Filter { encoder, measure })
     }
 
