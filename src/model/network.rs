@@ -17,14 +17,14 @@ use crate::text::Combine;
 pub const WINDOW_ROWS: &str = "window_rows";
 pub const WINDOW_MASK: &str = "window_mask";
 
-/// A network up to its logits.
+/// A network up to its logits, or up to the vectors of texts.
 #[derive(Debug)]
 pub struct Network {
     /// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), perhaps `position_ids` `[B, L]` and,
     /// in training, `dropout_key` `[1]`.
     pub graph: Graph,
-    /// `[B, K]`
-    pub logits: Var,
+    /// The logits `[B, K]`, or the vectors `[B, E]`.
+    pub output: Var,
 }
 
 impl Network {
@@ -36,7 +36,7 @@ impl Network {
         options: NetworkOptions,
     ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
-        let logits = match form.into() {
+        let output = match form.into() {
             HeadForm::Own => {
                 let reads_first = config.head_reads == Pooling::Cls;
                 let states = encode(&mut b, config, reads_first)?;
@@ -51,18 +51,30 @@ impl Network {
                 b.linear(x, "classifier", labels, embedder.width(config.hidden))?
             }
         };
-        Ok(Network { graph: b.g, logits })
+        Ok(Network { graph: b.g, output })
     }
 
-    /// Makes one row of logits of those of each text's windows: adds the inputs [`WINDOW_ROWS`],
+    /// Builds an encoder without a head, whose output are the vectors `[B, E]` that a linear head
+    /// over it would read.
+    pub fn of_vectors(
+        config: &Config,
+        embedder: &Embedder,
+        options: NetworkOptions,
+    ) -> Result<Network, ShapeError> {
+        let mut b = Builder::new(options);
+        let output = embed(&mut b, config, embedder)?;
+        Ok(Network { graph: b.g, output })
+    }
+
+    /// Makes one row of the output of those of each text's windows: adds the inputs [`WINDOW_ROWS`],
     /// `[N·M]` for `N` texts of up to `M` windows, and [`WINDOW_MASK`] `[N, M]`, both i64.
     pub fn combine_windows(&mut self, combine: Combine) -> Result<(), ShapeError> {
         let g = &mut self.graph;
         let rows = g.input(WINDOW_ROWS, TensorFact::i64(vec![Dim::Named("windows")]));
         let shape = vec![Dim::Named("texts"), Dim::Named("most")];
         let mask = g.input(WINDOW_MASK, TensorFact::i64(shape));
-        let windows = g.gather(self.logits, rows)?; // [N·M, K]
-        self.logits = match combine {
+        let windows = g.gather(self.output, rows)?; // [N·M, K]
+        self.output = match combine {
             Combine::Mean => g.mean_of_tokens(windows, mask)?,
             Combine::Max => g.max_of_tokens(windows, mask)?,
         };
@@ -98,10 +110,9 @@ pub fn embedding(
     embedder: &Embedder,
     options: NetworkOptions,
 ) -> Result<Graph, ShapeError> {
-    let mut b = Builder::new(options);
-    let embedding = embed(&mut b, config, embedder)?;
-    b.g.output("embedding", embedding);
-    Ok(b.g)
+    let Network { mut graph, output } = Network::of_vectors(config, embedder, options)?;
+    graph.output("embedding", output);
+    Ok(graph)
 }
 
 /// Returns the graph of an encoder alone, whose parameters are those of any of its models.

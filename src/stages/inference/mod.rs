@@ -2,4 +2,5 @@
 
 pub mod predict;
 pub mod texts;
+pub mod vectors;
 pub mod frozen;

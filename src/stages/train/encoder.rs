@@ -5,11 +5,11 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::backend::{Choice, Chosen};
-use super::config::Train;
 use super::freeze::trainable;
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
+use super::settings::Settings;
 use crate::base::seed::stream;
 use crate::engine::backend::binding::Parameters;
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
@@ -21,12 +21,13 @@ use crate::model::compact::CompactVocabulary;
 use crate::model::input_layout::InputLayout;
 use crate::model::{Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights};
 use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::TrainingSummary;
 use crate::stages::contract::stage::Ctx;
 use crate::text::{Combine, TokenizedText};
 
 /// What is trained on what.
 pub struct Job<'a> {
-    pub train: &'a Train,
+    pub settings: &'a Settings,
     pub device: Device,
     pub config: &'a Config,
     pub form: &'a HeadForm,
@@ -44,6 +45,53 @@ pub struct Trained {
     pub backend: Choice,
 }
 
+impl Trained {
+    /// Returns what the training took, and says what was unusual.
+    pub fn summary(&self, ctx: &dyn Ctx, settings: &Settings) -> TrainingSummary {
+        let parameters = self.weights.values().map(|array| array.len() as u64).sum();
+        let trained = (self.trainable_parameters, parameters);
+        summary(ctx, settings, (&self.fitted, &self.backend), trained)
+    }
+}
+
+/// Returns what a training took, and says what was unusual. `parameters` are the trained and all.
+pub fn summary(
+    ctx: &dyn Ctx,
+    settings: &Settings,
+    (fitted, backend): (&Fitted, &Choice),
+    (trainable_parameters, parameters): (u64, u64),
+) -> TrainingSummary {
+    if fitted.micro_batches > 1 {
+        ctx.note(&format!(
+            "batches of {} were computed in up to {} parts; the steps are the same as with whole \
+             batches, except for the dropout masks",
+            settings.batch_size, fitted.micro_batches
+        ));
+    }
+    if !fitted.skipped.is_empty() {
+        ctx.note(&format!(
+            "{} of {} steps were skipped because gradients overflowed; the loss scale was halved \
+             after each",
+            fitted.skipped.len(),
+            fitted.steps
+        ));
+    }
+    let scales = settings.precision.scales_loss();
+    TrainingSummary {
+        steps: fitted.steps,
+        seconds: fitted.seconds,
+        backend: backend.name().to_owned(),
+        backend_reason: backend.reason.clone(),
+        trainable_parameters,
+        parameters,
+        best_epoch: fitted.best_epoch,
+        parts: (fitted.micro_batches > 1).then_some(fitted.micro_batches as u64),
+        skipped_steps: scales.then_some(fitted.skipped.len() as u64),
+        encodings: Some(fitted.encodings),
+        ..TrainingSummary::default()
+    }
+}
+
 /// Builds the network of a training with its loss.
 fn network(
     job: &Job<'_>,
@@ -53,7 +101,7 @@ fn network(
     combine: Option<Combine>,
 ) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let mut network = Network::new(job.config, job.form, job.objective.outputs(), options)?;
+    let mut network = job.objective.network(job.config, job.form, options)?;
     if let Some(combine) = combine {
         network.combine_windows(combine)?;
     }
@@ -78,18 +126,18 @@ pub fn run(
     let (train_tokens, dev_tokens) =
         (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
-    let backend = Choice::new(job.train, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
+    let backend = Choice::new(job.settings, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
     let place = Place::of(job.device);
-    let kernels = match (place, job.train.precision) {
+    let kernels = match (place, job.settings.precision) {
         (Place::Host, Precision::Fp32) => Kernels::Fused,
         _ => Kernels::Standard,
     };
     let dropout = dropout(ctx, job, place, backend.backend);
-    let combine = job.train.windows.map(|windows| windows.combine);
+    let combine = job.settings.windows.map(|windows| windows.combine);
     let training = network(job, compact.len(), kernels, dropout, combine)?;
     let graph = &training.network.graph;
-    let trainable = trainable(job.train.freeze.as_ref(), job.config, graph)?;
+    let trainable = trainable(job.settings.freeze.as_ref(), job.config, graph)?;
     let word_table = graph.word_table().unwrap_or_default().to_owned();
     let trained = trainable.iter().filter_map(|name| weights.get(name));
     let trainable_parameters = trained.map(|array| array.len() as u64).sum();
@@ -99,7 +147,7 @@ pub fn run(
             .ok_or_else(|| EngineError::MissingParameter(word_table.clone()))?,
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
-    let optimizer = job.train.optimizer.of_engine(job.train.gradient_clip, graph, &trainable);
+    let optimizer = job.settings.optimizer.of_engine(job.settings.gradient_clip, graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
     let plan = TrainerPlan { training, evaluation, trainable, optimizer: &optimizer };
@@ -108,7 +156,7 @@ pub fn run(
         Chosen::TrainingApi => plan.training_api(runtime, job, &weights)?,
     };
     let loop_job = r#loop::Job {
-        train: job.train,
+        settings: job.settings,
         objective: job.objective,
         train_tokens: &train_tokens,
         dev_tokens: &dev_tokens,
@@ -139,7 +187,7 @@ fn dropout(ctx: &dyn Ctx, job: &Job<'_>, place: Place, backend: Chosen) -> Dropo
         Place::Gpu(_) => {
             // A generator that begins anew would repeat its first masks, where a training goes on.
             let goes_on =
-                |state: &TrainingState| state.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
+                |state: &TrainingState| state.epochs <= job.settings.stop_after.unwrap_or(u32::MAX);
             let state = checkpoint::read(ctx.scratch()).map(|(state, _)| state).filter(goes_on);
             let steps = state.filter(|_| backend == Chosen::Session).map_or(0, |state| state.steps);
             Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
@@ -167,7 +215,7 @@ impl TrainerPlan<'_> {
         let named =
             graph.parameters().filter_map(|(name, _)| weights.get(name).map(|array| (name, array)));
         let parameters = Parameters::new(place, named)?;
-        let (optimizer, precision) = (self.optimizer.clone(), job.train.precision);
+        let (optimizer, precision) = (self.optimizer.clone(), job.settings.precision);
         let recipe = Recipe { loss, trainable: self.trainable, optimizer, precision };
         let trainer = SessionTrainer::new(runtime, graph, parameters, recipe)?;
         Ok(Box::new(trainer.with_evaluation(self.evaluation.graph_of_logits())))
@@ -186,7 +234,7 @@ impl TrainerPlan<'_> {
             &self.evaluation.graph_of_both(),
             &self.trainable,
             self.optimizer,
-            Clipping::InTraining { parts: job.train.accumulation },
+            Clipping::InTraining { parts: job.settings.accumulation },
             |name| weights.get(name),
         )?;
         let resumes = artifacts.can_resume()?;

@@ -1,4 +1,4 @@
-//! The stage `train`: fine-tunes a pretrained encoder with a classification head.
+//! The stage `train`: makes a classifier of a pretrained encoder.
 
 pub mod error;
 pub mod problems;
@@ -8,6 +8,9 @@ pub mod plateau;
 pub mod schedule;
 pub mod stopping;
 pub mod freeze;
+pub mod settings;
+pub mod method;
+pub mod opened;
 pub mod config;
 pub mod check;
 pub mod r#loop;

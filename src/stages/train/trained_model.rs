@@ -8,6 +8,7 @@ use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::objective::DevMetric;
+use crate::base::digest::Digest;
 use crate::data::curves::CurvePoint;
 use crate::data::{Curves, Seen, Split, TableError};
 use crate::model::input_layout::InputLayout;
@@ -36,6 +37,8 @@ struct Record {
     max_length: usize,
     #[serde(default)]
     preparation: Preparation,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frozen: Option<Digest>,
     summary: TrainingSummary,
 }
 
@@ -43,7 +46,8 @@ impl TrainedModel {
     /// Reads what [`Output::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
         let record = Record::read(folder)?;
-        let Record { labels, head, output, layout, max_length, preparation, summary } = record;
+        let Record { labels, head, output, layout, max_length, preparation, frozen, summary } =
+            record;
         let network = match head {
             Some(head) => {
                 let pretrained = Box::new(Pretrained::read(folder)?);
@@ -58,7 +62,7 @@ impl TrainedModel {
             }),
         };
         let (curves, seen) = (Curves::read(folder)?, Seen::read(&folder.join(SEEN_TEXTS))?);
-        Ok(TrainedModel { network, labels, max_length, preparation, summary, curves, seen })
+        Ok(TrainedModel { network, labels, max_length, preparation, frozen, summary, curves, seen })
     }
 }
 
@@ -111,6 +115,7 @@ impl Output for TrainedModel {
             layout,
             max_length: self.max_length,
             preparation: self.preparation.clone(),
+            frozen: self.frozen,
             summary: self.summary.clone(),
         };
         record.write(folder)?;
@@ -189,6 +194,7 @@ mod tests {
                 lowers: true,
                 windows: Some(Windows::default()),
             },
+            frozen: None,
             summary,
         };
         record.write(folder.path())?;

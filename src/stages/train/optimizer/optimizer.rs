@@ -33,10 +33,18 @@ impl Optimizer {
         }
     }
 
+    /// Returns the optimizer with a learning rate where none is given.
+    pub(in crate::stages::train) fn at_rate(mut self, default: f64) -> Optimizer {
+        if let Optimizer::Adamw(settings) = &mut self {
+            settings.learning_rate.get_or_insert(default);
+        }
+        self
+    }
+
     /// Returns the learning rate before the schedule.
     pub(in crate::stages::train) fn learning_rate(&self) -> f64 {
         match self {
-            Optimizer::Adamw(settings) => settings.learning_rate,
+            Optimizer::Adamw(settings) => settings.rate(),
             Optimizer::Sgd(settings) => settings.learning_rate,
         }
     }

@@ -1,0 +1,30 @@
+//! The one list of methods.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::contract::Learner;
+use super::fine_tune::FineTune;
+
+/// How a model learns from the texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Trains the encoder and its head together.
+    FineTune(FineTune),
+}
+
+impl Default for Method {
+    fn default() -> Method {
+        Method::FineTune(FineTune::default())
+    }
+}
+
+impl Method {
+    /// Returns the method behind the setting.
+    pub fn learner(&self) -> &dyn Learner {
+        match self {
+            Method::FineTune(method) => method,
+        }
+    }
+}
