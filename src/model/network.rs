@@ -17,6 +17,10 @@ use crate::text::Combine;
 pub const WINDOW_ROWS: &str = "window_rows";
 pub const WINDOW_MASK: &str = "window_mask";
 
+/// The parameters of a linear head over the vector of a text: `[K, E]` and `[K]`.
+pub const CLASSIFIER_WEIGHT: &str = "classifier.weight";
+pub const CLASSIFIER_BIAS: &str = "classifier.bias";
+
 /// A network up to its logits, or up to the vectors of texts.
 #[derive(Debug)]
 pub struct Network {

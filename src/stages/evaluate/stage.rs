@@ -10,6 +10,7 @@ use crate::engine::backend::binding::Parameters;
 use crate::engine::{Inference, Place};
 use crate::metrics::{self, argmax};
 use crate::model::input_layout::InputLayout;
+use crate::model::{HeadForm, Pretrained};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Evaluation, Kind, Network, Output, Summary, TrainedModel};
@@ -17,6 +18,7 @@ use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, Stage
 use crate::stages::figure::Figures;
 use crate::stages::inference::predict::{self, longest, probabilities, tokenizer, tokenizer_of};
 use crate::stages::inference::texts::Texts;
+use crate::stages::inference::vectors::{Reading, logits_of};
 use crate::stages::leaks::Leaks;
 use crate::text::windows;
 
@@ -140,17 +142,20 @@ fn predict(
     model: &TrainedModel,
     texts: &[&str],
 ) -> Result<Vec<Vec<f32>>, StageError> {
+    if let (Some(identity), Network::Encoder { pretrained, form: HeadForm::Linear(embedder) }) =
+        (model.frozen, &model.network)
+    {
+        let prepared = &prepared(model, pretrained)?;
+        let reading = Reading { pretrained, embedder, prepared, texts };
+        let vectors = reading.shared(ctx, identity)?;
+        return Ok(probabilities(&logits_of(&pretrained.weights, &vectors)?));
+    }
     let labels = model.labels.len();
     let runtime = ctx.runtime()?;
     let (tokens, mut inference, layout) = match &model.network {
         Network::Encoder { pretrained, form } => {
             let config = &pretrained.config;
-            let prepared = Texts {
-                preparation: model.preparation.clone(),
-                tokenizer: tokenizer(pretrained)?,
-                longest: longest(config, model.max_length),
-            };
-            let tokens = prepared.encode(texts)?;
+            let tokens = prepared(model, pretrained)?.encode(texts)?;
             let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
             let parameters = Parameters::new(Place::of(ctx.device()), weights)?;
             let inference = predict::open(runtime, config, form, labels, &parameters)?;
@@ -180,6 +185,15 @@ fn predict(
         inference.run(feeds)
     })?;
     Ok(probabilities(&logits))
+}
+
+/// Returns the way from texts to the tokens of a trained encoder.
+fn prepared(model: &TrainedModel, pretrained: &Pretrained) -> Result<Texts, StageError> {
+    Ok(Texts {
+        preparation: model.preparation.clone(),
+        tokenizer: tokenizer(pretrained)?,
+        longest: longest(&pretrained.config, model.max_length),
+    })
 }
 
 fn check_labels(model: &TrainedModel, data: &DataSet) -> Result<(), EvaluateError> {

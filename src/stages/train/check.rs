@@ -20,6 +20,9 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         problems.add(field, message, "leave it out");
     }
     learner.check(data, &mut problems);
+    if let Some(texts) = &train.label_texts {
+        texts.check(&mut problems);
+    }
     length(train, &mut problems);
     problems.at_least_one("batch_size", train.batch_size.unwrap_or(1) as u64);
     problems.at_least_one("accumulation", u64::from(train.accumulation));

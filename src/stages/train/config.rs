@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
+use super::label_texts::LabelTexts;
 use super::method::Method;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
@@ -27,6 +28,10 @@ pub struct Train {
     /// How the model learns from the texts.
     #[serde(default)]
     pub method: Method,
+    /// Texts that say what the labels mean. Default: `auto` in `contrastive`, `none` in the other
+    /// methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_texts: Option<LabelTexts>,
     /// The number of passes over the training data. Default: as many as the steps of `budget` need,
     /// or those of the method; 10 of `fine_tune`.
     #[serde(default)]
@@ -124,6 +129,7 @@ impl Train {
         let defaults = self.method.learner().defaults();
         Settings {
             model: self.model.clone(),
+            label_texts: self.label_texts.clone().unwrap_or(defaults.label_texts),
             span: self.span(),
             stop_after: self.stop_after,
             batch_size: self.batch_size.unwrap_or(defaults.batch_size),
@@ -156,6 +162,7 @@ impl Train {
     /// Lists the settings that are given, and that not every method has a use for.
     pub(super) fn given(&self) -> Vec<&'static str> {
         let given = [
+            ("label_texts", self.label_texts.is_some()),
             ("epochs", self.epochs.is_some()),
             ("stop_after", self.stop_after.is_some()),
             ("budget", self.budget.is_some()),

@@ -165,7 +165,7 @@ pub fn run(
         layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
         learning_rates: optimizer.learning_rates(),
         resumes,
-        splits: backend.backend == Chosen::Session,
+        splits: backend.backend == Chosen::Session && job.objective.splits(),
     };
     let fitted = r#loop::run(ctx, runtime, &loop_job, trainer.as_mut())?;
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));

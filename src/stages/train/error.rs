@@ -10,6 +10,13 @@ pub enum TrainError {
     #[error("`class_weights` has no weight for the label `{name}`")]
     #[diagnostic(help("give every label of the data a weight; 1 leaves it unchanged"))]
     MissingClass { name: String },
+    #[error(
+        "`label_texts` names `{name}`, which is not a label of the data; the labels are {labels}"
+    )]
+    UnknownLabelText { name: String, labels: String },
+    #[error("`label_texts` has no text for the label `{name}`")]
+    #[diagnostic(help("give every label of the data a text"))]
+    MissingLabelText { name: String },
     #[error("`freeze` leaves nothing to train")]
     #[diagnostic(help(
         "the head's parameters start with `classifier`; remove the pattern that matches them"

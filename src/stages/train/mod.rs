@@ -9,6 +9,7 @@ pub mod schedule;
 pub mod stopping;
 pub mod freeze;
 pub mod settings;
+pub mod label_texts;
 pub mod method;
 pub mod opened;
 pub mod config;

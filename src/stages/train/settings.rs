@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
+use super::label_texts::LabelTexts;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
 use super::optimizer::adamw::DEFAULT_LEARNING_RATE;
@@ -60,6 +61,7 @@ pub enum Span {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub model: Model,
+    pub label_texts: LabelTexts,
     pub span: Span,
     pub stop_after: Option<u32>,
     pub batch_size: usize,
@@ -87,6 +89,7 @@ pub struct Defaults {
     pub batch_size: usize,
     pub learning_rate: f64,
     pub schedule: Schedule,
+    pub label_texts: LabelTexts,
 }
 
 impl Default for Defaults {
@@ -96,6 +99,7 @@ impl Default for Defaults {
             batch_size: 16,
             learning_rate: DEFAULT_LEARNING_RATE,
             schedule: Schedule::None,
+            label_texts: LabelTexts::None,
         }
     }
 }

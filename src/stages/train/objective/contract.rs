@@ -45,6 +45,11 @@ pub trait Objective {
         Network::new(config, form, self.outputs(), options)
     }
 
+    /// Says whether a batch may be computed in micro-batches, whose losses add up to its own.
+    fn splits(&self) -> bool {
+        true
+    }
+
     /// Returns the number of batches into which [`Objective::batches`] cuts so many texts.
     fn batches_per_epoch(&self, texts: usize, batch_size: usize) -> usize {
         texts.div_ceil(batch_size)
