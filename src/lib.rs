@@ -18,5 +18,6 @@ pub mod text;
 pub mod results;
 pub mod metrics;
 pub mod statistics;
+pub mod classifiers;
 pub mod data;
 pub mod base;

@@ -3,4 +3,5 @@
 pub mod predict;
 pub mod texts;
 pub mod vectors;
+pub mod trained;
 pub mod frozen;

@@ -75,6 +75,8 @@ impl Reading<'_> {
     /// Fails where the engine does, and for a vector that is not of numbers.
     pub fn vectors(&self, ctx: &dyn Ctx) -> Result<Array2<f32>, StageError> {
         let Reading { pretrained, embedder, prepared, texts } = *self;
+        // The library is loaded before anything else is asked of it.
+        let runtime = ctx.runtime()?;
         let config = &pretrained.config;
         let place = Place::of(ctx.device());
         let options = NetworkOptions::inference(config, place);
@@ -82,7 +84,7 @@ impl Reading<'_> {
         let used =
             graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
         let parameters = Parameters::new(place, used)?;
-        let mut inference = Inference::new(ctx.runtime()?, &graph, &parameters)?;
+        let mut inference = Inference::new(runtime, &graph, &parameters)?;
         let tokens = prepared.encode(texts)?;
         if let Some(told) = windows::told(&tokens, prepared.longest) {
             ctx.note(&told);

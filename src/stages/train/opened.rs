@@ -4,6 +4,7 @@ use super::error::TrainError;
 use super::freeze::Freeze;
 use super::method::contract::Work;
 use super::settings::Settings;
+use crate::engine::{EngineError, ShapeError};
 use crate::model::initial_weights::{HeadOrigin, InitialWeights};
 use crate::model::{Embedder, Head, HeadForm, Pretrained, Weights};
 use crate::stages::contract::error::StageError;
@@ -60,11 +61,13 @@ impl Opened {
         Ok(Opened { pretrained, weights, form, texts, told })
     }
 
-    /// Returns what gives the texts' vectors.
-    pub(super) fn embedder(&self) -> Option<&Embedder> {
-        match &self.form {
-            HeadForm::Own => None,
-            HeadForm::Linear(embedder) => Some(embedder),
+    /// Returns what gives the vectors of texts under a head.
+    pub(super) fn embedder(form: &HeadForm) -> Result<&Embedder, EngineError> {
+        match form {
+            HeadForm::Own => {
+                Err(ShapeError("an architecture's own head has no vectors".into()).into())
+            }
+            HeadForm::Linear(embedder) => Ok(embedder),
         }
     }
 }

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::contract::Learner;
+use super::contrastive::Contrastive;
 use super::fine_tune::FineTune;
+use super::probe::Probe;
 
 /// How a model learns from the texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,6 +14,10 @@ use super::fine_tune::FineTune;
 pub enum Method {
     /// Trains the encoder and its head together.
     FineTune(FineTune),
+    /// Fits a classifier to the vectors of the encoder as it is.
+    Probe(Probe),
+    /// Tunes the encoder so that texts of one class are near, then fits a classifier to its vectors.
+    Contrastive(Contrastive),
 }
 
 impl Default for Method {
@@ -25,6 +31,8 @@ impl Method {
     pub fn learner(&self) -> &dyn Learner {
         match self {
             Method::FineTune(method) => method,
+            Method::Probe(method) => method,
+            Method::Contrastive(method) => method,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod contract;
 pub mod fine_tune;
+pub mod probe;
+pub mod contrastive;
 pub mod method;
 
 pub use contract::{Learner, Trained, Work};
