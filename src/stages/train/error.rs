@@ -32,6 +32,14 @@ pub enum TrainError {
     #[error("`prior` has no share for the label `{name}`")]
     #[diagnostic(help("give every label of the data a share"))]
     MissingPrior { name: String },
+    #[error(
+        "the class `{label}` has {count} train texts, and a choice by folds needs 3 of each class"
+    )]
+    #[diagnostic(help("add texts, or name the method yourself"))]
+    FewForFolds { label: String, count: usize },
+    #[error("train holds generated texts, and what has made them has seen every fold")]
+    #[diagnostic(help("use the data set before augmentation"))]
+    GeneratedFolds,
     #[error("no classifier can be fitted to the train texts")]
     #[diagnostic(help("add texts of other wording to each class"))]
     NoCandidate,

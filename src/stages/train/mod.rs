@@ -14,6 +14,7 @@ pub mod head;
 pub mod method;
 pub mod opened;
 pub mod vectors;
+pub mod folds;
 pub mod config;
 pub mod check;
 pub mod r#loop;

@@ -45,7 +45,7 @@ pub enum Backend {
 }
 
 /// The length of a training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Span {
     Epochs(u32),
     /// So many steps, however often the data is gone through.
@@ -58,7 +58,7 @@ pub enum Span {
 }
 
 /// Everything that a training goes by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub model: Model,
     pub label_texts: LabelTexts,
@@ -122,6 +122,20 @@ impl Span {
         match self {
             Span::Epochs(epochs) => Some(epochs),
             Span::Steps(_) | Span::Within { .. } => None,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the same for a method that takes its own length, batches, learning rate and
+    /// schedule.
+    pub fn under(&self, defaults: Defaults) -> Settings {
+        Settings {
+            span: defaults.span,
+            batch_size: defaults.batch_size,
+            optimizer: Optimizer::default().at_rate(defaults.learning_rate),
+            schedule: defaults.schedule,
+            ..self.clone()
         }
     }
 }

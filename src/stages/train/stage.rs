@@ -21,9 +21,12 @@ use crate::stages::contract::output::{Kind, Output, TrainedModel, TrainingSummar
 use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
 use crate::stages::figure::Figures;
 
+/// Names the code of a training.
+pub(super) const CODE_VERSION: u32 = 9;
+
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        9
+        CODE_VERSION
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

@@ -2,7 +2,7 @@
 //!
 //! Dimensions: `N` texts, `E` width of a vector, `K` classes.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use super::error::TrainError;
 use super::head::{Head, HeadSettings, Sample};
@@ -78,28 +78,74 @@ pub(super) fn texts(examples: &[Example]) -> Vec<&str> {
 impl Vectors {
     /// Fits a head to the train texts, and tells what was chosen.
     pub(super) fn fit(&self, work: &Work<'_>, settings: &HeadSettings) -> Result<Head, TrainError> {
+        let every: Vec<usize> = (0..self.train.nrows()).collect();
+        let head = self.with_sample(work, &every, |sample| sample.fit(settings))?;
+        if !head.chosen.is_empty() {
+            work.ctx.note(&head.chosen);
+        }
+        Ok(head)
+    }
+
+    /// Returns the head whose class vectors are those of the label texts.
+    pub(super) fn of_label_texts(&self, work: &Work<'_>) -> Result<Head, TrainError> {
+        let every: Vec<usize> = (0..self.train.nrows()).collect();
+        let head = self.with_sample(work, &every, |sample| sample.of_label_texts())?;
+        work.ctx.note(&head.chosen);
+        Ok(head)
+    }
+
+    /// Returns the logits `[N, K]` of every train text by a head that was fitted without its fold.
+    pub(super) fn held_out(
+        &self,
+        work: &Work<'_>,
+        settings: &HeadSettings,
+        folds: &[usize],
+    ) -> Result<Array2<f32>, StageError> {
+        let mut all = Array2::zeros((folds.len(), work.data.labels().len()));
+        for fold in 0..folds.iter().max().map_or(0, |most| most + 1) {
+            let of_fold = |is_in: bool| -> Vec<usize> {
+                (0..folds.len()).filter(|&text| (folds[text] == fold) == is_in).collect()
+            };
+            let (held, others) = (of_fold(true), of_fold(false));
+            let head = self.with_sample(work, &others, |sample| sample.fit(settings))?;
+            let logits = logits_of(&head.weights(), &self.train.select(Axis(0), &held))?;
+            for (row, &text) in logits.rows().into_iter().zip(&held) {
+                all.row_mut(text).assign(&row);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Gives some of the train texts as what a head is fitted to.
+    fn with_sample<T>(
+        &self,
+        work: &Work<'_>,
+        texts: &[usize],
+        fit: impl FnOnce(&Sample<'_>) -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
         let Work { ctx, data, settings: training, .. } = *work;
-        let vectors = self.train.mapv(f64::from);
+        let vectors = self.train.select(Axis(0), texts).mapv(f64::from);
         let label_texts = self.label_texts.as_ref().map(|vectors| vectors.mapv(f64::from));
-        let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
+        let train = &data.splits.train;
+        let classes: Vec<usize> = texts.iter().map(|&text| train[text].class()).collect();
         let weights = training.loss.class_weights.is_some().then(|| {
             let of_class = class_weights(&training.loss, data);
             classes.iter().map(|&class| f64::from(of_class[class])).collect::<Vec<f64>>()
         });
-        let sample = Sample {
+        // A text whose original is not among them stands for itself.
+        let place = |family: usize| texts.iter().position(|&text| text == family);
+        let all = data.families();
+        let families: Vec<usize> =
+            texts.iter().enumerate().map(|(own, &text)| place(all[text]).unwrap_or(own)).collect();
+        fit(&Sample {
             vectors: vectors.view(),
             classes: &classes,
             labels: data.labels(),
             label_texts: label_texts.as_ref().map(|vectors| vectors.view()),
-            families: &data.families(),
+            families: &families,
             weights: weights.as_deref(),
             seed: ctx.seed(),
-        };
-        let head = sample.fit(settings)?;
-        if !head.chosen.is_empty() {
-            ctx.note(&head.chosen);
-        }
-        Ok(head)
+        })
     }
 
     /// Returns the point of the curves that a head is: its loss on train, and its dev metrics.

@@ -2,7 +2,7 @@
 //!
 //! Dimensions: `N` texts, `E` width of a vector, `K` classes.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use super::settings::{Automatic, Calibration, ClassPrior, Classifier, HeadSettings};
 use crate::base::seed::stream;
@@ -91,6 +91,29 @@ impl Sample<'_> {
         Ok(Head { linear, chosen })
     }
 
+    /// Returns the head whose class vectors are κ times those of the label texts. κ is such that
+    /// the mean margin of the texts is 1, between 5 and 50.
+    ///
+    /// # Errors
+    ///
+    /// Fails where there are no label texts.
+    pub fn of_label_texts(&self) -> Result<Head, TrainError> {
+        let texts = self.label_texts.ok_or(TrainError::NoLabelTexts)?;
+        let cosines = self.vectors.dot(&texts.t());
+        let margin = |(row, &class): (ArrayView1<'_, f64>, &usize)| {
+            let others = row.iter().enumerate().filter(|(other, _)| *other != class);
+            row[class] - others.map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let margins = cosines.rows().into_iter().zip(self.classes).map(margin);
+        let mean = margins.sum::<f64>() / self.classes.len().max(1) as f64;
+        let factor = if mean > 0.0 { (1.0 / mean).clamp(5.0, 50.0) } else { SCALE };
+        let linear = Linear {
+            weight: texts.mapv(|value| value * factor),
+            bias: Array1::zeros(self.labels.len()),
+        };
+        Ok(Head { linear, chosen: format!("the head begins with {factor:.1} · label texts") })
+    }
+
     fn points(&self) -> Points<'_> {
         Points {
             x: self.vectors,
@@ -157,7 +180,7 @@ impl Sample<'_> {
         let texts = self.label_texts.ok_or(TrainError::NoLabelTexts)?;
         let linear = Linear {
             weight: texts.mapv(|value| value * SCALE),
-            bias: ndarray::Array1::zeros(self.labels.len()),
+            bias: Array1::zeros(self.labels.len()),
         };
         Ok(Fitted { linear, held_out: None, chosen: String::new() })
     }

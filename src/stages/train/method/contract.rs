@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use ndarray::Array2;
+use serde_json::Value;
+
 use crate::base::digest::Digest;
 use crate::data::{Curves, DataSet};
 use crate::model::sentences::Preparation;
@@ -16,6 +19,9 @@ pub trait Learner {
     /// Returns the method's name in a pipeline file.
     fn name(&self) -> &'static str;
 
+    /// Returns the method's own settings, which are part of what its models depend on.
+    fn config(&self) -> Value;
+
     /// Returns what the training takes where the file says nothing.
     fn defaults(&self) -> Defaults {
         Defaults::default()
@@ -29,6 +35,21 @@ pub trait Learner {
     /// Reports settings of the method that no training can be done with.
     fn check(&self, data: &DataFact, problems: &mut Problems) {
         let _ = (data, problems);
+    }
+
+    /// Returns the logits `[N, K]` of every train text by a model that has learnt from the other
+    /// folds alone, where the method has a shorter way to them than a training for each fold.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Learner::learn`] does.
+    fn held_out(
+        &self,
+        work: &Work<'_>,
+        folds: &[usize],
+    ) -> Result<Option<Array2<f32>>, StageError> {
+        let _ = (work, folds);
+        Ok(None)
     }
 
     /// Does the work.

@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::contract::{Learner, Trained, Work};
 use crate::data::Example;
@@ -82,6 +83,10 @@ impl Learner for Contrastive {
             schedule: warm,
             label_texts: LabelTexts::Auto,
         }
+    }
+
+    fn config(&self) -> Value {
+        json!(self)
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {

@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::auto::Auto;
 use super::contract::Learner;
 use super::contrastive::Contrastive;
 use super::fine_tune::FineTune;
+use super::lp_ft::LpFt;
 use super::probe::Probe;
 
 /// How a model learns from the texts.
@@ -18,6 +20,10 @@ pub enum Method {
     Probe(Probe),
     /// Tunes the encoder so that texts of one class are near, then fits a classifier to its vectors.
     Contrastive(Contrastive),
+    /// Fits a head to the encoder as it is, then trains both together.
+    LpFt(LpFt),
+    /// Chooses among methods by folds of train.
+    Auto(Auto),
 }
 
 impl Default for Method {
@@ -33,6 +39,8 @@ impl Method {
             Method::FineTune(method) => method,
             Method::Probe(method) => method,
             Method::Contrastive(method) => method,
+            Method::LpFt(method) => method,
+            Method::Auto(method) => method,
         }
     }
 }

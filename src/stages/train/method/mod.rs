@@ -4,6 +4,8 @@ pub mod contract;
 pub mod fine_tune;
 pub mod probe;
 pub mod contrastive;
+pub mod lp_ft;
+pub mod auto;
 pub mod method;
 
 pub use contract::{Learner, Trained, Work};

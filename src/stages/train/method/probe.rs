@@ -1,7 +1,9 @@
 //! Probing: the encoder stays as it is, and a head is fitted to its vectors.
 
+use ndarray::Array2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::contract::{Learner, Trained, Work};
 use crate::base::clock::Stopwatch;
@@ -48,6 +50,10 @@ impl Learner for Probe {
         "probe"
     }
 
+    fn config(&self) -> Value {
+        json!(self)
+    }
+
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
         const REFUSED: [(&str, &str); 17] = [
             ("epochs", STILL),
@@ -73,6 +79,24 @@ impl Learner for Probe {
 
     fn check(&self, _: &DataFact, problems: &mut Problems) {
         self.head().check("method.probe", problems);
+    }
+
+    fn held_out(
+        &self,
+        work: &Work<'_>,
+        folds: &[usize],
+    ) -> Result<Option<Array2<f32>>, StageError> {
+        let Opened { mut pretrained, weights, form, texts: prepared, .. } =
+            Opened::new(work, Ending::Vectors)?;
+        pretrained.weights = weights;
+        let embedder = Opened::embedder(&form)?;
+        let label_texts = work.settings.label_texts.of(work.ctx, work.data.labels())?;
+        let texts = Texts { data: work.data, label_texts: &label_texts };
+        let vectors = texts.vectors(&|texts| {
+            Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts }
+                .shared(work.ctx, work.identity)
+        })?;
+        Ok(Some(vectors.held_out(work, &self.head(), folds)?))
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
