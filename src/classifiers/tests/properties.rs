@@ -5,6 +5,7 @@ use rand::RngExt;
 
 use crate::base::seed;
 use crate::classifiers::choose::GRID;
+use crate::classifiers::logistic_regression::{OPTIMUM, path};
 use crate::classifiers::*;
 
 /// Unit vectors around a mean for each class, as embeddings are.
@@ -45,8 +46,8 @@ fn logistic_regression_ends_where_the_gradient_is_zero() {
         x.row_mut(n - 1).assign(&first);
         labels[n - 1] = 1;
         let points = plain(&x, &labels, classes);
-        let path = logistic_regression::path(&points, &GRID).expect("fits");
-        for (&c, linear) in GRID.iter().zip(&path) {
+        let fits = path(&points, &GRID, OPTIMUM).expect("fits");
+        for (&c, linear) in GRID.iter().zip(&fits) {
             let mut error = log_probabilities(linear.logits(x.view()).view()).mapv_into(f64::exp);
             labels.iter().enumerate().for_each(|(point, &label)| error[(point, label)] -= 1.0);
             // The two vectors of two classes are ±w/2, so that their penalty is twice as large.
