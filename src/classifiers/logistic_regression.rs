@@ -17,7 +17,7 @@ use super::points::{Linear, Points, counts};
 pub const OPTIMUM: f64 = 1e-12;
 /// More Newton steps than any fit takes; they end a fit whose numbers are beyond rounding.
 const MOST_STEPS: usize = 200;
-/// Conjugate gradients stop at this share of the first residual: of 0.1 to 0.0003, the fastest.
+/// Conjugate gradients stop at this share of the first residual.
 const FORCING: f64 = 1e-2;
 /// The most steps of conjugate gradients for one Newton step.
 const MOST_TURNS: usize = 250;

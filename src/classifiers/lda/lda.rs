@@ -41,7 +41,7 @@ pub struct Lda {
 }
 
 impl Lda {
-    /// Fits LDA to points. With fewer points than numbers it works in their span, so that no
+    /// Fits LDA to points. With clearly fewer points than numbers it works in their span, so that no
     /// matrix is larger than `[N, N]`.
     ///
     /// # Errors
@@ -101,8 +101,12 @@ fn chosen(points: &Points<'_>, scatter: &Scatter, priors: &Priors) -> Result<f64
     tried.extend(TRIED);
     let mut losses = Vec::with_capacity(tried.len());
     for &lambda in &tried {
-        let logits = left_out.logits(lambda, priors)?;
-        losses.push(score(logits.view(), points.labels, points.weights).nll);
+        losses.push(match left_out.logits(lambda, priors) {
+            Ok(logits) => score(logits.view(), points.labels, points.weights).nll,
+            // Another λ may do.
+            Err(ClassifierError::Singular { .. }) => f64::INFINITY,
+            Err(error) => return Err(error),
+        });
     }
     Ok(tried[least(losses.into_iter())])
 }

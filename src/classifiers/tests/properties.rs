@@ -96,7 +96,7 @@ fn lda_is_the_same_in_the_span_of_few_points() {
     let (narrow, wide) = (fit(&narrow, lambda), fit(&wide, other) / scale);
     let shift = (1.0 - 1.0 / scale) * 0.25_f64.ln();
     let difference = narrow - wide - shift;
-    assert!(most(&difference) < 1e-9 * 100.0, "{difference}");
+    assert!(most(&difference) < 1e-7, "{difference}");
 }
 
 #[test]
