@@ -1,9 +1,11 @@
 //! The fit: one covariance for all classes.
 //!
-//! Σ = ((1−λ)·SS + λ·(tr SS/E)·I)/(N − K), where SS is the scatter of the points around the means of
-//! their classes. λ is Ledoit and Wolf's for these residuals together, or another. scikit-learn's
-//! `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")` is another estimate: it
-//! standardises and shrinks each class by itself and averages, with N in place of N − K.
+//! Σ = ((1−λ)·SS + λ·(tr SS/E)·I)/(N − K), where SS is the scatter of the points around the means
+//! of their classes. λ is Ledoit and Wolf's for these residuals together, or another.
+//!
+//! scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")` is another
+//! estimate: it standardises and shrinks each class by itself and averages, with N in place of
+//! N − K.
 
 use ndarray::{Array1, Array2};
 
@@ -41,8 +43,8 @@ pub struct Lda {
 }
 
 impl Lda {
-    /// Fits LDA to points. With clearly fewer points than numbers it works in their span, so that no
-    /// matrix is larger than `[N, N]`.
+    /// Fits LDA to points. With clearly fewer points than numbers it works in their span, so that
+    /// no matrix is larger than `[N, N]`.
     ///
     /// # Errors
     ///
