@@ -23,6 +23,8 @@ pub const GRID: [f64; 11] = [
     1000.0,
 ];
 
+/// The fits need not be closer to their optimum to be compared.
+const TOLERANCE: f64 = 1e-9;
 /// Likelihoods closer than this are equal, and then the simpler choice is taken.
 pub(super) const TIE: f64 = 1e-9;
 
@@ -55,8 +57,9 @@ pub fn c_by_folds(
     folds: &[usize],
     grid: &[f64],
 ) -> Result<Choice, ClassifierError> {
-    let tried =
-        out_of_folds(points, folds, grid.len(), |part| logistic_regression::path(&part, grid))?;
+    let tried = out_of_folds(points, folds, grid.len(), |part| {
+        logistic_regression::path(&part, grid, TOLERANCE)
+    })?;
     let rows = grid.iter().zip(&tried).map(|(&c, logits)| {
         let score = score(logits.view(), points.labels, points.weights);
         Row { c, score }

@@ -8,6 +8,10 @@ pub enum ClassifierError {
     #[diagnostic(help("give each point one of them"))]
     Lengths { points: usize, found: usize, what: &'static str },
 
+    #[error("extra points have {found} numbers each, the points have {size}")]
+    #[diagnostic(help("compute both by the same encoder"))]
+    Sizes { size: usize, found: usize },
+
     #[error("{classes} class is given, expected at least 2")]
     #[diagnostic(help("a classifier tells classes apart: add points of another class"))]
     FewClasses { classes: usize },

@@ -65,7 +65,7 @@ pub fn stratified(
 ///
 /// # Errors
 ///
-/// Refuses points that [`Points::check`] refuses, a fold for another number of points, and passes on
+/// Refuses points that [`Points::check`] refuses, and folds of another number of points. Passes on
 /// what `fit` returns.
 pub fn out_of_fold(
     points: &Points<'_>,

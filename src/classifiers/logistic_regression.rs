@@ -13,11 +13,11 @@ use super::numeric::score::log_sum_exp;
 use super::numeric::span::Span;
 use super::points::{Linear, Points, counts};
 
-/// The largest entry of the gradient at the end, for each unit of weight and of the points' size.
-const TOLERANCE: f64 = 1e-12;
+/// The tolerance of [`fit`].
+pub const OPTIMUM: f64 = 1e-12;
 /// More Newton steps than any fit takes; they end a fit whose numbers are beyond rounding.
 const MOST_STEPS: usize = 200;
-/// Conjugate gradients stop at this share of the first residual: of 0.1 to 0.0003, the fastest.
+/// Conjugate gradients stop at this share of the first residual.
 const FORCING: f64 = 1e-2;
 /// The most steps of conjugate gradients for one Newton step.
 const MOST_TURNS: usize = 250;
@@ -31,22 +31,28 @@ const MOST_TURNS: usize = 250;
 ///
 /// Refuses points that [`Points::check`] refuses, and a `c` that is not positive and finite.
 pub fn fit(points: &Points<'_>, c: f64) -> Result<Linear, ClassifierError> {
-    let path = path(points, &[c])?;
+    let path = path(points, &[c], OPTIMUM)?;
     path.into_iter().next().ok_or(ClassifierError::Overflow)
 }
 
-/// Fits logistic regression for several C, each starting where the last one ended.
+/// Fits logistic regression for several C, each starting where the last one ended. No entry of the
+/// gradient is larger at the end than `tolerance` times the sum of weights and the largest number
+/// of the points; [`OPTIMUM`] is as far as numbers go.
 ///
 /// # Errors
 ///
 /// As for [`fit`].
-pub fn path(points: &Points<'_>, cs: &[f64]) -> Result<Vec<Linear>, ClassifierError> {
+pub fn path(
+    points: &Points<'_>,
+    cs: &[f64],
+    tolerance: f64,
+) -> Result<Vec<Linear>, ClassifierError> {
     points.check()?;
     if let Some(&value) = cs.iter().find(|c| !(c.is_finite() && **c > 0.0)) {
         let expected = "a positive finite number";
         return Err(ClassifierError::Setting { name: "c", value, expected });
     }
-    let problem = Problem::of(points);
+    let problem = Problem::of(points, tolerance);
     let mut at = Array2::zeros((problem.features.ncols(), points.classes));
     let mut found = Vec::with_capacity(cs.len());
     for &c in cs {
@@ -72,8 +78,8 @@ struct Problem<'a> {
     features: Array2<f64>,
     labels: &'a [usize],
     weights: Array1<f64>,
-    /// What the gradient is measured by.
-    scale: f64,
+    /// A gradient without a larger entry is taken for 0.
+    least_gradient: f64,
 }
 
 /// A place, with what is known of it.
@@ -85,15 +91,15 @@ struct Place {
 }
 
 impl<'a> Problem<'a> {
-    fn of(points: &Points<'a>) -> Problem<'a> {
+    fn of(points: &Points<'a>, tolerance: f64) -> Problem<'a> {
         let span = Span::of(points.x);
         let (n, r) = span.coordinates.dim();
         let mut features = Array2::ones((n, r + 1));
         features.slice_mut(s![.., ..r]).assign(&span.coordinates);
         let weights: Array1<f64> = (0..n).map(|point| points.weight(point)).collect();
         let size = features.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-        let scale = weights.sum() * size;
-        Problem { span, features, labels: points.labels, weights, scale }
+        let least_gradient = tolerance * weights.sum() * size;
+        Problem { span, features, labels: points.labels, weights, least_gradient }
     }
 
     /// Returns the map that a place means.
@@ -111,15 +117,17 @@ impl<'a> Problem<'a> {
         let value = self.value(&start, &logits, penalty);
         let mut place = Place { at: start, logits, value };
         let mut last = f64::INFINITY;
+        let mut mean = Mean::default();
         for _ in 0..MOST_STEPS {
             let probabilities = self.probabilities(&place.logits);
             let gradient = self.gradient(&place.at, &probabilities, penalty);
             let size = gradient.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-            if size <= TOLERANCE * self.scale || !size.is_finite() {
+            if size <= self.least_gradient || !size.is_finite() {
                 break;
             }
-            let curvature = Curvature::of(self, &probabilities, penalty);
-            let direction = curvature.newton_step(&gradient);
+            mean.renew(self, &probabilities, penalty);
+            let curvature = Curvature { problem: self, probabilities: &probabilities, penalty };
+            let direction = curvature.newton_step(&gradient, &mut mean);
             let slope = (&gradient * &direction).sum();
             // Where values differ by rounding alone, the gradient says whether a step helps.
             let is_near = -slope <= 1e-11 * (place.value.abs() + f64::MIN_POSITIVE);
@@ -199,19 +207,27 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// The second derivatives at a place, and an approximation that can be inverted.
-struct Curvature<'a> {
-    problem: &'a Problem<'a>,
-    probabilities: &'a Array2<f64>,
-    penalty: f64,
-    /// One matrix `[r + 1, r + 1]` in place of those of all pairs of classes: each point counts by
-    /// its mean curvature over the differences of classes. For two classes it is exact.
-    mean: Option<Cholesky>,
+/// An approximation of the second derivatives that can be inverted: one matrix `[r + 1, r + 1]` in
+/// place of those of all pairs of classes. Each point counts by its mean curvature over the
+/// differences of classes. For two classes it is exact.
+#[derive(Default)]
+struct Mean {
+    factor: Option<Cholesky>,
+    /// The steps of conjugate gradients with the factor when it was new, and at last.
+    first_turns: usize,
+    turns: usize,
 }
 
-impl<'a> Curvature<'a> {
-    fn of(problem: &'a Problem<'a>, probabilities: &'a Array2<f64>, penalty: f64) -> Curvature<'a> {
-        let freedom = probabilities.ncols() as f64 - 1.0;
+impl Mean {
+    /// Computes the factor, unless the last one still saves more time than it costs: one is worth
+    /// about r/(3K) steps of conjugate gradients.
+    fn renew(&mut self, problem: &Problem<'_>, probabilities: &Array2<f64>, penalty: f64) {
+        let classes = probabilities.ncols();
+        let worth = problem.features.ncols() / (3 * classes);
+        if self.factor.is_some() && self.turns <= self.first_turns + worth {
+            return;
+        }
+        let freedom = classes as f64 - 1.0;
         let mut roots = problem.features.clone();
         for ((mut row, shares), weight) in
             roots.rows_mut().into_iter().zip(probabilities.rows()).zip(&problem.weights)
@@ -224,23 +240,54 @@ impl<'a> Curvature<'a> {
         mean.diag_mut().slice_mut(s![..last]).mapv_inplace(|entry| entry + penalty);
         // Rounding must not make it indefinite; the steps stay those of the true curvature.
         let most = mean.diag().iter().copied().fold(0.0, f64::max);
-        let mean = [1e-13, 1e-9, 1e-5].into_iter().find_map(|share| {
+        self.factor = [1e-13, 1e-9, 1e-5].into_iter().find_map(|share| {
             let mut lifted = mean.clone();
             lifted.diag_mut().mapv_inplace(|entry| entry + share * most);
             Cholesky::of(lifted)
         });
-        Curvature { problem, probabilities, penalty, mean }
+        self.first_turns = 0;
     }
 
-    /// Solves H·direction = −gradient, roughly far from the end and well near it.
-    fn newton_step(&self, gradient: &Array2<f64>) -> Array2<f64> {
+    /// Solves with the approximation, and takes out what all classes share, which is rounding: a
+    /// common shift of all logits changes nothing.
+    fn solve(&self, residual: &Array2<f64>) -> Array2<f64> {
+        let mut solved = residual.clone();
+        if let Some(factor) = &self.factor {
+            factor.solve(&mut solved);
+        }
+        let classes = solved.ncols() as f64;
+        let shared = solved.sum_axis(Axis(1)) / classes;
+        solved - &shared.insert_axis(Axis(1))
+    }
+
+    /// Keeps how many steps the last solution took.
+    fn took(&mut self, turns: usize) {
+        self.turns = turns;
+        if self.first_turns == 0 {
+            self.first_turns = turns;
+        }
+    }
+}
+
+/// The second derivatives at a place.
+struct Curvature<'a> {
+    problem: &'a Problem<'a>,
+    probabilities: &'a Array2<f64>,
+    penalty: f64,
+}
+
+impl Curvature<'_> {
+    /// Solves H·direction = −gradient by conjugate gradients, roughly: the next step mends it.
+    fn newton_step(&self, gradient: &Array2<f64>, mean: &mut Mean) -> Array2<f64> {
         let mut direction = Array2::zeros(gradient.dim());
         let mut residual = gradient.mapv(|value| -value);
-        let mut improved = self.approximately(&residual);
+        let mut improved = mean.solve(&residual);
         let mut along = improved.clone();
         let mut size = (&residual * &improved).sum();
         let enough = size * FORCING * FORCING;
-        for _ in 0..MOST_TURNS {
+        let mut turns = 0;
+        while turns < MOST_TURNS {
+            turns += 1;
             let product = self.product(&along);
             let bend = (&along * &product).sum();
             if !(bend > 0.0 && size > 0.0) {
@@ -249,7 +296,7 @@ impl<'a> Curvature<'a> {
             let length = size / bend;
             direction.scaled_add(length, &along);
             residual.scaled_add(-length, &product);
-            improved = self.approximately(&residual);
+            improved = mean.solve(&residual);
             let next = (&residual * &improved).sum();
             if next <= enough {
                 break;
@@ -257,6 +304,7 @@ impl<'a> Curvature<'a> {
             along = &improved + &(along * (next / size));
             size = next;
         }
+        mean.took(turns);
         direction
     }
 
@@ -277,17 +325,5 @@ impl<'a> Curvature<'a> {
             .slice_mut(s![..last, ..])
             .scaled_add(self.penalty, &direction.slice(s![..last, ..]));
         product
-    }
-
-    /// Solves with the mean curvature, and takes out what all classes share, which is rounding: a
-    /// common shift of all logits changes nothing.
-    fn approximately(&self, residual: &Array2<f64>) -> Array2<f64> {
-        let mut improved = residual.clone();
-        if let Some(mean) = &self.mean {
-            mean.solve(&mut improved);
-        }
-        let classes = improved.ncols() as f64;
-        let shared = improved.sum_axis(Axis(1)) / classes;
-        improved - &shared.insert_axis(Axis(1))
     }
 }

@@ -59,13 +59,7 @@ impl Neighbours {
             k,
             temperature: 1.0,
         };
-        let near: Vec<Vec<Neighbour>> = points
-            .x
-            .rows()
-            .into_iter()
-            .enumerate()
-            .map(|(point, row)| neighbours.near(row, Some(point)))
-            .collect();
+        let near = neighbours.near_each();
         let grid: Vec<f64> =
             QUARTERS.rev().map(|quarter| 10f64.powf(f64::from(quarter) / 4.0)).collect();
         let losses = grid.iter().map(|&temperature| {
@@ -89,9 +83,19 @@ impl Neighbours {
         self.count(&near, self.temperature)
     }
 
+    /// Returns the logits `[N, K]` of each point that is kept, among the others.
+    pub fn left_out(&self) -> Array2<f64> {
+        self.count(&self.near_each(), self.temperature)
+    }
+
     /// Returns the k nearest points, nearest first, the lower number first of equally near ones.
     pub fn nearest(&self, x: ArrayView1<'_, f64>) -> Vec<Neighbour> {
         self.near(x, None)
+    }
+
+    fn near_each(&self) -> Vec<Vec<Neighbour>> {
+        let rows = self.points.rows().into_iter().enumerate();
+        rows.map(|(point, row)| self.near(row, Some(point))).collect()
     }
 
     fn near(&self, x: ArrayView1<'_, f64>, left_out: Option<usize>) -> Vec<Neighbour> {

@@ -148,13 +148,13 @@ impl Sums {
 }
 
 fn check(extra: &Extra<'_>, points: &Points<'_>) -> Result<(), ClassifierError> {
-    let (rows, size) = extra.x.dim();
-    for (what, points, found) in
-        [("labels", rows, extra.labels.len()), ("numbers each", points.x.ncols(), size)]
-    {
-        if points != found {
-            return Err(ClassifierError::Lengths { points, found, what });
-        }
+    let (rows, size) = (extra.x.nrows(), points.x.ncols());
+    if extra.labels.len() != rows {
+        let found = extra.labels.len();
+        return Err(ClassifierError::Lengths { points: rows, found, what: "labels" });
+    }
+    if extra.x.ncols() != size {
+        return Err(ClassifierError::Sizes { size, found: extra.x.ncols() });
     }
     let classes = points.classes;
     if let Some(point) = extra.labels.iter().position(|&label| label >= classes) {

@@ -7,7 +7,8 @@ use ndarray::{ArrayView1, ArrayView2};
 pub const BOUNDS: (f64, f64) = (1e-3, 1e3);
 
 /// Returns the T > 0 that minimises the mean negative log-likelihood of softmax(logits/T) (Guo et
-/// al. 2017, arXiv 1706.04599, § 4.2), within [`BOUNDS`]. It is 1 if T makes no difference.
+/// al. 2017, arXiv 1706.04599, § 4.2), within [`BOUNDS`]. It is 1 if T makes no difference,
+/// and without points.
 ///
 /// `logits` are `[N, K]` of points that the fit has not seen, `labels` are below K.
 pub fn fit(logits: ArrayView2<'_, f64>, labels: &[usize]) -> f64 {
@@ -20,10 +21,10 @@ pub fn fit_weighted(logits: ArrayView2<'_, f64>, labels: &[usize], weights: Opti
     let slope = |beta: f64| slope(logits, labels, weights, beta);
     let (mut low, mut high) = (1.0 / BOUNDS.1, 1.0 / BOUNDS.0);
     let (at_low, at_high) = (slope(low).0, slope(high).0);
-    if at_low == 0.0 && at_high == 0.0 {
+    // Without points the slopes are NaN.
+    if at_low.is_nan() || at_high.is_nan() || (at_low == 0.0 && at_high == 0.0) {
         return 1.0;
     }
-    // The comparisons are false for NaN, so that the loop below is left at once.
     if at_low >= 0.0 {
         return BOUNDS.1;
     }

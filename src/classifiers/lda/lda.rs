@@ -1,20 +1,22 @@
 //! The fit: one covariance for all classes.
 //!
-//! Σ = ((1−λ)·SS + λ·(tr SS/E)·I)/(N − K), where SS is the scatter of the points around the means of
-//! their classes. λ is Ledoit and Wolf's for these residuals together, or another. scikit-learn's
-//! `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")` is another estimate: it
-//! standardises and shrinks each class by itself and averages, with N in place of N − K.
+//! Σ = ((1−λ)·SS + λ·(tr SS/E)·I)/(N − K), where SS is the scatter of the points around the means
+//! of their classes. λ is Ledoit and Wolf's for these residuals together, or another.
+//!
+//! scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")` is another
+//! estimate: it standardises and shrinks each class by itself and averages, with N in place of
+//! N − K.
 
 use ndarray::{Array1, Array2};
 
 use super::leave_one_out::LeftOut;
+use super::priors::{Prior, Priors};
 use super::scatter::Scatter;
 use crate::classifiers::choose::least;
 use crate::classifiers::error::ClassifierError;
 use crate::classifiers::numeric::cholesky::Cholesky;
 use crate::classifiers::numeric::score::score;
 use crate::classifiers::points::{Linear, Points};
-use crate::classifiers::prior;
 
 /// What λ is tried beside Ledoit and Wolf's, in that order.
 const TRIED: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
@@ -31,15 +33,6 @@ pub enum Shrinkage {
     LeaveOneOut,
 }
 
-/// The shares of the classes that are part of the logits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Prior<'a> {
-    /// The shares of the points, by their weights. Weights count nowhere else.
-    Counts,
-    /// Positive shares with the sum 1: `[K]`.
-    Given(&'a [f64]),
-}
-
 /// A fitted LDA.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lda {
@@ -50,8 +43,8 @@ pub struct Lda {
 }
 
 impl Lda {
-    /// Fits LDA to points. With fewer points than numbers it works in their span, so that no
-    /// matrix is larger than `[N, N]`.
+    /// Fits LDA to points. With clearly fewer points than numbers it works in their span, so that
+    /// no matrix is larger than `[N, N]`.
     ///
     /// # Errors
     ///
@@ -94,43 +87,6 @@ pub fn leave_one_out(
     LeftOut::of(points, &scatter)?.logits(within(shrinkage)?, &priors)
 }
 
-/// The shares of classes, which a left-out point may change.
-pub(super) struct Priors {
-    /// Shares, or sums of weights: `[K]`.
-    sums: Vec<f64>,
-    /// The weights of the points, if the shares come from them.
-    weights: Option<Vec<f64>>,
-}
-
-impl Priors {
-    fn of(points: &Points<'_>, given: Prior<'_>) -> Result<Priors, ClassifierError> {
-        if let Prior::Given(shares) = given {
-            prior::check(shares, points.classes)?;
-            if let Some(class) = shares.iter().position(|&share| share <= 0.0) {
-                let (share, expected) = (shares[class], "more than 0");
-                return Err(ClassifierError::PriorShare { class, share, expected });
-            }
-            return Ok(Priors { sums: shares.to_vec(), weights: None });
-        }
-        let weights: Vec<f64> = (0..points.labels.len()).map(|at| points.weight(at)).collect();
-        let mut sums = vec![0.0; points.classes];
-        for (weight, &label) in weights.iter().zip(points.labels) {
-            sums[label] += weight;
-        }
-        Ok(Priors { sums, weights: Some(weights) })
-    }
-
-    /// Returns log π_c of all classes, without one point.
-    pub(super) fn logs(&self, left_out: Option<(usize, usize)>) -> Vec<f64> {
-        let mut sums = self.sums.clone();
-        if let (Some((point, class)), Some(weights)) = (left_out, &self.weights) {
-            sums[class] -= weights[point];
-        }
-        let whole: f64 = sums.iter().sum();
-        sums.into_iter().map(|sum| (sum / whole).ln()).collect()
-    }
-}
-
 fn within(lambda: f64) -> Result<f64, ClassifierError> {
     match (0.0..=1.0).contains(&lambda) {
         true => Ok(lambda),
@@ -147,8 +103,12 @@ fn chosen(points: &Points<'_>, scatter: &Scatter, priors: &Priors) -> Result<f64
     tried.extend(TRIED);
     let mut losses = Vec::with_capacity(tried.len());
     for &lambda in &tried {
-        let logits = left_out.logits(lambda, priors)?;
-        losses.push(score(logits.view(), points.labels, points.weights).nll);
+        losses.push(match left_out.logits(lambda, priors) {
+            Ok(logits) => score(logits.view(), points.labels, points.weights).nll,
+            // Another λ may do.
+            Err(ClassifierError::Singular { .. }) => f64::INFINITY,
+            Err(error) => return Err(error),
+        });
     }
     Ok(tried[least(losses.into_iter())])
 }

@@ -8,7 +8,7 @@
 
 use ndarray::{Array1, Array2};
 
-use super::lda::Priors;
+use super::priors::Priors;
 use super::scatter::Scatter;
 use crate::classifiers::error::ClassifierError;
 use crate::classifiers::numeric::tridiagonal::Tridiagonal;

@@ -3,4 +3,4 @@
 pub(super) mod cholesky;
 pub(super) mod span;
 pub(super) mod tridiagonal;
-pub mod score;
+pub(super) mod score;

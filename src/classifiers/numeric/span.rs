@@ -84,7 +84,9 @@ mod tests {
     #[test]
     fn points_are_where_they_were() {
         // The last rows are nearly, or fully, combinations of the first.
-        let mut x = Array2::from_shape_fn((40, 60), |(i, j)| ((i * i * 31 + j * 17) as f64).sin());
+        let mut x = Array2::from_shape_fn((40, 60), |(i, j)| {
+            ((i * i * 31 + j * j * 17 + i * j * 7) as f64).sin()
+        });
         let sum = &x.row(0) + &x.row(20);
         x.row_mut(39).assign(&sum);
         let mut near = x.row(3).to_owned();
