@@ -19,6 +19,5 @@ pub mod classifiers;
 pub mod results;
 pub mod metrics;
 pub mod statistics;
-pub mod classifiers;
 pub mod data;
 pub mod base;
