@@ -24,6 +24,6 @@ pub use dataset::{DataSet, Example, Origin, Text};
 pub use error::TableError;
 pub use predictions::Prediction;
 pub use seen::Seen;
-pub use split::{Split, Splits};
+pub use split::{Scored, Split, Splits};
 pub use tag::Tag;
 pub use task::{Target, Task, TaskKind};

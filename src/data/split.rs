@@ -42,6 +42,64 @@ impl fmt::Display for Split {
     }
 }
 
+/// The texts that are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", from = "Named", into = "Named")]
+pub enum Scored {
+    /// Those of a split, by the model.
+    Split(Split),
+    /// Those of train, each by a model that has not seen its fold.
+    Folds,
+}
+
+/// How what is scored is named in files.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Named {
+    Train,
+    Dev,
+    Test,
+    Folds,
+}
+
+impl From<Named> for Scored {
+    fn from(name: Named) -> Scored {
+        match name {
+            Named::Train => Scored::Split(Split::Train),
+            Named::Dev => Scored::Split(Split::Dev),
+            Named::Test => Scored::Split(Split::Test),
+            Named::Folds => Scored::Folds,
+        }
+    }
+}
+
+impl From<Scored> for Named {
+    fn from(scored: Scored) -> Named {
+        match scored {
+            Scored::Split(Split::Train) => Named::Train,
+            Scored::Split(Split::Dev) => Named::Dev,
+            Scored::Split(Split::Test) => Named::Test,
+            Scored::Folds => Named::Folds,
+        }
+    }
+}
+
+impl Scored {
+    /// Says whether this is test, which must not choose anything.
+    pub const fn is_test(self) -> bool {
+        matches!(self, Scored::Split(Split::Test))
+    }
+}
+
+impl fmt::Display for Scored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scored::Split(split) => split.fmt(f),
+            Scored::Folds => f.write_str("folds"),
+        }
+    }
+}
+
 /// A name that no split has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not one of `train`, `dev` and `test`")]

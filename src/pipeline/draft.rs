@@ -523,5 +523,14 @@ fn read_stages(
             )),
         },
     }
+    adopt(&mut stages);
     (stages, unsound)
+}
+
+/// Lets every stage take from the others what it works with besides their outputs.
+fn adopt(stages: &mut IndexMap<StageId, StageConfig>) {
+    let others = stages.clone();
+    for config in stages.values_mut() {
+        config.stage_mut().adopt(&|id| others.get(id).map(StageConfig::as_any));
+    }
 }

@@ -1,5 +1,7 @@
 //! The one list of all kinds of stage.
 
+use std::any::Any;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +26,13 @@ macro_rules! stages {
         impl StageConfig {
             /// Returns the stage behind the kind.
             pub fn stage(&self) -> &dyn Stage {
+                match self {
+                    $(StageConfig::$stage(stage) => stage,)*
+                }
+            }
+
+            /// Returns the configuration behind the kind, for a stage that knows its type.
+            pub fn as_any(&self) -> &dyn Any {
                 match self {
                     $(StageConfig::$stage(stage) => stage,)*
                 }

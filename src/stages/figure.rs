@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::contract::error::StageError;
 use super::train::objective::DevMetric;
-use crate::data::Split;
+use crate::data::Scored;
 use crate::metrics;
 
 /// The prefix of the names of a training's figures.
@@ -14,7 +14,7 @@ pub const DEV: &str = "dev_";
 #[derive(Clone, Debug)]
 pub struct Figures {
     /// The split that they are of.
-    pub split: Split,
+    pub split: Scored,
     /// Their names, those of single classes left out.
     pub names: Vec<&'static str>,
     /// Whether metrics of single classes are figures too. The classes are not known before the data

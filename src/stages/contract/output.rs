@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StageError;
 use crate::base::digest::Digest;
 use crate::data::{
-    AugmentationSummary, AugmentationTable, Curves, DataSet, Prediction, Seen, Split, TableError,
+    AugmentationSummary, AugmentationTable, Curves, DataSet, Prediction, Scored, Seen, TableError,
 };
 use crate::model::input_layout::InputLayout;
 use crate::model::sentences::Preparation;
@@ -219,7 +219,7 @@ pub struct TrainingSummary {
 /// read, so that they are the same to the last bit).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    pub split: Split,
+    pub split: Scored,
     /// The class names in the order of the probabilities.
     pub labels: Vec<String>,
     /// One row per example, in the split's order.
@@ -235,7 +235,7 @@ pub struct Evaluation {
 /// The content of `evaluation.json`: an evaluation without its predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    pub split: Split,
+    pub split: Scored,
     pub labels: Vec<String>,
     /// The number of texts that were predicted.
     pub n: usize,

@@ -1,6 +1,7 @@
 //! The contract between a stage and whoever runs it.
 
 use super::error::CheckError;
+use std::any::Any;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,9 +74,18 @@ pub trait Stage: Sync {
         let _ = epochs;
     }
 
+    /// Takes from the configurations of other stages what the work needs besides their outputs.
+    /// Whatever that is, the key of the other stage must cover it.
+    fn adopt(&mut self, find: &Find<'_>) {
+        let _ = find;
+    }
+
     /// Does the work.
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError>;
 }
+
+/// Returns the configuration of a stage.
+pub type Find<'a> = dyn Fn(&StageId) -> Option<&'a dyn Any> + 'a;
 
 /// What a stage needs of ONNX Runtime.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::data::{Prediction, Split, TableError, predictions};
+use crate::data::{Prediction, Scored, TableError, predictions};
 use crate::metrics::{self, Confusion, Row};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{
@@ -27,7 +27,7 @@ impl Evaluation {
     /// Computes every metric of predictions, whose labels and probabilities must be of the given
     /// classes.
     pub fn new(
-        split: Split,
+        split: Scored,
         labels: Vec<String>,
         predictions: Vec<Prediction>,
         training: TrainingSummary,
@@ -93,6 +93,7 @@ impl Output for Evaluation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
 
     fn evaluation() -> Evaluation {
         let prediction = |id: &str, label, p: f32| Prediction {
@@ -109,7 +110,7 @@ mod tests {
         ];
         let training =
             TrainingSummary { steps: 12, seconds: 1.5, device: "cpu".into(), ..Default::default() };
-        Evaluation::new(Split::Test, vec!["no".into(), "yes".into()], rows, training)
+        Evaluation::new(Scored::Split(Split::Test), vec!["no".into(), "yes".into()], rows, training)
     }
 
     #[test]

@@ -1,19 +1,26 @@
 //! The configuration and the work of `evaluate`.
 
+use std::any::Any;
+use std::path::Path;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DataSet, Example, Prediction, Split, TaskKind};
+use crate::base::report::Report;
+use crate::data::{DataSet, Example, Prediction, Scored, Split, TaskKind};
 use crate::metrics::{self, argmax};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Evaluation, Kind, Output, Summary, TrainedModel};
-use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, StageId};
+use crate::stages::contract::stage::{
+    Ctx, DataFact, External, Fact, Find, Port, RuntimeNeeds, Stage, StageId,
+};
 use crate::stages::figure::Figures;
 use crate::stages::inference::predict::probabilities;
 use crate::stages::leaks::Leaks;
+use crate::stages::train::Train;
+use crate::stages::train::folds::HeldOut;
 
 /// Predicts one split with a trained model and computes every metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,10 +33,37 @@ pub struct Evaluate {
     /// The split to predict.
     #[serde(default = "default_split")]
     pub split: Split,
+    /// What is predicted: a split, or the train texts by folds, which needs neither dev nor test.
+    #[serde(default, skip_serializing_if = "On::is_split")]
+    pub on: On,
+    /// The number of folds; fewer where a class has fewer texts. Default: 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
     /// How to treat texts of the split that the model has learnt from elsewhere. What the `load`
     /// stage of `data` allows itself is allowed here too.
     #[serde(default, skip_serializing_if = "Leaks::is_error")]
     pub duplicates: Leaks,
+    /// How the model learns, for `on: folds`.
+    #[serde(skip)]
+    pub recipe: Option<Box<Train>>,
+}
+
+/// What is predicted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum On {
+    /// The texts of `split`, by the model.
+    #[default]
+    Split,
+    /// Every train text, by a model of the same recipe that has learnt from the other folds alone.
+    /// The stage `model` must be a `train` stage, and `data` its data.
+    Folds,
+}
+
+impl On {
+    fn is_split(&self) -> bool {
+        *self == On::Split
+    }
 }
 
 /// A mismatch between a model and a data set.
@@ -38,6 +72,9 @@ pub enum EvaluateError {
     #[error("the model's classes are {model}, the data's are {data}")]
     #[diagnostic(help("evaluate on data with the classes that the model was trained on"))]
     OtherClasses { model: String, data: String },
+    #[error("`{model}` is no `train` stage, so that its recipe cannot be trained again")]
+    #[diagnostic(help("name a `train` stage, or evaluate a split"))]
+    NoRecipe { model: StageId },
     #[error("the {0} split is empty")]
     EmptySplit(Split),
     #[error("the model gives {found} for `{id}`; expected {expected} probabilities from 0 to 1")]
@@ -73,6 +110,13 @@ impl Stage for Evaluate {
         if let Some(misfit) = data.misfit("data", &[TaskKind::Classes]) {
             return Err(vec![misfit]);
         }
+        if self.on == On::Folds {
+            return self.check_folds(data);
+        }
+        if self.folds.is_some() {
+            let message = "only `on: folds` has folds".to_owned();
+            return Err(vec![CheckError::new("folds", message).hint("add `on: folds`")]);
+        }
         match self.split {
             Split::Dev if !data.has_dev => Err(vec![missing(Split::Dev)]),
             Split::Test if !data.has_test => Err(vec![missing(Split::Test)]),
@@ -87,17 +131,36 @@ impl Stage for Evaluate {
         }
     }
 
+    /// The folds and the trainings depend on it.
     fn uses_seed(&self) -> bool {
-        false
+        self.on == On::Folds
+    }
+
+    fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        match (&self.recipe, self.on) {
+            (Some(recipe), On::Folds) => recipe.externals(folder, fetch),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn adopt(&mut self, find: &Find<'_>) {
+        let recipe = find(&self.model).and_then(<dyn Any>::downcast_ref::<Train>);
+        self.recipe = recipe.filter(|_| self.on == On::Folds).cloned().map(Box::new);
     }
 
     fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
-        Some(RuntimeNeeds::default())
+        let of_recipe = self.recipe.as_ref().and_then(|recipe| recipe.runtime_needs());
+        // What is trained on folds is trained to its end.
+        Some(RuntimeNeeds { pauses: None, ..of_recipe.unwrap_or_default() })
     }
 
     fn figures(&self) -> Option<Figures> {
         Some(Figures {
-            split: self.split,
+            split: self.scored(),
             names: metrics::names().collect(),
             of_classes: true,
             read: |folder, name| Ok(Summary::read(folder)?.metrics.get(name).copied()),
@@ -107,6 +170,9 @@ impl Stage for Evaluate {
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let (model, data) = (inputs.model("model"), inputs.data("data"));
         check_labels(model, data)?;
+        if self.on == On::Folds {
+            return Ok(Arc::new(self.on_folds(ctx, model, data)?));
+        }
         let examples = data.splits.get(self.split);
         if examples.is_empty() {
             return Err(Box::new(EvaluateError::EmptySplit(self.split)));
@@ -117,16 +183,85 @@ impl Stage for Evaluate {
         let logits = model.classifier().logits(ctx, &texts, "evaluating")?;
         let probabilities = probabilities(&logits);
         let predictions = predictions(examples, probabilities, model.labels.len())?;
-        let evaluation =
-            Evaluation::new(self.split, model.labels.clone(), predictions, model.summary.clone());
-        for (class, label) in evaluation.labels.iter().enumerate() {
-            if evaluation.confusion.iter().all(|counts| counts[class] == 0) {
-                ctx.warn(&format!(
-                    "class `{label}` is never predicted; its precision and F1 count as 0"
-                ));
-            }
-        }
+        let evaluation = Evaluation::new(
+            self.scored(),
+            model.labels.clone(),
+            predictions,
+            model.summary.clone(),
+        );
+        warn_of_silent(ctx, &evaluation);
         Ok(Arc::new(evaluation))
+    }
+}
+
+impl Evaluate {
+    fn scored(&self) -> Scored {
+        match self.on {
+            On::Split => Scored::Split(self.split),
+            On::Folds => Scored::Folds,
+        }
+    }
+
+    fn check_folds(&self, data: &DataFact) -> Result<Fact, Vec<CheckError>> {
+        let mut problems = Vec::new();
+        let mut add = |field: &str, message: String, hint: &str| {
+            problems.push(CheckError::new(field, message).hint(hint));
+        };
+        match &self.recipe {
+            None => {
+                let message =
+                    format!("`{}` is no `train` stage that could be repeated", self.model);
+                add("model", message, "folds train the same recipe again: name a `train` stage");
+            }
+            Some(recipe) if recipe.data != self.data => {
+                let message = format!("`{}` learns from `{}`", self.model, recipe.data);
+                add("data", message, "folds are of the texts that the model learns from");
+            }
+            Some(recipe) if recipe.artifacts.is_some() => {
+                let message = format!("`{}` trains artifacts", self.model);
+                add("model", message, "artifacts are trained in one way; evaluate a split");
+            }
+            Some(_) => {}
+        }
+        if data.augmented {
+            let message = "the train texts hold generated ones, and what has made them has seen \
+                           every fold";
+            add("data", message.to_owned(), "evaluate the recipe on texts before augmentation");
+        }
+        if self.folds.is_some_and(|folds| folds < 2) {
+            let hint = "each text is predicted by a model that has not seen it";
+            add("folds", "expected at least 2 folds".to_owned(), hint);
+        }
+        if problems.is_empty() { Ok(Fact::Of(Kind::SCORES)) } else { Err(problems) }
+    }
+
+    /// Scores every train text by a model that has not seen its fold.
+    fn on_folds(
+        &self,
+        ctx: &dyn Ctx,
+        model: &TrainedModel,
+        data: &DataSet,
+    ) -> Result<Evaluation, StageError> {
+        let Some(recipe) = &self.recipe else {
+            return Err(Box::new(EvaluateError::NoRecipe { model: self.model.clone() }));
+        };
+        let HeldOut { logits, .. } = recipe.held_out(ctx, data, self.folds)?;
+        let examples = &data.splits.train;
+        let predictions = predictions(examples, probabilities(&logits), model.labels.len())?;
+        let (labels, training) = (model.labels.clone(), model.summary.clone());
+        let evaluation = Evaluation::new(Scored::Folds, labels, predictions, training);
+        warn_of_silent(ctx, &evaluation);
+        Ok(evaluation)
+    }
+}
+
+fn warn_of_silent(ctx: &dyn Ctx, evaluation: &Evaluation) {
+    for (class, label) in evaluation.labels.iter().enumerate() {
+        if evaluation.confusion.iter().all(|counts| counts[class] == 0) {
+            ctx.warn(&format!(
+                "class `{label}` is never predicted; its precision and F1 count as 0"
+            ));
+        }
     }
 }
 
@@ -187,6 +322,9 @@ mod tests {
             data: StageId("data".into()),
             split,
             duplicates: Leaks::Error,
+            on: On::Split,
+            folds: None,
+            recipe: None,
         };
         let facts = [
             Fact::Of(Kind::MODEL),

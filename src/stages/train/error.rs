@@ -37,6 +37,9 @@ pub enum TrainError {
     )]
     #[diagnostic(help("add texts, or name the method yourself"))]
     FewForFolds { label: String, count: usize },
+    #[error("the pretrained model has learnt from {count} of {all} train texts already")]
+    #[diagnostic(help("texts that a model has seen say nothing of it; use a model that has not"))]
+    SeenFolds { count: usize, all: usize },
     #[error("train holds generated texts, and what has made them has seen every fold")]
     #[diagnostic(help("use the data set before augmentation"))]
     GeneratedFolds,

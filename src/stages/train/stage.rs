@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::config::Train;
 use super::error::TrainError;
+use super::folds::{self, HeldOut};
 use super::method::contract::Work;
 use super::objective::{Classification, Objective};
 use super::settings::Backend;
 use super::{artifacts, check, trained_model};
 use crate::base::peak::Peak;
 use crate::base::report::Report;
-use crate::data::{AugmentationSummary, Seen, Split, TaskKind};
+use crate::classifiers::folds::FOLDS;
+use crate::data::{AugmentationSummary, DataSet, Example, Seen, Split, TaskKind};
 use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
 use crate::model::pretrained::SEEN_TEXTS;
 use crate::model::source::resolve::{identity, resolve as place};
@@ -123,6 +125,33 @@ impl Stage for Train {
 }
 
 impl Train {
+    /// Returns the logits of every train text by a model of this recipe that has learnt from the
+    /// other folds alone.
+    ///
+    /// # Errors
+    ///
+    /// Fails where a class has too few texts, where texts were generated, and as the training does.
+    pub fn held_out(
+        &self,
+        ctx: &dyn Ctx,
+        data: &DataSet,
+        folds: Option<usize>,
+    ) -> Result<HeldOut, StageError> {
+        let settings = self.settings();
+        let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
+        let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
+        let work = Work { ctx, settings: &settings, folder: &folder, identity, data };
+        let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
+        let is_seen =
+            |text: &&Example| seen.as_what(&text.text.joined(), Split::Dev) == Some(Split::Train);
+        let count = data.splits.train.iter().filter(is_seen).count();
+        if count > 0 {
+            return Err(Box::new(TrainError::SeenFolds { count, all: data.splits.train.len() }));
+        }
+        let folds = folds::assign(data, folds.unwrap_or(FOLDS), ctx.seed())?;
+        folds::held_out(self.method.learner(), &work, &folds)
+    }
+
     fn check_runtime(&self, runtime: &RuntimeIdentity, device: Device) -> Result<(), StageError> {
         if self.precision == Precision::Tf32 && device == Device::Cpu {
             return Err(Box::new(TrainError::Tf32));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::objective::DevMetric;
 use crate::base::digest::Digest;
 use crate::data::curves::CurvePoint;
-use crate::data::{Curves, Seen, Split, TableError};
+use crate::data::{Curves, Scored, Seen, Split, TableError};
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
 use crate::model::sentences::Preparation;
@@ -133,7 +133,12 @@ static FIGURES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 
 /// Returns the figures of a training.
 pub(super) fn figures() -> Figures {
-    Figures { split: Split::Dev, names: FIGURES.clone(), of_classes: false, read: read_figure }
+    Figures {
+        split: Scored::Split(Split::Dev),
+        names: FIGURES.clone(),
+        of_classes: false,
+        read: read_figure,
+    }
 }
 
 /// Reads a figure of the epoch whose weights were kept; of the last one where none was chosen.
