@@ -11,6 +11,7 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use pipe::base::clock::Stopwatch;
 use pipe::base::report::{Progress, Report};
@@ -19,7 +20,8 @@ use pipe::data::{DataSet, Example, Splits, Task, source};
 use pipe::engine::{Device, Runtime};
 use pipe::stages::augment::methods::contract::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
-use pipe::stages::{Ctx, Inputs, Stage, StageError};
+use pipe::stages::contract::piece::Piece;
+use pipe::stages::{Ctx, Inputs, Output, Stage, StageError};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -243,6 +245,9 @@ impl Ctx for Quiet {
     }
     fn runtime(&self) -> Result<&Runtime, StageError> {
         unreachable!("nothing here is computed by ONNX Runtime")
+    }
+    fn shared(&self, piece: &dyn Piece) -> Result<Arc<dyn Output>, StageError> {
+        piece.compute(self)
     }
     fn interrupted(&self) -> bool {
         false

@@ -37,6 +37,6 @@ mod tests {
         let before = peak.bytes().unwrap_or_default();
         let array = vec![1u8; 64 << 20];
         let after = peak.bytes().unwrap_or_default();
-        assert!(array.iter().any(|byte| *byte == 1) && after >= before.max(64 << 20));
+        assert!(array.contains(&1) && after >= before.max(64 << 20));
     }
 }

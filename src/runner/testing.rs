@@ -20,7 +20,7 @@ use crate::base::report::{Report, Silent};
 use crate::base::secrets::Secrets;
 use crate::dag::plan::StepInput;
 use crate::data::Prediction;
-use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
+use crate::data::{DataSet, Example, Scored, Split, Splits, Task, TaskKind};
 use crate::engine::Device;
 use crate::stages::{
     CheckError, Ctx, DataFact, Evaluation, External, Fact, Inputs, Kind, Output, Port,
@@ -178,7 +178,7 @@ impl Stage for Fake {
                     .map(predict)
                     .collect();
                 Arc::new(Evaluation::new(
-                    Split::Test,
+                    Scored::Split(Split::Test),
                     vec!["a".into(), "b".into()],
                     rows,
                     TrainingSummary::default(),

@@ -179,7 +179,7 @@ fn of_all_pairs(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
 fn of_given_pairs(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
     let size = classes.len();
     let share = shared / (size / 2).max(1) as f32;
-    let paired = |i: usize, j: usize| i % 2 == 0 && j == i + 1;
+    let paired = |i: usize, j: usize| i.is_multiple_of(2) && j == i + 1;
     let same = |i: usize, j: usize| f32::from(u8::from(classes[i] == classes[j]));
     vec![
         (TARGETS.to_owned(), matrix(size, same)),

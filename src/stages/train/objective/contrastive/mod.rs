@@ -4,6 +4,8 @@ pub mod batches;
 pub mod loss;
 pub mod objective;
 pub mod pairs;
+#[cfg(test)]
+mod tests;
 
 pub use loss::{ContrastiveLoss, Setfit, Supcon};
 pub use objective::Contrastive;
