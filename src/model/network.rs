@@ -5,9 +5,12 @@
 //! token's row of the last layer, so that layer is computed for `B` of them, whose queries look at
 //! all rows; the numbers are the same but for rounding.
 
+use std::sync::Arc;
+
 use super::encoders::Config;
 use super::encoders::contract::Layer;
-use super::encoders::parts::builder::{Builder, Dropout, NetworkOptions};
+use super::encoders::parts::builder::{Adapts, Builder, Dropout, NetworkOptions};
+use super::encoders::parts::module::Module;
 use super::head::Pooling;
 use super::sentences::{Embedder, HeadForm, Step};
 use crate::engine::{Dim, Graph, Place, ShapeError, TensorFact, Var};
@@ -25,6 +28,8 @@ pub struct Network {
     pub graph: Graph,
     /// `[B, K]`
     pub logits: Var,
+    /// The linear layers within the encoder's layers, lowest first.
+    pub modules: Vec<Module>,
 }
 
 impl Network {
@@ -35,7 +40,19 @@ impl Network {
         labels: usize,
         options: NetworkOptions,
     ) -> Result<Network, ShapeError> {
+        Network::adapted(config, form, labels, options, None)
+    }
+
+    /// Builds the same with something put into the encoder's linear layers.
+    pub fn adapted(
+        config: &Config,
+        form: impl Into<HeadForm>,
+        labels: usize,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
+        b.adapt(adapter);
         let logits = match form.into() {
             HeadForm::Own => {
                 let reads_first = config.head_reads == Pooling::Cls;
@@ -51,7 +68,8 @@ impl Network {
                 b.linear(x, "classifier", labels, embedder.width(config.hidden))?
             }
         };
-        Ok(Network { graph: b.g, logits })
+        let modules = b.modules().to_vec();
+        Ok(Network { graph: b.g, logits, modules })
     }
 
     /// Makes one row of logits of those of each text's windows: adds the inputs [`WINDOW_ROWS`],

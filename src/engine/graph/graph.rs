@@ -62,6 +62,10 @@ pub struct Marks {
     pub word_table: bool,
     /// Weight decay spares it, unless everything decays.
     pub no_decay: bool,
+    /// It is added to something, as the bias of a linear layer and the β of a norm are.
+    pub bias: bool,
+    /// It is no part of the network that is saved, but of an adapter that is merged into it.
+    pub adapter: bool,
     /// The layer that it belongs to, counted from the bottom.
     pub layer: Option<usize>,
     /// The value that it has before any training.
@@ -76,6 +80,9 @@ pub enum Initial {
     Normal,
     Zeros,
     Ones,
+    /// Drawn evenly from −1/√n to 1/√n, where n is the size of the last axis (He et al. 2015 with
+    /// a = √5, as PyTorch draws its linear layers).
+    Uniform,
 }
 
 /// Where a tensor comes from.
