@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::adapters::Adapters;
 use super::freeze::Freeze;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
@@ -87,6 +88,10 @@ pub struct Train {
     /// The parameters that are not trained. Default: all are trained.
     #[serde(default)]
     pub freeze: Option<Freeze>,
+    /// What is trained of the encoder in place of its weights, beside the head. Default: the
+    /// weights themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<Adapters>,
     /// Stops when a dev metric no longer improves.
     #[serde(default)]
     pub early_stopping: Option<EarlyStopping>,

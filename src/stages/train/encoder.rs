@@ -1,12 +1,15 @@
 //! Training an encoder of ours: from its weights and the recipe to a trainer, and back to whole
 //! weights.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use ndarray::ArrayD;
 use rand::RngExt as _;
 
+use super::adapters::{Adapters, trainable};
 use super::backend::{Choice, Chosen};
 use super::config::Train;
-use super::freeze::trainable;
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
@@ -19,7 +22,9 @@ use crate::engine::{
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::input_layout::InputLayout;
-use crate::model::{Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights};
+use crate::model::{
+    Adapts, Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights, init,
+};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::text::{Combine, TokenizedText};
@@ -42,6 +47,8 @@ pub struct Trained {
     pub fitted: Fitted,
     pub trainable_parameters: u64,
     pub backend: Choice,
+    /// The files of the adapter that is merged, where they are asked for.
+    pub adapter: BTreeMap<String, Vec<u8>>,
 }
 
 /// Builds the network of a training with its loss.
@@ -53,7 +60,10 @@ fn network(
     combine: Option<Combine>,
 ) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let mut network = Network::new(job.config, job.form, job.objective.outputs(), options)?;
+    let adapter = job.train.adapters.as_ref().and_then(Adapters::adapter);
+    let adapter = adapter.map(|adapter| adapter as Arc<dyn Adapts>);
+    let classes = job.objective.outputs();
+    let mut network = Network::adapted(job.config, job.form, classes, options, adapter)?;
     if let Some(combine) = combine {
         network.combine_windows(combine)?;
     }
@@ -89,16 +99,26 @@ pub fn run(
     let combine = job.train.windows.map(|windows| windows.combine);
     let training = network(job, compact.len(), kernels, dropout, combine)?;
     let graph = &training.network.graph;
-    let trainable = trainable(job.train.freeze.as_ref(), job.config, graph)?;
+    if let Some(adapters) = &job.train.adapters {
+        adapters.begin(ctx, job.train, &training.network, job.form)?;
+    }
+    let trainable = trainable(job.train, job.config, graph)?;
     let word_table = graph.word_table().unwrap_or_default().to_owned();
-    let trained = trainable.iter().filter_map(|name| weights.get(name));
-    let trainable_parameters = trained.map(|array| array.len() as u64).sum();
     let whole_table = std::mem::take(
         weights
             .get_mut(&word_table)
             .ok_or_else(|| EngineError::MissingParameter(word_table.clone()))?,
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
+    if job.train.adapters.is_some() {
+        init::fill(graph, job.config, &mut weights, ctx.seed());
+    }
+    let size = |name: &String| match weights.get(name) {
+        // Counted whole, though only the rows that occur are trained.
+        _ if *name == word_table => whole_table.len() as u64,
+        array => array.map_or(0, |array| array.len() as u64),
+    };
+    let trainable_parameters = trainable.iter().map(size).sum();
     let optimizer = job.train.optimizer.of_engine(job.train.gradient_clip, graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
@@ -123,7 +143,14 @@ pub fn run(
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = whole_words(&compact, &word_table, whole_table, &optimizer, &fitted);
     weights.insert(word_table, words);
-    Ok(Trained { weights, fitted, trainable_parameters, backend })
+    let adapter = match &job.train.adapters {
+        Some(adapters) => {
+            let network = network(job, compact.len(), kernels, Dropout::Off, None)?.network;
+            adapters.merge(ctx, job.train, &network, job.config, &mut weights)?
+        }
+        None => BTreeMap::new(),
+    };
+    Ok(Trained { weights, fitted, trainable_parameters, backend, adapter })
 }
 
 /// Returns texts with the ids of a compact vocabulary.

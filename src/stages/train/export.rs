@@ -6,8 +6,8 @@
 //! `input_ids` and `attention_mask` `[B, L]`, `labels` `[B]`, all i64. The loss is that of the
 //! recipe, the mean over a batch; class weights and label smoothing are in it.
 
+use super::adapters::trainable;
 use super::config::Train;
-use super::freeze::trainable;
 use super::objective::{Classification, Form, Objective};
 use crate::data::DataSet;
 use crate::engine::{Artifacts, Clipping, Kernels};
@@ -42,7 +42,7 @@ impl Train {
         };
         let TrainableNetwork { network: training, loss } = build(Dropout::Random(0))?;
         let evaluation = build(Dropout::Off)?.graph_of_both();
-        let trainable = trainable(self.freeze.as_ref(), config, &training.graph)?;
+        let trainable = trainable(self, config, &training.graph)?;
         let optimizer = self.optimizer.of_engine(self.gradient_clip, &training.graph, &trainable);
         let values = |name: &str| initial.weights.get(name);
         Ok(Artifacts::new(

@@ -143,6 +143,7 @@ impl Stage for Train {
             summary,
             curves: fitted.curves,
             seen,
+            adapter: trained.adapter,
         }))
     }
 }
@@ -208,6 +209,7 @@ impl Train {
             trainable_parameters: trained.trainable_parameters,
             parameters,
             truncated_share: tokens.truncated_share,
+            adapter: trained.adapter,
         })
     }
 

@@ -1,5 +1,7 @@
 //! The tokens that a training reads, and what it gives.
 
+use std::collections::BTreeMap;
+
 use super::backend::Choice;
 use super::r#loop::Fitted;
 use crate::data::{DataSet, Example};
@@ -23,6 +25,8 @@ pub(super) struct Trained {
     pub trainable_parameters: u64,
     pub parameters: u64,
     pub truncated_share: f64,
+    /// The files of the adapter that is merged into the network, by name; mostly none.
+    pub adapter: BTreeMap<String, Vec<u8>>,
 }
 
 /// The tokens of a data set that training reads.

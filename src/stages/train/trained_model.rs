@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::objective::DevMetric;
 use crate::data::curves::CurvePoint;
 use crate::data::{Curves, Seen, Split, TableError};
+use crate::model::adapters::peft;
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
 use crate::model::sentences::Preparation;
@@ -58,7 +59,24 @@ impl TrainedModel {
             }),
         };
         let (curves, seen) = (Curves::read(folder)?, Seen::read(&folder.join(SEEN_TEXTS))?);
-        Ok(TrainedModel { network, labels, max_length, preparation, summary, curves, seen })
+        let mut adapter = BTreeMap::new();
+        for name in peft::FILES {
+            let path = folder.join(peft::FOLDER).join(name);
+            if path.is_file() {
+                let bytes = fs_err::read(path).map_err(TableError::from)?;
+                adapter.insert(name.to_owned(), bytes);
+            }
+        }
+        Ok(TrainedModel {
+            network,
+            labels,
+            max_length,
+            preparation,
+            summary,
+            curves,
+            seen,
+            adapter,
+        })
     }
 }
 
@@ -115,6 +133,13 @@ impl Output for TrainedModel {
         };
         record.write(folder)?;
         self.seen.write(&folder.join(SEEN_TEXTS))?;
+        if !self.adapter.is_empty() {
+            let folder = folder.join(peft::FOLDER);
+            fs_err::create_dir(&folder).map_err(TableError::from)?;
+            for (name, bytes) in &self.adapter {
+                fs_err::write(folder.join(name), bytes).map_err(TableError::from)?;
+            }
+        }
         Ok(self.curves.write(folder)?)
     }
 }
