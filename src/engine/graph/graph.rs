@@ -20,6 +20,9 @@ pub enum Kernels {
     Fused,
 }
 
+/// The name of twice the tokens of the longest text: a row for each distance of two of them.
+pub const DISTANCES: &str = "2L";
+
 /// A constant, stored with the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
@@ -183,6 +186,13 @@ impl Graph {
     /// Adds an f32 scalar.
     pub fn scalar(&mut self, value: f32) -> Var {
         self.constant(Constant::scalar(value))
+    }
+
+    /// Names a size that follows from others: the masks of dropout are made by it.
+    pub fn name_size(&mut self, var: Var, axis: usize, name: &'static str) {
+        if let Some(size) = self.values[var.0 as usize].fact.shape.get_mut(axis) {
+            *size = Dim::Named(name);
+        }
     }
 
     /// Names a tensor as an output.

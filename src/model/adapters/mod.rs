@@ -6,8 +6,6 @@ pub mod targets;
 pub mod lora;
 pub mod ia3;
 pub mod peft;
-#[cfg(test)]
-mod tests;
 
 pub use contract::Adapter;
 pub use ia3::Ia3;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::contract::{Adapter, found};
 use crate::engine::EngineError;
-use crate::model::encoders::Config;
 use crate::model::encoders::parts::module::Module;
+use crate::model::encoders::rotary::{GTE, NOMIC_BERT};
+use crate::model::encoders::{Config, Encoder};
 use crate::model::weights::{Floats, Weights};
 use crate::model::{ModelError, Network};
 
@@ -22,6 +23,15 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// Before the names of `transformers`.
 const PREFIX: &str = "base_model.model.";
+
+/// The architectures whose layers `transformers` holds in other pieces than their files do, so that
+/// an adapter of a layer is none there.
+static IN_OTHER_PIECES: [&Encoder; 2] = [&NOMIC_BERT, &GTE];
+
+/// Says whether `peft` can put an adapter of this architecture where it belongs.
+pub fn serves(config: &Config) -> bool {
+    !IN_OTHER_PIECES.contains(&config.encoder)
+}
 
 /// Returns the files of an adapter of a network with the architecture's own head, whose weights are
 /// not merged yet. `base` is where `transformers` finds the model that was adapted.

@@ -132,6 +132,7 @@ impl Adapters {
         ctx: &dyn Ctx,
         train: &Train,
         network: &Network,
+        config: &Config,
         form: &HeadForm,
     ) -> Result<(), TrainError> {
         let Some(adapter) = self.adapter() else { return Ok(()) };
@@ -150,6 +151,10 @@ impl Adapters {
         }
         if self.saves() && *form != HeadForm::Own {
             return Err(TrainError::AdapterHead);
+        }
+        if self.saves() && !peft::serves(config) {
+            let model = config.encoder.family("");
+            return Err(TrainError::AdapterForm { model });
         }
         let rate = train.optimizer.learning_rate();
         if rate < LOW_RATE {

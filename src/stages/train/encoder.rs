@@ -100,7 +100,7 @@ pub fn run(
     let training = network(job, compact.len(), kernels, dropout, combine)?;
     let graph = &training.network.graph;
     if let Some(adapters) = &job.train.adapters {
-        adapters.begin(ctx, job.train, &training.network, job.form)?;
+        adapters.begin(ctx, job.train, &training.network, job.config, job.form)?;
     }
     let trainable = trainable(job.train, job.config, graph)?;
     let word_table = graph.word_table().unwrap_or_default().to_owned();

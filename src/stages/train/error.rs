@@ -47,6 +47,12 @@ pub enum TrainError {
     #[error("the adapter cannot be stored for `peft`: the head is not the architecture's own")]
     #[diagnostic(help("leave out `save`; the model itself has the adapter merged"))]
     AdapterHead,
+    #[error(
+        "the adapter cannot be stored for `peft`: `transformers` holds the layers of {model} in \
+         other pieces than its files do"
+    )]
+    #[diagnostic(help("leave out `save`; the model itself has the adapter merged"))]
+    AdapterForm { model: &'static str },
     #[error("the artifacts are for the classes {artifacts}, the data have {data}")]
     #[diagnostic(help("write them anew with `pipe artifacts` for these data"))]
     OtherClasses { artifacts: String, data: String },

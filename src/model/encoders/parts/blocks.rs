@@ -118,9 +118,9 @@ impl Builder {
         let [query, key, value] = modules;
         let sizes = [hidden, hidden];
         // The products below need keys and values to be nothing but their weights' and biases'.
-        let adapted = [(key, Role::Key), (value, Role::Value)]
+        let [_, keys, values] = [(query, Role::Query), (key, Role::Key), (value, Role::Value)]
             .map(|(module, role)| self.adapts(module, sizes, role));
-        if asking == x || adapted.contains(&true) {
+        if asking == x || keys || values {
             let made = self.projections(x, modules, hidden)?;
             let context = self.attend(made, heads, rate)?;
             return if asking == x { Ok(context) } else { self.first_tokens(context) };
