@@ -314,7 +314,7 @@ fn unknown_keys_and_wrong_types() {
       |       ^^^
     hint: known keys are: `data`, `model`, `epochs`, `stop_after`, `budget`, `batch_size`, `max_length`,
           `windows`, `dropout`, `optimizer`, `schedule`, `gradient_clip`, `accumulation`,
-          `max_tokens_per_step`, `precision`, `device`, `loss`, `duplicates`, `freeze`,
+          `max_tokens_per_step`, `precision`, `device`, `loss`, `duplicates`, `freeze`, `adapters`,
           `early_stopping`, `best_checkpoint`, `backend`, `artifacts`
     "#);
     assert_snapshot!(messages(&with_train(

@@ -21,7 +21,7 @@ pub struct Lora {
     /// α.
     pub alpha: f64,
     /// The rate of dropout before A.
-    pub dropout: f32,
+    pub dropout: f64,
     pub targets: Targets,
     /// Whether s is α/√r (Kalajdzievski 2023) in place of α/r.
     pub rank_stabilized: bool,
@@ -55,7 +55,7 @@ impl Adapts for Lora {
         let [down, up] = names(module);
         let down = b.of_adapter(down, &[self.rank, module.inputs], Initial::Uniform);
         let up = b.of_adapter(up, &[module.outputs, self.rank], Initial::Zeros);
-        let x = b.adapter_dropout(x, self.dropout)?;
+        let x = b.adapter_dropout(x, self.dropout as f32)?;
         let low = b.g.linear(x, down, None)?; // [T, r]
         let scale = b.g.scalar(self.scale() as f32);
         let low = b.g.mul(low, scale)?;
@@ -104,8 +104,7 @@ impl Adapter for Lora {
             ("peft_type", json!("LORA")),
             ("r", json!(self.rank)),
             ("lora_alpha", json!(self.alpha)),
-            // The shortest decimal that is this single-precision number.
-            ("lora_dropout", json!(self.dropout.to_string().parse::<f64>().unwrap_or_default())),
+            ("lora_dropout", json!(self.dropout)),
             ("use_rslora", json!(self.rank_stabilized)),
             ("bias", json!("none")),
             ("fan_in_fan_out", json!(false)),

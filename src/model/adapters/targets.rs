@@ -93,16 +93,8 @@ impl JsonSchema for Targets {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "oneOf": [
-                {
-                    "type": "string",
-                    "const": ALL,
-                    "description": "All linear layers within the encoder's layers.",
-                },
-                {
-                    "type": "array",
-                    "items": { "type": "string" },
-                    "description": "Those that are named.",
-                },
+                { "type": "string", "const": ALL },
+                { "type": "array", "items": { "type": "string" } },
             ],
             "description": "Linear layers within the encoder's layers.",
         })

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::Train;
 use super::error::TrainError;
-use super::freeze;
+use super::freeze::{self, Freeze};
 use super::problems::Problems;
 use crate::engine::Graph;
 use crate::model::adapters::{self, Adapter, Targets, contract, peft};
@@ -44,7 +43,7 @@ pub struct Lora {
     pub alpha: f64,
     /// The dropout rate before A.
     #[serde(default = "default_dropout")]
-    pub dropout: f32,
+    pub dropout: f64,
     /// The linear layers: `all_linear`, or a list of the last parts of their names, such as
     /// `output.dense`. `query`, `key` and `value` stand for what makes those, whatever its name is;
     /// where one layer makes all three, for that layer.
@@ -82,8 +81,8 @@ impl Adapters {
     }
 
     /// Reports settings that no training can be done with.
-    pub(super) fn check(&self, train: &Train, problems: &mut Problems) {
-        if train.freeze.is_some() {
+    pub(super) fn check(&self, freeze: Option<&Freeze>, problems: &mut Problems) {
+        if freeze.is_some() {
             problems.add(
                 "freeze",
                 "`adapters` already says what is trained".to_owned(),
@@ -93,7 +92,7 @@ impl Adapters {
         let Adapters::Lora(lora) = self else { return };
         problems.at_least_one("adapters.lora.rank", lora.rank as u64);
         problems.positive("adapters.lora.alpha", lora.alpha);
-        problems.share("adapters.lora.dropout", f64::from(lora.dropout), false);
+        problems.share("adapters.lora.dropout", lora.dropout, false);
         if lora.targets == Targets::Named(Vec::new()) {
             problems.add(
                 "adapters.lora.targets",
@@ -130,7 +129,7 @@ impl Adapters {
     pub(super) fn begin(
         &self,
         ctx: &dyn Ctx,
-        train: &Train,
+        learning_rate: f64,
         network: &Network,
         config: &Config,
         form: &HeadForm,
@@ -156,10 +155,9 @@ impl Adapters {
             let model = config.encoder.family("");
             return Err(TrainError::AdapterForm { model });
         }
-        let rate = train.optimizer.learning_rate();
-        if rate < LOW_RATE {
+        if learning_rate < LOW_RATE {
             ctx.warn(&format!(
-                "the learning rate {rate:e} is that of full fine-tuning; adapters want about ten \
+                "the learning rate {learning_rate:e} is that of full fine-tuning; adapters want about ten \
                  times as much, such as {:e}",
                 self.default_rates().0
             ));
@@ -168,11 +166,10 @@ impl Adapters {
     }
 
     /// Merges what was trained into the encoder's weights, and returns the adapter's files where
-    /// they are asked for.
+    /// they are asked for; `pretrained` is the reference to the model that was adapted.
     pub(super) fn merge(
         &self,
-        ctx: &dyn Ctx,
-        train: &Train,
+        pretrained: &str,
         network: &Network,
         config: &Config,
         weights: &mut Weights,
@@ -180,9 +177,8 @@ impl Adapters {
         let Some(adapter) = self.adapter() else { return Ok(BTreeMap::new()) };
         let mut files = BTreeMap::new();
         if self.saves() {
-            let reference = ctx.secrets().hide(&train.model.pretrained);
             // The others are no references that `transformers` has.
-            let base = reference.strip_prefix("hf:").and_then(|name| name.split('@').next());
+            let base = pretrained.strip_prefix("hf:").and_then(|name| name.split('@').next());
             files = peft::files(adapter.as_ref(), network, config, weights, base)?;
         }
         contract::merge(adapter.as_ref(), &network.modules, weights)?;
@@ -192,12 +188,13 @@ impl Adapters {
 
 /// Returns which of a network's parameters are trained.
 pub(super) fn trainable(
-    train: &Train,
+    adapters: Option<&Adapters>,
+    freeze: Option<&Freeze>,
     config: &Config,
     graph: &Graph,
 ) -> Result<Vec<String>, TrainError> {
-    let Some(adapters) = &train.adapters else {
-        return freeze::trainable(train.freeze.as_ref(), config, graph);
+    let Some(adapters) = adapters else {
+        return freeze::trainable(freeze, config, graph);
     };
     let biases = *adapters == Adapters::Bitfit;
     let is_own = |name: &str| {
@@ -244,6 +241,6 @@ fn default_rank() -> usize {
 fn default_alpha() -> f64 {
     16.0
 }
-fn default_dropout() -> f32 {
+fn default_dropout() -> f64 {
     0.05
 }

@@ -100,9 +100,16 @@ pub fn run(
     let training = network(job, compact.len(), kernels, dropout, combine)?;
     let graph = &training.network.graph;
     if let Some(adapters) = &job.train.adapters {
-        adapters.begin(ctx, job.train, &training.network, job.config, job.form)?;
+        adapters.begin(
+            ctx,
+            job.train.optimizer.learning_rate(),
+            &training.network,
+            job.config,
+            job.form,
+        )?;
     }
-    let trainable = trainable(job.train, job.config, graph)?;
+    let trainable =
+        trainable(job.train.adapters.as_ref(), job.train.freeze.as_ref(), job.config, graph)?;
     let word_table = graph.word_table().unwrap_or_default().to_owned();
     let whole_table = std::mem::take(
         weights
@@ -146,7 +153,10 @@ pub fn run(
     let adapter = match &job.train.adapters {
         Some(adapters) => {
             let network = network(job, compact.len(), kernels, Dropout::Off, None)?.network;
-            adapters.merge(ctx, job.train, &network, job.config, &mut weights)?
+            {
+                let pretrained = ctx.secrets().hide(&job.train.model.pretrained);
+                adapters.merge(&pretrained, &network, job.config, &mut weights)?
+            }
         }
         None => BTreeMap::new(),
     };

@@ -35,7 +35,8 @@ pub enum TrainError {
     ))]
     IdleTarget { name: String, modules: String },
     #[error(
-        "`adapters.lora.rank` is {rank}, but the layer `{module}` has only {} outputs and {} inputs",
+        "`adapters.lora.rank` is {rank}, but the layer `{module}` has only {} outputs and {} \
+         inputs",
         sizes[0],
         sizes[1]
     )]

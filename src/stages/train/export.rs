@@ -42,7 +42,8 @@ impl Train {
         };
         let TrainableNetwork { network: training, loss } = build(Dropout::Random(0))?;
         let evaluation = build(Dropout::Off)?.graph_of_both();
-        let trainable = trainable(self, config, &training.graph)?;
+        let trainable =
+            trainable(self.adapters.as_ref(), self.freeze.as_ref(), config, &training.graph)?;
         let optimizer = self.optimizer.of_engine(self.gradient_clip, &training.graph, &trainable);
         let values = |name: &str| initial.weights.get(name);
         Ok(Artifacts::new(
