@@ -15,6 +15,7 @@ pub mod model;
 pub mod engine;
 pub mod search;
 pub mod text;
+pub mod classifiers;
 pub mod results;
 pub mod metrics;
 pub mod statistics;

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod clock;
 pub mod cut;
 pub mod paint;
+pub mod peak;
 pub mod digest;
 pub mod sealed;
 pub mod digests;

@@ -41,7 +41,7 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         );
         return Err(Failure::usage(message, Some(hint)));
     }
-    if let Some(misfit) = misfit(train) {
+    if let Some(misfit) = misfit(&train.settings()) {
         let message =
             format!("`{stage}` cannot be written for the training API: {}", misfit.reason);
         return Err(Failure::usage(message, Some(misfit.remedy.to_owned())));

@@ -1,5 +1,7 @@
 //! What is learnt from a data set, and which of its texts must not be scored.
 
+use std::collections::BTreeMap;
+
 use super::dataset::{DataSet, Example};
 use super::seen::Seen;
 use super::split::Split;
@@ -26,6 +28,27 @@ impl DataSet {
             leaks.retain(|(example, _)| as_what(&own, example).is_none());
         }
         leaks
+    }
+
+    /// Returns for each train text the place of the original that it comes from, of the first where
+    /// it was made from several; an original comes from itself.
+    pub fn families(&self) -> Vec<usize> {
+        let train = &self.splits.train;
+        let places: BTreeMap<&str, usize> =
+            train.iter().enumerate().map(|(place, text)| (text.id.as_str(), place)).collect();
+        let mut families = Vec::with_capacity(train.len());
+        for start in 0..train.len() {
+            let mut place = start;
+            // Parents stand before their children; what does not is taken for an original.
+            while let Some(parent) = train[place].parents().first()
+                && let Some(&above) = places.get(parent.as_str())
+                && above < place
+            {
+                place = above;
+            }
+            families.push(place);
+        }
+        families
     }
 
     fn own_seen(&self) -> Seen {

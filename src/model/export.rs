@@ -37,7 +37,7 @@ pub fn write(
     };
     let mut network = Network::new(config, form, labels, options)
         .map_err(|error| ModelError::Graph(error.to_string()))?;
-    network.graph.output("logits", network.logits);
+    network.graph.output("logits", network.output);
     // The file's names are those of `transformers`, with the architecture's prefix.
     let has_prefix = |prefix: &str| {
         prefix.is_empty() || prefix.strip_suffix('.').is_some_and(|prefix| !prefix.contains('.'))

@@ -45,6 +45,8 @@ pub enum HeadOrigin {
     Permuted,
     /// New, because the folder's does not serve, for this reason.
     Replaced(String),
+    /// It is fitted to the vectors of train texts.
+    Fitted,
 }
 
 impl Pretrained {
@@ -136,6 +138,7 @@ impl fmt::Display for Origin {
                 f.write_str("kept, its rows put in the order of the data's classes")?;
             }
             HeadOrigin::Replaced(why) => write!(f, "drawn anew: {why}")?,
+            HeadOrigin::Fitted => f.write_str("fitted")?,
         }
         for (what, names) in [("drawn", &self.drawn), ("ignored", &self.ignored)] {
             if !names.is_empty() {

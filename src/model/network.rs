@@ -20,14 +20,18 @@ use crate::text::Combine;
 pub const WINDOW_ROWS: &str = "window_rows";
 pub const WINDOW_MASK: &str = "window_mask";
 
-/// A network up to its logits.
+/// The parameters of a linear head over the vector of a text: `[K, E]` and `[K]`.
+pub const CLASSIFIER_WEIGHT: &str = "classifier.weight";
+pub const CLASSIFIER_BIAS: &str = "classifier.bias";
+
+/// A network up to its logits, or up to the vectors of texts.
 #[derive(Debug)]
 pub struct Network {
     /// Inputs `input_ids` and `attention_mask` `[B, L]` (i64), perhaps `position_ids` `[B, L]` and,
     /// in training, `dropout_key` `[1]`.
     pub graph: Graph,
-    /// `[B, K]`
-    pub logits: Var,
+    /// The logits `[B, K]`, or the vectors `[B, E]`.
+    pub output: Var,
     /// The linear layers within the encoder's layers, lowest first.
     pub modules: Vec<Module>,
 }
@@ -53,7 +57,7 @@ impl Network {
     ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
         b.adapt(adapter);
-        let logits = match form.into() {
+        let output = match form.into() {
             HeadForm::Own => {
                 let reads_first = config.head_reads == Pooling::Cls;
                 let states = encode(&mut b, config, reads_first)?;
@@ -69,18 +73,33 @@ impl Network {
             }
         };
         let modules = b.modules().to_vec();
-        Ok(Network { graph: b.g, logits, modules })
+        Ok(Network { graph: b.g, output, modules })
     }
 
-    /// Makes one row of logits of those of each text's windows: adds the inputs [`WINDOW_ROWS`],
+    /// Builds an encoder without a head, whose output are the vectors `[B, E]` that a linear head
+    /// over it would read, perhaps with something put into its linear layers.
+    pub fn of_vectors(
+        config: &Config,
+        embedder: &Embedder,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
+        let mut b = Builder::new(options);
+        b.adapt(adapter);
+        let output = embed(&mut b, config, embedder)?;
+        let modules = b.modules().to_vec();
+        Ok(Network { graph: b.g, output, modules })
+    }
+
+    /// Makes one row of the output of those of each text's windows: adds the inputs [`WINDOW_ROWS`],
     /// `[N·M]` for `N` texts of up to `M` windows, and [`WINDOW_MASK`] `[N, M]`, both i64.
     pub fn combine_windows(&mut self, combine: Combine) -> Result<(), ShapeError> {
         let g = &mut self.graph;
         let rows = g.input(WINDOW_ROWS, TensorFact::i64(vec![Dim::Named("windows")]));
         let shape = vec![Dim::Named("texts"), Dim::Named("most")];
         let mask = g.input(WINDOW_MASK, TensorFact::i64(shape));
-        let windows = g.gather(self.logits, rows)?; // [N·M, K]
-        self.logits = match combine {
+        let windows = g.gather(self.output, rows)?; // [N·M, K]
+        self.output = match combine {
             Combine::Mean => g.mean_of_tokens(windows, mask)?,
             Combine::Max => g.max_of_tokens(windows, mask)?,
         };
@@ -116,10 +135,9 @@ pub fn embedding(
     embedder: &Embedder,
     options: NetworkOptions,
 ) -> Result<Graph, ShapeError> {
-    let mut b = Builder::new(options);
-    let embedding = embed(&mut b, config, embedder)?;
-    b.g.output("embedding", embedding);
-    Ok(b.g)
+    let Network { mut graph, output, .. } = Network::of_vectors(config, embedder, options, None)?;
+    graph.output("embedding", output);
+    Ok(graph)
 }
 
 /// Returns the graph of an encoder alone, whose parameters are those of any of its models.

@@ -40,13 +40,13 @@ impl TrainableNetwork {
         options: NetworkOptions,
     ) -> Result<TrainableNetwork, EngineError> {
         TrainableNetwork::new(Network::new(config, form, labels, options)?, |network| {
-            network.graph.weighted_cross_entropy(network.logits)
+            network.graph.weighted_cross_entropy(network.output)
         })
     }
 
-    /// Returns the graph with the output `logits` `[B, K]`.
+    /// Returns the graph with the network's output under the name `logits`.
     pub fn graph_of_logits(mut self) -> Graph {
-        self.network.graph.output(LOGITS, self.network.logits);
+        self.network.graph.output(LOGITS, self.network.output);
         self.network.graph
     }
 

@@ -187,6 +187,14 @@ fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(String, Stored<'a>)>
     if is_pickled(path) { pickled(path) } else { safe(path, bytes) }
 }
 
+/// Reads every tensor of a folder's model.safetensors, by its name there.
+pub fn read_whole(folder: &Path) -> Result<Weights, ModelError> {
+    let path = folder.join(WHOLE);
+    let bytes = content(&path)?;
+    let tensors = tensors(&path, &bytes)?.into_iter();
+    tensors.map(|(name, tensor)| Ok((name.clone(), decode(&path, &name, &tensor)?))).collect()
+}
+
 /// Writes weights into `folder` as one file, each under the name that `rename` gives it.
 pub fn write(
     folder: &Path,

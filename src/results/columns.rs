@@ -148,6 +148,16 @@ pub(super) static TRAILING: &[Column] = &[
         "seconds",
         Cell::Number(|row| Some(row.seconds), |row, value| row.seconds = value),
     ),
+    Column::with_gaps(
+        "encodings",
+        Cell::Count(|row| row.encodings, |row, value| row.encodings = Some(value)),
+    )
+    .newer(),
+    Column::with_gaps(
+        "peak_memory",
+        Cell::Count(|row| row.peak_memory, |row, value| row.peak_memory = Some(value)),
+    )
+    .newer(),
     // The figures about generated texts follow their number, which makes their summary.
     Column::with_gaps(
         "generated",
@@ -193,6 +203,10 @@ pub(super) static TRAILING: &[Column] = &[
         ),
     )
     .newer(),
+    Column::full("method", Cell::Text(|row| Some(&row.method), |row, value| row.method = value))
+        .newer(),
+    Column::full("chosen", Cell::Text(|row| Some(&row.chosen), |row, value| row.chosen = value))
+        .newer(),
     Column::full("backend", Cell::Text(|row| Some(&row.backend), |row, value| row.backend = value)),
     Column::full(
         "backend_reason",

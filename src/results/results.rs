@@ -226,6 +226,10 @@ mod tests {
             ]),
             steps: 40,
             seconds: 1.25,
+            method: "contrastive".into(),
+            chosen: "C 3.16 by 4 folds".into(),
+            encodings: (seed > 1).then_some(640),
+            peak_memory: (seed > 1).then_some(1 << 30),
             backend: "session".into(),
             backend_reason: "asked for".into(),
             initial_weights: "`m`: 37 tensors loaded; head kept".into(),
@@ -294,8 +298,8 @@ mod tests {
             csv.lines().next(),
             Some(
                 "run,pipeline,stage,trial,seed,split,n,param.learning_rate,param.shots,accuracy,\"\
-                 f1/a,\"\"b\"\"\",steps,seconds,generated,accepted_share,augmentation_loss,\
-                 copy_rate,backend,backend_reason,initial_weights,device,parts,stopped_epoch,error"
+                 f1/a,\"\"b\"\"\",steps,seconds,encodings,peak_memory,generated,accepted_share,\
+                 augmentation_loss,copy_rate,method,chosen,backend,backend_reason,initial_weights,device,parts,stopped_epoch,error"
             )
         );
         assert!(csv.contains(",0.30000000000000004,"), "{csv}");

@@ -29,6 +29,16 @@ pub struct ResultRow {
     pub steps: u64,
     /// Seconds of the model's training.
     pub seconds: f64,
+    /// How the model has learnt, such as `fine_tune`; empty in the tables of older versions.
+    pub method: String,
+    /// What the method has chosen by itself, and by which figures; empty where it chose nothing.
+    pub chosen: String,
+    /// The texts that went through the encoder in training, each as often as it did; `None` where
+    /// that is not known.
+    pub encodings: Option<u64>,
+    /// The most memory in bytes that the process had during the training; `None` where that is not
+    /// known.
+    pub peak_memory: Option<u64>,
     /// The training backend: `session` or `training_api`.
     pub backend: String,
     /// The reason for this backend; empty in the tables of older versions.

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::contract::error::StageError;
+use super::contract::output::Output;
+use super::contract::piece::Piece;
 use super::contract::stage::Ctx;
 use crate::base::report::{Progress, Report};
 use crate::engine::{Device, Runtime};
@@ -78,6 +80,9 @@ impl Ctx for TestCtx {
     }
     fn runtime(&self) -> Result<&Runtime, StageError> {
         unreachable!("the test needs no runtime")
+    }
+    fn shared(&self, piece: &dyn Piece) -> Result<Arc<dyn Output>, StageError> {
+        piece.compute(self)
     }
     fn interrupted(&self) -> bool {
         false

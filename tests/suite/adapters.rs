@@ -96,7 +96,7 @@ impl Case {
     }
 
     fn logits(&self, mut network: Network, weights: &Weights) -> Result<Vec<f32>, TestError> {
-        network.graph.output("logits", network.logits);
+        network.graph.output("logits", network.output);
         let batch = recorded(&self.model, "expected.json")?["forward"].clone();
         let mut inference = Inference::new(runtime()?, &network.graph, &bound(weights)?)?;
         Ok(inference.run(feeds(&self.pretrained.config, &batch)?)?.into_iter().collect())
@@ -106,7 +106,7 @@ impl Case {
     fn trainer(&self, config: &Config, kernels: Kernels) -> Result<SessionTrainer, TestError> {
         let network = network(config, kernels, Dropout::Keyed, Some(&self.adapter))?;
         let TrainableNetwork { network, loss } = TrainableNetwork::new(network, |network| {
-            network.graph.weighted_cross_entropy(network.logits)
+            network.graph.weighted_cross_entropy(network.output)
         })?;
         let all = network.graph.parameters().map(|(name, _)| name.to_owned());
         let trainable: Vec<String> = all.filter(|name| network.graph.marks(name).adapter).collect();
@@ -249,7 +249,7 @@ fn an_adapter_has_masks_of_its_own() -> Checked {
         // In the others, a layer that gives first tokens alone has other masks where keys or values
         // are adapted.
         if ["tiny-modernbert", "tiny-deberta-v2"].contains(&case.model.as_str()) {
-            let loss = plain.graph.weighted_cross_entropy(plain.logits)?;
+            let loss = plain.graph.weighted_cross_entropy(plain.output)?;
             let trainable = vec!["classifier.bias".to_owned()];
             let group = ParameterGroup {
                 parameters: trainable.clone(),
@@ -427,6 +427,7 @@ fn what_no_adapter_can_do_is_said() -> Result<(), TestError> {
         ("adapters: { lora: { alpha: 0 } }", false, "expected a number above 0"),
         ("adapters: { lora: { targets: [] } }", false, "no layer is named"),
         ("adapters: { lora: { targets: query } }", false, "expected `all_linear` or a list"),
+        ("adapters: lora, method: probe", false, "has no use for `adapters`"),
         ("adapters: lora, freeze: encoder", false, "`adapters` already says what is trained"),
         ("adapters: bitfit, artifacts: x", false, "the artifacts already fix this setting"),
         (
@@ -449,10 +450,40 @@ fn a_rate_of_full_fine_tuning_is_warned_of() -> Result<(), TestError> {
         &pipeline(&[
             ("low", &format!("adapters: lora, {}", rate("5e-5"))),
             ("high", &format!("adapters: lora, {}", rate("1e-4"))),
+            ("usual", "adapters: lora"),
+            ("biases", "adapters: bitfit"),
         ]),
     )?;
     let said = project.run(&["--threads", "1"])?;
     assert_eq!(said.err.matches("that of full fine-tuning").count(), 1, "{}", said.err);
+    // Where none is given, the kind has its own.
+    for (stage, rate) in [("usual", 5e-4), ("biases", 1e-3)] {
+        let curves = project.curves(stage)?.0;
+        assert_eq!(curves.first().ok_or("no steps")?.learning_rate, rate, "{stage}");
+    }
+    Ok(())
+}
+
+/// The vectors of contrastive tuning come through an adapter as logits do.
+#[test]
+fn contrastive_tuning_takes_adapters() -> Result<(), TestError> {
+    let lora = "adapters: { lora: { targets: [value] } }, method: contrastive";
+    let project = Project::with(80, &pipeline(&[("it", lora)]))?;
+    project.run(&["--threads", "1"])?;
+    let file = format!("{}/model.safetensors", data("tiny-bert"));
+    let (before, after) = (tensors(file.as_ref())?, project.weights("it")?);
+    let mut compared = 0;
+    for (name, values) in &after {
+        assert!(!name.contains("lora"), "{name}");
+        let Some((_, old)) = before.iter().find(|(old, _)| old.ends_with(name.as_str())) else {
+            continue;
+        };
+        if name.contains("layer.") {
+            assert_eq!(values != old, name.ends_with("value.weight"), "{name}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 32);
     Ok(())
 }
 

@@ -117,7 +117,7 @@ impl Drop for Budget {
 fn rows(csv: &str) -> Vec<BTreeMap<String, String>> {
     let mut lines = csv.lines();
     let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let own = ["run", "seconds", "backend_reason"];
+    let own = ["run", "seconds", "peak_memory", "backend_reason"];
     lines
         .map(|line| {
             let cells = names.iter().zip(line.split(','));

@@ -107,7 +107,7 @@ fn logits_are_those_of_transformers() -> Checked {
                     positions_in_graph,
                 };
                 let mut network = Network::new(&pretrained.config, Head::Auto, LABELS, options)?;
-                network.graph.output("logits", network.logits);
+                network.graph.output("logits", network.output);
                 let mut inference =
                     Inference::new(runtime()?, &network.graph, &parameters(&pretrained)?)?;
                 let found = inference.run(feeds(&pretrained.config, &expected["forward"])?)?;

@@ -141,7 +141,7 @@ impl Project {
         let rows = ResultTable::read(&self.path("runs/latest"))?.rows;
         Ok(rows
             .into_iter()
-            .map(|row| ResultRow { run: String::new(), seconds: 0.0, ..row })
+            .map(|row| ResultRow { run: String::new(), seconds: 0.0, peak_memory: None, ..row })
             .collect())
     }
 

@@ -123,7 +123,7 @@ fn both_kinds_of_kernels_train_it_alike() -> Result<(), Box<dyn Error>> {
     for head in [Head::Auto, Head::Mean] {
         let losses = |kernels| -> Result<Vec<f32>, Box<dyn Error>> {
             let mut network = network(2, head, kernels)?;
-            let loss = network.graph.weighted_cross_entropy(network.logits)?;
+            let loss = network.graph.weighted_cross_entropy(network.output)?;
             let mut weights = BTreeMap::new();
             init::fill(&network.graph, &config(2), &mut weights, 1);
             let trainable: Vec<String> = weights.keys().cloned().collect();

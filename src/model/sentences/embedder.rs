@@ -57,6 +57,14 @@ impl Embedder {
         Embedder { poolings: vec![pooling], steps: Vec::new() }
     }
 
+    /// Returns the same with vectors of length 1.
+    pub fn normalised(mut self) -> Embedder {
+        if self.steps.last() != Some(&Step::Normalize) {
+            self.steps.push(Step::Normalize);
+        }
+        self
+    }
+
     /// Returns the setting that names it, where it only pools in one way.
     pub fn head(&self) -> Option<Head> {
         match (self.poolings.as_slice(), self.steps.is_empty()) {

@@ -1,6 +1,6 @@
 //! Saving what stands over an encoder, so that sentence-transformers opens the folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde_json::{Map, Value, json};
@@ -37,6 +37,21 @@ impl Sentences {
             }
         }
         self.raw_prompts.insert("default_prompt_name".to_owned(), name.into());
+    }
+
+    /// Lets a folder without modules have those of an embedder that is more than a pooling, for
+    /// texts of so many tokens: config.json alone cannot say it.
+    pub fn stand_over(&mut self, embedder: &Embedder, longest: usize) {
+        if self.above.is_some() || embedder.head().is_some() {
+            return;
+        }
+        self.raw_texts.insert("max_seq_length".to_owned(), longest.into());
+        self.above = Some(Above {
+            encoder: PathBuf::new(),
+            embedder: Ok(embedder.clone()),
+            pools_prompt: true,
+            folders: Vec::new(),
+        });
     }
 
     /// Writes the files into a folder whose encoder lies in the folder itself, except the weights

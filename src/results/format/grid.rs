@@ -13,6 +13,21 @@ use crate::statistics::mean_and_deviation;
 /// The figures about generated texts that are shown beside the metrics.
 const SHOWN_OF_AUGMENTATION: [&str; 2] = ["accepted_share", "augmentation_loss"];
 
+/// What a training has cost.
+struct Cost {
+    name: &'static str,
+    of: fn(&ResultRow) -> Option<f64>,
+    shown: fn(f64) -> String,
+}
+
+/// The costs that are shown after the metrics, each where a row has it.
+const COSTS: [Cost; 4] = [
+    Cost { name: "steps", of: |row| Some(row.steps as f64), shown: whole },
+    Cost { name: "encodings", of: |row| row.encodings.map(|count| count as f64), shown: whole },
+    Cost { name: "seconds", of: |row| Some(row.seconds), shown: seconds },
+    Cost { name: "memory", of: |row| row.peak_memory.map(|bytes| bytes as f64), shown: megabytes },
+];
+
 /// Cells as text, with a summary row under each group of several seeds.
 pub(super) struct Grid {
     pub headers: Vec<String>,
@@ -96,10 +111,20 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
     column("n", true);
     metrics.iter().for_each(|name| column(name, true));
     augmentation.iter().for_each(|figure| column(figure.name, true));
-    column("steps", true);
-    column("seconds", true);
+    let costs: Vec<&Cost> =
+        COSTS.iter().filter(|cost| table.rows.iter().any(|row| (cost.of)(row).is_some())).collect();
+    costs.iter().for_each(|cost| column(cost.name, true));
 
-    let spare = ["seconds", "steps", "n", "split", "accepted_share", "augmentation_loss"];
+    let spare = [
+        "memory",
+        "seconds",
+        "steps",
+        "encodings",
+        "n",
+        "split",
+        "accepted_share",
+        "augmentation_loss",
+    ];
     let spare =
         spare.iter().filter_map(|name| headers.iter().rposition(|header| header == name)).collect();
 
@@ -116,11 +141,15 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             };
             augmentation.iter().map(figure).collect()
         };
-        let cells = |seed: String,
-                     metric: &dyn Fn(&str) -> String,
-                     made: Vec<String>,
-                     steps: String,
-                     seconds: String| {
+        let about_costs = |rows: &[&ResultRow]| -> Vec<String> {
+            let figure = |cost: &&Cost| {
+                let values: Vec<f64> = rows.iter().filter_map(|row| (cost.of)(row)).collect();
+                let mean = values.iter().sum::<f64>() / values.len() as f64;
+                if values.len() == rows.len() { (cost.shown)(mean) } else { String::new() }
+            };
+            costs.iter().map(figure).collect()
+        };
+        let cells = |seed: String, metric: &dyn Fn(&str) -> String, rows: &[&ResultRow]| {
             let mut cells = Vec::new();
             if with_run {
                 cells.push(first.run.clone());
@@ -134,8 +163,8 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
             );
             cells.extend([seed, first.split.clone(), first.n.to_string()]);
             cells.extend(metrics.iter().map(|name| metric(name)));
-            cells.extend(made);
-            cells.extend([steps, seconds]);
+            cells.extend(about_made(rows));
+            cells.extend(about_costs(rows));
             cells
         };
         let shows_each = !options.summarise || group.rows.len() == 1;
@@ -144,14 +173,7 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
                 Some(value) => format!("{value:.precision$}"),
                 None => String::new(),
             };
-            let made = about_made(&[row]);
-            rows.push(cells(
-                row.seed.to_string(),
-                &metric,
-                made,
-                row.steps.to_string(),
-                seconds(row.seconds),
-            ));
+            rows.push(cells(row.seed.to_string(), &metric, &[row]));
         }
         if group.rows.len() > 1 {
             let metric = |name: &str| {
@@ -165,17 +187,8 @@ pub(super) fn grid(table: &ResultTable, options: &Options) -> Result<Grid, Forma
                     _ => String::new(),
                 }
             };
-            let count = group.rows.len() as f64;
-            let steps = group.rows.iter().map(|row| row.steps as f64).sum::<f64>() / count;
-            let time = group.rows.iter().map(|row| row.seconds).sum::<f64>() / count;
             let title = format!("mean ± sd ({} seeds)", group.rows.len());
-            rows.push(cells(
-                title,
-                &metric,
-                about_made(&group.rows),
-                format!("{steps:.0}"),
-                seconds(time),
-            ));
+            rows.push(cells(title, &metric, &group.rows));
         }
     }
     Ok(Grid { headers, numeric, spare, rows })
@@ -197,6 +210,14 @@ fn groups(table: &ResultTable) -> Vec<Group<'_>> {
     groups
 }
 
+fn whole(value: f64) -> String {
+    format!("{value:.0}")
+}
+
 fn seconds(value: f64) -> String {
-    format!("{value:.1}")
+    if value < 0.1 { format!("{value:.3}") } else { format!("{value:.1}") }
+}
+
+fn megabytes(bytes: f64) -> String {
+    format!("{:.0} MB", bytes / 1e6)
 }

@@ -9,11 +9,12 @@ use crate::data;
 use crate::model;
 use crate::runner::cache::entry::Entry;
 
-/// The places of times, which differ from run to run and are no results.
-const TIMES: [&str; 2] = ["summary.seconds", "training.seconds"];
+/// The places of times and memory, which differ from run to run and are no results.
+const COSTS: [&str; 4] =
+    ["summary.seconds", "training.seconds", "summary.peak_memory", "training.peak_memory"];
 
 /// Describes the first difference of two outputs of the same stage, weights first; `None` where
-/// they are the same but for times. What was removed from the stored one is not compared.
+/// they are the same but for times and memory. What was removed from the stored one is not compared.
 pub(super) fn first(stored: &Entry, replayed: &Entry) -> Option<String> {
     let (ours, theirs) = (&stored.done.files, &replayed.done.files);
     let mut names: Vec<&String> = ours.keys().collect();
@@ -77,7 +78,7 @@ fn of_json(one: &Value, other: &Value, path: &str) -> Option<String> {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             let keys = one.keys().chain(other.keys().filter(|key| !one.contains_key(*key)));
-            let mut keys = keys.filter(|key| !TIMES.contains(&below(key).as_str()));
+            let mut keys = keys.filter(|key| !COSTS.contains(&below(key).as_str()));
             keys.find_map(|key| match (one.get(key), other.get(key)) {
                 (Some(one), Some(other)) => of_json(one, other, &below(key)),
                 (one, _) => Some(format!(

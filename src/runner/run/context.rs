@@ -1,13 +1,16 @@
 //! The services of the runner for a running stage.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::interrupt::Interrupt;
+use super::shared::Shelf;
 use crate::base::report::{Progress, Report};
 use crate::base::secrets::Secrets;
 use crate::engine::{Device, Runtime};
 use crate::runner::observer::{Event, Observer};
-use crate::stages::{Ctx, StageError};
+use crate::stages::contract::piece::Piece;
+use crate::stages::{Ctx, Output, StageError};
 
 /// The services of the runner for a running stage.
 pub(in crate::runner) struct StageContext<'a> {
@@ -23,6 +26,7 @@ pub(in crate::runner) struct StageContext<'a> {
     pub observer: &'a dyn Observer,
     pub secrets: &'a Secrets,
     pub own_secrets: &'a Secrets,
+    pub shelf: Shelf<'a>,
 }
 
 impl Report for StageContext<'_> {
@@ -72,6 +76,10 @@ impl Ctx for StageContext<'_> {
 
     fn secrets(&self) -> Secrets {
         self.own_secrets.clone()
+    }
+
+    fn shared(&self, piece: &dyn Piece) -> Result<Arc<dyn Output>, StageError> {
+        self.shelf.take(self, piece)
     }
 
     fn interrupted(&self) -> bool {

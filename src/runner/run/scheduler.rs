@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::context::StageContext;
 use super::interrupt::Interrupt;
+use super::shared::Shelf;
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
 use crate::base::contain::message;
@@ -299,6 +300,7 @@ impl Scheduler<'_> {
             observer: self.observer,
             secrets: &job.secrets,
             own_secrets: &job.own_secrets,
+            shelf: Shelf { cache: self.cache, material: &task.material, pipeline: self.pipeline },
         };
         job.stage.run(&context, &inputs).map_err(|error| hidden(error, &job.secrets))
     }

@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod output;
+pub mod piece;
 pub mod inputs;
 pub mod stage;

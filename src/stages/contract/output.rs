@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::StageError;
+use crate::base::digest::Digest;
 use crate::data::{
     AugmentationSummary, AugmentationTable, Curves, DataSet, Prediction, Seen, Split, TableError,
 };
@@ -123,6 +124,8 @@ pub struct TrainedModel {
     pub max_length: usize,
     /// What is done to texts before they are tokenized.
     pub preparation: Preparation,
+    /// The identity of the encoder under the head, where training has left it as it was.
+    pub frozen: Option<Digest>,
     /// What training took.
     pub summary: TrainingSummary,
     /// Loss, learning rate and dev metrics by step.
@@ -192,6 +195,20 @@ pub struct TrainingSummary {
     /// The steps that were left out because gradients in half precision overflowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped_steps: Option<u64>,
+    /// How the model has learnt: `fine_tune`, `probe` and so on; empty in older records.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// What the method has chosen by itself, and by which figures.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub chosen: String,
+    /// The texts that went through the encoder, each as often as it did; `None` where that is not
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encodings: Option<u64>,
+    /// The most memory in bytes that the process had while the model was trained, other stages at
+    /// the same time included; `None` where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
     /// What became of generated texts, where train holds some.
     #[serde(default)]
     pub augmentation: Option<AugmentationSummary>,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StageError;
 use super::inputs::Inputs;
 use super::output::{Kind, Output};
+use super::piece::Piece;
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::base::secrets::Secrets;
@@ -124,6 +125,9 @@ pub trait Ctx: Report {
     fn secrets(&self) -> Secrets {
         Secrets::default()
     }
+    /// Returns the output of a piece of the work that other stages may ask for too: what is kept of
+    /// it, or what it gives now.
+    fn shared(&self, piece: &dyn Piece) -> Result<Arc<dyn Output>, StageError>;
     /// Says whether the user has asked to stop; long work asks between steps and returns
     /// [`super::error::Interrupted`].
     fn interrupted(&self) -> bool;

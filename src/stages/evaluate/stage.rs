@@ -6,19 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{DataSet, Example, Prediction, Split, TaskKind};
-use crate::engine::backend::binding::Parameters;
-use crate::engine::{Inference, Place};
 use crate::metrics::{self, argmax};
-use crate::model::input_layout::InputLayout;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::output::{Evaluation, Kind, Network, Output, Summary, TrainedModel};
+use crate::stages::contract::output::{Evaluation, Kind, Output, Summary, TrainedModel};
 use crate::stages::contract::stage::{Ctx, Fact, Port, RuntimeNeeds, Stage, StageId};
 use crate::stages::figure::Figures;
-use crate::stages::inference::predict::{self, longest, probabilities, tokenizer, tokenizer_of};
-use crate::stages::inference::texts::Texts;
+use crate::stages::inference::predict::probabilities;
 use crate::stages::leaks::Leaks;
-use crate::text::windows;
 
 /// Predicts one split with a trained model and computes every metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -119,7 +114,8 @@ impl Stage for Evaluate {
         let (whose, seen) = (format!("`{}`", self.model), &model.seen);
         self.duplicates.check(ctx, (&whose, seen), (&self.data, data), self.split)?;
         let texts: Vec<&str> = examples.iter().map(|example| example.text.first.as_str()).collect();
-        let probabilities = predict(ctx, model, &texts)?;
+        let logits = model.classifier().logits(ctx, &texts, "evaluating")?;
+        let probabilities = probabilities(&logits);
         let predictions = predictions(examples, probabilities, model.labels.len())?;
         let evaluation =
             Evaluation::new(self.split, model.labels.clone(), predictions, model.summary.clone());
@@ -132,54 +128,6 @@ impl Stage for Evaluate {
         }
         Ok(Arc::new(evaluation))
     }
-}
-
-/// Returns the probabilities of every class for every text, `[N, K]`.
-fn predict(
-    ctx: &dyn Ctx,
-    model: &TrainedModel,
-    texts: &[&str],
-) -> Result<Vec<Vec<f32>>, StageError> {
-    let labels = model.labels.len();
-    let runtime = ctx.runtime()?;
-    let (tokens, mut inference, layout) = match &model.network {
-        Network::Encoder { pretrained, form } => {
-            let config = &pretrained.config;
-            let prepared = Texts {
-                preparation: model.preparation.clone(),
-                tokenizer: tokenizer(pretrained)?,
-                longest: longest(config, model.max_length),
-            };
-            let tokens = prepared.encode(texts)?;
-            let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
-            let parameters = Parameters::new(Place::of(ctx.device()), weights)?;
-            let inference = predict::open(runtime, config, form, labels, &parameters)?;
-            (tokens, inference, InputLayout::of(config))
-        }
-        Network::Onnx(network) => {
-            let prepared = Texts {
-                preparation: model.preparation.clone(),
-                tokenizer: tokenizer_of(&network.files)?,
-                longest: model.max_length,
-            };
-            let tokens = prepared.encode(texts)?;
-            let inference = Inference::of_model(
-                runtime,
-                Place::of(ctx.device()),
-                &network.model,
-                &network.output,
-            )?;
-            (tokens, inference, network.layout)
-        }
-    };
-    if let Some(told) = windows::told(&tokens, model.max_length) {
-        ctx.note(&told);
-    }
-    let texts = (&tokens[..], model.preparation.combine());
-    let logits = predict::logits(ctx, layout, texts, labels, "evaluating", &mut |feeds| {
-        inference.run(feeds)
-    })?;
-    Ok(probabilities(&logits))
 }
 
 fn check_labels(model: &TrainedModel, data: &DataSet) -> Result<(), EvaluateError> {

@@ -2,4 +2,6 @@
 
 pub mod predict;
 pub mod texts;
+pub mod vectors;
+pub mod trained;
 pub mod frozen;

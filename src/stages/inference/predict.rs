@@ -44,7 +44,7 @@ pub fn open(
 ) -> Result<Inference, EngineError> {
     let mut network =
         Network::new(config, form, labels, NetworkOptions::inference(config, parameters.place()))?;
-    network.graph.output("logits", network.logits);
+    network.graph.output("logits", network.output);
     Inference::new(runtime, &network.graph, parameters)
 }
 

@@ -8,12 +8,14 @@ use ndarray::ArrayD;
 
 use super::backend::{Choice, Chosen};
 use super::config::{Train, default_gradient_clip};
+use super::encoder;
 use super::error::TrainError;
 use super::r#loop;
+use super::method::contract::{Trained, Work};
 use super::objective::classification::LABELS;
-use super::objective::{Loss, Objective};
+use super::objective::{Classification, Form, Loss, Objective};
 use super::optimizer::Optimizer;
-use super::tokens::{Tokens, Trained};
+use super::tokens::Tokens;
 use crate::base::cut::cut;
 use crate::base::digest::Digest;
 use crate::base::memo;
@@ -32,7 +34,7 @@ use crate::model::source::resolve;
 use crate::model::{Head, ModelError, Sentences};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::output::{Network, OnnxModel};
-use crate::stages::contract::stage::{Ctx, External, resolve as place};
+use crate::stages::contract::stage::{External, resolve as place};
 use crate::stages::inference::predict;
 use crate::stages::inference::texts::{Texts, bounded};
 
@@ -49,7 +51,7 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
     let adamw = |optimizer: &Optimizer| match optimizer {
         Optimizer::Adamw(settings) => {
             let mut settings = settings.clone();
-            settings.learning_rate = 0.0;
+            settings.learning_rate = None;
             Some(settings)
         }
         Optimizer::Sgd(_) => None,
@@ -141,21 +143,16 @@ pub fn external(name: &str, folder: &Path) -> Result<External, StageError> {
 }
 
 /// Trains the artifacts in a folder.
-pub(super) fn run(
-    ctx: &dyn Ctx,
-    train: &Train,
-    name: &str,
-    pretrained: &Path,
-    data: &DataSet,
-    objective: &dyn Objective,
-) -> Result<Trained, StageError> {
+pub(super) fn run(work: &Work<'_>, name: &str) -> Result<Trained, StageError> {
+    let Work { ctx, settings, folder: pretrained, data, .. } = *work;
+    let objective = Classification::new(&settings.loss, data, Form::ClassNumbers)?;
     check_classes(name, ctx.folder(), data)?;
     let runtime = ctx.runtime()?;
     let artifacts = Artifacts::read(&place(ctx.folder(), name))?.seeded(ctx.seed())?;
     artifacts.check_inputs(&INPUTS, &[MASK, LABELS])?;
     ctx.note(&format!("the artifacts update with {}", artifacts.describe_optimizer()?));
     let sentences = Sentences::read(pretrained)?;
-    let prompt = sentences.prompt(&train.model.prompt, pretrained)?;
+    let prompt = sentences.prompt(&settings.model.prompt, pretrained)?;
     let encoder = sentences.encoder(pretrained);
     let mut files = tokenizer_files(&encoder)?;
     let path = encoder.join(CONFIG);
@@ -167,10 +164,10 @@ pub(super) fn run(
     let texts = Texts {
         preparation: Preparation { prompt, lowers: sentences.lowers(), windows: None },
         tokenizer: predict::tokenizer_of(&files)?,
-        longest: bounded(&sentences, train.max_length, None),
+        longest: bounded(&sentences, settings.max_length, None),
     };
     let beside = Beside::of(&encoder, &sentences);
-    texts.warn_of_contradictions(ctx, &train.model.pretrained, &beside);
+    texts.warn_of_contradictions(ctx, &settings.model.pretrained, &beside);
     let tokens = Tokens::new(ctx, data, &texts)?;
     let count = |list: &[(String, ArrayD<f32>)]| {
         list.iter().map(|(_, array)| array.len() as u64).sum::<u64>()
@@ -195,31 +192,32 @@ pub(super) fn run(
         }
     }
     let job = r#loop::Job {
-        train,
-        objective,
+        settings,
+        objective: &objective,
         train_tokens: &tokens.train,
         dev_tokens: &tokens.dev,
         combine: None,
         layout,
-        learning_rates: vec![train.optimizer.learning_rate()],
+        learning_rates: vec![settings.optimizer.learning_rate()],
         resumes,
         splits: false,
     };
     let fitted = r#loop::run(ctx, runtime, &job, &mut trainer)?;
     let model = trainer.export(runtime, &fitted.trained)?;
+    let backend =
+        Choice { backend: Chosen::TrainingApi, reason: "trained from artifacts".to_owned() };
+    let parameters = (trainable_parameters, parameters);
+    let mut summary = encoder::summary(ctx, settings, (&fitted, &backend), parameters);
+    summary.initial_weights =
+        format!("`{}`: the checkpoint of the artifacts", ctx.secrets().hide(name));
+    summary.truncated_share = tokens.truncated_share;
     Ok(Trained {
         network: Network::Onnx(OnnxModel { model, output, layout, files }),
         preparation: texts.preparation,
         longest: texts.longest,
-        initial_weights: format!("`{}`: the checkpoint of the artifacts", ctx.secrets().hide(name)),
-        fitted,
-        backend: Choice {
-            backend: Chosen::TrainingApi,
-            reason: "trained from artifacts".to_owned(),
-        },
-        trainable_parameters,
-        parameters,
-        truncated_share: tokens.truncated_share,
+        curves: fitted.curves,
+        summary,
+        frozen: None,
         adapter: BTreeMap::new(),
     })
 }

@@ -1,8 +1,8 @@
 //! Which backend trains a recipe, and why.
 
 use super::adapters::Adapters;
-use super::config::{Backend, Train};
 use super::optimizer::Optimizer;
+use super::settings::{Backend, Settings};
 use crate::engine::{Precision, Runtime};
 
 /// One of the backends.
@@ -33,7 +33,7 @@ pub struct Misfit {
 impl Choice {
     /// Decides for a recipe that was checked. `resumable` says whether the training API's
     /// checkpoint would hold the model with its moments.
-    pub fn new(train: &Train, runtime: &Runtime, resumable: bool) -> Choice {
+    pub fn new(train: &Settings, runtime: &Runtime, resumable: bool) -> Choice {
         let session = |reason: String| Choice { backend: Chosen::Session, reason };
         match train.backend {
             Backend::Session => session("requested".into()),
@@ -66,7 +66,7 @@ impl Choice {
 }
 
 /// Returns what keeps a recipe from the training API.
-pub fn misfit(train: &Train) -> Option<Misfit> {
+pub fn misfit(train: &Settings) -> Option<Misfit> {
     let Optimizer::Adamw(adamw) = &train.optimizer else {
         return Some(Misfit {
             field: "optimizer",
@@ -74,7 +74,7 @@ pub fn misfit(train: &Train) -> Option<Misfit> {
             remedy: "use `adamw`, or `backend: session`",
         });
     };
-    if adamw.head_learning_rate.is_some_and(|rate| rate != adamw.learning_rate) {
+    if adamw.head_learning_rate.is_some_and(|rate| rate != adamw.rate()) {
         return Some(Misfit {
             field: "optimizer.adamw.head_learning_rate",
             reason: "the training API has one learning rate, but the head has its own",
@@ -122,6 +122,7 @@ pub fn misfit(train: &Train) -> Option<Misfit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stages::train::config::Train;
 
     #[test]
     fn one_rate_and_one_decay_fit() -> Result<(), serde_json::Error> {
@@ -130,7 +131,7 @@ mod tests {
                 "data": "data", "model": { "pretrained": "x" }, "optimizer": optimizer,
             });
             serde_json::from_value::<Train>(train)
-                .map(|train| misfit(&train).map(|misfit| misfit.field))
+                .map(|train| misfit(&train.settings()).map(|misfit| misfit.field))
         };
         assert_eq!(fits(serde_json::json!({ "adamw": {} }))?, Some("optimizer.adamw"));
         assert_eq!(fits(serde_json::json!({ "adamw": { "weight_decay": 0.0 } }))?, None);

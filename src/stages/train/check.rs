@@ -2,8 +2,9 @@
 
 use super::artifacts;
 use super::backend::misfit;
-use super::config::{Backend, Budget, Train};
+use super::config::{Budget, Train};
 use super::problems::Problems;
+use super::settings::Backend;
 use crate::engine::{Device, Precision};
 use crate::stages::contract::error::CheckError;
 use crate::stages::contract::stage::DataFact;
@@ -12,8 +13,18 @@ use crate::stages::contract::stage::DataFact;
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     let mut problems = Problems::default();
     problems.0.extend(CheckError::of_reference("model.pretrained", &train.model.pretrained));
+    let learner = train.method.learner();
+    for (field, reason) in learner.refuses().iter().filter(|(name, _)| train.given().contains(name))
+    {
+        let message = format!("`method: {}` has no use for `{field}`: {reason}", learner.name());
+        problems.add(field, message, "leave it out");
+    }
+    learner.check(data, &mut problems);
+    if let Some(texts) = &train.label_texts {
+        texts.check(&mut problems);
+    }
     length(train, &mut problems);
-    problems.at_least_one("batch_size", train.batch_size as u64);
+    problems.at_least_one("batch_size", train.batch_size.unwrap_or(1) as u64);
     problems.at_least_one("accumulation", u64::from(train.accumulation));
     if train.device == Some(Device::Auto) {
         problems.add(
@@ -47,7 +58,9 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         problems.positive("gradient_clip", f64::from(clip));
     }
     train.optimizer.check(&mut problems);
-    train.schedule.check(data, &mut problems);
+    if let Some(schedule) = &train.schedule {
+        schedule.check(data, &mut problems);
+    }
     train.loss.check(&mut problems);
     if let Some(freeze) = &train.freeze {
         freeze.check(&mut problems);
@@ -71,7 +84,7 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
             );
         }
     } else if train.backend == Backend::TrainingApi
-        && let Some(misfit) = misfit(train)
+        && let Some(misfit) = misfit(&train.settings())
     {
         problems.add(
             misfit.field,
@@ -86,7 +99,7 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
 fn length(train: &Train, problems: &mut Problems) {
     problems.at_least_one("epochs", u64::from(train.epochs.unwrap_or(1)));
     problems.at_least_one("stop_after", u64::from(train.stop_after.unwrap_or(1)));
-    if let (Some(stop_after), Some(epochs)) = (train.stop_after, train.whole_epochs())
+    if let (Some(stop_after), Some(epochs)) = (train.stop_after, train.span().epochs())
         && stop_after > epochs
     {
         problems.add(

@@ -5,17 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use super::adapters::Adapters;
 use super::freeze::Freeze;
+use super::label_texts::LabelTexts;
+use super::method::Method;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
+use super::settings::{Backend, Model, Settings, Span};
 use super::stopping::EarlyStopping;
 use crate::engine::{Device, Precision};
-use crate::model::{Head, Prompt};
 use crate::stages::contract::stage::StageId;
 use crate::stages::leaks::Leaks;
 use crate::text::Windows;
 
-/// Fine-tunes a pretrained encoder on the train split, with a classification head on top.
+/// Trains a classifier on the train split from a pretrained encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
@@ -24,8 +26,15 @@ pub struct Train {
     pub data: StageId,
     /// The pretrained encoder.
     pub model: Model,
-    /// The number of passes over the training data. Default: 10, or as many as the steps of
-    /// `budget` need.
+    /// How the model learns from the texts.
+    #[serde(default)]
+    pub method: Method,
+    /// Texts that say what the labels mean. Default: `auto` in `contrastive`, `none` in the other
+    /// methods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_texts: Option<LabelTexts>,
+    /// The number of passes over the training data. Default: as many as the steps of `budget` need,
+    /// or those of the method; 10 of `fine_tune`.
     #[serde(default)]
     pub epochs: Option<u32>,
     /// Pauses after this many epochs. The schedule still spans all `epochs`; the same training
@@ -36,9 +45,9 @@ pub struct Train {
     /// sizes comparable.
     #[serde(default)]
     pub budget: Option<Budget>,
-    /// The number of examples per batch.
-    #[serde(default = "default_batch_size")]
-    pub batch_size: usize,
+    /// The number of examples per batch. Default: that of the method; 16 of `fine_tune`.
+    #[serde(default)]
+    pub batch_size: Option<usize>,
     /// The longest input in tokens; longer texts are truncated, and their share is reported.
     /// Default: the
     /// `max_seq_length` of a sentence-transformers folder, up to 512; 128 for any other.
@@ -55,9 +64,9 @@ pub struct Train {
     /// The optimizer.
     #[serde(default)]
     pub optimizer: Optimizer,
-    /// How the learning rate changes.
+    /// How the learning rate changes. Default: as the method has it; not at all in `fine_tune`.
     #[serde(default)]
-    pub schedule: Schedule,
+    pub schedule: Option<Schedule>,
     /// The largest global L2 norm of the gradients; larger norms are scaled down. `null` means no
     /// limit.
     #[serde(default = "default_gradient_clip")]
@@ -111,7 +120,7 @@ pub struct Train {
 }
 
 /// The length of a training.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
     /// The number of optimizer steps. The training data is repeated as often as needed; the last
@@ -119,66 +128,73 @@ pub enum Budget {
     Steps(u64),
 }
 
-/// A pretrained encoder and its classification head.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that
-    /// contains one) or `hf:ORG/NAME[@REVISION]` (the hub).
-    pub pretrained: String,
-    /// The input of the classification head, which is a linear layer over it.
-    #[serde(default)]
-    pub head: Head,
-    /// What stands before each text. It is stored with the trained model, and `evaluate` puts the
-    /// same before its texts.
-    #[serde(default, skip_serializing_if = "Prompt::is_auto")]
-    pub prompt: Prompt,
-}
-
-/// The training backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Backend {
-    /// The training API if the loaded library has it and the recipe fits, else sessions.
-    #[default]
-    Auto,
-    /// ONNX Runtime's training API. It has one learning rate and one weight decay: AdamW without
-    /// `head_learning_rate`, and with `decay_all: true` or `weight_decay: 0`.
-    TrainingApi,
-    /// Ordinary sessions; every ONNX Runtime has them.
-    Session,
-}
-
 impl Train {
-    /// Returns how often the training data is gone through, where that is known beforehand.
-    pub fn whole_epochs(&self) -> Option<u32> {
-        match self.budget {
-            Some(_) => None,
-            None => Some(self.epochs.unwrap_or(DEFAULT_EPOCHS)),
+    /// Returns the settings of the training, with the defaults of its method.
+    pub fn settings(&self) -> Settings {
+        let defaults = self.method.learner().defaults();
+        let adapters = self.adapters.as_ref();
+        let rates = adapters.map_or((defaults.learning_rate, None), Adapters::default_rates);
+        Settings {
+            model: self.model.clone(),
+            label_texts: self.label_texts.clone().unwrap_or(defaults.label_texts),
+            span: self.span(),
+            stop_after: self.stop_after,
+            batch_size: self.batch_size.unwrap_or(defaults.batch_size),
+            max_length: self.max_length,
+            windows: self.windows,
+            dropout: self.dropout,
+            optimizer: self.optimizer.clone().at_rates(rates),
+            schedule: self.schedule.clone().unwrap_or(defaults.schedule),
+            gradient_clip: self.gradient_clip,
+            accumulation: self.accumulation,
+            max_tokens_per_step: self.max_tokens_per_step,
+            precision: self.precision,
+            loss: self.loss.clone(),
+            freeze: self.freeze.clone(),
+            adapters: self.adapters.clone(),
+            early_stopping: self.early_stopping.clone(),
+            best_checkpoint: self.best_checkpoint,
+            backend: self.backend,
         }
     }
 
-    /// Returns the optimizer steps of a training whose epochs have so many.
-    pub(super) fn total_steps(&self, steps_per_epoch: u64) -> u64 {
-        match self.budget {
-            // Without texts there is no step to be made.
-            Some(Budget::Steps(steps)) => {
-                if steps_per_epoch > 0 {
-                    steps
-                } else {
-                    0
-                }
-            }
-            None => steps_per_epoch * u64::from(self.epochs.unwrap_or(DEFAULT_EPOCHS)),
+    /// Returns the length of the training.
+    pub fn span(&self) -> Span {
+        match (self.budget, self.epochs) {
+            (Some(Budget::Steps(steps)), _) => Span::Steps(steps),
+            (None, Some(epochs)) => Span::Epochs(epochs),
+            (None, None) => self.method.learner().defaults().span,
         }
+    }
+
+    /// Lists the settings that are given, and that not every method has a use for.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        let given = [
+            ("label_texts", self.label_texts.is_some()),
+            ("epochs", self.epochs.is_some()),
+            ("stop_after", self.stop_after.is_some()),
+            ("budget", self.budget.is_some()),
+            ("batch_size", self.batch_size.is_some()),
+            ("dropout", self.dropout.is_some()),
+            ("optimizer", self.optimizer != Optimizer::default()),
+            ("schedule", self.schedule.is_some()),
+            ("gradient_clip", self.gradient_clip != default_gradient_clip()),
+            ("accumulation", self.accumulation != default_one()),
+            ("max_tokens_per_step", self.max_tokens_per_step.is_some()),
+            ("precision", self.precision != Precision::default()),
+            ("loss.label_smoothing", self.loss.label_smoothing != 0.0),
+            ("loss.class_weights", self.loss.class_weights.is_some()),
+            ("freeze", self.freeze.is_some()),
+            ("adapters", self.adapters.is_some()),
+            ("early_stopping", self.early_stopping.is_some()),
+            ("best_checkpoint", self.best_checkpoint.is_some()),
+            ("backend", self.backend != Backend::default()),
+            ("artifacts", self.artifacts.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 }
 
-/// The epochs of a training that says neither `epochs` nor `budget`.
-const DEFAULT_EPOCHS: u32 = 10;
-fn default_batch_size() -> usize {
-    16
-}
 pub(super) fn default_gradient_clip() -> Option<f32> {
     Some(1.0)
 }

@@ -9,10 +9,10 @@ use rand::RngExt as _;
 
 use super::adapters::{Adapters, trainable};
 use super::backend::{Choice, Chosen};
-use super::config::Train;
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
+use super::settings::Settings;
 use crate::base::seed::stream;
 use crate::engine::backend::binding::Parameters;
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
@@ -26,12 +26,13 @@ use crate::model::{
     Adapts, Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights, init,
 };
 use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::TrainingSummary;
 use crate::stages::contract::stage::Ctx;
 use crate::text::{Combine, TokenizedText};
 
 /// What is trained on what.
 pub struct Job<'a> {
-    pub train: &'a Train,
+    pub settings: &'a Settings,
     pub device: Device,
     pub config: &'a Config,
     pub form: &'a HeadForm,
@@ -51,6 +52,53 @@ pub struct Trained {
     pub adapter: BTreeMap<String, Vec<u8>>,
 }
 
+impl Trained {
+    /// Returns what the training took, and says what was unusual.
+    pub fn summary(&self, ctx: &dyn Ctx, settings: &Settings) -> TrainingSummary {
+        let parameters = self.weights.values().map(|array| array.len() as u64).sum();
+        let trained = (self.trainable_parameters, parameters);
+        summary(ctx, settings, (&self.fitted, &self.backend), trained)
+    }
+}
+
+/// Returns what a training took, and says what was unusual. `parameters` are the trained and all.
+pub fn summary(
+    ctx: &dyn Ctx,
+    settings: &Settings,
+    (fitted, backend): (&Fitted, &Choice),
+    (trainable_parameters, parameters): (u64, u64),
+) -> TrainingSummary {
+    if fitted.micro_batches > 1 {
+        ctx.note(&format!(
+            "batches of {} were computed in up to {} parts; the steps are the same as with whole \
+             batches, except for the dropout masks",
+            settings.batch_size, fitted.micro_batches
+        ));
+    }
+    if !fitted.skipped.is_empty() {
+        ctx.note(&format!(
+            "{} of {} steps were skipped because gradients overflowed; the loss scale was halved \
+             after each",
+            fitted.skipped.len(),
+            fitted.steps
+        ));
+    }
+    let scales = settings.precision.scales_loss();
+    TrainingSummary {
+        steps: fitted.steps,
+        seconds: fitted.seconds,
+        backend: backend.name().to_owned(),
+        backend_reason: backend.reason.clone(),
+        trainable_parameters,
+        parameters,
+        best_epoch: fitted.best_epoch,
+        parts: (fitted.micro_batches > 1).then_some(fitted.micro_batches as u64),
+        skipped_steps: scales.then_some(fitted.skipped.len() as u64),
+        encodings: Some(fitted.encodings),
+        ..TrainingSummary::default()
+    }
+}
+
 /// Builds the network of a training with its loss.
 fn network(
     job: &Job<'_>,
@@ -60,10 +108,9 @@ fn network(
     combine: Option<Combine>,
 ) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let adapter = job.train.adapters.as_ref().and_then(Adapters::adapter);
+    let adapter = job.settings.adapters.as_ref().and_then(Adapters::adapter);
     let adapter = adapter.map(|adapter| adapter as Arc<dyn Adapts>);
-    let classes = job.objective.outputs();
-    let mut network = Network::adapted(job.config, job.form, classes, options, adapter)?;
+    let mut network = job.objective.network(job.config, job.form, options, adapter)?;
     if let Some(combine) = combine {
         network.combine_windows(combine)?;
     }
@@ -88,28 +135,23 @@ pub fn run(
     let (train_tokens, dev_tokens) =
         (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
-    let backend = Choice::new(job.train, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
+    let backend = Choice::new(job.settings, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
     let place = Place::of(job.device);
-    let kernels = match (place, job.train.precision) {
+    let kernels = match (place, job.settings.precision) {
         (Place::Host, Precision::Fp32) => Kernels::Fused,
         _ => Kernels::Standard,
     };
     let dropout = dropout(ctx, job, place, backend.backend);
-    let combine = job.train.windows.map(|windows| windows.combine);
+    let combine = job.settings.windows.map(|windows| windows.combine);
     let training = network(job, compact.len(), kernels, dropout, combine)?;
     let graph = &training.network.graph;
-    if let Some(adapters) = &job.train.adapters {
-        adapters.begin(
-            ctx,
-            job.train.optimizer.learning_rate(),
-            &training.network,
-            job.config,
-            job.form,
-        )?;
+    let adapters = job.settings.adapters.as_ref();
+    if let Some(adapters) = adapters {
+        let rate = job.settings.optimizer.learning_rate();
+        adapters.begin(ctx, rate, &training.network, job.config, job.form)?;
     }
-    let trainable =
-        trainable(job.train.adapters.as_ref(), job.train.freeze.as_ref(), job.config, graph)?;
+    let trainable = trainable(adapters, job.settings.freeze.as_ref(), job.config, graph)?;
     let word_table = graph.word_table().unwrap_or_default().to_owned();
     let whole_table = std::mem::take(
         weights
@@ -117,7 +159,7 @@ pub fn run(
             .ok_or_else(|| EngineError::MissingParameter(word_table.clone()))?,
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
-    if job.train.adapters.is_some() {
+    if adapters.is_some() {
         init::fill(graph, job.config, &mut weights, ctx.seed());
     }
     let size = |name: &String| match weights.get(name) {
@@ -126,7 +168,7 @@ pub fn run(
         array => array.map_or(0, |array| array.len() as u64),
     };
     let trainable_parameters = trainable.iter().map(size).sum();
-    let optimizer = job.train.optimizer.of_engine(job.train.gradient_clip, graph, &trainable);
+    let optimizer = job.settings.optimizer.of_engine(job.settings.gradient_clip, graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
     let plan = TrainerPlan { training, evaluation, trainable, optimizer: &optimizer };
@@ -135,7 +177,7 @@ pub fn run(
         Chosen::TrainingApi => plan.training_api(runtime, job, &weights)?,
     };
     let loop_job = r#loop::Job {
-        train: job.train,
+        settings: job.settings,
         objective: job.objective,
         train_tokens: &train_tokens,
         dev_tokens: &dev_tokens,
@@ -144,19 +186,17 @@ pub fn run(
         layout: InputLayout { padding_id: 0, ..InputLayout::of(job.config) },
         learning_rates: optimizer.learning_rates(),
         resumes,
-        splits: backend.backend == Chosen::Session,
+        splits: backend.backend == Chosen::Session && job.objective.splits(),
     };
     let fitted = r#loop::run(ctx, runtime, &loop_job, trainer.as_mut())?;
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = whole_words(&compact, &word_table, whole_table, &optimizer, &fitted);
     weights.insert(word_table, words);
-    let adapter = match &job.train.adapters {
+    let adapter = match adapters {
         Some(adapters) => {
             let network = network(job, compact.len(), kernels, Dropout::Off, None)?.network;
-            {
-                let pretrained = ctx.secrets().hide(&job.train.model.pretrained);
-                adapters.merge(&pretrained, &network, job.config, &mut weights)?
-            }
+            let pretrained = ctx.secrets().hide(&job.settings.model.pretrained);
+            adapters.merge(&pretrained, &network, job.config, &mut weights)?
         }
         None => BTreeMap::new(),
     };
@@ -176,7 +216,7 @@ fn dropout(ctx: &dyn Ctx, job: &Job<'_>, place: Place, backend: Chosen) -> Dropo
         Place::Gpu(_) => {
             // A generator that begins anew would repeat its first masks, where a training goes on.
             let goes_on =
-                |state: &TrainingState| state.epochs <= job.train.stop_after.unwrap_or(u32::MAX);
+                |state: &TrainingState| state.epochs <= job.settings.stop_after.unwrap_or(u32::MAX);
             let state = checkpoint::read(ctx.scratch()).map(|(state, _)| state).filter(goes_on);
             let steps = state.filter(|_| backend == Chosen::Session).map_or(0, |state| state.steps);
             Dropout::Random(stream(ctx.seed(), &["train", "dropout"], steps).random())
@@ -204,7 +244,7 @@ impl TrainerPlan<'_> {
         let named =
             graph.parameters().filter_map(|(name, _)| weights.get(name).map(|array| (name, array)));
         let parameters = Parameters::new(place, named)?;
-        let (optimizer, precision) = (self.optimizer.clone(), job.train.precision);
+        let (optimizer, precision) = (self.optimizer.clone(), job.settings.precision);
         let recipe = Recipe { loss, trainable: self.trainable, optimizer, precision };
         let trainer = SessionTrainer::new(runtime, graph, parameters, recipe)?;
         Ok(Box::new(trainer.with_evaluation(self.evaluation.graph_of_logits())))
@@ -223,7 +263,7 @@ impl TrainerPlan<'_> {
             &self.evaluation.graph_of_both(),
             &self.trainable,
             self.optimizer,
-            Clipping::InTraining { parts: job.train.accumulation },
+            Clipping::InTraining { parts: job.settings.accumulation },
             |name| weights.get(name),
         )?;
         let resumes = artifacts.can_resume()?;

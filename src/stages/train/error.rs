@@ -1,5 +1,7 @@
 //! Data and models that a training cannot be done with.
 
+use crate::classifiers::ClassifierError;
+
 /// Data or a model that this training cannot be done with.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum TrainError {
@@ -10,6 +12,40 @@ pub enum TrainError {
     #[error("`class_weights` has no weight for the label `{name}`")]
     #[diagnostic(help("give every label of the data a weight; 1 leaves it unchanged"))]
     MissingClass { name: String },
+    #[error(
+        "`label_texts` names `{name}`, which is not a label of the data; the labels are {labels}"
+    )]
+    UnknownLabelText { name: String, labels: String },
+    #[error("`label_texts` has no text for the label `{name}`")]
+    #[diagnostic(help("give every label of the data a text"))]
+    MissingLabelText { name: String },
+    #[error("`classifier: zero_shot` needs label texts, and there are none")]
+    #[diagnostic(help("add `label_texts: auto`, or give every label a text"))]
+    NoLabelTexts,
+    #[error("the class `{label}` has one train text, and folds need two of each class")]
+    #[diagnostic(help(
+        "add a text, or leave nothing to folds: `classifier: {{ logistic_regression: {{ c: 1 }} }}`"
+    ))]
+    OneText { label: String },
+    #[error("`prior` names `{name}`, which is not a label of the data; the labels are {labels}")]
+    UnknownPrior { name: String, labels: String },
+    #[error("`prior` has no share for the label `{name}`")]
+    #[diagnostic(help("give every label of the data a share"))]
+    MissingPrior { name: String },
+    #[error(
+        "the class `{label}` has {count} train texts, and a choice by folds needs 3 of each class"
+    )]
+    #[diagnostic(help("add texts, or name the method yourself"))]
+    FewForFolds { label: String, count: usize },
+    #[error("train holds generated texts, and what has made them has seen every fold")]
+    #[diagnostic(help("use the data set before augmentation"))]
+    GeneratedFolds,
+    #[error("no classifier can be fitted to the train texts")]
+    #[diagnostic(help("add texts of other wording to each class"))]
+    NoCandidate,
+    #[error("the head cannot be fitted")]
+    #[diagnostic(help("the vectors may be those of a damaged encoder; fetch the model again"))]
+    Classifier(#[source] ClassifierError),
     #[error("`freeze` leaves nothing to train")]
     #[diagnostic(help(
         "the head's parameters start with `classifier`; remove the pattern that matches them"

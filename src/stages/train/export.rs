@@ -9,10 +9,13 @@
 use super::adapters::trainable;
 use super::config::Train;
 use super::objective::{Classification, Form, Objective};
+use super::opened;
+use super::settings::Settings;
 use crate::data::DataSet;
 use crate::engine::{Artifacts, Clipping, Kernels};
+use crate::model::initial_weights::InitialWeights;
 use crate::model::source::resolve;
-use crate::model::{Dropout, Network, NetworkOptions, TrainableNetwork};
+use crate::model::{Dropout, Network, NetworkOptions, Pretrained, TrainableNetwork};
 use crate::stages::contract::error::StageError;
 
 impl Train {
@@ -25,9 +28,10 @@ impl Train {
         data: &DataSet,
         report: &dyn crate::base::report::Report,
     ) -> Result<Artifacts, StageError> {
-        let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
+        let settings = self.settings();
+        let objective = Classification::new(&settings.loss, data, Form::ClassNumbers)?;
         let folder = resolve::resolve(&self.model.pretrained, folder, report)?;
-        let (pretrained, initial) = self.pretrained(&folder, seed, data.labels())?;
+        let (pretrained, initial) = pretrained(&settings, &folder, seed, data.labels())?;
         report.note(&format!("`{}`: {}", self.model.pretrained, initial.origin));
         let config = &pretrained.config;
         let build = |dropout| {
@@ -42,9 +46,10 @@ impl Train {
         };
         let TrainableNetwork { network: training, loss } = build(Dropout::Random(0))?;
         let evaluation = build(Dropout::Off)?.graph_of_both();
-        let trainable =
-            trainable(self.adapters.as_ref(), self.freeze.as_ref(), config, &training.graph)?;
-        let optimizer = self.optimizer.of_engine(self.gradient_clip, &training.graph, &trainable);
+        let (adapters, freeze) = (settings.adapters.as_ref(), settings.freeze.as_ref());
+        let trainable = trainable(adapters, freeze, config, &training.graph)?;
+        let clip = settings.gradient_clip;
+        let optimizer = settings.optimizer.of_engine(clip, &training.graph, &trainable);
         let values = |name: &str| initial.weights.get(name);
         Ok(Artifacts::new(
             training.graph,
@@ -56,4 +61,18 @@ impl Train {
             values,
         )?)
     }
+}
+
+/// Reads the encoder in a folder, and returns it with the weights of the whole network: the head,
+/// where the folder has none that serves, is drawn with the seed.
+fn pretrained(
+    settings: &Settings,
+    folder: &std::path::Path,
+    seed: u64,
+    labels: &[String],
+) -> Result<(Pretrained, InitialWeights), StageError> {
+    let mut pretrained = opened::read(settings, folder)?;
+    let form = pretrained.form(settings.model.head)?;
+    let weights = pretrained.take_initial_weights(form, labels, seed)?;
+    Ok((pretrained, weights))
 }

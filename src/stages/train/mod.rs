@@ -1,4 +1,4 @@
-//! The stage `train`: fine-tunes a pretrained encoder with a classification head.
+//! The stage `train`: makes a classifier of a pretrained encoder.
 
 pub mod error;
 pub mod problems;
@@ -9,6 +9,13 @@ pub mod schedule;
 pub mod stopping;
 pub mod freeze;
 pub mod adapters;
+pub mod settings;
+pub mod label_texts;
+pub mod head;
+pub mod method;
+pub mod opened;
+pub mod vectors;
+pub mod folds;
 pub mod config;
 pub mod check;
 pub mod r#loop;

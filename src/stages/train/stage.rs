@@ -3,30 +3,30 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::{Backend, Train};
-use super::encoder::{self, Job};
+use super::config::Train;
 use super::error::TrainError;
-use super::freeze::Freeze;
-use super::objective::{Classification, Form, Objective};
-use super::tokens::{Tokens, Trained};
+use super::method::contract::Work;
+use super::objective::{Classification, Objective};
+use super::settings::Backend;
 use super::{artifacts, check, trained_model};
+use crate::base::peak::Peak;
 use crate::base::report::Report;
-use crate::data::{AugmentationSummary, DataSet, Seen, Split, TaskKind};
+use crate::data::{AugmentationSummary, Seen, Split, TaskKind};
 use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
-use crate::model::initial_weights::InitialWeights;
 use crate::model::pretrained::SEEN_TEXTS;
-use crate::model::source::resolve::resolve as place;
-use crate::model::{Head, HeadForm, Pretrained};
+use crate::model::source::resolve::{identity, resolve as place};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
-use crate::stages::contract::output::{Kind, Network, Output, TrainedModel, TrainingSummary};
+use crate::stages::contract::output::{Kind, Output, TrainedModel, TrainingSummary};
 use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
 use crate::stages::figure::Figures;
-use crate::stages::inference::texts::{Texts, shown};
+
+/// Names the code of a training.
+pub(super) const CODE_VERSION: u32 = 9;
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        8
+        CODE_VERSION
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
@@ -72,7 +72,7 @@ impl Stage for Train {
     }
 
     fn epochs(&self) -> Option<Epochs> {
-        Some(self.whole_epochs().map_or(Epochs::Budget, Epochs::Fixed))
+        Some(self.span().epochs().map_or(Epochs::Budget, Epochs::Fixed))
     }
 
     fn pause_at(&mut self, epochs: u32) {
@@ -93,55 +93,30 @@ impl Stage for Train {
             self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
         }
         seen.add(&data.seen_by_training());
+        let settings = self.settings();
+        let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
+        let work = Work { ctx, settings: &settings, folder: &folder, identity, data };
+        let peak = Peak::start();
         let trained = match &self.artifacts {
-            Some(name) => {
-                let objective = Classification::new(&self.loss, data, Form::ClassNumbers)?;
-                artifacts::run(ctx, self, name, &folder, data, &objective)?
-            }
-            None => {
-                let objective = Classification::new(&self.loss, data, Form::Targets)?;
-                self.run_encoder(ctx, &folder, data, &objective)?
-            }
+            Some(name) => artifacts::run(&work, name)?,
+            None => self.method.learner().learn(&work)?,
         };
-        let Trained { network, fitted, backend, .. } = trained;
-        if fitted.micro_batches > 1 {
-            ctx.note(&format!(
-                "batches of {} were computed in up to {} parts; the steps are the same as with \
-                 whole batches, except for the dropout masks",
-                self.batch_size, fitted.micro_batches
-            ));
-        }
-        if !fitted.skipped.is_empty() {
-            ctx.note(&format!(
-                "{} of {} steps were skipped because gradients overflowed; the loss scale was \
-                 halved after each",
-                fitted.skipped.len(),
-                fitted.steps
-            ));
-        }
         let summary = TrainingSummary {
-            steps: fitted.steps,
-            seconds: fitted.seconds,
-            backend: backend.name().to_owned(),
-            backend_reason: backend.reason,
-            initial_weights: trained.initial_weights,
+            method: self.method.learner().name().to_owned(),
             device: ctx.device().to_string(),
-            trainable_parameters: trained.trainable_parameters,
-            parameters: trained.parameters,
-            truncated_share: trained.truncated_share,
-            best_epoch: fitted.best_epoch,
-            parts: (fitted.micro_batches > 1).then_some(fitted.micro_batches as u64),
-            skipped_steps: self.precision.scales_loss().then_some(fitted.skipped.len() as u64),
+            peak_memory: peak.bytes(),
             augmentation: (!data.augmentation.rows.is_empty())
                 .then(|| AugmentationSummary::of(&data.augmentation.rows)),
+            ..trained.summary
         };
         Ok(Arc::new(TrainedModel {
-            network,
+            network: trained.network,
             labels: data.labels().to_vec(),
             max_length: trained.longest,
             preparation: trained.preparation,
+            frozen: trained.frozen,
             summary,
-            curves: fitted.curves,
+            curves: trained.curves,
             seen,
             adapter: trained.adapter,
         }))
@@ -158,82 +133,5 @@ impl Train {
             return Err(Box::new(EngineError::NoTrainingApi { library: runtime.describe() }));
         }
         Ok(())
-    }
-
-    fn run_encoder(
-        &self,
-        ctx: &dyn Ctx,
-        folder: &Path,
-        data: &DataSet,
-        objective: &dyn Objective,
-    ) -> Result<Trained, StageError> {
-        let (mut pretrained, InitialWeights { weights, form, origin }) =
-            self.pretrained(folder, ctx.seed(), data.labels())?;
-        let reference = &self.model.pretrained;
-        let of_modules = match &form {
-            HeadForm::Linear(embedder) if self.model.head == Head::Auto => Some(embedder),
-            _ => None,
-        };
-        let prompt = pretrained.prompt(&self.model.prompt, of_modules.is_some(), folder)?;
-        pretrained.sentences.set_prompt(prompt.as_deref());
-        let mut initial_weights = format!("`{}`: {origin}", ctx.secrets().hide(reference));
-        if let Some(embedder) = of_modules {
-            initial_weights.push_str(&format!("; head over {embedder}"));
-        }
-        if let Some(prompt) = &prompt {
-            initial_weights.push_str(&format!("; prompt {}", ctx.secrets().hide(&shown(prompt))));
-        }
-        ctx.note(&initial_weights);
-        let texts = Texts::of(&pretrained, prompt, self.max_length, self.windows)?;
-        texts.warn_of_contradictions(ctx, reference, &pretrained.beside);
-        let tokens = Tokens::new(ctx, data, &texts)?;
-        let job = Job {
-            train: self,
-            device: ctx.device(),
-            config: &pretrained.config,
-            form: &form,
-            objective,
-            train_tokens: &tokens.train,
-            dev_tokens: &tokens.dev,
-        };
-        let trained = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
-        let parameters = trained.weights.values().map(|array| array.len() as u64).sum();
-        pretrained.weights = trained.weights;
-        Ok(Trained {
-            network: Network::Encoder { pretrained: Box::new(pretrained), form },
-            preparation: texts.preparation,
-            longest: texts.longest,
-            initial_weights,
-            fitted: trained.fitted,
-            backend: trained.backend,
-            trainable_parameters: trained.trainable_parameters,
-            parameters,
-            truncated_share: tokens.truncated_share,
-            adapter: trained.adapter,
-        })
-    }
-
-    /// Reads the encoder in a folder with the recipe's dropout, and returns it with the weights of
-    /// the whole network: the head, where the folder has none that serves, is drawn with the seed.
-    pub(super) fn pretrained(
-        &self,
-        folder: &Path,
-        seed: u64,
-        labels: &[String],
-    ) -> Result<(Pretrained, InitialWeights), StageError> {
-        let mut pretrained = Pretrained::read(folder)?;
-        let config = &mut pretrained.config;
-        if let Some(Freeze::AllButTopLayers(asked)) = self.freeze
-            && asked > config.layers
-        {
-            return Err(Box::new(TrainError::TooManyLayers { asked, found: config.layers }));
-        }
-        if let Some(rate) = self.dropout {
-            (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =
-                (rate, rate, rate);
-        }
-        let form = pretrained.form(self.model.head)?;
-        let weights = pretrained.take_initial_weights(form, labels, seed)?;
-        Ok((pretrained, weights))
     }
 }

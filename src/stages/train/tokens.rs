@@ -1,33 +1,10 @@
-//! The tokens that a training reads, and what it gives.
+//! The tokens that a training reads.
 
-use std::collections::BTreeMap;
-
-use super::backend::Choice;
-use super::r#loop::Fitted;
 use crate::data::{DataSet, Example};
-use crate::model::sentences::Preparation;
 use crate::stages::contract::error::StageError;
-use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::texts::Texts;
 use crate::text::{TokenizedText, windows};
-
-/// What a training gives, whatever network it trains.
-pub(super) struct Trained {
-    pub network: Network,
-    /// What was done to the texts, and where they were cut.
-    pub preparation: Preparation,
-    pub longest: usize,
-    /// Where the weights at the beginning were from, for people.
-    pub initial_weights: String,
-    pub fitted: Fitted,
-    pub backend: Choice,
-    pub trainable_parameters: u64,
-    pub parameters: u64,
-    pub truncated_share: f64,
-    /// The files of the adapter that is merged into the network, by name; mostly none.
-    pub adapter: BTreeMap<String, Vec<u8>>,
-}
 
 /// The tokens of a data set that training reads.
 pub(super) struct Tokens {

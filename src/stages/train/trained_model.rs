@@ -8,6 +8,7 @@ use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 
 use super::objective::DevMetric;
+use crate::base::digest::Digest;
 use crate::data::curves::CurvePoint;
 use crate::data::{Curves, Seen, Split, TableError};
 use crate::model::adapters::peft;
@@ -37,6 +38,8 @@ struct Record {
     max_length: usize,
     #[serde(default)]
     preparation: Preparation,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    frozen: Option<Digest>,
     summary: TrainingSummary,
 }
 
@@ -44,7 +47,8 @@ impl TrainedModel {
     /// Reads what [`Output::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
         let record = Record::read(folder)?;
-        let Record { labels, head, output, layout, max_length, preparation, summary } = record;
+        let Record { labels, head, output, layout, max_length, preparation, frozen, summary } =
+            record;
         let network = match head {
             Some(head) => {
                 let pretrained = Box::new(Pretrained::read(folder)?);
@@ -72,6 +76,7 @@ impl TrainedModel {
             labels,
             max_length,
             preparation,
+            frozen,
             summary,
             curves,
             seen,
@@ -129,6 +134,7 @@ impl Output for TrainedModel {
             layout,
             max_length: self.max_length,
             preparation: self.preparation.clone(),
+            frozen: self.frozen,
             summary: self.summary.clone(),
         };
         record.write(folder)?;
@@ -214,6 +220,7 @@ mod tests {
                 lowers: true,
                 windows: Some(Windows::default()),
             },
+            frozen: None,
             summary,
         };
         record.write(folder.path())?;

@@ -46,6 +46,8 @@ pub struct TrainingState {
     pub micro_batch_tokens: Option<usize>,
     /// The most micro-batches that a batch was computed in.
     pub micro_batches: usize,
+    /// The texts that were read, each as often as it was read.
+    pub encodings: u64,
 }
 
 impl TrainingState {
@@ -63,6 +65,7 @@ impl TrainingState {
             skipped: Vec::new(),
             micro_batch_tokens: None,
             micro_batches: 1,
+            encodings: 0,
         }
     }
 }
@@ -193,6 +196,7 @@ mod tests {
             skipped: vec![3],
             micro_batch_tokens: Some(128),
             micro_batches: 2,
+            encodings: 48,
         };
         let tensors: Tensors =
             [("b".to_owned(), vec![1.0, f32::MIN_POSITIVE]), ("a".to_owned(), vec![-0.0])].into();

@@ -21,7 +21,7 @@ impl Training<'_> {
         self.watch_plateau(&losses, dev.as_ref());
         if let Some(dev) = &dev {
             self.keep_best(epoch, dev)?;
-            if let Some(settings) = &self.job.train.early_stopping {
+            if let Some(settings) = &self.job.settings.early_stopping {
                 self.state.stopped =
                     self.state.patience.ends(settings, epoch, dev.score(settings.metric));
             }
@@ -32,13 +32,13 @@ impl Training<'_> {
 
     /// Takes the steps of an epoch, the last of which may be cut short.
     fn steps_of(&mut self, epoch: u32) -> Result<EpochLosses, StageError> {
-        let train = self.job.train;
+        let settings = self.job.settings;
         let mut random = stream(self.ctx.seed(), &["train", "batches"], u64::from(epoch));
         let lengths = &self.micro_batches.lengths;
-        let batches = self.job.objective.batches(lengths, train.batch_size, &mut random);
+        let batches = self.job.objective.batches(lengths, settings.batch_size, &mut random);
         let (mut losses, mut open) = (EpochLosses::default(), Vec::new());
         let left = (self.length.steps - self.state.steps) as usize;
-        for batches in batches.chunks(train.accumulation as usize).take(left) {
+        for batches in batches.chunks(settings.accumulation as usize).take(left) {
             let step = self.step(epoch, batches)?;
             let learning_rate = step.learning_rate;
             open.push(step);
@@ -93,7 +93,7 @@ impl Training<'_> {
     }
 
     fn watch_plateau(&mut self, losses: &EpochLosses, dev: Option<&DevMetrics>) {
-        if let Schedule::ReduceOnPlateau(settings) = &self.job.train.schedule {
+        if let Schedule::ReduceOnPlateau(settings) = &self.job.settings.schedule {
             let value = match settings.monitor {
                 Monitor::TrainLoss => losses.mean(),
                 Monitor::MinTrainLoss => losses.least_of_batch,
@@ -105,7 +105,7 @@ impl Training<'_> {
 
     /// Keeps the weights where they are the best so far.
     fn keep_best(&mut self, epoch: u32, dev: &DevMetrics) -> Result<(), EngineError> {
-        if let Some(metric) = self.job.train.best_checkpoint
+        if let Some(metric) = self.job.settings.best_checkpoint
             && self.state.best.improves(epoch, dev.score(metric), 0.0)
         {
             self.best_weights = super::checkpoint::best_weights(self.trainer.trained()?);

@@ -6,13 +6,13 @@ use ndarray::ArrayD;
 
 use crate::data::Curves;
 use crate::model::input_layout::InputLayout;
-use crate::stages::train::config::Train;
 use crate::stages::train::objective::Objective;
+use crate::stages::train::settings::Settings;
 use crate::text::{Combine, TokenizedText};
 
 /// What is trained on, and how.
 pub struct Job<'a> {
-    pub train: &'a Train,
+    pub settings: &'a Settings,
     pub objective: &'a dyn Objective,
     pub train_tokens: &'a [TokenizedText],
     pub dev_tokens: &'a [TokenizedText],
@@ -38,6 +38,8 @@ pub struct Fitted {
     pub kept_steps: usize,
     pub seconds: f64,
     pub best_epoch: Option<u32>,
+    /// The texts that the network has read, each as often as it was read.
+    pub encodings: u64,
     /// The most micro-batches that a batch was computed in.
     pub micro_batches: usize,
     /// The numbers of the steps that were left out because gradients overflowed.

@@ -28,7 +28,7 @@ impl<'a> Training<'a> {
                     tensors.into_iter().partition(|(name, _)| name.starts_with(BEST));
                 best_weights = best;
                 trainer.restore(runtime, &trained, state.steps)?;
-                if state.micro_batch_tokens != job.train.max_tokens_per_step {
+                if state.micro_batch_tokens != job.settings.max_tokens_per_step {
                     trainer.spare_memory();
                 }
                 ctx.note(&format!("resuming after epoch {} of {}", state.epochs, length.epochs));
@@ -38,7 +38,7 @@ impl<'a> Training<'a> {
         };
         let micro_batches = MicroBatches {
             lengths: job.train_tokens.iter().map(|text| text.windows() * text.ids.len()).collect(),
-            limit: state.micro_batch_tokens.or(job.train.max_tokens_per_step),
+            limit: state.micro_batch_tokens.or(job.settings.max_tokens_per_step),
         };
         let cadence = Cadence::start(job.resumes && !is_beyond, state.seconds);
         let dev_detail = String::new();

@@ -55,7 +55,8 @@ fn finish(training: Training<'_>) -> Result<Fitted, StageError> {
         steps: state.steps,
         kept_steps,
         seconds: cadence.seconds(),
-        best_epoch: job.train.best_checkpoint.and(state.best.epoch),
+        best_epoch: job.settings.best_checkpoint.and(state.best.epoch),
+        encodings: state.encodings,
         micro_batches: state.micro_batches,
         skipped: state.skipped,
     })

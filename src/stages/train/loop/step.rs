@@ -33,7 +33,7 @@ impl Training<'_> {
         batches: &[Vec<usize>],
     ) -> Result<OpenStep, StageError> {
         let (step, taken) = (self.state.steps + 1, self.state.steps);
-        let factor = schedule::factor(&self.job.train.schedule, taken, self.length.steps);
+        let factor = schedule::factor(&self.job.settings.schedule, taken, self.length.steps);
         let learning_rates: Vec<f64> =
             self.state.plateau.learning_rates.iter().map(|rate| rate * factor).collect();
         let micro_batches = self.accumulate(step, batches)?;
@@ -43,7 +43,8 @@ impl Training<'_> {
         self.trainer.update(&learning_rates)?;
         self.state.steps = step;
         let learning_rate = first(&learning_rates);
-        let examples = batches.iter().map(Vec::len).sum();
+        let examples: usize = batches.iter().map(Vec::len).sum();
+        self.state.encodings += examples as u64;
         Ok(OpenStep { step, epoch, learning_rate, examples, micro_batches })
     }
 

@@ -119,7 +119,7 @@ fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, Fitted, Str
         overflows,
     };
     let job = Job {
-        train: &train,
+        settings: &train.settings(),
         objective: &Classification::new(&train.loss, &data, Form::Targets)?,
         train_tokens: &tokens,
         dev_tokens: &[],

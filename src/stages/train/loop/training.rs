@@ -41,14 +41,16 @@ pub(super) fn first(learning_rates: &[f64]) -> f64 {
 
 impl Length {
     pub(super) fn of(job: &Job<'_>) -> Length {
-        let batches_per_epoch = job.train_tokens.len().div_ceil(job.train.batch_size) as u64;
-        let steps_per_epoch = batches_per_epoch.div_ceil(u64::from(job.train.accumulation));
-        let steps = job.train.total_steps(steps_per_epoch);
+        let texts = job.train_tokens.len();
+        let batches_per_epoch =
+            job.objective.batches_per_epoch(texts, job.settings.batch_size) as u64;
+        let steps_per_epoch = batches_per_epoch.div_ceil(u64::from(job.settings.accumulation));
+        let steps = job.settings.span.steps(steps_per_epoch);
         Length {
             steps_per_epoch,
             steps,
             epochs: steps.div_ceil(steps_per_epoch.max(1)),
-            stop_after: job.train.stop_after.unwrap_or(u32::MAX),
+            stop_after: job.settings.stop_after.unwrap_or(u32::MAX),
         }
     }
 }

@@ -86,10 +86,10 @@ impl Objective for Classification<'_> {
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
         match self.form {
-            Form::Targets => network.graph.weighted_cross_entropy(network.logits),
+            Form::Targets => network.graph.weighted_cross_entropy(network.output),
             Form::ClassNumbers => {
                 let targets = self.targets_of_labels(network)?;
-                network.graph.cross_entropy(network.logits, targets)
+                network.graph.cross_entropy(network.output, targets)
             }
         }
     }

@@ -1,12 +1,14 @@
 //! The contract of an objective.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 use rand::Rng;
 
 use super::dev_metric::DevMetrics;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
-use crate::model::Network;
+use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::contract::stage::Port;
 use crate::text::batch;
 
@@ -27,8 +29,34 @@ pub trait Objective {
         Vec::new()
     }
 
-    /// Returns K, the width of the logits.
+    /// Returns K, the width of the network's output.
     fn outputs(&self) -> usize;
+
+    /// Builds the network whose output the loss reads: by default an encoder with a head of K
+    /// outputs. The adapter, if there is one, is in its linear layers.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the configuration makes no network.
+    fn network(
+        &self,
+        config: &Config,
+        form: &HeadForm,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
+        Network::adapted(config, form, self.outputs(), options, adapter)
+    }
+
+    /// Says whether a batch may be computed in micro-batches, whose losses add up to its own.
+    fn splits(&self) -> bool {
+        true
+    }
+
+    /// Returns the number of batches into which [`Objective::batches`] cuts so many texts.
+    fn batches_per_epoch(&self, texts: usize, batch_size: usize) -> usize {
+        texts.div_ceil(batch_size)
+    }
 
     /// Cuts the train texts, given their lengths in tokens, into the batches of an epoch.
     fn batches(
@@ -51,8 +79,8 @@ pub trait Objective {
     /// step's micro-batches add up to the loss of the step.
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)>;
 
-    /// Returns the dev metrics, given the logits `[N, K]` of the dev texts in their order.
-    fn measure(&self, logits: &Array2<f32>) -> DevMetrics;
+    /// Returns the dev metrics, given the output `[N, K]` for the dev texts in their order.
+    fn measure(&self, output: &Array2<f32>) -> DevMetrics;
 }
 
 /// The texts whose gradients are computed at a time, by their places in the train split.

@@ -65,7 +65,7 @@ pub(super) fn check_labels(loss: &Loss, data: &DataSet) -> Result<(), TrainError
 
 /// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train
 /// example counts 0 when balanced.
-pub(super) fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
+pub(in crate::stages::train) fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
     let classes = data.labels().len();
     match &loss.class_weights {
         None => vec![1.0; classes],

@@ -4,8 +4,10 @@ pub mod dev_metric;
 pub mod contract;
 pub mod loss;
 pub mod classification;
+pub mod contrastive;
 
 pub use classification::{Classification, Form};
 pub use contract::{MicroBatch, Objective};
+pub use contrastive::{Contrastive, ContrastiveLoss};
 pub use dev_metric::{DevMetric, DevMetrics};
 pub use loss::{ClassWeights, Loss};

@@ -12,9 +12,10 @@ use crate::stages::train::problems::Problems;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdamW {
-    /// The step size η, before the schedule.
-    #[serde(default = "default_learning_rate")]
-    pub learning_rate: f64,
+    /// The step size η, before the schedule. Default: that of `adapters` where there are some, else
+    /// that of the training's method; 5e-5 of `fine_tune`.
+    #[serde(default)]
+    pub learning_rate: Option<f64>,
     /// The learning rate of the classification head, if it should differ.
     #[serde(default)]
     pub head_learning_rate: Option<f64>,
@@ -35,7 +36,7 @@ pub struct AdamW {
 impl Default for AdamW {
     fn default() -> AdamW {
         AdamW {
-            learning_rate: default_learning_rate(),
+            learning_rate: None,
             head_learning_rate: None,
             weight_decay: default_weight_decay(),
             decay_all: false,
@@ -46,6 +47,11 @@ impl Default for AdamW {
 }
 
 impl AdamW {
+    /// Returns the learning rate before the schedule.
+    pub(in crate::stages::train) fn rate(&self) -> f64 {
+        self.learning_rate.unwrap_or(DEFAULT_LEARNING_RATE)
+    }
+
     /// Returns the rule of the update, and the settings of its parameter groups.
     pub(super) fn of_engine(&self) -> OfEngine {
         let update = crate::engine::AdamW {
@@ -53,14 +59,14 @@ impl AdamW {
             beta2: self.betas[1],
             epsilon: self.epsilon,
         };
-        let rates = Rates { all: self.learning_rate, head: self.head_learning_rate };
+        let rates = Rates { all: self.rate(), head: self.head_learning_rate };
         let decay = Decay { weight_decay: self.weight_decay, all: self.decay_all };
         (Arc::new(update), rates, decay)
     }
 
     /// Reports settings that no training can be done with.
     pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
-        problems.positive("optimizer.adamw.learning_rate", self.learning_rate);
+        problems.positive("optimizer.adamw.learning_rate", self.rate());
         if let Some(rate) = self.head_learning_rate {
             problems.positive("optimizer.adamw.head_learning_rate", rate);
         }
@@ -72,9 +78,9 @@ impl AdamW {
     }
 }
 
-fn default_learning_rate() -> f64 {
-    5e-5
-}
+/// The learning rate of a method that has none of its own.
+pub(in crate::stages::train) const DEFAULT_LEARNING_RATE: f64 = 5e-5;
+
 fn default_weight_decay() -> f64 {
     0.01
 }

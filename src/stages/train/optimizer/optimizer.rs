@@ -33,10 +33,30 @@ impl Optimizer {
         }
     }
 
+    /// Returns the optimizer with a learning rate where none is given.
+    pub(in crate::stages::train) fn at_rate(self, default: f64) -> Optimizer {
+        self.at_rates((default, None))
+    }
+
+    /// Returns the optimizer with a learning rate, and perhaps another of the head, where none is
+    /// given.
+    pub(in crate::stages::train) fn at_rates(
+        mut self,
+        (all, head): (f64, Option<f64>),
+    ) -> Optimizer {
+        if let Optimizer::Adamw(settings) = &mut self
+            && settings.learning_rate.is_none()
+        {
+            settings.learning_rate = Some(all);
+            settings.head_learning_rate = settings.head_learning_rate.or(head);
+        }
+        self
+    }
+
     /// Returns the learning rate before the schedule.
     pub(in crate::stages::train) fn learning_rate(&self) -> f64 {
         match self {
-            Optimizer::Adamw(settings) => settings.learning_rate,
+            Optimizer::Adamw(settings) => settings.rate(),
             Optimizer::Sgd(settings) => settings.learning_rate,
         }
     }

@@ -10,6 +10,8 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView1};
 
+use crate::classifiers::lda::LedoitWolf;
+
 /// Statistics of the real texts.
 pub(in crate::stages::augment) struct Spread {
     /// `[K, d]`, and `[K, r]` in the eigenvectors' basis.
@@ -24,36 +26,7 @@ pub(in crate::stages::augment) struct Spread {
     basis: Array2<f64>,
     /// `[r]`
     values: Array1<f64>,
-    shrinkage: Shrinkage,
-}
-
-/// Ledoit and Wolf's estimate: Σ = (1−λ)·SS/n + λ·m·I.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Shrinkage {
-    /// n, the number of residuals.
-    n: f64,
-    /// λ
-    amount: f64,
-    /// m = tr(SS/n)/d
-    mean: f64,
-}
-
-impl Shrinkage {
-    /// Estimates λ from sums over the residuals: tr SS, ‖SS‖²_F and Σ‖r‖⁴ (Ledoit & Wolf 2004,
-    /// lemma 3.2 to 3.4; scikit-learn's `ledoit_wolf` with `assume_centered`).
-    fn of(n: f64, d: f64, trace: f64, squares: f64, fourth: f64) -> Shrinkage {
-        let mean = trace / (n * d);
-        let squares = squares / (n * n);
-        let delta = squares / d - mean * mean;
-        let beta = ((fourth / n - squares) / (d * n)).min(delta);
-        let amount = if beta > 0.0 { beta / delta } else { 0.0 };
-        Shrinkage { n, amount, mean }
-    }
-
-    /// Returns the eigenvalue of Σ for an eigenvalue of SS.
-    fn variance(self, value: f64) -> f64 {
-        (1.0 - self.amount) * value / self.n + self.amount * self.mean
-    }
+    shrinkage: LedoitWolf,
 }
 
 impl Spread {
@@ -81,7 +54,7 @@ impl Spread {
         let norms = residuals.rows().into_iter().map(|row| row.dot(&row));
         let fourth = norms.map(|square| square * square).sum();
         let squares = values.mapv(|value| value * value).sum();
-        let shrinkage = Shrinkage::of(n as f64, d as f64, values.sum(), squares, fourth);
+        let shrinkage = LedoitWolf::of(n as f64, d as f64, values.sum(), squares, fourth);
         let projected_means = means.dot(&basis);
         Spread {
             means,
@@ -133,7 +106,7 @@ impl Spread {
     }
 
     /// Returns xᵀΣ⁻¹x from x in the eigenvectors' basis and ‖x‖².
-    fn quadratic(&self, projected: &Array1<f64>, square: f64, shrinkage: Shrinkage) -> f64 {
+    fn quadratic(&self, projected: &Array1<f64>, square: f64, shrinkage: LedoitWolf) -> f64 {
         let inside: f64 = projected
             .iter()
             .zip(&self.values)
@@ -179,7 +152,7 @@ impl Spread {
                 }
             }
             let squares = squares - 2.0 * factor * stretched + (factor * square).powi(2);
-            let shrinkage = Shrinkage::of(n, d, trace - factor * square, squares, fourth);
+            let shrinkage = LedoitWolf::of(n, d, trace - factor * square, squares, fourth);
             let whole = self.quadratic(&projected, square, shrinkage);
             let taken = (1.0 - shrinkage.amount) * factor / n;
             (factor * factor * whole / (1.0 - taken * whole)).sqrt()

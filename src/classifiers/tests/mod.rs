@@ -1,0 +1,4 @@
+//! Tests of all classifiers.
+
+mod recorded;
+mod properties;

@@ -1,0 +1,59 @@
+//! Pieces of the work of stages that are kept in the cache under keys of their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::clock::Stopwatch;
+use crate::runner::cache::cache::{Cache, Unread, boxed};
+use crate::runner::cache::entry::Done;
+use crate::runner::cache::key::{FORMAT, KeyMaterial, canonical};
+use crate::stages::contract::error::Interrupted;
+use crate::stages::contract::piece::Piece;
+use crate::stages::{Ctx, Output, StageError};
+
+/// Where the pieces of the work of a stage are kept.
+pub(in crate::runner) struct Shelf<'a> {
+    pub cache: &'a Cache,
+    /// The key of the stage, whose engine its pieces have too.
+    pub material: &'a KeyMaterial,
+    /// The pipeline file, for the cache's records.
+    pub pipeline: &'a str,
+}
+
+impl Shelf<'_> {
+    /// Returns the output of a piece: the cache's, or what the work gives now.
+    pub(in crate::runner) fn take(
+        &self,
+        ctx: &dyn Ctx,
+        piece: &dyn Piece,
+    ) -> Result<Arc<dyn Output>, StageError> {
+        let material = KeyMaterial {
+            format: FORMAT,
+            kind: piece.name().to_owned(),
+            code_version: piece.code_version(),
+            config: canonical(&piece.config()),
+            inputs: BTreeMap::new(),
+            seed: None,
+            runtime: self.material.runtime.clone(),
+            externals: piece.externals(),
+        };
+        let key = material.key();
+        if let Ok(output) = self.cache.read(piece.kind(), &key) {
+            return Ok(output);
+        }
+        let waiting = || ctx.note("waiting for another stage that computes the same");
+        let held = self.cache.lock(&key, waiting, || ctx.interrupted()).map_err(boxed)?;
+        let Some(_held) = held else { return Err(Box::new(Interrupted)) };
+        match self.cache.read(piece.kind(), &key) {
+            Ok(output) => return Ok(output),
+            Err(Unread::Lost(_)) => self.cache.set_aside(&key).map_err(boxed)?,
+            Err(Unread::Failed(error)) => return Err(error),
+        }
+        let stopwatch = Stopwatch::start();
+        let output = piece.compute(ctx)?;
+        let about = format!("{} for {}", piece.name(), ctx.stage());
+        let done = Done::new(key, &about, self.pipeline, ctx.seed(), stopwatch.seconds());
+        self.cache.store(&key, &material, done, |folder| output.write(folder))?;
+        Ok(output)
+    }
+}

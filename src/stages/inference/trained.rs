@@ -1,0 +1,103 @@
+//! Predicting texts with a trained model.
+
+use ndarray::Array2;
+
+use super::predict::{self, longest, tokenizer, tokenizer_of};
+use super::texts::Texts;
+use super::vectors::{Reading, logits_of};
+use crate::base::digest::Digest;
+use crate::engine::backend::binding::Parameters;
+use crate::engine::{Inference, Place};
+use crate::model::input_layout::InputLayout;
+use crate::model::sentences::Preparation;
+use crate::model::{HeadForm, Pretrained};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::{Network, TrainedModel};
+use crate::stages::contract::stage::Ctx;
+use crate::text::windows;
+
+/// A trained network, and what its texts go through.
+#[derive(Clone, Copy)]
+pub struct Classifier<'a> {
+    pub network: &'a Network,
+    pub preparation: &'a Preparation,
+    /// The longest input in tokens.
+    pub max_length: usize,
+    /// The identity of the encoder under the head, where training has left it as it was.
+    pub frozen: Option<Digest>,
+    /// K
+    pub classes: usize,
+}
+
+impl Classifier<'_> {
+    /// Returns the logits `[N, K]` of texts, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the engine does, and where the tokenizer does not belong to the network.
+    pub fn logits(
+        &self,
+        ctx: &dyn Ctx,
+        texts: &[&str],
+        activity: &str,
+    ) -> Result<Array2<f32>, StageError> {
+        let runtime = ctx.runtime()?;
+        let (tokens, mut inference, layout) = match self.network {
+            Network::Encoder { pretrained, form } => {
+                let config = &pretrained.config;
+                let prepared = self.prepared(pretrained)?;
+                if let (Some(identity), HeadForm::Linear(embedder)) = (self.frozen, form) {
+                    let reading = Reading { pretrained, embedder, prepared: &prepared, texts };
+                    let vectors = reading.shared(ctx, identity)?;
+                    return logits_of(&pretrained.weights, &vectors);
+                }
+                let tokens = prepared.encode(texts)?;
+                let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
+                let parameters = Parameters::new(Place::of(ctx.device()), weights)?;
+                let inference = predict::open(runtime, config, form, self.classes, &parameters)?;
+                (tokens, inference, InputLayout::of(config))
+            }
+            Network::Onnx(network) => {
+                let prepared = Texts {
+                    preparation: self.preparation.clone(),
+                    tokenizer: tokenizer_of(&network.files)?,
+                    longest: self.max_length,
+                };
+                let tokens = prepared.encode(texts)?;
+                let place = Place::of(ctx.device());
+                let inference =
+                    Inference::of_model(runtime, place, &network.model, &network.output)?;
+                (tokens, inference, network.layout)
+            }
+        };
+        if let Some(told) = windows::told(&tokens, self.max_length) {
+            ctx.note(&told);
+        }
+        let tokens = (&tokens[..], self.preparation.combine());
+        predict::logits(ctx, layout, tokens, self.classes, activity, &mut |feeds| {
+            inference.run(feeds)
+        })
+    }
+
+    /// Returns the way from texts to the tokens of an encoder.
+    fn prepared(&self, pretrained: &Pretrained) -> Result<Texts, StageError> {
+        Ok(Texts {
+            preparation: self.preparation.clone(),
+            tokenizer: tokenizer(pretrained)?,
+            longest: longest(&pretrained.config, self.max_length),
+        })
+    }
+}
+
+impl TrainedModel {
+    /// Returns what predicts with the model.
+    pub fn classifier(&self) -> Classifier<'_> {
+        Classifier {
+            network: &self.network,
+            preparation: &self.preparation,
+            max_length: self.max_length,
+            frozen: self.frozen,
+            classes: self.labels.len(),
+        }
+    }
+}

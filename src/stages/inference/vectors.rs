@@ -1,0 +1,197 @@
+//! The vectors of texts by an encoder as it is, which are computed once for all that use them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::{Array2, Ix2};
+use serde_json::{Value, json};
+
+use super::predict;
+use super::texts::Texts;
+use crate::base::digest::Digest;
+use crate::engine::backend::binding::Parameters;
+use crate::engine::{EngineError, Inference, Place};
+use crate::model::input_layout::InputLayout;
+use crate::model::{Embedder, ModelError, NetworkOptions, Pretrained, Weights, network, weights};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::{Kind, Output};
+use crate::stages::contract::piece::Piece;
+use crate::stages::contract::stage::{Ctx, External};
+use crate::text::windows;
+
+/// The vectors of texts, in their order.
+///
+/// On the disk: the tensor `vectors` `[N, E]` in model.safetensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vectors(pub Array2<f32>);
+
+const TENSOR: &str = "vectors";
+
+impl Kind {
+    /// The vectors of texts.
+    pub const VECTORS: Kind =
+        Kind::new("vectors of texts", |folder| Ok(Arc::new(Vectors::read(folder)?)));
+}
+
+impl Vectors {
+    fn read(folder: &Path) -> Result<Vectors, ModelError> {
+        let found = weights::read_whole(folder)?.remove(TENSOR);
+        let array = found.and_then(|array| array.into_dimensionality::<Ix2>().ok());
+        let missing = || ModelError::MissingTensor {
+            path: folder.to_owned(),
+            name: TENSOR.to_owned(),
+            expected: Vec::new(),
+        };
+        Ok(Vectors(array.ok_or_else(missing)?))
+    }
+}
+
+impl Output for Vectors {
+    fn kind(&self) -> Kind {
+        Kind::VECTORS
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), StageError> {
+        let tensors = Weights::from([(TENSOR.to_owned(), self.0.clone().into_dyn())]);
+        Ok(weights::write(folder, &tensors, str::to_owned)?)
+    }
+}
+
+/// Texts that an encoder reads as it is.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// With its weights.
+    pub pretrained: &'a Pretrained,
+    pub embedder: &'a Embedder,
+    pub prepared: &'a Texts,
+    pub texts: &'a [&'a str],
+}
+
+impl Reading<'_> {
+    /// Computes the vectors `[N, E]` of the texts, without dropout.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the engine does, and for a vector that is not of numbers.
+    pub fn vectors(&self, ctx: &dyn Ctx) -> Result<Array2<f32>, StageError> {
+        let Reading { pretrained, embedder, prepared, texts } = *self;
+        // The library is loaded before anything else is asked of it.
+        let runtime = ctx.runtime()?;
+        let config = &pretrained.config;
+        let place = Place::of(ctx.device());
+        let options = NetworkOptions::inference(config, place);
+        let graph = network::embedding(config, embedder, options).map_err(EngineError::from)?;
+        let used =
+            graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
+        let parameters = Parameters::new(place, used)?;
+        let mut inference = Inference::new(runtime, &graph, &parameters)?;
+        let tokens = prepared.encode(texts)?;
+        if let Some(told) = windows::told(&tokens, prepared.longest) {
+            ctx.note(&told);
+        }
+        let layout = InputLayout::of(config);
+        let tokens = (&tokens[..], prepared.preparation.combine());
+        let width = embedder.width(config.hidden);
+        let vectors = predict::logits(ctx, layout, tokens, width, "embedding", &mut |feeds| {
+            inference.run(feeds)
+        })?;
+        for (row, text) in vectors.rows().into_iter().zip(texts) {
+            if row.iter().any(|value| !value.is_finite()) {
+                let text = text.chars().take(40).collect();
+                return Err(Box::new(NotNumbers { text }));
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// Returns the vectors `[N, E]` of the texts by an encoder of this identity: those that the
+    /// cache has, or new ones.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Reading::vectors`] does, and where the cache cannot be read or written.
+    pub fn shared(&self, ctx: &dyn Ctx, identity: Digest) -> Result<Array2<f32>, StageError> {
+        if self.texts.is_empty() {
+            return Ok(Array2::zeros((0, self.embedder.width(self.pretrained.config.hidden))));
+        }
+        let output = ctx.shared(&Shared { reading: *self, identity })?;
+        let output: &dyn std::any::Any = &*output;
+        match output.downcast_ref::<Vectors>() {
+            Some(vectors) => Ok(vectors.0.clone()),
+            None => unreachable!("the piece gives vectors"),
+        }
+    }
+}
+
+/// An encoder whose states are not numbers.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the vector of the text `{text}` has NaN or infinite values")]
+#[diagnostic(help(
+    "the encoder's weights may be damaged: fetch the model again; after a training, try a lower \
+     learning rate"
+))]
+pub struct NotNumbers {
+    pub text: String,
+}
+
+/// The vectors of texts as a piece that stages share.
+struct Shared<'a> {
+    reading: Reading<'a>,
+    identity: Digest,
+}
+
+impl Piece for Shared<'_> {
+    fn name(&self) -> &'static str {
+        "vectors"
+    }
+
+    fn code_version(&self) -> u32 {
+        1
+    }
+
+    fn config(&self) -> Value {
+        let Reading { embedder, prepared, texts, .. } = self.reading;
+        let texts: String =
+            texts.iter().map(|text| Digest::of(text.as_bytes()).to_string()).collect();
+        json!({
+            "embedder": embedder.to_string(),
+            "preparation": prepared.preparation,
+            "longest": prepared.longest,
+            "texts": Digest::of(texts.as_bytes()).to_string(),
+        })
+    }
+
+    fn externals(&self) -> Vec<External> {
+        vec![External { name: "encoder".to_owned(), digest: self.identity }]
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::VECTORS
+    }
+
+    fn compute(&self, ctx: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {
+        Ok(Arc::new(Vectors(self.reading.vectors(ctx)?)))
+    }
+}
+
+/// Returns the logits `[N, K]` of a linear head over vectors `[N, E]`; sums are taken in double
+/// precision and in one order, so that they do not depend on what stands beside a text.
+///
+/// # Errors
+///
+/// Fails where the weights hold no head of this width.
+pub fn logits_of(weights: &Weights, vectors: &Array2<f32>) -> Result<Array2<f32>, StageError> {
+    let missing = |name: &str| EngineError::MissingParameter(name.to_owned());
+    let (weight, bias) = (network::CLASSIFIER_WEIGHT, network::CLASSIFIER_BIAS);
+    let rows = weights.get(weight).and_then(|it| it.view().into_dimensionality::<Ix2>().ok());
+    let rows =
+        rows.filter(|rows| rows.ncols() == vectors.ncols()).ok_or_else(|| missing(weight))?;
+    let bias = weights.get(bias).filter(|it| it.len() == rows.nrows());
+    let bias = bias.ok_or_else(|| missing(network::CLASSIFIER_BIAS))?;
+    let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
+    Ok(Array2::from_shape_fn((vectors.nrows(), rows.nrows()), |(text, class)| {
+        let (vector, row) = (vectors.row(text), rows.row(class));
+        let sum: f64 = vector.iter().zip(row).map(|(&a, &b)| product(a, b)).sum();
+        (sum + f64::from(bias[[class]])) as f32
+    }))
+}

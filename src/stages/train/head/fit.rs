@@ -1,0 +1,278 @@
+//! Fitting a head to the vectors of texts.
+//!
+//! Dimensions: `N` texts, `E` width of a vector, `K` classes.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+
+use super::settings::{Automatic, Calibration, ClassPrior, Classifier, HeadSettings};
+use crate::base::seed::stream;
+use crate::classifiers::choose::{GRID, c_by_folds};
+use crate::classifiers::lda::lda::leave_one_out;
+use crate::classifiers::lda::{Lda, Prior, Shrinkage};
+use crate::classifiers::prototypes::{Extra, Prototypes};
+use crate::classifiers::{
+    Auto, ClassifierError, Linear, Points, Score, folds, logistic_regression, out_of_fold, prior,
+    score, stratified, temperature,
+};
+use crate::model::Weights;
+use crate::model::network::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT};
+use crate::stages::train::error::TrainError;
+
+/// The factor of cosines with label texts, as in sentence-transformers' losses: they alone would
+/// give nearly equal probabilities.
+const SCALE: f64 = 20.0;
+
+/// Texts with their classes, as vectors of length 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// `[N, E]`
+    pub vectors: ArrayView2<'a, f64>,
+    pub classes: &'a [usize],
+    pub labels: &'a [String],
+    /// The vectors of the label texts `[K, E]`, where there are some.
+    pub label_texts: Option<ArrayView2<'a, f64>>,
+    /// The place of the original that each text comes from; see [`crate::data::DataSet::families`].
+    pub families: &'a [usize],
+    /// How much each text counts; `None` if all count 1.
+    pub weights: Option<&'a [f64]>,
+    pub seed: u64,
+}
+
+/// A fitted head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    pub linear: Linear,
+    /// What was chosen, and how well it does out of fold.
+    pub chosen: String,
+}
+
+impl Head {
+    /// Returns the head's parameters as those of a linear layer.
+    pub fn weights(&self) -> Weights {
+        let weight = self.linear.weight.mapv(|value| value as f32).into_dyn();
+        let bias = self.linear.bias.mapv(|value| value as f32).into_dyn();
+        Weights::from([(CLASSIFIER_WEIGHT.to_owned(), weight), (CLASSIFIER_BIAS.to_owned(), bias)])
+    }
+}
+
+/// A head before its calibration: the map, the logits of texts that its fit has not seen where they
+/// are known, and what is told.
+struct Fitted {
+    linear: Linear,
+    held_out: Option<Array2<f64>>,
+    chosen: String,
+}
+
+impl Sample<'_> {
+    /// Fits a head.
+    ///
+    /// # Errors
+    ///
+    /// Fails where folds are needed and a class has one text alone, where a classifier needs label
+    /// texts and there are none, and where a prior does not fit the labels.
+    pub fn fit(&self, settings: &HeadSettings) -> Result<Head, TrainError> {
+        let points = self.points();
+        let Fitted { mut linear, held_out, mut chosen } = match &settings.classifier {
+            Classifier::LogisticRegression(own) => self.logistic_regression(own.c, settings)?,
+            Classifier::Lda(own) => self.lda(own.shrinkage, settings)?,
+            Classifier::Prototypes(own) => self.prototypes(own.label_weight)?,
+            Classifier::ZeroShot => self.zero_shot()?,
+            Classifier::Auto => self.auto(settings)?,
+        };
+        if let (Calibration::Folds, Some(held_out)) = (settings.calibrate, &held_out) {
+            let found = temperature::fit_weighted(held_out.view(), self.classes, self.weights);
+            linear = linear.tempered(found);
+            chosen.push_str(&format!(", temperature {found:.3}"));
+        }
+        let from = shares(&points);
+        if let Some(to) = self.prior(&settings.prior)? {
+            linear = linear.shifted(&prior::shift(&from, &to).map_err(|error| self.named(error))?);
+        }
+        Ok(Head { linear, chosen })
+    }
+
+    /// Returns the head whose class vectors are κ times those of the label texts. κ is such that
+    /// the mean margin of the texts is 1, between 5 and 50.
+    ///
+    /// # Errors
+    ///
+    /// Fails where there are no label texts.
+    pub fn of_label_texts(&self) -> Result<Head, TrainError> {
+        let texts = self.label_texts.ok_or(TrainError::NoLabelTexts)?;
+        let cosines = self.vectors.dot(&texts.t());
+        let margin = |(row, &class): (ArrayView1<'_, f64>, &usize)| {
+            let others = row.iter().enumerate().filter(|(other, _)| *other != class);
+            row[class] - others.map(|(_, value)| *value).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let margins = cosines.rows().into_iter().zip(self.classes).map(margin);
+        let mean = margins.sum::<f64>() / self.classes.len().max(1) as f64;
+        let factor = if mean > 0.0 { (1.0 / mean).clamp(5.0, 50.0) } else { SCALE };
+        let linear = Linear {
+            weight: texts.mapv(|value| value * factor),
+            bias: Array1::zeros(self.labels.len()),
+        };
+        Ok(Head { linear, chosen: format!("the head begins with {factor:.1} · label texts") })
+    }
+
+    fn points(&self) -> Points<'_> {
+        Points {
+            x: self.vectors,
+            labels: self.classes,
+            classes: self.labels.len(),
+            weights: self.weights,
+        }
+    }
+
+    /// Returns the fold of each text: as many as asked for, or as the smallest class has texts.
+    pub fn folds(&self, asked: usize) -> Result<Vec<usize>, TrainError> {
+        folds_of(self.classes, self.families, self.labels.len(), (asked, self.seed))
+            .map_err(|error| self.named(error))
+    }
+
+    fn logistic_regression(
+        &self,
+        c: Automatic,
+        settings: &HeadSettings,
+    ) -> Result<Fitted, TrainError> {
+        let (points, named) = (self.points(), |error| self.named(error));
+        let (c, held_out, told) = match c.0 {
+            None => {
+                let folds = self.folds(settings.folds)?;
+                let choice = c_by_folds(&points, &folds, &GRID).map_err(named)?;
+                let row = choice.table.iter().find(|row| row.c == choice.c);
+                let told = row.map_or_else(String::new, |row| out_of(&folds, row.score));
+                (choice.c, Some(choice.logits), format!("C {:.3}{told}", choice.c))
+            }
+            Some(c) if settings.calibrate == Calibration::Folds => {
+                let folds = self.folds(settings.folds)?;
+                let fit = |part: Points<'_>| logistic_regression::fit(&part, c);
+                let logits = out_of_fold(&points, &folds, fit).map_err(named)?;
+                let told = self.told_of(&folds, &logits);
+                (c, Some(logits), format!("C {c}{told}"))
+            }
+            Some(c) => (c, None, String::new()),
+        };
+        let linear = logistic_regression::fit(&points, c).map_err(named)?;
+        Ok(Fitted { linear, held_out, chosen: told })
+    }
+
+    fn lda(&self, shrinkage: Automatic, settings: &HeadSettings) -> Result<Fitted, TrainError> {
+        let (points, named) = (self.points(), |error| self.named(error));
+        let wanted = shrinkage.0.map_or(Shrinkage::LedoitWolf, Shrinkage::Given);
+        let Lda { linear, shrinkage } = Lda::fit(&points, wanted, Prior::Counts).map_err(named)?;
+        let held_out = (settings.calibrate == Calibration::Folds)
+            .then(|| leave_one_out(&points, shrinkage, Prior::Counts))
+            .transpose()
+            .map_err(named)?;
+        Ok(Fitted { linear, held_out, chosen: format!("shrinkage {shrinkage:.3}") })
+    }
+
+    fn prototypes(&self, weight: f64) -> Result<Fitted, TrainError> {
+        let classes: Vec<usize> = (0..self.labels.len()).collect();
+        let extra = self.label_texts.map(|x| Extra { x, labels: &classes, weight });
+        let fitted = Prototypes::fit(&self.points(), extra).map_err(|error| self.named(error))?;
+        let chosen = format!("temperature {:.3}", fitted.temperature);
+        Ok(Fitted { linear: fitted.linear(), held_out: None, chosen })
+    }
+
+    /// The nearest label text by cosine.
+    fn zero_shot(&self) -> Result<Fitted, TrainError> {
+        let texts = self.label_texts.ok_or(TrainError::NoLabelTexts)?;
+        let linear = Linear {
+            weight: texts.mapv(|value| value * SCALE),
+            bias: Array1::zeros(self.labels.len()),
+        };
+        Ok(Fitted { linear, held_out: None, chosen: String::new() })
+    }
+
+    fn auto(&self, settings: &HeadSettings) -> Result<Fitted, TrainError> {
+        let (points, named) = (self.points(), |error| self.named(error));
+        let folds = self.folds(settings.folds)?;
+        let found = Auto::of(&points, &folds).map_err(named)?;
+        let Some(best) = found.best() else { return Err(TrainError::NoCandidate) };
+        let linear = best.fit(&points).map_err(named)?;
+        let told = |score: Score| format!("{:.3}, nll {:.3}", score.accuracy, score.nll);
+        let all: Vec<String> = found
+            .candidates
+            .iter()
+            .map(|candidate| format!("{} {}", candidate.kind.name(), told(candidate.score)))
+            .collect();
+        let chosen = format!("{} (out of fold: {})", best.kind.name(), all.join("; "));
+        // It has its temperature already.
+        Ok(Fitted { linear, held_out: None, chosen })
+    }
+
+    fn told_of(&self, folds: &[usize], logits: &Array2<f64>) -> String {
+        out_of(folds, score(logits.view(), self.classes, self.weights))
+    }
+
+    fn prior(&self, prior: &ClassPrior) -> Result<Option<Vec<f64>>, TrainError> {
+        match prior {
+            ClassPrior::Train => Ok(None),
+            ClassPrior::Uniform => {
+                let classes = self.labels.len();
+                Ok(Some(vec![1.0 / classes as f64; classes]))
+            }
+            ClassPrior::Given(given) => {
+                if let Some(name) = given.keys().find(|name| !self.labels.contains(name)) {
+                    let labels = self.labels.join(", ");
+                    return Err(TrainError::UnknownPrior { name: name.clone(), labels });
+                }
+                let share = |label: &String| {
+                    let missing = || TrainError::MissingPrior { name: label.clone() };
+                    given.get(label).copied().ok_or_else(missing)
+                };
+                self.labels.iter().map(share).collect::<Result<_, _>>().map(Some)
+            }
+        }
+    }
+
+    /// Puts the names of classes in place of their numbers.
+    fn named(&self, error: ClassifierError) -> TrainError {
+        let name = |class: usize| self.labels.get(class).cloned().unwrap_or_default();
+        match error {
+            ClassifierError::SinglePoint { class } => TrainError::OneText { label: name(class) },
+            other => TrainError::Classifier(other),
+        }
+    }
+}
+
+/// Returns the fold of each text, stratified by class: as many folds as asked for, or as the
+/// smallest class has originals. A generated text is in the fold of its original, since it would
+/// tell what that says.
+///
+/// # Errors
+///
+/// Fails where a class has one original alone.
+pub fn folds_of(
+    classes: &[usize],
+    families: &[usize],
+    count: usize,
+    (asked, seed): (usize, u64),
+) -> Result<Vec<usize>, ClassifierError> {
+    let originals: Vec<usize> = (0..classes.len()).filter(|&text| families[text] == text).collect();
+    let own: Vec<usize> = originals.iter().map(|&text| classes[text]).collect();
+    let folds = asked.min(folds::most(&own, count)).max(2);
+    let mut random = stream(seed, &["train", "folds"], 0);
+    let found = stratified(&own, count, folds, &mut random)?;
+    let mut all = vec![0; classes.len()];
+    for (&text, fold) in originals.iter().zip(found) {
+        all[text] = fold;
+    }
+    Ok(families.iter().map(|&family| all[family]).collect())
+}
+
+/// Returns the shares of the classes among points.
+fn shares(points: &Points<'_>) -> Vec<f64> {
+    let mut sums = vec![0.0; points.classes];
+    for (point, &class) in points.labels.iter().enumerate() {
+        sums[class] += points.weight(point);
+    }
+    let whole: f64 = sums.iter().sum();
+    sums.into_iter().map(|sum| sum / whole).collect()
+}
+
+fn out_of(folds: &[usize], score: Score) -> String {
+    let count = folds.iter().max().map_or(0, |most| most + 1);
+    format!(" (out of {count} folds: accuracy {:.3}, nll {:.3})", score.accuracy, score.nll)
+}

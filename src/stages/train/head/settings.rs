@@ -1,0 +1,231 @@
+//! The settings of a head that is fitted to the vectors of texts.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use indexmap::IndexMap;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::classifiers::folds::FOLDS;
+use crate::stages::train::problems::Problems;
+
+/// The classifier over the vectors of texts, which have length 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Classifier {
+    /// scikit-learn's `LogisticRegression`, solved to the optimum.
+    LogisticRegression(LogisticRegression),
+    /// Linear discriminant analysis with one covariance of all classes, which is shrunk (Ledoit and
+    /// Wolf 2004).
+    Lda(Lda),
+    /// The nearest mean of a class (Snell et al. 2017).
+    Prototypes(Prototypes),
+    /// The nearest label text, whatever the train texts are. It shows what an encoder knows before
+    /// it has seen an example.
+    ZeroShot,
+    /// The one of prototypes, logistic regression and LDA whose predictions out of fold are the
+    /// likeliest.
+    Auto,
+}
+
+/// The settings of `logistic_regression`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogisticRegression {
+    /// The inverse of the strength of the L2 penalty, as in scikit-learn: a number, or `auto` for
+    /// the one of 0.01 to 1000 (in half decades) whose predictions out of fold are the likeliest.
+    #[serde(default)]
+    pub c: Automatic,
+}
+
+/// The settings of `lda`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lda {
+    /// The share from 0 to 1 by which the covariance is drawn to a multiple of the identity: a
+    /// number, or `auto` for that of Ledoit and Wolf.
+    #[serde(default)]
+    pub shrinkage: Automatic,
+}
+
+/// The settings of `prototypes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prototypes {
+    /// How much a label text counts in the mean of its class, where there are some; a text counts 1.
+    #[serde(default = "default_label_weight")]
+    pub label_weight: f64,
+}
+
+/// A number, or `auto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Automatic(pub Option<f64>);
+
+/// How probabilities are calibrated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibration {
+    /// They stay as the classifier gives them.
+    #[default]
+    None,
+    /// Logits are divided by the temperature that makes those out of fold the likeliest (Guo et al.
+    /// 2017). Predictions stay the same.
+    Folds,
+}
+
+/// The shares of the classes among the texts that will be predicted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassPrior {
+    /// Those of the train texts, which a draw of `shots` makes equal.
+    #[default]
+    Train,
+    /// Equal shares, whatever the train texts are.
+    Uniform,
+    /// A share for each label; they sum to 1.
+    Given(IndexMap<String, f64>),
+}
+
+/// The head over the vectors of texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeadSettings {
+    pub classifier: Classifier,
+    pub calibrate: Calibration,
+    pub prior: ClassPrior,
+    /// The number of folds of train by which `auto` settings and temperatures are chosen; fewer
+    /// where a class has fewer texts.
+    pub folds: usize,
+}
+
+impl Default for Classifier {
+    fn default() -> Classifier {
+        Classifier::LogisticRegression(LogisticRegression::default())
+    }
+}
+
+impl Default for Prototypes {
+    fn default() -> Prototypes {
+        Prototypes { label_weight: default_label_weight() }
+    }
+}
+
+fn default_label_weight() -> f64 {
+    1.0
+}
+
+impl HeadSettings {
+    /// Collects the settings of a method.
+    pub fn new(
+        classifier: &Classifier,
+        calibrate: Calibration,
+        prior: &ClassPrior,
+        folds: Option<usize>,
+    ) -> HeadSettings {
+        HeadSettings {
+            classifier: classifier.clone(),
+            calibrate,
+            prior: prior.clone(),
+            folds: folds.unwrap_or(FOLDS),
+        }
+    }
+
+    /// Reports settings that no head can be fitted with, at a field of the method.
+    pub(in crate::stages::train) fn check(&self, at: &str, problems: &mut Problems) {
+        match &self.classifier {
+            Classifier::LogisticRegression(LogisticRegression { c: Automatic(Some(c)) }) => {
+                problems.positive(&format!("{at}.classifier.logistic_regression.c"), *c);
+            }
+            Classifier::Lda(Lda { shrinkage: Automatic(Some(shrinkage)) }) => {
+                problems.share(&format!("{at}.classifier.lda.shrinkage"), *shrinkage, true);
+            }
+            Classifier::Prototypes(Prototypes { label_weight }) => {
+                let field = format!("{at}.classifier.prototypes.label_weight");
+                problems.not_negative(&field, *label_weight);
+            }
+            _ => {}
+        }
+        if self.folds < 2 {
+            problems.add(
+                &format!("{at}.folds"),
+                format!("expected at least 2, found {}", self.folds),
+                "each text is predicted by a head that has not seen it",
+            );
+        }
+        if let ClassPrior::Given(shares) = &self.prior {
+            let sum: f64 = shares.values().sum();
+            if shares.values().any(|share| !(0.0..=1.0).contains(share)) || (sum - 1.0).abs() > 1e-6
+            {
+                problems.add(
+                    &format!("{at}.prior.given"),
+                    format!("expected shares from 0 to 1 with the sum 1, found the sum {sum}"),
+                    "a share is the part of texts in a class",
+                );
+            }
+        }
+    }
+}
+
+const AUTO: &str = "auto";
+
+impl Serialize for Automatic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(number) => serializer.serialize_f64(number),
+            None => serializer.serialize_str(AUTO),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Automatic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Automatic, D::Error> {
+        deserializer.deserialize_any(NumberOrAuto)
+    }
+}
+
+struct NumberOrAuto;
+
+impl Visitor<'_> for NumberOrAuto {
+    type Value = Automatic;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number or `auto`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Automatic, E> {
+        match text {
+            AUTO => Ok(Automatic(None)),
+            _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Automatic, E> {
+        Ok(Automatic(Some(number)))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Automatic, E> {
+        Ok(Automatic(Some(number as f64)))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Automatic, E> {
+        Ok(Automatic(Some(number as f64)))
+    }
+}
+
+impl JsonSchema for Automatic {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "NumberOrAuto".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "number" },
+            { "type": "string", "enum": [AUTO] },
+        ] })
+    }
+}

@@ -1,0 +1,89 @@
+//! The contract of a method: what it is given, and what it gives.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ndarray::Array2;
+use serde_json::Value;
+
+use crate::base::digest::Digest;
+use crate::data::{Curves, DataSet};
+use crate::model::sentences::Preparation;
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::{Network, TrainingSummary};
+use crate::stages::contract::stage::{Ctx, DataFact};
+use crate::stages::train::problems::Problems;
+use crate::stages::train::settings::{Defaults, Settings};
+
+/// A way to learn from texts.
+pub trait Learner {
+    /// Returns the method's name in a pipeline file.
+    fn name(&self) -> &'static str;
+
+    /// Returns the method's own settings, which are part of what its models depend on.
+    fn config(&self) -> Value;
+
+    /// Returns what the training takes where the file says nothing.
+    fn defaults(&self) -> Defaults {
+        Defaults::default()
+    }
+
+    /// Lists the settings of `train` that the method has no use for, each with the reason.
+    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Reports settings of the method that no training can be done with.
+    fn check(&self, data: &DataFact, problems: &mut Problems) {
+        let _ = (data, problems);
+    }
+
+    /// Returns the logits `[N, K]` of every train text by a model that has learnt from the other
+    /// folds alone, where the method has a shorter way to them than a training for each fold.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Learner::learn`] does.
+    fn held_out(
+        &self,
+        work: &Work<'_>,
+        folds: &[usize],
+    ) -> Result<Option<Array2<f32>>, StageError> {
+        let _ = (work, folds);
+        Ok(None)
+    }
+
+    /// Does the work.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the data or the encoder do not serve the method, and where the engine does.
+    fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError>;
+}
+
+/// What a method works on.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    pub ctx: &'a dyn Ctx,
+    pub settings: &'a Settings,
+    /// The folder of the pretrained encoder.
+    pub folder: &'a Path,
+    /// The identity of the encoder.
+    pub identity: Digest,
+    pub data: &'a DataSet,
+}
+
+/// What a method gives.
+pub struct Trained {
+    pub network: Network,
+    /// What was done to the texts, and where they were cut.
+    pub preparation: Preparation,
+    pub longest: usize,
+    pub curves: Curves,
+    /// What the training took. The stage adds the method, the device and the memory.
+    pub summary: TrainingSummary,
+    /// The identity of the encoder under the head, where it is as it was before.
+    pub frozen: Option<Digest>,
+    /// The files of the adapter that is merged into the network, by name; mostly none.
+    pub adapter: BTreeMap<String, Vec<u8>>,
+}

@@ -1,0 +1,166 @@
+//! Contrastive tuning: the encoder learns which texts belong together, then a head is fitted to its
+//! vectors.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::contract::{Learner, Trained, Work};
+use crate::data::Example;
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::Network;
+use crate::stages::contract::stage::DataFact;
+use crate::stages::inference::vectors::Reading;
+use crate::stages::train::encoder::{self, Job};
+use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
+use crate::stages::train::label_texts::LabelTexts;
+use crate::stages::train::objective::{Contrastive as Objective, ContrastiveLoss};
+use crate::stages::train::opened::{Ending, Opened};
+use crate::stages::train::problems::Problems;
+use crate::stages::train::schedule::{Schedule, Warmup};
+use crate::stages::train::settings::{Defaults, Span};
+use crate::stages::train::tokens::Tokens;
+use crate::stages::train::vectors::Texts;
+
+/// Draws the vectors of one class together and those of others apart, then fits a classifier to
+/// them. The strongest method for few texts of each class with a sentence encoder.
+///
+/// Batches are made by class. With label texts, that of each class of a batch joins it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Contrastive {
+    /// What draws the vectors together.
+    #[serde(default)]
+    pub loss: ContrastiveLoss,
+    /// The classifier over the tuned vectors.
+    #[serde(default)]
+    pub classifier: Classifier,
+    /// How probabilities are calibrated. Folds see the tuned vectors, which have seen all texts.
+    #[serde(default)]
+    pub calibrate: Calibration,
+    /// The shares of the classes among the texts that will be predicted.
+    #[serde(default)]
+    pub prior: ClassPrior,
+    /// The number of folds of train by which `auto` settings and temperatures are chosen. There are
+    /// fewer where a class has fewer texts. Default: 4.
+    #[serde(default)]
+    pub folds: Option<usize>,
+}
+
+const WHOLE: &str = "a batch is compared as a whole";
+const AFTER: &str = "the head that dev could judge is fitted after the training";
+
+impl Contrastive {
+    fn head(&self) -> HeadSettings {
+        HeadSettings::new(&self.classifier, self.calibrate, &self.prior, self.folds)
+    }
+
+    fn is_setfit(&self) -> bool {
+        matches!(self.loss, ContrastiveLoss::Setfit(_))
+    }
+}
+
+impl Learner for Contrastive {
+    fn name(&self) -> &'static str {
+        "contrastive"
+    }
+
+    fn defaults(&self) -> Defaults {
+        let warm = Schedule::Linear(Warmup { warmup: 0.1 });
+        if self.is_setfit() {
+            return Defaults {
+                span: Span::Epochs(1),
+                batch_size: 16,
+                learning_rate: 2e-5,
+                schedule: warm,
+                label_texts: LabelTexts::None,
+            };
+        }
+        Defaults {
+            span: Span::Within { epochs: 40, steps: 400 },
+            batch_size: 32,
+            learning_rate: 3e-5,
+            schedule: warm,
+            label_texts: LabelTexts::Auto,
+        }
+    }
+
+    fn config(&self) -> Value {
+        json!(self)
+    }
+
+    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
+        const REFUSED: [(&str, &str); 5] = [
+            ("max_tokens_per_step", WHOLE),
+            ("loss.label_smoothing", "the classifier has its own objective"),
+            ("early_stopping", AFTER),
+            ("best_checkpoint", AFTER),
+            ("artifacts", "artifacts have a loss of their own"),
+        ];
+        &REFUSED
+    }
+
+    fn check(&self, _: &DataFact, problems: &mut Problems) {
+        self.head().check("method.contrastive", problems);
+        match &self.loss {
+            ContrastiveLoss::Supcon(loss) => {
+                let field = "method.contrastive.loss.supcon.temperature";
+                problems.positive(field, f64::from(loss.temperature));
+            }
+            ContrastiveLoss::Setfit(loss) => {
+                let field = "method.contrastive.loss.setfit.iterations";
+                problems.at_least_one(field, loss.iterations as u64);
+            }
+            ContrastiveLoss::AllPairs | ContrastiveLoss::Triplet => {}
+        }
+    }
+
+    fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
+        let Work { ctx, settings, data, .. } = *work;
+        let Opened { mut pretrained, weights, form, texts: prepared, told } =
+            Opened::new(work, Ending::Vectors)?;
+        let embedder = Opened::embedder(&form)?;
+        let label_texts = settings.label_texts.of(ctx, data.labels())?;
+        let mut tokens = Tokens::new(ctx, data, &prepared)?;
+        let own: Vec<&str> = label_texts.iter().map(String::as_str).collect();
+        tokens.train.extend(prepared.encode(&own)?);
+        let classes = data.splits.train.iter().map(Example::class).collect();
+        let width = embedder.width(pretrained.config.hidden);
+        let objective = Objective::new(&self.loss, classes, own.len(), width);
+        let job = Job {
+            settings,
+            device: ctx.device(),
+            config: &pretrained.config,
+            form: &form,
+            objective: &objective,
+            train_tokens: &tokens.train,
+            // The head that dev could judge is fitted afterwards.
+            dev_tokens: &[],
+        };
+        let mut tuned = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
+        let mut summary = tuned.summary(ctx, settings);
+        summary.initial_weights = told;
+        summary.truncated_share = tokens.truncated_share;
+        pretrained.weights = std::mem::take(&mut tuned.weights);
+        let texts = Texts { data, label_texts: &label_texts };
+        let vectors = texts.vectors(&|texts| {
+            Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts }.vectors(ctx)
+        })?;
+        let head = vectors.fit(work, &self.head())?;
+        pretrained.weights.extend(head.weights());
+        let mut curves = tuned.fitted.curves;
+        if let Some(last) = curves.0.last_mut() {
+            last.dev = vectors.point(work, &head)?.dev;
+        }
+        summary.chosen = head.chosen;
+        Ok(Trained {
+            network: Network::Encoder { pretrained: Box::new(pretrained), form },
+            preparation: prepared.preparation,
+            longest: prepared.longest,
+            curves,
+            summary,
+            frozen: None,
+            adapter: tuned.adapter,
+        })
+    }
+}

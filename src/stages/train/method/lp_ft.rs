@@ -1,0 +1,84 @@
+//! Linear probing, then fine-tuning (Kumar et al. 2022): the head begins where a probe ends.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::contract::{Learner, Trained, Work};
+use super::fine_tune;
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::DataFact;
+use crate::stages::inference::vectors::Reading;
+use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
+use crate::stages::train::opened::{Ending, Opened};
+use crate::stages::train::problems::Problems;
+use crate::stages::train::schedule::{Schedule, Warmup};
+use crate::stages::train::settings::{Defaults, Span};
+use crate::stages::train::vectors::Texts;
+
+/// Fits a head to the vectors of the encoder as it is, then trains both together. The encoder is
+/// not pulled about by a head that knows nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LpFt {
+    /// The classifier that the head begins with.
+    #[serde(default)]
+    pub classifier: Classifier,
+    /// The number of folds of train by which `auto` settings of the classifier are chosen. There
+    /// are fewer where a class has fewer texts. Default: 4.
+    #[serde(default)]
+    pub folds: Option<usize>,
+}
+
+impl LpFt {
+    fn head(&self) -> HeadSettings {
+        let prior = ClassPrior::default();
+        HeadSettings::new(&self.classifier, Calibration::None, &prior, self.folds)
+    }
+}
+
+impl Learner for LpFt {
+    fn name(&self) -> &'static str {
+        "lp_ft"
+    }
+
+    fn config(&self) -> Value {
+        json!(self)
+    }
+
+    fn defaults(&self) -> Defaults {
+        Defaults {
+            span: Span::Epochs(10),
+            learning_rate: 2e-5,
+            schedule: Schedule::Linear(Warmup { warmup: 0.1 }),
+            ..Defaults::default()
+        }
+    }
+
+    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
+        &[("artifacts", "artifacts have a head of their own")]
+    }
+
+    fn check(&self, _: &DataFact, problems: &mut Problems) {
+        self.head().check("method.lp_ft", problems);
+    }
+
+    fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
+        let Work { ctx, settings, identity, data, .. } = *work;
+        let mut opened = Opened::new(work, Ending::Vectors)?;
+        opened.pretrained.weights = std::mem::take(&mut opened.weights);
+        let label_texts = settings.label_texts.of(ctx, data.labels())?;
+        let texts = Texts { data, label_texts: &label_texts };
+        let (pretrained, prepared) = (&opened.pretrained, &opened.texts);
+        let embedder = Opened::embedder(&opened.form)?;
+        let vectors = texts.vectors(&|texts| {
+            Reading { pretrained, embedder, prepared, texts }.shared(ctx, identity)
+        })?;
+        let head = vectors.fit(work, &self.head())?;
+        opened.weights = std::mem::take(&mut opened.pretrained.weights);
+        opened.weights.extend(head.weights());
+        let mut trained = fine_tune::train(work, opened)?;
+        trained.summary.chosen = head.chosen;
+        Ok(trained)
+    }
+}

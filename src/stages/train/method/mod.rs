@@ -1,0 +1,12 @@
+//! The ways in which a model learns from texts, one file each.
+
+pub mod contract;
+pub mod fine_tune;
+pub mod probe;
+pub mod contrastive;
+pub mod lp_ft;
+pub mod auto;
+pub mod method;
+
+pub use contract::{Learner, Trained, Work};
+pub use method::Method;

@@ -1,0 +1,9 @@
+//! Contrastive learning: vectors of texts of one class come together, those of others apart.
+
+pub mod batches;
+pub mod loss;
+pub mod objective;
+pub mod pairs;
+
+pub use loss::{ContrastiveLoss, Setfit, Supcon};
+pub use objective::Contrastive;

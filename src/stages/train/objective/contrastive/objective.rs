@@ -1,0 +1,109 @@
+//! The objective of contrastive learning.
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+use rand::Rng;
+
+use super::batches::ByClass;
+use super::loss::{ContrastiveLoss, Setfit};
+use super::pairs;
+use crate::engine::backend::binding::Feed;
+use crate::engine::{ShapeError, Var};
+use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
+use crate::stages::train::objective::contract::{MicroBatch, Objective};
+use crate::stages::train::objective::dev_metric::DevMetrics;
+
+/// Draws the vectors of one class together and those of others apart.
+///
+/// Its texts are those of train, then the label texts of the classes.
+pub struct Contrastive<'a> {
+    loss: &'a ContrastiveLoss,
+    /// The class of each text of train.
+    labels: Vec<usize>,
+    by_class: ByClass,
+    /// E, the width of the vectors.
+    width: usize,
+}
+
+impl<'a> Contrastive<'a> {
+    /// Prepares the objective for texts of these classes. With label texts, that of class `c`
+    /// follows the texts in place `c`.
+    pub fn new(
+        loss: &'a ContrastiveLoss,
+        labels: Vec<usize>,
+        label_texts: usize,
+        width: usize,
+    ) -> Contrastive<'a> {
+        let own: Vec<usize> = (labels.len()..labels.len() + label_texts).collect();
+        let by_class = ByClass::new(&labels, &own);
+        Contrastive { loss, labels, by_class, width }
+    }
+
+    fn class_of(&self, text: usize) -> usize {
+        self.labels.get(text).copied().unwrap_or_else(|| text - self.labels.len())
+    }
+}
+
+impl Objective for Contrastive<'_> {
+    type Settings = ContrastiveLoss;
+
+    fn outputs(&self) -> usize {
+        self.width
+    }
+
+    fn splits(&self) -> bool {
+        false
+    }
+
+    fn network(
+        &self,
+        config: &Config,
+        form: &HeadForm,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
+        match form {
+            HeadForm::Linear(embedder) => Network::of_vectors(config, embedder, options, adapter),
+            HeadForm::Own => Err(ShapeError("a head has no vectors".to_owned())),
+        }
+    }
+
+    fn batches_per_epoch(&self, _texts: usize, batch_size: usize) -> usize {
+        match self.loss {
+            ContrastiveLoss::Setfit(Setfit { iterations }) => {
+                (2 * iterations * self.labels.len()).div_ceil(batch_size.max(1))
+            }
+            _ => self.by_class.count(batch_size),
+        }
+    }
+
+    fn batches(
+        &self,
+        _lengths: &[usize],
+        batch_size: usize,
+        random: &mut dyn Rng,
+    ) -> Vec<Vec<usize>> {
+        match self.loss {
+            ContrastiveLoss::Setfit(Setfit { iterations }) => {
+                pairs::batches(&self.labels, *iterations, batch_size, random)
+            }
+            _ => self.by_class.batches(batch_size, random),
+        }
+    }
+
+    fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
+        self.loss.graph(&mut network.graph, network.output)
+    }
+
+    fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
+        let classes: Vec<usize> =
+            micro_batch.members.iter().map(|&text| self.class_of(text)).collect();
+        self.loss.feeds(&classes, micro_batch.batches)
+    }
+
+    /// Vectors alone have no metric: a head is fitted to them after the training.
+    fn measure(&self, _output: &Array2<f32>) -> DevMetrics {
+        DevMetrics::default()
+    }
+}

@@ -1,0 +1,108 @@
+//! A pretrained encoder that is about to be trained, with all that is said of it.
+
+use super::error::TrainError;
+use super::freeze::Freeze;
+use super::method::contract::Work;
+use super::settings::Settings;
+use crate::engine::{EngineError, ShapeError};
+use crate::model::initial_weights::{HeadOrigin, InitialWeights};
+use crate::model::{Embedder, Head, HeadForm, Pretrained, Weights};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::Ctx;
+use crate::stages::inference::texts::{Texts, shown};
+
+/// What a network that is trained ends in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// A head for the classes of the data.
+    Head,
+    /// The unit vectors of texts, to which a head is fitted.
+    Vectors,
+}
+
+/// A pretrained encoder that is about to be trained.
+pub(super) struct Opened {
+    /// Its weights are in `weights`.
+    pub pretrained: Pretrained,
+    pub weights: Weights,
+    pub form: HeadForm,
+    pub texts: Texts,
+    /// Where the weights are from, for people.
+    pub told: String,
+}
+
+impl Opened {
+    /// Reads the encoder of a training, and tells where its weights are from.
+    pub(super) fn new(work: &Work<'_>, ending: Ending) -> Result<Opened, StageError> {
+        let Work { ctx, settings, folder, data, .. } = *work;
+        let (reference, head) = (&settings.model.pretrained, settings.model.head);
+        let mut pretrained = read(settings, folder)?;
+        let form = match ending {
+            Ending::Head => pretrained.form(head)?,
+            Ending::Vectors => HeadForm::Linear(pretrained.embedder(head)?.normalised()),
+        };
+        let InitialWeights { weights, form, mut origin } =
+            pretrained.take_initial_weights(form, data.labels(), ctx.seed())?;
+        if ending == Ending::Vectors {
+            origin.head = HeadOrigin::Fitted;
+            origin.drawn.clear();
+        }
+        let of_modules = matches!(form, HeadForm::Linear(_)) && head == Head::Auto;
+        let prompt = pretrained.prompt(&settings.model.prompt, of_modules, folder)?;
+        pretrained.sentences.set_prompt(prompt.as_deref());
+        let texts = Texts::of(&pretrained, prompt, settings.max_length, settings.windows)?;
+        if let HeadForm::Linear(embedder) = &form {
+            pretrained.sentences.stand_over(embedder, texts.longest);
+        }
+        let of_modules = of_modules.then_some(&form);
+        let told = told(ctx, reference, &origin.to_string(), (of_modules, &texts));
+        ctx.note(&told);
+        texts.warn_of_contradictions(ctx, reference, &pretrained.beside);
+        Ok(Opened { pretrained, weights, form, texts, told })
+    }
+
+    /// Returns what gives the vectors of texts under a head.
+    pub(super) fn embedder(form: &HeadForm) -> Result<&Embedder, EngineError> {
+        match form {
+            HeadForm::Own => {
+                Err(ShapeError("an architecture's own head has no vectors".into()).into())
+            }
+            HeadForm::Linear(embedder) => Ok(embedder),
+        }
+    }
+}
+
+fn told(
+    ctx: &dyn Ctx,
+    reference: &str,
+    origin: &str,
+    (form, texts): (Option<&HeadForm>, &Texts),
+) -> String {
+    let mut told = format!("`{}`: {origin}", ctx.secrets().hide(reference));
+    if let Some(HeadForm::Linear(embedder)) = form {
+        told.push_str(&format!("; head over {embedder}"));
+    }
+    if let Some(prompt) = &texts.preparation.prompt {
+        told.push_str(&format!("; prompt {}", ctx.secrets().hide(&shown(prompt))));
+    }
+    told
+}
+
+/// Reads the encoder in a folder with the recipe's dropout.
+pub(super) fn read(
+    settings: &Settings,
+    folder: &std::path::Path,
+) -> Result<Pretrained, StageError> {
+    let mut pretrained = Pretrained::read(folder)?;
+    let config = &mut pretrained.config;
+    if let Some(Freeze::AllButTopLayers(asked)) = settings.freeze
+        && asked > config.layers
+    {
+        return Err(Box::new(TrainError::TooManyLayers { asked, found: config.layers }));
+    }
+    if let Some(rate) = settings.dropout {
+        (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =
+            (rate, rate, rate);
+    }
+    Ok(pretrained)
+}

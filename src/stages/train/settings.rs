@@ -1,0 +1,143 @@
+//! The settings of a training, with the defaults of its method in place of what the file leaves out.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::adapters::Adapters;
+use super::freeze::Freeze;
+use super::label_texts::LabelTexts;
+use super::objective::{DevMetric, Loss};
+use super::optimizer::Optimizer;
+use super::optimizer::adamw::DEFAULT_LEARNING_RATE;
+use super::schedule::Schedule;
+use super::stopping::EarlyStopping;
+use crate::engine::Precision;
+use crate::model::{Head, Prompt};
+use crate::text::Windows;
+
+/// A pretrained encoder and its classification head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that
+    /// contains one) or `hf:ORG/NAME[@REVISION]` (the hub).
+    pub pretrained: String,
+    /// The input of the classification head, which is a linear layer over it.
+    #[serde(default)]
+    pub head: Head,
+    /// What stands before each text. It is stored with the trained model, and `evaluate` puts the
+    /// same before its texts.
+    #[serde(default, skip_serializing_if = "Prompt::is_auto")]
+    pub prompt: Prompt,
+}
+
+/// The training backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// The training API if the loaded library has it and the recipe fits, else sessions.
+    #[default]
+    Auto,
+    /// ONNX Runtime's training API. It has one learning rate and one weight decay: AdamW without
+    /// `head_learning_rate`, and with `decay_all: true` or `weight_decay: 0`.
+    TrainingApi,
+    /// Ordinary sessions; every ONNX Runtime has them.
+    Session,
+}
+
+/// The length of a training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Span {
+    Epochs(u32),
+    /// So many steps, however often the data is gone through.
+    Steps(u64),
+    /// So many epochs, but no more than so many steps.
+    Within {
+        epochs: u32,
+        steps: u64,
+    },
+}
+
+/// Everything that a training goes by.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    pub model: Model,
+    pub label_texts: LabelTexts,
+    pub span: Span,
+    pub stop_after: Option<u32>,
+    pub batch_size: usize,
+    pub max_length: Option<usize>,
+    pub windows: Option<Windows>,
+    pub dropout: Option<f32>,
+    /// With its learning rates.
+    pub optimizer: Optimizer,
+    pub schedule: Schedule,
+    pub gradient_clip: Option<f32>,
+    pub accumulation: u32,
+    pub max_tokens_per_step: Option<usize>,
+    pub precision: Precision,
+    pub loss: Loss,
+    pub freeze: Option<Freeze>,
+    pub adapters: Option<Adapters>,
+    pub early_stopping: Option<EarlyStopping>,
+    pub best_checkpoint: Option<DevMetric>,
+    pub backend: Backend,
+}
+
+/// What a method takes where the file says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defaults {
+    pub span: Span,
+    pub batch_size: usize,
+    pub learning_rate: f64,
+    pub schedule: Schedule,
+    pub label_texts: LabelTexts,
+}
+
+impl Default for Defaults {
+    fn default() -> Defaults {
+        Defaults {
+            span: Span::Epochs(10),
+            batch_size: 16,
+            learning_rate: DEFAULT_LEARNING_RATE,
+            schedule: Schedule::None,
+            label_texts: LabelTexts::None,
+        }
+    }
+}
+
+impl Span {
+    /// Returns the steps of a training whose epochs have so many.
+    pub fn steps(self, per_epoch: u64) -> u64 {
+        let whole = |epochs: u32| per_epoch * u64::from(epochs);
+        match self {
+            // Without texts there is no step to be made.
+            _ if per_epoch == 0 => 0,
+            Span::Epochs(epochs) => whole(epochs),
+            Span::Steps(steps) => steps,
+            Span::Within { epochs, steps } => whole(epochs).min(steps),
+        }
+    }
+
+    /// Returns how often the training data is gone through, where that is known beforehand.
+    pub fn epochs(self) -> Option<u32> {
+        match self {
+            Span::Epochs(epochs) => Some(epochs),
+            Span::Steps(_) | Span::Within { .. } => None,
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the same for a method that takes its own length, batches, learning rate and
+    /// schedule.
+    pub fn under(&self, defaults: Defaults) -> Settings {
+        Settings {
+            span: defaults.span,
+            batch_size: defaults.batch_size,
+            optimizer: Optimizer::default().at_rate(defaults.learning_rate),
+            schedule: defaults.schedule,
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The vectors of a data set's texts, and the heads that are fitted to them.
+//!
+//! Dimensions: `N` texts, `E` width of a vector, `K` classes.
+
+use ndarray::{Array2, Axis};
+
+use super::error::TrainError;
+use super::head::{Head, HeadSettings, Sample};
+use super::method::contract::Work;
+use super::objective::loss::class_weights;
+use super::objective::{Classification, Form, Objective};
+use crate::classifiers::score;
+use crate::data::curves::CurvePoint;
+use crate::data::{DataSet, Example};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::Ctx;
+use crate::stages::inference::texts::Texts as Prepared;
+use crate::stages::inference::vectors::logits_of;
+
+/// The texts that a head is fitted to and looked at with.
+pub(super) struct Texts<'a> {
+    pub data: &'a DataSet,
+    /// A text for each label, or none at all.
+    pub label_texts: &'a [String],
+}
+
+/// Their vectors, of length 1.
+pub(super) struct Vectors {
+    /// `[N, E]`
+    pub train: Array2<f32>,
+    /// `[N, E]`
+    pub dev: Array2<f32>,
+    /// `[K, E]`, where there are label texts.
+    pub label_texts: Option<Array2<f32>>,
+}
+
+/// What gives the vectors of texts.
+pub(super) type Read<'a> = dyn Fn(&[&str]) -> Result<Array2<f32>, StageError> + 'a;
+
+impl Texts<'_> {
+    /// Returns the vectors of all texts.
+    pub(super) fn vectors(&self, read: &Read<'_>) -> Result<Vectors, StageError> {
+        let splits = &self.data.splits;
+        let own: Vec<&str> = self.label_texts.iter().map(String::as_str).collect();
+        Ok(Vectors {
+            train: read(&texts(&splits.train))?,
+            dev: if splits.dev.is_empty() {
+                Array2::zeros((0, 0))
+            } else {
+                read(&texts(&splits.dev))?
+            },
+            label_texts: if own.is_empty() { None } else { Some(read(&own)?) },
+        })
+    }
+
+    /// Returns the share of train texts that are longer than the encoder reads, and tells it.
+    pub(super) fn truncated_share(
+        &self,
+        ctx: &dyn Ctx,
+        prepared: &Prepared,
+    ) -> Result<f64, StageError> {
+        let train = &self.data.splits.train;
+        let tokens = prepared.encode(&texts(train))?;
+        let cut = tokens.iter().filter(|text| text.truncated).count();
+        if cut > 0 {
+            let (all, longest) = (train.len(), prepared.longest);
+            ctx.note(&format!("{cut} of {all} train texts are truncated to {longest} tokens"));
+        }
+        Ok(cut as f64 / train.len().max(1) as f64)
+    }
+}
+
+/// Returns the texts of examples.
+pub(super) fn texts(examples: &[Example]) -> Vec<&str> {
+    examples.iter().map(|example| example.text.first.as_str()).collect()
+}
+
+impl Vectors {
+    /// Fits a head to the train texts, and tells what was chosen.
+    pub(super) fn fit(&self, work: &Work<'_>, settings: &HeadSettings) -> Result<Head, TrainError> {
+        let every: Vec<usize> = (0..self.train.nrows()).collect();
+        let head = self.with_sample(work, &every, |sample| sample.fit(settings))?;
+        if !head.chosen.is_empty() {
+            work.ctx.note(&head.chosen);
+        }
+        Ok(head)
+    }
+
+    /// Returns the head whose class vectors are those of the label texts.
+    pub(super) fn of_label_texts(&self, work: &Work<'_>) -> Result<Head, TrainError> {
+        let every: Vec<usize> = (0..self.train.nrows()).collect();
+        let head = self.with_sample(work, &every, |sample| sample.of_label_texts())?;
+        work.ctx.note(&head.chosen);
+        Ok(head)
+    }
+
+    /// Returns the logits `[N, K]` of every train text by a head that was fitted without its fold.
+    pub(super) fn held_out(
+        &self,
+        work: &Work<'_>,
+        settings: &HeadSettings,
+        folds: &[usize],
+    ) -> Result<Array2<f32>, StageError> {
+        let mut all = Array2::zeros((folds.len(), work.data.labels().len()));
+        for fold in 0..folds.iter().max().map_or(0, |most| most + 1) {
+            let of_fold = |is_in: bool| -> Vec<usize> {
+                (0..folds.len()).filter(|&text| (folds[text] == fold) == is_in).collect()
+            };
+            let (held, others) = (of_fold(true), of_fold(false));
+            let head = self.with_sample(work, &others, |sample| sample.fit(settings))?;
+            let logits = logits_of(&head.weights(), &self.train.select(Axis(0), &held))?;
+            for (row, &text) in logits.rows().into_iter().zip(&held) {
+                all.row_mut(text).assign(&row);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Gives some of the train texts as what a head is fitted to.
+    fn with_sample<T>(
+        &self,
+        work: &Work<'_>,
+        texts: &[usize],
+        fit: impl FnOnce(&Sample<'_>) -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
+        let Work { ctx, data, settings: training, .. } = *work;
+        let vectors = self.train.select(Axis(0), texts).mapv(f64::from);
+        let label_texts = self.label_texts.as_ref().map(|vectors| vectors.mapv(f64::from));
+        let train = &data.splits.train;
+        let classes: Vec<usize> = texts.iter().map(|&text| train[text].class()).collect();
+        let weights = training.loss.class_weights.is_some().then(|| {
+            let of_class = class_weights(&training.loss, data);
+            classes.iter().map(|&class| f64::from(of_class[class])).collect::<Vec<f64>>()
+        });
+        // A text whose original is not among them stands for itself.
+        let place = |family: usize| texts.iter().position(|&text| text == family);
+        let all = data.families();
+        let families: Vec<usize> =
+            texts.iter().enumerate().map(|(own, &text)| place(all[text]).unwrap_or(own)).collect();
+        fit(&Sample {
+            vectors: vectors.view(),
+            classes: &classes,
+            labels: data.labels(),
+            label_texts: label_texts.as_ref().map(|vectors| vectors.view()),
+            families: &families,
+            weights: weights.as_deref(),
+            seed: ctx.seed(),
+        })
+    }
+
+    /// Returns the point of the curves that a head is: its loss on train, and its dev metrics.
+    pub(super) fn point(&self, work: &Work<'_>, head: &Head) -> Result<CurvePoint, StageError> {
+        let classes: Vec<usize> = work.data.splits.train.iter().map(Example::class).collect();
+        let logits = head.linear.logits(self.train.mapv(f64::from).view());
+        let loss = score(logits.view(), &classes, None).nll;
+        let mut point = CurvePoint { step: 1, epoch: 1, loss, ..CurvePoint::default() };
+        if self.dev.nrows() > 0 {
+            let objective = Classification::new(&work.settings.loss, work.data, Form::Targets)?;
+            point.dev = objective.measure(&logits_of(&head.weights(), &self.dev)?).0;
+        }
+        Ok(point)
+    }
+}
