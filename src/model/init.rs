@@ -9,8 +9,9 @@ use crate::base::seed::stream;
 use crate::engine::{Graph, Initial};
 
 /// Adds every parameter of `graph` that `weights` lacks: weights normal with the configuration's
-/// deviation, biases 0, norms 1, as `transformers` does; those of adapters as `peft` does. Each has its own random stream, so that
-/// one more parameter changes no other. Returns the names that were added.
+/// deviation, biases 0, norms 1, as `transformers` does; those of adapters as `peft` does. Each
+/// has its own random stream, so that one more parameter changes no other. Returns the names that
+/// were added.
 pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) -> Vec<String> {
     let mut added = Vec::new();
     for (name, var) in graph.parameters() {
