@@ -8,6 +8,7 @@ mod suite {
     mod compare;
     mod augmentation;
     mod encoders;
+    mod adapters;
     mod spec;
     mod bad_input;
     mod determinism;

@@ -9,8 +9,9 @@ use crate::base::seed::stream;
 use crate::engine::{Graph, Initial};
 
 /// Adds every parameter of `graph` that `weights` lacks: weights normal with the configuration's
-/// deviation, biases 0, norms 1, as `transformers` does. Each has its own random stream, so that
-/// one more parameter changes no other. Returns the names that were added.
+/// deviation, biases 0, norms 1, as `transformers` does; those of adapters as `peft` does. Each
+/// has its own random stream, so that one more parameter changes no other. Returns the names that
+/// were added.
 pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) -> Vec<String> {
     let mut added = Vec::new();
     for (name, var) in graph.parameters() {
@@ -18,13 +19,20 @@ pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) ->
         if weights.get(name).is_some_and(|present| present.shape() == shape) {
             continue;
         }
+        let random = || stream(seed, &["train", "initial weights", name], 0);
         let array = match graph.marks(name).initial {
             Initial::Zeros => ArrayD::zeros(shape),
             Initial::Ones => ArrayD::ones(shape),
             Initial::Normal => {
-                let mut random = stream(seed, &["train", "initial weights", name], 0);
+                let mut random = random();
                 let deviation = config.initializer_range;
                 ArrayD::from_shape_simple_fn(shape, || normal(&mut random) * deviation)
+            }
+            Initial::Uniform => {
+                let mut random = random();
+                let bound = 1.0 / (shape.last().copied().unwrap_or(1).max(1) as f64).sqrt();
+                let value = || ((2.0 * unit(random.next_u64()) - 1.0) * bound) as f32;
+                ArrayD::from_shape_simple_fn(shape, value)
             }
         };
         weights.insert(name.to_owned(), array);
@@ -33,9 +41,13 @@ pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) ->
     added
 }
 
+/// Returns a number above 0 and below 1.
+fn unit(bits: u64) -> f64 {
+    ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
 /// Returns a standard normal number (Box & Muller 1958).
 fn normal(random: &mut impl Rng) -> f32 {
-    let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
     let (radius, angle) = (unit(random.next_u64()), unit(random.next_u64()));
     ((-2.0 * radius.ln()).sqrt() * (2.0 * std::f64::consts::PI * angle).cos()) as f32
 }

@@ -16,6 +16,7 @@ pub mod head;
 pub mod sentences;
 pub mod network;
 pub mod masked;
+pub mod adapters;
 pub mod trainable;
 pub mod compact;
 pub mod freeze;
@@ -24,7 +25,8 @@ pub mod pretrained_head;
 pub mod initial_weights;
 pub mod export;
 
-pub use encoders::parts::builder::{Activation, Dropout, NetworkOptions};
+pub use encoders::parts::builder::{Activation, Adapts, Dropout, NetworkOptions};
+pub use encoders::parts::module::Module;
 pub use encoders::{Config, ENCODERS, Encoder};
 pub use error::ModelError;
 pub use head::{Head, Pooling};

@@ -5,9 +5,12 @@
 //! token's row of the last layer, so that layer is computed for `B` of them, whose queries look at
 //! all rows; the numbers are the same but for rounding.
 
+use std::sync::Arc;
+
 use super::encoders::Config;
 use super::encoders::contract::Layer;
-use super::encoders::parts::builder::{Builder, Dropout, NetworkOptions};
+use super::encoders::parts::builder::{Adapts, Builder, Dropout, NetworkOptions};
+use super::encoders::parts::module::Module;
 use super::head::Pooling;
 use super::sentences::{Embedder, HeadForm, Step};
 use crate::engine::{Dim, Graph, Place, ShapeError, TensorFact, Var};
@@ -29,6 +32,8 @@ pub struct Network {
     pub graph: Graph,
     /// The logits `[B, K]`, or the vectors `[B, E]`.
     pub output: Var,
+    /// The linear layers within the encoder's layers, lowest first.
+    pub modules: Vec<Module>,
 }
 
 impl Network {
@@ -39,7 +44,19 @@ impl Network {
         labels: usize,
         options: NetworkOptions,
     ) -> Result<Network, ShapeError> {
+        Network::adapted(config, form, labels, options, None)
+    }
+
+    /// Builds the same with something put into the encoder's linear layers.
+    pub fn adapted(
+        config: &Config,
+        form: impl Into<HeadForm>,
+        labels: usize,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
+        b.adapt(adapter);
         let output = match form.into() {
             HeadForm::Own => {
                 let reads_first = config.head_reads == Pooling::Cls;
@@ -55,19 +72,23 @@ impl Network {
                 b.linear(x, "classifier", labels, embedder.width(config.hidden))?
             }
         };
-        Ok(Network { graph: b.g, output })
+        let modules = b.modules().to_vec();
+        Ok(Network { graph: b.g, output, modules })
     }
 
     /// Builds an encoder without a head, whose output are the vectors `[B, E]` that a linear head
-    /// over it would read.
+    /// over it would read, perhaps with something put into its linear layers.
     pub fn of_vectors(
         config: &Config,
         embedder: &Embedder,
         options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
+        b.adapt(adapter);
         let output = embed(&mut b, config, embedder)?;
-        Ok(Network { graph: b.g, output })
+        let modules = b.modules().to_vec();
+        Ok(Network { graph: b.g, output, modules })
     }
 
     /// Makes one row of the output of those of each text's windows: adds the inputs [`WINDOW_ROWS`],
@@ -114,7 +135,7 @@ pub fn embedding(
     embedder: &Embedder,
     options: NetworkOptions,
 ) -> Result<Graph, ShapeError> {
-    let Network { mut graph, output } = Network::of_vectors(config, embedder, options)?;
+    let Network { mut graph, output, .. } = Network::of_vectors(config, embedder, options, None)?;
     graph.output("embedding", output);
     Ok(graph)
 }

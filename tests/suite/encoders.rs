@@ -22,7 +22,7 @@ use pipe::model::{
 };
 use pipe::stages::inference::predict;
 
-type Checked = Result<(), Box<dyn Error>>;
+pub(super) type Checked = Result<(), Box<dyn Error>>;
 
 const MODELS: [&str; 13] = [
     "tiny-bert",
@@ -39,32 +39,32 @@ const MODELS: [&str; 13] = [
     "tiny-gte",
     "tiny-gte-ntk",
 ];
-const KERNELS: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
-const LABELS: usize = 3;
+pub(super) const KERNELS: [Kernels; 2] = [Kernels::Fused, Kernels::Standard];
+pub(super) const LABELS: usize = 3;
 
-fn folder(model: &str) -> PathBuf {
+pub(super) fn folder(model: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(model)
 }
 
-fn json(model: &str, file: &str) -> Result<Value, Box<dyn Error>> {
+pub(super) fn json(model: &str, file: &str) -> Result<Value, Box<dyn Error>> {
     Ok(serde_json::from_slice(&fs_err::read(folder(model).join(file))?)?)
 }
 
-fn runtime() -> Result<&'static Runtime, Box<dyn Error>> {
+pub(super) fn runtime() -> Result<&'static Runtime, Box<dyn Error>> {
     Ok(Runtime::get(Device::Cpu, 2, &Silent)?)
 }
 
-fn without_dropout(mut config: Config) -> Config {
+pub(super) fn without_dropout(mut config: Config) -> Config {
     (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (0.0, 0.0, 0.0);
     config
 }
 
-fn rows(value: &Value) -> Result<Vec<Vec<f64>>, serde_json::Error> {
+pub(super) fn rows(value: &Value) -> Result<Vec<Vec<f64>>, serde_json::Error> {
     serde_json::from_value(value.clone())
 }
 
 /// The inputs of a recorded batch.
-fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
+pub(super) fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {
     let (ids, mask) = (rows(&batch["input_ids"])?, rows(&batch["attention_mask"])?);
     let shape = vec![ids.len(), ids[0].len()];
     let first = InputLayout::of(config).first_position;
@@ -171,12 +171,15 @@ fn trainer_of(
 }
 
 /// Takes the step and returns its loss.
-fn loss_of_update(trainer: &mut SessionTrainer, learning_rate: f64) -> Result<f64, Box<dyn Error>> {
+pub(super) fn loss_of_update(
+    trainer: &mut SessionTrainer,
+    learning_rate: f64,
+) -> Result<f64, Box<dyn Error>> {
     trainer.update(&vec![learning_rate; trainer.groups()])?;
     Ok(f64::from(trainer.outcomes()?.pop().ok_or("no outcome")?.loss()))
 }
 
-fn with_targets(
+pub(super) fn with_targets(
     mut feeds: Vec<(String, Feed)>,
     labels: &Value,
 ) -> Result<Vec<(String, Feed)>, Box<dyn Error>> {

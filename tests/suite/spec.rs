@@ -312,10 +312,10 @@ fn unknown_keys_and_wrong_types() {
       |
     9 |       zzz: 1
       |       ^^^
-    hint: known keys are: `data`, `model`, `epochs`, `stop_after`, `budget`, `batch_size`, `max_length`,
-          `windows`, `dropout`, `optimizer`, `schedule`, `gradient_clip`, `accumulation`,
-          `max_tokens_per_step`, `precision`, `device`, `loss`, `duplicates`, `freeze`,
-          `early_stopping`, `best_checkpoint`, `backend`, `artifacts`
+    hint: known keys are: `data`, `model`, `method`, `label_texts`, `epochs`, `stop_after`, `budget`,
+          `batch_size`, `max_length`, `windows`, `dropout`, `optimizer`, `schedule`, `gradient_clip`,
+          `accumulation`, `max_tokens_per_step`, `precision`, `device`, `loss`, `duplicates`, `freeze`,
+          `adapters`, `early_stopping`, `best_checkpoint` and 2 more
     "#);
     assert_snapshot!(messages(&with_train(
         "      epochs: many\n      batch_size: -1\n      dropout: \"0.1\"\n      \

@@ -132,6 +132,7 @@ const OWNERS: &[(&str, &[&str])] = &[
             "data/split.rs",
             "data/source/settings.rs",
             "model/head.rs",
+            "model/adapters/targets.rs",
             "model/sentences/prompt.rs",
             "text/windows.rs",
             "engine/runtime/device.rs",

@@ -6,7 +6,7 @@ use super::binding::Feed;
 use super::error::EngineError;
 use crate::engine::graph::autodiff::gradients;
 use crate::engine::graph::fact::Dim;
-use crate::engine::graph::graph::{DropoutSite, Graph, Var};
+use crate::engine::graph::graph::{DISTANCES, DropoutSite, Graph, Var};
 use crate::engine::kernel::dropout;
 
 /// Adds to a graph the gradients of a scalar loss by these parameters, and returns them with the
@@ -63,6 +63,7 @@ fn site_shape(shape: &[Dim], feeds: &[(String, Feed)]) -> Vec<usize> {
             Dim::Fixed(size) => *size,
             Dim::Named("B") => batch,
             Dim::Named("L") => length,
+            Dim::Named(DISTANCES) => 2 * length,
             Dim::Named(_) | Dim::Unknown => batch * length,
         })
         .collect()

@@ -20,6 +20,9 @@ pub enum Kernels {
     Fused,
 }
 
+/// The name of twice the tokens of the longest text: a row for each distance of two of them.
+pub const DISTANCES: &str = "2L";
+
 /// A constant, stored with the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Constant {
@@ -62,6 +65,10 @@ pub struct Marks {
     pub word_table: bool,
     /// Weight decay spares it, unless everything decays.
     pub no_decay: bool,
+    /// It is added to something, as the bias of a linear layer and the β of a norm are.
+    pub bias: bool,
+    /// It is no part of the network that is saved, but of an adapter that is merged into it.
+    pub adapter: bool,
     /// The layer that it belongs to, counted from the bottom.
     pub layer: Option<usize>,
     /// The value that it has before any training.
@@ -76,6 +83,9 @@ pub enum Initial {
     Normal,
     Zeros,
     Ones,
+    /// Drawn evenly from −1/√n to 1/√n, where n is the size of the last axis (He et al. 2015 with
+    /// a = √5, as PyTorch draws its linear layers).
+    Uniform,
 }
 
 /// Where a tensor comes from.
@@ -176,6 +186,13 @@ impl Graph {
     /// Adds an f32 scalar.
     pub fn scalar(&mut self, value: f32) -> Var {
         self.constant(Constant::scalar(value))
+    }
+
+    /// Names a size that follows from others: the masks of dropout are made by it.
+    pub fn name_size(&mut self, var: Var, axis: usize, name: &'static str) {
+        if let Some(size) = self.values[var.0 as usize].fact.shape.get_mut(axis) {
+            *size = Dim::Named(name);
+        }
     }
 
     /// Names a tensor as an output.

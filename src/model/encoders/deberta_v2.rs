@@ -202,12 +202,7 @@ fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeErr
     let Own { distances, .. } = config.own()?;
     let own = PostNorm::of(config, &MODULES, layer.index);
     let (hidden, x) = (config.hidden, layer.below); // [T, H]
-    let mut made = [(x, None); 3];
-    for (made, module) in made.iter_mut().zip(MODULES.attention) {
-        let name = own.name(module);
-        let (weight, bias) = (b.weight(&name, hidden, hidden), b.bias(&name, hidden));
-        *made = b.g.projection(x, weight, bias)?;
-    }
+    let made = b.projections(x, &MODULES.attention.map(|module| own.name(module)), hidden)?;
     let heads = match &distances {
         Some(distances) => scores(b, config, distances, [made[0], made[1]], &own)?,
         None => Heads::plain(config.heads),

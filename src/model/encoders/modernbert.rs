@@ -196,7 +196,7 @@ fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeErr
     let active = b.activate((active, None), config.activation)?;
     let gated = b.g.mul(active, gate)?; // [T, I]
     let gated = b.dropout(gated, own.mlp_dropout)?;
-    let made = b.linear_if(gated, &name("mlp.Wo"), [hidden, wide], own.mlp_bias)?;
+    let made = b.down_if(gated, &name("mlp.Wo"), [hidden, wide], own.mlp_bias)?;
     b.g.add(x, made)
 }
 

@@ -351,7 +351,7 @@ fn nomic_layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, Sh
     let gate = b.linear_if(x, &name("mlp.fc12"), [wide, hidden], false)?;
     let gate = b.activate((gate, None), config.activation)?;
     let gated = b.g.mul(up, gate)?;
-    let made = b.linear_if(gated, &name("mlp.fc2"), [hidden, wide], false)?;
+    let made = b.down_if(gated, &name("mlp.fc2"), [hidden, wide], false)?;
     let norm = b.norm(&name("norm2"), hidden, epsilon);
     b.add_norm((made, None), x, norm, rate)
 }
@@ -370,7 +370,7 @@ fn gte_layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, Shap
     let gate = b.activate((gate, None), config.activation)?;
     let gated = b.g.mul(up, gate)?; // [T, I]
     let gated = b.dropout(gated, rate)?;
-    let made = b.linear_apart(gated, &name("mlp.down_proj"), hidden, wide)?;
+    let made = b.down_apart(gated, &name("mlp.down_proj"), [hidden, wide])?;
     let norm = b.norm(&name("mlp_ln"), hidden, epsilon);
     b.add_norm(made, x, norm, rate)
 }

@@ -344,7 +344,12 @@ fn items(schema: &Value) -> Option<(&'static str, &Value)> {
 /// Names a value that is no list, map or set of settings.
 fn scalar(name: Option<&str>, schema: &Value) -> String {
     if let Some(words) = joined(&words(schema), "or") {
-        return words;
+        return match kinds(schema).find_map(items) {
+            Some((collection, inner)) => {
+                format!("{words}, or {collection} of {}s", scalar(None, inner))
+            }
+            None => words,
+        };
     }
     if let Some(constant) = schema.get("const") {
         return format!("`{constant}`");

@@ -114,7 +114,7 @@ impl Output for DataSet {
 /// A fine-tuned model.
 ///
 /// On the disk: the files of its network, `training.json` (the other fields here),
-/// `curves.parquet` and `seen_texts.parquet`.
+/// `curves.parquet` and `seen_texts.parquet`, perhaps the folder `adapter`.
 #[derive(Debug)]
 pub struct TrainedModel {
     pub network: Network,
@@ -132,6 +132,8 @@ pub struct TrainedModel {
     pub curves: Curves,
     /// The texts that it was trained on, here or before.
     pub seen: Seen,
+    /// The files of the adapter that is merged into the network, by name; mostly none.
+    pub adapter: BTreeMap<String, Vec<u8>>,
 }
 
 /// What a trained model computes its logits with.

@@ -1,6 +1,7 @@
 //! Training from artifacts that were made elsewhere: any network, as long as it takes tokens and
 //! labels.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::ArrayD;
@@ -58,6 +59,7 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
     let said = [
         ("dropout", train.dropout.is_some()),
         ("freeze", train.freeze.is_some()),
+        ("adapters", train.adapters.is_some()),
         ("loss", train.loss != Loss::default()),
         ("gradient_clip", train.gradient_clip != default_gradient_clip()),
         ("optimizer", adamw(&train.optimizer) != adamw(&Optimizer::default())),
@@ -216,5 +218,6 @@ pub(super) fn run(work: &Work<'_>, name: &str) -> Result<Trained, StageError> {
         curves: fitted.curves,
         summary,
         frozen: None,
+        adapter: BTreeMap::new(),
     })
 }

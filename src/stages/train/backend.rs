@@ -1,5 +1,6 @@
 //! Which backend trains a recipe, and why.
 
+use super::adapters::Adapters;
 use super::optimizer::Optimizer;
 use super::settings::{Backend, Settings};
 use crate::engine::{Precision, Runtime};
@@ -78,6 +79,13 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             field: "optimizer.adamw.head_learning_rate",
             reason: "the training API has one learning rate, but the head has its own",
             remedy: "leave `head_learning_rate` out, or train with `backend: session`",
+        });
+    }
+    if train.adapters.as_ref().is_some_and(|adapters| *adapters != Adapters::Bitfit) {
+        return Some(Misfit {
+            field: "adapters",
+            reason: "the training API trains networks without adapters here",
+            remedy: "leave `adapters` out, use `bitfit`, or train with `backend: session`",
         });
     }
     if train.precision != Precision::Fp32 {

@@ -65,6 +65,9 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if let Some(freeze) = &train.freeze {
         freeze.check(&mut problems);
     }
+    if let Some(adapters) = &train.adapters {
+        adapters.check(train.freeze.as_ref(), &mut problems);
+    }
     if let Some(early_stopping) = &train.early_stopping {
         early_stopping.check(data, &mut problems);
     }

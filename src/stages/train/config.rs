@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::adapters::Adapters;
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::method::Method;
@@ -96,6 +97,10 @@ pub struct Train {
     /// The parameters that are not trained. Default: all are trained.
     #[serde(default)]
     pub freeze: Option<Freeze>,
+    /// What is trained of the encoder in place of its weights, beside the head. Default: the
+    /// weights themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<Adapters>,
     /// Stops when a dev metric no longer improves.
     #[serde(default)]
     pub early_stopping: Option<EarlyStopping>,
@@ -127,6 +132,8 @@ impl Train {
     /// Returns the settings of the training, with the defaults of its method.
     pub fn settings(&self) -> Settings {
         let defaults = self.method.learner().defaults();
+        let adapters = self.adapters.as_ref();
+        let rates = adapters.map_or((defaults.learning_rate, None), Adapters::default_rates);
         Settings {
             model: self.model.clone(),
             label_texts: self.label_texts.clone().unwrap_or(defaults.label_texts),
@@ -136,7 +143,7 @@ impl Train {
             max_length: self.max_length,
             windows: self.windows,
             dropout: self.dropout,
-            optimizer: self.optimizer.clone().at_rate(defaults.learning_rate),
+            optimizer: self.optimizer.clone().at_rates(rates),
             schedule: self.schedule.clone().unwrap_or(defaults.schedule),
             gradient_clip: self.gradient_clip,
             accumulation: self.accumulation,
@@ -144,6 +151,7 @@ impl Train {
             precision: self.precision,
             loss: self.loss.clone(),
             freeze: self.freeze.clone(),
+            adapters: self.adapters.clone(),
             early_stopping: self.early_stopping.clone(),
             best_checkpoint: self.best_checkpoint,
             backend: self.backend,
@@ -177,6 +185,7 @@ impl Train {
             ("loss.label_smoothing", self.loss.label_smoothing != 0.0),
             ("loss.class_weights", self.loss.class_weights.is_some()),
             ("freeze", self.freeze.is_some()),
+            ("adapters", self.adapters.is_some()),
             ("early_stopping", self.early_stopping.is_some()),
             ("best_checkpoint", self.best_checkpoint.is_some()),
             ("backend", self.backend != Backend::default()),

@@ -1,11 +1,14 @@
 //! Training an encoder of ours: from its weights and the recipe to a trainer, and back to whole
 //! weights.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use ndarray::ArrayD;
 use rand::RngExt as _;
 
+use super::adapters::{Adapters, trainable};
 use super::backend::{Choice, Chosen};
-use super::freeze::trainable;
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
@@ -19,7 +22,9 @@ use crate::engine::{
 };
 use crate::model::compact::CompactVocabulary;
 use crate::model::input_layout::InputLayout;
-use crate::model::{Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights};
+use crate::model::{
+    Adapts, Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights, init,
+};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::TrainingSummary;
 use crate::stages::contract::stage::Ctx;
@@ -43,6 +48,8 @@ pub struct Trained {
     pub fitted: Fitted,
     pub trainable_parameters: u64,
     pub backend: Choice,
+    /// The files of the adapter that is merged, where they are asked for.
+    pub adapter: BTreeMap<String, Vec<u8>>,
 }
 
 impl Trained {
@@ -101,7 +108,9 @@ fn network(
     combine: Option<Combine>,
 ) -> Result<TrainableNetwork, EngineError> {
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
-    let mut network = job.objective.network(job.config, job.form, options)?;
+    let adapter = job.settings.adapters.as_ref().and_then(Adapters::adapter);
+    let adapter = adapter.map(|adapter| adapter as Arc<dyn Adapts>);
+    let mut network = job.objective.network(job.config, job.form, options, adapter)?;
     if let Some(combine) = combine {
         network.combine_windows(combine)?;
     }
@@ -137,16 +146,28 @@ pub fn run(
     let combine = job.settings.windows.map(|windows| windows.combine);
     let training = network(job, compact.len(), kernels, dropout, combine)?;
     let graph = &training.network.graph;
-    let trainable = trainable(job.settings.freeze.as_ref(), job.config, graph)?;
+    let adapters = job.settings.adapters.as_ref();
+    if let Some(adapters) = adapters {
+        let rate = job.settings.optimizer.learning_rate();
+        adapters.begin(ctx, rate, &training.network, job.config, job.form)?;
+    }
+    let trainable = trainable(adapters, job.settings.freeze.as_ref(), job.config, graph)?;
     let word_table = graph.word_table().unwrap_or_default().to_owned();
-    let trained = trainable.iter().filter_map(|name| weights.get(name));
-    let trainable_parameters = trained.map(|array| array.len() as u64).sum();
     let whole_table = std::mem::take(
         weights
             .get_mut(&word_table)
             .ok_or_else(|| EngineError::MissingParameter(word_table.clone()))?,
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
+    if adapters.is_some() {
+        init::fill(graph, job.config, &mut weights, ctx.seed());
+    }
+    let size = |name: &String| match weights.get(name) {
+        // Counted whole, though only the rows that occur are trained.
+        _ if *name == word_table => whole_table.len() as u64,
+        array => array.map_or(0, |array| array.len() as u64),
+    };
+    let trainable_parameters = trainable.iter().map(size).sum();
     let optimizer = job.settings.optimizer.of_engine(job.settings.gradient_clip, graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
@@ -171,7 +192,15 @@ pub fn run(
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = whole_words(&compact, &word_table, whole_table, &optimizer, &fitted);
     weights.insert(word_table, words);
-    Ok(Trained { weights, fitted, trainable_parameters, backend })
+    let adapter = match adapters {
+        Some(adapters) => {
+            let network = network(job, compact.len(), kernels, Dropout::Off, None)?.network;
+            let pretrained = ctx.secrets().hide(&job.settings.model.pretrained);
+            adapters.merge(&pretrained, &network, job.config, &mut weights)?
+        }
+        None => BTreeMap::new(),
+    };
+    Ok(Trained { weights, fitted, trainable_parameters, backend, adapter })
 }
 
 /// Returns texts with the ids of a compact vocabulary.

@@ -65,6 +65,34 @@ pub enum TrainError {
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` exceeds the model's {found} layers")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
+    #[error(
+        "`adapters.lora.targets` has the name `{name}`, which stands for none of the encoder's \
+         linear layers; there are {modules}"
+    )]
+    #[diagnostic(help(
+        "a name is the last parts of a layer's own: `dense` stands for `output.dense`"
+    ))]
+    IdleTarget { name: String, modules: String },
+    #[error(
+        "`adapters.lora.rank` is {rank}, but the layer `{module}` has only {} outputs and {} \
+         inputs",
+        sizes[0],
+        sizes[1]
+    )]
+    #[diagnostic(help("a rank above the smaller of both adds nothing; 8 serves most"))]
+    Rank { rank: usize, module: String, sizes: [usize; 2] },
+    #[error("`adapters` leaves nothing but the head to train: the encoder has no {lacks}")]
+    #[diagnostic(help("to train the head alone, use `freeze: encoder`"))]
+    NothingAdapted { lacks: &'static str },
+    #[error("the adapter cannot be stored for `peft`: the head is not the architecture's own")]
+    #[diagnostic(help("leave out `save`; the model itself has the adapter merged"))]
+    AdapterHead,
+    #[error(
+        "the adapter cannot be stored for `peft`: `transformers` holds the layers of {model} in \
+         other pieces than its files do"
+    )]
+    #[diagnostic(help("leave out `save`; the model itself has the adapter merged"))]
+    AdapterForm { model: &'static str },
     #[error("the artifacts are for the classes {artifacts}, the data have {data}")]
     #[diagnostic(help("write them anew with `pipe artifacts` for these data"))]
     OtherClasses { artifacts: String, data: String },

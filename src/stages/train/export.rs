@@ -6,8 +6,8 @@
 //! `input_ids` and `attention_mask` `[B, L]`, `labels` `[B]`, all i64. The loss is that of the
 //! recipe, the mean over a batch; class weights and label smoothing are in it.
 
+use super::adapters::trainable;
 use super::config::Train;
-use super::freeze::trainable;
 use super::objective::{Classification, Form, Objective};
 use super::opened;
 use super::settings::Settings;
@@ -46,7 +46,8 @@ impl Train {
         };
         let TrainableNetwork { network: training, loss } = build(Dropout::Random(0))?;
         let evaluation = build(Dropout::Off)?.graph_of_both();
-        let trainable = trainable(settings.freeze.as_ref(), config, &training.graph)?;
+        let (adapters, freeze) = (settings.adapters.as_ref(), settings.freeze.as_ref());
+        let trainable = trainable(adapters, freeze, config, &training.graph)?;
         let clip = settings.gradient_clip;
         let optimizer = settings.optimizer.of_engine(clip, &training.graph, &trainable);
         let values = |name: &str| initial.weights.get(name);

@@ -8,6 +8,7 @@ pub mod plateau;
 pub mod schedule;
 pub mod stopping;
 pub mod freeze;
+pub mod adapters;
 pub mod settings;
 pub mod label_texts;
 pub mod head;

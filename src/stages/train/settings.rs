@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::adapters::Adapters;
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::objective::{DevMetric, Loss};
@@ -77,6 +78,7 @@ pub struct Settings {
     pub precision: Precision,
     pub loss: Loss,
     pub freeze: Option<Freeze>,
+    pub adapters: Option<Adapters>,
     pub early_stopping: Option<EarlyStopping>,
     pub best_checkpoint: Option<DevMetric>,
     pub backend: Backend,

@@ -120,6 +120,7 @@ impl Stage for Train {
             summary,
             curves: trained.curves,
             seen,
+            adapter: trained.adapter,
         }))
     }
 }

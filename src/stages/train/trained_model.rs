@@ -11,6 +11,7 @@ use super::objective::DevMetric;
 use crate::base::digest::Digest;
 use crate::data::curves::CurvePoint;
 use crate::data::{Curves, Scored, Seen, Split, TableError};
+use crate::model::adapters::peft;
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::{CONFIG, SEEN_TEXTS, tokenizer_files};
 use crate::model::sentences::Preparation;
@@ -62,7 +63,25 @@ impl TrainedModel {
             }),
         };
         let (curves, seen) = (Curves::read(folder)?, Seen::read(&folder.join(SEEN_TEXTS))?);
-        Ok(TrainedModel { network, labels, max_length, preparation, frozen, summary, curves, seen })
+        let mut adapter = BTreeMap::new();
+        for name in peft::FILES {
+            let path = folder.join(peft::FOLDER).join(name);
+            if path.is_file() {
+                let bytes = fs_err::read(path).map_err(TableError::from)?;
+                adapter.insert(name.to_owned(), bytes);
+            }
+        }
+        Ok(TrainedModel {
+            network,
+            labels,
+            max_length,
+            preparation,
+            frozen,
+            summary,
+            curves,
+            seen,
+            adapter,
+        })
     }
 }
 
@@ -120,6 +139,13 @@ impl Output for TrainedModel {
         };
         record.write(folder)?;
         self.seen.write(&folder.join(SEEN_TEXTS))?;
+        if !self.adapter.is_empty() {
+            let folder = folder.join(peft::FOLDER);
+            fs_err::create_dir(&folder).map_err(TableError::from)?;
+            for (name, bytes) in &self.adapter {
+                fs_err::write(folder.join(name), bytes).map_err(TableError::from)?;
+            }
+        }
         Ok(self.curves.write(folder)?)
     }
 }

@@ -3,48 +3,12 @@
 //! Dimensions: `B` texts of a batch, `T` rows of token states, `H` width.
 
 use super::builder::{Activation, Apart, Builder, Norm};
+use super::module::Role;
 use crate::engine::graph::attention::Heads;
 use crate::engine::graph::build::DropoutAt;
 use crate::engine::{ShapeError, Var};
 
 impl Builder {
-    /// A whole linear layer: `[rows, inputs]` → `[rows, outputs]`.
-    pub fn linear(
-        &mut self,
-        x: Var,
-        module: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Var, ShapeError> {
-        let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
-        self.g.linear(x, weight, Some(bias))
-    }
-
-    /// A linear layer that leaves its bias to the block that follows.
-    pub fn linear_apart(
-        &mut self,
-        x: Var,
-        module: &str,
-        outputs: usize,
-        inputs: usize,
-    ) -> Result<Apart, ShapeError> {
-        let (weight, bias) = (self.weight(module, outputs, inputs), self.bias(module, outputs));
-        Ok((self.g.linear(x, weight, None)?, Some(bias)))
-    }
-
-    /// A linear layer that may have no bias: `[rows, inputs]` → `[rows, outputs]`.
-    pub fn linear_if(
-        &mut self,
-        x: Var,
-        module: &str,
-        [outputs, inputs]: [usize; 2],
-        has_bias: bool,
-    ) -> Result<Var, ShapeError> {
-        let weight = self.weight(module, outputs, inputs);
-        let bias = has_bias.then(|| self.bias(module, outputs));
-        self.g.linear(x, weight, bias)
-    }
-
     pub fn dropout(&mut self, x: Var, rate: f32) -> Result<Var, ShapeError> {
         let at = self.dropout_at(rate);
         self.g.dropout(x, at)
@@ -111,19 +75,6 @@ impl Builder {
         self.g.add(halved, share)
     }
 
-    /// Rows `[T, H]` → queries, keys and values `[T, H]` by one module for the three.
-    pub fn packed(
-        &mut self,
-        x: Var,
-        module: &str,
-        hidden: usize,
-        has_bias: bool,
-    ) -> Result<[Var; 3], ShapeError> {
-        let all = self.linear_if(x, module, [3 * hidden, hidden], has_bias)?; // [T, 3H]
-        let mut part = |index: usize| self.g.slice(all, 1, index * hidden, (index + 1) * hidden);
-        Ok([part(0)?, part(1)?, part(2)?])
-    }
-
     /// The feed-forward layer with its modules `up` and `down`.
     pub fn mlp(
         &mut self,
@@ -134,7 +85,7 @@ impl Builder {
     ) -> Result<Apart, ShapeError> {
         let up = self.linear_apart(x, up, wide, hidden)?;
         let x = self.activate(up, activation)?;
-        self.linear_apart(x, down, hidden, wide)
+        self.down_apart(x, down, [hidden, wide])
     }
 
     /// A dense layer, its activation and a norm: what masked-language-model heads begin with. Its
@@ -165,17 +116,17 @@ impl Builder {
         rate: f32,
     ) -> Result<Var, ShapeError> {
         let [query, key, value] = modules;
-        if asking == x {
-            let made = [query, key, value].map(|module| {
-                let (weight, bias) =
-                    (self.weight(module, hidden, hidden), self.bias(module, hidden));
-                self.g.projection(x, weight, bias)
-            });
-            let [q, k, v] = made;
-            return self.attend([q?, k?, v?], heads, rate);
+        let sizes = [hidden, hidden];
+        // The products below need keys and values to be nothing but their weights' and biases'.
+        let [_, keys, values] = [(query, Role::Query), (key, Role::Key), (value, Role::Value)]
+            .map(|(module, role)| self.adapts(module, sizes, role));
+        if asking == x || keys || values {
+            let made = self.projections(x, modules, hidden)?;
+            let context = self.attend(made, heads, rate)?;
+            return if asking == x { Ok(context) } else { self.first_tokens(context) };
         }
         let at = self.dropout_at(rate);
-        let q = self.linear(asking, query, hidden, hidden)?;
+        let q = self.query(asking, query, hidden)?;
         let made = [key, value]
             .map(|module| (self.weight(module, hidden, hidden), self.bias(module, hidden)));
         self.g.attention_of_one(q, x, made, self.mask(), heads, at)

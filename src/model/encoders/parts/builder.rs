@@ -4,9 +4,12 @@
 //! of the word table. Hidden states are rows `[T, H]` throughout.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::module::Module;
 use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::graph::Constant;
 use crate::engine::{DType, Dim, Graph, Initial, Kernels, Marks, ShapeError, TensorFact, Var};
@@ -73,6 +76,32 @@ pub type Norm = (Var, Var, f32);
 /// A linear layer's result without its bias, and the bias, which the block that follows adds.
 pub type Apart = (Var, Option<Var>);
 
+/// What is put into linear layers of an encoder, and trained in their place.
+pub trait Adapts: fmt::Debug + Send + Sync {
+    /// Says whether a linear layer gets something.
+    fn targets(&self, module: &Module) -> bool;
+
+    /// Returns what such a layer reads in place of the rows `x` `[T, inputs]`.
+    fn input(&self, _: &mut Builder, x: Var, _: &Module) -> Result<Var, ShapeError> {
+        Ok(x)
+    }
+
+    /// Returns what becomes of such a layer's result `[T, outputs]`; `x` is what it read.
+    fn output(
+        &self,
+        _: &mut Builder,
+        _x: Var,
+        made: Apart,
+        _: &Module,
+    ) -> Result<Apart, ShapeError> {
+        Ok(made)
+    }
+}
+
+/// The first place of dropout in adapters, far above those of the network: what is put into it
+/// changes no other place's masks.
+const ADAPTER_SITES: u32 = 1 << 15;
+
 /// A graph in the making. Parameters are named relative to the encoder.
 ///
 /// A name that is asked for again is the same parameter, so layers may share theirs; it then
@@ -85,11 +114,14 @@ pub struct Builder {
     ids: Var,
     key: Option<Var>,
     sites: u32,
+    adapter_sites: u32,
     /// The marks of the part that is being built.
     part: Marks,
     parameters: BTreeMap<String, Var>,
     words: Option<Var>,
     kept: BTreeMap<&'static str, Var>,
+    pub(super) adapter: Option<Arc<dyn Adapts>>,
+    pub(super) modules: Vec<Module>,
 }
 
 /// What every network has.
@@ -108,11 +140,19 @@ impl Builder {
             ids,
             key,
             sites: 0,
+            adapter_sites: ADAPTER_SITES,
             part: Marks::default(),
             parameters: BTreeMap::new(),
             words: None,
             kept: BTreeMap::new(),
+            adapter: None,
+            modules: Vec::new(),
         }
+    }
+
+    /// Puts something into the linear layers of the layers that follow.
+    pub fn adapt(&mut self, adapter: Option<Arc<dyn Adapts>>) {
+        self.adapter = adapter;
     }
 
     /// Marks the parameters that follow as those of a layer, or of none.
@@ -145,12 +185,23 @@ impl Builder {
     /// changes no other place's masks.
     pub(super) fn dropout_at(&mut self, rate: f32) -> DropoutAt {
         self.sites += 1;
+        self.dropout_of(rate, self.sites)
+    }
+
+    /// Drops elements of what an adapter reads.
+    pub fn adapter_dropout(&mut self, x: Var, rate: f32) -> Result<Var, ShapeError> {
+        self.adapter_sites += 1;
+        let at = self.dropout_of(rate, self.adapter_sites);
+        self.g.dropout(x, at)
+    }
+
+    fn dropout_of(&self, rate: f32, site: u32) -> DropoutAt {
         let source = match (self.options.dropout, self.key) {
             (Dropout::Keyed, Some(key)) => DropoutSource::Key(key),
             (Dropout::Random(seed), _) => DropoutSource::Random(seed),
             _ => DropoutSource::None,
         };
-        DropoutAt { rate, site: self.sites, source }
+        DropoutAt { rate, site, source }
     }
 }
 
@@ -166,9 +217,27 @@ impl Builder {
         var
     }
 
-    /// A vector, which weight decay spares.
-    fn vector(&mut self, name: String, width: usize, initial: Initial) -> Var {
-        self.parameter(name, &[width], Marks { no_decay: true, initial, ..self.part })
+    /// The factors of a norm, which weight decay spares.
+    fn factors(&mut self, name: String, width: usize) -> Var {
+        let marks = Marks { no_decay: true, initial: Initial::Ones, ..self.part };
+        self.parameter(name, &[width], marks)
+    }
+
+    /// What is added to rows, which weight decay spares.
+    fn added(&mut self, name: String, width: usize) -> Var {
+        let marks = Marks { no_decay: true, bias: true, initial: Initial::Zeros, ..self.part };
+        self.parameter(name, &[width], marks)
+    }
+
+    /// A matrix `[outputs, inputs]` of an adapter, or a vector, which weight decay spares.
+    pub fn of_adapter(&mut self, name: String, shape: &[usize], initial: Initial) -> Var {
+        let no_decay = shape.len() == 1;
+        self.parameter(name, shape, Marks { adapter: true, no_decay, initial, ..self.part })
+    }
+
+    /// Says whether it is a layer's parameters that are being made.
+    pub(super) fn is_in_layer(&self) -> bool {
+        self.part.layer.is_some()
     }
 
     /// The weight of a linear layer, as PyTorch stores it: `[outputs, inputs]`.
@@ -178,19 +247,19 @@ impl Builder {
 
     /// The bias `[outputs]` of a linear layer.
     pub fn bias(&mut self, module: &str, outputs: usize) -> Var {
-        self.vector(format!("{module}.bias"), outputs, Initial::Zeros)
+        self.added(format!("{module}.bias"), outputs)
     }
 
     /// The parameters of a LayerNorm.
     pub fn norm(&mut self, module: &str, width: usize, epsilon: f32) -> Norm {
-        let gamma = self.vector(format!("{module}.weight"), width, Initial::Ones);
-        let beta = self.vector(format!("{module}.bias"), width, Initial::Zeros);
+        let gamma = self.factors(format!("{module}.weight"), width);
+        let beta = self.added(format!("{module}.bias"), width);
         (gamma, beta, epsilon)
     }
 
     /// The parameters of a LayerNorm whose β is 0 and no parameter.
     pub fn norm_without_bias(&mut self, module: &str, width: usize, epsilon: f32) -> Norm {
-        let gamma = self.vector(format!("{module}.weight"), width, Initial::Ones);
+        let gamma = self.factors(format!("{module}.weight"), width);
         (gamma, self.zeros(width), epsilon)
     }
 

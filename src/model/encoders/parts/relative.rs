@@ -5,7 +5,7 @@
 //! width of a head.
 
 use super::builder::Builder;
-use crate::engine::graph::graph::Constant;
+use crate::engine::graph::graph::{Constant, DISTANCES};
 use crate::engine::{DType, Dim, ShapeError, Var};
 
 /// What hides a key from a query, other than the mask does: far below every score, and small enough
@@ -78,7 +78,9 @@ impl Builder {
         let first = self.g.sub(one, length)?;
         let first = self.g.add(places, first)?; // 1 − L to 0
         let behind = self.g.add(places, one)?; // 1 to L
-        self.g.concat(&[first, behind], 0)
+        let columns = self.g.concat(&[first, behind], 0)?;
+        self.g.name_size(columns, 0, DISTANCES);
+        Ok(columns)
     }
 
     /// The products of rows `[T, H]`, which may have a bias `[H]` to be added, with rows of

@@ -1,5 +1,6 @@
 //! The contract of a method: what it is given, and what it gives.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ndarray::Array2;
@@ -83,4 +84,6 @@ pub struct Trained {
     pub summary: TrainingSummary,
     /// The identity of the encoder under the head, where it is as it was before.
     pub frozen: Option<Digest>,
+    /// The files of the adapter that is merged into the network, by name; mostly none.
+    pub adapter: BTreeMap<String, Vec<u8>>,
 }

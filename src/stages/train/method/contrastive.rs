@@ -160,6 +160,7 @@ impl Learner for Contrastive {
             curves,
             summary,
             frozen: None,
+            adapter: tuned.adapter,
         })
     }
 }

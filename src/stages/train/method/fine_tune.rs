@@ -81,5 +81,6 @@ pub(super) fn train(work: &Work<'_>, opened: Opened) -> Result<Trained, StageErr
         curves: tuned.fitted.curves,
         summary,
         frozen: None,
+        adapter: tuned.adapter,
     })
 }

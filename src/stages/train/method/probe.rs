@@ -1,5 +1,7 @@
 //! Probing: the encoder stays as it is, and a head is fitted to its vectors.
 
+use std::collections::BTreeMap;
+
 use ndarray::Array2;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,7 +57,7 @@ impl Learner for Probe {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 17] = [
+        const REFUSED: [(&str, &str); 18] = [
             ("epochs", STILL),
             ("stop_after", STILL),
             ("budget", STILL),
@@ -69,6 +71,7 @@ impl Learner for Probe {
             ("precision", "vectors are computed in single precision"),
             ("loss.label_smoothing", "the classifier has its own objective"),
             ("freeze", STILL),
+            ("adapters", STILL),
             ("early_stopping", STILL),
             ("best_checkpoint", STILL),
             ("backend", STILL),
@@ -138,6 +141,7 @@ impl Learner for Probe {
             curves: Curves(vec![point]),
             summary,
             frozen: Some(identity),
+            adapter: BTreeMap::new(),
         })
     }
 }

@@ -1,12 +1,14 @@
 //! The contract of an objective.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 use rand::Rng;
 
 use super::dev_metric::DevMetrics;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
-use crate::model::{Config, HeadForm, Network, NetworkOptions};
+use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::contract::stage::Port;
 use crate::text::batch;
 
@@ -31,7 +33,7 @@ pub trait Objective {
     fn outputs(&self) -> usize;
 
     /// Builds the network whose output the loss reads: by default an encoder with a head of K
-    /// outputs.
+    /// outputs. The adapter, if there is one, is in its linear layers.
     ///
     /// # Errors
     ///
@@ -41,8 +43,9 @@ pub trait Objective {
         config: &Config,
         form: &HeadForm,
         options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
-        Network::new(config, form, self.outputs(), options)
+        Network::adapted(config, form, self.outputs(), options, adapter)
     }
 
     /// Says whether a batch may be computed in micro-batches, whose losses add up to its own.

@@ -12,8 +12,8 @@ use crate::stages::train::problems::Problems;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdamW {
-    /// The step size η, before the schedule. Default: that of the training's method; 5e-5 of
-    /// `fine_tune`.
+    /// The step size η, before the schedule. Default: that of `adapters` where there are some, else
+    /// that of the training's method; 5e-5 of `fine_tune`.
     #[serde(default)]
     pub learning_rate: Option<f64>,
     /// The learning rate of the classification head, if it should differ.

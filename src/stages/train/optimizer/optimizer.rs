@@ -34,9 +34,21 @@ impl Optimizer {
     }
 
     /// Returns the optimizer with a learning rate where none is given.
-    pub(in crate::stages::train) fn at_rate(mut self, default: f64) -> Optimizer {
-        if let Optimizer::Adamw(settings) = &mut self {
-            settings.learning_rate.get_or_insert(default);
+    pub(in crate::stages::train) fn at_rate(self, default: f64) -> Optimizer {
+        self.at_rates((default, None))
+    }
+
+    /// Returns the optimizer with a learning rate, and perhaps another of the head, where none is
+    /// given.
+    pub(in crate::stages::train) fn at_rates(
+        mut self,
+        (all, head): (f64, Option<f64>),
+    ) -> Optimizer {
+        if let Optimizer::Adamw(settings) = &mut self
+            && settings.learning_rate.is_none()
+        {
+            settings.learning_rate = Some(all);
+            settings.head_learning_rate = settings.head_learning_rate.or(head);
         }
         self
     }

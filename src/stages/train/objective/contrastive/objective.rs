@@ -1,5 +1,7 @@
 //! The objective of contrastive learning.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 use rand::Rng;
 
@@ -8,7 +10,7 @@ use super::loss::{ContrastiveLoss, Setfit};
 use super::pairs;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
-use crate::model::{Config, HeadForm, Network, NetworkOptions};
+use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::train::objective::contract::{MicroBatch, Objective};
 use crate::stages::train::objective::dev_metric::DevMetrics;
 
@@ -59,9 +61,10 @@ impl Objective for Contrastive<'_> {
         config: &Config,
         form: &HeadForm,
         options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
         match form {
-            HeadForm::Linear(embedder) => Network::of_vectors(config, embedder, options),
+            HeadForm::Linear(embedder) => Network::of_vectors(config, embedder, options, adapter),
             HeadForm::Own => Err(ShapeError("a head has no vectors".to_owned())),
         }
     }
