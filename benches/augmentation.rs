@@ -20,7 +20,7 @@ use pipe::data::{DataSet, Example, Splits, Task, source};
 use pipe::engine::{Device, Runtime};
 use pipe::stages::augment::methods::contract::{Originals, Request};
 use pipe::stages::augment::{Augment, MethodConfig};
-use pipe::stages::contract::piece::Piece;
+use pipe::stages::contract::stage::Piece;
 use pipe::stages::{Ctx, Inputs, Output, Stage, StageError};
 use rayon::prelude::*;
 use serde_json::Value;

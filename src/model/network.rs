@@ -91,8 +91,9 @@ impl Network {
         Ok(Network { graph: b.g, output, modules })
     }
 
-    /// Makes one row of the output of those of each text's windows: adds the inputs [`WINDOW_ROWS`],
-    /// `[N·M]` for `N` texts of up to `M` windows, and [`WINDOW_MASK`] `[N, M]`, both i64.
+    /// Makes one row of the output of those of each text's windows: adds the inputs
+    /// [`WINDOW_ROWS`], `[N·M]` for `N` texts of up to `M` windows, and [`WINDOW_MASK`] `[N, M]`,
+    /// both i64.
     pub fn combine_windows(&mut self, combine: Combine) -> Result<(), ShapeError> {
         let g = &mut self.graph;
         let rows = g.input(WINDOW_ROWS, TensorFact::i64(vec![Dim::Named("windows")]));

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use super::contract::error::StageError;
 use super::contract::output::Output;
-use super::contract::piece::Piece;
 use super::contract::stage::Ctx;
+use super::contract::stage::Piece;
 use crate::base::report::{Progress, Report};
 use crate::engine::{Device, Runtime};
 

@@ -14,7 +14,8 @@ const COSTS: [&str; 4] =
     ["summary.seconds", "training.seconds", "summary.peak_memory", "training.peak_memory"];
 
 /// Describes the first difference of two outputs of the same stage, weights first; `None` where
-/// they are the same but for times and memory. What was removed from the stored one is not compared.
+/// they are the same but for times and memory. What was removed from the stored one is not
+/// compared.
 pub(super) fn first(stored: &Entry, replayed: &Entry) -> Option<String> {
     let (ours, theirs) = (&stored.done.files, &replayed.done.files);
     let mut names: Vec<&String> = ours.keys().collect();

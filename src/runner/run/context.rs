@@ -9,7 +9,7 @@ use crate::base::report::{Progress, Report};
 use crate::base::secrets::Secrets;
 use crate::engine::{Device, Runtime};
 use crate::runner::observer::{Event, Observer};
-use crate::stages::contract::piece::Piece;
+use crate::stages::contract::stage::Piece;
 use crate::stages::{Ctx, Output, StageError};
 
 /// The services of the runner for a running stage.

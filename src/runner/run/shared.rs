@@ -8,7 +8,7 @@ use crate::runner::cache::cache::{Cache, Unread, boxed};
 use crate::runner::cache::entry::Done;
 use crate::runner::cache::key::{FORMAT, KeyMaterial, canonical};
 use crate::stages::contract::error::Interrupted;
-use crate::stages::contract::piece::Piece;
+use crate::stages::contract::stage::Piece;
 use crate::stages::{Ctx, Output, StageError};
 
 /// Where the pieces of the work of a stage are kept.

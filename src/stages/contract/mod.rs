@@ -2,6 +2,5 @@
 
 pub mod error;
 pub mod output;
-pub mod piece;
 pub mod inputs;
 pub mod stage;

@@ -15,7 +15,7 @@ use crate::model::input_layout::InputLayout;
 use crate::model::{Embedder, ModelError, NetworkOptions, Pretrained, Weights, network, weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Kind, Output};
-use crate::stages::contract::piece::Piece;
+use crate::stages::contract::stage::Piece;
 use crate::stages::contract::stage::{Ctx, External};
 use crate::text::windows;
 

@@ -19,7 +19,7 @@ use crate::engine::{Device, Runtime};
 use crate::model::{ModelError, Weights, weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Kind, Output};
-use crate::stages::contract::piece::Piece;
+use crate::stages::contract::stage::Piece;
 use crate::stages::contract::stage::{Ctx, External};
 use crate::stages::inference::trained::Classifier;
 
@@ -112,7 +112,7 @@ impl Piece for Fold<'_> {
     }
 
     fn code_version(&self) -> u32 {
-        super::stage::CODE_VERSION
+        super::settings::CODE_VERSION
     }
 
     fn config(&self) -> Value {

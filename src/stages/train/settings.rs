@@ -1,4 +1,4 @@
-//! The settings of a training, with the defaults of its method in place of what the file leaves out.
+//! The settings of a training, with the defaults of its method where the file leaves them out.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Prompt::is_auto")]
     pub prompt: Prompt,
 }
+
+/// Names the code of a training, raised whenever the same settings would give another model.
+pub(super) const CODE_VERSION: u32 = 9;
 
 /// The training backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -9,7 +9,7 @@ use super::folds::{self, HeldOut};
 use super::method::contract::Work;
 use super::objective::{Classification, Objective};
 use super::settings::Backend;
-use super::{artifacts, check, trained_model};
+use super::{artifacts, check, settings, trained_model};
 use crate::base::peak::Peak;
 use crate::base::report::Report;
 use crate::classifiers::folds::FOLDS;
@@ -23,12 +23,9 @@ use crate::stages::contract::output::{Kind, Output, TrainedModel, TrainingSummar
 use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
 use crate::stages::figure::Figures;
 
-/// Names the code of a training.
-pub(super) const CODE_VERSION: u32 = 9;
-
 impl Stage for Train {
     fn code_version(&self) -> u32 {
-        CODE_VERSION
+        settings::CODE_VERSION
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

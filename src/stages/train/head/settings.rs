@@ -54,7 +54,8 @@ pub struct Lda {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prototypes {
-    /// How much a label text counts in the mean of its class, where there are some; a text counts 1.
+    /// How much a label text counts in the mean of its class, where there are some; a train text
+    /// counts 1.
     #[serde(default = "default_label_weight")]
     pub label_weight: f64,
 }

@@ -12,6 +12,7 @@ use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::DataFact;
 use crate::stages::inference::vectors::Reading;
 use crate::stages::train::encoder::{self, Job};
+use crate::stages::train::head::settings::{Automatic, LogisticRegression};
 use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
 use crate::stages::train::label_texts::LabelTexts;
 use crate::stages::train::objective::{Contrastive as Objective, ContrastiveLoss};
@@ -32,9 +33,10 @@ pub struct Contrastive {
     /// What draws the vectors together.
     #[serde(default)]
     pub loss: ContrastiveLoss,
-    /// The classifier over the tuned vectors.
-    #[serde(default)]
-    pub classifier: Classifier,
+    /// The classifier over the tuned vectors. Default: logistic regression with C by folds; with
+    /// `setfit` C is 1, as there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<Classifier>,
     /// How probabilities are calibrated. Folds see the tuned vectors, which have seen all texts.
     #[serde(default)]
     pub calibrate: Calibration,
@@ -52,7 +54,12 @@ const AFTER: &str = "the head that dev could judge is fitted after the training"
 
 impl Contrastive {
     fn head(&self) -> HeadSettings {
-        HeadSettings::new(&self.classifier, self.calibrate, &self.prior, self.folds)
+        let usual = || {
+            let c = Automatic(self.is_setfit().then_some(1.0));
+            Classifier::LogisticRegression(LogisticRegression { c })
+        };
+        let classifier = self.classifier.clone().unwrap_or_else(usual);
+        HeadSettings::new(&classifier, self.calibrate, &self.prior, self.folds)
     }
 
     fn is_setfit(&self) -> bool {

@@ -18,7 +18,8 @@ pub enum Method {
     FineTune(FineTune),
     /// Fits a classifier to the vectors of the encoder as it is.
     Probe(Probe),
-    /// Tunes the encoder so that texts of one class are near, then fits a classifier to its vectors.
+    /// Tunes the encoder so that texts of one class are near each other, then fits a classifier to
+    /// its vectors.
     Contrastive(Contrastive),
     /// Fits a head to the encoder as it is, then trains both together.
     LpFt(LpFt),
