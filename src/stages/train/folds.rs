@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayD, Ix2};
 use serde_json::{Value, json};
 
 use super::error::TrainError;
-use super::head::fit::folds_of;
+use super::head::fit::{folds_of, named};
 use super::method::contract::{Learner, Trained, Work};
 use super::vectors::texts;
 use crate::base::digest::Digest;
@@ -41,7 +41,7 @@ pub struct HeldOut {
 ///
 /// Fails where a class has too few texts, and where texts were generated: what has made them has
 /// seen all of train.
-pub fn assign(data: &DataSet, asked: usize, seed: u64) -> Result<Vec<usize>, TrainError> {
+pub fn assign(data: &DataSet, asked: Option<usize>, seed: u64) -> Result<Vec<usize>, TrainError> {
     let train = &data.splits.train;
     if train.iter().any(|text| !text.is_original()) {
         return Err(TrainError::GeneratedFolds);
@@ -54,7 +54,7 @@ pub fn assign(data: &DataSet, asked: usize, seed: u64) -> Result<Vec<usize>, Tra
         }
     }
     folds_of(&classes, &data.families(), data.labels().len(), (asked, seed))
-        .map_err(TrainError::Classifier)
+        .map_err(|error| named(error, data.labels()))
 }
 
 /// Returns the logits of every train text by a model that has learnt from the other folds alone.

@@ -12,7 +12,6 @@ use super::settings::Backend;
 use super::{artifacts, check, settings, trained_model};
 use crate::base::peak::Peak;
 use crate::base::report::Report;
-use crate::classifiers::folds::FOLDS;
 use crate::data::{AugmentationSummary, DataSet, Example, Seen, Split, TaskKind};
 use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
 use crate::model::pretrained::SEEN_TEXTS;
@@ -20,8 +19,13 @@ use crate::model::source::resolve::{identity, resolve as place};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Output, TrainedModel, TrainingSummary};
-use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
+use crate::stages::contract::stage::{
+    Ctx, Epochs, External, Fact, Find, Port, RuntimeNeeds, Stage,
+};
 use crate::stages::figure::Figures;
+
+/// Fewer dev texts than these tell one epoch from another by luck.
+const FEW_DEV: usize = 50;
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
@@ -78,6 +82,11 @@ impl Stage for Train {
         self.stop_after = Some(epochs);
     }
 
+    /// Fills the defaults of the method in, so that it does not matter whether they are spelt out.
+    fn adopt(&mut self, _: &Find<'_>) {
+        self.fill();
+    }
+
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let data = inputs.data("data");
         let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
@@ -92,6 +101,13 @@ impl Stage for Train {
             self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
         }
         seen.add(&data.seen_by_training());
+        let dev = data.splits.dev.len();
+        if self.early_stopping.is_some() && dev < FEW_DEV {
+            ctx.warn(&format!(
+                "`early_stopping` follows {dev} dev texts, whose scores are mostly luck; a fixed \
+                 number of epochs is safer below {FEW_DEV}"
+            ));
+        }
         let settings = self.settings();
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
         let work = Work { ctx, settings: &settings, folder: &folder, identity, data };
@@ -146,7 +162,7 @@ impl Train {
         if count > 0 {
             return Err(Box::new(TrainError::SeenFolds { count, all: data.splits.train.len() }));
         }
-        let folds = folds::assign(data, folds.unwrap_or(FOLDS), ctx.seed())?;
+        let folds = folds::assign(data, folds, ctx.seed())?;
         folds::held_out(self.method.learner(), &work, &folds)
     }
 

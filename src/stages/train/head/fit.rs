@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use super::settings::{Automatic, Calibration, ClassPrior, Classifier, HeadSettings};
 use crate::base::seed::stream;
 use crate::classifiers::choose::{GRID, c_by_folds};
+use crate::classifiers::folds::FOLDS;
 use crate::classifiers::lda::lda::leave_one_out;
 use crate::classifiers::lda::{Lda, Prior, Shrinkage};
 use crate::classifiers::prototypes::{Extra, Prototypes};
@@ -124,7 +125,7 @@ impl Sample<'_> {
     }
 
     /// Returns the fold of each text: as many as asked for, or as the smallest class has texts.
-    pub fn folds(&self, asked: usize) -> Result<Vec<usize>, TrainError> {
+    pub fn folds(&self, asked: Option<usize>) -> Result<Vec<usize>, TrainError> {
         folds_of(self.classes, self.families, self.labels.len(), (asked, self.seed))
             .map_err(|error| self.named(error))
     }
@@ -229,30 +230,38 @@ impl Sample<'_> {
 
     /// Puts the names of classes in place of their numbers.
     fn named(&self, error: ClassifierError) -> TrainError {
-        let name = |class: usize| self.labels.get(class).cloned().unwrap_or_default();
-        match error {
-            ClassifierError::SinglePoint { class } => TrainError::OneText { label: name(class) },
-            other => TrainError::Classifier(other),
-        }
+        named(error, self.labels)
     }
 }
 
-/// Returns the fold of each text, stratified by class: as many folds as asked for, or as the
-/// smallest class has originals. A generated text is in the fold of its original, since it would
-/// tell what that says.
+/// Puts the names of classes in place of their numbers.
+pub fn named(error: ClassifierError, labels: &[String]) -> TrainError {
+    let name = |class: usize| labels.get(class).cloned().unwrap_or_default();
+    match error {
+        ClassifierError::SinglePoint { class } => TrainError::OneText { label: name(class) },
+        ClassifierError::TooManyFolds { folds, class, count } => {
+            TrainError::ManyFolds { folds, label: name(class), count }
+        }
+        other => TrainError::Classifier(other),
+    }
+}
+
+/// Returns the fold of each text, stratified by class: as many folds as asked for; else the usual
+/// number, or as many as the smallest class has originals. A generated text is in the fold of its
+/// original, since it would tell what that says.
 ///
 /// # Errors
 ///
-/// Fails where a class has one original alone.
+/// Fails where a class has one original alone, or fewer than the folds that are asked for.
 pub fn folds_of(
     classes: &[usize],
     families: &[usize],
     count: usize,
-    (asked, seed): (usize, u64),
+    (asked, seed): (Option<usize>, u64),
 ) -> Result<Vec<usize>, ClassifierError> {
     let originals: Vec<usize> = (0..classes.len()).filter(|&text| families[text] == text).collect();
     let own: Vec<usize> = originals.iter().map(|&text| classes[text]).collect();
-    let folds = asked.min(folds::most(&own, count)).max(2);
+    let folds = asked.unwrap_or_else(|| FOLDS.min(folds::most(&own, count)).max(2));
     let mut random = stream(seed, &["train", "folds"], 0);
     let found = stratified(&own, count, folds, &mut random)?;
     let mut all = vec![0; classes.len()];

@@ -8,7 +8,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::classifiers::folds::FOLDS;
 use crate::stages::train::problems::Problems;
 
 /// The classifier over the vectors of texts, which have length 1.
@@ -95,9 +94,9 @@ pub struct HeadSettings {
     pub classifier: Classifier,
     pub calibrate: Calibration,
     pub prior: ClassPrior,
-    /// The number of folds of train by which `auto` settings and temperatures are chosen; fewer
-    /// where a class has fewer texts.
-    pub folds: usize,
+    /// The number of folds of train by which `auto` settings and temperatures are chosen; `None`
+    /// for the usual number, or fewer where a class has fewer texts.
+    pub folds: Option<usize>,
 }
 
 impl Default for Classifier {
@@ -124,12 +123,7 @@ impl HeadSettings {
         prior: &ClassPrior,
         folds: Option<usize>,
     ) -> HeadSettings {
-        HeadSettings {
-            classifier: classifier.clone(),
-            calibrate,
-            prior: prior.clone(),
-            folds: folds.unwrap_or(FOLDS),
-        }
+        HeadSettings { classifier: classifier.clone(), calibrate, prior: prior.clone(), folds }
     }
 
     /// Reports settings that no head can be fitted with, at a field of the method.
@@ -147,10 +141,10 @@ impl HeadSettings {
             }
             _ => {}
         }
-        if self.folds < 2 {
+        if let Some(folds) = self.folds.filter(|folds| *folds < 2) {
             problems.add(
                 &format!("{at}.folds"),
-                format!("expected at least 2, found {}", self.folds),
+                format!("expected at least 2, found {folds}"),
                 "each text is predicted by a head that has not seen it",
             );
         }

@@ -10,7 +10,6 @@ use super::fine_tune::FineTune;
 use super::lp_ft::LpFt;
 use super::probe::Probe;
 use crate::base::clock::Stopwatch;
-use crate::classifiers::folds::FOLDS;
 use crate::classifiers::{Score, score};
 use crate::data::Example;
 use crate::stages::contract::error::StageError;
@@ -134,7 +133,7 @@ impl Learner for Auto {
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
         let Work { ctx, settings, data, .. } = *work;
         let stopwatch = Stopwatch::start();
-        let folds = folds::assign(data, self.folds.unwrap_or(FOLDS), ctx.seed())?;
+        let folds = folds::assign(data, self.folds, ctx.seed())?;
         let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
         let candidates = self.candidates();
         let mut best: Option<(usize, Score)> = None;
