@@ -433,6 +433,21 @@ impl Trainer for SessionTrainer {
         self.trainable.iter().map(|name| Ok((name.clone(), self.parameters.copy(name)?))).collect()
     }
 
+    /// Copies nothing on the host.
+    fn visit_trained(&self, visit: &mut dyn FnMut(&str, &[f32])) -> Result<(), EngineError> {
+        for name in &self.trainable {
+            let tensor = self.parameters.get(name)?;
+            match self.place {
+                Place::Host => visit(name, tensor.extract_tensor().1),
+                Place::Gpu(_) => {
+                    let copy = self.place.read(tensor)?;
+                    visit(name, copy.as_slice().unwrap_or_default());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn state(&mut self) -> Result<State, EngineError> {
         let (mut state, place) = (State::new(), self.place);
         self.visit_state(|name, tensor| {

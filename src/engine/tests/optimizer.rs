@@ -264,8 +264,9 @@ fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError>
             let group = config.group_of(&i.to_string()).expect("every parameter has a group");
             config.decay_unused_rows(
                 group,
-                &[[0.013, 0.007, 0.03][group]],
+                &[Some([0.013, 0.007, 0.03][group])],
                 idle.as_slice_mut().expect("fresh arrays are contiguous"),
+                &mut |_, _| (),
             );
             assert_eq!(outputs[&format!("new_parameter.{i}")], idle, "{kernels:?} {i}");
         }

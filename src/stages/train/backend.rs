@@ -95,6 +95,13 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             remedy: "leave `precision` out, or train with `backend: session`",
         });
     }
+    if train.average.is_some() {
+        return Some(Misfit {
+            field: "average",
+            reason: "the training API does not show its weights after each step here",
+            remedy: "leave `average` out, or train with `backend: session`",
+        });
+    }
     if train.windows.is_some() {
         return Some(Misfit {
             field: "windows",

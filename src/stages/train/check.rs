@@ -74,6 +74,13 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if train.best_checkpoint.is_some() {
         problems.wants_dev("best_checkpoint", data);
     }
+    if let Some(average) = &train.average {
+        let chosen = [
+            ("early_stopping", train.early_stopping.is_some()),
+            ("best_checkpoint", train.best_checkpoint.is_some()),
+        ];
+        average.check(&chosen, &mut problems);
+    }
     if train.artifacts.is_some() {
         problems.0.extend(artifacts::decided(train));
         if train.backend == Backend::Session {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adapters::Adapters;
+use super::average::Average;
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::method::Method;
@@ -107,6 +108,9 @@ pub struct Train {
     /// Keeps the weights of the epoch with the best dev metric instead of the last epoch's.
     #[serde(default)]
     pub best_checkpoint: Option<DevMetric>,
+    /// Keeps averages of the weights over steps. Default: the weights of the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
     /// The training backend: ordinary ONNX Runtime sessions, or ONNX Runtime's training API if the
     /// loaded library has it.
     #[serde(default)]
@@ -154,6 +158,7 @@ impl Train {
             adapters: self.adapters.clone(),
             early_stopping: self.early_stopping.clone(),
             best_checkpoint: self.best_checkpoint,
+            average: self.average.clone(),
             backend: self.backend,
         }
     }
@@ -188,6 +193,7 @@ impl Train {
             ("adapters", self.adapters.is_some()),
             ("early_stopping", self.early_stopping.is_some()),
             ("best_checkpoint", self.best_checkpoint.is_some()),
+            ("average", self.average.is_some()),
             ("backend", self.backend != Backend::default()),
             ("artifacts", self.artifacts.is_some()),
         ];

@@ -8,12 +8,14 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::adapters::{Adapters, trainable};
+use super::average::follow;
 use super::backend::{Choice, Chosen};
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
 use super::settings::Settings;
 use crate::base::seed::stream;
+use crate::data::curves::CurvePoint;
 use crate::engine::backend::binding::Parameters;
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
@@ -283,9 +285,21 @@ fn whole_words(
     // The unused rows follow the epoch whose weights are kept, and no step that was left out. The
     // word table is the lowest parameter, so the curves have its group's rates.
     let kept = fitted.curves.0.iter().take(fitted.kept_steps);
-    let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
-    let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
+    let rate =
+        |point: &CurvePoint| (!fitted.skipped.contains(&point.step)).then_some(point.learning_rate);
+    let rates: Vec<Option<f64>> = kept.map(rate).collect();
     compact.merge(&whole_table, &fitted.trained[word_table], |row| {
-        optimizer.decay_unused_rows(group, &rates, row)
+        if fitted.shares.is_empty() {
+            return optimizer.decay_unused_rows(group, &rates, row, &mut |_, _| ());
+        }
+        // Averages begin with the weights before the first step, or are overwritten by the first
+        // that counts.
+        let mut averages = row.to_vec();
+        optimizer.decay_unused_rows(group, &rates, row, &mut |step, values| {
+            if let Some(share) = fitted.shares.get(step).copied().flatten() {
+                follow(&mut averages, values, share);
+            }
+        });
+        row.copy_from_slice(&averages);
     })
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adapters::Adapters;
+use super::average::Average;
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::objective::{DevMetric, Loss};
@@ -81,6 +82,7 @@ pub struct Settings {
     pub adapters: Option<Adapters>,
     pub early_stopping: Option<EarlyStopping>,
     pub best_checkpoint: Option<DevMetric>,
+    pub average: Option<Average>,
     pub backend: Backend,
 }
 

@@ -45,11 +45,18 @@ impl OptimizerConfig {
     }
 
     /// Takes values of a parameter that have never had a gradient through steps with these learning
-    /// rates of its group, in the very arithmetic of the update.
-    pub fn decay_unused_rows(&self, group: usize, learning_rates: &[f64], values: &mut [f32]) {
+    /// rates of its group, in the very arithmetic of the update. Steps without a rate were left
+    /// out. Where the values change, `show` sees them after each step, by its place from 0.
+    pub fn decay_unused_rows(
+        &self,
+        group: usize,
+        learning_rates: &[Option<f64>],
+        values: &mut [f32],
+        show: &mut dyn FnMut(usize, &[f32]),
+    ) {
         let weight_decay = self.groups[group].weight_decay;
         if weight_decay != 0.0 {
-            self.update.decay_unused_rows(learning_rates, weight_decay, values);
+            self.update.decay_unused_rows(learning_rates, weight_decay, values, show);
         }
     }
 

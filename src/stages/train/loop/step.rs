@@ -41,6 +41,7 @@ impl Training<'_> {
             micro_batches.iter().copied().fold(self.state.micro_batches, usize::max);
         self.state.micro_batch_tokens = self.micro_batches.limit;
         self.trainer.update(&learning_rates)?;
+        self.averaging.step(step, self.trainer)?;
         self.state.steps = step;
         let learning_rate = first(&learning_rates);
         let examples: usize = batches.iter().map(Vec::len).sum();

@@ -85,7 +85,7 @@ impl Learner for Auto {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 13] = [
+        const REFUSED: [(&str, &str); 14] = [
             ("epochs", OF_CANDIDATES),
             ("stop_after", OF_CANDIDATES),
             ("budget", OF_CANDIDATES),
@@ -96,6 +96,7 @@ impl Learner for Auto {
             ("max_tokens_per_step", OF_CANDIDATES),
             ("freeze", OF_CANDIDATES),
             ("adapters", OF_CANDIDATES),
+            ("average", OF_CANDIDATES),
             ("early_stopping", "folds of train take the place of dev"),
             ("best_checkpoint", "folds of train take the place of dev"),
             ("artifacts", "artifacts are trained in one way"),

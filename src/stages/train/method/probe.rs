@@ -57,7 +57,7 @@ impl Learner for Probe {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 18] = [
+        const REFUSED: [(&str, &str); 19] = [
             ("epochs", STILL),
             ("stop_after", STILL),
             ("budget", STILL),
@@ -74,6 +74,7 @@ impl Learner for Probe {
             ("adapters", STILL),
             ("early_stopping", STILL),
             ("best_checkpoint", STILL),
+            ("average", STILL),
             ("backend", STILL),
             ("artifacts", STILL),
         ];
