@@ -81,6 +81,13 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             remedy: "leave `head_learning_rate` out, or train with `backend: session`",
         });
     }
+    if adamw.layer_decay.is_some() {
+        return Some(Misfit {
+            field: "optimizer.adamw.layer_decay",
+            reason: "the training API has one learning rate, but each layer has its own",
+            remedy: "leave `layer_decay` out, or train with `backend: session`",
+        });
+    }
     if train.adapters.as_ref().is_some_and(|adapters| *adapters != Adapters::Bitfit) {
         return Some(Misfit {
             field: "adapters",

@@ -3,6 +3,8 @@
 use super::artifacts;
 use super::backend::misfit;
 use super::config::{Budget, Train};
+use super::freeze::Freeze;
+use super::label_texts::LabelTexts;
 use super::problems::Problems;
 use super::settings::Backend;
 use crate::engine::{Device, Precision};
@@ -58,10 +60,20 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         problems.positive("gradient_clip", f64::from(clip));
     }
     train.optimizer.check(&mut problems);
+    if train.freeze == Some(Freeze::Encoder) && train.optimizer.has_layer_decay() {
+        problems.add(
+            "optimizer.adamw.layer_decay",
+            "`freeze: encoder` trains the head alone, which is no layer".to_owned(),
+            "leave one of them out",
+        );
+    }
     if let Some(schedule) = &train.schedule {
         schedule.check(data, &mut problems);
     }
     train.loss.check(&mut problems);
+    if let Some(count) = train.reinitialise {
+        reinitialise(train, count, &mut problems);
+    }
     if let Some(freeze) = &train.freeze {
         freeze.check(&mut problems);
     }
@@ -100,6 +112,26 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         );
     }
     problems.0
+}
+
+/// Reports what does not go with layers that begin anew.
+fn reinitialise(train: &Train, count: usize, problems: &mut Problems) {
+    problems.at_least_one("reinitialise", count as u64);
+    let texts = train.label_texts.as_ref().is_some_and(|texts| *texts != LabelTexts::None);
+    for (field, given) in [
+        ("freeze", train.freeze == Some(Freeze::Encoder)),
+        ("adapters", train.adapters.is_some()),
+        ("label_texts", texts),
+    ] {
+        if given {
+            problems.add(
+                field,
+                "layers that `reinitialise` draws mean nothing before they are trained whole"
+                    .to_owned(),
+                "leave one of them out",
+            );
+        }
+    }
 }
 
 /// Reports what is wrong with how long training goes on.

@@ -95,6 +95,11 @@ pub struct Train {
     /// it.
     #[serde(default, skip_serializing_if = "Leaks::is_error")]
     pub duplicates: Leaks,
+    /// The number of top layers that begin anew, as a pooler and the head then do (Zhang et al.
+    /// 2021): linear layers drawn with the model's `initializer_range`, biases 0, norms 1. No model
+    /// of sentence-transformers may do so. Default: all begin with the pretrained weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reinitialise: Option<usize>,
     /// The parameters that are not trained. Default: all are trained.
     #[serde(default)]
     pub freeze: Option<Freeze>,
@@ -154,6 +159,7 @@ impl Train {
             max_tokens_per_step: self.max_tokens_per_step,
             precision: self.precision,
             loss: self.loss.clone(),
+            reinitialise: self.reinitialise,
             freeze: self.freeze.clone(),
             adapters: self.adapters.clone(),
             early_stopping: self.early_stopping.clone(),
@@ -189,6 +195,7 @@ impl Train {
             ("precision", self.precision != Precision::default()),
             ("loss.label_smoothing", self.loss.label_smoothing != 0.0),
             ("loss.class_weights", self.loss.class_weights.is_some()),
+            ("reinitialise", self.reinitialise.is_some()),
             ("freeze", self.freeze.is_some()),
             ("adapters", self.adapters.is_some()),
             ("early_stopping", self.early_stopping.is_some()),

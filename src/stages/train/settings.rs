@@ -78,6 +78,7 @@ pub struct Settings {
     pub max_tokens_per_step: Option<usize>,
     pub precision: Precision,
     pub loss: Loss,
+    pub reinitialise: Option<usize>,
     pub freeze: Option<Freeze>,
     pub adapters: Option<Adapters>,
     pub early_stopping: Option<EarlyStopping>,

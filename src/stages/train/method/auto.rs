@@ -85,7 +85,7 @@ impl Learner for Auto {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 14] = [
+        const REFUSED: [(&str, &str); 15] = [
             ("epochs", OF_CANDIDATES),
             ("stop_after", OF_CANDIDATES),
             ("budget", OF_CANDIDATES),
@@ -94,6 +94,7 @@ impl Learner for Auto {
             ("schedule", OF_CANDIDATES),
             ("loss.label_smoothing", OF_CANDIDATES),
             ("max_tokens_per_step", OF_CANDIDATES),
+            ("reinitialise", OF_CANDIDATES),
             ("freeze", OF_CANDIDATES),
             ("adapters", OF_CANDIDATES),
             ("average", OF_CANDIDATES),

@@ -57,7 +57,7 @@ impl Learner for Probe {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 19] = [
+        const REFUSED: [(&str, &str); 20] = [
             ("epochs", STILL),
             ("stop_after", STILL),
             ("budget", STILL),
@@ -70,6 +70,7 @@ impl Learner for Probe {
             ("max_tokens_per_step", STILL),
             ("precision", "vectors are computed in single precision"),
             ("loss.label_smoothing", "the classifier has its own objective"),
+            ("reinitialise", STILL),
             ("freeze", STILL),
             ("adapters", STILL),
             ("early_stopping", STILL),

@@ -61,6 +61,11 @@ impl Optimizer {
         }
     }
 
+    /// Says whether layers have rates of their own.
+    pub(in crate::stages::train) fn has_layer_decay(&self) -> bool {
+        matches!(self, Optimizer::Adamw(settings) if settings.layer_decay.is_some())
+    }
+
     /// Returns the engine's optimizer for the trained parameters of a graph, in groups of one
     /// learning rate and one weight decay.
     pub(in crate::stages::train) fn of_engine(
@@ -73,10 +78,12 @@ impl Optimizer {
             Optimizer::Adamw(settings) => settings.of_engine(),
             Optimizer::Sgd(settings) => settings.of_engine(),
         };
+        let layer_of = |(name, _): (&str, _)| graph.marks(name).layer;
+        let layers = graph.parameters().filter_map(layer_of).max().map_or(0, |top| top + 1);
         let mut groups: Vec<ParameterGroup> = Vec::new();
         for name in trainable {
             let marks = graph.marks(name);
-            let (learning_rate, weight_decay) = (rates.of(marks), decay.of(marks));
+            let (learning_rate, weight_decay) = (rates.of(marks, layers), decay.of(marks));
             let same = |group: &&mut ParameterGroup| {
                 group.learning_rate == learning_rate && group.weight_decay == weight_decay
             };
