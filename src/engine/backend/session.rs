@@ -17,7 +17,7 @@ use crate::engine::graph::fact::Dim;
 use crate::engine::graph::graph::{DropoutSite, Graph, Kernels, Var};
 use crate::engine::graph::loss_scale::{LossScaling, NEW_SCALER, SCALER, is_finite};
 use crate::engine::graph::lower::lower;
-use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES};
+use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES, anchor};
 use crate::engine::graph::optimizer::{GRADIENT_NORM, OptimizerConfig};
 use crate::engine::onnx;
 use crate::engine::runtime::device::Precision;
@@ -44,6 +44,8 @@ pub struct SessionTrainer {
     /// The gradients of the second and later parts of a step.
     parts: Vec<Tensor<f32>>,
     states: Vec<Vec<Tensor<f32>>>,
+    /// The first values of the parameters that are pulled towards them: only the update reads them.
+    _anchors: Vec<Tensor<f32>>,
     scaler: Option<Scaler>,
     learning_rates: Tensor<f32>,
     /// What the host computes of a step's number, where the update wants it.
@@ -172,7 +174,13 @@ impl SessionTrainer {
         }
         bind_outputs(&mut gradient, "gradient", &mut sums)?;
         let mut update = Bound::new(open(&update, "update")?)?;
+        let mut anchors = Vec::new();
         for (index, name) in trainable.iter().enumerate() {
+            if update.has_input(&anchor(index)) {
+                let first = place.hold(&shapes[index], &parameters.copy(name)?)?;
+                update.binding.bind_input(anchor(index), &first)?;
+                anchors.push(first);
+            }
             update.binding.bind_input(format!("parameter.{index}"), parameters.get(name)?)?;
             update
                 .binding
@@ -206,6 +214,7 @@ impl SessionTrainer {
             sums,
             parts: Vec::new(),
             states,
+            _anchors: anchors,
             scaler,
             learning_rates: Place::Host.tensor(&[groups])?,
             corrections,

@@ -68,6 +68,7 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
         ("max_tokens_per_step", train.max_tokens_per_step.is_some()),
         ("windows", train.windows.is_some()),
         ("reinitialise", train.reinitialise.is_some()),
+        ("regularise", train.regularise.is_some()),
         ("average", train.average.is_some()),
     ];
     let mut problems = Vec::new();

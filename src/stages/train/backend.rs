@@ -102,6 +102,13 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             remedy: "leave `precision` out, or train with `backend: session`",
         });
     }
+    if train.regularise.is_some() {
+        return Some(Misfit {
+            field: "regularise",
+            reason: "the training API's update does not know the first weights",
+            remedy: "leave `regularise` out, or train with `backend: session`",
+        });
+    }
     if train.average.is_some() {
         return Some(Misfit {
             field: "average",

@@ -60,20 +60,10 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         problems.positive("gradient_clip", f64::from(clip));
     }
     train.optimizer.check(&mut problems);
-    if train.freeze == Some(Freeze::Encoder) && train.optimizer.has_layer_decay() {
-        problems.add(
-            "optimizer.adamw.layer_decay",
-            "`freeze: encoder` trains the head alone, which is no layer".to_owned(),
-            "leave one of them out",
-        );
-    }
     if let Some(schedule) = &train.schedule {
         schedule.check(data, &mut problems);
     }
     train.loss.check(&mut problems);
-    if let Some(count) = train.reinitialise {
-        reinitialise(train, count, &mut problems);
-    }
     if let Some(freeze) = &train.freeze {
         freeze.check(&mut problems);
     }
@@ -86,13 +76,7 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if train.best_checkpoint.is_some() {
         problems.wants_dev("best_checkpoint", data);
     }
-    if let Some(average) = &train.average {
-        let chosen = [
-            ("early_stopping", train.early_stopping.is_some()),
-            ("best_checkpoint", train.best_checkpoint.is_some()),
-        ];
-        average.check(&chosen, &mut problems);
-    }
+    steadied(train, &mut problems);
     if train.artifacts.is_some() {
         problems.0.extend(artifacts::decided(train));
         if train.backend == Backend::Session {
@@ -112,6 +96,30 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         );
     }
     problems.0
+}
+
+/// Reports what is wrong with what steadies a training.
+fn steadied(train: &Train, problems: &mut Problems) {
+    if train.freeze == Some(Freeze::Encoder) && train.optimizer.has_layer_decay() {
+        problems.add(
+            "optimizer.adamw.layer_decay",
+            "`freeze: encoder` trains the head alone, which is no layer".to_owned(),
+            "leave one of them out",
+        );
+    }
+    if let Some(count) = train.reinitialise {
+        reinitialise(train, count, problems);
+    }
+    if let Some(regularise) = &train.regularise {
+        regularise.check(train.freeze.as_ref(), train.adapters.as_ref(), problems);
+    }
+    if let Some(average) = &train.average {
+        let chosen = [
+            ("early_stopping", train.early_stopping.is_some()),
+            ("best_checkpoint", train.best_checkpoint.is_some()),
+        ];
+        average.check(&chosen, problems);
+    }
 }
 
 /// Reports what does not go with layers that begin anew.

@@ -10,6 +10,7 @@ use super::label_texts::LabelTexts;
 use super::method::Method;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
+use super::regularise::Regularise;
 use super::schedule::Schedule;
 use super::settings::{Backend, Model, Settings, Span};
 use super::stopping::EarlyStopping;
@@ -100,6 +101,9 @@ pub struct Train {
     /// of sentence-transformers may do so. Default: all begin with the pretrained weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reinitialise: Option<usize>,
+    /// What keeps the encoder near its pretrained weights. Default: weight decay alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regularise: Option<Regularise>,
     /// The parameters that are not trained. Default: all are trained.
     #[serde(default)]
     pub freeze: Option<Freeze>,
@@ -160,6 +164,7 @@ impl Train {
             precision: self.precision,
             loss: self.loss.clone(),
             reinitialise: self.reinitialise,
+            regularise: self.regularise.clone(),
             freeze: self.freeze.clone(),
             adapters: self.adapters.clone(),
             early_stopping: self.early_stopping.clone(),
@@ -196,6 +201,7 @@ impl Train {
             ("loss.label_smoothing", self.loss.label_smoothing != 0.0),
             ("loss.class_weights", self.loss.class_weights.is_some()),
             ("reinitialise", self.reinitialise.is_some()),
+            ("regularise", self.regularise.is_some()),
             ("freeze", self.freeze.is_some()),
             ("adapters", self.adapters.is_some()),
             ("early_stopping", self.early_stopping.is_some()),

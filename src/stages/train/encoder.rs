@@ -170,7 +170,7 @@ pub fn run(
         array => array.map_or(0, |array| array.len() as u64),
     };
     let trainable_parameters = trainable.iter().map(size).sum();
-    let optimizer = job.settings.optimizer.of_engine(job.settings.gradient_clip, graph, &trainable);
+    let optimizer = job.settings.optimizer(graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
     let plan = TrainerPlan { training, evaluation, trainable, optimizer: &optimizer };

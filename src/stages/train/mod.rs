@@ -10,6 +10,7 @@ pub mod stopping;
 pub mod freeze;
 pub mod adapters;
 pub mod average;
+pub mod regularise;
 pub mod settings;
 pub mod label_texts;
 pub mod head;

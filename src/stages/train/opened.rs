@@ -76,7 +76,7 @@ impl Opened {
 }
 
 /// Lets the top layers and what stands on them begin anew.
-fn forget(
+pub(super) fn forget(
     pretrained: &mut Pretrained,
     count: usize,
     form: &HeadForm,

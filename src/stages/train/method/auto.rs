@@ -85,7 +85,7 @@ impl Learner for Auto {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 15] = [
+        const REFUSED: [(&str, &str); 16] = [
             ("epochs", OF_CANDIDATES),
             ("stop_after", OF_CANDIDATES),
             ("budget", OF_CANDIDATES),
@@ -95,6 +95,7 @@ impl Learner for Auto {
             ("loss.label_smoothing", OF_CANDIDATES),
             ("max_tokens_per_step", OF_CANDIDATES),
             ("reinitialise", OF_CANDIDATES),
+            ("regularise", OF_CANDIDATES),
             ("freeze", OF_CANDIDATES),
             ("adapters", OF_CANDIDATES),
             ("average", OF_CANDIDATES),

@@ -57,7 +57,7 @@ impl Learner for Probe {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 20] = [
+        const REFUSED: [(&str, &str); 21] = [
             ("epochs", STILL),
             ("stop_after", STILL),
             ("budget", STILL),
@@ -71,6 +71,7 @@ impl Learner for Probe {
             ("precision", "vectors are computed in single precision"),
             ("loss.label_smoothing", "the classifier has its own objective"),
             ("reinitialise", STILL),
+            ("regularise", STILL),
             ("freeze", STILL),
             ("adapters", STILL),
             ("early_stopping", STILL),
