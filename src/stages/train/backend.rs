@@ -102,6 +102,13 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             remedy: "leave `precision` out, or train with `backend: session`",
         });
     }
+    if train.loss.r_drop.is_some() || train.loss.mixup.is_some() {
+        return Some(Misfit {
+            field: if train.loss.r_drop.is_some() { "loss.r_drop" } else { "loss.mixup" },
+            reason: "the training API has plain cross-entropy here",
+            remedy: "leave `r_drop` and `mixup` out, or train with `backend: session`",
+        });
+    }
     if train.regularise.is_some() {
         return Some(Misfit {
             field: "regularise",

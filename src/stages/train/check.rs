@@ -107,6 +107,13 @@ fn steadied(train: &Train, problems: &mut Problems) {
             "leave one of them out",
         );
     }
+    if train.loss.r_drop.is_some() && train.dropout == Some(0.0) {
+        problems.add(
+            "loss.r_drop",
+            "both predictions of a text are the same without dropout".to_owned(),
+            "leave one of them out; 0.1 is usual for `dropout`",
+        );
+    }
     if let Some(count) = train.reinitialise {
         reinitialise(train, count, problems);
     }

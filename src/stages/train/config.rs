@@ -200,6 +200,8 @@ impl Train {
             ("precision", self.precision != Precision::default()),
             ("loss.label_smoothing", self.loss.label_smoothing != 0.0),
             ("loss.class_weights", self.loss.class_weights.is_some()),
+            ("loss.r_drop", self.loss.r_drop.is_some()),
+            ("loss.mixup", self.loss.mixup.is_some()),
             ("reinitialise", self.reinitialise.is_some()),
             ("regularise", self.regularise.is_some()),
             ("freeze", self.freeze.is_some()),

@@ -72,6 +72,9 @@ fn pretrained(
 ) -> Result<(Pretrained, InitialWeights), StageError> {
     let mut pretrained = opened::read(settings, folder)?;
     let form = pretrained.form(settings.model.head)?;
+    if let Some(count) = settings.reinitialise {
+        opened::forget(&mut pretrained, count, &form, labels.len())?;
+    }
     let weights = pretrained.take_initial_weights(form, labels, seed)?;
     Ok((pretrained, weights))
 }

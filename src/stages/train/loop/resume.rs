@@ -8,6 +8,7 @@ use super::training::{Length, Training};
 use crate::engine::{EngineError, Runtime, Trainer};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
+use crate::text::TokenizedText;
 
 impl<'a> Training<'a> {
     /// Begins a training, or goes on with the unfinished work in the context's scratch folder.
@@ -43,8 +44,10 @@ impl<'a> Training<'a> {
                 Averaging::begin(average, length.steps, trainer)?,
             ),
         };
+        let passes = job.objective.passes();
+        let tokens = |text: &TokenizedText| passes * text.windows() * text.ids.len();
         let micro_batches = MicroBatches {
-            lengths: job.train_tokens.iter().map(|text| text.windows() * text.ids.len()).collect(),
+            lengths: job.train_tokens.iter().map(tokens).collect(),
             limit: state.micro_batch_tokens.or(job.settings.max_tokens_per_step),
         };
         let cadence = Cadence::start(job.resumes && !is_beyond, state.seconds);

@@ -85,7 +85,7 @@ impl Learner for Auto {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 16] = [
+        const REFUSED: [(&str, &str); 18] = [
             ("epochs", OF_CANDIDATES),
             ("stop_after", OF_CANDIDATES),
             ("budget", OF_CANDIDATES),
@@ -94,6 +94,8 @@ impl Learner for Auto {
             ("schedule", OF_CANDIDATES),
             ("loss.label_smoothing", OF_CANDIDATES),
             ("max_tokens_per_step", OF_CANDIDATES),
+            ("loss.r_drop", OF_CANDIDATES),
+            ("loss.mixup", OF_CANDIDATES),
             ("reinitialise", OF_CANDIDATES),
             ("regularise", OF_CANDIDATES),
             ("freeze", OF_CANDIDATES),
