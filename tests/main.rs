@@ -9,6 +9,7 @@ mod suite {
     mod augmentation;
     mod encoders;
     mod adapters;
+    mod stability;
     mod spec;
     mod bad_input;
     mod determinism;

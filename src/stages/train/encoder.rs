@@ -136,6 +136,12 @@ pub fn run(
     );
     let (train_tokens, dev_tokens) =
         (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
+    if job.objective.passes() > 1 && has_no_dropout(job) {
+        ctx.warn(
+            "`r_drop` compares two predictions of a text, but the model's configuration has no \
+             dropout that tells them apart; add `dropout: 0.1`",
+        );
+    }
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
     let backend = Choice::new(job.settings, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
@@ -203,6 +209,13 @@ pub fn run(
         None => BTreeMap::new(),
     };
     Ok(Trained { weights, fitted, trainable_parameters, backend, adapter })
+}
+
+/// Says whether nothing tells two passes over a text apart.
+fn has_no_dropout(job: &Job<'_>) -> bool {
+    let config = job.config;
+    let rates = [config.hidden_dropout, config.attention_dropout, config.classifier_dropout];
+    rates.iter().all(|rate| *rate == 0.0) && job.settings.adapters.is_none()
 }
 
 /// Returns texts with the ids of a compact vocabulary.

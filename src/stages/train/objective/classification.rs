@@ -78,7 +78,7 @@ impl<'a> Classification<'a> {
     }
 
     /// Adds the loss of logits `[B, K]`.
-    fn loss(&self, g: &mut Graph, logits: Var) -> Result<Var, ShapeError> {
+    pub(super) fn loss(&self, g: &mut Graph, logits: Var) -> Result<Var, ShapeError> {
         let logits = match self.mixup {
             Some(_) => Mixup::graph(g, logits)?,
             None => logits,

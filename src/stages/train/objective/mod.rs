@@ -6,6 +6,8 @@ pub mod r_drop;
 pub mod mixup;
 pub mod loss;
 pub mod classification;
+#[cfg(test)]
+mod classification_tests;
 pub mod contrastive;
 
 pub use classification::{Classification, Form};
