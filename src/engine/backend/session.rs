@@ -176,11 +176,7 @@ impl SessionTrainer {
         let mut update = Bound::new(open(&update, "update")?)?;
         let mut anchors = Vec::new();
         for (index, name) in trainable.iter().enumerate() {
-            if update.has_input(&anchor(index)) {
-                let first = place.hold(&shapes[index], &parameters.copy(name)?)?;
-                update.binding.bind_input(anchor(index), &first)?;
-                anchors.push(first);
-            }
+            anchors.extend(bind_anchor(&mut update, index, parameters.get(name)?, place)?);
             update.binding.bind_input(format!("parameter.{index}"), parameters.get(name)?)?;
             update
                 .binding
@@ -480,6 +476,22 @@ impl Trainer for SessionTrainer {
             place.overwrite(tensor, old)
         })
     }
+}
+
+/// Gives the update a parameter's value as it is now, where it pulls towards it.
+fn bind_anchor(
+    update: &mut Bound,
+    index: usize,
+    parameter: &Tensor<f32>,
+    place: Place,
+) -> Result<Option<Tensor<f32>>, EngineError> {
+    let name = anchor(index);
+    if !update.has_input(&name) {
+        return Ok(None);
+    }
+    let first = place.hold(&sizes(parameter), &place.read(parameter)?)?;
+    update.binding.bind_input(name, &first)?;
+    Ok(Some(first))
 }
 
 fn bind_outputs(

@@ -10,8 +10,8 @@ use super::problems::Problems;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Average {
-    /// The moving average w̄ ← βw̄ + (1 − β)w after each step; it begins with the weights before the
-    /// first.
+    /// The moving average w̄ ← βw̄ + (1 − β)w after each step; it begins with the weights before
+    /// the first.
     Ema(Ema),
     /// The mean of the weights after each of the last steps, which are this share of all (as
     /// Izmailov et al. 2018 take it of epochs).

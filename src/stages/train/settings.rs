@@ -1,4 +1,5 @@
-//! The settings of a training, with the defaults of its method in place of what the file leaves out.
+//! The settings of a training, with the defaults of its method in place of what the file leaves
+//! out.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -66,10 +66,11 @@ impl OptimizerConfig {
     /// Builds the graph for parameters of these names and shapes.
     ///
     /// Inputs: `parameter.i`, `gradient.i`, `state.i.j`, [`LEARNING_RATES`], perhaps
-    /// [`CORRECTIONS`], and [`anchor`]s where there is a pull; outputs: `new_parameter.i`, `new_state.i.j` and `gradient_norm` `[1]`, the
-    /// global L2 norm before clipping. Each tensor is read by nothing but its own update and
-    /// what comes before every update, so that an output may be bound to its input's buffer. Where the loss is scaled, the gradients are
-    /// too; see [`crate::engine::graph::loss_scale`] for what is added then.
+    /// [`CORRECTIONS`], and [`anchor`]s where there is a pull; outputs: `new_parameter.i`,
+    /// `new_state.i.j` and `gradient_norm` `[1]`, the global L2 norm before clipping. Each tensor
+    /// is read by nothing but its own update and what comes before every update, so that an output
+    /// may be bound to its input's buffer. Where the loss is scaled, the gradients are too; see
+    /// [`crate::engine::graph::loss_scale`] for what is added then.
     ///
     /// # Errors
     ///

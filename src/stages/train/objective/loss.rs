@@ -26,9 +26,9 @@ pub struct Loss {
     /// is the mean over the texts. A step reads twice as many texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r_drop: Option<RDrop>,
-    /// Mixup of vectors (Guo et al. 2019): what the last layer reads of a text is mixed with that of
-    /// another of the batch, by shares from Beta(α, α), and so are their targets. Batches that are
-    /// computed in parts are mixed within the parts.
+    /// Mixup of vectors (Guo et al. 2019): what the last layer reads of a text is mixed with that
+    /// of another of the batch, by shares from Beta(α, α), and so are their targets. Batches that
+    /// are computed in parts are mixed within the parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixup: Option<Mixup>,
 }

@@ -38,8 +38,8 @@ impl Mixup {
         problems.share("loss.mixup.alpha", self.alpha, true);
     }
 
-    /// Mixes logits `[B, K]`. The last layer is linear, so this is the same as to mix what it reads:
-    /// W(λa + (1 − λ)b) + c = λ(Wa + c) + (1 − λ)(Wb + c).
+    /// Mixes logits `[B, K]`. The last layer is linear, so this is the same as to mix what it
+    /// reads: W(λa + (1 − λ)b) + c = λ(Wa + c) + (1 − λ)(Wb + c).
     pub(super) fn graph(g: &mut Graph, logits: Var) -> Result<Var, ShapeError> {
         let partners = g.input(PARTNERS, TensorFact::i64(vec![Dim::Named("B")]));
         let shares = g.input(SHARES, TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(1)]));
