@@ -48,7 +48,7 @@ impl Average {
                 Some((1.0 / (0.1 * steps as f64)).min(1.0) as f32)
             }
             Average::Last(share) => {
-                let averaged = ((share * steps as f64).ceil() as u64).clamp(1, steps.max(1));
+                let averaged = ((share * steps as f64).round() as u64).clamp(1, steps.max(1));
                 let before = steps.saturating_sub(averaged);
                 (step > before).then(|| 1.0 / (step - before) as f32)
             }
