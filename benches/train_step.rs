@@ -202,6 +202,7 @@ impl Own {
             parameters,
             learning_rate: LEARNING_RATE,
             weight_decay,
+            pull: 0.0,
         };
         let optimizer = OptimizerConfig {
             update: Arc::new(AdamW::default()),

@@ -10,6 +10,7 @@ mod suite {
     mod encoders;
     mod few_labels;
     mod adapters;
+    mod stability;
     mod spec;
     mod bad_input;
     mod determinism;

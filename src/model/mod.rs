@@ -23,6 +23,7 @@ pub mod freeze;
 pub mod init;
 pub mod pretrained_head;
 pub mod initial_weights;
+pub mod forget;
 pub mod export;
 
 pub use encoders::parts::builder::{Activation, Adapts, Dropout, NetworkOptions};

@@ -116,7 +116,7 @@ fn missing(
     let (head, encoder): (Vec<String>, Vec<String>) =
         trainable.iter().cloned().partition(|name| name.starts_with("classifier"));
     let groups = [(encoder, 1e-4), (head, 1e-2)].map(|(parameters, learning_rate)| {
-        ParameterGroup { parameters, learning_rate, weight_decay: 0.01 }
+        ParameterGroup { parameters, learning_rate, weight_decay: 0.01, pull: 0.0 }
     });
     let optimizer = OptimizerConfig { update, gradient_clip: Some(1.0), groups: groups.to_vec() };
     let recipe = Recipe { loss, trainable, optimizer, precision };

@@ -178,6 +178,7 @@ fn optimizer(graph: &Graph, trainable: &[String], decays_all: bool) -> Optimizer
         parameters,
         learning_rate: LEARNING_RATE,
         weight_decay,
+        pull: 0.0,
     };
     let groups = [(decaying, 0.01), (spared, 0.0)];
     OptimizerConfig {

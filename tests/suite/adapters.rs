@@ -114,6 +114,7 @@ impl Case {
             parameters: trainable.clone(),
             learning_rate: 1e-3,
             weight_decay: 0.01,
+            pull: 0.0,
         };
         let optimizer = OptimizerConfig {
             update: Arc::new(AdamW::default()),
@@ -255,6 +256,7 @@ fn an_adapter_has_masks_of_its_own() -> Checked {
                 parameters: trainable.clone(),
                 learning_rate: 0.0,
                 weight_decay: 0.0,
+                pull: 0.0,
             };
             let update = Arc::new(AdamW::default());
             let optimizer = OptimizerConfig { update, gradient_clip: None, groups: vec![group] };

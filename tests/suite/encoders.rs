@@ -159,7 +159,7 @@ fn trainer_of(
     let (spared, decaying): (Vec<String>, Vec<String>) =
         names.iter().cloned().partition(|name| network.graph.marks(name).no_decay);
     let groups = [(decaying, 0.01), (spared, 0.0)].map(|(parameters, weight_decay)| {
-        ParameterGroup { parameters, learning_rate: 1e-3, weight_decay }
+        ParameterGroup { parameters, learning_rate: 1e-3, weight_decay, pull: 0.0 }
     });
     let optimizer = OptimizerConfig {
         update: Arc::new(AdamW::default()),

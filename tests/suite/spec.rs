@@ -314,8 +314,8 @@ fn unknown_keys_and_wrong_types() {
       |       ^^^
     hint: known keys are: `data`, `model`, `method`, `label_texts`, `epochs`, `stop_after`, `budget`,
           `batch_size`, `max_length`, `windows`, `dropout`, `optimizer`, `schedule`, `gradient_clip`,
-          `accumulation`, `max_tokens_per_step`, `precision`, `device`, `loss`, `duplicates`, `freeze`,
-          `adapters`, `early_stopping`, `best_checkpoint` and 2 more
+          `accumulation`, `max_tokens_per_step`, `precision`, `device`, `loss`, `duplicates`,
+          `reinitialise`, `regularise`, `freeze`, `adapters` and 5 more
     "#);
     assert_snapshot!(messages(&with_train(
         "      epochs: many\n      batch_size: -1\n      dropout: \"0.1\"\n      \
@@ -824,8 +824,8 @@ fn overrides_that_are_wrong() {
      |
      | --set stages.tuned.train.optimizer.adamw.lr=1
      |                                          ^^
-    hint: known keys are: `learning_rate`, `head_learning_rate`, `weight_decay`, `decay_all`, `betas`,
-          `epsilon`
+    hint: known keys are: `learning_rate`, `head_learning_rate`, `layer_decay`, `weight_decay`,
+          `decay_all`, `betas`, `epsilon`
 
     error: broken YAML: unclosed bracket '['
     --> the command line

@@ -489,6 +489,16 @@ fn the_compact_word_table_gives_the_numbers_of_the_whole() -> Result<(), TestErr
              0.5, schedule: { linear: { warmup: 0.2 } }",
         ),
         ("sgd", "optimizer: { sgd: { learning_rate: 1e-2, momentum: 0.9, weight_decay: 0.1 } }"),
+        (
+            "ema",
+            "average: { ema: {} }, optimizer: { sgd: { learning_rate: 1e-2, momentum: 0.9, \
+             weight_decay: 0.1 } }",
+        ),
+        (
+            "mean",
+            "average: { last: 0.5 }, optimizer: { adamw: { learning_rate: 1e-2, weight_decay: 0.1 \
+             } }",
+        ),
     ];
     let mut pipeline = "version: 1\nstages:\n".to_owned();
     for (kind, files) in

@@ -17,7 +17,7 @@ use crate::engine::graph::fact::Dim;
 use crate::engine::graph::graph::{DropoutSite, Graph, Kernels, Var};
 use crate::engine::graph::loss_scale::{LossScaling, NEW_SCALER, SCALER, is_finite};
 use crate::engine::graph::lower::lower;
-use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES};
+use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES, anchor};
 use crate::engine::graph::optimizer::{GRADIENT_NORM, OptimizerConfig};
 use crate::engine::onnx;
 use crate::engine::runtime::device::Precision;
@@ -44,6 +44,8 @@ pub struct SessionTrainer {
     /// The gradients of the second and later parts of a step.
     parts: Vec<Tensor<f32>>,
     states: Vec<Vec<Tensor<f32>>>,
+    /// The first values of the parameters that are pulled towards them: only the update reads them.
+    _anchors: Vec<Tensor<f32>>,
     scaler: Option<Scaler>,
     learning_rates: Tensor<f32>,
     /// What the host computes of a step's number, where the update wants it.
@@ -172,7 +174,9 @@ impl SessionTrainer {
         }
         bind_outputs(&mut gradient, "gradient", &mut sums)?;
         let mut update = Bound::new(open(&update, "update")?)?;
+        let mut anchors = Vec::new();
         for (index, name) in trainable.iter().enumerate() {
+            anchors.extend(bind_anchor(&mut update, index, parameters.get(name)?, place)?);
             update.binding.bind_input(format!("parameter.{index}"), parameters.get(name)?)?;
             update
                 .binding
@@ -206,6 +210,7 @@ impl SessionTrainer {
             sums,
             parts: Vec::new(),
             states,
+            _anchors: anchors,
             scaler,
             learning_rates: Place::Host.tensor(&[groups])?,
             corrections,
@@ -433,6 +438,21 @@ impl Trainer for SessionTrainer {
         self.trainable.iter().map(|name| Ok((name.clone(), self.parameters.copy(name)?))).collect()
     }
 
+    /// Copies nothing on the host.
+    fn visit_trained(&self, visit: &mut dyn FnMut(&str, &[f32])) -> Result<(), EngineError> {
+        for name in &self.trainable {
+            let tensor = self.parameters.get(name)?;
+            match self.place {
+                Place::Host => visit(name, tensor.extract_tensor().1),
+                Place::Gpu(_) => {
+                    let copy = self.place.read(tensor)?;
+                    visit(name, copy.as_slice().unwrap_or_default());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn state(&mut self) -> Result<State, EngineError> {
         let (mut state, place) = (State::new(), self.place);
         self.visit_state(|name, tensor| {
@@ -456,6 +476,22 @@ impl Trainer for SessionTrainer {
             place.overwrite(tensor, old)
         })
     }
+}
+
+/// Gives the update a parameter's value as it is now, where it pulls towards it.
+fn bind_anchor(
+    update: &mut Bound,
+    index: usize,
+    parameter: &Tensor<f32>,
+    place: Place,
+) -> Result<Option<Tensor<f32>>, EngineError> {
+    let name = anchor(index);
+    if !update.has_input(&name) {
+        return Ok(None);
+    }
+    let first = place.hold(&sizes(parameter), &place.read(parameter)?)?;
+    update.binding.bind_input(name, &first)?;
+    Ok(Some(first))
 }
 
 fn bind_outputs(

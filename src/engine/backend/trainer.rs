@@ -52,6 +52,14 @@ pub trait Trainer {
     /// Returns the trained parameters as they are now, by name.
     fn trained(&self) -> Result<BTreeMap<String, ArrayD<f32>>, EngineError>;
 
+    /// Shows each trained parameter as it is now, by name, in an order that stays the same.
+    fn visit_trained(&self, visit: &mut dyn FnMut(&str, &[f32])) -> Result<(), EngineError> {
+        for (name, array) in self.trained()? {
+            visit(&name, array.as_standard_layout().as_slice().unwrap_or_default());
+        }
+        Ok(())
+    }
+
     /// Returns what a later attempt goes on from.
     fn state(&mut self) -> Result<State, EngineError>;
 

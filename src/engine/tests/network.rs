@@ -76,7 +76,12 @@ pub(super) fn optimizer(update: impl Update + 'static, parameters: &[&str]) -> O
     OptimizerConfig {
         update: Arc::new(update),
         gradient_clip: Some(1.0),
-        groups: vec![ParameterGroup { parameters, learning_rate: 1e-2, weight_decay: 0.01 }],
+        groups: vec![ParameterGroup {
+            parameters,
+            learning_rate: 1e-2,
+            weight_decay: 0.01,
+            pull: 0.0,
+        }],
     }
 }
 

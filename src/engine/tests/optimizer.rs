@@ -9,7 +9,7 @@ use crate::engine::backend::binding::{Bound, Feed, open};
 use crate::engine::backend::error::EngineError;
 use crate::engine::backend::place::Place;
 use crate::engine::graph::graph::Kernels;
-use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES};
+use crate::engine::graph::optimizer::config::{CORRECTIONS, LEARNING_RATES, anchor};
 use crate::engine::graph::optimizer::{AdamW, OptimizerConfig, ParameterGroup, Sgd, Update};
 use crate::engine::onnx;
 use crate::engine::runtime::device::Precision;
@@ -35,6 +35,7 @@ fn config(update: impl Update + 'static, gradient_clip: Option<f32>) -> Optimize
         parameters: names.iter().map(|name| (*name).to_owned()).collect(),
         learning_rate,
         weight_decay,
+        pull: 0.0,
     };
     let groups =
         vec![group(&["0", "2"], 0.02, 0.01), group(&["1"], 0.01, 0.1), group(&["3"], 0.04, 0.3)];
@@ -238,6 +239,96 @@ fn a_parameter_without_a_group_is_named() {
     assert!(error.is_some_and(|error| error.0.contains("`odd`")));
 }
 
+#[derive(serde::Deserialize)]
+struct Pulls {
+    pulls: Vec<Pull>,
+}
+
+/// Steps of two parameters, of which the first is pulled.
+#[derive(serde::Deserialize)]
+struct Pull {
+    strength: f32,
+    clip: f32,
+    optimizer: String,
+    first: [Vec<f64>; 2],
+    gradients: Vec<[Vec<f64>; 2]>,
+    norms: Vec<f64>,
+    after: Vec<[Vec<f64>; 2]>,
+}
+
+/// The pull is the penalty that PyTorch has in its loss (tests/record_stability.py).
+#[test]
+fn a_pull_is_the_penalty_in_the_loss() -> Result<(), EngineError> {
+    let recorded = include_str!("../../../tests/data/stability.json");
+    let Pulls { pulls } = serde_json::from_str(recorded).expect("the recorded file is whole");
+    for pull in &pulls {
+        for kernels in [Kernels::Fused, Kernels::Standard] {
+            match pull.optimizer.as_str() {
+                "adamw" => check_pull(pull, ADAMW, kernels)?,
+                _ => check_pull(pull, SGD, kernels)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_pull(
+    pull: &Pull,
+    update: impl Update + 'static,
+    kernels: Kernels,
+) -> Result<(), EngineError> {
+    let group = |name: &str, weight_decay, pull| ParameterGroup {
+        parameters: vec![name.to_owned()],
+        learning_rate: 0.05,
+        weight_decay,
+        pull,
+    };
+    let states = update.states();
+    let config = OptimizerConfig {
+        update: Arc::new(update),
+        gradient_clip: Some(pull.clip),
+        groups: vec![group("0", 0.0, pull.strength), group("1", 0.1, 0.0)],
+    };
+    let named = [("0".to_owned(), vec![3, 4]), ("1".to_owned(), vec![4])];
+    let graph = config.graph(&named, kernels, None)?;
+    let real = |index: usize, values: &[f64]| {
+        Real::from_shape_vec(IxDyn(&named[index].1), values.to_vec()).expect("recorded shapes")
+    };
+    let array = |index: usize, values: &[f64]| single(&real(index, values));
+    let mut now: Vec<ArrayD<f32>> = (0..2).map(|i| array(i, &pull.first[i])).collect();
+    let mut moments: Vec<Vec<ArrayD<f32>>> =
+        now.iter().map(|array| vec![array.mapv(|_| 0.0); states]).collect();
+    for (step, gradients) in (1..).zip(&pull.gradients) {
+        let mut feeds = vec![
+            (LEARNING_RATES.to_owned(), rates(&config.learning_rates())),
+            (anchor(0), feed(&array(0, &pull.first[0]))),
+        ];
+        let corrections = config.update.corrections(step);
+        if !corrections.is_empty() {
+            feeds.push((CORRECTIONS.to_owned(), Feed::F32(vec![corrections.len()], corrections)));
+        }
+        for i in 0..2 {
+            feeds.push((format!("parameter.{i}"), feed(&now[i])));
+            feeds.push((format!("gradient.{i}"), feed(&array(i, &gradients[i]))));
+            let states = moments[i].iter().enumerate();
+            feeds.extend(states.map(|(j, state)| (format!("state.{i}.{j}"), feed(state))));
+        }
+        let outputs = execute(&graph, feeds)?;
+        let place = step as usize - 1;
+        let norm = f64::from(outputs["gradient_norm"].first().copied().unwrap_or_default());
+        assert!((norm / pull.norms[place] - 1.0).abs() < 1e-5, "{norm} {}", pull.norms[place]);
+        for i in 0..2 {
+            now[i] = outputs[&format!("new_parameter.{i}")].clone();
+            near(&now[i], &real(i, &pull.after[place][i]), 1e-5)
+                .unwrap_or_else(|error| panic!("step {step}, parameter {i}: {error}"));
+            for j in 0..states {
+                moments[i][j] = outputs[&format!("new_state.{i}.{j}")].clone();
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Rows that never have a gradient are decayed at the end in place of at each step; that must be
 /// the same to the last bit.
 #[test]
@@ -264,8 +355,9 @@ fn a_parameter_without_gradient_only_decays_bitwise() -> Result<(), EngineError>
             let group = config.group_of(&i.to_string()).expect("every parameter has a group");
             config.decay_unused_rows(
                 group,
-                &[[0.013, 0.007, 0.03][group]],
+                &[Some([0.013, 0.007, 0.03][group])],
                 idle.as_slice_mut().expect("fresh arrays are contiguous"),
+                &mut |_, _| (),
             );
             assert_eq!(outputs[&format!("new_parameter.{i}")], idle, "{kernels:?} {i}");
         }

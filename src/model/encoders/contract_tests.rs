@@ -128,7 +128,7 @@ fn both_kinds_of_kernels_train_it_alike() -> Result<(), Box<dyn Error>> {
             init::fill(&network.graph, &config(2), &mut weights, 1);
             let trainable: Vec<String> = weights.keys().cloned().collect();
             let (parameters, learning_rate) = (trainable.clone(), 3e-3);
-            let group = ParameterGroup { parameters, learning_rate, weight_decay: 0.01 };
+            let group = ParameterGroup { parameters, learning_rate, weight_decay: 0.01, pull: 0.0 };
             let update = Arc::new(AdamW::default());
             let optimizer = OptimizerConfig { update, gradient_clip: None, groups: vec![group] };
             let recipe = Recipe { loss, trainable, optimizer, precision: Precision::Fp32 };

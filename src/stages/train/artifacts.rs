@@ -67,6 +67,9 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
         ("precision", train.precision != Precision::default()),
         ("max_tokens_per_step", train.max_tokens_per_step.is_some()),
         ("windows", train.windows.is_some()),
+        ("reinitialise", train.reinitialise.is_some()),
+        ("regularise", train.regularise.is_some()),
+        ("average", train.average.is_some()),
     ];
     let mut problems = Vec::new();
     if train.accumulation != 1 {

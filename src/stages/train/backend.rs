@@ -81,6 +81,13 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             remedy: "leave `head_learning_rate` out, or train with `backend: session`",
         });
     }
+    if adamw.layer_decay.is_some() {
+        return Some(Misfit {
+            field: "optimizer.adamw.layer_decay",
+            reason: "the training API has one learning rate, but each layer has its own",
+            remedy: "leave `layer_decay` out, or train with `backend: session`",
+        });
+    }
     if train.adapters.as_ref().is_some_and(|adapters| *adapters != Adapters::Bitfit) {
         return Some(Misfit {
             field: "adapters",
@@ -93,6 +100,27 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             field: "precision",
             reason: "the training API trains only in single precision here",
             remedy: "leave `precision` out, or train with `backend: session`",
+        });
+    }
+    if train.loss.r_drop.is_some() || train.loss.mixup.is_some() {
+        return Some(Misfit {
+            field: if train.loss.r_drop.is_some() { "loss.r_drop" } else { "loss.mixup" },
+            reason: "the training API has plain cross-entropy here",
+            remedy: "leave `r_drop` and `mixup` out, or train with `backend: session`",
+        });
+    }
+    if train.regularise.is_some() {
+        return Some(Misfit {
+            field: "regularise",
+            reason: "the training API's update does not know the first weights",
+            remedy: "leave `regularise` out, or train with `backend: session`",
+        });
+    }
+    if train.average.is_some() {
+        return Some(Misfit {
+            field: "average",
+            reason: "the training API does not show its weights after each step here",
+            remedy: "leave `average` out, or train with `backend: session`",
         });
     }
     if train.windows.is_some() {

@@ -3,6 +3,8 @@
 use super::artifacts;
 use super::backend::misfit;
 use super::config::{Budget, Train};
+use super::freeze::Freeze;
+use super::label_texts::LabelTexts;
 use super::problems::Problems;
 use super::settings::Backend;
 use crate::engine::{Device, Precision};
@@ -74,6 +76,7 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if train.best_checkpoint.is_some() {
         problems.wants_dev("best_checkpoint", data);
     }
+    steadied(train, &mut problems);
     if train.artifacts.is_some() {
         problems.0.extend(artifacts::decided(train));
         if train.backend == Backend::Session {
@@ -93,6 +96,57 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         );
     }
     problems.0
+}
+
+/// Reports what is wrong with what steadies a training.
+fn steadied(train: &Train, problems: &mut Problems) {
+    if train.freeze == Some(Freeze::Encoder) && train.optimizer.has_layer_decay() {
+        problems.add(
+            "optimizer.adamw.layer_decay",
+            "`freeze: encoder` trains the head alone, which is no layer".to_owned(),
+            "leave one of them out",
+        );
+    }
+    if train.loss.r_drop.is_some() && train.dropout == Some(0.0) {
+        problems.add(
+            "loss.r_drop",
+            "both predictions of a text are the same without dropout".to_owned(),
+            "leave one of them out; 0.1 is usual for `dropout`",
+        );
+    }
+    if let Some(count) = train.reinitialise {
+        reinitialise(train, count, problems);
+    }
+    if let Some(regularise) = &train.regularise {
+        regularise.check(train.freeze.as_ref(), train.adapters.as_ref(), problems);
+    }
+    if let Some(average) = &train.average {
+        let chosen = [
+            ("early_stopping", train.early_stopping.is_some()),
+            ("best_checkpoint", train.best_checkpoint.is_some()),
+        ];
+        average.check(&chosen, problems);
+    }
+}
+
+/// Reports what does not go with layers that begin anew.
+fn reinitialise(train: &Train, count: usize, problems: &mut Problems) {
+    problems.at_least_one("reinitialise", count as u64);
+    let texts = train.label_texts.as_ref().is_some_and(|texts| *texts != LabelTexts::None);
+    for (field, given) in [
+        ("freeze", train.freeze == Some(Freeze::Encoder)),
+        ("adapters", train.adapters.is_some()),
+        ("label_texts", texts),
+    ] {
+        if given {
+            problems.add(
+                field,
+                "layers that `reinitialise` draws mean nothing before they are trained whole"
+                    .to_owned(),
+                "leave one of them out",
+            );
+        }
+    }
 }
 
 /// Reports what is wrong with how long training goes on.

@@ -4,11 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adapters::Adapters;
+use super::average::Average;
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::method::Method;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
+use super::regularise::Regularise;
 use super::schedule::Schedule;
 use super::settings::{Backend, Model, Settings, Span};
 use super::stopping::EarlyStopping;
@@ -94,6 +96,14 @@ pub struct Train {
     /// it.
     #[serde(default, skip_serializing_if = "Leaks::is_error")]
     pub duplicates: Leaks,
+    /// The number of top layers that begin anew, as a pooler and the head then do (Zhang et al.
+    /// 2021): linear layers drawn with the model's `initializer_range`, biases 0, norms 1. No model
+    /// of sentence-transformers may do so. Default: all begin with the pretrained weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reinitialise: Option<usize>,
+    /// What keeps the encoder near its pretrained weights. Default: weight decay alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regularise: Option<Regularise>,
     /// The parameters that are not trained. Default: all are trained.
     #[serde(default)]
     pub freeze: Option<Freeze>,
@@ -107,6 +117,9 @@ pub struct Train {
     /// Keeps the weights of the epoch with the best dev metric instead of the last epoch's.
     #[serde(default)]
     pub best_checkpoint: Option<DevMetric>,
+    /// Keeps averages of the weights over steps. Default: the weights of the last step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<Average>,
     /// The training backend: ordinary ONNX Runtime sessions, or ONNX Runtime's training API if the
     /// loaded library has it.
     #[serde(default)]
@@ -150,10 +163,13 @@ impl Train {
             max_tokens_per_step: self.max_tokens_per_step,
             precision: self.precision,
             loss: self.loss.clone(),
+            reinitialise: self.reinitialise,
+            regularise: self.regularise.clone(),
             freeze: self.freeze.clone(),
             adapters: self.adapters.clone(),
             early_stopping: self.early_stopping.clone(),
             best_checkpoint: self.best_checkpoint,
+            average: self.average.clone(),
             backend: self.backend,
         }
     }
@@ -207,10 +223,15 @@ impl Train {
             ("precision", self.precision != Precision::default()),
             ("loss.label_smoothing", self.loss.label_smoothing != 0.0),
             ("loss.class_weights", self.loss.class_weights.is_some()),
+            ("loss.r_drop", self.loss.r_drop.is_some()),
+            ("loss.mixup", self.loss.mixup.is_some()),
+            ("reinitialise", self.reinitialise.is_some()),
+            ("regularise", self.regularise.is_some()),
             ("freeze", self.freeze.is_some()),
             ("adapters", self.adapters.is_some()),
             ("early_stopping", self.early_stopping.is_some()),
             ("best_checkpoint", self.best_checkpoint.is_some()),
+            ("average", self.average.is_some()),
             ("backend", self.backend != Backend::default()),
             ("artifacts", self.artifacts.is_some()),
         ];

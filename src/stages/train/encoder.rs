@@ -8,12 +8,14 @@ use ndarray::ArrayD;
 use rand::RngExt as _;
 
 use super::adapters::{Adapters, trainable};
+use super::average::follow;
 use super::backend::{Choice, Chosen};
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
 use super::settings::Settings;
 use crate::base::seed::stream;
+use crate::data::curves::CurvePoint;
 use crate::engine::backend::binding::Parameters;
 use crate::engine::backend::training_api::checkpoint::{LARGEST, MOMENTS};
 use crate::engine::{
@@ -134,6 +136,12 @@ pub fn run(
     );
     let (train_tokens, dev_tokens) =
         (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
+    if job.objective.passes() > 1 && has_no_dropout(job) {
+        ctx.warn(
+            "`r_drop` compares two predictions of a text, but the model's configuration has no \
+             dropout that tells them apart; add `dropout: 0.1`",
+        );
+    }
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
     let backend = Choice::new(job.settings, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
@@ -168,7 +176,7 @@ pub fn run(
         array => array.map_or(0, |array| array.len() as u64),
     };
     let trainable_parameters = trainable.iter().map(size).sum();
-    let optimizer = job.settings.optimizer.of_engine(job.settings.gradient_clip, graph, &trainable);
+    let optimizer = job.settings.optimizer(graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
     let plan = TrainerPlan { training, evaluation, trainable, optimizer: &optimizer };
@@ -201,6 +209,13 @@ pub fn run(
         None => BTreeMap::new(),
     };
     Ok(Trained { weights, fitted, trainable_parameters, backend, adapter })
+}
+
+/// Says whether nothing tells two passes over a text apart.
+fn has_no_dropout(job: &Job<'_>) -> bool {
+    let config = job.config;
+    let rates = [config.hidden_dropout, config.attention_dropout, config.classifier_dropout];
+    rates.iter().all(|rate| *rate == 0.0) && job.settings.adapters.is_none()
 }
 
 /// Returns texts with the ids of a compact vocabulary.
@@ -283,9 +298,21 @@ fn whole_words(
     // The unused rows follow the epoch whose weights are kept, and no step that was left out. The
     // word table is the lowest parameter, so the curves have its group's rates.
     let kept = fitted.curves.0.iter().take(fitted.kept_steps);
-    let taken = kept.filter(|point| !fitted.skipped.contains(&point.step));
-    let rates: Vec<f64> = taken.map(|point| point.learning_rate).collect();
+    let rate =
+        |point: &CurvePoint| (!fitted.skipped.contains(&point.step)).then_some(point.learning_rate);
+    let rates: Vec<Option<f64>> = kept.map(rate).collect();
     compact.merge(&whole_table, &fitted.trained[word_table], |row| {
-        optimizer.decay_unused_rows(group, &rates, row)
+        if fitted.shares.is_empty() {
+            return optimizer.decay_unused_rows(group, &rates, row, &mut |_, _| ());
+        }
+        // Averages begin with the weights before the first step, or are overwritten by the first
+        // that counts.
+        let mut averages = row.to_vec();
+        optimizer.decay_unused_rows(group, &rates, row, &mut |step, values| {
+            if let Some(share) = fitted.shares.get(step).copied().flatten() {
+                follow(&mut averages, values, share);
+            }
+        });
+        row.copy_from_slice(&averages);
     })
 }

@@ -68,6 +68,17 @@ pub enum TrainError {
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` exceeds the model's {found} layers")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
+    #[error("`reinitialise: {asked}` exceeds the model's {found} layers")]
+    #[diagnostic(help("1 to 3 of 12 layers serve; of 6 layers, at most 1"))]
+    TooManyNewLayers { asked: usize, found: usize },
+    #[error(
+        "`reinitialise` would destroy the vectors that a sentence-transformers model was made for"
+    )]
+    #[diagnostic(help("leave out `reinitialise`, or begin with a model of words"))]
+    ForgottenSentences,
+    #[error("`reinitialise` wants a top layer, but the layers of this model share their weights")]
+    #[diagnostic(help("leave out `reinitialise`"))]
+    SharedLayers,
     #[error(
         "`adapters.lora.targets` has the name `{name}`, which stands for none of the encoder's \
          linear layers; there are {modules}"

@@ -48,8 +48,7 @@ impl Train {
         let evaluation = build(Dropout::Off)?.graph_of_both();
         let (adapters, freeze) = (settings.adapters.as_ref(), settings.freeze.as_ref());
         let trainable = trainable(adapters, freeze, config, &training.graph)?;
-        let clip = settings.gradient_clip;
-        let optimizer = settings.optimizer.of_engine(clip, &training.graph, &trainable);
+        let optimizer = settings.optimizer(&training.graph, &trainable);
         let values = |name: &str| initial.weights.get(name);
         Ok(Artifacts::new(
             training.graph,
@@ -73,6 +72,9 @@ fn pretrained(
 ) -> Result<(Pretrained, InitialWeights), StageError> {
     let mut pretrained = opened::read(settings, folder)?;
     let form = pretrained.form(settings.model.head)?;
+    if let Some(count) = settings.reinitialise {
+        opened::forget(&mut pretrained, count, &form, labels.len())?;
+    }
     let weights = pretrained.take_initial_weights(form, labels, seed)?;
     Ok((pretrained, weights))
 }

@@ -9,6 +9,8 @@ pub mod schedule;
 pub mod stopping;
 pub mod freeze;
 pub mod adapters;
+pub mod average;
+pub mod regularise;
 pub mod settings;
 pub mod label_texts;
 pub mod head;

@@ -41,6 +41,9 @@ impl Opened {
             Ending::Head => pretrained.form(head)?,
             Ending::Vectors => HeadForm::Linear(pretrained.embedder(head)?.normalised()),
         };
+        if let Some(count) = settings.reinitialise {
+            forget(&mut pretrained, count, &form, data.labels().len())?;
+        }
         let InitialWeights { weights, form, mut origin } =
             pretrained.take_initial_weights(form, data.labels(), ctx.seed())?;
         if ending == Ending::Vectors {
@@ -70,6 +73,26 @@ impl Opened {
             HeadForm::Linear(embedder) => Ok(embedder),
         }
     }
+}
+
+/// Lets the top layers and what stands on them begin anew.
+pub(super) fn forget(
+    pretrained: &mut Pretrained,
+    count: usize,
+    form: &HeadForm,
+    classes: usize,
+) -> Result<(), StageError> {
+    let layers = pretrained.config.layers;
+    if count > layers {
+        return Err(Box::new(TrainError::TooManyNewLayers { asked: count, found: layers }));
+    }
+    if pretrained.sentences.above.is_some() {
+        return Err(Box::new(TrainError::ForgottenSentences));
+    }
+    if !pretrained.forget_top_layers(count, form, classes).map_err(EngineError::from)? {
+        return Err(Box::new(TrainError::SharedLayers));
+    }
+    Ok(())
 }
 
 fn told(

@@ -4,14 +4,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adapters::Adapters;
+use super::average::Average;
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
 use super::optimizer::adamw::DEFAULT_LEARNING_RATE;
+use super::regularise::Regularise;
 use super::schedule::Schedule;
 use super::stopping::EarlyStopping;
-use crate::engine::Precision;
+use crate::engine::{Graph, OptimizerConfig, Precision};
 use crate::model::{Head, Prompt};
 use crate::text::Windows;
 
@@ -80,10 +82,13 @@ pub struct Settings {
     pub max_tokens_per_step: Option<usize>,
     pub precision: Precision,
     pub loss: Loss,
+    pub reinitialise: Option<usize>,
+    pub regularise: Option<Regularise>,
     pub freeze: Option<Freeze>,
     pub adapters: Option<Adapters>,
     pub early_stopping: Option<EarlyStopping>,
     pub best_checkpoint: Option<DevMetric>,
+    pub average: Option<Average>,
     pub backend: Backend,
 }
 
@@ -132,6 +137,12 @@ impl Span {
 }
 
 impl Settings {
+    /// Returns the engine's optimizer for the trained parameters of a graph.
+    pub(super) fn optimizer(&self, graph: &Graph, trainable: &[String]) -> OptimizerConfig {
+        let pull = self.regularise.as_ref().map_or(0.0, Regularise::pull);
+        self.optimizer.of_engine((self.gradient_clip, pull), graph, trainable)
+    }
+
     /// Returns the same for a method that takes its own length, batches, learning rate and
     /// schedule.
     pub fn under(&self, defaults: Defaults) -> Settings {

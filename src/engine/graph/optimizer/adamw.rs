@@ -112,10 +112,19 @@ impl Update for AdamW {
     }
 
     /// Multiplies with the decay of each step.
-    fn decay_unused_rows(&self, learning_rates: &[f64], weight_decay: f32, values: &mut [f32]) {
-        for &rate in learning_rates {
-            let decay = 1.0 - rate as f32 * weight_decay;
-            values.iter_mut().for_each(|value| *value *= decay);
+    fn decay_unused_rows(
+        &self,
+        learning_rates: &[Option<f64>],
+        weight_decay: f32,
+        values: &mut [f32],
+        show: &mut dyn FnMut(usize, &[f32]),
+    ) {
+        for (place, rate) in learning_rates.iter().enumerate() {
+            if let Some(rate) = rate {
+                let decay = 1.0 - *rate as f32 * weight_decay;
+                values.iter_mut().for_each(|value| *value *= decay);
+            }
+            show(place, values);
         }
     }
 

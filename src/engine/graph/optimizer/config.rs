@@ -22,6 +22,9 @@ pub struct ParameterGroup {
     /// Before the schedule.
     pub learning_rate: f64,
     pub weight_decay: f32,
+    /// The strength λ of the pull towards the values w₀ before the first step: λ(w − w₀) is added
+    /// to the gradients (L2-SP, Li et al. 2018). Mostly 0.
+    pub pull: f32,
 }
 
 /// An optimizer over groups of parameters.
@@ -45,21 +48,29 @@ impl OptimizerConfig {
     }
 
     /// Takes values of a parameter that have never had a gradient through steps with these learning
-    /// rates of its group, in the very arithmetic of the update.
-    pub fn decay_unused_rows(&self, group: usize, learning_rates: &[f64], values: &mut [f32]) {
+    /// rates of its group, in the very arithmetic of the update. Steps without a rate were left
+    /// out. Where the values change, `show` sees them after each step, by its place from 0.
+    pub fn decay_unused_rows(
+        &self,
+        group: usize,
+        learning_rates: &[Option<f64>],
+        values: &mut [f32],
+        show: &mut dyn FnMut(usize, &[f32]),
+    ) {
         let weight_decay = self.groups[group].weight_decay;
         if weight_decay != 0.0 {
-            self.update.decay_unused_rows(learning_rates, weight_decay, values);
+            self.update.decay_unused_rows(learning_rates, weight_decay, values, show);
         }
     }
 
     /// Builds the graph for parameters of these names and shapes.
     ///
-    /// Inputs: `parameter.i`, `gradient.i`, `state.i.j`, [`LEARNING_RATES`] and perhaps
-    /// [`CORRECTIONS`]; outputs: `new_parameter.i`, `new_state.i.j` and `gradient_norm` `[1]`, the
-    /// global L2 norm before clipping. Each tensor is read by nothing but its own update, so that
-    /// an output may be bound to its input's buffer. Where the loss is scaled, the gradients are
-    /// too; see [`crate::engine::graph::loss_scale`] for what is added then.
+    /// Inputs: `parameter.i`, `gradient.i`, `state.i.j`, [`LEARNING_RATES`], perhaps
+    /// [`CORRECTIONS`], and [`anchor`]s where there is a pull; outputs: `new_parameter.i`,
+    /// `new_state.i.j` and `gradient_norm` `[1]`, the global L2 norm before clipping. Each tensor
+    /// is read by nothing but its own update and what comes before every update, so that an output
+    /// may be bound to its input's buffer. Where the loss is scaled, the gradients are too; see
+    /// [`crate::engine::graph::loss_scale`] for what is added then.
     ///
     /// # Errors
     ///
@@ -77,6 +88,7 @@ impl OptimizerConfig {
             .map(|(i, (_, shape))| g.input(&format!("gradient.{i}"), fact(shape)))
             .collect();
         let rates = g.input(LEARNING_RATES, fact(&[self.groups.len()]));
+        let (parameters, gradients) = self.pulled(&mut g, parameters, gradients, scaling)?;
         let mut norm = global_norm(&mut g, &gradients)?;
         let scaled = match scaling {
             Some(scaling) => {
@@ -98,11 +110,7 @@ impl OptimizerConfig {
         let rates = (0..self.groups.len())
             .map(|group| g.slice(rates, 0, group, group + 1))
             .collect::<Result<Vec<_>, _>>()?;
-        for (i, (name, shape)) in parameters.iter().enumerate() {
-            let group = self
-                .group_of(name)
-                .ok_or_else(|| ShapeError(format!("parameter `{name}` is in no group")))?;
-            let parameter = g.input(&format!("parameter.{i}"), fact(shape));
+        for (i, Parameter { var: parameter, group, shape }) in parameters.into_iter().enumerate() {
             let states: Vec<Var> = (0..self.update.states())
                 .map(|j| g.input(&format!("state.{i}.{j}"), fact(shape)))
                 .collect();
@@ -130,6 +138,39 @@ impl OptimizerConfig {
         Ok(g)
     }
 
+    /// Adds the parameters, and the pull towards their first values to their gradients.
+    fn pulled<'a>(
+        &self,
+        g: &mut Graph,
+        parameters: &'a [(String, Vec<usize>)],
+        gradients: Vec<Var>,
+        scaling: Option<&LossScaling>,
+    ) -> Result<(Vec<Parameter<'a>>, Vec<Var>), ShapeError> {
+        let (mut found, mut pulled) = (Vec::new(), Vec::new());
+        for (i, ((name, shape), mut gradient)) in parameters.iter().zip(gradients).enumerate() {
+            let group = self
+                .group_of(name)
+                .ok_or_else(|| ShapeError(format!("parameter `{name}` is in no group")))?;
+            let var = g.input(&format!("parameter.{i}"), fact(shape));
+            let pull = self.groups[group].pull;
+            if pull != 0.0 {
+                let anchor = g.input(&anchor(i), fact(shape));
+                let away = g.sub(var, anchor)?;
+                let strength = g.constant(Constant::F32(vec![1], vec![pull]));
+                let mut force = g.mul(away, strength)?;
+                if scaling.is_some() {
+                    // The gradients are those of the scaled loss.
+                    let inverse = LossScaling::inverse(g)?;
+                    force = g.div(force, inverse)?;
+                }
+                gradient = g.add(gradient, force)?;
+            }
+            found.push(Parameter { var, group, shape });
+            pulled.push(gradient);
+        }
+        Ok((found, pulled))
+    }
+
     /// Returns the step's corrections `[C]`: an input, or computed where only the graph knows how
     /// many steps were taken.
     fn corrections(
@@ -144,6 +185,20 @@ impl OptimizerConfig {
             None => Some(g.input(CORRECTIONS, fact(&[count]))),
         })
     }
+}
+
+/// A parameter of an update.
+struct Parameter<'a> {
+    var: Var,
+    /// The place of its group.
+    group: usize,
+    shape: &'a [usize],
+}
+
+/// Returns the name of the input with the values of a parameter before the first step, where it is
+/// pulled towards them.
+pub fn anchor(index: usize) -> String {
+    format!("anchor.{index}")
 }
 
 fn fact(shape: &[usize]) -> TensorFact {

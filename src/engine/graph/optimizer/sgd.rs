@@ -39,13 +39,22 @@ impl Update for Sgd {
     }
 
     /// Lets the penalty gather momentum.
-    fn decay_unused_rows(&self, learning_rates: &[f64], weight_decay: f32, values: &mut [f32]) {
+    fn decay_unused_rows(
+        &self,
+        learning_rates: &[Option<f64>],
+        weight_decay: f32,
+        values: &mut [f32],
+        show: &mut dyn FnMut(usize, &[f32]),
+    ) {
         let mut buffers = vec![0.0; values.len()];
-        for &rate in learning_rates {
-            for (value, buffer) in values.iter_mut().zip(&mut buffers) {
-                *buffer = *buffer * self.momentum as f32 + *value * weight_decay;
-                *value -= *buffer * rate as f32;
+        for (place, rate) in learning_rates.iter().enumerate() {
+            if let Some(rate) = rate {
+                for (value, buffer) in values.iter_mut().zip(&mut buffers) {
+                    *buffer = *buffer * self.momentum as f32 + *value * weight_decay;
+                    *value -= *buffer * *rate as f32;
+                }
             }
+            show(place, values);
         }
     }
 }

@@ -29,8 +29,15 @@ pub trait Update: fmt::Debug + Send + Sync {
     fn graph(&self, g: &mut Graph, operands: &Operands<'_>) -> Result<Vec<Var>, ShapeError>;
 
     /// Takes values that have never had a gradient through steps with these learning rates, in the
-    /// very arithmetic of the update, each operation rounded by itself.
-    fn decay_unused_rows(&self, learning_rates: &[f64], weight_decay: f32, values: &mut [f32]);
+    /// very arithmetic of the update, each operation rounded by itself. A step without a rate was
+    /// left out. After each step its place, from 0, and the values are shown.
+    fn decay_unused_rows(
+        &self,
+        learning_rates: &[Option<f64>],
+        weight_decay: f32,
+        values: &mut [f32],
+        show: &mut dyn FnMut(usize, &[f32]),
+    );
 
     /// Returns the attributes of ONNX Runtime's operator `AdamWOptimizer` that make this update;
     /// `None` where it cannot.

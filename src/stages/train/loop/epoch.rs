@@ -119,6 +119,7 @@ impl Training<'_> {
         self.state.seconds = self.cadence.seconds();
         if self.state.steps < self.length.steps && self.cadence.is_due(stops_here) {
             let mut tensors = self.best_weights.clone();
+            tensors.extend(self.averaging.saved());
             tensors.extend(self.trainer.state()?);
             self.cadence.save(self.ctx.scratch(), &self.state, &tensors)?;
         }

@@ -36,6 +36,9 @@ pub struct Fitted {
     pub steps: u64,
     /// The steps up to the epoch that is kept.
     pub kept_steps: usize,
+    /// What the weights after each step count in the averages that are kept; empty where those of
+    /// one step are.
+    pub shares: Vec<Option<f32>>,
     pub seconds: f64,
     pub best_epoch: Option<u32>,
     /// The texts that the network has read, each as often as it was read.

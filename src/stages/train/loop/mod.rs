@@ -6,6 +6,7 @@ pub mod job;
 pub mod micro_batch;
 pub mod losses;
 pub mod checkpoint;
+pub mod averaging;
 mod training;
 mod resume;
 mod step;

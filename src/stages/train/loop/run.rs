@@ -25,7 +25,7 @@ pub fn run(
 
 /// Returns the weights that are kept, and what the training took.
 fn finish(training: Training<'_>) -> Result<Fitted, StageError> {
-    let Training { job, trainer, length, state, best_weights, cadence, .. } = training;
+    let Training { job, trainer, length, state, best_weights, averaging, cadence, .. } = training;
     let kept_steps = match (best_weights.is_empty(), state.best.epoch) {
         (false, Some(epoch)) => {
             (length.steps_per_epoch * u64::from(epoch)).min(length.steps) as usize
@@ -40,6 +40,7 @@ fn finish(training: Training<'_>) -> Result<Fitted, StageError> {
         return Err(Box::new(BadGradient { norm: f32::INFINITY, step, learning_rate }));
     }
     let mut trained = trainer.trained()?;
+    averaging.replace(&mut trained);
     for (name, array) in &mut trained {
         if let Some(best) = best_weights.get(&best_name(name)) {
             array.iter_mut().zip(best).for_each(|(value, best)| *value = *best);
@@ -54,6 +55,7 @@ fn finish(training: Training<'_>) -> Result<Fitted, StageError> {
         curves: Curves(state.curves),
         steps: state.steps,
         kept_steps,
+        shares: averaging.shares(state.steps),
         seconds: cadence.seconds(),
         best_epoch: job.settings.best_checkpoint.and(state.best.epoch),
         encodings: state.encodings,

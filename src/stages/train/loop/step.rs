@@ -41,10 +41,11 @@ impl Training<'_> {
             micro_batches.iter().copied().fold(self.state.micro_batches, usize::max);
         self.state.micro_batch_tokens = self.micro_batches.limit;
         self.trainer.update(&learning_rates)?;
+        self.averaging.step(step, self.trainer)?;
         self.state.steps = step;
         let learning_rate = first(&learning_rates);
         let examples: usize = batches.iter().map(Vec::len).sum();
-        self.state.encodings += examples as u64;
+        self.state.encodings += (examples * self.job.objective.passes()) as u64;
         Ok(OpenStep { step, epoch, learning_rate, examples, micro_batches })
     }
 
@@ -88,10 +89,13 @@ impl Training<'_> {
         cut: &[Vec<&[usize]>],
     ) -> Result<(), Stopped> {
         let count: usize = cut.iter().map(Vec::len).sum();
-        let micro_batches = batches.iter().zip(cut).flat_map(|(batch, members)| {
-            members.iter().map(|members| MicroBatch { members, batch, batches: batches.len() })
-        });
-        for (number, micro_batch) in micro_batches.enumerate() {
+        let micro_batches = batches
+            .iter()
+            .zip(cut)
+            .flat_map(|(batch, members)| members.iter().map(move |members| (batch, members)));
+        for (number, (batch, members)) in micro_batches.enumerate() {
+            let key = key_of(self.ctx.seed(), "draws", step, number as u64);
+            let micro_batch = MicroBatch { members, batch, batches: batches.len(), key };
             if self.ctx.interrupted() {
                 return Err(Stopped::Other(Box::new(Interrupted)));
             }
@@ -100,7 +104,7 @@ impl Training<'_> {
             let texts = micro_batch.members.len();
             let tokens = feeds.first().map_or(0, |(_, ids)| ids.shape()[0] * ids.shape()[1]);
             let shape = [texts, tokens / texts.max(1)];
-            let dropout_key = dropout_key(self.ctx.seed(), step, number as u64);
+            let dropout_key = key_of(self.ctx.seed(), "dropout", step, number as u64) as i64;
             let part = Part { dropout_key, last: number + 1 == count };
             self.trainer.accumulate(self.runtime, feeds, part).map_err(|error| {
                 match error.is_out_of_memory() {
@@ -116,6 +120,7 @@ impl Training<'_> {
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
         let texts: Vec<&TokenizedText> =
             micro_batch.members.iter().map(|&index| &self.job.train_tokens[index]).collect();
+        let texts = texts.repeat(self.job.objective.passes());
         let mut feeds = predict::feeds(self.job.layout, &texts);
         if self.job.combine.is_some() {
             let WindowRows { shape: [count, most], rows, mask } = WindowRows::of(&texts);
@@ -127,8 +132,9 @@ impl Training<'_> {
     }
 }
 
-/// Returns the number that decides a micro-batch's dropout masks.
-fn dropout_key(seed: u64, step: u64, micro_batch: u64) -> i64 {
+/// Returns the number that decides something that is drawn for a micro-batch, such as its dropout
+/// masks.
+fn key_of(seed: u64, what: &str, step: u64, micro_batch: u64) -> u64 {
     use rand::Rng;
-    stream(seed, &["train", "dropout", &micro_batch.to_string()], step).next_u64() as i64
+    stream(seed, &["train", what, &micro_batch.to_string()], step).next_u64()
 }

@@ -1,5 +1,6 @@
 //! A training under way.
 
+use super::averaging::Averaging;
 use super::checkpoint::{Cadence, Tensors, TrainingState};
 use super::job::Job;
 use super::micro_batch::MicroBatches;
@@ -16,6 +17,7 @@ pub(super) struct Training<'a> {
     pub state: TrainingState,
     /// The weights of the best epoch so far, where they are kept.
     pub best_weights: Tensors,
+    pub averaging: Averaging<'a>,
     pub micro_batches: MicroBatches,
     /// When checkpoints are due, if any is written.
     pub cadence: Cadence,

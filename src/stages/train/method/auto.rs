@@ -84,7 +84,7 @@ impl Learner for Auto {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 13] = [
+        const REFUSED: [(&str, &str); 18] = [
             ("epochs", OF_CANDIDATES),
             ("stop_after", OF_CANDIDATES),
             ("budget", OF_CANDIDATES),
@@ -93,8 +93,13 @@ impl Learner for Auto {
             ("schedule", OF_CANDIDATES),
             ("loss.label_smoothing", OF_CANDIDATES),
             ("max_tokens_per_step", OF_CANDIDATES),
+            ("loss.r_drop", OF_CANDIDATES),
+            ("loss.mixup", OF_CANDIDATES),
+            ("reinitialise", OF_CANDIDATES),
+            ("regularise", OF_CANDIDATES),
             ("freeze", OF_CANDIDATES),
             ("adapters", OF_CANDIDATES),
+            ("average", OF_CANDIDATES),
             ("early_stopping", "folds of train take the place of dev"),
             ("best_checkpoint", "folds of train take the place of dev"),
             ("artifacts", "artifacts are trained in one way"),

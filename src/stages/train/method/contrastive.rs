@@ -97,9 +97,12 @@ impl Learner for Contrastive {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 5] = [
+        const REFUSED: [(&str, &str); 8] = [
             ("max_tokens_per_step", WHOLE),
             ("loss.label_smoothing", "the classifier has its own objective"),
+            ("loss.r_drop", "the classifier has its own objective"),
+            ("loss.mixup", "the classifier has its own objective"),
+            ("reinitialise", "it needs vectors that already mean something"),
             ("early_stopping", AFTER),
             ("best_checkpoint", AFTER),
             ("artifacts", "artifacts have a loss of their own"),

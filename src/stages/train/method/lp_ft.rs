@@ -56,7 +56,10 @@ impl Learner for LpFt {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        &[("artifacts", "artifacts have a head of their own")]
+        &[
+            ("reinitialise", "the probe needs vectors that already mean something"),
+            ("artifacts", "artifacts have a head of their own"),
+        ]
     }
 
     fn check(&self, _: &DataFact, problems: &mut Problems) {

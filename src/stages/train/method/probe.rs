@@ -57,7 +57,7 @@ impl Learner for Probe {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 18] = [
+        const REFUSED: [(&str, &str); 23] = [
             ("epochs", STILL),
             ("stop_after", STILL),
             ("budget", STILL),
@@ -70,10 +70,15 @@ impl Learner for Probe {
             ("max_tokens_per_step", STILL),
             ("precision", "vectors are computed in single precision"),
             ("loss.label_smoothing", "the classifier has its own objective"),
+            ("loss.r_drop", "the classifier has its own objective"),
+            ("loss.mixup", "the classifier has its own objective"),
+            ("reinitialise", STILL),
+            ("regularise", STILL),
             ("freeze", STILL),
             ("adapters", STILL),
             ("early_stopping", STILL),
             ("best_checkpoint", STILL),
+            ("average", STILL),
             ("backend", STILL),
             ("artifacts", STILL),
         ];

@@ -5,11 +5,13 @@ use ndarray::Array2;
 use super::contract::{MicroBatch, Objective};
 use super::dev_metric::{DevMetric, DevMetrics};
 use super::loss::{Loss, check_labels, class_weights, row, targets, weight};
+use super::mixup::Mixup;
+use super::r_drop::RDrop;
 use crate::data::DataSet;
 use crate::engine::backend::binding::Feed;
 use crate::engine::graph::build::TARGETS;
 use crate::engine::graph::graph::Constant;
-use crate::engine::{Dim, ShapeError, TensorFact, Var};
+use crate::engine::{Dim, Graph, ShapeError, TensorFact, Var};
 use crate::metrics;
 use crate::model::Network;
 use crate::stages::inference::predict::probabilities;
@@ -35,6 +37,8 @@ pub struct Classification<'a> {
     /// The weight of each class.
     class_weights: Vec<f32>,
     label_smoothing: f32,
+    r_drop: Option<RDrop>,
+    mixup: Option<Mixup>,
 }
 
 impl<'a> Classification<'a> {
@@ -50,7 +54,8 @@ impl<'a> Classification<'a> {
     ) -> Result<Classification<'a>, TrainError> {
         check_labels(loss, data)?;
         let (class_weights, label_smoothing) = (class_weights(loss, data), loss.label_smoothing);
-        Ok(Classification { data, form, class_weights, label_smoothing })
+        let (r_drop, mixup) = (loss.r_drop, loss.mixup);
+        Ok(Classification { data, form, class_weights, label_smoothing, r_drop, mixup })
     }
 
     /// Adds the input `labels` `[B]` and returns the targets `[B, K]` of the whole batch.
@@ -72,6 +77,22 @@ impl<'a> Classification<'a> {
         g.div(rows, total)
     }
 
+    /// Adds the loss of logits `[B, K]`.
+    pub(super) fn loss(&self, g: &mut Graph, logits: Var) -> Result<Var, ShapeError> {
+        let logits = match self.mixup {
+            Some(_) => Mixup::graph(g, logits)?,
+            None => logits,
+        };
+        let loss = g.weighted_cross_entropy(logits)?;
+        match self.r_drop {
+            Some(_) => {
+                let apart = RDrop::graph(g, logits)?;
+                g.add(loss, apart)
+            }
+            None => Ok(loss),
+        }
+    }
+
     fn labels_of(&self, indices: &[usize]) -> Vec<usize> {
         indices.iter().map(|&index| self.data.splits.train[index].class()).collect()
     }
@@ -84,9 +105,13 @@ impl Objective for Classification<'_> {
         self.data.labels().len()
     }
 
+    fn passes(&self) -> usize {
+        if self.r_drop.is_some() { 2 } else { 1 }
+    }
+
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
         match self.form {
-            Form::Targets => network.graph.weighted_cross_entropy(network.output),
+            Form::Targets => self.loss(&mut network.graph, network.output),
             Form::ClassNumbers => {
                 let targets = self.targets_of_labels(network)?;
                 network.graph.cross_entropy(network.output, targets)
@@ -95,20 +120,32 @@ impl Objective for Classification<'_> {
     }
 
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
-        let &MicroBatch { members, batch, batches } = micro_batch;
+        let &MicroBatch { members, batch, batches, key } = micro_batch;
         let labels = self.labels_of(members);
-        vec![match self.form {
+        match self.form {
             Form::Targets => {
                 let whole = self.labels_of(batch);
-                let total = weight(&whole, &self.class_weights) * batches as f32;
-                let values = targets(&labels, &self.class_weights, self.label_smoothing, total);
-                (TARGETS.to_owned(), Feed::F32(vec![members.len(), self.outputs()], values))
+                let passes = self.passes();
+                let total = weight(&whole, &self.class_weights) * (batches * passes) as f32;
+                let mut values = targets(&labels, &self.class_weights, self.label_smoothing, total);
+                let mut feeds = Vec::new();
+                if let Some(mixup) = self.mixup {
+                    let mix = mixup.draw(members.len(), key);
+                    values = mix.targets(&values, self.outputs());
+                    feeds.extend(mix.feeds());
+                }
+                if let Some(r_drop) = self.r_drop {
+                    feeds.extend(r_drop.feeds(members.len(), batch.len() * batches));
+                }
+                let rows = vec![members.len() * passes, self.outputs()];
+                feeds.push((TARGETS.to_owned(), Feed::F32(rows, values.repeat(passes))));
+                feeds
             }
             Form::ClassNumbers => {
                 let numbers = labels.into_iter().map(|label| label as i64).collect();
-                (LABELS.to_owned(), Feed::I64(vec![members.len()], numbers))
+                vec![(LABELS.to_owned(), Feed::I64(vec![members.len()], numbers))]
             }
-        }]
+        }
     }
 
     fn measure(&self, logits: &Array2<f32>) -> DevMetrics {

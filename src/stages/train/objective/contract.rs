@@ -48,6 +48,12 @@ pub trait Objective {
         Network::adapted(config, form, self.outputs(), options, adapter)
     }
 
+    /// Returns how often each text of a batch is read in a step, one pass after the other: the
+    /// network's rows are all texts of the micro-batch, then all of them again.
+    fn passes(&self) -> usize {
+        1
+    }
+
     /// Says whether a batch may be computed in micro-batches, whose losses add up to its own.
     fn splits(&self) -> bool {
         true
@@ -91,4 +97,6 @@ pub struct MicroBatch<'a> {
     pub batch: &'a [usize],
     /// The number of batches whose mean is the loss of the step.
     pub batches: usize,
+    /// Decides what is drawn for the micro-batch.
+    pub key: u64,
 }

@@ -5,6 +5,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mixup::Mixup;
+use super::r_drop::RDrop;
 use crate::data::DataSet;
 use crate::stages::train::error::TrainError;
 use crate::stages::train::problems::Problems;
@@ -19,6 +21,16 @@ pub struct Loss {
     /// The weights of the classes. Default: all equal.
     #[serde(default)]
     pub class_weights: Option<ClassWeights>,
+    /// R-Drop (Wu et al. 2021): reads each text of a batch twice, under other dropout masks, and
+    /// adds α/2 · (KL(p‖q) + KL(q‖p)) of both predictions to the mean of their cross-entropies. It
+    /// is the mean over the texts. A step reads twice as many texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r_drop: Option<RDrop>,
+    /// Mixup of vectors (Guo et al. 2019): what the last layer reads of a text is mixed with that
+    /// of another of the batch, by shares from Beta(α, α), and so are their targets. Batches that
+    /// are computed in parts are mixed within the parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<Mixup>,
 }
 
 /// The weights of the classes in the loss.
@@ -35,6 +47,19 @@ impl Loss {
     /// Reports settings that no training can be done with.
     pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
         problems.share("loss.label_smoothing", f64::from(self.label_smoothing), false);
+        if let Some(r_drop) = self.r_drop {
+            r_drop.check(problems);
+        }
+        if let Some(mixup) = self.mixup {
+            mixup.check(problems);
+        }
+        if self.r_drop.is_some() && self.mixup.is_some() {
+            problems.add(
+                "loss.mixup",
+                "`r_drop` compares two predictions of one text, but `mixup` mixes texts".to_owned(),
+                "leave one of them out",
+            );
+        }
         let Some(ClassWeights::Given(weights)) = &self.class_weights else { return };
         for (label, &weight) in weights {
             if !(weight.is_finite() && weight >= 0.0) {

@@ -2,8 +2,12 @@
 
 pub mod dev_metric;
 pub mod contract;
+pub mod r_drop;
+pub mod mixup;
 pub mod loss;
 pub mod classification;
+#[cfg(test)]
+mod classification_tests;
 pub mod contrastive;
 
 pub use classification::{Classification, Form};
@@ -11,3 +15,5 @@ pub use contract::{MicroBatch, Objective};
 pub use contrastive::{Contrastive, ContrastiveLoss};
 pub use dev_metric::{DevMetric, DevMetrics};
 pub use loss::{ClassWeights, Loss};
+pub use mixup::Mixup;
+pub use r_drop::RDrop;

@@ -19,6 +19,12 @@ pub struct AdamW {
     /// The learning rate of the classification head, if it should differ.
     #[serde(default)]
     pub head_learning_rate: Option<f64>,
+    /// Layer-wise decay ξ (Zhang et al. 2021): the top layer learns at η·ξ, each layer below at ξ
+    /// times the rate of the one above, and the embeddings at ξ times that of the lowest. The head
+    /// and a pooler learn at their own rate. 0.95 suits 12 layers, 0.9 suits 6. Curves show the
+    /// lowest rate. Default: one rate for all layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f64>,
     /// The weight decay λ. Biases and LayerNorm are exempt unless `decay_all` is set.
     #[serde(default = "default_weight_decay")]
     pub weight_decay: f64,
@@ -38,6 +44,7 @@ impl Default for AdamW {
         AdamW {
             learning_rate: None,
             head_learning_rate: None,
+            layer_decay: None,
             weight_decay: default_weight_decay(),
             decay_all: false,
             betas: default_betas(),
@@ -59,7 +66,8 @@ impl AdamW {
             beta2: self.betas[1],
             epsilon: self.epsilon,
         };
-        let rates = Rates { all: self.rate(), head: self.head_learning_rate };
+        let (all, head, layer_decay) = (self.rate(), self.head_learning_rate, self.layer_decay);
+        let rates = Rates { all, head, layer_decay };
         let decay = Decay { weight_decay: self.weight_decay, all: self.decay_all };
         (Arc::new(update), rates, decay)
     }
@@ -69,6 +77,11 @@ impl AdamW {
         problems.positive("optimizer.adamw.learning_rate", self.rate());
         if let Some(rate) = self.head_learning_rate {
             problems.positive("optimizer.adamw.head_learning_rate", rate);
+        }
+        if let Some(decay) = self.layer_decay {
+            let field = "optimizer.adamw.layer_decay";
+            problems.positive(field, decay);
+            problems.share(field, decay, true);
         }
         problems.not_negative("optimizer.adamw.weight_decay", self.weight_decay);
         for (index, beta) in self.betas.into_iter().enumerate() {

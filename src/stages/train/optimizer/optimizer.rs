@@ -61,11 +61,17 @@ impl Optimizer {
         }
     }
 
+    /// Says whether layers have rates of their own.
+    pub(in crate::stages::train) fn has_layer_decay(&self) -> bool {
+        matches!(self, Optimizer::Adamw(settings) if settings.layer_decay.is_some())
+    }
+
     /// Returns the engine's optimizer for the trained parameters of a graph, in groups of one
-    /// learning rate and one weight decay.
+    /// learning rate and one weight decay. What is below the head may be pulled towards its first
+    /// values, which takes the place of its weight decay.
     pub(in crate::stages::train) fn of_engine(
         &self,
-        gradient_clip: Option<f32>,
+        (gradient_clip, pull): (Option<f32>, f32),
         graph: &Graph,
         trainable: &[String],
     ) -> OptimizerConfig {
@@ -73,18 +79,25 @@ impl Optimizer {
             Optimizer::Adamw(settings) => settings.of_engine(),
             Optimizer::Sgd(settings) => settings.of_engine(),
         };
+        let layer_of = |(name, _): (&str, _)| graph.marks(name).layer;
+        let layers = graph.parameters().filter_map(layer_of).max().map_or(0, |top| top + 1);
         let mut groups: Vec<ParameterGroup> = Vec::new();
         for name in trainable {
             let marks = graph.marks(name);
-            let (learning_rate, weight_decay) = (rates.of(marks), decay.of(marks));
+            let learning_rate = rates.of(marks, layers);
+            let (pull, weight_decay) = match marks.head || pull == 0.0 {
+                true => (0.0, decay.of(marks)),
+                false => (pull, 0.0),
+            };
             let same = |group: &&mut ParameterGroup| {
-                group.learning_rate == learning_rate && group.weight_decay == weight_decay
+                (group.learning_rate, group.weight_decay, group.pull)
+                    == (learning_rate, weight_decay, pull)
             };
             match groups.iter_mut().find(same) {
                 Some(group) => group.parameters.push(name.clone()),
                 None => {
                     let parameters = vec![name.clone()];
-                    groups.push(ParameterGroup { parameters, learning_rate, weight_decay });
+                    groups.push(ParameterGroup { parameters, learning_rate, weight_decay, pull });
                 }
             }
         }

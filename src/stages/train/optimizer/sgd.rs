@@ -33,7 +33,8 @@ impl Sgd {
     /// Returns the rule of the update, and the settings of its parameter groups.
     pub(super) fn of_engine(&self) -> OfEngine {
         let update = crate::engine::Sgd { momentum: self.momentum };
-        let rates = Rates { all: self.learning_rate, head: self.head_learning_rate };
+        let (all, head) = (self.learning_rate, self.head_learning_rate);
+        let rates = Rates { all, head, layer_decay: None };
         let decay = Decay { weight_decay: self.weight_decay, all: self.decay_all };
         (Arc::new(update), rates, decay)
     }

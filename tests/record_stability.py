@@ -1,0 +1,117 @@
+"""Records what PyTorch says of averages, rates by layer, the pull towards first weights, R-Drop and mixup.
+
+Writes tests/data/stability.json.
+Run from anywhere: python tests/record_stability.py   (needs torch)
+"""
+
+import json
+import pathlib
+
+import torch
+import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
+
+PATH = pathlib.Path(__file__).parent / "data" / "stability.json"
+torch.set_default_dtype(torch.float64)
+
+
+def averages(steps, **rule):
+    """Averages by torch's AveragedModel, whose first update copies."""
+    torch.manual_seed(steps)
+    weights = torch.randn(steps + 1, 5)  # before the first step, then after each
+    model = torch.nn.Module()
+    model.w = torch.nn.Parameter(weights[0].clone())
+    if "last" in rule:
+        averaged, first = AveragedModel(model), steps - rule["last"] + 1
+    else:
+        averaged, first = AveragedModel(model, avg_fn=get_ema_avg_fn(rule["decay"])), 0
+    for step in range(first, steps + 1):
+        model.w.data.copy_(weights[step])
+        averaged.update_parameters(model)
+    return {"steps": steps, **rule, "weights": weights.tolist(), "average": averaged.module.w.detach().tolist()}
+
+
+def rates(layers, rate, decay):
+    """The rates of the groups in revisit-bert-finetuning: head and pooler, the layers from the top, embeddings."""
+    groups, now = [["head", rate]], rate
+    for layer in reversed(range(layers)):
+        now = now * decay
+        groups.append([f"layer.{layer}", now])
+    groups.append(["embeddings", now * decay])
+    return {"layers": layers, "rate": rate, "decay": decay, "groups": groups}
+
+
+def pull(strength, clip, optimizer):
+    """Steps on a loss with the penalty in it: strength / 2 * |w - w0|^2 of the first tensor alone."""
+    torch.manual_seed(3)
+    first = [torch.randn(3, 4), torch.randn(4)]
+    weights = [w.clone().requires_grad_() for w in first]
+    groups = [{"params": [weights[0]], "weight_decay": 0.0}, {"params": [weights[1]], "weight_decay": 0.1}]
+    make = {"adamw": lambda: torch.optim.AdamW(groups, lr=0.05),
+            "sgd": lambda: torch.optim.SGD(groups, lr=0.05, momentum=0.9)}
+    inner = make[optimizer]()
+    gradients, after, norms = [], [], []
+    for _ in range(4):
+        given = [torch.randn_like(w) for w in weights]
+        loss = sum((w * g).sum() for w, g in zip(weights, given))
+        loss = loss + strength / 2 * (weights[0] - first[0]).square().sum()
+        inner.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(weights, clip).item())
+        inner.step()
+        gradients.append([g.flatten().tolist() for g in given])
+        after.append([w.detach().flatten().tolist() for w in weights])
+    return {"strength": strength, "clip": clip, "optimizer": optimizer, "first": [w.flatten().tolist() for w in first],
+            "gradients": gradients, "norms": norms, "after": after}
+
+
+def r_drop(texts, classes, alpha):
+    """Two passes: half the sum of both cross-entropies and alpha / 2 * (KL12 + KL21), each the mean over texts."""
+    torch.manual_seed(texts)
+    logits = torch.randn(2, texts, classes, requires_grad=True)
+    labels = torch.randint(classes, (texts,))
+    p, q = F.log_softmax(logits[0], -1), F.log_softmax(logits[1], -1)
+    loss = 0.5 * (F.cross_entropy(logits[0], labels) + F.cross_entropy(logits[1], labels))
+    there = F.kl_div(p, q, reduction="batchmean", log_target=True)
+    back = F.kl_div(q, p, reduction="batchmean", log_target=True)
+    loss = loss + alpha * 0.5 * (there + back)
+    loss.backward()
+    return {"alpha": alpha, "labels": labels.tolist(), "logits": logits.detach().tolist(), "loss": loss.item(),
+            "gradient": logits.grad.tolist()}
+
+
+def mixup(texts, classes, width):
+    """The vectors of texts are mixed below the last linear layer, and so are their targets."""
+    torch.manual_seed(texts + 1)
+    z = torch.randn(texts, width, requires_grad=True)
+    layer = torch.nn.Linear(width, classes)
+    labels = torch.randint(classes, (texts,))
+    partners = torch.randperm(texts)
+    share = torch.distributions.Beta(0.4, 0.4).sample((texts, 1))
+    mixed = share * z + (1 - share) * z[partners]
+    one_hot = F.one_hot(labels, classes).double()
+    loss = F.cross_entropy(layer(mixed), share * one_hot + (1 - share) * one_hot[partners])
+    loss.backward()
+    return {"labels": labels.tolist(), "partners": partners.tolist(), "shares": share.flatten().tolist(),
+            "z": z.detach().tolist(),
+            "weight": layer.weight.detach().tolist(), "bias": layer.bias.detach().tolist(), "loss": loss.item(),
+            "gradient": z.grad.tolist(), "weight_gradient": layer.weight.grad.tolist()}
+
+
+def main():
+    cases = {
+        "averages": [averages(40, decay=0.75), averages(12, decay=0.9), averages(40, last=10), averages(7, last=2),
+                     averages(3, last=3)],
+        "rates": [rates(6, 2e-5, 0.9), rates(12, 3e-5, 0.95), rates(1, 1e-3, 0.5)],
+        "pulls": [pull(0.01, 1e9, "adamw"), pull(0.5, 1.0, "adamw"), pull(0.5, 1.0, "sgd")],
+        "r_drops": [r_drop(4, 3, 1.0), r_drop(1, 2, 0.5), r_drop(7, 5, 4.0)],
+        "mixups": [mixup(5, 3, 4), mixup(2, 2, 3), mixup(1, 3, 2)],
+    }
+    head = {"made_by": "tests/record_stability.py", "versions": {"torch": torch.__version__}}
+    lists = [f'"{name}": [\n' + ",\n".join("    " + json.dumps(case) for case in found) + "\n]"
+             for name, found in cases.items()]
+    PATH.write_text(json.dumps(head)[:-1] + ",\n" + ",\n".join(lists) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()
