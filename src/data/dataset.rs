@@ -13,18 +13,22 @@ use super::frame::{self, Columns};
 use super::seen::Seen;
 use super::split::{Split, Splits};
 use super::task::{self, Target, Task};
+use super::unlabelled::{self, Unlabelled};
 
 /// A labelled data set with its three splits.
 ///
 /// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method` and,
-/// where there are pairs, `second`), `labels.json`, `augmentation.parquet` if train was augmented,
-/// and `seen.parquet` if its makers have seen other texts.
+/// where there are pairs, `second`), `labels.json`, `unlabelled.parquet` if there are texts without
+/// labels, `augmentation.parquet` if train was augmented, and `seen.parquet` if its makers have
+/// seen other texts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
     /// What is learnt from it.
     pub task: Task,
     /// A split that the data set lacks is empty.
     pub splits: Splits<Vec<Example>>,
+    /// Texts of unknown classes, none of which stands in train; mostly there are none.
+    pub unlabelled: Vec<Unlabelled>,
     /// The outcomes of augmentation; empty without augmentation.
     pub augmentation: AugmentationTable,
     /// What the makers of its generated texts have seen besides its own texts.
@@ -124,6 +128,7 @@ impl DataSet {
             columns.push(Column::new(SECOND.into(), seconds));
         }
         frame::write_parquet(&file, &mut frame::frame(&file, rows.len(), columns)?)?;
+        unlabelled::write(&self.unlabelled, folder)?;
         self.augmentation.write(folder)?;
         self.seen.write(&folder.join(SEEN))?;
         let labels = format!("{:#}\n", serde_json::Value::from(self.labels()));
@@ -170,6 +175,7 @@ impl DataSet {
         Ok(DataSet {
             task: Task::Classes { labels },
             splits: data,
+            unlabelled: unlabelled::read(folder)?,
             augmentation: AugmentationTable::read(folder)?,
             seen: Seen::read(&folder.join(SEEN))?,
         })
@@ -270,6 +276,7 @@ mod tests {
                 dev: Vec::new(),
                 test: vec![Example::original("row-2", " ", 0)],
             },
+            unlabelled: vec![Unlabelled { id: "row-7".into(), text: "which".into() }],
             augmentation: AugmentationTable {
                 rows: vec![AugmentationRow {
                     label: "yes".into(),
