@@ -31,5 +31,6 @@ mod suite {
     mod training;
     mod training_api;
     mod trust;
+    mod unlabelled;
     mod windows;
 }

@@ -1,7 +1,5 @@
 //! A labelled data set with its three splits.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use polars::chunked_array::builder::{ListBuilderTrait, ListStringChunkedBuilder};
@@ -13,6 +11,7 @@ use super::frame::{self, Columns};
 use super::seen::Seen;
 use super::split::{Split, Splits};
 use super::task::{self, Target, Task};
+use super::text::Text;
 use super::unlabelled::{self, Unlabelled};
 
 /// A labelled data set with its three splits.
@@ -45,14 +44,6 @@ pub struct Example {
     /// Of the kind of the data set's task.
     pub target: Target,
     pub origin: Origin,
-}
-
-/// What a model reads of an example: one text, or a pair.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text {
-    pub first: String,
-    /// The other text of a pair.
-    pub second: Option<String>,
 }
 
 /// Where an example comes from.
@@ -219,34 +210,6 @@ impl Example {
             Origin::Source => None,
             Origin::Generated { method, .. } => Some(method),
         }
-    }
-}
-
-impl Text {
-    /// Returns the texts of a pair joined by a space, or the one text as it is.
-    pub fn joined(&self) -> Cow<'_, str> {
-        match &self.second {
-            None => Cow::Borrowed(&self.first),
-            Some(second) => Cow::Owned(format!("{} {second}", self.first)),
-        }
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.joined())
-    }
-}
-
-impl From<String> for Text {
-    fn from(first: String) -> Text {
-        Text { first, second: None }
-    }
-}
-
-impl From<&str> for Text {
-    fn from(first: &str) -> Text {
-        Text::from(first.to_owned())
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::dataset::Text;
 use super::error::TableError;
 use super::frame::{self, Columns};
+use super::text::Text;
 
 /// A text whose class is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]

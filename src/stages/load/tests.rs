@@ -377,13 +377,11 @@ fn texts_without_labels_stand_nowhere_else() -> Outcome {
 fn what_shots_leave_over_forgets_its_labels() -> Outcome {
     let (one, two) = (TestCtx::new(1)?, TestCtx::new(2)?);
     let json = r#"{"path": "a.csv", "split": {"test": 20}, "shots": 4,
-                   "unlabelled": {"rest": true, "path": "pool.parquet"}}"#;
+                   "unlabelled": {"rest": true, "path": "pool.tsv"}}"#;
     let mut drawn = Vec::new();
     for ctx in [&one, &two] {
         ctx.file("a.csv", &hundred())?;
-        let texts = polars::prelude::Column::new("text".into(), ["other"]);
-        let mut frame = polars::prelude::DataFrame::new(1, vec![texts])?;
-        crate::data::frame::write_parquet(&ctx.folder.path().join("pool.parquet"), &mut frame)?;
+        ctx.file("pool.tsv", "number\ttext\n1\tother\n")?;
         let data = load(ctx, json)?;
         let texts = unlabelled(&data);
         assert_eq!((texts.len(), texts[0]), (69, ("unlabelled-1", "other")));

@@ -22,6 +22,9 @@ pub enum TrainError {
     #[error("`classifier: zero_shot` needs label texts, and there are none")]
     #[diagnostic(help("add `label_texts: auto`, or give every label a text"))]
     NoLabelTexts,
+    #[error("the data have no texts without labels, and the method learns from such")]
+    #[diagnostic(help("give some with `unlabelled` in the `load` stage"))]
+    NoUnlabelled,
     #[error("the class `{label}` has one train text, and folds need two of each class")]
     #[diagnostic(help(
         "add a text, or leave nothing to folds: `classifier: {{ logistic_regression: {{ c: 1 }} }}`"

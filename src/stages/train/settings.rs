@@ -15,6 +15,9 @@ use crate::engine::Precision;
 use crate::model::{Head, Prompt};
 use crate::text::Windows;
 
+/// Names the code of a training.
+pub(super) const CODE_VERSION: u32 = 9;
+
 /// A pretrained encoder and its classification head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use super::error::TrainError;
 use super::folds::{self, HeldOut};
 use super::method::contract::Work;
 use super::objective::{Classification, Objective};
-use super::settings::Backend;
+use super::settings::{Backend, CODE_VERSION};
 use super::{artifacts, check, trained_model};
 use crate::base::peak::Peak;
 use crate::base::report::Report;
@@ -22,9 +22,6 @@ use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Output, TrainedModel, TrainingSummary};
 use crate::stages::contract::stage::{Ctx, Epochs, External, Fact, Port, RuntimeNeeds, Stage};
 use crate::stages::figure::Figures;
-
-/// Names the code of a training.
-pub(super) const CODE_VERSION: u32 = 9;
 
 impl Stage for Train {
     fn code_version(&self) -> u32 {
@@ -95,9 +92,12 @@ impl Stage for Train {
             self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
         }
         seen.add(&data.seen_by_training());
+        if self.method.learner().reads_unlabelled() {
+            seen.add(&data.seen_without_labels());
+        }
         let settings = self.settings();
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data };
+        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
         let peak = Peak::start();
         let trained = match &self.artifacts {
             Some(name) => artifacts::run(&work, name)?,
@@ -141,7 +141,7 @@ impl Train {
         let settings = self.settings();
         let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data };
+        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
         let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
         let is_seen =
             |text: &&Example| seen.as_what(&text.text.joined(), Split::Dev) == Some(Split::Train);

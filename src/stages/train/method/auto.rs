@@ -103,6 +103,10 @@ impl Learner for Auto {
         &REFUSED
     }
 
+    fn reads_unlabelled(&self) -> bool {
+        self.candidates().iter().any(|candidate| candidate.learner().reads_unlabelled())
+    }
+
     fn check(&self, data: &DataFact, problems: &mut Problems) {
         if data.augmented {
             problems.add(

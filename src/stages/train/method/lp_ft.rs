@@ -59,8 +59,8 @@ impl Learner for LpFt {
         &[("artifacts", "artifacts have a head of their own")]
     }
 
-    fn check(&self, _: &DataFact, problems: &mut Problems) {
-        self.head().check("method.lp_ft", problems);
+    fn check(&self, data: &DataFact, problems: &mut Problems) {
+        self.head().check("method.lp_ft", data, problems);
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
@@ -68,7 +68,7 @@ impl Learner for LpFt {
         let mut opened = Opened::new(work, Ending::Vectors)?;
         opened.pretrained.weights = std::mem::take(&mut opened.weights);
         let label_texts = settings.label_texts.of(ctx, data.labels())?;
-        let texts = Texts { data, label_texts: &label_texts };
+        let texts = Texts { data, label_texts: &label_texts, unlabelled: &[] };
         let (pretrained, prepared) = (&opened.pretrained, &opened.texts);
         let embedder = Opened::embedder(&opened.form)?;
         let vectors = texts.vectors(&|texts| {
