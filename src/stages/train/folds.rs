@@ -141,7 +141,7 @@ impl Piece for Fold<'_> {
 
     fn compute(&self, ctx: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {
         let scratch = ctx.scratch().join(format!("{}-fold-{}", self.learner.name(), self.fold));
-        let quiet = Quiet { inner: ctx, scratch };
+        let quiet = Quiet { inner: ctx, scratch, warns: true };
         let splits = Splits { train: self.examples(false), ..Splits::default() };
         let DataSet { task, unlabelled, .. } = self.work.data;
         let (task, unlabelled) = (task.clone(), unlabelled.clone());
@@ -235,6 +235,8 @@ impl Output for HeldOut {
 pub(super) struct Quiet<'a> {
     pub inner: &'a dyn Ctx,
     pub scratch: PathBuf,
+    /// Whether warnings are shown.
+    pub warns: bool,
 }
 
 impl Report for Quiet<'_> {
@@ -245,7 +247,9 @@ impl Report for Quiet<'_> {
     fn note(&self, _: &str) {}
 
     fn warn(&self, line: &str) {
-        self.inner.warn(line);
+        if self.warns {
+            self.inner.warn(line);
+        }
     }
 }
 

@@ -116,14 +116,17 @@ impl Round<'_> {
     }
 
     /// Trains on the examples of the round.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the method does.
     pub(super) fn learn(&self, ctx: &dyn Ctx) -> Result<Trained, StageError> {
-        let quiet = Quiet { inner: ctx, scratch: ctx.scratch().join(&self.name) };
         let DataSet { task, splits, unlabelled, .. } = self.work.data;
         let splits =
             Splits { train: self.train.clone(), dev: splits.dev.clone(), test: Vec::new() };
         let (task, unlabelled) = (task.clone(), unlabelled.clone());
         let data = DataSet { task, splits, unlabelled, ..DataSet::default() };
-        self.learner.learn(&Work { ctx: &quiet, data: &data, ..*self.work })
+        self.learner.learn(&Work { ctx, data: &data, ..*self.work })
     }
 
     /// Returns the logits `[N, K]` of texts by a model of the round.
@@ -184,8 +187,10 @@ impl Piece for Round<'_> {
     }
 
     fn compute(&self, ctx: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {
-        let trained = self.learn(ctx)?;
-        let quiet = Quiet { inner: ctx, scratch: ctx.scratch().join(&self.name) };
+        // What is to be warned of is told by the last training, which is like the others.
+        let scratch = ctx.scratch().join(&self.name);
+        let quiet = Quiet { inner: ctx, scratch, warns: false };
+        let trained = self.learn(&quiet)?;
         let rest = unlabelled(&self.work.data.unlabelled);
         let of_rest = self.logits(&quiet, &trained, &rest)?;
         let of_held = match self.held_out.is_empty() {

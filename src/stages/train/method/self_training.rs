@@ -17,7 +17,7 @@ use crate::data::{DataSet, Example};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::error::TrainError;
-use crate::stages::train::folds;
+use crate::stages::train::folds::{self, Quiet};
 use crate::stages::train::problems::Problems;
 use crate::stages::train::settings::Defaults;
 
@@ -171,7 +171,11 @@ impl Learner for SelfTraining {
         }
         // An encoder that stays as it is reads every text once for all rounds.
         let known = match &self.base {
-            Base::Probe(probe) => Some(probe.known(work)?),
+            Base::Probe(probe) => {
+                let scratch = work.ctx.scratch().to_owned();
+                let quiet = Quiet { inner: work.ctx, scratch, warns: false };
+                Some(probe.known(&Work { ctx: &quiet, ..*work })?)
+            }
             Base::Contrastive(_) | Base::FineTune(_) => None,
         };
         let work = &Work { known: known.as_ref().or(work.known), ..*work };
