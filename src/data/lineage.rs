@@ -75,7 +75,7 @@ impl DataSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Splits, Task};
+    use crate::data::{Splits, Task, Unlabelled};
 
     fn data(train: &[&str], dev: &[&str], test: &[&str]) -> DataSet {
         let examples =
@@ -104,6 +104,18 @@ mod tests {
         let other = data(&[], &["three", "One"], &[]);
         assert_eq!(found(&seen, &other, Split::Dev), [("One".to_owned(), Split::Train)]);
         assert_eq!(found(&seen, &data(&["one"], &[], &[]), Split::Train), []);
+    }
+
+    #[test]
+    fn texts_without_labels_count_where_they_are_read() {
+        let mut pool = data(&["one"], &[], &["four"]);
+        let text = |text: &str| Unlabelled { id: text.into(), text: text.into() };
+        pool.unlabelled = vec![text("two"), text("four")];
+        let seen = pool.seen_without_labels();
+        let other = data(&[], &[], &["two", "three"]);
+        assert_eq!(found(&seen, &other, Split::Test), [("two".to_owned(), Split::Train)]);
+        // Whoever made the data set has allowed the one that stands in its own test.
+        assert_eq!(found(&seen, &pool, Split::Test), []);
     }
 
     #[test]

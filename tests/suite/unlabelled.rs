@@ -54,12 +54,12 @@ fn self_training_repeats_bit_for_bit() -> Result<(), TestError> {
     assert_eq!(judged["encodings"], 0, "the encoder stays as it is");
     let made = summary(&one, "made")?;
     let chosen = made["chosen"].as_str().ok_or("nothing was chosen")?;
-    assert!(chosen.starts_with("rounds of 5, "), "{chosen}");
+    assert!(chosen.starts_with("rounds of "), "{chosen}");
     assert_ne!(one.weights("made")?, one.weights("probed")?);
-    // Two folds of 12 and 6 texts each are trained on twice at most, and train with what was taken.
+    // Each half of train is learnt from once at least, and then all of it.
     let tuned = summary(&one, "tuned")?;
     let encodings = tuned["encodings"].as_u64().ok_or("no encodings")?;
-    assert!(encodings > 36, "{encodings}");
+    assert!(encodings >= 36, "{encodings}");
     // The trained texts are known, so that no other data score them.
     assert!(one.artifact("judged")?.join("seen_texts.parquet").is_file());
     assert!(one.artifact("data")?.join("unlabelled.parquet").is_file());

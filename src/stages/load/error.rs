@@ -59,7 +59,7 @@ pub enum LoadError {
          `duplicates: drop` leaves them out, `duplicates: allow` keeps them"
     ))]
     UnlabelledLeaks { count: usize, shown: String },
-    #[error("no text without a label is left: {found} were found, and all stand in a split")]
+    #[error("none of {found} texts without labels is left: all stand in train, dev or test")]
     #[diagnostic(help("name a file with other texts, lower `shots`, or leave `unlabelled` out"))]
     NoneUnlabelled { found: usize },
 }

@@ -359,7 +359,7 @@ fn texts_without_labels_stand_nowhere_else() -> Outcome {
     assert!(ctx.said().contains("that stand in test or dev too: 1"), "{}", ctx.said());
     ctx.file("pool.csv", "text\none\n")?;
     let message = load(&ctx, &json("")).err().unwrap_or_default();
-    assert!(message.starts_with("no text without a label is left: 1 were found"), "{message}");
+    assert!(message.starts_with("none of 1 texts without labels is left"), "{message}");
     for (name, content) in
         [("pool.jsonl", "{\"text\": \"six\", \"n\": 1}\n"), ("pool.txt", "text\nsix\n")]
     {
