@@ -33,5 +33,6 @@ mod suite {
     mod training;
     mod training_api;
     mod trust;
+    mod unlabelled;
     mod windows;
 }

@@ -1,7 +1,5 @@
 //! A labelled data set with its three splits.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use polars::chunked_array::builder::{ListBuilderTrait, ListStringChunkedBuilder};
@@ -13,18 +11,23 @@ use super::frame::{self, Columns};
 use super::seen::Seen;
 use super::split::{Split, Splits};
 use super::task::{self, Target, Task};
+use super::text::Text;
+use super::unlabelled::{self, Unlabelled};
 
 /// A labelled data set with its three splits.
 ///
 /// On the disk: `data.parquet` (`split`, `id`, `text`, `label` by name, `parents`, `method` and,
-/// where there are pairs, `second`), `labels.json`, `augmentation.parquet` if train was augmented,
-/// and `seen.parquet` if its makers have seen other texts.
+/// where there are pairs, `second`), `labels.json`, `unlabelled.parquet` if there are texts without
+/// labels, `augmentation.parquet` if train was augmented, and `seen.parquet` if its makers have
+/// seen other texts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
     /// What is learnt from it.
     pub task: Task,
     /// A split that the data set lacks is empty.
     pub splits: Splits<Vec<Example>>,
+    /// Texts of unknown classes, none of which stands in train; mostly there are none.
+    pub unlabelled: Vec<Unlabelled>,
     /// The outcomes of augmentation; empty without augmentation.
     pub augmentation: AugmentationTable,
     /// What the makers of its generated texts have seen besides its own texts.
@@ -41,14 +44,6 @@ pub struct Example {
     /// Of the kind of the data set's task.
     pub target: Target,
     pub origin: Origin,
-}
-
-/// What a model reads of an example: one text, or a pair.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text {
-    pub first: String,
-    /// The other text of a pair.
-    pub second: Option<String>,
 }
 
 /// Where an example comes from.
@@ -124,6 +119,7 @@ impl DataSet {
             columns.push(Column::new(SECOND.into(), seconds));
         }
         frame::write_parquet(&file, &mut frame::frame(&file, rows.len(), columns)?)?;
+        unlabelled::write(&self.unlabelled, folder)?;
         self.augmentation.write(folder)?;
         self.seen.write(&folder.join(SEEN))?;
         let labels = format!("{:#}\n", serde_json::Value::from(self.labels()));
@@ -170,6 +166,7 @@ impl DataSet {
         Ok(DataSet {
             task: Task::Classes { labels },
             splits: data,
+            unlabelled: unlabelled::read(folder)?,
             augmentation: AugmentationTable::read(folder)?,
             seen: Seen::read(&folder.join(SEEN))?,
         })
@@ -216,34 +213,6 @@ impl Example {
     }
 }
 
-impl Text {
-    /// Returns the texts of a pair joined by a space, or the one text as it is.
-    pub fn joined(&self) -> Cow<'_, str> {
-        match &self.second {
-            None => Cow::Borrowed(&self.first),
-            Some(second) => Cow::Owned(format!("{} {second}", self.first)),
-        }
-    }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.joined())
-    }
-}
-
-impl From<String> for Text {
-    fn from(first: String) -> Text {
-        Text { first, second: None }
-    }
-}
-
-impl From<&str> for Text {
-    fn from(first: &str) -> Text {
-        Text::from(first.to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +239,7 @@ mod tests {
                 dev: Vec::new(),
                 test: vec![Example::original("row-2", " ", 0)],
             },
+            unlabelled: vec![Unlabelled { id: "row-7".into(), text: "which".into() }],
             augmentation: AugmentationTable {
                 rows: vec![AugmentationRow {
                     label: "yes".into(),

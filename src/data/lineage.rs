@@ -15,16 +15,26 @@ impl DataSet {
         seen
     }
 
+    /// Returns the texts without labels, as what a method that reads them has trained on.
+    pub fn seen_without_labels(&self) -> Seen {
+        let mut seen = Seen::default();
+        for unlabelled in &self.unlabelled {
+            seen.add_text(Split::Train, &unlabelled.text.joined());
+        }
+        seen
+    }
+
     /// Returns the examples of a split that were seen, each with the split as which. Texts that the
-    /// data set itself has in the splits that are learnt from do not count: whoever made it has
-    /// allowed them.
+    /// data set itself has in the splits that are learnt from, or without labels, do not count:
+    /// whoever made it has allowed them.
     pub fn leaks(&self, seen: &Seen, scored: Split) -> Vec<(&Example, Split)> {
         let as_what = |seen: &Seen, example: &Example| seen.as_what(&example.text.joined(), scored);
         let examples = self.splits.get(scored).iter();
         let mut leaks: Vec<(&Example, Split)> =
             examples.filter_map(|example| Some((example, as_what(seen, example)?))).collect();
         if !leaks.is_empty() {
-            let own = self.own_seen();
+            let mut own = self.own_seen();
+            own.add(&self.seen_without_labels());
             leaks.retain(|(example, _)| as_what(&own, example).is_none());
         }
         leaks
@@ -65,7 +75,7 @@ impl DataSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Splits, Task};
+    use crate::data::{Splits, Task, Unlabelled};
 
     fn data(train: &[&str], dev: &[&str], test: &[&str]) -> DataSet {
         let examples =
@@ -94,6 +104,18 @@ mod tests {
         let other = data(&[], &["three", "One"], &[]);
         assert_eq!(found(&seen, &other, Split::Dev), [("One".to_owned(), Split::Train)]);
         assert_eq!(found(&seen, &data(&["one"], &[], &[]), Split::Train), []);
+    }
+
+    #[test]
+    fn texts_without_labels_count_where_they_are_read() {
+        let mut pool = data(&["one"], &[], &["four"]);
+        let text = |text: &str| Unlabelled { id: text.into(), text: text.into() };
+        pool.unlabelled = vec![text("two"), text("four")];
+        let seen = pool.seen_without_labels();
+        let other = data(&[], &[], &["two", "three"]);
+        assert_eq!(found(&seen, &other, Split::Test), [("two".to_owned(), Split::Train)]);
+        // Whoever made the data set has allowed the one that stands in its own test.
+        assert_eq!(found(&seen, &pool, Split::Test), []);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 pub mod split;
 pub mod task;
 pub mod seen;
+pub mod text;
+pub mod unlabelled;
 pub mod dataset;
 mod lineage;
 pub mod source;
@@ -20,10 +22,12 @@ pub mod guard;
 
 pub use augmentation::{AugmentationRow, AugmentationSummary, AugmentationTable};
 pub use curves::Curves;
-pub use dataset::{DataSet, Example, Origin, Text};
+pub use dataset::{DataSet, Example, Origin};
 pub use error::TableError;
 pub use predictions::Prediction;
 pub use seen::Seen;
 pub use split::{Scored, Split, Splits};
 pub use tag::Tag;
 pub use task::{Target, Task, TaskKind};
+pub use text::Text;
+pub use unlabelled::Unlabelled;

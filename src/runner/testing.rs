@@ -106,6 +106,7 @@ impl Stage for Fake {
             has_dev: false,
             has_test: true,
             augmented: false,
+            unlabelled: false,
         }))
     }
 

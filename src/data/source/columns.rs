@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::error::SourceError;
+use super::settings::Names;
 
-/// Returns the positions of the named columns.
+/// Returns the positions of the named columns; `None` for one that is not wanted.
 ///
 /// # Errors
 ///
@@ -12,15 +13,16 @@ use super::error::SourceError;
 pub(super) fn find(
     file: &Path,
     found: &[impl AsRef<str>],
-    names: [&str; 2],
+    names: Names<'_>,
     hint: Option<&str>,
-) -> Result<[usize; 2], SourceError> {
-    let mut places = [0, 0];
+) -> Result<[Option<usize>; 2], SourceError> {
+    let mut places = [None, None];
     for (place, name) in places.iter_mut().zip(names) {
+        let Some(name) = name else { continue };
         let all: Vec<usize> =
             (0..found.len()).filter(|&column| found[column].as_ref() == name).collect();
         *place = match all.as_slice() {
-            [one] => *one,
+            [one] => Some(*one),
             [] => return Err(missing(file, found, name, hint)),
             several => {
                 return Err(SourceError::TwoColumns {

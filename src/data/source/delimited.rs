@@ -8,7 +8,7 @@ use super::format::Format;
 use super::records::{self, Fault, Records};
 use super::remark::Remark;
 use super::row::Raw;
-use super::settings::{Quoting, Reading, Separator};
+use super::settings::{Names, Quoting, Reading, Separator};
 use crate::base::cut::cut;
 
 /// The separators that are looked for in the header of a CSV file, the first of all first.
@@ -19,7 +19,7 @@ const SEPARATORS: [Separator; 4] =
 struct Source<'a> {
     file: &'a Path,
     format: Format,
-    names: [&'a str; 2],
+    names: Names<'a>,
     text: &'a str,
     /// The number of the first line of `text`.
     line: usize,
@@ -101,15 +101,15 @@ fn announced(text: &str) -> Option<(Separator, &str)> {
     Some((separator, rest.unwrap_or_default()))
 }
 
-/// Returns the separator with which the header has both columns, or else the one that it has.
-fn found(text: &str, names: [&str; 2]) -> Separator {
+/// Returns the separator with which the header has all columns, or else the one that it has.
+fn found(text: &str, names: Names<'_>) -> Separator {
     let header = |separator: Separator| {
         let mut records = Records::new(text, 1, separator, Quoting::Double);
         records.next().and_then(Result::ok).map(|record| record.fields).unwrap_or_default()
     };
     let has_names = |separator: &&Separator| {
         let fields = header(**separator);
-        names.iter().all(|name| fields.iter().any(|field| field == name))
+        names.iter().flatten().all(|name| fields.iter().any(|field| field == name))
     };
     let separates = |separator: &&Separator| header(**separator).len() > 1;
     let by_names = SEPARATORS.iter().find(has_names);
@@ -193,7 +193,7 @@ impl Source<'_> {
             }
             let mut cell =
                 |column: usize| Some(std::mem::take(record.fields.get_mut(column)?).into_owned());
-            let cells = [cell(text), cell(label)];
+            let cells = [text.and_then(&mut cell), label.and_then(&mut cell)];
             found.are_even &= fields == header.len();
             found.rows.push(Raw { line: Some(first), cells });
         }

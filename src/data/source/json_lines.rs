@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::columns;
 use super::error::SourceError;
 use super::row::{Place, Raw};
+use super::settings::Names;
 
 /// The members of an object in their order, each as it is written, so that numbers keep their
 /// spelling and no member hides another.
@@ -44,11 +45,11 @@ enum Value {
 }
 
 /// Reads the two columns of a table.
-pub(super) fn rows(file: &Path, text: &str, names: [&str; 2]) -> Result<Vec<Raw>, SourceError> {
+pub(super) fn rows(file: &Path, text: &str, names: Names<'_>) -> Result<Vec<Raw>, SourceError> {
     let shown = || file.display().to_string();
     let mut rows: Vec<Raw> = Vec::new();
     let mut others: Vec<String> = Vec::new();
-    let mut is_found = [false, false];
+    let mut is_found = names.map(|name| name.is_none());
     let lines = text.lines().enumerate().map(|(index, content)| (index + 1, content));
     for (line, content) in lines.filter(|(_, content)| !content.trim().is_empty()) {
         let Members(members) = serde_json::from_str(content)
@@ -56,6 +57,7 @@ pub(super) fn rows(file: &Path, text: &str, names: [&str; 2]) -> Result<Vec<Raw>
         let place = Place { row: rows.len() + 1, line: Some(line) };
         let mut cells = [None, None];
         for (column, name) in names.into_iter().enumerate() {
+            let Some(name) = name else { continue };
             let mut values = members.iter().filter(|(key, _)| key == name).map(|(_, value)| value);
             let Some(value) = values.next() else { continue };
             is_found[column] = true;
@@ -79,7 +81,7 @@ pub(super) fn rows(file: &Path, text: &str, names: [&str; 2]) -> Result<Vec<Raw>
                 }
             }
         }
-        for (key, _) in members.iter().filter(|(key, _)| !names.contains(&key.as_str())) {
+        for (key, _) in members.iter().filter(|(key, _)| !names.contains(&Some(key.as_str()))) {
             if others.len() < 50 && !others.contains(key) {
                 others.push(key.clone());
             }
@@ -87,12 +89,12 @@ pub(super) fn rows(file: &Path, text: &str, names: [&str; 2]) -> Result<Vec<Raw>
         rows.push(Raw { line: Some(line), cells });
     }
     // A key that is in no row is a wrong name; a key that is missing in some rows is an empty cell.
-    if let Some(missing) = (0..2).find(|&column| !is_found[column])
+    if let Some(missing) = (0..2).find(|&column| !is_found[column]).and_then(|it| names[it])
         && !rows.is_empty()
     {
-        let there = (0..2).filter(|&column| is_found[column]).map(|column| names[column]);
+        let there = (0..2).filter(|&column| is_found[column]).filter_map(|column| names[column]);
         let found: Vec<String> = others.into_iter().chain(there.map(str::to_owned)).collect();
-        return Err(columns::missing(file, &found, names[missing], None));
+        return Err(columns::missing(file, &found, missing, None));
     }
     Ok(rows)
 }

@@ -16,6 +16,7 @@ use polars_parquet::parquet::schema::types::{
 use super::columns;
 use super::error::SourceError;
 use super::row::{Place, Raw};
+use super::settings::Names;
 use crate::data::guard::guarded;
 use crate::data::{stored, unpacked};
 
@@ -44,7 +45,7 @@ struct Wrong {
 }
 
 /// Reads the two columns of a table.
-pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: [&str; 2]) -> Result<Vec<Raw>, SourceError> {
+pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: Names<'_>) -> Result<Vec<Raw>, SourceError> {
     let malformed = |error: PolarsError| SourceError::Malformed {
         file: file.display().to_string(),
         format: "Parquet",
@@ -58,7 +59,7 @@ pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: [&str; 2]) -> Result<Vec<
     let limit = unpacked::limit(file, &bytes)?;
     let is_own = LINEAGE.iter().all(|column| found.contains(column));
     unpacked::check(&limit, &bytes, &metadata, |name| {
-        names.contains(&name) || (is_own && name == METHOD)
+        names.contains(&Some(name)) || (is_own && name == METHOD)
     })?;
     if is_own {
         let count = generated(&bytes, &metadata);
@@ -74,31 +75,38 @@ pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: [&str; 2]) -> Result<Vec<
     };
     let kind =
         |column: usize| kind(&fields[column]).map_err(|unknown| wrong_type(found[column], unknown));
-    let kinds = [kind(places[0])?, kind(places[1])?];
-    if let Kind::List(_) = kinds[1] {
-        // A label in a list is one of several labels.
-        return Err(wrong_type(names[1], "list".to_owned()));
-    }
-    let wrong = |column: usize, wrong: Wrong| SourceError::WrongValue {
+    let wrong = |name: &str, wrong: Wrong| SourceError::WrongValue {
         file: file.display().to_string(),
         place: Place { row: wrong.row + 1, line: None },
-        column: names[column].to_owned(),
+        column: name.to_owned(),
         found: wrong.found,
         expected: wrong.expected,
     };
-    let mut columns = Vec::with_capacity(2);
-    for (column, kind) in kinds.iter().enumerate() {
-        let series = self::column(&bytes, &metadata, names[column]).map_err(malformed)?;
+    let kinds = [places[0].map(kind).transpose()?, places[1].map(kind).transpose()?];
+    if let (Some(Kind::List(_)), Some(name)) = (&kinds[1], names[1]) {
+        // A label in a list is one of several labels.
+        return Err(wrong_type(name, "list".to_owned()));
+    }
+    let read = |name: &str, kind: &Kind| {
+        let series = self::column(&bytes, &metadata, name).map_err(malformed)?;
         unpacked::check_texts(&limit, [&series])?;
         let values = guarded(|| Ok(strings(&series, kind))).map_err(malformed)?;
-        columns.push(values.map_err(|value| wrong(column, value))?);
+        values.map_err(|value| wrong(name, value))
+    };
+    let mut columns = [Vec::new(), Vec::new()];
+    for ((column, name), kind) in columns.iter_mut().zip(names).zip(&kinds) {
+        *column = match (name, kind) {
+            (Some(name), Some(kind)) => read(name, kind)?,
+            _ => vec![None; metadata.num_rows],
+        };
     }
-    if let Some(classes) = class_names(&metadata, names[1])
-        && is_whole(&fields[places[1]])
+    if let (Some(name), Some(place)) = (names[1], places[1])
+        && let Some(classes) = class_names(&metadata, name)
+        && is_whole(&fields[place])
     {
-        named(file, names[1], &classes, &mut columns[1])?;
+        named(file, name, &classes, &mut columns[1])?;
     }
-    let (labels, texts) = (columns.pop().unwrap_or_default(), columns.pop().unwrap_or_default());
+    let [texts, labels] = columns;
     Ok(texts.into_iter().zip(labels).map(|(a, b)| Raw { line: None, cells: [a, b] }).collect())
 }
 

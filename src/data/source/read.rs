@@ -22,8 +22,8 @@ pub struct Table {
 }
 
 /// Reads a table. The file's ending selects the format. Numbers and booleans in the label column
-/// are read as strings in their original spelling. Every row must have a label and, unless such
-/// rows are dropped, a text.
+/// are read as strings in their original spelling. Every row must have a label, where labels
+/// are wanted, and, unless such rows are dropped, a text.
 pub fn read(file: &Path, reading: &Reading<'_>) -> Result<Table, SourceError> {
     let shown = || file.display().to_string();
     let (format, packing) =
@@ -65,7 +65,10 @@ fn labelled(
     for (index, Raw { line, cells: [text, label] }) in raw.into_iter().enumerate() {
         let place = Place { row: index + 1, line };
         let text = text.filter(|text| !normal::is_blank(text));
-        let label = label.filter(|label| !normal::is_blank(label));
+        let label = match reading.label {
+            Some(_) => label.filter(|label| !normal::is_blank(label)),
+            None => Some(String::new()),
+        };
         match (text, label) {
             (Some(text), Some(label)) => {
                 table.rows.push(SourceRow { place, text, label: label::normal(&label) });
@@ -78,8 +81,8 @@ fn labelled(
         let (places, column) = (error::shown(&no_text), reading.text.to_owned());
         return Err(SourceError::EmptyText { file: shown(), places, column });
     }
-    if !no_label.is_empty() {
-        let (places, column) = (error::shown(&no_label), reading.label.to_owned());
+    if let (Some(column), false) = (reading.label, no_label.is_empty()) {
+        let (places, column) = (error::shown(&no_label), column.to_owned());
         return Err(SourceError::EmptyLabel { file: shown(), places, column });
     }
     table.without_text = no_text.len();

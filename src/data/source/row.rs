@@ -7,7 +7,8 @@ use std::fmt;
 pub struct SourceRow {
     pub place: Place,
     pub text: String,
-    /// The label in NFC without surrounding whitespace, else as written: `01` stays `01`.
+    /// The label in NFC without surrounding whitespace, else as written: `01` stays `01`. Empty
+    /// where no labels are wanted.
     pub label: String,
 }
 
@@ -29,7 +30,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// The text and the label of a row as they were read; `None` where a row has no such field.
+/// The text and the label of a row as they were read; `None` where a row has no such field, or it is not wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Raw {
     pub(super) line: Option<usize>,

@@ -10,23 +10,33 @@ use serde::{Deserialize, Serialize};
 pub struct Reading<'a> {
     /// The column of the texts.
     pub text: &'a str,
-    /// The column of the labels.
-    pub label: &'a str,
+    /// The column of the labels; `None` where none are wanted.
+    pub label: Option<&'a str>,
     pub separator: Option<Separator>,
     pub quoting: Option<Quoting>,
     pub encoding: Option<Encoding>,
     pub empty: Empty,
 }
 
+/// The names of the text's and the label's column; `None` for one that is not wanted.
+pub(super) type Names<'a> = [Option<&'a str>; 2];
+
 impl<'a> Reading<'a> {
     /// Returns the names of the two columns, with nothing else said.
     pub const fn of(text: &'a str, label: &'a str) -> Reading<'a> {
-        Reading { text, label, separator: None, quoting: None, encoding: None, empty: Empty::Error }
+        Reading {
+            text,
+            label: Some(label),
+            separator: None,
+            quoting: None,
+            encoding: None,
+            empty: Empty::Error,
+        }
     }
 
     /// Returns the names of the two columns.
-    pub(super) fn names(&self) -> [&'a str; 2] {
-        [self.text, self.label]
+    pub(super) fn names(&self) -> Names<'a> {
+        [Some(self.text), self.label]
     }
 }
 

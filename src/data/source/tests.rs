@@ -427,9 +427,11 @@ fn parquet_with_whole_numbers_as_labels() -> Outcome {
     let missing = read(&file, &Reading { text: "body", ..READING });
     let missing = missing.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(missing.contains("no column `body`; it has `text`, `label`, `other`"), "{missing}");
-    let none = read(&file, &Reading { label: "other", ..READING });
+    let none = read(&file, &Reading { label: Some("other"), ..READING });
     let none = none.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(none.contains("no label in row 2: `other` is empty"), "{none}");
+    let texts = read(&file, &Reading { label: None, ..READING })?;
+    assert_eq!(pairs_of(&texts), [("a", ""), ("b", "")]);
     fs_err::write(&file, b"PAR1 not really PAR1")?;
     assert!(matches!(read(&file, &READING), Err(SourceError::Malformed { .. })));
     Ok(())

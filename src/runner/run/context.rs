@@ -13,6 +13,7 @@ use crate::stages::contract::stage::Piece;
 use crate::stages::{Ctx, Output, StageError};
 
 /// The services of the runner for a running stage.
+#[derive(Clone)]
 pub(in crate::runner) struct StageContext<'a> {
     pub stage: &'a str,
     /// The label of the task in events.

@@ -281,6 +281,7 @@ impl Prepared<'_> {
             workers: self.settings.workers,
             keep_going: self.settings.keep_going,
             force: self.settings.force,
+            renewed: Mutex::default(),
             reads_records: outputs::reads,
             interrupt,
             observer,

@@ -1,6 +1,7 @@
 //! Runs tasks through the cache: ready ones, up to a number at a time, each once.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -13,6 +14,7 @@ use super::shared::Shelf;
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
 use crate::base::contain::message;
+use crate::base::digest::Digest;
 use crate::base::lack::{MEMORY_HINT, behind_panic};
 use crate::base::memo;
 use crate::engine::Device;
@@ -43,6 +45,8 @@ pub(in crate::runner) struct Scheduler<'a> {
     pub workers: usize,
     pub keep_going: bool,
     pub force: bool,
+    /// The pieces of work that were made anew with `force`.
+    pub renewed: Mutex<BTreeSet<Digest>>,
     /// The kinds whose records are read after the run, and which are therefore compared with their
     /// digests now.
     pub reads_records: fn(Kind) -> bool,
@@ -300,7 +304,12 @@ impl Scheduler<'_> {
             observer: self.observer,
             secrets: &job.secrets,
             own_secrets: &job.own_secrets,
-            shelf: Shelf { cache: self.cache, material: &task.material, pipeline: self.pipeline },
+            shelf: Shelf {
+                cache: self.cache,
+                material: &task.material,
+                pipeline: self.pipeline,
+                renewed: self.force.then_some(&self.renewed),
+            },
         };
         job.stage.run(&context, &inputs).map_err(|error| hidden(error, &job.secrets))
     }

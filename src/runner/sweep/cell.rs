@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use fs_err as fs;
@@ -189,6 +190,7 @@ impl Runner<'_> {
             workers: 1,
             keep_going: true,
             force: false,
+            renewed: Mutex::default(),
             // Generated texts are not among a trial's tables.
             reads_records: |kind| kind.has_scores() || kind.curves.is_some(),
             interrupt: self.interrupt,

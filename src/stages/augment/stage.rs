@@ -186,6 +186,7 @@ mod tests {
             has_dev: true,
             has_test: false,
             augmented: false,
+            unlabelled: false,
         })])
     }
 
@@ -222,6 +223,7 @@ mod tests {
             has_dev: true,
             has_test: false,
             augmented: true,
+            unlabelled: false,
         });
         assert_eq!(check(r#"[{"random_insertion": {"copies": 2}}]"#), Ok(expected));
     }

@@ -230,6 +230,8 @@ pub struct DataFact {
     pub has_test: bool,
     /// Whether train holds generated rows.
     pub augmented: bool,
+    /// Whether there are texts without labels.
+    pub unlabelled: bool,
 }
 
 impl DataFact {

@@ -328,7 +328,13 @@ mod tests {
         };
         let facts = [
             Fact::Of(Kind::MODEL),
-            Fact::Data(DataFact { task: TaskKind::Classes, has_dev, has_test, augmented }),
+            Fact::Data(DataFact {
+                task: TaskKind::Classes,
+                has_dev,
+                has_test,
+                augmented,
+                unlabelled: false,
+            }),
         ];
         stage.check(&facts).err().map(|errors| errors[0].message.clone())
     }

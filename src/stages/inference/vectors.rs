@@ -1,9 +1,10 @@
 //! The vectors of texts by an encoder as it is, which are computed once for all that use them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Array2, Ix2};
+use ndarray::{Array2, Axis, Ix2};
 use serde_json::{Value, json};
 
 use super::predict;
@@ -120,6 +121,28 @@ impl Reading<'_> {
             Some(vectors) => Ok(vectors.0.clone()),
             None => unreachable!("the piece gives vectors"),
         }
+    }
+}
+
+/// Vectors that were computed before, by their texts.
+pub struct Known {
+    rows: BTreeMap<String, usize>,
+    /// `[N, E]`
+    vectors: Array2<f32>,
+}
+
+impl Known {
+    /// Takes texts and their vectors, one for each.
+    pub fn new(texts: &[&str], vectors: Array2<f32>) -> Known {
+        let rows = texts.iter().enumerate().map(|(row, text)| ((*text).to_owned(), row));
+        Known { rows: rows.collect(), vectors }
+    }
+
+    /// Returns the vectors `[N, E]` of texts; `None` where one of them is not known.
+    pub fn of(&self, texts: &[&str]) -> Option<Array2<f32>> {
+        let rows: Option<Vec<usize>> =
+            texts.iter().map(|text| self.rows.get(*text).copied()).collect();
+        Some(self.vectors.select(Axis(0), &rows?))
     }
 }
 

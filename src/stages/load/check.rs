@@ -49,6 +49,25 @@ pub(super) fn tables(load: &Load, paths: &[&str]) -> Vec<CheckError> {
     errors
 }
 
+/// Checks where texts without labels come from.
+pub(super) fn unlabelled(load: &Load) -> Vec<CheckError> {
+    let Some(unlabelled) = &load.unlabelled else { return Vec::new() };
+    let mut errors = Vec::new();
+    if unlabelled.path.is_none() && !unlabelled.rest {
+        errors.push(
+            CheckError::new("unlabelled", "neither `path` nor `rest` is given")
+                .hint("give `path: FILE`, or `rest: true` for what `shots` leaves over"),
+        );
+    }
+    if unlabelled.rest && load.shots.is_none() {
+        errors.push(
+            CheckError::new("unlabelled.rest", "without `shots`, nothing is left over")
+                .hint("set `shots`, or name a file with `path`"),
+        );
+    }
+    errors
+}
+
 /// Checks the sizes of a split.
 pub(super) fn split(split: &SplitSizes) -> Vec<CheckError> {
     let mut errors = Vec::new();

@@ -37,6 +37,10 @@ pub struct Load {
     /// The number of texts of each class to draw from dev, in the same way. Default: all.
     #[serde(default)]
     pub dev_shots: Option<usize>,
+    /// Texts without labels, for what learns from such: `self_training`, and `prior: { estimate:
+    /// unlabelled }`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<UnlabelledTexts>,
     /// How to treat texts that are equal except for case, width, whitespace and signs that cannot
     /// be seen.
     #[serde(default)]
@@ -73,6 +77,21 @@ pub struct Files {
     pub test: Option<String>,
 }
 
+/// Where texts without labels come from: a file, what `shots` leaves over, or both.
+///
+/// A text that stands in train too, or a second time among them, is left out with a note. For one
+/// that stands in test or dev, `duplicates` says what happens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnlabelledTexts {
+    /// A file, relative to the pipeline file, of which only the column of the text is read.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Whether the texts that `shots` leaves over are taken, without their labels.
+    #[serde(default)]
+    pub rest: bool,
+}
+
 /// The sizes of test and dev; the rest is train. A size below 1 is a fraction of the rows; 2 or
 /// more is a row count; 1 is an error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,12 +114,14 @@ pub struct SplitSizes {
 #[serde(rename_all = "snake_case")]
 pub enum Duplicates {
     /// Fails if a text could be in two splits: a duplicate anywhere in `path`, or across `files`.
-    /// Duplicates within one of `files` are counted and kept.
+    /// Duplicates within one of `files` are counted and kept. Fails too if a text without a label
+    /// stands in test or dev.
     #[default]
     Error,
     /// Keeps all, even test texts that are also in train.
     Allow,
-    /// Keeps the first of each. For `files`, test comes before dev, and dev before train.
+    /// Keeps the first of each. For `files`, test comes before dev, and dev before train. Texts
+    /// without labels come last.
     Drop,
 }
 

@@ -53,4 +53,13 @@ pub enum LoadError {
          each, `duplicates: allow` keeps them all"
     ))]
     Duplicates { count: usize, shown: String },
+    #[error("texts without labels that stand in test or dev: {count}, such as\n{shown}")]
+    #[diagnostic(help(
+        "what has learnt from a text must not be scored on it, even where its label is not known; \
+         `duplicates: drop` leaves them out, `duplicates: allow` keeps them"
+    ))]
+    UnlabelledLeaks { count: usize, shown: String },
+    #[error("none of {found} texts without labels is left: all stand in train, dev or test")]
+    #[diagnostic(help("name a file with other texts, lower `shots`, or leave `unlabelled` out"))]
+    NoneUnlabelled { found: usize },
 }

@@ -7,8 +7,9 @@ mod check;
 mod duplicates;
 mod labels;
 mod split;
+mod unlabelled;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Duplicates, Files, Load, SplitSizes};
+pub use config::{Duplicates, Files, Load, SplitSizes, UnlabelledTexts};
 pub use error::LoadError;

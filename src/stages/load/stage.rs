@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check;
-use super::config::{Duplicates, Load};
+use super::config::{Duplicates, Load, UnlabelledTexts};
 use super::duplicates::{self, Found, Part, UNSPLIT};
 use super::error::LoadError;
 use super::labels::{hint_at, labels, warn_of_labels};
 use super::split::{quotas, shuffled};
+use super::unlabelled;
 use crate::base::digest::Digest;
 use crate::base::report::Report;
 use crate::data::normal::revealed;
 use crate::data::source::{self, Reading, Remark, SourceRow, Table};
-use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind};
+use crate::data::{DataSet, Example, Split, Splits, Task, TaskKind, Unlabelled};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::Output;
@@ -68,6 +69,7 @@ impl Stage for Load {
             ));
         }
         errors.extend(check::tables(self, &self.paths()));
+        errors.extend(check::unlabelled(self));
         for (key, shots) in [("shots", self.shots), ("dev_shots", self.dev_shots)] {
             if shots == Some(0) {
                 errors.push(CheckError::new(key, format!("`{key}` is 0; expected at least 1")));
@@ -93,6 +95,7 @@ impl Stage for Load {
                 has_dev,
                 has_test,
                 augmented: false,
+                unlabelled: self.unlabelled.is_some(),
             }))
         } else {
             Err(errors)
@@ -131,7 +134,7 @@ impl Stage for Load {
             Some(_) => self.read_files(ctx)?,
             None => self.read_and_split(ctx)?,
         };
-        draw(
+        let rest = draw(
             &mut data.splits.train,
             data.task.labels(),
             self.shots,
@@ -163,6 +166,7 @@ impl Stage for Load {
             data.splits.test.len(),
             data.labels().len()
         ));
+        data.unlabelled = self.without_labels(ctx, &data, rest)?;
         Ok(Arc::new(data))
     }
 }
@@ -174,14 +178,42 @@ impl Load {
                 .chain(files.dev.as_deref())
                 .chain(files.test.as_deref())
         });
-        self.path.as_deref().into_iter().chain(files).collect()
+        let unlabelled = self.unlabelled.iter().filter_map(|texts| texts.path.as_deref());
+        self.path.as_deref().into_iter().chain(files).chain(unlabelled).collect()
+    }
+
+    /// Returns the texts without labels: those of the file, then what `shots` has left over.
+    fn without_labels(
+        &self,
+        ctx: &dyn Ctx,
+        data: &DataSet,
+        rest: Vec<Example>,
+    ) -> Result<Vec<Unlabelled>, LoadError> {
+        let Some(UnlabelledTexts { path, rest: takes_rest }) = &self.unlabelled else {
+            return Ok(Vec::new());
+        };
+        let mut texts = Vec::new();
+        if let Some(path) = path {
+            let Table { rows, without_text, .. } = self.read(ctx, path, None)?;
+            if without_text > 0 {
+                ctx.note(&format!("rows without a text left out of `{path}`: {without_text}"));
+            }
+            texts.extend(rows.into_iter().map(|row| Unlabelled {
+                id: format!("unlabelled-{}", row.place.row),
+                text: row.text.into(),
+            }));
+        }
+        if *takes_rest {
+            texts.extend(rest.into_iter().map(|Example { id, text, .. }| Unlabelled { id, text }));
+        }
+        unlabelled::treat(ctx, data, texts, self.duplicates)
     }
 
     /// Reads a table and says what there is to say about it.
-    fn read(&self, ctx: &dyn Ctx, path: &str) -> Result<Table, LoadError> {
+    fn read(&self, ctx: &dyn Ctx, path: &str, label: Option<&str>) -> Result<Table, LoadError> {
         let reading = Reading {
             text: &self.text,
-            label: &self.label,
+            label,
             // `check` refuses names that are none.
             separator: self.separator.as_deref().and_then(|name| name.parse().ok()),
             quoting: self.quoting,
@@ -224,7 +256,8 @@ impl Load {
                 (Split::Dev, files.dev.as_deref()),
                 (Split::Train, Some(&*files.train)),
             ] {
-                let table = path.map(|path| self.read(ctx, path)).transpose()?.unwrap_or_default();
+                let table = path.map(|path| self.read(ctx, path, Some(&self.label)));
+                let table = table.transpose()?.unwrap_or_default();
                 if table.without_text > 0 {
                     without_text.push(format!("{} of {split}", table.without_text));
                 }
@@ -249,7 +282,8 @@ impl Load {
     }
 
     fn read_and_split(&self, ctx: &dyn Ctx) -> Result<DataSet, LoadError> {
-        let table = self.path.as_deref().map(|path| self.read(ctx, path)).transpose()?;
+        let table = self.path.as_deref().map(|path| self.read(ctx, path, Some(&self.label)));
+        let table = table.transpose()?;
         let Table { rows, without_text, .. } = table.unwrap_or_default();
         if without_text > 0 {
             ctx.note(&format!("rows without a text left out, before the split: {without_text}"));
@@ -335,15 +369,15 @@ fn by_class(examples: &[Example], classes: usize) -> Vec<Vec<usize>> {
     rows
 }
 
-/// Keeps `shots` examples of each class, in their order.
+/// Keeps `shots` examples of each class, in their order, and returns the others in theirs.
 fn draw(
     examples: &mut Vec<Example>,
     labels: &[String],
     shots: Option<usize>,
     (split, key): (Split, &'static str),
     seed: u64,
-) -> Result<(), LoadError> {
-    let Some(asked) = shots else { return Ok(()) };
+) -> Result<Vec<Example>, LoadError> {
+    let Some(asked) = shots else { return Ok(Vec::new()) };
     let mut kept = BTreeSet::new();
     for (rows, label) in by_class(examples, labels.len()).iter().zip(labels) {
         if rows.len() < asked {
@@ -357,10 +391,8 @@ fn draw(
         }
         kept.extend(shuffled(seed, key, label, rows).into_iter().take(asked));
     }
-    let mut row = 0;
-    examples.retain(|_| {
-        row += 1;
-        kept.contains(&(row - 1))
-    });
-    Ok(())
+    let all = std::mem::take(examples).into_iter().enumerate();
+    let (drawn, rest): (Vec<_>, Vec<_>) = all.partition(|(row, _)| kept.contains(row));
+    *examples = drawn.into_iter().map(|(_, example)| example).collect();
+    Ok(rest.into_iter().map(|(_, example)| example).collect())
 }

@@ -320,3 +320,90 @@ fn what_is_known_beforehand_follows_the_configuration() -> Outcome {
     assert_eq!(config(r#"{"path": "a"}"#)?.duplicates, Duplicates::Error);
     Ok(())
 }
+
+fn unlabelled(data: &DataSet) -> Vec<(&str, &str)> {
+    data.unlabelled.iter().map(|text| (text.id.as_str(), text.text.first.as_str())).collect()
+}
+
+#[test]
+fn texts_without_labels_stand_nowhere_else() -> Outcome {
+    let ctx = TestCtx::new(1)?;
+    ctx.file("train.csv", "text,label\none,a\ntwo,b\n")?;
+    ctx.file("test.csv", "text,label\nthree,a\n")?;
+    // Another column is no matter, and there is none for labels.
+    ctx.file("pool.csv", "number,text\n1,ONE\n2,four\n3,five\n4,Four\n")?;
+    let json = |more: &str| {
+        format!(
+            r#"{{"files": {{"train": "train.csv", "test": "test.csv"}},
+                 "unlabelled": {{"path": "pool.csv"}}{more}}}"#
+        )
+    };
+    let data = load(&ctx, &json(""))?;
+    assert_eq!(unlabelled(&data), [("unlabelled-2", "four"), ("unlabelled-3", "five")]);
+    let told = "texts without labels left out: 1 in train, 1 copies of others";
+    assert!(ctx.said().contains(told), "{}", ctx.said());
+    ctx.file("pool.csv", "number,text\n1,ONE\n2,four\n3,  Three\n")?;
+    let message = load(&ctx, &json("")).err().unwrap_or_default();
+    assert!(
+        message.starts_with(
+            "texts without labels that stand in test or dev: 1, such as\n  unlabelled-3, in test: \
+             \"  Three\" / what has learnt from a text"
+        ),
+        "{message}"
+    );
+    let dropped = load(&ctx, &json(r#", "duplicates": "drop""#))?;
+    assert_eq!(unlabelled(&dropped), [("unlabelled-2", "four")]);
+    assert!(ctx.said().contains("left out: 1 in train, 1 in test or dev"), "{}", ctx.said());
+    let kept = load(&ctx, &json(r#", "duplicates": "allow""#))?;
+    assert_eq!(unlabelled(&kept).len(), 2);
+    assert!(ctx.said().contains("that stand in test or dev too: 1"), "{}", ctx.said());
+    ctx.file("pool.csv", "text\none\n")?;
+    let message = load(&ctx, &json("")).err().unwrap_or_default();
+    assert!(message.starts_with("none of 1 texts without labels is left"), "{message}");
+    for (name, content) in
+        [("pool.jsonl", "{\"text\": \"six\", \"n\": 1}\n"), ("pool.txt", "text\nsix\n")]
+    {
+        ctx.file(name, content)?;
+        let data = load(&ctx, &json("").replace("pool.csv", name))?;
+        assert_eq!(unlabelled(&data), [("unlabelled-1", "six")], "{name}");
+    }
+    ctx.file("pool.jsonl", "{\"body\": \"six\"}\n")?;
+    let message = load(&ctx, &json("").replace("pool.csv", "pool.jsonl")).err().unwrap_or_default();
+    assert!(message.contains("no column `text`; it has `body`"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn what_shots_leave_over_forgets_its_labels() -> Outcome {
+    let (one, two) = (TestCtx::new(1)?, TestCtx::new(2)?);
+    let json = r#"{"path": "a.csv", "split": {"test": 20}, "shots": 4,
+                   "unlabelled": {"rest": true, "path": "pool.tsv"}}"#;
+    let mut drawn = Vec::new();
+    for ctx in [&one, &two] {
+        ctx.file("a.csv", &hundred())?;
+        ctx.file("pool.tsv", "number\ttext\n1\tother\n")?;
+        let data = load(ctx, json)?;
+        let texts = unlabelled(&data);
+        assert_eq!((texts.len(), texts[0]), (69, ("unlabelled-1", "other")));
+        let train = ids(&data.splits.train);
+        let rest: BTreeSet<&str> = texts.iter().skip(1).map(|(id, _)| *id).collect();
+        assert!(rest.is_disjoint(&train) && rest.is_disjoint(&ids(&data.splits.test)));
+        drawn.push(rest.into_iter().map(str::to_owned).collect::<Vec<_>>());
+    }
+    assert_ne!(drawn[0], drawn[1], "the draw is that of the seed");
+    Ok(())
+}
+
+#[test]
+fn the_source_of_texts_without_labels_is_checked() -> Outcome {
+    let fields = |json: &str| -> Result<Vec<String>, serde_json::Error> {
+        let errors = config(json)?.check(&[]).err().unwrap_or_default();
+        Ok(errors.into_iter().map(|error| error.field).collect())
+    };
+    assert_eq!(fields(r#"{"path": "a.csv", "unlabelled": {}}"#)?, ["unlabelled"]);
+    assert_eq!(fields(r#"{"path": "a.csv", "unlabelled": {"rest": true}}"#)?, ["unlabelled.rest"]);
+    let sound = config(r#"{"path": "a.csv", "shots": 2, "unlabelled": {"rest": true}}"#)?;
+    let fact = sound.check(&[]);
+    assert!(matches!(&fact, Ok(Fact::Data(data)) if data.unlabelled), "{fact:?}");
+    Ok(())
+}

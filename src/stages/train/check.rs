@@ -203,8 +203,13 @@ mod tests {
             },
             "early_stopping": { "min_delta": -0.5 },
         }))?;
-        let data =
-            DataFact { task: TaskKind::Classes, has_dev: false, has_test: true, augmented: false };
+        let data = DataFact {
+            task: TaskKind::Classes,
+            has_dev: false,
+            has_test: true,
+            augmented: false,
+            unlabelled: false,
+        };
         let fields: Vec<String> =
             check(&train, &data).into_iter().map(|problem| problem.field).collect();
         assert_eq!(
@@ -229,8 +234,13 @@ mod tests {
 
     #[test]
     fn a_pause_beyond_the_end_is_refused() -> Result<(), serde_json::Error> {
-        let data =
-            DataFact { task: TaskKind::Classes, has_dev: true, has_test: true, augmented: false };
+        let data = DataFact {
+            task: TaskKind::Classes,
+            has_dev: true,
+            has_test: true,
+            augmented: false,
+            unlabelled: false,
+        };
         let found = |length: serde_json::Value| {
             let mut train = serde_json::json!({ "data": "data", "model": { "pretrained": "x" } });
             if let (Some(train), Some(length)) = (train.as_object_mut(), length.as_object()) {

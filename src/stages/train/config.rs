@@ -10,6 +10,7 @@ use super::label_texts::LabelTexts;
 use super::method::Method;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
+use super::plateau::Monitor;
 use super::regularise::Regularise;
 use super::schedule::Schedule;
 use super::settings::{Backend, Model, Settings, Span};
@@ -31,8 +32,8 @@ pub struct Train {
     /// How the model learns from the texts.
     #[serde(default)]
     pub method: Method,
-    /// Texts that say what the labels mean. Default: `auto` in `contrastive`, `none` in the other
-    /// methods.
+    /// Texts that say what the labels mean. Default: `auto` for `contrastive` and `zero_shot`, else
+    /// `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_texts: Option<LabelTexts>,
     /// The number of passes over the training data. Default: as many as the steps of `budget` need,
@@ -150,6 +151,7 @@ impl Train {
         Settings {
             model: self.model.clone(),
             label_texts: self.label_texts.clone().unwrap_or(defaults.label_texts),
+            given_label_texts: self.label_texts.clone(),
             span: self.span(),
             stop_after: self.stop_after,
             batch_size: self.batch_size.unwrap_or(defaults.batch_size),
@@ -174,25 +176,28 @@ impl Train {
         }
     }
 
+    /// Says whether the method has a use for a setting.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        self.method.learner().refuses().iter().all(|(field, _)| *field != name)
+    }
+
     /// Puts the defaults of the method into what the file leaves out, except where the method has
     /// no use for a setting.
     pub(super) fn fill(&mut self) {
         let settings = self.settings();
-        let refused = self.method.learner().refuses();
-        let takes = |name: &str| refused.iter().all(|(field, _)| *field != name);
-        if takes("batch_size") {
+        if self.takes("batch_size") {
             self.batch_size = Some(settings.batch_size);
         }
-        if takes("schedule") {
+        if self.takes("schedule") {
             self.schedule = Some(settings.schedule);
         }
-        if takes("optimizer") {
+        if self.takes("optimizer") {
             self.optimizer = settings.optimizer;
         }
-        if takes("epochs") && self.budget.is_none() {
+        if self.takes("epochs") && self.budget.is_none() {
             self.epochs = settings.span.epochs();
         }
-        if takes("label_texts") && settings.label_texts != LabelTexts::None {
+        if self.takes("label_texts") && settings.label_texts != LabelTexts::None {
             self.label_texts = Some(settings.label_texts);
         }
     }
@@ -206,10 +211,26 @@ impl Train {
         }
     }
 
+    /// Says whether the schedule follows a dev metric.
+    fn follows_dev(&self) -> bool {
+        match &self.schedule {
+            Some(Schedule::ReduceOnPlateau(settings)) => {
+                matches!(settings.monitor, Monitor::Dev(_))
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the first setting by which dev would have a part in the training.
+    pub fn needs_dev(&self) -> Option<&'static str> {
+        let of_dev = ["early_stopping", "best_checkpoint", DEV_PLATEAU];
+        self.given().into_iter().find(|name| of_dev.contains(name))
+    }
+
     /// Lists the settings that are given, and that not every method has a use for.
     pub(super) fn given(&self) -> Vec<&'static str> {
         let given = [
-            ("label_texts", self.label_texts.is_some()),
+            ("label_texts", !matches!(self.label_texts, None | Some(LabelTexts::None))),
             ("epochs", self.epochs.is_some()),
             ("stop_after", self.stop_after.is_some()),
             ("budget", self.budget.is_some()),
@@ -217,6 +238,7 @@ impl Train {
             ("dropout", self.dropout.is_some()),
             ("optimizer", self.optimizer != Optimizer::default()),
             ("schedule", self.schedule.is_some()),
+            (DEV_PLATEAU, self.follows_dev()),
             ("gradient_clip", self.gradient_clip != default_gradient_clip()),
             ("accumulation", self.accumulation != default_one()),
             ("max_tokens_per_step", self.max_tokens_per_step.is_some()),
@@ -238,6 +260,9 @@ impl Train {
         given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 }
+
+/// The setting by which a schedule follows dev.
+pub(super) const DEV_PLATEAU: &str = "schedule.reduce_on_plateau.monitor";
 
 pub(super) fn default_gradient_clip() -> Option<f32> {
     Some(1.0)

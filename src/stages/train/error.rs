@@ -22,6 +22,9 @@ pub enum TrainError {
     #[error("`classifier: zero_shot` needs label texts, and there are none")]
     #[diagnostic(help("add `label_texts: auto`, or give every label a text"))]
     NoLabelTexts,
+    #[error("the data have no texts without labels, and the method learns from such")]
+    #[diagnostic(help("give some with `unlabelled` in the `load` stage"))]
+    NoUnlabelled,
     #[error("the class `{label}` has one train text, and folds need two of each class")]
     #[diagnostic(help(
         "add a text, or leave nothing to folds: `classifier: {{ logistic_regression: {{ c: 1 }} }}`"
@@ -49,9 +52,9 @@ pub enum TrainError {
     #[error("no classifier can be fitted to the train texts")]
     #[diagnostic(help("add texts of other wording to each class"))]
     NoCandidate,
-    #[error("the head cannot be fitted")]
-    #[diagnostic(help("the vectors may be those of a damaged encoder; fetch the model again"))]
-    Classifier(#[source] ClassifierError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Classifier(ClassifierError),
     #[error("`freeze` leaves nothing to train")]
     #[diagnostic(help(
         "the head's parameters start with `classifier`; remove the pattern that matches them"

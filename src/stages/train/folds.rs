@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::error::TrainError;
 use super::head::fit::{folds_of, named};
 use super::method::contract::{Learner, Trained, Work};
+use super::settings::CODE_VERSION;
 use super::vectors::texts;
 use crate::base::digest::Digest;
 use crate::base::report::{Progress, Report};
 use crate::base::secrets::Secrets;
-use crate::data::{DataSet, Example, Splits};
+use crate::data::{DataSet, Example, Splits, Unlabelled};
 use crate::engine::{Device, Runtime};
 use crate::model::{ModelError, Weights, weights};
 use crate::stages::contract::error::StageError;
@@ -112,26 +113,22 @@ impl Piece for Fold<'_> {
     }
 
     fn code_version(&self) -> u32 {
-        super::settings::CODE_VERSION
+        CODE_VERSION
     }
 
     fn config(&self) -> Value {
-        let digest = |examples: &[Example]| {
-            let line = |example: &Example| {
-                let text = Digest::of(example.text.joined().as_bytes());
-                format!("{} {} {text}\n", example.id, example.class())
-            };
-            let all: String = examples.iter().map(line).collect();
-            Digest::of(all.as_bytes()).to_string()
-        };
-        json!({
+        let mut config = json!({
             "method": { self.learner.name(): self.learner.config() },
             "settings": self.work.settings,
             "labels": self.work.data.labels(),
-            "train": digest(&self.examples(false)),
-            "held_out": digest(&self.examples(true)),
+            "train": digest_of(&self.examples(false)),
+            "held_out": digest_of(&self.examples(true)),
             "seed": self.work.ctx.seed(),
-        })
+        });
+        if self.learner.reads_unlabelled() {
+            config["unlabelled"] = json!(digest_of_unlabelled(&self.work.data.unlabelled));
+        }
+        config
     }
 
     fn externals(&self) -> Vec<External> {
@@ -144,9 +141,11 @@ impl Piece for Fold<'_> {
 
     fn compute(&self, ctx: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {
         let scratch = ctx.scratch().join(format!("{}-fold-{}", self.learner.name(), self.fold));
-        let quiet = Quiet { inner: ctx, scratch };
+        let quiet = Quiet { inner: ctx, scratch, warns: true };
         let splits = Splits { train: self.examples(false), ..Splits::default() };
-        let data = DataSet { task: self.work.data.task.clone(), splits, ..DataSet::default() };
+        let DataSet { task, unlabelled, .. } = self.work.data;
+        let (task, unlabelled) = (task.clone(), unlabelled.clone());
+        let data = DataSet { task, splits, unlabelled, ..DataSet::default() };
         let work = Work { ctx: &quiet, data: &data, ..*self.work };
         let Trained { network, preparation, longest, summary, frozen, .. } =
             self.learner.learn(&work)?;
@@ -161,6 +160,24 @@ impl Piece for Fold<'_> {
         let logits = classifier.logits(&quiet, &texts(&examples), "evaluating")?;
         Ok(Arc::new(HeldOut { logits, encodings: summary.encodings.unwrap_or_default() }))
     }
+}
+
+/// Returns the digest of examples in their order.
+pub(super) fn digest_of(examples: &[Example]) -> String {
+    let line = |example: &Example| {
+        let text = Digest::of(example.text.joined().as_bytes());
+        format!("{} {} {text}\n", example.id, example.class())
+    };
+    let all: String = examples.iter().map(line).collect();
+    Digest::of(all.as_bytes()).to_string()
+}
+
+/// Returns the digest of texts without labels in their order.
+pub(super) fn digest_of_unlabelled(texts: &[Unlabelled]) -> String {
+    let line =
+        |text: &Unlabelled| format!("{} {}\n", text.id, Digest::of(text.text.joined().as_bytes()));
+    let all: String = texts.iter().map(line).collect();
+    Digest::of(all.as_bytes()).to_string()
 }
 
 const LOGITS: &str = "logits";
@@ -215,9 +232,11 @@ impl Output for HeldOut {
 }
 
 /// A context whose notes are not shown: those of every fold are the same.
-struct Quiet<'a> {
-    inner: &'a dyn Ctx,
-    scratch: PathBuf,
+pub(super) struct Quiet<'a> {
+    pub inner: &'a dyn Ctx,
+    pub scratch: PathBuf,
+    /// Whether warnings are shown.
+    pub warns: bool,
 }
 
 impl Report for Quiet<'_> {
@@ -228,7 +247,9 @@ impl Report for Quiet<'_> {
     fn note(&self, _: &str) {}
 
     fn warn(&self, line: &str) {
-        self.inner.warn(line);
+        if self.warns {
+            self.inner.warn(line);
+        }
     }
 }
 

@@ -17,6 +17,9 @@ use crate::engine::{Graph, OptimizerConfig, Precision};
 use crate::model::{Head, Prompt};
 use crate::text::Windows;
 
+/// Names the code of a training.
+pub(super) const CODE_VERSION: u32 = 9;
+
 /// A pretrained encoder and its classification head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,9 +35,6 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Prompt::is_auto")]
     pub prompt: Prompt,
 }
-
-/// Names the code of a training, raised whenever the same settings would give another model.
-pub(super) const CODE_VERSION: u32 = 9;
 
 /// The training backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +68,8 @@ pub enum Span {
 pub struct Settings {
     pub model: Model,
     pub label_texts: LabelTexts,
+    /// The same where the file says something.
+    pub given_label_texts: Option<LabelTexts>,
     pub span: Span,
     pub stop_after: Option<u32>,
     pub batch_size: usize,
@@ -151,6 +153,8 @@ impl Settings {
             batch_size: defaults.batch_size,
             optimizer: Optimizer::default().at_rate(defaults.learning_rate),
             schedule: defaults.schedule,
+            stop_after: None,
+            label_texts: self.given_label_texts.clone().unwrap_or(defaults.label_texts),
             ..self.clone()
         }
     }

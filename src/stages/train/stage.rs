@@ -7,8 +7,9 @@ use super::config::Train;
 use super::error::TrainError;
 use super::folds::{self, HeldOut};
 use super::method::contract::Work;
+use super::objective::loss::check_labels;
 use super::objective::{Classification, Objective};
-use super::settings::Backend;
+use super::settings::{Backend, Settings};
 use super::{artifacts, check, settings, trained_model};
 use crate::base::peak::Peak;
 use crate::base::report::Report;
@@ -75,11 +76,14 @@ impl Stage for Train {
     }
 
     fn epochs(&self) -> Option<Epochs> {
-        Some(self.span().epochs().map_or(Epochs::Budget, Epochs::Fixed))
+        let takes = self.takes("epochs") && self.takes("stop_after");
+        takes.then(|| self.span().epochs().map_or(Epochs::Budget, Epochs::Fixed))
     }
 
     fn pause_at(&mut self, epochs: u32) {
-        self.stop_after = Some(epochs);
+        if self.takes("stop_after") {
+            self.stop_after = Some(epochs);
+        }
     }
 
     /// Fills the defaults of the method in, so that it does not matter whether they are spelt out.
@@ -101,6 +105,9 @@ impl Stage for Train {
             self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
         }
         seen.add(&data.seen_by_training());
+        if self.method.learner().reads_unlabelled() {
+            seen.add(&data.seen_without_labels());
+        }
         let dev = data.splits.dev.len();
         if self.early_stopping.is_some() && dev < FEW_DEV {
             ctx.warn(&format!(
@@ -110,7 +117,8 @@ impl Stage for Train {
         }
         let settings = self.settings();
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data };
+        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
+        check_labels(&settings.loss, data)?;
         let peak = Peak::start();
         let trained = match &self.artifacts {
             Some(name) => artifacts::run(&work, name)?,
@@ -151,10 +159,10 @@ impl Train {
         data: &DataSet,
         folds: Option<usize>,
     ) -> Result<HeldOut, StageError> {
-        let settings = self.settings();
+        let settings = Settings { stop_after: None, ..self.settings() };
         let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data };
+        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
         let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
         let is_seen =
             |text: &&Example| seen.as_what(&text.text.joined(), Split::Dev) == Some(Split::Train);

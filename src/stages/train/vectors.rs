@@ -11,7 +11,7 @@ use super::objective::loss::class_weights;
 use super::objective::{Classification, Form, Objective};
 use crate::classifiers::score;
 use crate::data::curves::CurvePoint;
-use crate::data::{DataSet, Example};
+use crate::data::{DataSet, Example, Unlabelled};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::texts::Texts as Prepared;
@@ -22,6 +22,8 @@ pub(super) struct Texts<'a> {
     pub data: &'a DataSet,
     /// A text for each label, or none at all.
     pub label_texts: &'a [String],
+    /// The texts without labels that the head is fitted to; mostly none.
+    pub unlabelled: &'a [Unlabelled],
 }
 
 /// Their vectors, of length 1.
@@ -32,6 +34,8 @@ pub(super) struct Vectors {
     pub dev: Array2<f32>,
     /// `[K, E]`, where there are label texts.
     pub label_texts: Option<Array2<f32>>,
+    /// `[M, E]`, where the head is fitted to texts without labels.
+    pub unlabelled: Option<Array2<f32>>,
 }
 
 /// What gives the vectors of texts.
@@ -50,6 +54,11 @@ impl Texts<'_> {
                 read(&texts(&splits.dev))?
             },
             label_texts: if own.is_empty() { None } else { Some(read(&own)?) },
+            unlabelled: if self.unlabelled.is_empty() {
+                None
+            } else {
+                Some(read(&unlabelled(self.unlabelled))?)
+            },
         })
     }
 
@@ -68,6 +77,11 @@ impl Texts<'_> {
         }
         Ok(cut as f64 / train.len().max(1) as f64)
     }
+}
+
+/// Returns the texts of those without labels.
+pub(super) fn unlabelled(unlabelled: &[Unlabelled]) -> Vec<&str> {
+    unlabelled.iter().map(|unlabelled| unlabelled.text.first.as_str()).collect()
 }
 
 /// Returns the texts of examples.
@@ -126,6 +140,7 @@ impl Vectors {
         let Work { ctx, data, settings: training, .. } = *work;
         let vectors = self.train.select(Axis(0), texts).mapv(f64::from);
         let label_texts = self.label_texts.as_ref().map(|vectors| vectors.mapv(f64::from));
+        let unlabelled = self.unlabelled.as_ref().map(|vectors| vectors.mapv(f64::from));
         let train = &data.splits.train;
         let classes: Vec<usize> = texts.iter().map(|&text| train[text].class()).collect();
         let weights = training.loss.class_weights.is_some().then(|| {
@@ -133,7 +148,8 @@ impl Vectors {
             classes.iter().map(|&class| f64::from(of_class[class])).collect::<Vec<f64>>()
         });
         // A text whose original is not among them stands for itself.
-        let place = |family: usize| texts.iter().position(|&text| text == family);
+        // They are in rising order.
+        let place = |family: usize| texts.binary_search(&family).ok();
         let all = data.families();
         let families: Vec<usize> =
             texts.iter().enumerate().map(|(own, &text)| place(all[text]).unwrap_or(own)).collect();
@@ -142,6 +158,7 @@ impl Vectors {
             classes: &classes,
             labels: data.labels(),
             label_texts: label_texts.as_ref().map(|vectors| vectors.view()),
+            unlabelled: unlabelled.as_ref().map(|vectors| vectors.view()),
             families: &families,
             weights: weights.as_deref(),
             seed: ctx.seed(),

@@ -4,7 +4,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
-use super::settings::{Automatic, Calibration, ClassPrior, Classifier, HeadSettings};
+use super::settings::{Automatic, Calibration, ClassPrior, Classifier, EstimateFrom, HeadSettings};
 use crate::base::seed::stream;
 use crate::classifiers::choose::{GRID, c_by_folds};
 use crate::classifiers::folds::FOLDS;
@@ -23,6 +23,9 @@ use crate::stages::train::error::TrainError;
 /// give nearly equal probabilities.
 const SCALE: f64 = 20.0;
 
+/// The most classes whose estimated shares are told.
+const SHOWN: usize = 8;
+
 /// Texts with their classes, as vectors of length 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
@@ -32,6 +35,8 @@ pub struct Sample<'a> {
     pub labels: &'a [String],
     /// The vectors of the label texts `[K, E]`, where there are some.
     pub label_texts: Option<ArrayView2<'a, f64>>,
+    /// The vectors of texts without labels `[M, E]`, where they are to be learnt from.
+    pub unlabelled: Option<ArrayView2<'a, f64>>,
     /// The place of the original that each text comes from; see [`crate::data::DataSet::families`].
     pub families: &'a [usize],
     /// How much each text counts; `None` if all count 1.
@@ -70,7 +75,8 @@ impl Sample<'_> {
     /// # Errors
     ///
     /// Fails where folds are needed and a class has one text alone, where a classifier needs label
-    /// texts and there are none, and where a prior does not fit the labels.
+    /// texts and there are none, and where a prior does not fit the labels or is to be estimated
+    /// without texts.
     pub fn fit(&self, settings: &HeadSettings) -> Result<Head, TrainError> {
         let points = self.points();
         let Fitted { mut linear, held_out, mut chosen } = match &settings.classifier {
@@ -86,7 +92,10 @@ impl Sample<'_> {
             chosen.push_str(&format!(", temperature {found:.3}"));
         }
         let from = shares(&points);
-        if let Some(to) = self.prior(&settings.prior)? {
+        if let Some(to) = self.prior(&settings.prior, &linear, &from)? {
+            if let ClassPrior::Estimate(_) = settings.prior {
+                chosen.push_str(&self.told_of_prior(&to));
+            }
             linear = linear.shifted(&prior::shift(&from, &to).map_err(|error| self.named(error))?);
         }
         Ok(Head { linear, chosen })
@@ -207,12 +216,23 @@ impl Sample<'_> {
         out_of(folds, score(logits.view(), self.classes, self.weights))
     }
 
-    fn prior(&self, prior: &ClassPrior) -> Result<Option<Vec<f64>>, TrainError> {
+    /// Returns the shares of the classes that the head is for, where they are not those of train.
+    fn prior(
+        &self,
+        prior: &ClassPrior,
+        linear: &Linear,
+        from: &[f64],
+    ) -> Result<Option<Vec<f64>>, TrainError> {
         match prior {
             ClassPrior::Train => Ok(None),
             ClassPrior::Uniform => {
                 let classes = self.labels.len();
                 Ok(Some(vec![1.0 / classes as f64; classes]))
+            }
+            ClassPrior::Estimate(EstimateFrom::Unlabelled) => {
+                let texts = self.unlabelled.ok_or(TrainError::NoUnlabelled)?;
+                let shares = prior::estimate(linear.logits(texts).view(), from);
+                shares.map(Some).map_err(|error| self.named(error))
             }
             ClassPrior::Given(given) => {
                 if let Some(name) = given.keys().find(|name| !self.labels.contains(name)) {
@@ -226,6 +246,18 @@ impl Sample<'_> {
                 self.labels.iter().map(share).collect::<Result<_, _>>().map(Some)
             }
         }
+    }
+
+    fn told_of_prior(&self, shares: &[f64]) -> String {
+        let mut ranked: Vec<(&String, f64)> =
+            self.labels.iter().zip(shares.iter().copied()).collect();
+        ranked.sort_by(|one, other| other.1.total_cmp(&one.1));
+        let shown = ranked.iter().take(SHOWN).map(|(label, share)| format!("{label} {share:.3}"));
+        let shown: Vec<String> = shown.collect();
+        let more = ranked.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let texts = self.unlabelled.map_or(0, |texts| texts.nrows());
+        format!(", shares by {texts} texts without labels: {}{more}", shown.join(", "))
     }
 
     /// Puts the names of classes in place of their numbers.

@@ -4,4 +4,4 @@ pub mod settings;
 pub mod fit;
 
 pub use fit::{Head, Sample};
-pub use settings::{Calibration, ClassPrior, Classifier, HeadSettings};
+pub use settings::{Calibration, ClassPrior, Classifier, EstimateFrom, HeadSettings};

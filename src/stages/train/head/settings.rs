@@ -8,6 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::data::{DataSet, Unlabelled};
+use crate::stages::contract::stage::DataFact;
 use crate::stages::train::problems::Problems;
 
 /// The classifier over the vectors of texts, which have length 1.
@@ -86,6 +88,17 @@ pub enum ClassPrior {
     Uniform,
     /// A share for each label; they sum to 1.
     Given(IndexMap<String, f64>),
+    /// Those by which the predictions of other texts are the likeliest (Saerens et al. 2002).
+    /// Calibrated probabilities serve it best.
+    Estimate(EstimateFrom),
+}
+
+/// The texts that shares of classes are estimated from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EstimateFrom {
+    /// The texts without labels, which `load` gives. Test is never looked at.
+    Unlabelled,
 }
 
 /// The head over the vectors of texts.
@@ -126,8 +139,23 @@ impl HeadSettings {
         HeadSettings { classifier: classifier.clone(), calibrate, prior: prior.clone(), folds }
     }
 
+    /// Says whether the head is fitted to texts without labels too.
+    pub fn reads_unlabelled(&self) -> bool {
+        matches!(self.prior, ClassPrior::Estimate(EstimateFrom::Unlabelled))
+    }
+
+    /// Returns the texts without labels that the head is fitted to; mostly none.
+    pub fn unlabelled<'a>(&self, data: &'a DataSet) -> &'a [Unlabelled] {
+        if self.reads_unlabelled() { &data.unlabelled } else { &[] }
+    }
+
     /// Reports settings that no head can be fitted with, at a field of the method.
-    pub(in crate::stages::train) fn check(&self, at: &str, problems: &mut Problems) {
+    pub(in crate::stages::train) fn check(
+        &self,
+        at: &str,
+        data: &DataFact,
+        problems: &mut Problems,
+    ) {
         match &self.classifier {
             Classifier::LogisticRegression(LogisticRegression { c: Automatic(Some(c)) }) => {
                 problems.positive(&format!("{at}.classifier.logistic_regression.c"), *c);
@@ -146,6 +174,13 @@ impl HeadSettings {
                 &format!("{at}.folds"),
                 format!("expected at least 2, found {folds}"),
                 "each text is predicted by a head that has not seen it",
+            );
+        }
+        if self.reads_unlabelled() && !data.unlabelled {
+            problems.add(
+                &format!("{at}.prior.estimate"),
+                "the data have no texts without labels".to_owned(),
+                "give some with `unlabelled` in the `load` stage, or name the shares with `given`",
             );
         }
         if let ClassPrior::Given(shares) = &self.prior {

@@ -94,6 +94,10 @@ impl Training<'_> {
 
     fn watch_plateau(&mut self, losses: &EpochLosses, dev: Option<&DevMetrics>) {
         if let Schedule::ReduceOnPlateau(settings) = &self.job.settings.schedule {
+            // Without a dev split there is nothing to follow.
+            if matches!(settings.monitor, Monitor::Dev(_)) && dev.is_none() {
+                return;
+            }
             let value = match settings.monitor {
                 Monitor::TrainLoss => losses.mean(),
                 Monitor::MinTrainLoss => losses.least_of_batch,

@@ -15,9 +15,7 @@ use crate::data::Example;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::folds::{self, HeldOut};
-use crate::stages::train::label_texts::LabelTexts;
 use crate::stages::train::problems::Problems;
-use crate::stages::train::settings::Defaults;
 
 /// Trains every candidate without each fold of train in turn, and keeps the one that predicts the
 /// most held-out texts rightly. Of equal ones the likelier wins, and of those the first.
@@ -79,10 +77,6 @@ impl Learner for Auto {
         json!(self)
     }
 
-    fn defaults(&self) -> Defaults {
-        Defaults { label_texts: LabelTexts::Auto, ..Defaults::default() }
-    }
-
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
         const REFUSED: [(&str, &str); 18] = [
             ("epochs", OF_CANDIDATES),
@@ -105,6 +99,10 @@ impl Learner for Auto {
             ("artifacts", "artifacts are trained in one way"),
         ];
         &REFUSED
+    }
+
+    fn reads_unlabelled(&self) -> bool {
+        self.candidates().iter().any(|candidate| candidate.learner().reads_unlabelled())
     }
 
     fn check(&self, data: &DataFact, problems: &mut Problems) {

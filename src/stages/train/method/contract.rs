@@ -12,6 +12,7 @@ use crate::model::sentences::Preparation;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Network, TrainingSummary};
 use crate::stages::contract::stage::{Ctx, DataFact};
+use crate::stages::inference::vectors::Known;
 use crate::stages::train::problems::Problems;
 use crate::stages::train::settings::{Defaults, Settings};
 
@@ -31,6 +32,11 @@ pub trait Learner {
     /// Lists the settings of `train` that the method has no use for, each with the reason.
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
         &[]
+    }
+
+    /// Says whether the method learns from the texts without labels.
+    fn reads_unlabelled(&self) -> bool {
+        false
     }
 
     /// Reports settings of the method that no training can be done with.
@@ -71,6 +77,8 @@ pub struct Work<'a> {
     /// The identity of the encoder.
     pub identity: Digest,
     pub data: &'a DataSet,
+    /// Vectors of texts by the encoder as it is, where a method has computed them before.
+    pub known: Option<&'a Known>,
 }
 
 /// What a method gives.

@@ -52,6 +52,26 @@ pub struct Contrastive {
 const WHOLE: &str = "a batch is compared as a whole";
 const AFTER: &str = "the head that dev could judge is fitted after the training";
 
+/// The settings that the method has no use for.
+pub(super) const REFUSED: [(&str, &str); 9] = [
+    ("schedule.reduce_on_plateau.monitor", AFTER),
+    ("max_tokens_per_step", WHOLE),
+    ("loss.label_smoothing", "the classifier has its own objective"),
+    ("loss.r_drop", "the classifier has its own objective"),
+    ("loss.mixup", "the classifier has its own objective"),
+    ("reinitialise", "it needs vectors that already mean something"),
+    ("early_stopping", AFTER),
+    ("best_checkpoint", AFTER),
+    ("artifacts", "artifacts have a loss of their own"),
+];
+
+/// The same of SetFit's procedure.
+const REFUSED_OF_SETFIT: [(&str, &str); 10] = {
+    let [one, two, three, four, five, six, seven, eight, nine] = REFUSED;
+    let own = ("label_texts", "its pairs are of texts alone");
+    [one, two, three, four, five, six, seven, eight, nine, own]
+};
+
 impl Contrastive {
     fn head(&self) -> HeadSettings {
         let usual = || {
@@ -97,21 +117,15 @@ impl Learner for Contrastive {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 8] = [
-            ("max_tokens_per_step", WHOLE),
-            ("loss.label_smoothing", "the classifier has its own objective"),
-            ("loss.r_drop", "the classifier has its own objective"),
-            ("loss.mixup", "the classifier has its own objective"),
-            ("reinitialise", "it needs vectors that already mean something"),
-            ("early_stopping", AFTER),
-            ("best_checkpoint", AFTER),
-            ("artifacts", "artifacts have a loss of their own"),
-        ];
-        &REFUSED
+        if self.is_setfit() { &REFUSED_OF_SETFIT } else { &REFUSED }
     }
 
-    fn check(&self, _: &DataFact, problems: &mut Problems) {
-        self.head().check("method.contrastive", problems);
+    fn reads_unlabelled(&self) -> bool {
+        self.head().reads_unlabelled()
+    }
+
+    fn check(&self, data: &DataFact, problems: &mut Problems) {
+        self.head().check("method.contrastive", data, problems);
         match &self.loss {
             ContrastiveLoss::Supcon(loss) => {
                 let field = "method.contrastive.loss.supcon.temperature";
@@ -152,7 +166,8 @@ impl Learner for Contrastive {
         summary.initial_weights = told;
         summary.truncated_share = tokens.truncated_share;
         pretrained.weights = std::mem::take(&mut tuned.weights);
-        let texts = Texts { data, label_texts: &label_texts };
+        let texts =
+            Texts { data, label_texts: &label_texts, unlabelled: self.head().unlabelled(data) };
         let vectors = texts.vectors(&|texts| {
             Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts }.vectors(ctx)
         })?;

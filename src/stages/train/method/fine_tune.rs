@@ -39,7 +39,7 @@ impl Learner for FineTune {
         }
         let mut opened = Opened::new(work, Ending::Vectors)?;
         opened.pretrained.weights = std::mem::take(&mut opened.weights);
-        let texts = Texts { data, label_texts: &label_texts };
+        let texts = Texts { data, label_texts: &label_texts, unlabelled: &[] };
         let (pretrained, prepared) = (&opened.pretrained, &opened.texts);
         let embedder = Opened::embedder(&opened.form)?;
         let vectors = texts.vectors(&|texts| {

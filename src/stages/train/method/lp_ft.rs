@@ -62,8 +62,8 @@ impl Learner for LpFt {
         ]
     }
 
-    fn check(&self, _: &DataFact, problems: &mut Problems) {
-        self.head().check("method.lp_ft", problems);
+    fn check(&self, data: &DataFact, problems: &mut Problems) {
+        self.head().check("method.lp_ft", data, problems);
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
@@ -71,7 +71,7 @@ impl Learner for LpFt {
         let mut opened = Opened::new(work, Ending::Vectors)?;
         opened.pretrained.weights = std::mem::take(&mut opened.weights);
         let label_texts = settings.label_texts.of(ctx, data.labels())?;
-        let texts = Texts { data, label_texts: &label_texts };
+        let texts = Texts { data, label_texts: &label_texts, unlabelled: &[] };
         let (pretrained, prepared) = (&opened.pretrained, &opened.texts);
         let embedder = Opened::embedder(&opened.form)?;
         let vectors = texts.vectors(&|texts| {

@@ -9,6 +9,7 @@ use super::contrastive::Contrastive;
 use super::fine_tune::FineTune;
 use super::lp_ft::LpFt;
 use super::probe::Probe;
+use super::self_training::SelfTraining;
 
 /// How a model learns from the texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +26,8 @@ pub enum Method {
     LpFt(LpFt),
     /// Chooses among methods by folds of train.
     Auto(Auto),
+    /// Learns from texts without labels, which a model of a method has labelled.
+    SelfTraining(SelfTraining),
 }
 
 impl Default for Method {
@@ -42,6 +45,7 @@ impl Method {
             Method::Contrastive(method) => method,
             Method::LpFt(method) => method,
             Method::Auto(method) => method,
+            Method::SelfTraining(method) => method,
         }
     }
 }

@@ -6,6 +6,8 @@ pub mod probe;
 pub mod contrastive;
 pub mod lp_ft;
 pub mod auto;
+mod rounds;
+pub mod self_training;
 pub mod method;
 
 pub use contract::{Learner, Trained, Work};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis, concatenate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,11 +13,13 @@ use crate::data::Curves;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Network, TrainingSummary};
 use crate::stages::contract::stage::DataFact;
-use crate::stages::inference::vectors::Reading;
+use crate::stages::inference::vectors::{Known, Reading};
 use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
+use crate::stages::train::label_texts::LabelTexts;
 use crate::stages::train::opened::{Ending, Opened};
 use crate::stages::train::problems::Problems;
-use crate::stages::train::vectors::Texts;
+use crate::stages::train::settings::Defaults;
+use crate::stages::train::vectors::{Texts, texts, unlabelled};
 
 /// Fits a classifier to the vectors of a frozen encoder, which are computed once for all that use
 /// them.
@@ -45,6 +47,34 @@ impl Probe {
     fn head(&self) -> HeadSettings {
         HeadSettings::new(&self.classifier, self.calibrate, &self.prior, self.folds)
     }
+
+    /// Returns the vectors of the train texts and of those without labels.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the encoder cannot be read, and where the engine does.
+    pub(super) fn known(&self, work: &Work<'_>) -> Result<Known, StageError> {
+        let Opened { mut pretrained, weights, form, texts: prepared, .. } =
+            Opened::new(work, Ending::Vectors)?;
+        pretrained.weights = weights;
+        let embedder = Opened::embedder(&form)?;
+        // Each list by itself, as others read it too.
+        let (train, rest) = (texts(&work.data.splits.train), unlabelled(&work.data.unlabelled));
+        let of = |texts: &[&str]| {
+            read(work, Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts })
+        };
+        let (of_train, of_rest) = (of(&train)?, of(&rest)?);
+        let vectors = concatenate![Axis(0), of_train, of_rest];
+        Ok(Known::new(&[train, rest].concat(), vectors))
+    }
+}
+
+/// Returns the vectors of texts: those that are known, or what the encoder gives.
+fn read(work: &Work<'_>, reading: Reading<'_>) -> Result<Array2<f32>, StageError> {
+    match work.known.and_then(|known| known.of(reading.texts)) {
+        Some(vectors) => Ok(vectors),
+        None => reading.shared(work.ctx, work.identity),
+    }
 }
 
 impl Learner for Probe {
@@ -54,6 +84,14 @@ impl Learner for Probe {
 
     fn config(&self) -> Value {
         json!(self)
+    }
+
+    fn defaults(&self) -> Defaults {
+        let label_texts = match self.classifier {
+            Classifier::ZeroShot => LabelTexts::Auto,
+            _ => LabelTexts::None,
+        };
+        Defaults { label_texts, ..Defaults::default() }
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
@@ -85,8 +123,12 @@ impl Learner for Probe {
         &REFUSED
     }
 
-    fn check(&self, _: &DataFact, problems: &mut Problems) {
-        self.head().check("method.probe", problems);
+    fn reads_unlabelled(&self) -> bool {
+        self.head().reads_unlabelled()
+    }
+
+    fn check(&self, data: &DataFact, problems: &mut Problems) {
+        self.head().check("method.probe", data, problems);
     }
 
     fn held_out(
@@ -99,12 +141,13 @@ impl Learner for Probe {
         pretrained.weights = weights;
         let embedder = Opened::embedder(&form)?;
         let label_texts = work.settings.label_texts.of(work.ctx, work.data.labels())?;
-        let texts = Texts { data: work.data, label_texts: &label_texts };
+        let head = self.head();
+        let unlabelled = head.unlabelled(work.data);
+        let texts = Texts { data: work.data, label_texts: &label_texts, unlabelled };
         let vectors = texts.vectors(&|texts| {
-            Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts }
-                .shared(work.ctx, work.identity)
+            read(work, Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts })
         })?;
-        Ok(Some(vectors.held_out(work, &self.head(), folds)?))
+        Ok(Some(vectors.held_out(work, &head, folds)?))
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
@@ -115,13 +158,13 @@ impl Learner for Probe {
         pretrained.weights = weights;
         let embedder = Opened::embedder(&form)?;
         let label_texts = settings.label_texts.of(ctx, work.data.labels())?;
-        let texts = Texts { data: work.data, label_texts: &label_texts };
-        let read = |texts: &[&str]| {
-            let reading = Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts };
-            reading.shared(ctx, identity)
-        };
-        let vectors = texts.vectors(&read)?;
-        let head = vectors.fit(work, &self.head())?;
+        let head = self.head();
+        let unlabelled = head.unlabelled(work.data);
+        let texts = Texts { data: work.data, label_texts: &label_texts, unlabelled };
+        let vectors = texts.vectors(&|texts| {
+            read(work, Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts })
+        })?;
+        let head = vectors.fit(work, &head)?;
         pretrained.weights.extend(head.weights());
         let parameters = pretrained.weights.values().map(|array| array.len() as u64).sum();
         let trainable_parameters = head.weights().values().map(|array| array.len() as u64).sum();

@@ -74,7 +74,10 @@ impl Loss {
 }
 
 /// Checks that given class weights name the labels of the data, each of them.
-pub(super) fn check_labels(loss: &Loss, data: &DataSet) -> Result<(), TrainError> {
+pub(in crate::stages::train) fn check_labels(
+    loss: &Loss,
+    data: &DataSet,
+) -> Result<(), TrainError> {
     let Some(ClassWeights::Given(weights)) = &loss.class_weights else { return Ok(()) };
     if let Some(name) = weights.keys().find(|name| !data.labels().contains(name)) {
         return Err(TrainError::UnknownClass {

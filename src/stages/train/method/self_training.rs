@@ -1,0 +1,318 @@
+//! Self-training: a model labels texts without labels, and a new one learns from those that it is
+//! the surest of.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::contract::{Learner, Trained, Work};
+use super::contrastive::{self, Contrastive};
+use super::fine_tune::FineTune;
+use super::probe::Probe;
+use super::rounds::{Answer, NAME, Round, Taken, choose, idle, with_taken};
+use crate::base::clock::Stopwatch;
+use crate::classifiers::{Score, score};
+use crate::data::{DataSet, Example};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::stage::DataFact;
+use crate::stages::train::error::TrainError;
+use crate::stages::train::folds::{self, Quiet};
+use crate::stages::train::problems::Problems;
+use crate::stages::train::settings::Defaults;
+
+/// The most rounds, and the factor between the texts of train and those that the first one takes.
+const ROUNDS: u32 = 5;
+const FACTOR: usize = 10;
+
+/// Labels the texts of `load: { unlabelled: … }` with a model of a method, and trains it anew, from
+/// the pretrained weights, on train and those texts of each class that the model was the surest of.
+///
+/// All classes get equally many texts, no more than are taken for the rarest one, and every round
+/// takes twice as many. True labels stay as they are. The other settings of `train` are those of
+/// the method.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SelfTraining {
+    /// The method that labels texts and learns from them. Default: a probe, whose rounds cost next
+    /// to nothing, since every text is read once.
+    #[serde(default)]
+    pub base: Base,
+    /// The most rounds. Default: 5.
+    #[serde(default)]
+    pub rounds: Option<u32>,
+    /// The texts of each class that the first round takes. Default: 10 times the texts of the
+    /// smallest class of train.
+    #[serde(default)]
+    pub per_class: Option<usize>,
+    /// When no further round is made.
+    #[serde(default)]
+    pub stop: Stop,
+    /// The number of folds by which rounds are judged. There are fewer where a class has fewer
+    /// texts. Default: 4.
+    #[serde(default)]
+    pub folds: Option<usize>,
+}
+
+/// A method that labels texts and learns from them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Base {
+    /// A classifier over the vectors of the encoder as it is.
+    Probe(Probe),
+    /// Contrastive tuning, then a classifier.
+    Contrastive(Contrastive),
+    /// The encoder and its head together.
+    FineTune(FineTune),
+}
+
+/// When no further round is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// After the last round that has made the predictions of train texts better, which may be none.
+    /// Each fold of train is predicted by rounds without it: neither the models that label texts
+    /// nor those that learn from them have seen it. Rounds are made in all folds first.
+    #[default]
+    Folds,
+    /// After all of `rounds`.
+    Never,
+}
+
+impl Default for Base {
+    fn default() -> Base {
+        Base::Probe(Probe::default())
+    }
+}
+
+impl Base {
+    fn learner(&self) -> &dyn Learner {
+        match self {
+            Base::Probe(method) => method,
+            Base::Contrastive(method) => method,
+            Base::FineTune(method) => method,
+        }
+    }
+}
+
+const WHOLE: (&str, &str) = ("stop_after", "a round is trained in one go");
+
+impl Learner for SelfTraining {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn config(&self) -> Value {
+        json!(self)
+    }
+
+    fn defaults(&self) -> Defaults {
+        self.base.learner().defaults()
+    }
+
+    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
+        const OF_CONTRASTIVE: [(&str, &str); 10] = {
+            let [one, two, three, four, five, six, seven, eight, nine] = contrastive::REFUSED;
+            [one, two, three, four, five, six, seven, eight, nine, WHOLE]
+        };
+        const OF_FINE_TUNE: [(&str, &str); 2] =
+            [WHOLE, ("artifacts", "artifacts are trained in one way")];
+        match &self.base {
+            Base::Probe(method) => method.refuses(),
+            Base::Contrastive(_) => &OF_CONTRASTIVE,
+            Base::FineTune(_) => &OF_FINE_TUNE,
+        }
+    }
+
+    fn reads_unlabelled(&self) -> bool {
+        true
+    }
+
+    fn check(&self, data: &DataFact, problems: &mut Problems) {
+        if !data.unlabelled {
+            problems.add(
+                "method.self_training",
+                "the data have no texts without labels, which the method learns from".to_owned(),
+                "give some with `unlabelled` in the `load` stage",
+            );
+        }
+        if self.stop == Stop::Folds && data.augmented {
+            problems.add(
+                "method.self_training",
+                "the train texts hold generated ones, and what has made them has seen every fold"
+                    .to_owned(),
+                "use the data before augmentation, or set `stop: never` and `rounds`",
+            );
+        }
+        if self.stop == Stop::Never && self.folds.is_some() {
+            problems.add(
+                "method.self_training.folds",
+                "`stop: never` looks at no folds".to_owned(),
+                "leave one of both out",
+            );
+        }
+        if self.folds.is_some_and(|folds| folds < 2) {
+            problems.add(
+                "method.self_training.folds",
+                "expected at least 2 folds".to_owned(),
+                "each text is predicted by a model that has not seen it",
+            );
+        }
+        problems
+            .at_least_one("method.self_training.rounds", u64::from(self.rounds.unwrap_or(ROUNDS)));
+        problems.at_least_one("method.self_training.per_class", self.per_class.unwrap_or(1) as u64);
+        self.base.learner().check(data, problems);
+    }
+
+    fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
+        let stopwatch = Stopwatch::start();
+        if work.data.unlabelled.is_empty() {
+            return Err(Box::new(TrainError::NoUnlabelled));
+        }
+        // An encoder that stays as it is reads every text once for all rounds.
+        let known = match &self.base {
+            Base::Probe(probe) => {
+                let scratch = work.ctx.scratch().to_owned();
+                let quiet = Quiet { inner: work.ctx, scratch, warns: false };
+                Some(probe.known(&Work { ctx: &quiet, ..*work })?)
+            }
+            Base::Contrastive(_) | Base::FineTune(_) => None,
+        };
+        let work = &Work { known: known.as_ref().or(work.known), ..*work };
+        let (rounds, mut told, mut encodings) = match self.stop {
+            Stop::Never => (self.rounds.unwrap_or(ROUNDS), String::new(), 0),
+            Stop::Folds => self.judge(work)?,
+        };
+        let train = &work.data.splits.train;
+        let mut taken: Vec<Taken> = Vec::new();
+        let mut counts = Vec::new();
+        for round in 1..=rounds {
+            let Answer { unlabelled, encodings: read, .. } =
+                self.round(work, train, &taken, &[]).answer()?;
+            encodings += read;
+            let next = choose(unlabelled.view(), self.most(work.data, round));
+            if let Some(label) = idle(unlabelled.view()).and_then(|it| work.data.labels().get(it)) {
+                work.ctx.warn(&format!(
+                    "{NAME}: no text without a label is taken for `{label}`, and as all classes \
+                     get equally many, none is learnt from in round {round}"
+                ));
+            }
+            if next == taken {
+                break;
+            }
+            let each = next.len() / work.data.labels().len().max(1);
+            work.ctx.note(&format!("round {round}: {each} texts of each class are learnt from"));
+            counts.push(each.to_string());
+            taken = next;
+        }
+        let mut trained = self.round(work, train, &taken, &[]).learn(work.ctx)?;
+        let what = match counts.is_empty() {
+            true => "no round".to_owned(),
+            false => format!("rounds of {} texts of each class", counts.join(", ")),
+        };
+        told = format!("{what}{told}");
+        work.ctx.note(&told);
+        let summary = &mut trained.summary;
+        summary.chosen = match summary.chosen.is_empty() {
+            true => told,
+            false => format!("{told}; {}", summary.chosen),
+        };
+        summary.encodings = summary.encodings.map(|own| own + encodings);
+        summary.seconds = stopwatch.seconds();
+        Ok(trained)
+    }
+}
+
+impl SelfTraining {
+    /// Returns the texts of each class that a round, from 1, takes at most. Folds take as many as
+    /// the whole of train does.
+    fn most(&self, data: &DataSet, round: u32) -> usize {
+        let first = self.per_class.unwrap_or_else(|| {
+            let count = |class| data.splits.train.iter().filter(|it| it.class() == class).count();
+            FACTOR * (0..data.labels().len()).map(count).min().unwrap_or(0)
+        });
+        first.saturating_mul(1_usize.checked_shl(round - 1).unwrap_or(usize::MAX))
+    }
+
+    fn round<'a>(
+        &'a self,
+        work: &'a Work<'a>,
+        train: &[Example],
+        taken: &[Taken],
+        held_out: &[Example],
+    ) -> Round<'a> {
+        let train = with_taken(work.data, train, taken);
+        let learner = self.base.learner();
+        // Unfinished work is known by what it learns from.
+        let name = format!("{NAME}-{}", &folds::digest_of(&train)[..16]);
+        Round { learner, work, train, held_out: held_out.to_vec(), name }
+    }
+
+    /// Makes rounds without each fold of train until they gain no more. Returns how many have
+    /// gained, what is told, and the texts that the encoder has read.
+    fn judge(&self, work: &Work<'_>) -> Result<(u32, String, u64), StageError> {
+        let Work { ctx, data, .. } = *work;
+        let folds = folds::assign(data, self.folds, ctx.seed())?;
+        let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
+        let count = folds.iter().max().map_or(0, |most| most + 1);
+        let mut parts: Vec<Part> = (0..count).map(|fold| Part::of(data, &folds, fold)).collect();
+        let mut logits = ndarray::Array2::zeros((folds.len(), data.labels().len()));
+        let (mut told, mut encodings) = (Vec::new(), 0);
+        let mut best: Option<(u32, Score)> = None;
+        for round in 0..=self.rounds.unwrap_or(ROUNDS) {
+            ctx.note(&format!("{NAME}: round {round} in {count} folds"));
+            for part in &mut parts {
+                if round > 0 {
+                    let next = choose(part.unlabelled.view(), self.most(data, round));
+                    if next == part.taken {
+                        continue;
+                    }
+                    part.taken = next;
+                }
+                let answer = self.round(work, &part.train, &part.taken, &part.held_out).answer()?;
+                for (row, &text) in answer.held_out.rows().into_iter().zip(&part.places) {
+                    logits.row_mut(text).assign(&row);
+                }
+                part.unlabelled = answer.unlabelled;
+                encodings += answer.encodings;
+            }
+            let found = score(logits.view(), &classes, None);
+            told.push(format!("{:.3}, nll {:.3}", found.accuracy, found.nll));
+            let beats = |other: &Score| (found.accuracy, -found.nll) > (other.accuracy, -other.nll);
+            if !best.as_ref().is_none_or(|(_, other)| beats(other)) {
+                break;
+            }
+            best = Some((round, found));
+        }
+        let rounds = best.map_or(0, |(round, _)| round);
+        let told = format!(" (out of {count} folds, by round: {})", told.join("; "));
+        Ok((rounds, told, encodings))
+    }
+}
+
+/// The rounds without a fold of train.
+struct Part {
+    train: Vec<Example>,
+    held_out: Vec<Example>,
+    /// The places in train of what is held out.
+    places: Vec<usize>,
+    taken: Vec<Taken>,
+    /// What the last model says of the texts without labels `[M, K]`.
+    unlabelled: ndarray::Array2<f64>,
+}
+
+impl Part {
+    fn of(data: &DataSet, folds: &[usize], fold: usize) -> Part {
+        let examples = |places: &[usize]| {
+            places.iter().map(|&text| data.splits.train[text].clone()).collect::<Vec<Example>>()
+        };
+        let (places, others): (Vec<usize>, Vec<usize>) =
+            (0..folds.len()).partition(|&text| folds[text] == fold);
+        Part {
+            train: examples(&others),
+            held_out: examples(&places),
+            places,
+            taken: Vec::new(),
+            unlabelled: ndarray::Array2::zeros((0, data.labels().len())),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Texts without labels: where they come from, and what learns from them.
+
+use fs_err as fs;
+use serde_json::Value;
+
+use super::project::{Project, TestError, data};
+
+/// Builds a pipeline whose texts without labels are what `shots` leaves over; a stage is a name and
+/// its settings.
+fn pipeline(load: &str, stages: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "version: 1\nstages:\n  data: {{ load: {{ path: texts.csv, split: {{ test: 0.2 }}, \
+         {load} }} }}\n"
+    );
+    for (name, settings) in stages {
+        let model = data("tiny-bert");
+        text += &format!(
+            "  {name}: {{ train: {{ data: data, model: {{ pretrained: {model}, head: mean }}, \
+             {settings} }} }}\n  {name}_score: {{ evaluate: {{ model: {name}, data: data }} }}\n"
+        );
+    }
+    text
+}
+
+const REST: &str = "shots: 6, unlabelled: { rest: true }";
+
+fn summary(project: &Project, stage: &str) -> Result<Value, TestError> {
+    let training = fs::read(project.artifact(stage)?.join("training.json"))?;
+    Ok(serde_json::from_slice::<Value>(&training)?["summary"].clone())
+}
+
+#[test]
+fn self_training_repeats_bit_for_bit() -> Result<(), TestError> {
+    let stages = [
+        ("probed", "method: probe"),
+        ("judged", "method: self_training"),
+        ("made", "method: { self_training: { rounds: 2, per_class: 5, stop: never } }"),
+        (
+            "tuned",
+            "epochs: 1, method: { self_training: { base: { fine_tune: {} }, rounds: 1, \
+             folds: 2, per_class: 4 } }",
+        ),
+    ];
+    let text = pipeline(REST, &stages);
+    let (one, two) = (Project::with(160, &text)?, Project::with(160, &text)?);
+    let said = one.run(&["--threads", "1"])?;
+    two.run(&["--threads", "1"])?;
+    one.outcome()?.assert_same(&two.outcome()?);
+    assert!(said.err.contains("texts without labels"), "{}", said.err);
+    let judged = summary(&one, "judged")?;
+    let chosen = judged["chosen"].as_str().ok_or("nothing was chosen")?;
+    assert!(chosen.contains("(out of 4 folds, by round: "), "{chosen}");
+    assert_eq!(judged["method"], "self_training");
+    assert_eq!(judged["encodings"], 0, "the encoder stays as it is");
+    let made = summary(&one, "made")?;
+    let chosen = made["chosen"].as_str().ok_or("nothing was chosen")?;
+    assert!(chosen.starts_with("rounds of "), "{chosen}");
+    assert_ne!(one.weights("made")?, one.weights("probed")?);
+    // Each half of train is learnt from once at least, and then all of it.
+    let tuned = summary(&one, "tuned")?;
+    let encodings = tuned["encodings"].as_u64().ok_or("no encodings")?;
+    assert!(encodings >= 36, "{encodings}");
+    // The trained texts are known, so that no other data score them.
+    assert!(one.artifact("judged")?.join("seen_texts.parquet").is_file());
+    assert!(one.artifact("data")?.join("unlabelled.parquet").is_file());
+    Ok(())
+}
+
+#[test]
+fn shares_of_classes_are_those_of_texts_without_labels() -> Result<(), TestError> {
+    let estimated = "method: { probe: { prior: { estimate: unlabelled } } }";
+    let text = pipeline(REST, &[("plain", "method: probe"), ("shifted", estimated)]);
+    let project = Project::with(160, &text)?;
+    project.run(&["--threads", "1"])?;
+    let shifted = summary(&project, "shifted")?;
+    let chosen = shifted["chosen"].as_str().ok_or("nothing was chosen")?;
+    // 128 texts are not in test, of which 18 are drawn.
+    assert!(chosen.contains(", shares by 110 texts without labels: "), "{chosen}");
+    let (plain, shifted) = (project.weights("plain")?, project.weights("shifted")?);
+    assert_eq!(plain["classifier.weight"], shifted["classifier.weight"]);
+    assert_ne!(plain["classifier.bias"], shifted["classifier.bias"]);
+    Ok(())
+}
+
+#[test]
+fn what_is_missing_is_found_before_anything_runs() -> Result<(), TestError> {
+    for (load, settings, expected) in [
+        ("shots: 6", "method: self_training", "the data have no texts without labels"),
+        (
+            "shots: 6",
+            "method: { probe: { prior: { estimate: unlabelled } } }",
+            "the data have no texts without labels",
+        ),
+        ("unlabelled: { rest: true }", "method: probe", "without `shots`, nothing is left over"),
+        ("unlabelled: {}", "method: probe", "neither `path` nor `rest` is given"),
+        (
+            REST,
+            "method: { self_training: { stop: never, folds: 3 } }",
+            "`stop: never` looks at no folds",
+        ),
+        (REST, "epochs: 3, method: self_training", "has no use for `epochs`"),
+        (
+            REST,
+            "stop_after: 1, method: { self_training: { base: { contrastive: {} } } }",
+            "has no use for `stop_after`",
+        ),
+        (
+            REST,
+            "method: { self_training: { rounds: 0, per_class: 0, folds: 1 } }",
+            "method.self_training.per_class",
+        ),
+    ] {
+        let project = Project::with(80, &pipeline(load, &[("tuned", settings)]))?;
+        let said = project.pipe(&["validate", "x.yaml"])?;
+        assert_ne!(said.code, Some(0), "{settings}");
+        assert!(said.err.contains(expected), "{settings}: {}", said.err);
+    }
+    let load = "shots: 6, unlabelled: { path: pool.csv }";
+    let project = Project::with(80, &pipeline(load, &[("tuned", "method: self_training")]))?;
+    let said = project.pipe(&["run", "x.yaml"])?;
+    assert!(said.err.contains("there is no file `pool.csv`"), "{}", said.err);
+    let first = fs::read_to_string(project.path("texts.csv"))?;
+    project.write("pool.csv", &first)?;
+    let said = project.pipe(&["run", "x.yaml", "--threads", "1"])?;
+    assert!(said.err.contains("that stand in test or dev: 16, such as"), "{}", said.err);
+    Ok(())
+}
