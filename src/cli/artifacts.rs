@@ -41,6 +41,13 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         );
         return Err(Failure::usage(message, Some(hint)));
     }
+    let method = train.method.learner().name();
+    if method != "fine_tune" {
+        let message =
+            format!("`{stage}` learns by `{method}`, and artifacts hold fine-tuning alone");
+        let hint = "name a stage with `method: { fine_tune: {} }`, which is the default";
+        return Err(Failure::usage(message, Some(hint.to_owned())));
+    }
     if let Some(misfit) = misfit(&train.settings()) {
         let message =
             format!("`{stage}` cannot be written for the training API: {}", misfit.reason);

@@ -48,7 +48,7 @@ fn every_method_repeats() -> Result<(), TestError> {
             "means",
             "method: { probe: { classifier: { prototypes: {} } } }, label_texts: auto".to_owned(),
         ),
-        ("zero", "method: { probe: { classifier: zero_shot } }, label_texts: auto".to_owned()),
+        ("zero", "method: { probe: { classifier: zero_shot } }".to_owned()),
         ("any", "method: { probe: { classifier: auto, prior: uniform } }".to_owned()),
         ("pairs", steps("contrastive: {}")),
         ("supcon", steps("contrastive: { loss: { supcon: {} } }")),
@@ -143,6 +143,17 @@ fn what_makes_no_sense_is_refused() -> Result<(), TestError> {
         ("label_texts: { template: about }", "expected `{}` in the place of the label"),
         ("method: { probe: { folds: 1 } }", "expected at least 2, found 1"),
         ("method: { prob: {} }", "did you mean `probe`?"),
+        ("method: { probe: {} }, label_texts: auto", "has no use for `label_texts`"),
+        ("method: { contrastive: {} }, freeze: encoder", "it is the encoder that learns"),
+        ("method: { contrastive: {} }, batch_size: 2", "expected at least 4, found 2"),
+        (
+            "method: { probe: { classifier: { prototypes: {} }, calibrate: folds } }",
+            "the classifier has its own temperature",
+        ),
+        (
+            "method: { contrastive: {} }, schedule: { reduce_on_plateau: { monitor: dev_loss } }",
+            "is fitted after the training",
+        ),
     ] {
         let project = Project::with(80, &pipeline(&[("x", settings)]))?;
         let said = project.pipe(&["validate", "x.yaml"])?;
@@ -150,10 +161,13 @@ fn what_makes_no_sense_is_refused() -> Result<(), TestError> {
     }
     for (settings, message) in [
         (
-            "method: { probe: {} }, label_texts: { given: { positive: a, perhaps: b } }",
+            "method: { contrastive: {} }, label_texts: { given: { positive: a, perhaps: b } }",
             "`label_texts` names `perhaps`, which is not a label of the data",
         ),
-        ("method: { probe: { classifier: zero_shot } }", "needs label texts, and there are none"),
+        (
+            "method: { probe: { classifier: zero_shot } }, label_texts: none",
+            "needs label texts, and there are none",
+        ),
         (
             "method: { probe: { folds: 9 } }",
             "9 folds are asked for, and the class `negative` has 8 train texts",
@@ -170,6 +184,35 @@ fn what_makes_no_sense_is_refused() -> Result<(), TestError> {
     Ok(())
 }
 
+/// Two candidates of one method do not go on from each other's unfinished folds: each is what it is
+/// alone.
+#[test]
+fn candidates_of_one_method_stay_apart() -> Result<(), TestError> {
+    let loss = |loss: &str| format!("{{ contrastive: {{ loss: {loss} }} }}");
+    let (one, two) = (loss("triplet"), loss("{ supcon: {} }"));
+    let auto = |candidates: &[&String]| {
+        let list: Vec<&str> = candidates.iter().map(|it| it.as_str()).collect();
+        format!("method: {{ auto: {{ candidates: [{}], folds: 2 }} }}", list.join(", "))
+    };
+    let (both, turned) = (auto(&[&one, &two]), auto(&[&two, &one]));
+    let project = Project::with(80, &pipeline(&[("both", &both)]))?;
+    project.run(&[])?;
+    let other = Project::with(80, &pipeline(&[("turned", &turned)]))?;
+    other.run(&[])?;
+    let figures = |project: &Project| -> Result<Vec<String>, TestError> {
+        let chosen = project.results()?[0].chosen.clone();
+        let parts = chosen.split(['(', ';', ')']).filter(|part| part.contains(", nll "));
+        let mut figures: Vec<String> = parts
+            .filter_map(|part| Some(part.trim().split_once(char::is_numeric)?.1.to_owned()))
+            .collect();
+        figures.sort();
+        Ok(figures)
+    };
+    assert_eq!(figures(&project)?.len(), figures(&other)?.len());
+    assert_eq!(kinds(&project)?.get("fold"), Some(&4));
+    Ok(())
+}
+
 /// One text of a class is too little for folds, and says so; C can be given.
 #[test]
 fn one_text_of_a_class_needs_a_given_c() -> Result<(), TestError> {
@@ -183,7 +226,8 @@ fn one_text_of_a_class_needs_a_given_c() -> Result<(), TestError> {
     project.run(&[])?;
     project.write("x.yaml", &text("method: { auto: {} }"))?;
     let said = project.pipe(&["run", "x.yaml"])?;
-    assert!(said.err.contains("a choice by folds needs 3 of each class"), "{}", said.err);
+    let message = "has 1 train texts, and 2 folds need 4 of each class";
+    assert!(said.err.contains(message), "{}", said.err);
     Ok(())
 }
 

@@ -30,7 +30,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// The text and the label of a row as they were read; `None` where a row has no such field, or it is not wanted.
+/// The text and the label of a row as they were read; `None` where a row has no such field, or it
+/// is not wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Raw {
     pub(super) line: Option<usize>,

@@ -1,14 +1,20 @@
 //! The services of the runner for a running stage.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::interrupt::Interrupt;
-use super::shared::Shelf;
+use crate::base::clock::Stopwatch;
+use crate::base::digest::Digest;
 use crate::base::report::{Progress, Report};
 use crate::base::secrets::Secrets;
 use crate::engine::{Device, Runtime};
+use crate::runner::cache::cache::{Cache, Unread, boxed};
+use crate::runner::cache::entry::Done;
+use crate::runner::cache::key::{FORMAT, KeyMaterial, canonical};
 use crate::runner::observer::{Event, Observer};
+use crate::stages::contract::error::Interrupted;
 use crate::stages::contract::stage::Piece;
 use crate::stages::{Ctx, Output, StageError};
 
@@ -85,5 +91,72 @@ impl Ctx for StageContext<'_> {
 
     fn interrupted(&self) -> bool {
         self.interrupt.is_asked()
+    }
+}
+
+/// Where the pieces of the work of a stage are kept.
+#[derive(Clone, Copy)]
+pub(in crate::runner) struct Shelf<'a> {
+    pub cache: &'a Cache,
+    /// The key of the stage, whose engine its pieces have too.
+    pub material: &'a KeyMaterial,
+    /// The pipeline file, for the cache's records.
+    pub pipeline: &'a str,
+    /// The pieces that were made anew, where nothing of the cache is to be used; `None` where it
+    /// is.
+    pub renewed: Option<&'a Mutex<BTreeSet<Digest>>>,
+}
+
+impl Shelf<'_> {
+    /// Says whether a piece is still to be made anew, whatever the cache has.
+    fn renews(&self, key: &Digest) -> bool {
+        self.renewed.is_some_and(|renewed| {
+            !renewed.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+        })
+    }
+
+    /// Returns the output of a piece: the cache's, or what the work gives now.
+    pub(in crate::runner) fn take(
+        &self,
+        ctx: &StageContext<'_>,
+        piece: &dyn Piece,
+    ) -> Result<Arc<dyn Output>, StageError> {
+        let material = KeyMaterial {
+            format: FORMAT,
+            kind: piece.name().to_owned(),
+            code_version: piece.code_version(),
+            config: canonical(&piece.config()),
+            inputs: BTreeMap::new(),
+            seed: None,
+            runtime: self.material.runtime.clone(),
+            externals: piece.externals(),
+        };
+        let key = material.key();
+        let renews = self.renews(&key);
+        if !renews && let Ok(output) = self.cache.read(piece.kind(), &key) {
+            return Ok(output);
+        }
+        let waiting = || ctx.note("waiting for another stage that computes the same");
+        let held = self.cache.lock(&key, waiting, || ctx.interrupted()).map_err(boxed)?;
+        let Some(_held) = held else { return Err(Box::new(Interrupted)) };
+        match self.cache.read(piece.kind(), &key) {
+            Ok(output) if !renews => return Ok(output),
+            Ok(_) => {}
+            Err(Unread::Lost(_)) => self.cache.set_aside(&key).map_err(boxed)?,
+            Err(Unread::Failed(error)) => return Err(error),
+        }
+        let stopwatch = Stopwatch::start();
+        // Unfinished work is known by the piece's own key: other pieces of the stage have the same
+        // tensors.
+        let own = StageContext { scratch: self.cache.scratch(&key), ..ctx.clone() };
+        let output = piece.compute(&own)?;
+        let about = format!("{} for {}", piece.name(), ctx.stage());
+        let done = Done::new(key, &about, self.pipeline, ctx.seed(), stopwatch.seconds());
+        self.cache.store(&key, &material, done, |folder| output.write(folder))?;
+        self.cache.clear_scratch(&key).map_err(boxed)?;
+        if let Some(renewed) = self.renewed {
+            renewed.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        }
+        Ok(output)
     }
 }

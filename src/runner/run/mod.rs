@@ -6,6 +6,5 @@ pub mod tasks;
 pub mod outputs;
 pub mod ground;
 pub mod context;
-mod shared;
 pub mod scheduler;
 pub mod pipeline_run;

@@ -8,9 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::context::StageContext;
+use super::context::{Shelf, StageContext};
 use super::interrupt::Interrupt;
-use super::shared::Shelf;
 use super::tasks::{Task, Tasks};
 use crate::base::clock::Stopwatch;
 use crate::base::contain::message;

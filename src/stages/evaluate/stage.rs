@@ -221,7 +221,15 @@ impl Evaluate {
                 let message = format!("`{}` trains artifacts", self.model);
                 add("model", message, "artifacts are trained in one way; evaluate a split");
             }
-            Some(_) => {}
+            Some(recipe) => {
+                if let Some(name) = recipe.needs_dev() {
+                    let message = format!(
+                        "`{name}` of `{}` follows dev, which folds have none of",
+                        self.model
+                    );
+                    add("on", message, "score a recipe of a fixed length, or evaluate a split");
+                }
+            }
         }
         if data.augmented {
             let message = "the train texts hold generated ones, and what has made them has seen \

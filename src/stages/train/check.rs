@@ -21,7 +21,12 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
         let message = format!("`method: {}` has no use for `{field}`: {reason}", learner.name());
         problems.add(field, message, "leave it out");
     }
-    learner.check(data, &mut problems);
+    learner.check(&format!("method.{}", learner.name()), data, &mut problems);
+    let least = learner.least_batch();
+    if let Some(size) = train.batch_size.filter(|size| *size > 0 && *size < least) {
+        let message = format!("expected at least {least}, found {size}");
+        problems.add("batch_size", message, "a batch has two texts of two classes at least");
+    }
     if let Some(texts) = &train.label_texts {
         texts.check(&mut problems);
     }

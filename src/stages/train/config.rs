@@ -250,6 +250,7 @@ impl Train {
             ("reinitialise", self.reinitialise.is_some()),
             ("regularise", self.regularise.is_some()),
             ("freeze", self.freeze.is_some()),
+            ("freeze.encoder", self.freeze == Some(Freeze::Encoder)),
             ("adapters", self.adapters.is_some()),
             ("early_stopping", self.early_stopping.is_some()),
             ("best_checkpoint", self.best_checkpoint.is_some()),

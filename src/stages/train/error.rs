@@ -20,7 +20,7 @@ pub enum TrainError {
     #[diagnostic(help("give every label of the data a text"))]
     MissingLabelText { name: String },
     #[error("`classifier: zero_shot` needs label texts, and there are none")]
-    #[diagnostic(help("add `label_texts: auto`, or give every label a text"))]
+    #[diagnostic(help("say what the labels mean: `label_texts: {{ given: {{ … }} }}`"))]
     NoLabelTexts,
     #[error("the data have no texts without labels, and the method learns from such")]
     #[diagnostic(help("give some with `unlabelled` in the `load` stage"))]
@@ -39,16 +39,22 @@ pub enum TrainError {
     #[diagnostic(help("give every label of the data a share"))]
     MissingPrior { name: String },
     #[error(
-        "the class `{label}` has {count} train texts, and a choice by folds needs 3 of each class"
+        "the class `{label}` has {count} train texts, and {folds} folds need {least} of each class"
     )]
-    #[diagnostic(help("add texts, or name the method yourself"))]
-    FewForFolds { label: String, count: usize },
+    #[diagnostic(help(
+        "two texts of each class have to be left without a fold: add texts, or do without folds \
+         (name a method in place of `auto`, evaluate a split)"
+    ))]
+    FewForFolds { label: String, count: usize, folds: usize, least: usize },
     #[error("the pretrained model has learnt from {count} of {all} train texts already")]
     #[diagnostic(help("texts that a model has seen say nothing of it; use a model that has not"))]
     SeenFolds { count: usize, all: usize },
     #[error("train holds generated texts, and what has made them has seen every fold")]
     #[diagnostic(help("use the data set before augmentation"))]
     GeneratedFolds,
+    #[error("`windows: {{ combine: max }}` is for logits, and a head is fitted to vectors here")]
+    #[diagnostic(help("use `combine: mean`, whose logits are those of the mean vector"))]
+    LargestOfVectors,
     #[error("no classifier can be fitted to the train texts")]
     #[diagnostic(help("add texts of other wording to each class"))]
     NoCandidate,

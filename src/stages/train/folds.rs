@@ -15,8 +15,10 @@ use super::vectors::texts;
 use crate::base::digest::Digest;
 use crate::base::report::{Progress, Report};
 use crate::base::secrets::Secrets;
-use crate::data::{DataSet, Example, Splits, Unlabelled};
+use crate::classifiers::folds::FOLDS;
+use crate::data::{DataSet, Example, Seen, Split, Splits, Unlabelled};
 use crate::engine::{Device, Runtime};
+use crate::model::pretrained::SEEN_TEXTS;
 use crate::model::{ModelError, Weights, weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Kind, Output};
@@ -24,8 +26,8 @@ use crate::stages::contract::stage::Piece;
 use crate::stages::contract::stage::{Ctx, External};
 use crate::stages::inference::trained::Classifier;
 
-/// The fewest texts of a class: without a fold, two are left, of which a head can be chosen.
-const FEWEST: usize = 3;
+/// The texts of each class that are left without a fold, of which a head can be chosen.
+const LEFT: usize = 2;
 
 /// Logits of texts by models that have not seen them.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,22 +42,35 @@ pub struct HeldOut {
 ///
 /// # Errors
 ///
-/// Fails where a class has too few texts, and where texts were generated: what has made them has
-/// seen all of train.
-pub fn assign(data: &DataSet, asked: Option<usize>, seed: u64) -> Result<Vec<usize>, TrainError> {
+/// Fails where a class has too few texts, where texts were generated, since what has made them has
+/// seen all of train, and where the pretrained model has learnt from the texts.
+pub fn assign(work: &Work<'_>, asked: Option<usize>) -> Result<Vec<usize>, StageError> {
+    let Work { ctx, data, folder, .. } = *work;
     let train = &data.splits.train;
     if train.iter().any(|text| !text.is_original()) {
-        return Err(TrainError::GeneratedFolds);
+        return Err(Box::new(TrainError::GeneratedFolds));
+    }
+    let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
+    let is_seen =
+        |text: &&Example| seen.as_what(&text.text.joined(), Split::Dev) == Some(Split::Train);
+    let count = train.iter().filter(is_seen).count();
+    if count > 0 {
+        return Err(Box::new(TrainError::SeenFolds { count, all: train.len() }));
     }
     let classes: Vec<usize> = train.iter().map(Example::class).collect();
-    for (class, label) in data.labels().iter().enumerate() {
-        let count = classes.iter().filter(|own| **own == class).count();
-        if count < FEWEST {
-            return Err(TrainError::FewForFolds { label: label.clone(), count });
-        }
+    let of = |class: usize| classes.iter().filter(|own| **own == class).count();
+    let smallest = (0..data.labels().len()).map(of).min().unwrap_or(0);
+    let folds = asked.unwrap_or_else(|| FOLDS.min(smallest)).max(2);
+    let left = |count: usize| count - count.div_ceil(folds);
+    let least = (LEFT..).find(|count| left(*count) >= LEFT).unwrap_or(LEFT);
+    let few = (0..data.labels().len()).find(|class| of(*class) < least.max(folds));
+    if let Some(class) = few {
+        let (label, count) = (data.labels()[class].clone(), of(class));
+        let least = least.max(folds);
+        return Err(Box::new(TrainError::FewForFolds { label, count, folds, least }));
     }
-    folds_of(&classes, &data.families(), data.labels().len(), (asked, seed))
-        .map_err(|error| named(error, data.labels()))
+    let made = folds_of(&classes, &data.families(), data.labels().len(), (Some(folds), ctx.seed()));
+    Ok(made.map_err(|error| named(error, data.labels()))?)
 }
 
 /// Returns the logits of every train text by a model that has learnt from the other folds alone.

@@ -10,6 +10,7 @@ use crate::model::{Embedder, Head, HeadForm, Pretrained, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::texts::{Texts, shown};
+use crate::text::Combine;
 
 /// What a network that is trained ends in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,10 @@ impl Opened {
     pub(super) fn new(work: &Work<'_>, ending: Ending) -> Result<Opened, StageError> {
         let Work { ctx, settings, folder, data, .. } = *work;
         let (reference, head) = (&settings.model.pretrained, settings.model.head);
+        let combine = settings.windows.map(|windows| windows.combine);
+        if ending == Ending::Vectors && combine == Some(Combine::Max) {
+            return Err(Box::new(TrainError::LargestOfVectors));
+        }
         let mut pretrained = read(settings, folder)?;
         let form = match ending {
             Ending::Head => pretrained.form(head)?,

@@ -13,7 +13,7 @@ use super::settings::{Backend, Settings};
 use super::{artifacts, check, settings, trained_model};
 use crate::base::peak::Peak;
 use crate::base::report::Report;
-use crate::data::{AugmentationSummary, DataSet, Example, Seen, Split, TaskKind};
+use crate::data::{AugmentationSummary, DataSet, Seen, Split, TaskKind};
 use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
 use crate::model::pretrained::SEEN_TEXTS;
 use crate::model::source::resolve::{identity, resolve as place};
@@ -163,14 +163,7 @@ impl Train {
         let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
         let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
-        let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
-        let is_seen =
-            |text: &&Example| seen.as_what(&text.text.joined(), Split::Dev) == Some(Split::Train);
-        let count = data.splits.train.iter().filter(is_seen).count();
-        if count > 0 {
-            return Err(Box::new(TrainError::SeenFolds { count, all: data.splits.train.len() }));
-        }
-        let folds = folds::assign(data, folds, ctx.seed())?;
+        let folds = folds::assign(&work, folds)?;
         folds::held_out(self.method.learner(), &work, &folds)
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Vectors {
     pub label_texts: Option<Array2<f32>>,
     /// `[M, E]`, where the head is fitted to texts without labels.
     pub unlabelled: Option<Array2<f32>>,
+    /// Whether the encoder has learnt from the train texts.
+    pub tuned: bool,
 }
 
 /// What gives the vectors of texts.
@@ -54,6 +56,7 @@ impl Texts<'_> {
                 read(&texts(&splits.dev))?
             },
             label_texts: if own.is_empty() { None } else { Some(read(&own)?) },
+            tuned: false,
             unlabelled: if self.unlabelled.is_empty() {
                 None
             } else {
@@ -160,6 +163,7 @@ impl Vectors {
             label_texts: label_texts.as_ref().map(|vectors| vectors.view()),
             unlabelled: unlabelled.as_ref().map(|vectors| vectors.view()),
             families: &families,
+            tuned: self.tuned,
             weights: weights.as_deref(),
             seed: ctx.seed(),
         })

@@ -2,6 +2,7 @@
 //!
 //! Dimensions: `N` texts, `E` width of a vector, `K` classes.
 
+use indexmap::IndexMap;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 use super::settings::{Automatic, Calibration, ClassPrior, Classifier, EstimateFrom, HeadSettings};
@@ -12,8 +13,8 @@ use crate::classifiers::lda::lda::leave_one_out;
 use crate::classifiers::lda::{Lda, Prior, Shrinkage};
 use crate::classifiers::prototypes::{Extra, Prototypes};
 use crate::classifiers::{
-    Auto, ClassifierError, Linear, Points, Score, folds, logistic_regression, out_of_fold, prior,
-    score, stratified, temperature,
+    Auto, ClassifierError, Kind, Linear, Points, Score, folds, logistic_regression, out_of_fold,
+    prior, score, stratified, temperature,
 };
 use crate::model::Weights;
 use crate::model::network::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT};
@@ -39,6 +40,8 @@ pub struct Sample<'a> {
     pub unlabelled: Option<ArrayView2<'a, f64>>,
     /// The place of the original that each text comes from; see [`crate::data::DataSet::families`].
     pub families: &'a [usize],
+    /// Whether the vectors have learnt from these texts: then what is out of fold is not unseen.
+    pub tuned: bool,
     /// How much each text counts; `None` if all count 1.
     pub weights: Option<&'a [f64]>,
     pub seed: u64,
@@ -67,6 +70,9 @@ struct Fitted {
     linear: Linear,
     held_out: Option<Array2<f64>>,
     chosen: String,
+    /// Whether the logits hold the shares of the classes in train; else they are those of equal
+    /// ones.
+    has_shares: bool,
 }
 
 impl Sample<'_> {
@@ -79,7 +85,7 @@ impl Sample<'_> {
     /// without texts.
     pub fn fit(&self, settings: &HeadSettings) -> Result<Head, TrainError> {
         let points = self.points();
-        let Fitted { mut linear, held_out, mut chosen } = match &settings.classifier {
+        let Fitted { mut linear, held_out, mut chosen, has_shares } = match &settings.classifier {
             Classifier::LogisticRegression(own) => self.logistic_regression(own.c, settings)?,
             Classifier::Lda(own) => self.lda(own.shrinkage, settings)?,
             Classifier::Prototypes(own) => self.prototypes(own.label_weight)?,
@@ -88,10 +94,13 @@ impl Sample<'_> {
         };
         if let (Calibration::Folds, Some(held_out)) = (settings.calibrate, &held_out) {
             let found = temperature::fit_weighted(held_out.view(), self.classes, self.weights);
+            // Vectors that know the texts would have any confidence.
+            let found = if self.tuned { found.max(1.0) } else { found };
             linear = linear.tempered(found);
             chosen.push_str(&format!(", temperature {found:.3}"));
         }
-        let from = shares(&points);
+        let classes = self.labels.len();
+        let from = if has_shares { shares(&points) } else { vec![1.0 / classes as f64; classes] };
         if let Some(to) = self.prior(&settings.prior, &linear, &from)? {
             if let ClassPrior::Estimate(_) = settings.prior {
                 chosen.push_str(&self.told_of_prior(&to));
@@ -121,7 +130,12 @@ impl Sample<'_> {
             weight: texts.mapv(|value| value * factor),
             bias: Array1::zeros(self.labels.len()),
         };
-        Ok(Head { linear, chosen: format!("the head begins with {factor:.1} · label texts") })
+        Ok(Head {
+            linear,
+            chosen: format!(
+                "the head begins with the vectors of the label texts, times {factor:.1}"
+            ),
+        })
     }
 
     fn points(&self) -> Points<'_> {
@@ -150,7 +164,7 @@ impl Sample<'_> {
                 let folds = self.folds(settings.folds)?;
                 let choice = c_by_folds(&points, &folds, &GRID).map_err(named)?;
                 let row = choice.table.iter().find(|row| row.c == choice.c);
-                let told = row.map_or_else(String::new, |row| out_of(&folds, row.score));
+                let told = row.map_or_else(String::new, |row| self.out_of(&folds, row.score));
                 (choice.c, Some(choice.logits), format!("C {:.3}{told}", choice.c))
             }
             Some(c) if settings.calibrate == Calibration::Folds => {
@@ -163,7 +177,7 @@ impl Sample<'_> {
             Some(c) => (c, None, String::new()),
         };
         let linear = logistic_regression::fit(&points, c).map_err(named)?;
-        Ok(Fitted { linear, held_out, chosen: told })
+        Ok(Fitted { linear, held_out, chosen: told, has_shares: true })
     }
 
     fn lda(&self, shrinkage: Automatic, settings: &HeadSettings) -> Result<Fitted, TrainError> {
@@ -174,7 +188,12 @@ impl Sample<'_> {
             .then(|| leave_one_out(&points, shrinkage, Prior::Counts))
             .transpose()
             .map_err(named)?;
-        Ok(Fitted { linear, held_out, chosen: format!("shrinkage {shrinkage:.3}") })
+        Ok(Fitted {
+            linear,
+            held_out,
+            chosen: format!("shrinkage {shrinkage:.3}"),
+            has_shares: true,
+        })
     }
 
     fn prototypes(&self, weight: f64) -> Result<Fitted, TrainError> {
@@ -182,7 +201,7 @@ impl Sample<'_> {
         let extra = self.label_texts.map(|x| Extra { x, labels: &classes, weight });
         let fitted = Prototypes::fit(&self.points(), extra).map_err(|error| self.named(error))?;
         let chosen = format!("temperature {:.3}", fitted.temperature);
-        Ok(Fitted { linear: fitted.linear(), held_out: None, chosen })
+        Ok(Fitted { linear: fitted.linear(), held_out: None, chosen, has_shares: false })
     }
 
     /// The nearest label text by cosine.
@@ -192,7 +211,7 @@ impl Sample<'_> {
             weight: texts.mapv(|value| value * SCALE),
             bias: Array1::zeros(self.labels.len()),
         };
-        Ok(Fitted { linear, held_out: None, chosen: String::new() })
+        Ok(Fitted { linear, held_out: None, chosen: String::new(), has_shares: false })
     }
 
     fn auto(&self, settings: &HeadSettings) -> Result<Fitted, TrainError> {
@@ -207,13 +226,24 @@ impl Sample<'_> {
             .iter()
             .map(|candidate| format!("{} {}", candidate.kind.name(), told(candidate.score)))
             .collect();
-        let chosen = format!("{} (out of fold: {})", best.kind.name(), all.join("; "));
+        let where_from = if self.tuned { "of tuned vectors" } else { "out of fold" };
+        let chosen = format!("{} ({where_from}: {})", best.kind.name(), all.join("; "));
         // It has its temperature already.
-        Ok(Fitted { linear, held_out: None, chosen })
+        let has_shares = best.kind != Kind::Prototypes;
+        Ok(Fitted { linear, held_out: None, chosen, has_shares })
+    }
+
+    /// Tells how well a head does out of fold, unless the vectors have learnt from the texts.
+    fn out_of(&self, folds: &[usize], score: Score) -> String {
+        let count = folds.iter().max().map_or(0, |most| most + 1);
+        if self.tuned {
+            return format!(" (by {count} folds of tuned vectors)");
+        }
+        format!(" (out of {count} folds: accuracy {:.3}, nll {:.3})", score.accuracy, score.nll)
     }
 
     fn told_of(&self, folds: &[usize], logits: &Array2<f64>) -> String {
-        out_of(folds, score(logits.view(), self.classes, self.weights))
+        self.out_of(folds, score(logits.view(), self.classes, self.weights))
     }
 
     /// Returns the shares of the classes that the head is for, where they are not those of train.
@@ -234,17 +264,7 @@ impl Sample<'_> {
                 let shares = prior::estimate(linear.logits(texts).view(), from);
                 shares.map(Some).map_err(|error| self.named(error))
             }
-            ClassPrior::Given(given) => {
-                if let Some(name) = given.keys().find(|name| !self.labels.contains(name)) {
-                    let labels = self.labels.join(", ");
-                    return Err(TrainError::UnknownPrior { name: name.clone(), labels });
-                }
-                let share = |label: &String| {
-                    let missing = || TrainError::MissingPrior { name: label.clone() };
-                    given.get(label).copied().ok_or_else(missing)
-                };
-                self.labels.iter().map(share).collect::<Result<_, _>>().map(Some)
-            }
+            ClassPrior::Given(given) => given_shares(given, self.labels).map(Some),
         }
     }
 
@@ -266,6 +286,18 @@ impl Sample<'_> {
     }
 }
 
+/// Returns a given share for each label.
+fn given_shares(given: &IndexMap<String, f64>, labels: &[String]) -> Result<Vec<f64>, TrainError> {
+    if let Some(name) = given.keys().find(|name| !labels.contains(name)) {
+        return Err(TrainError::UnknownPrior { name: name.clone(), labels: labels.join(", ") });
+    }
+    let share = |label: &String| {
+        let missing = || TrainError::MissingPrior { name: label.clone() };
+        given.get(label).copied().ok_or_else(missing)
+    };
+    labels.iter().map(share).collect()
+}
+
 /// Puts the names of classes in place of their numbers.
 pub fn named(error: ClassifierError, labels: &[String]) -> TrainError {
     let name = |class: usize| labels.get(class).cloned().unwrap_or_default();
@@ -275,6 +307,38 @@ pub fn named(error: ClassifierError, labels: &[String]) -> TrainError {
             TrainError::ManyFolds { folds, label: name(class), count }
         }
         other => TrainError::Classifier(other),
+    }
+}
+
+/// Checks before any training that a head could be fitted to texts of these classes.
+///
+/// # Errors
+///
+/// Fails where folds are needed and a class is too small for them, where a classifier needs label
+/// texts and there are none, and where given shares do not fit the labels.
+pub fn check(
+    settings: &HeadSettings,
+    (classes, families): (&[usize], &[usize]),
+    labels: &[String],
+    has_label_texts: bool,
+) -> Result<(), TrainError> {
+    let by_folds = match &settings.classifier {
+        Classifier::LogisticRegression(own) => {
+            own.c.0.is_none() || settings.calibrate == Calibration::Folds
+        }
+        Classifier::Auto => true,
+        Classifier::Lda(_) | Classifier::Prototypes(_) | Classifier::ZeroShot => false,
+    };
+    if by_folds {
+        folds_of(classes, families, labels.len(), (settings.folds, 0))
+            .map_err(|error| named(error, labels))?;
+    }
+    if settings.classifier == Classifier::ZeroShot && !has_label_texts {
+        return Err(TrainError::NoLabelTexts);
+    }
+    match &settings.prior {
+        ClassPrior::Given(given) => given_shares(given, labels).map(drop),
+        _ => Ok(()),
     }
 }
 
@@ -311,9 +375,4 @@ fn shares(points: &Points<'_>) -> Vec<f64> {
     }
     let whole: f64 = sums.iter().sum();
     sums.into_iter().map(|sum| sum / whole).collect()
-}
-
-fn out_of(folds: &[usize], score: Score) -> String {
-    let count = folds.iter().max().map_or(0, |most| most + 1);
-    format!(" (out of {count} folds: accuracy {:.3}, nll {:.3})", score.accuracy, score.nll)
 }

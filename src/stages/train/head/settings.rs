@@ -112,6 +112,19 @@ pub struct HeadSettings {
     pub folds: Option<usize>,
 }
 
+impl Classifier {
+    /// Says whether the classifier is made of label texts too, where there are some.
+    pub(in crate::stages::train) fn reads_label_texts(&self) -> bool {
+        matches!(self, Classifier::Prototypes(_) | Classifier::ZeroShot)
+    }
+
+    /// Says whether the classifier has logits of texts that its fit has not seen, by folds or by
+    /// leaving one out.
+    fn has_held_out(&self) -> bool {
+        matches!(self, Classifier::LogisticRegression(_) | Classifier::Lda(_))
+    }
+}
+
 impl Default for Classifier {
     fn default() -> Classifier {
         Classifier::LogisticRegression(LogisticRegression::default())
@@ -168,6 +181,13 @@ impl HeadSettings {
                 problems.not_negative(&field, *label_weight);
             }
             _ => {}
+        }
+        if self.calibrate == Calibration::Folds && !self.classifier.has_held_out() {
+            problems.add(
+                &format!("{at}.calibrate"),
+                "the classifier has its own temperature, or none that train could tell".to_owned(),
+                "leave it out, or take `logistic_regression` or `lda`",
+            );
         }
         if let Some(folds) = self.folds.filter(|folds| *folds < 2) {
             problems.add(

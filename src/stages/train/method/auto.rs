@@ -105,10 +105,10 @@ impl Learner for Auto {
         self.candidates().iter().any(|candidate| candidate.learner().reads_unlabelled())
     }
 
-    fn check(&self, data: &DataFact, problems: &mut Problems) {
+    fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {
         if data.augmented {
             problems.add(
-                "method.auto",
+                at,
                 "the train texts hold generated ones, and what has made them has seen every fold"
                     .to_owned(),
                 "choose on the texts before augmentation, then name the method",
@@ -116,27 +116,29 @@ impl Learner for Auto {
         }
         if self.candidates.as_ref().is_some_and(|candidates| candidates.len() < 2) {
             problems.add(
-                "method.auto.candidates",
+                &format!("{at}.candidates"),
                 "there is nothing to choose from".to_owned(),
                 "name two methods or more",
             );
         }
         if self.folds.is_some_and(|folds| folds < 2) {
             problems.add(
-                "method.auto.folds",
+                &format!("{at}.folds"),
                 "expected at least 2 folds".to_owned(),
                 "each text is predicted by a model that has not seen it",
             );
         }
-        for candidate in self.candidates() {
-            candidate.learner().check(data, problems);
+        for (place, candidate) in self.candidates().iter().enumerate() {
+            let learner = candidate.learner();
+            let at = format!("{at}.candidates.{place}.{}", learner.name());
+            learner.check(&at, data, problems);
         }
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
         let Work { ctx, settings, data, .. } = *work;
         let stopwatch = Stopwatch::start();
-        let folds = folds::assign(data, self.folds, ctx.seed())?;
+        let folds = folds::assign(work, self.folds)?;
         let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
         let candidates = self.candidates();
         let mut best: Option<(usize, Score)> = None;
@@ -148,7 +150,8 @@ impl Learner for Auto {
             let HeldOut { logits, encodings: read } = folds::held_out(learner, &own, &folds)?;
             encodings += read;
             let found = score(logits.mapv(f64::from).view(), &classes, None);
-            told.push(format!("{} {:.3}, nll {:.3}", learner.name(), found.accuracy, found.nll));
+            let name = named(&candidates, place);
+            told.push(format!("{name} {:.3}, nll {:.3}", found.accuracy, found.nll));
             let beats = |(_, other): &(usize, Score)| {
                 (found.accuracy, -found.nll) > (other.accuracy, -other.nll)
             };
@@ -159,7 +162,8 @@ impl Learner for Auto {
         let chosen = best.map_or(0, |(place, _)| place);
         let count = folds.iter().max().map_or(0, |most| most + 1);
         let learner = candidates[chosen].learner();
-        let told = format!("{} (out of {count} folds: {})", learner.name(), told.join("; "));
+        let name = named(&candidates, chosen);
+        let told = format!("{name} (out of {count} folds: {})", told.join("; "));
         ctx.note(&told);
         let settings = settings.under(learner.defaults());
         let mut trained = learner.learn(&Work { settings: &settings, ..*work })?;
@@ -172,4 +176,11 @@ impl Learner for Auto {
         summary.seconds = stopwatch.seconds();
         Ok(trained)
     }
+}
+
+/// Returns what a candidate is called, with its place where others are of the same method.
+fn named(candidates: &[Candidate], place: usize) -> String {
+    let name = candidates[place].learner().name();
+    let alike = candidates.iter().filter(|other| other.learner().name() == name).count();
+    if alike > 1 { format!("{name} {}", place + 1) } else { name.to_owned() }
 }

@@ -29,6 +29,11 @@ pub trait Learner {
         Defaults::default()
     }
 
+    /// Returns the least batch that the method can learn from.
+    fn least_batch(&self) -> usize {
+        1
+    }
+
     /// Lists the settings of `train` that the method has no use for, each with the reason.
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
         &[]
@@ -39,9 +44,9 @@ pub trait Learner {
         false
     }
 
-    /// Reports settings of the method that no training can be done with.
-    fn check(&self, data: &DataFact, problems: &mut Problems) {
-        let _ = (data, problems);
+    /// Reports settings of the method that no training can be done with; `at` is where they stand.
+    fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {
+        let _ = (at, data, problems);
     }
 
     /// Returns the logits `[N, K]` of every train text by a model that has learnt from the other

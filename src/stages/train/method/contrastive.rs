@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::contract::{Learner, Trained, Work};
+use crate::base::clock::Stopwatch;
 use crate::data::Example;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::DataFact;
 use crate::stages::inference::vectors::Reading;
 use crate::stages::train::encoder::{self, Job};
+use crate::stages::train::head;
 use crate::stages::train::head::settings::{Automatic, LogisticRegression};
 use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
 use crate::stages::train::label_texts::LabelTexts;
@@ -53,7 +55,8 @@ const WHOLE: &str = "a batch is compared as a whole";
 const AFTER: &str = "the head that dev could judge is fitted after the training";
 
 /// The settings that the method has no use for.
-pub(super) const REFUSED: [(&str, &str); 9] = [
+pub(super) const REFUSED: [(&str, &str); 10] = [
+    ("freeze.encoder", "it is the encoder that learns"),
     ("schedule.reduce_on_plateau.monitor", AFTER),
     ("max_tokens_per_step", WHOLE),
     ("loss.label_smoothing", "the classifier has its own objective"),
@@ -66,10 +69,10 @@ pub(super) const REFUSED: [(&str, &str); 9] = [
 ];
 
 /// The same of SetFit's procedure.
-const REFUSED_OF_SETFIT: [(&str, &str); 10] = {
-    let [one, two, three, four, five, six, seven, eight, nine] = REFUSED;
+const REFUSED_OF_SETFIT: [(&str, &str); 11] = {
+    let [one, two, three, four, five, six, seven, eight, nine, ten] = REFUSED;
     let own = ("label_texts", "its pairs are of texts alone");
-    [one, two, three, four, five, six, seven, eight, nine, own]
+    [one, two, three, four, five, six, seven, eight, nine, ten, own]
 };
 
 impl Contrastive {
@@ -124,16 +127,19 @@ impl Learner for Contrastive {
         self.head().reads_unlabelled()
     }
 
-    fn check(&self, data: &DataFact, problems: &mut Problems) {
-        self.head().check("method.contrastive", data, problems);
+    fn least_batch(&self) -> usize {
+        if self.is_setfit() { 1 } else { 4 }
+    }
+
+    fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {
+        self.head().check(at, data, problems);
         match &self.loss {
             ContrastiveLoss::Supcon(loss) => {
-                let field = "method.contrastive.loss.supcon.temperature";
-                problems.positive(field, f64::from(loss.temperature));
+                problems.positive(&format!("{at}.loss.supcon.temperature"), loss.temperature);
             }
             ContrastiveLoss::Setfit(loss) => {
-                let field = "method.contrastive.loss.setfit.iterations";
-                problems.at_least_one(field, loss.iterations as u64);
+                problems
+                    .at_least_one(&format!("{at}.loss.setfit.iterations"), loss.iterations as u64);
             }
             ContrastiveLoss::AllPairs | ContrastiveLoss::Triplet => {}
         }
@@ -143,14 +149,19 @@ impl Learner for Contrastive {
         let Work { ctx, settings, data, .. } = *work;
         let Opened { mut pretrained, weights, form, texts: prepared, told } =
             Opened::new(work, Ending::Vectors)?;
+        let opening = Stopwatch::start();
         let embedder = Opened::embedder(&form)?;
         let label_texts = settings.label_texts.of(ctx, data.labels())?;
         let mut tokens = Tokens::new(ctx, data, &prepared)?;
         let own: Vec<&str> = label_texts.iter().map(String::as_str).collect();
         tokens.train.extend(prepared.encode(&own)?);
-        let classes = data.splits.train.iter().map(Example::class).collect();
+        let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
+        // Before the encoder learns for minutes.
+        let of_train = (&classes[..], &data.families()[..]);
+        head::fit::check(&self.head(), of_train, data.labels(), !own.is_empty())?;
         let width = embedder.width(pretrained.config.hidden);
-        let objective = Objective::new(&self.loss, classes, own.len(), width);
+        let of_windows = settings.windows.is_some();
+        let objective = Objective::new(&self.loss, classes, own.len(), width, of_windows);
         let job = Job {
             settings,
             device: ctx.device(),
@@ -161,16 +172,19 @@ impl Learner for Contrastive {
             // The head that dev could judge is fitted afterwards.
             dev_tokens: &[],
         };
+        let before = opening.seconds();
         let mut tuned = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
+        let after = Stopwatch::start();
         let mut summary = tuned.summary(ctx, settings);
         summary.initial_weights = told;
         summary.truncated_share = tokens.truncated_share;
         pretrained.weights = std::mem::take(&mut tuned.weights);
         let texts =
             Texts { data, label_texts: &label_texts, unlabelled: self.head().unlabelled(data) };
-        let vectors = texts.vectors(&|texts| {
+        let mut vectors = texts.vectors(&|texts| {
             Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts }.vectors(ctx)
         })?;
+        vectors.tuned = true;
         let head = vectors.fit(work, &self.head())?;
         pretrained.weights.extend(head.weights());
         let mut curves = tuned.fitted.curves;
@@ -178,6 +192,7 @@ impl Learner for Contrastive {
             last.dev = vectors.point(work, &head)?.dev;
         }
         summary.chosen = head.chosen;
+        summary.seconds += before + after.seconds();
         Ok(Trained {
             network: Network::Encoder { pretrained: Box::new(pretrained), form },
             preparation: prepared.preparation,

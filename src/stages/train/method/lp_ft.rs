@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::contract::{Learner, Trained, Work};
 use super::fine_tune;
+use crate::base::clock::Stopwatch;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::DataFact;
 use crate::stages::inference::vectors::Reading;
@@ -56,18 +57,21 @@ impl Learner for LpFt {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        &[
+        const REFUSED: [(&str, &str); 3] = [
+            ("label_texts", "only `prototypes` and `zero_shot` read them"),
             ("reinitialise", "the probe needs vectors that already mean something"),
             ("artifacts", "artifacts have a head of their own"),
-        ]
+        ];
+        if self.classifier.reads_label_texts() { &REFUSED[1..] } else { &REFUSED }
     }
 
-    fn check(&self, data: &DataFact, problems: &mut Problems) {
-        self.head().check("method.lp_ft", data, problems);
+    fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {
+        self.head().check(at, data, problems);
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
         let Work { ctx, settings, identity, data, .. } = *work;
+        let stopwatch = Stopwatch::start();
         let mut opened = Opened::new(work, Ending::Vectors)?;
         opened.pretrained.weights = std::mem::take(&mut opened.weights);
         let label_texts = settings.label_texts.of(ctx, data.labels())?;
@@ -80,7 +84,9 @@ impl Learner for LpFt {
         let head = vectors.fit(work, &self.head())?;
         opened.weights = std::mem::take(&mut opened.pretrained.weights);
         opened.weights.extend(head.weights());
+        let before = stopwatch.seconds();
         let mut trained = fine_tune::train(work, opened)?;
+        trained.summary.seconds += before;
         trained.summary.chosen = head.chosen;
         Ok(trained)
     }

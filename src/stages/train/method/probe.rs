@@ -95,7 +95,8 @@ impl Learner for Probe {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 23] = [
+        const REFUSED: [(&str, &str); 24] = [
+            ("label_texts", "only `prototypes` and `zero_shot` read them"),
             ("epochs", STILL),
             ("stop_after", STILL),
             ("budget", STILL),
@@ -120,15 +121,15 @@ impl Learner for Probe {
             ("backend", STILL),
             ("artifacts", STILL),
         ];
-        &REFUSED
+        if self.classifier.reads_label_texts() { &REFUSED[1..] } else { &REFUSED }
     }
 
     fn reads_unlabelled(&self) -> bool {
         self.head().reads_unlabelled()
     }
 
-    fn check(&self, data: &DataFact, problems: &mut Problems) {
-        self.head().check("method.probe", data, problems);
+    fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {
+        self.head().check(at, data, problems);
     }
 
     fn held_out(

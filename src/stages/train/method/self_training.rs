@@ -110,9 +110,9 @@ impl Learner for SelfTraining {
     }
 
     fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const OF_CONTRASTIVE: [(&str, &str); 10] = {
-            let [one, two, three, four, five, six, seven, eight, nine] = contrastive::REFUSED;
-            [one, two, three, four, five, six, seven, eight, nine, WHOLE]
+        const OF_CONTRASTIVE: [(&str, &str); 11] = {
+            let [one, two, three, four, five, six, seven, eight, nine, ten] = contrastive::REFUSED;
+            [one, two, three, four, five, six, seven, eight, nine, ten, WHOLE]
         };
         const OF_FINE_TUNE: [(&str, &str); 2] =
             [WHOLE, ("artifacts", "artifacts are trained in one way")];
@@ -127,17 +127,17 @@ impl Learner for SelfTraining {
         true
     }
 
-    fn check(&self, data: &DataFact, problems: &mut Problems) {
+    fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {
         if !data.unlabelled {
             problems.add(
-                "method.self_training",
+                at,
                 "the data have no texts without labels, which the method learns from".to_owned(),
                 "give some with `unlabelled` in the `load` stage",
             );
         }
         if self.stop == Stop::Folds && data.augmented {
             problems.add(
-                "method.self_training",
+                at,
                 "the train texts hold generated ones, and what has made them has seen every fold"
                     .to_owned(),
                 "use the data before augmentation, or set `stop: never` and `rounds`",
@@ -145,22 +145,22 @@ impl Learner for SelfTraining {
         }
         if self.stop == Stop::Never && self.folds.is_some() {
             problems.add(
-                "method.self_training.folds",
+                &format!("{at}.folds"),
                 "`stop: never` looks at no folds".to_owned(),
                 "leave one of both out",
             );
         }
         if self.folds.is_some_and(|folds| folds < 2) {
             problems.add(
-                "method.self_training.folds",
+                &format!("{at}.folds"),
                 "expected at least 2 folds".to_owned(),
                 "each text is predicted by a model that has not seen it",
             );
         }
-        problems
-            .at_least_one("method.self_training.rounds", u64::from(self.rounds.unwrap_or(ROUNDS)));
-        problems.at_least_one("method.self_training.per_class", self.per_class.unwrap_or(1) as u64);
-        self.base.learner().check(data, problems);
+        problems.at_least_one(&format!("{at}.rounds"), u64::from(self.rounds.unwrap_or(ROUNDS)));
+        problems.at_least_one(&format!("{at}.per_class"), self.per_class.unwrap_or(1) as u64);
+        let learner = self.base.learner();
+        learner.check(&format!("{at}.base.{}", learner.name()), data, problems);
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
@@ -251,7 +251,7 @@ impl SelfTraining {
     /// gained, what is told, and the texts that the encoder has read.
     fn judge(&self, work: &Work<'_>) -> Result<(u32, String, u64), StageError> {
         let Work { ctx, data, .. } = *work;
-        let folds = folds::assign(data, self.folds, ctx.seed())?;
+        let folds = folds::assign(work, self.folds)?;
         let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
         let count = folds.iter().max().map_or(0, |most| most + 1);
         let mut parts: Vec<Part> = (0..count).map(|fold| Part::of(data, &folds, fold)).collect();

@@ -59,12 +59,9 @@ impl ByClass {
         if let Some(count) = self.of_all_classes(batch_size) {
             return count;
         }
-        let groups = self.classes.iter().map(|texts| groups(texts.len())).max().unwrap_or(0);
-        let in_round = |round: usize| {
-            self.classes.iter().filter(|texts| groups_more_than(texts.len(), round)).count()
-        };
+        let sizes: Vec<usize> = self.classes.iter().map(Vec::len).collect();
         let most = self.classes_of_batch(batch_size);
-        (0..groups).map(|round| in_round(round).div_ceil(most)).sum()
+        (0..rounds(&sizes)).map(|round| parts(of_round(&sizes, round, most), most)).sum()
     }
 
     /// Cuts the texts into the batches of an epoch, each with the label texts of its classes.
@@ -90,11 +87,16 @@ impl ByClass {
 type Open = (Vec<usize>, Vec<usize>);
 
 /// Deals the texts of every class over so many batches. A class begins where the one before has
-/// ended, so that batches are of equal size.
+/// ended, so that batches are of equal size. A class with fewer texts than there are batches gives
+/// them again: without it, a batch would draw texts together that nothing holds apart.
 fn dealt(classes: &[Vec<usize>], count: usize) -> Vec<Open> {
     let mut batches = vec![(Vec::new(), (0..classes.len()).collect()); count];
-    for (place, text) in classes.iter().flatten().enumerate() {
-        batches[place % count].0.push(*text);
+    let mut place = 0;
+    for texts in classes {
+        for text in texts.iter().cycle().take(texts.len().max(count)) {
+            batches[place % count].0.push(*text);
+            place += 1;
+        }
     }
     batches
 }
@@ -105,25 +107,43 @@ fn groups(texts: usize) -> usize {
     (texts / GROUP).max(usize::from(texts > 0))
 }
 
-fn groups_more_than(texts: usize, round: usize) -> bool {
-    groups(texts) > round
+/// Returns the number of rounds in which every group of every class has its turn.
+fn rounds(sizes: &[usize]) -> usize {
+    sizes.iter().map(|&texts| groups(texts)).max().unwrap_or(0)
+}
+
+/// Returns how many classes have a turn in a round: those that have a group left, and as many
+/// others as fill a batch.
+fn of_round(sizes: &[usize], round: usize, most: usize) -> usize {
+    let left = sizes.iter().filter(|&&texts| groups(texts) > round).count();
+    left.max(most.min(sizes.len()))
+}
+
+/// Returns the number of batches for the groups of so many classes, each with two at least.
+fn parts(classes: usize, most: usize) -> usize {
+    classes.div_ceil(most).min(classes / 2).max(1)
 }
 
 /// Puts groups of texts together, round by round, so that a batch has a class only once.
 fn in_groups(classes: &[Vec<usize>], most: usize, mut random: &mut dyn Rng) -> Vec<Open> {
-    let rounds = classes.iter().map(|texts| groups(texts.len())).max().unwrap_or(0);
+    let sizes: Vec<usize> = classes.iter().map(Vec::len).collect();
     let mut batches = Vec::new();
-    for round in 0..rounds {
-        let mut here: Vec<usize> = (0..classes.len())
-            .filter(|&class| groups_more_than(classes[class].len(), round))
-            .collect();
+    for round in 0..rounds(&sizes) {
+        let (mut here, mut others): (Vec<usize>, Vec<usize>) =
+            (0..classes.len()).partition(|&class| groups(sizes[class]) > round);
         here.shuffle(&mut random);
-        for members in here.chunks(most) {
+        others.shuffle(&mut random);
+        // What is left of large classes meets texts that had their turn before.
+        let wanted = of_round(&sizes, round, most);
+        here.extend(others.into_iter().take(wanted - here.len()));
+        let count = parts(here.len(), most);
+        for part in 0..count {
+            let members = &here[part * here.len() / count..(part + 1) * here.len() / count];
             let texts = members.iter().flat_map(|&class| {
-                let texts = &classes[class];
-                let is_last = round + 1 == groups(texts.len());
-                let end = if is_last { texts.len() } else { (round + 1) * GROUP };
-                texts[round * GROUP..end].iter().copied()
+                let turn = round % groups(sizes[class]);
+                let is_last = turn + 1 == groups(sizes[class]);
+                let end = if is_last { sizes[class] } else { (turn + 1) * GROUP };
+                classes[class][turn * GROUP..end].iter().copied()
             });
             batches.push((texts.collect(), members.to_vec()));
         }
@@ -139,6 +159,24 @@ mod tests {
 
     use super::*;
     use crate::base::seed::stream;
+
+    #[test]
+    fn no_batch_is_of_one_class() {
+        // One class more than a batch has room for, a large class among small ones.
+        let even: Vec<usize> = (0..88).map(|text| text / 8).collect();
+        let uneven: Vec<usize> = [vec![0; 500], vec![1; 8], vec![2; 8]].concat();
+        for labels in [even, uneven] {
+            let classes = labels.iter().max().map_or(0, |most| most + 1);
+            for label_texts in [Vec::new(), (labels.len()..labels.len() + classes).collect()] {
+                let by_class = ByClass::new(&labels, &label_texts);
+                for batch in by_class.batches(32, &mut stream(1, &["test"], 0)) {
+                    let texts = batch.iter().filter(|text| **text < labels.len());
+                    let found: BTreeSet<usize> = texts.map(|&text| labels[text]).collect();
+                    assert!(found.len() > 1, "{batch:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn few_classes_are_all_in_each_batch() {
@@ -161,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_is_in_one_batch_and_none_is_alone(
+        fn every_text_has_its_turn_and_every_batch_two_classes(
             sizes in prop::collection::vec(0_usize..12, 2..40),
             size in 4_usize..40,
             with_label_texts: bool,
@@ -177,11 +215,12 @@ mod tests {
             prop_assert_eq!(batches.len(), by_class.count(size));
             let all: Vec<usize> =
                 batches.iter().flatten().copied().filter(|&text| text < texts).collect();
-            prop_assert_eq!(all.len(), texts);
             prop_assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), texts);
+            let present = sizes.iter().filter(|size| **size > 0).count();
             for batch in &batches {
                 let of = |text: usize| if text < texts { labels[text] } else { text - texts };
                 let classes: BTreeSet<usize> = batch.iter().map(|&text| of(text)).collect();
+                prop_assert!(classes.len() >= present.min(2), "{:?}", batch);
                 for class in classes {
                     let anchors = batch.iter().filter(|text| **text == texts + class).count();
                     prop_assert_eq!(anchors, usize::from(with_label_texts));

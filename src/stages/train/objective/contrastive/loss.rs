@@ -35,7 +35,7 @@ pub enum ContrastiveLoss {
 pub struct Supcon {
     /// The temperature τ by which cosines are divided.
     #[serde(default = "default_temperature")]
-    pub temperature: f32,
+    pub temperature: f64,
 }
 
 /// The settings of `setfit`.
@@ -59,7 +59,7 @@ impl Default for Setfit {
     }
 }
 
-fn default_temperature() -> f32 {
+fn default_temperature() -> f64 {
     0.1
 }
 fn default_iterations() -> usize {
@@ -90,7 +90,7 @@ impl ContrastiveLoss {
         match self {
             ContrastiveLoss::AllPairs | ContrastiveLoss::Setfit(_) => squares(g, cosines),
             ContrastiveLoss::Supcon(Supcon { temperature }) => {
-                let factor = g.scalar(1.0 / temperature);
+                let factor = g.scalar((1.0 / temperature) as f32);
                 let logits = g.mul(cosines, factor)?;
                 let own = of_pairs(g, MASK);
                 let logits = g.add(logits, own)?;

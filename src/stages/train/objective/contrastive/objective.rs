@@ -24,6 +24,8 @@ pub struct Contrastive<'a> {
     by_class: ByClass,
     /// E, the width of the vectors.
     width: usize,
+    /// Whether vectors are means of those of windows, which are shorter than 1.
+    of_windows: bool,
 }
 
 impl<'a> Contrastive<'a> {
@@ -34,10 +36,11 @@ impl<'a> Contrastive<'a> {
         labels: Vec<usize>,
         label_texts: usize,
         width: usize,
+        of_windows: bool,
     ) -> Contrastive<'a> {
         let own: Vec<usize> = (labels.len()..labels.len() + label_texts).collect();
         let by_class = ByClass::new(&labels, &own);
-        Contrastive { loss, labels, by_class, width }
+        Contrastive { loss, labels, by_class, width, of_windows }
     }
 
     fn class_of(&self, text: usize) -> usize {
@@ -93,7 +96,9 @@ impl Objective for Contrastive<'_> {
     }
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
-        self.loss.graph(&mut network.graph, network.output)
+        let g = &mut network.graph;
+        let unit = if self.of_windows { g.scaled_to_one(network.output)? } else { network.output };
+        self.loss.graph(g, unit)
     }
 
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {

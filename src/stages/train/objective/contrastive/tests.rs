@@ -38,7 +38,7 @@ struct Batch {
 struct Loss {
     loss: f64,
     gradient: Vec<Vec<f64>>,
-    temperature: Option<f32>,
+    temperature: Option<f64>,
     pairs: Option<Vec<[usize; 3]>>,
 }
 
