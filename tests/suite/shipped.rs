@@ -65,7 +65,10 @@ fn reduced(command: &str, text: &str, model: Option<&str>) -> Vec<String> {
         let kind = line.trim();
         if kind.starts_with("train:") {
             // A probe takes no step, and a choice by folds has the steps of what it chooses from.
-            let by_epochs = !by_steps && !kind.contains("probe:") && !kind.contains("auto:");
+            let by_epochs = !by_steps
+                && !kind.contains("probe:")
+                && !kind.contains("auto:")
+                && !kind.contains("self_training:");
             set.extend(by_epochs.then(|| format!("stages.{stage}.train.epochs=1")));
             set.push(format!("stages.{stage}.train.max_length=16"));
             set.extend(model.map(|model| format!("stages.{stage}.train.model.pretrained={model}")));

@@ -107,7 +107,7 @@ fn what_is_missing_is_found_before_anything_runs() -> Result<(), TestError> {
         (
             REST,
             "method: { self_training: { rounds: 0, per_class: 0, folds: 1 } }",
-            "method.self_training.per_class",
+            "expected at least 2 folds",
         ),
     ] {
         let project = Project::with(80, &pipeline(load, &[("tuned", settings)]))?;

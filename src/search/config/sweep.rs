@@ -14,8 +14,8 @@ pub struct Sweep {
     /// The method that chooses the values of the trials.
     #[serde(default)]
     pub method: Method,
-    /// The metric that selects the best trial and guides the search. It must be computed on dev,
-    /// never on test. `grid`, `random` and `quasi_random` do not need it.
+    /// The metric that selects the best trial and guides the search. It must be computed on dev or
+    /// on folds of train, never on test. `grid`, `random` and `quasi_random` do not need it.
     #[serde(default)]
     pub metric: Option<Metric>,
     /// The parameters by the dotted key that they set, as in `-S`: `params.learning_rate`,
