@@ -41,7 +41,7 @@ pub(super) fn write(texts: &[Unlabelled], folder: &Path) -> Result<(), TableErro
     frame::write_parquet(&file, &mut frame::frame(&file, texts.len(), columns)?)
 }
 
-/// Reads the file of [`write`]. Without it, there are no texts.
+/// Reads the file of [`write()`]. Without it, there are no texts.
 pub(super) fn read(folder: &Path) -> Result<Vec<Unlabelled>, TableError> {
     let file = folder.join(FILE);
     if !file.is_file() {
