@@ -73,7 +73,9 @@ fn reduced(command: &str, text: &str, model: Option<&str>) -> Vec<String> {
             set.push(format!("stages.{stage}.train.max_length=16"));
             set.extend(model.map(|model| format!("stages.{stage}.train.model.pretrained={model}")));
         } else if kind == "load:" {
-            set.push(format!("stages.{stage}.load.shots=2"));
+            // Folds leave two texts of each class.
+            let shots = if text.contains("self_training:") { 4 } else { 2 };
+            set.push(format!("stages.{stage}.load.shots={shots}"));
             set.push(format!("stages.{stage}.load.dev_shots=2"));
             set.push(format!("stages.{stage}.load.split={{ test: 0.1, dev: 0.1 }}"));
         }
