@@ -16,6 +16,11 @@ pub fn most(labels: &[usize], classes: usize) -> usize {
     counts(labels, classes).into_iter().min().unwrap_or(0)
 }
 
+/// Returns the number of folds of points, given the fold of each.
+pub fn count(folds: &[usize]) -> usize {
+    folds.iter().max().map_or(0, |most| most + 1)
+}
+
 /// Returns the fold of each point, from 0. The points of each class are shuffled and dealt out
 /// where those of the class before ended. So the folds differ by at most one point, in whole and
 /// in each class, and each fit without a fold has seen every class.

@@ -141,7 +141,7 @@ fn what_makes_no_sense_is_refused() -> Result<(), TestError> {
         ("method: { probe: { prior: { given: { a: 0.5, b: 0.1 } } } }", "with the sum 1"),
         ("method: { contrastive: { loss: { supcon: { temperature: 0 } } } }", "above 0"),
         ("label_texts: { template: about }", "expected `{}` in the place of the label"),
-        ("method: { probe: { folds: 1 } }", "expected at least 2, found 1"),
+        ("method: { probe: { folds: 1 } }", "expected at least 2 folds, found 1"),
         ("method: { prob: {} }", "did you mean `probe`?"),
         ("method: { probe: {} }, label_texts: auto", "has no use for `label_texts`"),
         ("method: { contrastive: {} }, freeze: encoder", "it is the encoder that learns"),

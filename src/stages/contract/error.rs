@@ -116,6 +116,14 @@ impl CheckError {
         (found >= most).then(|| error.hint(hint))
     }
 
+    /// Returns the problem of a number of folds that leaves nothing to be predicted; `None` if there
+    /// is none.
+    pub fn of_folds(field: &str, folds: Option<usize>) -> Option<CheckError> {
+        let found = folds.filter(|folds| *folds < 2)?;
+        let error = CheckError::new(field, format!("expected at least 2 folds, found {found}"));
+        Some(error.hint("each text is predicted by a model that has not seen it"))
+    }
+
     /// Adds the way out.
     pub fn hint(mut self, hint: impl Into<String>) -> CheckError {
         self.hint = Some(hint.into());

@@ -1,6 +1,5 @@
 //! The outputs that a stage reads.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,9 +19,8 @@ impl Inputs {
     /// Returns the output of a field. The plan was checked, so a missing one or one of another kind
     /// is a mistake in the stage's own code.
     pub fn get<T: Output>(&self, field: &str) -> &T {
-        let output = self.0.get(field).map(|output| &**output as &dyn Any);
-        match output.and_then(<dyn Any>::downcast_ref) {
-            Some(output) => output,
+        match self.0.get(field) {
+            Some(output) => output.as_a(),
             None => unreachable!("the checked plan gives `{field}` what its stage expects"),
         }
     }

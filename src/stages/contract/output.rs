@@ -27,6 +27,17 @@ pub trait Output: Any + fmt::Debug + Send + Sync {
     fn write(&self, folder: &Path) -> Result<(), StageError>;
 }
 
+impl dyn Output {
+    /// Returns the output as what it is. Whoever asks knows it from the checked plan or from the
+    /// piece that gave it, so another type is a mistake in the caller's own code.
+    pub fn as_a<T: Output>(&self) -> &T {
+        match (self as &dyn Any).downcast_ref() {
+            Some(output) => output,
+            None => unreachable!("{self:?} is another output than its reader expects"),
+        }
+    }
+}
+
 /// A kind of output, and all that is asked of one that lies in a folder.
 ///
 /// Each kind is a constant beside its output: [`Kind::DATA`], [`Kind::MODEL`], [`Kind::SCORES`].

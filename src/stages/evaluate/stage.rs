@@ -236,10 +236,7 @@ impl Evaluate {
                            every fold";
             add("data", message.to_owned(), "evaluate the recipe on texts before augmentation");
         }
-        if self.folds.is_some_and(|folds| folds < 2) {
-            let hint = "each text is predicted by a model that has not seen it";
-            add("folds", "expected at least 2 folds".to_owned(), hint);
-        }
+        problems.extend(CheckError::of_folds("folds", self.folds));
         if problems.is_empty() { Ok(Fact::Of(Kind::SCORES)) } else { Err(problems) }
     }
 

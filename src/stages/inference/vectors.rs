@@ -116,11 +116,7 @@ impl Reading<'_> {
             return Ok(Array2::zeros((0, self.embedder.width(self.pretrained.config.hidden))));
         }
         let output = ctx.shared(&Shared { reading: *self, identity })?;
-        let output: &dyn std::any::Any = &*output;
-        match output.downcast_ref::<Vectors>() {
-            Some(vectors) => Ok(vectors.0.clone()),
-            None => unreachable!("the piece gives vectors"),
-        }
+        Ok(output.as_a::<Vectors>().0.clone())
     }
 }
 

@@ -16,8 +16,8 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     let mut problems = Problems::default();
     problems.0.extend(CheckError::of_reference("model.pretrained", &train.model.pretrained));
     let learner = train.method.learner();
-    for (field, reason) in learner.refuses().iter().filter(|(name, _)| train.given().contains(name))
-    {
+    let given = train.given();
+    for (field, reason) in learner.refuses().into_iter().filter(|(name, _)| given.contains(name)) {
         let message = format!("`method: {}` has no use for `{field}`: {reason}", learner.name());
         problems.add(field, message, "leave it out");
     }

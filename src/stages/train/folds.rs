@@ -86,7 +86,7 @@ pub fn held_out(
     if let Some(logits) = learner.held_out(work, folds)? {
         return Ok(HeldOut { logits, encodings: 0 });
     }
-    let count = folds.iter().max().map_or(0, |most| most + 1);
+    let count = crate::classifiers::folds::count(folds);
     let mut all =
         HeldOut { logits: Array2::zeros((folds.len(), work.data.labels().len())), encodings: 0 };
     for fold in 0..count {

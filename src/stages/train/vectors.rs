@@ -119,7 +119,7 @@ impl Vectors {
         folds: &[usize],
     ) -> Result<Array2<f32>, StageError> {
         let mut all = Array2::zeros((folds.len(), work.data.labels().len()));
-        for fold in 0..folds.iter().max().map_or(0, |most| most + 1) {
+        for fold in 0..crate::classifiers::folds::count(folds) {
             let of_fold = |is_in: bool| -> Vec<usize> {
                 (0..folds.len()).filter(|&text| (folds[text] == fold) == is_in).collect()
             };

@@ -235,7 +235,7 @@ impl Sample<'_> {
 
     /// Tells how well a head does out of fold, unless the vectors have learnt from the texts.
     fn out_of(&self, folds: &[usize], score: Score) -> String {
-        let count = folds.iter().max().map_or(0, |most| most + 1);
+        let count = folds::count(folds);
         if self.tuned {
             return format!(" (by {count} folds of tuned vectors)");
         }

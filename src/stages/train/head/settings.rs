@@ -9,6 +9,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::data::{DataSet, Unlabelled};
+use crate::stages::contract::error::CheckError;
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::problems::Problems;
 
@@ -113,9 +114,10 @@ pub struct HeadSettings {
 }
 
 impl Classifier {
-    /// Says whether the classifier is made of label texts too, where there are some.
-    pub(in crate::stages::train) fn reads_label_texts(&self) -> bool {
-        matches!(self, Classifier::Prototypes(_) | Classifier::ZeroShot)
+    /// Returns the setting of `train` that the classifier has no use for.
+    pub(in crate::stages::train) fn refused(&self) -> Option<(&'static str, &'static str)> {
+        let reads = matches!(self, Classifier::Prototypes(_) | Classifier::ZeroShot);
+        (!reads).then_some(("label_texts", "only `prototypes` and `zero_shot` read them"))
     }
 
     /// Says whether the classifier has logits of texts that its fit has not seen, by folds or by
@@ -189,13 +191,7 @@ impl HeadSettings {
                 "leave it out, or take `logistic_regression` or `lda`",
             );
         }
-        if let Some(folds) = self.folds.filter(|folds| *folds < 2) {
-            problems.add(
-                &format!("{at}.folds"),
-                format!("expected at least 2, found {folds}"),
-                "each text is predicted by a head that has not seen it",
-            );
-        }
+        problems.0.extend(CheckError::of_folds(&format!("{at}.folds"), self.folds));
         if self.reads_unlabelled() && !data.unlabelled {
             problems.add(
                 &format!("{at}.prior.estimate"),

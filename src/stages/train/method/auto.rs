@@ -4,15 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::contract::{Learner, Trained, Work};
+use super::contract::{Learner, Refusal, Trained, Work};
 use super::contrastive::Contrastive;
-use super::fine_tune::FineTune;
-use super::lp_ft::LpFt;
 use super::probe::Probe;
+use super::single::Single;
 use crate::base::clock::Stopwatch;
 use crate::classifiers::{Score, score};
 use crate::data::Example;
-use crate::stages::contract::error::StageError;
+use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::folds::{self, HeldOut};
 use crate::stages::train::problems::Problems;
@@ -26,44 +25,18 @@ use crate::stages::train::problems::Problems;
 pub struct Auto {
     /// The methods to choose from, the cheapest first. Default: a probe and contrastive tuning.
     #[serde(default)]
-    pub candidates: Option<Vec<Candidate>>,
+    pub candidates: Option<Vec<Single>>,
     /// The number of folds; fewer where a class has fewer texts. Default: 4.
     #[serde(default)]
     pub folds: Option<usize>,
 }
 
-/// A method to choose from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Candidate {
-    /// A classifier over the vectors of the encoder as it is.
-    Probe(Probe),
-    /// Contrastive tuning, then a classifier.
-    Contrastive(Contrastive),
-    /// The encoder and its head together.
-    FineTune(FineTune),
-    /// The same from the head of a probe.
-    LpFt(LpFt),
-}
-
 const OF_CANDIDATES: &str = "the candidates train with their own defaults";
 
-impl Candidate {
-    fn learner(&self) -> &dyn Learner {
-        match self {
-            Candidate::Probe(method) => method,
-            Candidate::Contrastive(method) => method,
-            Candidate::FineTune(method) => method,
-            Candidate::LpFt(method) => method,
-        }
-    }
-}
-
 impl Auto {
-    fn candidates(&self) -> Vec<Candidate> {
-        let usual = || {
-            vec![Candidate::Probe(Probe::default()), Candidate::Contrastive(Contrastive::default())]
-        };
+    fn candidates(&self) -> Vec<Single> {
+        let usual =
+            || vec![Single::Probe(Probe::default()), Single::Contrastive(Contrastive::default())];
         self.candidates.clone().unwrap_or_else(usual)
     }
 }
@@ -77,8 +50,8 @@ impl Learner for Auto {
         json!(self)
     }
 
-    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 18] = [
+    fn refuses(&self) -> Vec<Refusal> {
+        const REFUSED: [Refusal; 18] = [
             ("epochs", OF_CANDIDATES),
             ("stop_after", OF_CANDIDATES),
             ("budget", OF_CANDIDATES),
@@ -98,7 +71,7 @@ impl Learner for Auto {
             ("best_checkpoint", "folds of train take the place of dev"),
             ("artifacts", "artifacts are trained in one way"),
         ];
-        &REFUSED
+        REFUSED.to_vec()
     }
 
     fn reads_unlabelled(&self) -> bool {
@@ -121,13 +94,7 @@ impl Learner for Auto {
                 "name two methods or more",
             );
         }
-        if self.folds.is_some_and(|folds| folds < 2) {
-            problems.add(
-                &format!("{at}.folds"),
-                "expected at least 2 folds".to_owned(),
-                "each text is predicted by a model that has not seen it",
-            );
-        }
+        problems.0.extend(CheckError::of_folds(&format!("{at}.folds"), self.folds));
         for (place, candidate) in self.candidates().iter().enumerate() {
             let learner = candidate.learner();
             let at = format!("{at}.candidates.{place}.{}", learner.name());
@@ -160,7 +127,7 @@ impl Learner for Auto {
             }
         }
         let chosen = best.map_or(0, |(place, _)| place);
-        let count = folds.iter().max().map_or(0, |most| most + 1);
+        let count = crate::classifiers::folds::count(&folds);
         let learner = candidates[chosen].learner();
         let name = named(&candidates, chosen);
         let told = format!("{name} (out of {count} folds: {})", told.join("; "));
@@ -179,7 +146,7 @@ impl Learner for Auto {
 }
 
 /// Returns what a candidate is called, with its place where others are of the same method.
-fn named(candidates: &[Candidate], place: usize) -> String {
+fn named(candidates: &[Single], place: usize) -> String {
     let name = candidates[place].learner().name();
     let alike = candidates.iter().filter(|other| other.learner().name() == name).count();
     if alike > 1 { format!("{name} {}", place + 1) } else { name.to_owned() }

@@ -16,6 +16,9 @@ use crate::stages::inference::vectors::Known;
 use crate::stages::train::problems::Problems;
 use crate::stages::train::settings::{Defaults, Settings};
 
+/// A setting of `train` that a method has no use for, and the reason.
+pub type Refusal = (&'static str, &'static str);
+
 /// A way to learn from texts.
 pub trait Learner {
     /// Returns the method's name in a pipeline file.
@@ -35,8 +38,8 @@ pub trait Learner {
     }
 
     /// Lists the settings of `train` that the method has no use for, each with the reason.
-    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
+    fn refuses(&self) -> Vec<Refusal> {
+        Vec::new()
     }
 
     /// Says whether the method learns from the texts without labels.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::contract::{Learner, Trained, Work};
+use super::contract::{Learner, Refusal, Trained, Work};
 use crate::base::clock::Stopwatch;
 use crate::data::Example;
 use crate::stages::contract::error::StageError;
@@ -54,27 +54,6 @@ pub struct Contrastive {
 const WHOLE: &str = "a batch is compared as a whole";
 const AFTER: &str = "the head that dev could judge is fitted after the training";
 
-/// The settings that the method has no use for.
-pub(super) const REFUSED: [(&str, &str); 10] = [
-    ("freeze.encoder", "it is the encoder that learns"),
-    ("schedule.reduce_on_plateau.monitor", AFTER),
-    ("max_tokens_per_step", WHOLE),
-    ("loss.label_smoothing", "the classifier has its own objective"),
-    ("loss.r_drop", "the classifier has its own objective"),
-    ("loss.mixup", "the classifier has its own objective"),
-    ("reinitialise", "it needs vectors that already mean something"),
-    ("early_stopping", AFTER),
-    ("best_checkpoint", AFTER),
-    ("artifacts", "artifacts have a loss of their own"),
-];
-
-/// The same of SetFit's procedure.
-const REFUSED_OF_SETFIT: [(&str, &str); 11] = {
-    let [one, two, three, four, five, six, seven, eight, nine, ten] = REFUSED;
-    let own = ("label_texts", "its pairs are of texts alone");
-    [one, two, three, four, five, six, seven, eight, nine, ten, own]
-};
-
 impl Contrastive {
     fn head(&self) -> HeadSettings {
         let usual = || {
@@ -119,8 +98,21 @@ impl Learner for Contrastive {
         json!(self)
     }
 
-    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        if self.is_setfit() { &REFUSED_OF_SETFIT } else { &REFUSED }
+    fn refuses(&self) -> Vec<Refusal> {
+        const REFUSED: [Refusal; 10] = [
+            ("freeze.encoder", "it is the encoder that learns"),
+            ("schedule.reduce_on_plateau.monitor", AFTER),
+            ("max_tokens_per_step", WHOLE),
+            ("loss.label_smoothing", "the classifier has its own objective"),
+            ("loss.r_drop", "the classifier has its own objective"),
+            ("loss.mixup", "the classifier has its own objective"),
+            ("reinitialise", "it needs vectors that already mean something"),
+            ("early_stopping", AFTER),
+            ("best_checkpoint", AFTER),
+            ("artifacts", "artifacts have a loss of their own"),
+        ];
+        let of_setfit = self.is_setfit().then_some(("label_texts", "its pairs are of texts alone"));
+        of_setfit.into_iter().chain(REFUSED).collect()
     }
 
     fn reads_unlabelled(&self) -> bool {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::contract::{Learner, Trained, Work};
+use super::contract::{Learner, Refusal, Trained, Work};
 use super::fine_tune;
 use crate::base::clock::Stopwatch;
 use crate::stages::contract::error::StageError;
@@ -56,13 +56,12 @@ impl Learner for LpFt {
         }
     }
 
-    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 3] = [
-            ("label_texts", "only `prototypes` and `zero_shot` read them"),
+    fn refuses(&self) -> Vec<Refusal> {
+        const REFUSED: [Refusal; 2] = [
             ("reinitialise", "the probe needs vectors that already mean something"),
             ("artifacts", "artifacts have a head of their own"),
         ];
-        if self.classifier.reads_label_texts() { &REFUSED[1..] } else { &REFUSED }
+        self.classifier.refused().into_iter().chain(REFUSED).collect()
     }
 
     fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {

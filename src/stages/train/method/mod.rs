@@ -5,6 +5,7 @@ pub mod fine_tune;
 pub mod probe;
 pub mod contrastive;
 pub mod lp_ft;
+mod single;
 pub mod auto;
 mod rounds;
 pub mod self_training;

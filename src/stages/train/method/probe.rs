@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::contract::{Learner, Trained, Work};
+use super::contract::{Learner, Refusal, Trained, Work};
 use crate::base::clock::Stopwatch;
 use crate::data::Curves;
 use crate::stages::contract::error::StageError;
@@ -94,9 +94,8 @@ impl Learner for Probe {
         Defaults { label_texts, ..Defaults::default() }
     }
 
-    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const REFUSED: [(&str, &str); 24] = [
-            ("label_texts", "only `prototypes` and `zero_shot` read them"),
+    fn refuses(&self) -> Vec<Refusal> {
+        const REFUSED: [Refusal; 23] = [
             ("epochs", STILL),
             ("stop_after", STILL),
             ("budget", STILL),
@@ -121,7 +120,7 @@ impl Learner for Probe {
             ("backend", STILL),
             ("artifacts", STILL),
         ];
-        if self.classifier.reads_label_texts() { &REFUSED[1..] } else { &REFUSED }
+        self.classifier.refused().into_iter().chain(REFUSED).collect()
     }
 
     fn reads_unlabelled(&self) -> bool {

@@ -5,15 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::contract::{Learner, Trained, Work};
-use super::contrastive::{self, Contrastive};
-use super::fine_tune::FineTune;
-use super::probe::Probe;
+use super::contract::{Learner, Refusal, Trained, Work};
 use super::rounds::{Answer, NAME, Round, Taken, choose, idle, with_taken};
+use super::single::Single;
 use crate::base::clock::Stopwatch;
 use crate::classifiers::{Score, score};
 use crate::data::{DataSet, Example};
-use crate::stages::contract::error::StageError;
+use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::error::TrainError;
 use crate::stages::train::folds::{self, Quiet};
@@ -36,7 +34,7 @@ pub struct SelfTraining {
     /// The method that labels texts and learns from them. Default: a probe, whose rounds cost next
     /// to nothing, since every text is read once.
     #[serde(default)]
-    pub base: Base,
+    pub base: Single,
     /// The most rounds. Default: 5.
     #[serde(default)]
     pub rounds: Option<u32>,
@@ -53,18 +51,6 @@ pub struct SelfTraining {
     pub folds: Option<usize>,
 }
 
-/// A method that labels texts and learns from them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Base {
-    /// A classifier over the vectors of the encoder as it is.
-    Probe(Probe),
-    /// Contrastive tuning, then a classifier.
-    Contrastive(Contrastive),
-    /// The encoder and its head together.
-    FineTune(FineTune),
-}
-
 /// When no further round is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -77,24 +63,6 @@ pub enum Stop {
     /// After all of `rounds`.
     Never,
 }
-
-impl Default for Base {
-    fn default() -> Base {
-        Base::Probe(Probe::default())
-    }
-}
-
-impl Base {
-    fn learner(&self) -> &dyn Learner {
-        match self {
-            Base::Probe(method) => method,
-            Base::Contrastive(method) => method,
-            Base::FineTune(method) => method,
-        }
-    }
-}
-
-const WHOLE: (&str, &str) = ("stop_after", "a round is trained in one go");
 
 impl Learner for SelfTraining {
     fn name(&self) -> &'static str {
@@ -109,18 +77,14 @@ impl Learner for SelfTraining {
         self.base.learner().defaults()
     }
 
-    fn refuses(&self) -> &'static [(&'static str, &'static str)] {
-        const OF_CONTRASTIVE: [(&str, &str); 11] = {
-            let [one, two, three, four, five, six, seven, eight, nine, ten] = contrastive::REFUSED;
-            [one, two, three, four, five, six, seven, eight, nine, ten, WHOLE]
-        };
-        const OF_FINE_TUNE: [(&str, &str); 2] =
-            [WHOLE, ("artifacts", "artifacts are trained in one way")];
-        match &self.base {
-            Base::Probe(method) => method.refuses(),
-            Base::Contrastive(_) => &OF_CONTRASTIVE,
-            Base::FineTune(_) => &OF_FINE_TUNE,
-        }
+    fn refuses(&self) -> Vec<Refusal> {
+        const WHOLE: [Refusal; 2] = [
+            ("stop_after", "a round is trained in one go"),
+            ("artifacts", "artifacts are trained in one way"),
+        ];
+        let of_base = self.base.learner().refuses();
+        let own = WHOLE.into_iter().filter(|(name, _)| of_base.iter().all(|it| it.0 != *name));
+        own.chain(of_base.iter().copied()).collect()
     }
 
     fn reads_unlabelled(&self) -> bool {
@@ -150,13 +114,7 @@ impl Learner for SelfTraining {
                 "leave one of both out",
             );
         }
-        if self.folds.is_some_and(|folds| folds < 2) {
-            problems.add(
-                &format!("{at}.folds"),
-                "expected at least 2 folds".to_owned(),
-                "each text is predicted by a model that has not seen it",
-            );
-        }
+        problems.0.extend(CheckError::of_folds(&format!("{at}.folds"), self.folds));
         problems.at_least_one(&format!("{at}.rounds"), u64::from(self.rounds.unwrap_or(ROUNDS)));
         problems.at_least_one(&format!("{at}.per_class"), self.per_class.unwrap_or(1) as u64);
         let learner = self.base.learner();
@@ -170,12 +128,12 @@ impl Learner for SelfTraining {
         }
         // An encoder that stays as it is reads every text once for all rounds.
         let known = match &self.base {
-            Base::Probe(probe) => {
+            Single::Probe(probe) => {
                 let scratch = work.ctx.scratch().to_owned();
                 let quiet = Quiet { inner: work.ctx, scratch, warns: false };
                 Some(probe.known(&Work { ctx: &quiet, ..*work })?)
             }
-            Base::Contrastive(_) | Base::FineTune(_) => None,
+            _ => None,
         };
         let work = &Work { known: known.as_ref().or(work.known), ..*work };
         let (rounds, mut told, mut encodings) = match self.stop {
@@ -253,7 +211,7 @@ impl SelfTraining {
         let Work { ctx, data, .. } = *work;
         let folds = folds::assign(work, self.folds)?;
         let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
-        let count = folds.iter().max().map_or(0, |most| most + 1);
+        let count = crate::classifiers::folds::count(&folds);
         let mut parts: Vec<Part> = (0..count).map(|fold| Part::of(data, &folds, fold)).collect();
         let mut logits = ndarray::Array2::zeros((folds.len(), data.labels().len()));
         let (mut told, mut encodings) = (Vec::new(), 0);
