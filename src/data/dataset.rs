@@ -72,6 +72,11 @@ impl DataSet {
         self.task.labels()
     }
 
+    /// Returns the class of each train text.
+    pub fn train_classes(&self) -> Vec<usize> {
+        self.splits.train.iter().map(Example::class).collect()
+    }
+
     /// Writes `data.parquet` and `labels.json` into `folder`. The same data set gives the same
     /// bytes.
     pub fn write(&self, folder: &Path) -> Result<(), TableError> {

@@ -150,8 +150,7 @@ impl Train {
         let rates = adapters.map_or((defaults.learning_rate, None), Adapters::default_rates);
         Settings {
             model: self.model.clone(),
-            label_texts: self.label_texts.clone().unwrap_or(defaults.label_texts),
-            given_label_texts: self.label_texts.clone(),
+            label_texts: self.label_texts.clone().or(defaults.label_texts),
             span: self.span(),
             stop_after: self.stop_after,
             batch_size: self.batch_size.unwrap_or(defaults.batch_size),
@@ -197,8 +196,8 @@ impl Train {
         if self.takes("epochs") && self.budget.is_none() {
             self.epochs = settings.span.epochs();
         }
-        if self.takes("label_texts") && settings.label_texts != LabelTexts::None {
-            self.label_texts = Some(settings.label_texts);
+        if self.takes("label_texts") {
+            self.label_texts = settings.label_texts;
         }
     }
 

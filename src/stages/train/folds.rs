@@ -57,7 +57,7 @@ pub fn assign(work: &Work<'_>, asked: Option<usize>) -> Result<Vec<usize>, Stage
     if count > 0 {
         return Err(Box::new(TrainError::SeenFolds { count, all: train.len() }));
     }
-    let classes: Vec<usize> = train.iter().map(Example::class).collect();
+    let classes = data.train_classes();
     let of = |class: usize| classes.iter().filter(|own| **own == class).count();
     let smallest = (0..data.labels().len()).map(of).min().unwrap_or(0);
     let folds = asked.unwrap_or_else(|| FOLDS.min(smallest)).max(2);

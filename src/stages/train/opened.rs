@@ -1,15 +1,23 @@
 //! A pretrained encoder that is about to be trained, with all that is said of it.
 
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+
 use super::error::TrainError;
 use super::freeze::Freeze;
-use super::method::contract::Work;
+use super::method::contract::{Trained, Work};
 use super::settings::Settings;
+use crate::base::digest::Digest;
+use crate::data::Curves;
 use crate::engine::{EngineError, ShapeError};
 use crate::model::initial_weights::{HeadOrigin, InitialWeights};
-use crate::model::{Embedder, Head, HeadForm, Pretrained, Weights};
+use crate::model::{Embedder, Head, HeadForm, Pretrained};
 use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::{Network, TrainingSummary};
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::texts::{Texts, shown};
+use crate::stages::inference::vectors::Reading;
 use crate::text::Combine;
 
 /// What a network that is trained ends in.
@@ -23,9 +31,8 @@ pub(super) enum Ending {
 
 /// A pretrained encoder that is about to be trained.
 pub(super) struct Opened {
-    /// Its weights are in `weights`.
+    /// With the weights of the whole network.
     pub pretrained: Pretrained,
-    pub weights: Weights,
     pub form: HeadForm,
     pub texts: Texts,
     /// Where the weights are from, for people.
@@ -66,17 +73,59 @@ impl Opened {
         let told = told(ctx, reference, &origin.to_string(), (of_modules, &texts));
         ctx.note(&told);
         texts.warn_of_contradictions(ctx, reference, &pretrained.beside);
-        Ok(Opened { pretrained, weights, form, texts, told })
+        pretrained.weights = weights;
+        Ok(Opened { pretrained, form, texts, told })
     }
 
-    /// Returns what gives the vectors of texts under a head.
-    pub(super) fn embedder(form: &HeadForm) -> Result<&Embedder, EngineError> {
-        match form {
-            HeadForm::Own => {
-                Err(ShapeError("an architecture's own head has no vectors".into()).into())
-            }
-            HeadForm::Linear(embedder) => Ok(embedder),
+    /// Returns E, the width of the vectors of texts under a head.
+    pub(super) fn width(&self) -> Result<usize, EngineError> {
+        Ok(embedder(&self.form)?.width(self.pretrained.config.hidden))
+    }
+
+    /// Returns texts for reading them with the weights as they are now.
+    pub(super) fn reading<'a>(&'a self, texts: &'a [&'a str]) -> Result<Reading<'a>, EngineError> {
+        let (pretrained, prepared) = (&self.pretrained, &self.texts);
+        Ok(Reading { pretrained, embedder: embedder(&self.form)?, prepared, texts })
+    }
+
+    /// Returns the vectors of texts by the encoder as it was read: those that are known, or what
+    /// all stages share.
+    pub(super) fn shared(
+        &self,
+        work: &Work<'_>,
+        texts: &[&str],
+    ) -> Result<Array2<f32>, StageError> {
+        match work.known.and_then(|known| known.of(texts)) {
+            Some(vectors) => Ok(vectors),
+            None => self.reading(texts)?.shared(work.ctx, work.identity),
         }
+    }
+
+    /// Returns the model that the encoder has become.
+    pub(super) fn into_trained(
+        self,
+        curves: Curves,
+        summary: TrainingSummary,
+        frozen: Option<Digest>,
+        adapter: BTreeMap<String, Vec<u8>>,
+    ) -> Trained {
+        let Opened { pretrained, form, texts, told } = self;
+        Trained {
+            network: Network::Encoder { pretrained: Box::new(pretrained), form },
+            preparation: texts.preparation,
+            longest: texts.longest,
+            curves,
+            summary: TrainingSummary { initial_weights: told, ..summary },
+            frozen,
+            adapter,
+        }
+    }
+}
+
+fn embedder(form: &HeadForm) -> Result<&Embedder, EngineError> {
+    match form {
+        HeadForm::Own => Err(ShapeError("an architecture's own head has no vectors".into()).into()),
+        HeadForm::Linear(embedder) => Ok(embedder),
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adapters::Adapters;
 use super::average::Average;
+use super::error::TrainError;
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::objective::{DevMetric, Loss};
@@ -15,6 +16,7 @@ use super::schedule::Schedule;
 use super::stopping::EarlyStopping;
 use crate::engine::{Graph, OptimizerConfig, Precision};
 use crate::model::{Head, Prompt};
+use crate::stages::contract::stage::Ctx;
 use crate::text::Windows;
 
 /// Names the code of a training.
@@ -67,9 +69,8 @@ pub enum Span {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     pub model: Model,
-    pub label_texts: LabelTexts,
-    /// The same where the file says something.
-    pub given_label_texts: Option<LabelTexts>,
+    /// `None` where neither the file nor the method says anything.
+    pub label_texts: Option<LabelTexts>,
     pub span: Span,
     pub stop_after: Option<u32>,
     pub batch_size: usize,
@@ -101,7 +102,7 @@ pub struct Defaults {
     pub batch_size: usize,
     pub learning_rate: f64,
     pub schedule: Schedule,
-    pub label_texts: LabelTexts,
+    pub label_texts: Option<LabelTexts>,
 }
 
 impl Default for Defaults {
@@ -111,7 +112,7 @@ impl Default for Defaults {
             batch_size: 16,
             learning_rate: DEFAULT_LEARNING_RATE,
             schedule: Schedule::None,
-            label_texts: LabelTexts::None,
+            label_texts: None,
         }
     }
 }
@@ -139,6 +140,19 @@ impl Span {
 }
 
 impl Settings {
+    /// Returns the text of each label; none where there are none.
+    ///
+    /// # Errors
+    ///
+    /// Fails where given texts and the labels of the data do not go together.
+    pub(super) fn label_texts(
+        &self,
+        ctx: &dyn Ctx,
+        labels: &[String],
+    ) -> Result<Vec<String>, TrainError> {
+        self.label_texts.as_ref().map_or(Ok(Vec::new()), |texts| texts.of(ctx, labels))
+    }
+
     /// Returns the engine's optimizer for the trained parameters of a graph.
     pub(super) fn optimizer(&self, graph: &Graph, trainable: &[String]) -> OptimizerConfig {
         let pull = self.regularise.as_ref().map_or(0.0, Regularise::pull);
@@ -154,7 +168,7 @@ impl Settings {
             optimizer: Optimizer::default().at_rate(defaults.learning_rate),
             schedule: defaults.schedule,
             stop_after: None,
-            label_texts: self.given_label_texts.clone().unwrap_or(defaults.label_texts),
+            label_texts: self.label_texts.clone().or(defaults.label_texts),
             ..self.clone()
         }
     }

@@ -22,18 +22,19 @@ impl Tokens {
             texts.encode(&own)
         };
         let (train, dev) = (encode(&data.splits.train)?, encode(&data.splits.dev)?);
-        let truncated = train.iter().filter(|text| text.truncated).count();
-        if truncated > 0 {
-            ctx.note(&format!(
-                "{truncated} of {} train texts are truncated to {} tokens",
-                train.len(),
-                texts.longest
-            ));
-        }
+        let truncated_share = truncated_share(ctx, &train, texts.longest);
         if let Some(told) = windows::told(&train, texts.longest) {
             ctx.note(&format!("of the train split, {told}"));
         }
-        let truncated_share = truncated as f64 / train.len().max(1) as f64;
         Ok(Tokens { train, dev, truncated_share })
     }
+}
+
+/// Returns the share of train texts that are truncated, and tells it.
+pub(super) fn truncated_share(ctx: &dyn Ctx, train: &[TokenizedText], longest: usize) -> f64 {
+    let (cut, all) = (train.iter().filter(|text| text.truncated).count(), train.len());
+    if cut > 0 {
+        ctx.note(&format!("{cut} of {all} train texts are truncated to {longest} tokens"));
+    }
+    cut as f64 / all.max(1) as f64
 }

@@ -11,15 +11,16 @@ use super::objective::loss::class_weights;
 use super::objective::{Classification, Form, Objective};
 use crate::classifiers::score;
 use crate::data::curves::CurvePoint;
-use crate::data::{DataSet, Example, Unlabelled};
+use crate::data::{Example, Unlabelled};
 use crate::stages::contract::error::StageError;
-use crate::stages::contract::stage::Ctx;
-use crate::stages::inference::texts::Texts as Prepared;
 use crate::stages::inference::vectors::logits_of;
 
 /// The texts that a head is fitted to and looked at with.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Texts<'a> {
-    pub data: &'a DataSet,
+    pub train: &'a [Example],
+    /// Those of dev where the head is judged by them.
+    pub dev: &'a [Example],
     /// A text for each label, or none at all.
     pub label_texts: &'a [String],
     /// The texts without labels that the head is fitted to; mostly none.
@@ -30,8 +31,8 @@ pub(super) struct Texts<'a> {
 pub(super) struct Vectors {
     /// `[N, E]`
     pub train: Array2<f32>,
-    /// `[N, E]`
-    pub dev: Array2<f32>,
+    /// `[N, E]`, where there are dev texts.
+    pub dev: Option<Array2<f32>>,
     /// `[K, E]`, where there are label texts.
     pub label_texts: Option<Array2<f32>>,
     /// `[M, E]`, where the head is fitted to texts without labels.
@@ -46,39 +47,18 @@ pub(super) type Read<'a> = dyn Fn(&[&str]) -> Result<Array2<f32>, StageError> + 
 impl Texts<'_> {
     /// Returns the vectors of all texts.
     pub(super) fn vectors(&self, read: &Read<'_>) -> Result<Vectors, StageError> {
-        let splits = &self.data.splits;
+        let some = |texts: &[&str]| match texts.is_empty() {
+            true => Ok(None),
+            false => read(texts).map(Some),
+        };
         let own: Vec<&str> = self.label_texts.iter().map(String::as_str).collect();
         Ok(Vectors {
-            train: read(&texts(&splits.train))?,
-            dev: if splits.dev.is_empty() {
-                Array2::zeros((0, 0))
-            } else {
-                read(&texts(&splits.dev))?
-            },
-            label_texts: if own.is_empty() { None } else { Some(read(&own)?) },
+            train: read(&texts(self.train))?,
+            dev: some(&texts(self.dev))?,
+            label_texts: some(&own)?,
+            unlabelled: some(&unlabelled(self.unlabelled))?,
             tuned: false,
-            unlabelled: if self.unlabelled.is_empty() {
-                None
-            } else {
-                Some(read(&unlabelled(self.unlabelled))?)
-            },
         })
-    }
-
-    /// Returns the share of train texts that are longer than the encoder reads, and tells it.
-    pub(super) fn truncated_share(
-        &self,
-        ctx: &dyn Ctx,
-        prepared: &Prepared,
-    ) -> Result<f64, StageError> {
-        let train = &self.data.splits.train;
-        let tokens = prepared.encode(&texts(train))?;
-        let cut = tokens.iter().filter(|text| text.truncated).count();
-        if cut > 0 {
-            let (all, longest) = (train.len(), prepared.longest);
-            ctx.note(&format!("{cut} of {all} train texts are truncated to {longest} tokens"));
-        }
-        Ok(cut as f64 / train.len().max(1) as f64)
     }
 }
 
@@ -150,8 +130,8 @@ impl Vectors {
             let of_class = class_weights(&training.loss, data);
             classes.iter().map(|&class| f64::from(of_class[class])).collect::<Vec<f64>>()
         });
-        // A text whose original is not among them stands for itself.
-        // They are in rising order.
+        // The places are in rising order. A text whose original is not among them stands for
+        // itself.
         let place = |family: usize| texts.binary_search(&family).ok();
         let all = data.families();
         let families: Vec<usize> =
@@ -171,13 +151,13 @@ impl Vectors {
 
     /// Returns the point of the curves that a head is: its loss on train, and its dev metrics.
     pub(super) fn point(&self, work: &Work<'_>, head: &Head) -> Result<CurvePoint, StageError> {
-        let classes: Vec<usize> = work.data.splits.train.iter().map(Example::class).collect();
+        let classes = work.data.train_classes();
         let logits = head.linear.logits(self.train.mapv(f64::from).view());
         let loss = score(logits.view(), &classes, None).nll;
         let mut point = CurvePoint { step: 1, epoch: 1, loss, ..CurvePoint::default() };
-        if self.dev.nrows() > 0 {
+        if let Some(dev) = &self.dev {
             let objective = Classification::new(&work.settings.loss, work.data, Form::Targets)?;
-            point.dev = objective.measure(&logits_of(&head.weights(), &self.dev)?).0;
+            point.dev = objective.measure(&logits_of(&head.weights(), dev)?).0;
         }
         Ok(point)
     }

@@ -10,7 +10,6 @@ use super::probe::Probe;
 use super::single::Single;
 use crate::base::clock::Stopwatch;
 use crate::classifiers::{Score, score};
-use crate::data::Example;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::folds::{self, HeldOut};
@@ -106,7 +105,7 @@ impl Learner for Auto {
         let Work { ctx, settings, data, .. } = *work;
         let stopwatch = Stopwatch::start();
         let folds = folds::assign(work, self.folds)?;
-        let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
+        let classes = data.train_classes();
         let candidates = self.candidates();
         let mut best: Option<(usize, Score)> = None;
         let (mut told, mut encodings) = (Vec::new(), 0);
@@ -133,15 +132,8 @@ impl Learner for Auto {
         let told = format!("{name} (out of {count} folds: {})", told.join("; "));
         ctx.note(&told);
         let settings = settings.under(learner.defaults());
-        let mut trained = learner.learn(&Work { settings: &settings, ..*work })?;
-        let summary = &mut trained.summary;
-        summary.chosen = match summary.chosen.is_empty() {
-            true => told,
-            false => format!("{told}; {}", summary.chosen),
-        };
-        summary.encodings = summary.encodings.map(|own| own + encodings);
-        summary.seconds = stopwatch.seconds();
-        Ok(trained)
+        let trained = learner.learn(&Work { settings: &settings, ..*work })?;
+        Ok(trained.after(told, encodings, stopwatch.seconds()))
     }
 }
 

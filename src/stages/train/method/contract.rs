@@ -103,3 +103,18 @@ pub struct Trained {
     /// The files of the adapter that is merged into the network, by name; mostly none.
     pub adapter: BTreeMap<String, Vec<u8>>,
 }
+
+impl Trained {
+    /// Adds what came before the last training: what it chose, how many texts were read, and the
+    /// seconds of all together.
+    pub(super) fn after(mut self, chosen: String, encodings: u64, seconds: f64) -> Trained {
+        let summary = &mut self.summary;
+        summary.chosen = match summary.chosen.is_empty() {
+            true => chosen,
+            false => format!("{chosen}; {}", summary.chosen),
+        };
+        summary.encodings = summary.encodings.map(|own| own + encodings);
+        summary.seconds = seconds;
+        self
+    }
+}

@@ -7,11 +7,8 @@ use serde_json::{Value, json};
 
 use super::contract::{Learner, Refusal, Trained, Work};
 use crate::base::clock::Stopwatch;
-use crate::data::Example;
 use crate::stages::contract::error::StageError;
-use crate::stages::contract::output::Network;
 use crate::stages::contract::stage::DataFact;
-use crate::stages::inference::vectors::Reading;
 use crate::stages::train::encoder::{self, Job};
 use crate::stages::train::head;
 use crate::stages::train::head::settings::{Automatic, LogisticRegression};
@@ -82,7 +79,7 @@ impl Learner for Contrastive {
                 batch_size: 16,
                 learning_rate: 2e-5,
                 schedule: warm,
-                label_texts: LabelTexts::None,
+                label_texts: None,
             };
         }
         Defaults {
@@ -90,7 +87,7 @@ impl Learner for Contrastive {
             batch_size: 32,
             learning_rate: 3e-5,
             schedule: warm,
-            label_texts: LabelTexts::Auto,
+            label_texts: Some(LabelTexts::Auto),
         }
     }
 
@@ -139,26 +136,24 @@ impl Learner for Contrastive {
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
         let Work { ctx, settings, data, .. } = *work;
-        let Opened { mut pretrained, weights, form, texts: prepared, told } =
-            Opened::new(work, Ending::Vectors)?;
         let opening = Stopwatch::start();
-        let embedder = Opened::embedder(&form)?;
-        let label_texts = settings.label_texts.of(ctx, data.labels())?;
-        let mut tokens = Tokens::new(ctx, data, &prepared)?;
+        let mut opened = Opened::new(work, Ending::Vectors)?;
+        let label_texts = settings.label_texts(ctx, data.labels())?;
+        let mut tokens = Tokens::new(ctx, data, &opened.texts)?;
         let own: Vec<&str> = label_texts.iter().map(String::as_str).collect();
-        tokens.train.extend(prepared.encode(&own)?);
-        let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
+        tokens.train.extend(opened.texts.encode(&own)?);
+        let classes = data.train_classes();
         // Before the encoder learns for minutes.
         let of_train = (&classes[..], &data.families()[..]);
         head::fit::check(&self.head(), of_train, data.labels(), !own.is_empty())?;
-        let width = embedder.width(pretrained.config.hidden);
         let of_windows = settings.windows.is_some();
-        let objective = Objective::new(&self.loss, classes, own.len(), width, of_windows);
+        let objective = Objective::new(&self.loss, classes, own.len(), opened.width()?, of_windows);
+        let weights = std::mem::take(&mut opened.pretrained.weights);
         let job = Job {
             settings,
             device: ctx.device(),
-            config: &pretrained.config,
-            form: &form,
+            config: &opened.pretrained.config,
+            form: &opened.form,
             objective: &objective,
             train_tokens: &tokens.train,
             // The head that dev could judge is fitted afterwards.
@@ -168,31 +163,24 @@ impl Learner for Contrastive {
         let mut tuned = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
         let after = Stopwatch::start();
         let mut summary = tuned.summary(ctx, settings);
-        summary.initial_weights = told;
-        summary.truncated_share = tokens.truncated_share;
-        pretrained.weights = std::mem::take(&mut tuned.weights);
-        let texts =
-            Texts { data, label_texts: &label_texts, unlabelled: self.head().unlabelled(data) };
-        let mut vectors = texts.vectors(&|texts| {
-            Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts }.vectors(ctx)
-        })?;
+        opened.pretrained.weights = std::mem::take(&mut tuned.weights);
+        let texts = Texts {
+            train: &data.splits.train,
+            dev: &data.splits.dev,
+            label_texts: &label_texts,
+            unlabelled: self.head().unlabelled(data),
+        };
+        let mut vectors = texts.vectors(&|texts| opened.reading(texts)?.vectors(ctx))?;
         vectors.tuned = true;
         let head = vectors.fit(work, &self.head())?;
-        pretrained.weights.extend(head.weights());
+        opened.pretrained.weights.extend(head.weights());
         let mut curves = tuned.fitted.curves;
         if let Some(last) = curves.0.last_mut() {
             last.dev = vectors.point(work, &head)?.dev;
         }
+        summary.truncated_share = tokens.truncated_share;
         summary.chosen = head.chosen;
         summary.seconds += before + after.seconds();
-        Ok(Trained {
-            network: Network::Encoder { pretrained: Box::new(pretrained), form },
-            preparation: prepared.preparation,
-            longest: prepared.longest,
-            curves,
-            summary,
-            frozen: None,
-            adapter: tuned.adapter,
-        })
+        Ok(opened.into_trained(curves, summary, None, tuned.adapter))
     }
 }

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use super::contract::{Learner, Trained, Work};
 use crate::stages::contract::error::StageError;
-use crate::stages::contract::output::Network;
-use crate::stages::inference::vectors::Reading;
+use crate::stages::contract::output::TrainingSummary;
 use crate::stages::train::encoder::{self, Job};
 use crate::stages::train::objective::{Classification, Form};
 use crate::stages::train::opened::{Ending, Opened};
@@ -32,22 +31,17 @@ impl Learner for FineTune {
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
-        let Work { ctx, settings, data, identity, .. } = *work;
-        let label_texts = settings.label_texts.of(ctx, data.labels())?;
+        let data = work.data;
+        let label_texts = work.settings.label_texts(work.ctx, data.labels())?;
         if label_texts.is_empty() {
             return train(work, Opened::new(work, Ending::Head)?);
         }
         let mut opened = Opened::new(work, Ending::Vectors)?;
-        opened.pretrained.weights = std::mem::take(&mut opened.weights);
-        let texts = Texts { data, label_texts: &label_texts, unlabelled: &[] };
-        let (pretrained, prepared) = (&opened.pretrained, &opened.texts);
-        let embedder = Opened::embedder(&opened.form)?;
-        let vectors = texts.vectors(&|texts| {
-            Reading { pretrained, embedder, prepared, texts }.shared(ctx, identity)
-        })?;
+        let train_texts = &data.splits.train;
+        let texts = Texts { train: train_texts, label_texts: &label_texts, ..Texts::default() };
+        let vectors = texts.vectors(&|texts| opened.shared(work, texts))?;
         let head = vectors.of_label_texts(work)?;
-        opened.weights = std::mem::take(&mut opened.pretrained.weights);
-        opened.weights.extend(head.weights());
+        opened.pretrained.weights.extend(head.weights());
         let mut trained = train(work, opened)?;
         trained.summary.chosen = head.chosen;
         Ok(trained)
@@ -55,10 +49,11 @@ impl Learner for FineTune {
 }
 
 /// Trains an encoder that was opened, and the head in its weights.
-pub(super) fn train(work: &Work<'_>, opened: Opened) -> Result<Trained, StageError> {
+pub(super) fn train(work: &Work<'_>, mut opened: Opened) -> Result<Trained, StageError> {
     let Work { ctx, settings, data, .. } = *work;
     let objective = Classification::new(&settings.loss, data, Form::Targets)?;
     let tokens = Tokens::new(ctx, data, &opened.texts)?;
+    let weights = std::mem::take(&mut opened.pretrained.weights);
     let job = Job {
         settings,
         device: ctx.device(),
@@ -68,19 +63,9 @@ pub(super) fn train(work: &Work<'_>, opened: Opened) -> Result<Trained, StageErr
         train_tokens: &tokens.train,
         dev_tokens: &tokens.dev,
     };
-    let tuned = encoder::run(ctx, ctx.runtime()?, &job, opened.weights)?;
-    let mut summary = tuned.summary(ctx, settings);
-    summary.initial_weights = opened.told;
-    summary.truncated_share = tokens.truncated_share;
-    let mut pretrained = opened.pretrained;
-    pretrained.weights = tuned.weights;
-    Ok(Trained {
-        network: Network::Encoder { pretrained: Box::new(pretrained), form: opened.form },
-        preparation: opened.texts.preparation,
-        longest: opened.texts.longest,
-        curves: tuned.fitted.curves,
-        summary,
-        frozen: None,
-        adapter: tuned.adapter,
-    })
+    let tuned = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
+    let truncated_share = tokens.truncated_share;
+    let summary = TrainingSummary { truncated_share, ..tuned.summary(ctx, settings) };
+    opened.pretrained.weights = tuned.weights;
+    Ok(opened.into_trained(tuned.fitted.curves, summary, None, tuned.adapter))
 }

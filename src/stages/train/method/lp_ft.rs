@@ -9,7 +9,6 @@ use super::fine_tune;
 use crate::base::clock::Stopwatch;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::DataFact;
-use crate::stages::inference::vectors::Reading;
 use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
 use crate::stages::train::opened::{Ending, Opened};
 use crate::stages::train::problems::Problems;
@@ -69,20 +68,15 @@ impl Learner for LpFt {
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
-        let Work { ctx, settings, identity, data, .. } = *work;
         let stopwatch = Stopwatch::start();
+        let data = work.data;
         let mut opened = Opened::new(work, Ending::Vectors)?;
-        opened.pretrained.weights = std::mem::take(&mut opened.weights);
-        let label_texts = settings.label_texts.of(ctx, data.labels())?;
-        let texts = Texts { data, label_texts: &label_texts, unlabelled: &[] };
-        let (pretrained, prepared) = (&opened.pretrained, &opened.texts);
-        let embedder = Opened::embedder(&opened.form)?;
-        let vectors = texts.vectors(&|texts| {
-            Reading { pretrained, embedder, prepared, texts }.shared(ctx, identity)
-        })?;
+        let label_texts = work.settings.label_texts(work.ctx, data.labels())?;
+        let train = &data.splits.train;
+        let texts = Texts { train, label_texts: &label_texts, ..Texts::default() };
+        let vectors = texts.vectors(&|texts| opened.shared(work, texts))?;
         let head = vectors.fit(work, &self.head())?;
-        opened.weights = std::mem::take(&mut opened.pretrained.weights);
-        opened.weights.extend(head.weights());
+        opened.pretrained.weights.extend(head.weights());
         let before = stopwatch.seconds();
         let mut trained = fine_tune::train(work, opened)?;
         trained.summary.seconds += before;

@@ -9,17 +9,19 @@ use serde_json::{Value, json};
 
 use super::contract::{Learner, Refusal, Trained, Work};
 use crate::base::clock::Stopwatch;
-use crate::data::Curves;
+use crate::data::{Curves, Example};
+use crate::model::Weights;
 use crate::stages::contract::error::StageError;
-use crate::stages::contract::output::{Network, TrainingSummary};
+use crate::stages::contract::output::TrainingSummary;
 use crate::stages::contract::stage::DataFact;
-use crate::stages::inference::vectors::{Known, Reading};
+use crate::stages::inference::vectors::Known;
 use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
 use crate::stages::train::label_texts::LabelTexts;
 use crate::stages::train::opened::{Ending, Opened};
 use crate::stages::train::problems::Problems;
 use crate::stages::train::settings::Defaults;
-use crate::stages::train::vectors::{Texts, texts, unlabelled};
+use crate::stages::train::tokens::truncated_share;
+use crate::stages::train::vectors::{Texts, Vectors, texts, unlabelled};
 
 /// Fits a classifier to the vectors of a frozen encoder, which are computed once for all that use
 /// them.
@@ -54,26 +56,30 @@ impl Probe {
     ///
     /// Fails where the encoder cannot be read, and where the engine does.
     pub(super) fn known(&self, work: &Work<'_>) -> Result<Known, StageError> {
-        let Opened { mut pretrained, weights, form, texts: prepared, .. } =
-            Opened::new(work, Ending::Vectors)?;
-        pretrained.weights = weights;
-        let embedder = Opened::embedder(&form)?;
+        let opened = Opened::new(work, Ending::Vectors)?;
         // Each list by itself, as others read it too.
         let (train, rest) = (texts(&work.data.splits.train), unlabelled(&work.data.unlabelled));
-        let of = |texts: &[&str]| {
-            read(work, Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts })
-        };
-        let (of_train, of_rest) = (of(&train)?, of(&rest)?);
+        let (of_train, of_rest) = (opened.shared(work, &train)?, opened.shared(work, &rest)?);
         let vectors = concatenate![Axis(0), of_train, of_rest];
         Ok(Known::new(&[train, rest].concat(), vectors))
     }
-}
 
-/// Returns the vectors of texts: those that are known, or what the encoder gives.
-fn read(work: &Work<'_>, reading: Reading<'_>) -> Result<Array2<f32>, StageError> {
-    match work.known.and_then(|known| known.of(reading.texts)) {
-        Some(vectors) => Ok(vectors),
-        None => reading.shared(work.ctx, work.identity),
+    /// Returns the vectors that the head is fitted to, and those of some dev texts.
+    fn vectors(
+        &self,
+        work: &Work<'_>,
+        opened: &Opened,
+        dev: &[Example],
+    ) -> Result<Vectors, StageError> {
+        let data = work.data;
+        let label_texts = work.settings.label_texts(work.ctx, data.labels())?;
+        let texts = Texts {
+            train: &data.splits.train,
+            dev,
+            label_texts: &label_texts,
+            unlabelled: self.head().unlabelled(data),
+        };
+        texts.vectors(&|texts| opened.shared(work, texts))
     }
 }
 
@@ -87,10 +93,7 @@ impl Learner for Probe {
     }
 
     fn defaults(&self) -> Defaults {
-        let label_texts = match self.classifier {
-            Classifier::ZeroShot => LabelTexts::Auto,
-            _ => LabelTexts::None,
-        };
+        let label_texts = (self.classifier == Classifier::ZeroShot).then_some(LabelTexts::Auto);
         Defaults { label_texts, ..Defaults::default() }
     }
 
@@ -136,60 +139,36 @@ impl Learner for Probe {
         work: &Work<'_>,
         folds: &[usize],
     ) -> Result<Option<Array2<f32>>, StageError> {
-        let Opened { mut pretrained, weights, form, texts: prepared, .. } =
-            Opened::new(work, Ending::Vectors)?;
-        pretrained.weights = weights;
-        let embedder = Opened::embedder(&form)?;
-        let label_texts = work.settings.label_texts.of(work.ctx, work.data.labels())?;
-        let head = self.head();
-        let unlabelled = head.unlabelled(work.data);
-        let texts = Texts { data: work.data, label_texts: &label_texts, unlabelled };
-        let vectors = texts.vectors(&|texts| {
-            read(work, Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts })
-        })?;
-        Ok(Some(vectors.held_out(work, &head, folds)?))
+        let opened = Opened::new(work, Ending::Vectors)?;
+        let vectors = self.vectors(work, &opened, &[])?;
+        Ok(Some(vectors.held_out(work, &self.head(), folds)?))
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
-        let Work { ctx, settings, identity, .. } = *work;
+        let Work { ctx, data, .. } = *work;
         let stopwatch = Stopwatch::start();
-        let Opened { mut pretrained, weights, form, texts: prepared, told } =
-            Opened::new(work, Ending::Vectors)?;
-        pretrained.weights = weights;
-        let embedder = Opened::embedder(&form)?;
-        let label_texts = settings.label_texts.of(ctx, work.data.labels())?;
-        let head = self.head();
-        let unlabelled = head.unlabelled(work.data);
-        let texts = Texts { data: work.data, label_texts: &label_texts, unlabelled };
-        let vectors = texts.vectors(&|texts| {
-            read(work, Reading { pretrained: &pretrained, embedder, prepared: &prepared, texts })
-        })?;
-        let head = vectors.fit(work, &head)?;
-        pretrained.weights.extend(head.weights());
-        let parameters = pretrained.weights.values().map(|array| array.len() as u64).sum();
-        let trainable_parameters = head.weights().values().map(|array| array.len() as u64).sum();
+        let mut opened = Opened::new(work, Ending::Vectors)?;
+        let vectors = self.vectors(work, &opened, &data.splits.dev)?;
+        let head = vectors.fit(work, &self.head())?;
+        let count = |weights: &Weights| weights.values().map(|array| array.len() as u64).sum();
+        let trainable_parameters = count(&head.weights());
+        let weights = &mut opened.pretrained.weights;
+        weights.extend(head.weights());
+        let parameters = count(weights);
         let point = vectors.point(work, &head)?;
-        let truncated_share = texts.truncated_share(ctx, &prepared)?;
+        let tokens = opened.texts.encode(&texts(&data.splits.train))?;
         let summary = TrainingSummary {
             seconds: stopwatch.seconds(),
             backend: "none".to_owned(),
             backend_reason: STILL.to_owned(),
-            initial_weights: told,
             trainable_parameters,
             parameters,
-            truncated_share,
+            truncated_share: truncated_share(ctx, &tokens, opened.texts.longest),
             chosen: head.chosen,
             encodings: Some(0),
             ..TrainingSummary::default()
         };
-        Ok(Trained {
-            network: Network::Encoder { pretrained: Box::new(pretrained), form },
-            preparation: prepared.preparation,
-            longest: prepared.longest,
-            curves: Curves(vec![point]),
-            summary,
-            frozen: Some(identity),
-            adapter: BTreeMap::new(),
-        })
+        let (curves, frozen) = (Curves(vec![point]), Some(work.identity));
+        Ok(opened.into_trained(curves, summary, frozen, BTreeMap::new()))
     }
 }

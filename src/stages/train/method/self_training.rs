@@ -162,21 +162,14 @@ impl Learner for SelfTraining {
             counts.push(each.to_string());
             taken = next;
         }
-        let mut trained = self.round(work, train, &taken, &[]).learn(work.ctx)?;
+        let trained = self.round(work, train, &taken, &[]).learn(work.ctx)?;
         let what = match counts.is_empty() {
             true => "no round".to_owned(),
             false => format!("rounds of {} texts of each class", counts.join(", ")),
         };
         told = format!("{what}{told}");
         work.ctx.note(&told);
-        let summary = &mut trained.summary;
-        summary.chosen = match summary.chosen.is_empty() {
-            true => told,
-            false => format!("{told}; {}", summary.chosen),
-        };
-        summary.encodings = summary.encodings.map(|own| own + encodings);
-        summary.seconds = stopwatch.seconds();
-        Ok(trained)
+        Ok(trained.after(told, encodings, stopwatch.seconds()))
     }
 }
 
@@ -210,7 +203,7 @@ impl SelfTraining {
     fn judge(&self, work: &Work<'_>) -> Result<(u32, String, u64), StageError> {
         let Work { ctx, data, .. } = *work;
         let folds = folds::assign(work, self.folds)?;
-        let classes: Vec<usize> = data.splits.train.iter().map(Example::class).collect();
+        let classes = data.train_classes();
         let count = crate::classifiers::folds::count(&folds);
         let mut parts: Vec<Part> = (0..count).map(|fold| Part::of(data, &folds, fold)).collect();
         let mut logits = ndarray::Array2::zeros((folds.len(), data.labels().len()));
