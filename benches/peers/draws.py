@@ -1,4 +1,6 @@
-"""Writes the draws of few_shot.py and setfit_peer.py as tables that `pipe` loads: FOLDER/SHOTS-SEED.csv and FOLDER/test.csv.
+"""Writes the draws of few_shot.py and setfit_peer.py as tables that `pipe` loads.
+
+They are FOLDER/SHOTS-SEED.csv and FOLDER/test.csv.
 
     python draws.py --train sst2/train.csv --test sst2/test.csv --shots 8 --to draws/sst2
 """

@@ -41,7 +41,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=4, help="batches before the first run")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--serve", action="store_true", help="a run of the first model for each line of input")
+    parser.add_argument(
+        "--serve", action="store_true", help="a run of the first model for each line of input"
+    )
     return parser.parse_args()
 
 

@@ -35,19 +35,32 @@ def main() -> None:
         started = time.perf_counter()
         method = linear_probe if arguments.method == "linear_probe" else fine_tune
         predicted, extra = method(arguments, train, [text for text, _ in test], labels, seed)
-        truth = [labels.index(label) for _, label in test]
         score = {
             "seed": seed,
             "train": len(train),
-            "test": len(test),
-            "accuracy": float(numpy.mean(numpy.array(predicted) == numpy.array(truth))),
-            "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+            **scored(predicted, test, labels),
             "seconds": round(time.perf_counter() - started, 1),
             **extra,
         }
         scores.append(score)
         print(json.dumps(score), flush=True)
-    summary = {"method": arguments.method, "shots": arguments.shots, "epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
+    settings = {"method": arguments.method, "shots": arguments.shots, "epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
+    print(json.dumps({**settings, **averaged(scores)}), flush=True)
+
+
+def scored(predicted, test, labels):
+    """Returns the accuracy and the macro F1 of predicted label indexes."""
+    truth = [labels.index(label) for _, label in test]
+    return {
+        "test": len(test),
+        "accuracy": float(numpy.mean(numpy.array(predicted) == numpy.array(truth))),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+    }
+
+
+def averaged(scores):
+    """Returns mean and sample deviation (n - 1) of both over the seeds, in percent."""
+    summary = {}
     for metric in ("accuracy", "macro_f1"):
         values = [score[metric] for score in scores]
         summary[metric] = {
@@ -55,7 +68,7 @@ def main() -> None:
             "deviation": round(100 * statistics.stdev(values), 2) if len(values) > 1 else None,
             "n": len(values),
         }
-    print(json.dumps(summary), flush=True)
+    return summary
 
 
 def parse_arguments() -> argparse.Namespace:

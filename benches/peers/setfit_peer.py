@@ -1,14 +1,16 @@
 r"""Trains SetFit on a few texts per class, as a peer figure for `pipe`.
 
-The draws, the tests and the scores are those of few_shot.py; the training is setfit's own `Trainer.train()`: contrastive
-tuning of the encoder on pairs of texts, then logistic regression on its embeddings. Settings are the paper's (20 rounds
-of pairs, one epoch, batches of 16 pairs, at most 256 tokens), everything else is setfit's default. Prints one JSON object
-per seed and one with mean and sample deviation (n - 1).
+The draws, the tests and the scores are those of few_shot.py. The training is setfit's own
+`Trainer.train()`: contrastive tuning of the encoder on pairs of texts, then logistic regression on
+its embeddings. Settings are the paper's (20 rounds of pairs, one epoch, batches of 16 pairs, at most
+256 tokens), everything else is setfit's default. Prints one JSON object per seed and one with mean
+and sample deviation (n - 1).
 
-`encodings` counts the texts that pass through the encoder in training: two per pair. `seconds_training` is the time of
-`Trainer.train()`, with the making of the pairs and the fit of the head, and `cpu_seconds_training` that of all its threads,
-waiting ones included; `seconds` adds the reading of the encoder and the prediction of the test texts. `memory_mb` is the
-peak of the process so far, so the first seed's is the one to compare. `examples` counts the drawn texts and the label
+`encodings` counts the texts that pass through the encoder in training: two per pair.
+`seconds_training` is the time of `Trainer.train()`, with the making of the pairs and the fit of the
+head, and `cpu_seconds_training` that of all its threads, waiting ones included. `seconds` adds the
+reading of the encoder and the prediction of the test texts. `memory_mb` is the peak of the process
+so far, so the first seed's is the one to compare. `examples` counts the drawn texts and the label
 texts, which setfit gives to the head as well. Nothing is fetched from a hub and no GPU is used.
 
     python setfit_peer.py --train sst2/train.csv --test sst2/test.csv
@@ -38,10 +40,9 @@ import setfit
 import sklearn
 import torch
 import transformers
-from sklearn.metrics import f1_score
 
 from common import encoder_folder
-from few_shot import draw, read, sample_test
+from few_shot import averaged, draw, read, sample_test, scored
 
 
 def main() -> None:
@@ -58,13 +59,10 @@ def main() -> None:
         test = sample_test(read(arguments.test), arguments.test_size) if arguments.test else rest
         started = time.perf_counter()
         predicted, extra = train_and_predict(arguments, train, [text for text, _ in test], labels, names, seed)
-        truth = [labels.index(label) for _, label in test]
         score = {
             "seed": seed,
             "train": len(train),
-            "test": len(test),
-            "accuracy": float(numpy.mean(numpy.array(predicted) == numpy.array(truth))),
-            "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+            **scored(predicted, test, labels),
             **extra,
             "seconds": round(time.perf_counter() - started, 1),
             "memory_mb": round(peak_memory()),
@@ -163,13 +161,7 @@ def summary(arguments, scores):
     }
     if arguments.label_texts == "templates":
         result["template"] = arguments.template
-    for metric in ("accuracy", "macro_f1"):
-        values = [score[metric] for score in scores]
-        result[metric] = {
-            "mean": round(100 * statistics.mean(values), 2),
-            "deviation": round(100 * statistics.stdev(values), 2) if len(values) > 1 else None,
-            "n": len(values),
-        }
+    result |= averaged(scores)
     result["encodings"] = scores[0]["encodings"]
     for figure in ("seconds_training", "cpu_seconds_training", "seconds"):
         result[figure] = round(statistics.mean(score[figure] for score in scores), 1)

@@ -523,14 +523,14 @@ fn read_stages(
             )),
         },
     }
-    adopt(&mut stages);
+    complete(&mut stages);
     (stages, unsound)
 }
 
-/// Lets every stage take from the others what it works with besides their outputs.
-fn adopt(stages: &mut IndexMap<StageId, StageConfig>) {
+/// Lets every stage complete its configuration by its own defaults and by what others say.
+fn complete(stages: &mut IndexMap<StageId, StageConfig>) {
     let others = stages.clone();
     for config in stages.values_mut() {
-        config.stage_mut().adopt(&|id| others.get(id).map(StageConfig::as_any));
+        config.stage_mut().complete(&|id| others.get(id).map(StageConfig::as_any));
     }
 }

@@ -109,7 +109,7 @@ fn folds_choose_and_score() -> Result<(), TestError> {
     }
     let honest = rows.iter().find(|row| row.stage == "honest").ok_or("no row")?;
     assert_eq!((honest.split.as_str(), honest.n), ("folds", 24));
-    assert_eq!(kinds(&project)?.get("fold"), Some(&4), "two of each of two methods");
+    assert_eq!(kinds(&project)?.get("training"), Some(&4), "two of each of two methods");
     assert_eq!(project.evaluation("honest")?.predictions.len(), 24);
     Ok(())
 }
@@ -209,7 +209,7 @@ fn candidates_of_one_method_stay_apart() -> Result<(), TestError> {
         Ok(figures)
     };
     assert_eq!(figures(&project)?.len(), figures(&other)?.len());
-    assert_eq!(kinds(&project)?.get("fold"), Some(&4));
+    assert_eq!(kinds(&project)?.get("training"), Some(&4));
     Ok(())
 }
 

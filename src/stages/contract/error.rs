@@ -116,8 +116,8 @@ impl CheckError {
         (found >= most).then(|| error.hint(hint))
     }
 
-    /// Returns the problem of a number of folds that leaves nothing to be predicted; `None` if there
-    /// is none.
+    /// Returns the problem of a number of folds that leaves nothing to be predicted; `None` if
+    /// there is none.
     pub fn of_folds(field: &str, folds: Option<usize>) -> Option<CheckError> {
         let found = folds.filter(|folds| *folds < 2)?;
         let error = CheckError::new(field, format!("expected at least 2 folds, found {found}"));

@@ -74,9 +74,9 @@ pub trait Stage: Sync {
         let _ = epochs;
     }
 
-    /// Takes from the configurations of other stages what the work needs besides their outputs.
-    /// Whatever that is, the key of the other stage must cover it.
-    fn adopt(&mut self, find: &Find<'_>) {
+    /// Completes the configuration once it is read: by defaults that depend on its other settings,
+    /// and by what the work needs of other stages' configurations, which their keys must cover.
+    fn complete(&mut self, find: &Find<'_>) {
         let _ = find;
     }
 

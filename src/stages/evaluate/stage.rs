@@ -20,7 +20,7 @@ use crate::stages::figure::Figures;
 use crate::stages::inference::predict::probabilities;
 use crate::stages::leaks::Leaks;
 use crate::stages::train::Train;
-use crate::stages::train::folds::HeldOut;
+use crate::stages::train::stand_in::Answer;
 
 /// Predicts one split with a trained model and computes every metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,9 +30,9 @@ pub struct Evaluate {
     pub model: StageId,
     /// The stage that provides the data set.
     pub data: StageId,
-    /// The split to predict.
-    #[serde(default = "default_split")]
-    pub split: Split,
+    /// The split to predict. Default: test, unless `on` is `folds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
     /// What is predicted: a split, or the train texts by folds, which needs neither dev nor test.
     #[serde(default, skip_serializing_if = "On::is_split")]
     pub on: On,
@@ -84,10 +84,6 @@ pub enum EvaluateError {
     Unusable { id: String, found: String, expected: usize },
 }
 
-fn default_split() -> Split {
-    Split::Test
-}
-
 impl Stage for Evaluate {
     fn code_version(&self) -> u32 {
         5
@@ -117,7 +113,7 @@ impl Stage for Evaluate {
             let message = "only `on: folds` has folds".to_owned();
             return Err(vec![CheckError::new("folds", message).hint("add `on: folds`")]);
         }
-        match self.split {
+        match self.split() {
             Split::Dev if !data.has_dev => Err(vec![missing(Split::Dev)]),
             Split::Test if !data.has_test => Err(vec![missing(Split::Test)]),
             Split::Train if data.augmented => Err(vec![
@@ -147,9 +143,12 @@ impl Stage for Evaluate {
         }
     }
 
-    fn adopt(&mut self, find: &Find<'_>) {
+    fn complete(&mut self, find: &Find<'_>) {
         let recipe = find(&self.model).and_then(<dyn Any>::downcast_ref::<Train>);
         self.recipe = recipe.filter(|_| self.on == On::Folds).cloned().map(Box::new);
+        if self.on == On::Split {
+            self.split = Some(self.split());
+        }
     }
 
     fn runtime_needs(&self) -> Option<RuntimeNeeds<'_>> {
@@ -173,12 +172,13 @@ impl Stage for Evaluate {
         if self.on == On::Folds {
             return Ok(Arc::new(self.on_folds(ctx, model, data)?));
         }
-        let examples = data.splits.get(self.split);
+        let split = self.split();
+        let examples = data.splits.get(split);
         if examples.is_empty() {
-            return Err(Box::new(EvaluateError::EmptySplit(self.split)));
+            return Err(Box::new(EvaluateError::EmptySplit(split)));
         }
         let (whose, seen) = (format!("`{}`", self.model), &model.seen);
-        self.duplicates.check(ctx, (&whose, seen), (&self.data, data), self.split)?;
+        self.duplicates.check(ctx, (&whose, seen), (&self.data, data), split)?;
         let texts: Vec<&str> = examples.iter().map(|example| example.text.first.as_str()).collect();
         let logits = model.classifier().logits(ctx, &texts, "evaluating")?;
         let probabilities = probabilities(&logits);
@@ -195,9 +195,13 @@ impl Stage for Evaluate {
 }
 
 impl Evaluate {
+    fn split(&self) -> Split {
+        self.split.unwrap_or(Split::Test)
+    }
+
     fn scored(&self) -> Scored {
         match self.on {
-            On::Split => Scored::Split(self.split),
+            On::Split => Scored::Split(self.split()),
             On::Folds => Scored::Folds,
         }
     }
@@ -231,6 +235,10 @@ impl Evaluate {
                 }
             }
         }
+        if let Some(split) = self.split {
+            let message = format!("folds are of train, and `split` is `{split}`");
+            add("split", message, "leave one of them out");
+        }
         if data.augmented {
             let message = "the train texts hold generated ones, and what has made them has seen \
                            every fold";
@@ -250,7 +258,7 @@ impl Evaluate {
         let Some(recipe) = &self.recipe else {
             return Err(Box::new(EvaluateError::NoRecipe { model: self.model.clone() }));
         };
-        let HeldOut { logits, .. } = recipe.held_out(ctx, data, self.folds)?;
+        let Answer { logits, .. } = recipe.held_out(ctx, data, self.folds)?;
         let examples = &data.splits.train;
         let predictions = predictions(examples, probabilities(&logits), model.labels.len())?;
         let (labels, training) = (model.labels.clone(), model.summary.clone());
@@ -325,7 +333,7 @@ mod tests {
         let stage = Evaluate {
             model: StageId("tuned".into()),
             data: StageId("data".into()),
-            split,
+            split: Some(split),
             duplicates: Leaks::Error,
             on: On::Split,
             folds: None,

@@ -74,77 +74,70 @@ pub fn misfit(train: &Settings) -> Option<Misfit> {
             remedy: "use `adamw`, or `backend: session`",
         });
     };
-    if adamw.head_learning_rate.is_some_and(|rate| rate != adamw.rate()) {
-        return Some(Misfit {
-            field: "optimizer.adamw.head_learning_rate",
-            reason: "the training API has one learning rate, but the head has its own",
-            remedy: "leave `head_learning_rate` out, or train with `backend: session`",
-        });
-    }
-    if adamw.layer_decay.is_some() {
-        return Some(Misfit {
-            field: "optimizer.adamw.layer_decay",
-            reason: "the training API has one learning rate, but each layer has its own",
-            remedy: "leave `layer_decay` out, or train with `backend: session`",
-        });
-    }
-    if train.adapters.as_ref().is_some_and(|adapters| *adapters != Adapters::Bitfit) {
-        return Some(Misfit {
-            field: "adapters",
-            reason: "the training API trains networks without adapters here",
-            remedy: "leave `adapters` out, use `bitfit`, or train with `backend: session`",
-        });
-    }
-    if train.precision != Precision::Fp32 {
-        return Some(Misfit {
-            field: "precision",
-            reason: "the training API trains only in single precision here",
-            remedy: "leave `precision` out, or train with `backend: session`",
-        });
-    }
-    if train.loss.r_drop.is_some() || train.loss.mixup.is_some() {
-        return Some(Misfit {
-            field: if train.loss.r_drop.is_some() { "loss.r_drop" } else { "loss.mixup" },
-            reason: "the training API has plain cross-entropy here",
-            remedy: "leave `r_drop` and `mixup` out, or train with `backend: session`",
-        });
-    }
-    if train.regularise.is_some() {
-        return Some(Misfit {
-            field: "regularise",
-            reason: "the training API's update does not know the first weights",
-            remedy: "leave `regularise` out, or train with `backend: session`",
-        });
-    }
-    if train.average.is_some() {
-        return Some(Misfit {
-            field: "average",
-            reason: "the training API does not show its weights after each step here",
-            remedy: "leave `average` out, or train with `backend: session`",
-        });
-    }
-    if train.windows.is_some() {
-        return Some(Misfit {
-            field: "windows",
-            reason: "the training API takes one row for each text here",
-            remedy: "leave `windows` out, or train with `backend: session`",
-        });
-    }
-    if train.max_tokens_per_step.is_some() {
-        return Some(Misfit {
-            field: "max_tokens_per_step",
-            reason: "the training API computes only whole batches here",
-            remedy: "leave `max_tokens_per_step` out, or train with `backend: session`",
-        });
-    }
-    if adamw.weight_decay != 0.0 && !adamw.decay_all {
-        return Some(Misfit {
-            field: "optimizer.adamw",
-            reason: "the training API has one weight decay, but biases and LayerNorm are exempt",
-            remedy: "add `decay_all: true` or `weight_decay: 0`, or use `backend: session`",
-        });
-    }
-    None
+    let rows = [
+        (
+            adamw.head_learning_rate.is_some_and(|rate| rate != adamw.rate()),
+            "optimizer.adamw.head_learning_rate",
+            "the training API has one learning rate, but the head has its own",
+            "leave `head_learning_rate` out, or train with `backend: session`",
+        ),
+        (
+            adamw.layer_decay.is_some(),
+            "optimizer.adamw.layer_decay",
+            "the training API has one learning rate, but each layer has its own",
+            "leave `layer_decay` out, or train with `backend: session`",
+        ),
+        (
+            train.adapters.as_ref().is_some_and(|adapters| *adapters != Adapters::Bitfit),
+            "adapters",
+            "the training API trains networks without adapters here",
+            "leave `adapters` out, use `bitfit`, or train with `backend: session`",
+        ),
+        (
+            train.precision != Precision::Fp32,
+            "precision",
+            "the training API trains only in single precision here",
+            "leave `precision` out, or train with `backend: session`",
+        ),
+        (
+            train.loss.r_drop.is_some() || train.loss.mixup.is_some(),
+            if train.loss.r_drop.is_some() { "loss.r_drop" } else { "loss.mixup" },
+            "the training API has plain cross-entropy here",
+            "leave `r_drop` and `mixup` out, or train with `backend: session`",
+        ),
+        (
+            train.regularise.is_some(),
+            "regularise",
+            "the training API's update does not know the first weights",
+            "leave `regularise` out, or train with `backend: session`",
+        ),
+        (
+            train.average.is_some(),
+            "average",
+            "the training API does not show its weights after each step here",
+            "leave `average` out, or train with `backend: session`",
+        ),
+        (
+            train.windows.is_some(),
+            "windows",
+            "the training API takes one row for each text here",
+            "leave `windows` out, or train with `backend: session`",
+        ),
+        (
+            train.max_tokens_per_step.is_some(),
+            "max_tokens_per_step",
+            "the training API computes only whole batches here",
+            "leave `max_tokens_per_step` out, or train with `backend: session`",
+        ),
+        (
+            adamw.weight_decay != 0.0 && !adamw.decay_all,
+            "optimizer.adamw",
+            "the training API has one weight decay, but biases and LayerNorm are exempt",
+            "add `decay_all: true` or `weight_decay: 0`, or use `backend: session`",
+        ),
+    ];
+    let (_, field, reason, remedy) = rows.into_iter().find(|row| row.0)?;
+    Some(Misfit { field, reason, remedy })
 }
 
 #[cfg(test)]

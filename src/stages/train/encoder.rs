@@ -136,12 +136,7 @@ pub fn run(
     );
     let (train_tokens, dev_tokens) =
         (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
-    if job.objective.passes() > 1 && has_no_dropout(job) {
-        ctx.warn(
-            "`r_drop` compares two predictions of a text, but the model's configuration has no \
-             dropout that tells them apart; add `dropout: 0.1`",
-        );
-    }
+    warn_of_equal_passes(ctx, job);
     let bytes: u64 = weights.values().map(|array| 4 * array.len() as u64).sum();
     let backend = Choice::new(job.settings, runtime, bytes * (1 + MOMENTS.len() as u64) < LARGEST);
     ctx.note(&format!("trained by `{}`: {}", backend.name(), backend.reason));
@@ -200,22 +195,35 @@ pub fn run(
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = whole_words(&compact, &word_table, whole_table, &optimizer, &fitted);
     weights.insert(word_table, words);
-    let adapter = match adapters {
-        Some(adapters) => {
-            let network = network(job, compact.len(), kernels, Dropout::Off, None)?.network;
-            let pretrained = ctx.secrets().hide(&job.settings.model.pretrained);
-            adapters.merge(&pretrained, &network, job.config, &mut weights)?
-        }
-        None => BTreeMap::new(),
-    };
+    let adapter = merged(ctx, job, compact.len(), kernels, &mut weights)?;
     Ok(Trained { weights, fitted, trainable_parameters, backend, adapter })
 }
 
-/// Says whether nothing tells two passes over a text apart.
-fn has_no_dropout(job: &Job<'_>) -> bool {
+/// Merges what adapters have learnt into the weights, and returns the files that are asked for.
+fn merged(
+    ctx: &dyn Ctx,
+    job: &Job<'_>,
+    word_rows: usize,
+    kernels: Kernels,
+    weights: &mut Weights,
+) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
+    let Some(adapters) = &job.settings.adapters else { return Ok(BTreeMap::new()) };
+    let network = network(job, word_rows, kernels, Dropout::Off, None)?.network;
+    let pretrained = ctx.secrets().hide(&job.settings.model.pretrained);
+    adapters.merge(&pretrained, &network, job.config, weights)
+}
+
+/// Warns where nothing tells two passes over a text apart.
+fn warn_of_equal_passes(ctx: &dyn Ctx, job: &Job<'_>) {
     let config = job.config;
     let rates = [config.hidden_dropout, config.attention_dropout, config.classifier_dropout];
-    rates.iter().all(|rate| *rate == 0.0) && job.settings.adapters.is_none()
+    let is_equal = rates.iter().all(|rate| *rate == 0.0) && job.settings.adapters.is_none();
+    if job.objective.passes() > 1 && is_equal {
+        ctx.warn(
+            "`r_drop` compares two predictions of a text, but the model's configuration has no \
+             dropout that tells them apart; add `dropout: 0.1`",
+        );
+    }
 }
 
 /// Returns texts with the ids of a compact vocabulary.

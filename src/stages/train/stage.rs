@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::config::Train;
 use super::error::TrainError;
-use super::folds::{self, HeldOut};
+use super::folds;
 use super::method::contract::Work;
 use super::objective::loss::check_labels;
 use super::objective::{Classification, Objective};
 use super::settings::{Backend, Settings};
+use super::stand_in::Answer;
 use super::{artifacts, check, settings, trained_model};
 use crate::base::peak::Peak;
 use crate::base::report::Report;
@@ -87,7 +88,7 @@ impl Stage for Train {
     }
 
     /// Fills the defaults of the method in, so that it does not matter whether they are spelt out.
-    fn adopt(&mut self, _: &Find<'_>) {
+    fn complete(&mut self, _: &Find<'_>) {
         self.fill();
     }
 
@@ -158,7 +159,7 @@ impl Train {
         ctx: &dyn Ctx,
         data: &DataSet,
         folds: Option<usize>,
-    ) -> Result<HeldOut, StageError> {
+    ) -> Result<Answer, StageError> {
         let settings = Settings { stop_after: None, ..self.settings() };
         let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;

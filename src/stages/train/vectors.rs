@@ -5,6 +5,7 @@
 use ndarray::{Array2, Axis};
 
 use super::error::TrainError;
+use super::folds::parted;
 use super::head::{Head, HeadSettings, Sample};
 use super::method::contract::Work;
 use super::objective::loss::class_weights;
@@ -100,10 +101,7 @@ impl Vectors {
     ) -> Result<Array2<f32>, StageError> {
         let mut all = Array2::zeros((folds.len(), work.data.labels().len()));
         for fold in 0..crate::classifiers::folds::count(folds) {
-            let of_fold = |is_in: bool| -> Vec<usize> {
-                (0..folds.len()).filter(|&text| (folds[text] == fold) == is_in).collect()
-            };
-            let (held, others) = (of_fold(true), of_fold(false));
+            let (held, others) = parted(folds, fold);
             let head = self.with_sample(work, &others, |sample| sample.fit(settings))?;
             let logits = logits_of(&head.weights(), &self.train.select(Axis(0), &held))?;
             for (row, &text) in logits.rows().into_iter().zip(&held) {

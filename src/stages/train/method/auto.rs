@@ -12,8 +12,9 @@ use crate::base::clock::Stopwatch;
 use crate::classifiers::{Score, score};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::DataFact;
-use crate::stages::train::folds::{self, HeldOut};
+use crate::stages::train::folds;
 use crate::stages::train::problems::Problems;
+use crate::stages::train::stand_in::Answer;
 
 /// Trains every candidate without each fold of train in turn, and keeps the one that predicts the
 /// most held-out texts rightly. Of equal ones the likelier wins, and of those the first.
@@ -113,7 +114,7 @@ impl Learner for Auto {
             let learner = candidate.learner();
             let settings = settings.under(learner.defaults());
             let own = Work { settings: &settings, ..*work };
-            let HeldOut { logits, encodings: read } = folds::held_out(learner, &own, &folds)?;
+            let Answer { logits, encodings: read } = folds::held_out(learner, &own, &folds)?;
             encodings += read;
             let found = score(logits.mapv(f64::from).view(), &classes, None);
             let name = named(&candidates, place);

@@ -1,24 +1,9 @@
-//! The rounds of self-training: which texts are taken, and trainings on them.
+//! Which texts a round of self-training takes.
 
-use std::any::Any;
-use std::sync::Arc;
+use ndarray::ArrayView2;
 
-use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
-use serde_json::{Value, json};
-
-use super::contract::{Learner, Trained, Work};
 use crate::classifiers::log_probabilities;
-use crate::data::{DataSet, Example, Origin, Splits};
-use crate::model::HeadForm;
-use crate::stages::contract::error::StageError;
-use crate::stages::contract::output::{Kind, Network, Output};
-use crate::stages::contract::stage::Piece;
-use crate::stages::contract::stage::{Ctx, External};
-use crate::stages::inference::trained::Classifier;
-use crate::stages::inference::vectors::logits_of;
-use crate::stages::train::folds::{HeldOut, Quiet, digest_of, digest_of_unlabelled};
-use crate::stages::train::settings::CODE_VERSION;
-use crate::stages::train::vectors::{texts, unlabelled};
+use crate::data::{DataSet, Example, Origin};
 
 /// The name of the method.
 pub(super) const NAME: &str = "self_training";
@@ -74,139 +59,11 @@ pub(super) fn with_taken(data: &DataSet, examples: &[Example], taken: &[Taken]) 
     examples.iter().cloned().chain(made).collect()
 }
 
-/// A training of a round, and what its model says of texts.
-pub(super) struct Round<'a> {
-    pub learner: &'a dyn Learner,
-    pub work: &'a Work<'a>,
-    pub train: Vec<Example>,
-    /// Texts of train that the model has not seen, nor the models that chose what it learns from.
-    pub held_out: Vec<Example>,
-    /// Names the folder of unfinished work.
-    pub name: String,
-}
-
-/// What the model of a round says of texts.
-pub(super) struct Answer {
-    /// `[N, K]`
-    pub held_out: Array2<f64>,
-    /// `[M, K]`
-    pub unlabelled: Array2<f64>,
-    /// The texts that the encoder has read for the training, each as often as it did.
-    pub encodings: u64,
-}
-
-impl Round<'_> {
-    /// Returns what the cache has of the round, or does the work.
-    ///
-    /// # Errors
-    ///
-    /// Fails as the method does.
-    pub(super) fn answer(&self) -> Result<Answer, StageError> {
-        let output = self.work.ctx.shared(self)?;
-        let output: &dyn Any = &*output;
-        let Some(HeldOut { logits, encodings }) = output.downcast_ref::<HeldOut>() else {
-            unreachable!("the piece gives what was held out")
-        };
-        let (logits, count) = (logits.mapv(f64::from), self.held_out.len());
-        Ok(Answer {
-            held_out: logits.slice(s![..count, ..]).to_owned(),
-            unlabelled: logits.slice(s![count.., ..]).to_owned(),
-            encodings: *encodings,
-        })
-    }
-
-    /// Trains on the examples of the round.
-    ///
-    /// # Errors
-    ///
-    /// Fails as the method does.
-    pub(super) fn learn(&self, ctx: &dyn Ctx) -> Result<Trained, StageError> {
-        let DataSet { task, splits, unlabelled, .. } = self.work.data;
-        let splits =
-            Splits { train: self.train.clone(), dev: splits.dev.clone(), test: Vec::new() };
-        let (task, unlabelled) = (task.clone(), unlabelled.clone());
-        let data = DataSet { task, splits, unlabelled, ..DataSet::default() };
-        self.learner.learn(&Work { ctx, data: &data, ..*self.work })
-    }
-
-    /// Returns the logits `[N, K]` of texts by a model of the round.
-    fn logits(
-        &self,
-        ctx: &dyn Ctx,
-        trained: &Trained,
-        texts: &[&str],
-    ) -> Result<Array2<f32>, StageError> {
-        let known = self.work.known.filter(|_| trained.frozen.is_some());
-        if let Network::Encoder { pretrained, form: HeadForm::Linear(_) } = &trained.network
-            && let Some(vectors) = known.and_then(|known| known.of(texts))
-        {
-            return logits_of(&pretrained.weights, &vectors);
-        }
-        let classifier = Classifier {
-            network: &trained.network,
-            preparation: &trained.preparation,
-            max_length: trained.longest,
-            frozen: trained.frozen,
-            classes: self.work.data.labels().len(),
-        };
-        classifier.logits(ctx, texts, "predicting")
-    }
-}
-
-impl Piece for Round<'_> {
-    fn name(&self) -> &'static str {
-        "round"
-    }
-
-    fn code_version(&self) -> u32 {
-        CODE_VERSION
-    }
-
-    fn config(&self) -> Value {
-        let data = self.work.data;
-        json!({
-            "method": { self.learner.name(): self.learner.config() },
-            "settings": self.work.settings,
-            "labels": data.labels(),
-            "train": digest_of(&self.train),
-            "dev": digest_of(&data.splits.dev),
-            "held_out": digest_of(&self.held_out),
-            "unlabelled": digest_of_unlabelled(&data.unlabelled),
-            // Vectors that are known were computed with these beside them.
-            "known": self.work.known.map(|_| digest_of(&data.splits.train)),
-            "seed": self.work.ctx.seed(),
-        })
-    }
-
-    fn externals(&self) -> Vec<External> {
-        vec![External { name: "encoder".to_owned(), digest: self.work.identity }]
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::HELD_OUT
-    }
-
-    fn compute(&self, ctx: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {
-        // What is to be warned of is told by the last training, which is like the others.
-        let scratch = ctx.scratch().join(&self.name);
-        let quiet = Quiet { inner: ctx, scratch, warns: false };
-        let trained = self.learn(&quiet)?;
-        let rest = unlabelled(&self.work.data.unlabelled);
-        let of_rest = self.logits(&quiet, &trained, &rest)?;
-        let of_held = match self.held_out.is_empty() {
-            true => Array2::zeros((0, of_rest.ncols())),
-            false => self.logits(&quiet, &trained, &texts(&self.held_out))?,
-        };
-        let logits = concatenate![Axis(0), of_held, of_rest];
-        let encodings = trained.summary.encodings.unwrap_or_default();
-        Ok(Arc::new(HeldOut { logits, encodings }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use crate::data::Splits;
+    use ndarray::{Array2, array};
     use proptest::prelude::*;
 
     #[test]

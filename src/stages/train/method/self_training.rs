@@ -1,12 +1,13 @@
 //! Self-training: a model labels texts without labels, and a new one learns from those that it is
 //! the surest of.
 
+use ndarray::{Array2, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::contract::{Learner, Refusal, Trained, Work};
-use super::rounds::{Answer, NAME, Round, Taken, choose, idle, with_taken};
+use super::rounds::{NAME, Taken, choose, idle, with_taken};
 use super::single::Single;
 use crate::base::clock::Stopwatch;
 use crate::classifiers::{Score, score};
@@ -14,9 +15,11 @@ use crate::data::{DataSet, Example};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::error::TrainError;
-use crate::stages::train::folds::{self, Quiet};
+use crate::stages::train::folds;
 use crate::stages::train::problems::Problems;
 use crate::stages::train::settings::Defaults;
+use crate::stages::train::stand_in::{Answer, Quiet, StandIn};
+use crate::stages::train::vectors::{texts, unlabelled};
 
 /// The most rounds, and the factor between the texts of train and those that the first one takes.
 const ROUNDS: u32 = 5;
@@ -129,8 +132,7 @@ impl Learner for SelfTraining {
         // An encoder that stays as it is reads every text once for all rounds.
         let known = match &self.base {
             Single::Probe(probe) => {
-                let scratch = work.ctx.scratch().to_owned();
-                let quiet = Quiet { inner: work.ctx, scratch, warns: false };
+                let quiet = Quiet { inner: work.ctx, warns: false };
                 Some(probe.known(&Work { ctx: &quiet, ..*work })?)
             }
             _ => None,
@@ -144,11 +146,12 @@ impl Learner for SelfTraining {
         let mut taken: Vec<Taken> = Vec::new();
         let mut counts = Vec::new();
         for round in 1..=rounds {
-            let Answer { unlabelled, encodings: read, .. } =
+            let Answer { logits, encodings: read } =
                 self.round(work, train, &taken, &[]).answer()?;
+            let logits = logits.mapv(f64::from);
             encodings += read;
-            let next = choose(unlabelled.view(), self.most(work.data, round));
-            if let Some(label) = idle(unlabelled.view()).and_then(|it| work.data.labels().get(it)) {
+            let next = choose(logits.view(), self.most(work.data, round));
+            if let Some(label) = idle(logits.view()).and_then(|it| work.data.labels().get(it)) {
                 work.ctx.warn(&format!(
                     "{NAME}: no text without a label is taken for `{label}`, and as all classes \
                      get equally many, none is learnt from in round {round}"
@@ -184,18 +187,25 @@ impl SelfTraining {
         first.saturating_mul(1_usize.checked_shl(round - 1).unwrap_or(usize::MAX))
     }
 
+    /// Returns the training of a round on examples and the texts that are taken. Its model answers
+    /// for the examples that are held out, then for the texts without labels.
     fn round<'a>(
         &'a self,
         work: &'a Work<'a>,
         train: &[Example],
         taken: &[Taken],
-        held_out: &[Example],
-    ) -> Round<'a> {
-        let train = with_taken(work.data, train, taken);
-        let learner = self.base.learner();
-        // Unfinished work is known by what it learns from.
-        let name = format!("{NAME}-{}", &folds::digest_of(&train)[..16]);
-        Round { learner, work, train, held_out: held_out.to_vec(), name }
+        held_out: &'a [Example],
+    ) -> StandIn<'a> {
+        let data = work.data;
+        StandIn {
+            learner: self.base.learner(),
+            work,
+            train: with_taken(data, train, taken),
+            dev: &data.splits.dev,
+            asked: [texts(held_out), unlabelled(&data.unlabelled)].concat(),
+            // The last training is like the others, and shows what is to be warned of.
+            warns: false,
+        }
     }
 
     /// Makes rounds without each fold of train until they gain no more. Returns how many have
@@ -206,7 +216,7 @@ impl SelfTraining {
         let classes = data.train_classes();
         let count = crate::classifiers::folds::count(&folds);
         let mut parts: Vec<Part> = (0..count).map(|fold| Part::of(data, &folds, fold)).collect();
-        let mut logits = ndarray::Array2::zeros((folds.len(), data.labels().len()));
+        let mut logits = Array2::zeros((folds.len(), data.labels().len()));
         let (mut told, mut encodings) = (Vec::new(), 0);
         let mut best: Option<(u32, Score)> = None;
         for round in 0..=self.rounds.unwrap_or(ROUNDS) {
@@ -220,10 +230,11 @@ impl SelfTraining {
                     part.taken = next;
                 }
                 let answer = self.round(work, &part.train, &part.taken, &part.held_out).answer()?;
-                for (row, &text) in answer.held_out.rows().into_iter().zip(&part.places) {
+                let (answered, held) = (answer.logits.mapv(f64::from), part.places.len());
+                for (row, &text) in answered.rows().into_iter().zip(&part.places) {
                     logits.row_mut(text).assign(&row);
                 }
-                part.unlabelled = answer.unlabelled;
+                part.unlabelled = answered.slice(s![held.., ..]).to_owned();
                 encodings += answer.encodings;
             }
             let found = score(logits.view(), &classes, None);
@@ -248,7 +259,7 @@ struct Part {
     places: Vec<usize>,
     taken: Vec<Taken>,
     /// What the last model says of the texts without labels `[M, K]`.
-    unlabelled: ndarray::Array2<f64>,
+    unlabelled: Array2<f64>,
 }
 
 impl Part {
@@ -256,14 +267,13 @@ impl Part {
         let examples = |places: &[usize]| {
             places.iter().map(|&text| data.splits.train[text].clone()).collect::<Vec<Example>>()
         };
-        let (places, others): (Vec<usize>, Vec<usize>) =
-            (0..folds.len()).partition(|&text| folds[text] == fold);
+        let (places, others) = folds::parted(folds, fold);
         Part {
             train: examples(&others),
             held_out: examples(&places),
             places,
             taken: Vec::new(),
-            unlabelled: ndarray::Array2::zeros((0, data.labels().len())),
+            unlabelled: Array2::zeros((0, data.labels().len())),
         }
     }
 }

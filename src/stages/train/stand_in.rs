@@ -1,0 +1,253 @@
+//! Trainings that stand in for a stage's own: their models answer for some texts and are not kept.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayD, Ix2};
+use serde_json::{Value, json};
+
+use super::method::contract::{Learner, Trained, Work};
+use super::settings::CODE_VERSION;
+use crate::base::digest::Digest;
+use crate::base::report::{Progress, Report};
+use crate::base::secrets::Secrets;
+use crate::data::{DataSet, Example, Splits, Unlabelled};
+use crate::engine::{Device, Runtime};
+use crate::model::{HeadForm, ModelError, Weights, weights};
+use crate::stages::contract::error::StageError;
+use crate::stages::contract::output::{Kind, Network, Output};
+use crate::stages::contract::stage::{Ctx, External, Piece};
+use crate::stages::inference::trained::Classifier;
+use crate::stages::inference::vectors::logits_of;
+
+/// A training by a method on examples of its own, whose model answers for some texts.
+pub(super) struct StandIn<'a> {
+    pub learner: &'a dyn Learner,
+    /// With the labels and the texts without labels; its own examples are not looked at.
+    pub work: &'a Work<'a>,
+    pub train: Vec<Example>,
+    pub dev: &'a [Example],
+    /// What the model answers for.
+    pub asked: Vec<&'a str>,
+    /// Whether it shows what is to be warned of: a last training that is like it may do so.
+    pub warns: bool,
+}
+
+/// What the model of a training answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The logits of the texts, `[N, K]`.
+    pub logits: Array2<f32>,
+    /// The texts that the encoder has read in training, each as often as it did.
+    pub encodings: u64,
+}
+
+impl StandIn<'_> {
+    /// Returns what the cache has of the answer, or does the work.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the method does.
+    pub(super) fn answer(&self) -> Result<Answer, StageError> {
+        Ok(self.work.ctx.shared(self)?.as_a::<Answer>().clone())
+    }
+
+    /// Trains on the examples.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the method does.
+    pub(super) fn learn(&self, ctx: &dyn Ctx) -> Result<Trained, StageError> {
+        let DataSet { task, unlabelled, .. } = self.work.data;
+        let splits = Splits { train: self.train.clone(), dev: self.dev.to_vec(), test: Vec::new() };
+        let (task, unlabelled) = (task.clone(), unlabelled.clone());
+        let data = DataSet { task, splits, unlabelled, ..DataSet::default() };
+        self.learner.learn(&Work { ctx, data: &data, ..*self.work })
+    }
+
+    /// Returns the logits `[N, K]` of the texts that are asked for.
+    fn logits(&self, ctx: &dyn Ctx, trained: &Trained) -> Result<Array2<f32>, StageError> {
+        let classes = self.work.data.labels().len();
+        if self.asked.is_empty() {
+            return Ok(Array2::zeros((0, classes)));
+        }
+        let known = self.work.known.filter(|_| trained.frozen.is_some());
+        if let Network::Encoder { pretrained, form: HeadForm::Linear(_) } = &trained.network
+            && let Some(vectors) = known.and_then(|known| known.of(&self.asked))
+        {
+            return logits_of(&pretrained.weights, &vectors);
+        }
+        let classifier = Classifier {
+            network: &trained.network,
+            preparation: &trained.preparation,
+            max_length: trained.longest,
+            frozen: trained.frozen,
+            classes,
+        };
+        classifier.logits(ctx, &self.asked, "predicting")
+    }
+}
+
+impl Piece for StandIn<'_> {
+    fn name(&self) -> &'static str {
+        "training"
+    }
+
+    fn code_version(&self) -> u32 {
+        CODE_VERSION
+    }
+
+    fn config(&self) -> Value {
+        let data = self.work.data;
+        let unlabelled = self.learner.reads_unlabelled().then_some(&data.unlabelled);
+        json!({
+            "method": { self.learner.name(): self.learner.config() },
+            "settings": self.work.settings,
+            "labels": data.labels(),
+            "train": of_examples(&self.train),
+            "dev": of_examples(self.dev),
+            "asked": of_lines(self.asked.iter().map(|text| text.to_string())),
+            "unlabelled": unlabelled.map(|texts| of_unlabelled(texts)),
+            // Vectors that are known were computed with these beside them.
+            "known": self.work.known.map(|_| of_examples(&data.splits.train)),
+            "seed": self.work.ctx.seed(),
+        })
+    }
+
+    fn externals(&self) -> Vec<External> {
+        vec![External { name: "encoder".to_owned(), digest: self.work.identity }]
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::ANSWER
+    }
+
+    fn compute(&self, ctx: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {
+        let quiet = Quiet { inner: ctx, warns: self.warns };
+        let trained = self.learn(&quiet)?;
+        let logits = self.logits(&quiet, &trained)?;
+        let encodings = trained.summary.encodings.unwrap_or_default();
+        Ok(Arc::new(Answer { logits, encodings }))
+    }
+}
+
+fn of_examples(examples: &[Example]) -> String {
+    let line = |it: &Example| format!("{} {} {}", it.id, it.class(), it.text.joined());
+    of_lines(examples.iter().map(line))
+}
+
+fn of_unlabelled(texts: &[Unlabelled]) -> String {
+    of_lines(texts.iter().map(|it| format!("{} {}", it.id, it.text.joined())))
+}
+
+/// Returns the digest of texts in their order.
+fn of_lines(lines: impl Iterator<Item = String>) -> String {
+    let all: String = lines.map(|line| Digest::of(line.as_bytes()).to_string()).collect();
+    Digest::of(all.as_bytes()).to_string()
+}
+
+const LOGITS: &str = "logits";
+const ENCODINGS: &str = "encodings";
+
+impl Kind {
+    /// What the model of a training that is not kept has answered.
+    pub const ANSWER: Kind =
+        Kind::new("predictions of a stand-in", |folder| Ok(Arc::new(Answer::read(folder)?)));
+}
+
+impl Answer {
+    fn read(folder: &Path) -> Result<Answer, ModelError> {
+        let mut found = weights::read_whole(folder)?;
+        let missing = |name: &str| ModelError::MissingTensor {
+            path: folder.to_owned(),
+            name: name.to_owned(),
+            expected: Vec::new(),
+        };
+        let mut take = |name: &str| found.remove(name).ok_or_else(|| missing(name));
+        let (logits, encodings) = (take(LOGITS)?, take(ENCODINGS)?);
+        let encodings = encodings.iter().map(|value| *value as u64).sum();
+        let logits = logits.into_dimensionality::<Ix2>().map_err(|_| missing(LOGITS))?;
+        Ok(Answer { logits, encodings })
+    }
+}
+
+impl Output for Answer {
+    fn kind(&self) -> Kind {
+        Kind::ANSWER
+    }
+
+    /// Writes model.safetensors with `logits` `[N, K]` and `encodings` (in thousands and the rest,
+    /// which single precision holds exactly).
+    fn write(&self, folder: &Path) -> Result<(), StageError> {
+        let parts = [(self.encodings / 1000 * 1000) as f32, (self.encodings % 1000) as f32];
+        let encodings = ArrayD::from_shape_fn(vec![2], |place| parts[place[0]]);
+        let tensors = Weights::from([
+            (LOGITS.to_owned(), self.logits.clone().into_dyn()),
+            (ENCODINGS.to_owned(), encodings),
+        ]);
+        Ok(weights::write(folder, &tensors, str::to_owned)?)
+    }
+}
+
+/// A context whose notes are not shown: those of every training are the same.
+pub(super) struct Quiet<'a> {
+    pub inner: &'a dyn Ctx,
+    /// Whether warnings are shown.
+    pub warns: bool,
+}
+
+impl Report for Quiet<'_> {
+    fn progress(&self, progress: &Progress<'_>) {
+        self.inner.progress(progress);
+    }
+
+    fn note(&self, _: &str) {}
+
+    fn warn(&self, line: &str) {
+        if self.warns {
+            self.inner.warn(line);
+        }
+    }
+}
+
+impl Ctx for Quiet<'_> {
+    fn stage(&self) -> &str {
+        self.inner.stage()
+    }
+
+    fn seed(&self) -> u64 {
+        self.inner.seed()
+    }
+
+    fn folder(&self) -> &Path {
+        self.inner.folder()
+    }
+
+    fn scratch(&self) -> &Path {
+        self.inner.scratch()
+    }
+
+    fn device(&self) -> Device {
+        self.inner.device()
+    }
+
+    fn threads(&self) -> usize {
+        self.inner.threads()
+    }
+
+    fn runtime(&self) -> Result<&Runtime, StageError> {
+        self.inner.runtime()
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.inner.secrets()
+    }
+
+    fn shared(&self, piece: &dyn Piece) -> Result<Arc<dyn Output>, StageError> {
+        self.inner.shared(piece)
+    }
+
+    fn interrupted(&self) -> bool {
+        self.inner.interrupted()
+    }
+}
