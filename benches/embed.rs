@@ -86,8 +86,8 @@ impl Own {
         let embedder = pretrained.embedder(Head::Auto)?;
         let options = NetworkOptions::inference(&pretrained.config, Place::Host);
         let graph = network::embedding(&pretrained.config, &embedder, options)?;
-        let used =
-            graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
+        let weights = pretrained.weights.all()?;
+        let used = graph.parameters().filter_map(|(name, _)| Some((name, weights.get(name)?)));
         let runtime = Runtime::get(Device::Cpu, threads, &Silent)?;
         let inference = Inference::new(runtime, &graph, &Parameters::new(Place::Host, used)?)?;
         let longest = pretrained.sentences.max_seq_length();

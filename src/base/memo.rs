@@ -1,8 +1,10 @@
 //! Stored digests of large files, so that a rerun need not read the files again.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use super::home::pipe_home;
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The properties of a file that stand for its content while none of them changes.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
     modified_nanos: i128,
@@ -39,8 +41,11 @@ thread_local! {
     static AFRESH: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Does work in which [`digest_of`] reads every file again. A disk that loses a bit changes no time
-/// of the file.
+/// The files that this process has read itself.
+static READ: Mutex<BTreeMap<PathBuf, (Stamp, Digest)>> = Mutex::new(BTreeMap::new());
+
+/// Does work in which [`digest_of`] reads every file that this process has not read yet. A disk that
+/// loses a bit changes no time of the file.
 pub fn afresh<T>(work: impl FnOnce() -> T) -> T {
     /// Ends it after a panic too.
     struct Ending;
@@ -74,6 +79,13 @@ fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {
     let name = path.to_string_lossy().into_owned();
     let before = stamp(&path)?;
     let place = home.join("digests").join(format!("{}.json", Digest::of(name.as_bytes())));
+    let read = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if is_afresh()
+        && let Some((of, digest)) = read().get(&path)
+        && *of == before
+    {
+        return Ok(*digest);
+    }
     if !is_afresh()
         && let Some(entry) =
             fs_err::read(&place).ok().and_then(|bytes| serde_json::from_slice::<Entry>(&bytes).ok())
@@ -84,6 +96,7 @@ fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {
     let hashed_at = SystemTime::now();
     let digest = Digest::of_file(&path)?;
     if settled(&before, hashed_at) && stamp(&path)? == before {
+        read().insert(path, (before.clone(), digest));
         let entry = Entry { stamp: before, digest };
         // If the digest cannot be stored (a read-only home, a full disk), only time is lost.
         if let Ok(bytes) = serde_json::to_vec(&entry) {
@@ -94,9 +107,49 @@ fn digest_of_within(path: &Path, home: &Path) -> io::Result<Digest> {
 }
 
 fn settled(stamp: &Stamp, now: SystemTime) -> bool {
-    let now = nanos(now);
-    let last = stamp.modified_nanos.max(stamp.changed_nanos);
-    now - last >= SETTLED.as_nanos() as i128
+    is_past(stamp.modified_nanos.max(stamp.changed_nanos), now)
+}
+
+fn is_past(moment: i128, now: SystemTime) -> bool {
+    nanos(now) - moment >= SETTLED.as_nanos() as i128
+}
+
+/// Returns the digest of a file's content, which is read once by a process for all names that the
+/// file has. A file of one name is always read: only shared ones are looked at again and again.
+pub fn digest_of_shared(path: &Path) -> io::Result<Digest> {
+    /// What tells that a shared file is the same. A new name changes the time of the inode, so that
+    /// it is no part of this.
+    type Same = (u64, u64, u64, i128);
+    static KNOWN: Mutex<BTreeMap<Same, Digest>> = Mutex::new(BTreeMap::new());
+    if names(path)? < 2 {
+        return Digest::of_file(path);
+    }
+    let Stamp { size, modified_nanos, inode, device, .. } = stamp(path)?;
+    let same = (device, inode, size, modified_nanos);
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_afresh()
+        && let Some(digest) = known().get(&same)
+    {
+        return Ok(*digest);
+    }
+    let hashed_at = SystemTime::now();
+    let digest = Digest::of_file(path)?;
+    if is_past(modified_nanos, hashed_at) {
+        known().insert(same, digest);
+    }
+    Ok(digest)
+}
+
+/// Returns how many names a file has; 1 where the system does not tell.
+#[cfg(unix)]
+fn names(path: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(fs_err::metadata(path)?.nlink())
+}
+
+#[cfg(not(unix))]
+fn names(_: &Path) -> io::Result<u64> {
+    Ok(1)
 }
 
 fn nanos(time: SystemTime) -> i128 {
@@ -151,6 +204,31 @@ mod tests {
             !home.path().join("digests").exists(),
             "a digest was stored within the clock's tick"
         );
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_several_names_is_read_again_once_it_has_changed() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let names = ["one", "other", "third"].map(|name| folder.path().join(name));
+        for content in [&b"aaaa"[..], b"bbbb"] {
+            fs::write(&names[0], content)?;
+            for name in &names[1..] {
+                if !name.exists() {
+                    fs::hard_link(&names[0], name)?;
+                }
+                assert_eq!(digest_of_shared(name)?, Digest::of(content));
+            }
+        }
+        std::thread::sleep(SETTLED + Duration::from_millis(50));
+        assert_eq!(digest_of_shared(&names[0])?, Digest::of(b"bbbb"));
+        // What only the clock could tell is not looked at again, but by who asks for it.
+        let modified = fs::metadata(&names[0])?.modified()?;
+        fs::write(&names[0], b"cccc")?;
+        fs::OpenOptions::new().append(true).open(&names[0])?.into_file().set_modified(modified)?;
+        assert_eq!(digest_of_shared(&names[1])?, Digest::of(b"bbbb"));
+        assert_eq!(afresh(|| digest_of_shared(&names[1]))?, Digest::of(b"cccc"));
         Ok(())
     }
 

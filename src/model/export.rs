@@ -4,19 +4,17 @@
 use std::path::Path;
 
 use fs_err as fs;
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
 
 use super::encoders::parts::builder::{Dropout, NetworkOptions};
 use super::error::ModelError;
 use super::network::Network;
 use super::pretrained::Pretrained;
 use super::sentences::HeadForm;
+use super::weights;
 use crate::engine::{Kernels, onnx};
 
 /// The name of the file.
 pub const FILE: &str = "model.onnx";
-const WEIGHTS: &str = "model.safetensors";
 
 /// Writes `model.onnx` into a folder that holds the model's model.safetensors.
 ///
@@ -42,10 +40,13 @@ pub fn write(
     let has_prefix = |prefix: &str| {
         prefix.is_empty() || prefix.strip_suffix('.').is_some_and(|prefix| !prefix.contains('.'))
     };
-    let mut places = places_in(folder, WEIGHTS)?;
+    let mut places = places_in(folder, weights::WHOLE)?;
+    if folder.join(weights::HEAD).is_file() {
+        places.extend(places_in(folder, weights::HEAD)?);
+    }
     if let HeadForm::Linear(embedder) = form {
         for dense in embedder.dense() {
-            let file = format!("{}/{WEIGHTS}", dense.module);
+            let file = format!("{}/{}", dense.module, weights::WHOLE);
             let own = places_in(folder, &file)?.into_iter();
             places.extend(own.map(|(name, place)| (format!("{}.{name}", dense.module), place)));
         }
@@ -63,15 +64,7 @@ pub fn write(
 
 /// Returns where each tensor of a safetensors file lies in it.
 fn places_in(folder: &Path, file: &str) -> Result<Vec<(String, onnx::External)>, ModelError> {
-    let bytes = fs::read(folder.join(file))?;
-    let broken = |error: safetensors::SafeTensorError| {
-        ModelError::Graph(format!("{file} does not read back: {error}"))
-    };
-    let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;
-    let place = |(name, view): (String, TensorView<'_>)| {
-        let offset = view.data().as_ptr() as u64 - bytes.as_ptr() as u64;
-        let length = view.data().len() as u64;
-        (name, onnx::External { file: file.to_owned(), offset, length })
-    };
-    Ok(tensors.tensors().into_iter().map(place).collect())
+    let place =
+        |(name, offset, length)| (name, onnx::External { file: file.to_owned(), offset, length });
+    Ok(weights::read::places(&folder.join(file))?.into_iter().map(place).collect())
 }

@@ -8,15 +8,19 @@ use super::pretrained::Weights;
 use crate::base::seed::stream;
 use crate::engine::{Graph, Initial};
 
-/// Adds every parameter of `graph` that `weights` lacks: weights normal with the configuration's
-/// deviation, biases 0, norms 1, as `transformers` does; those of adapters as `peft` does. Each
-/// has its own random stream, so that one more parameter changes no other. Returns the names that
-/// were added.
-pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) -> Vec<String> {
-    let mut added = Vec::new();
+/// Draws every parameter of `graph` that is not there, by its name and shape: weights normal with
+/// the configuration's deviation, biases 0, norms 1, as `transformers` does; those of adapters as
+/// `peft` does. Each has its own random stream, so that one more parameter changes no other.
+pub fn missing(
+    graph: &Graph,
+    config: &Config,
+    is_there: impl Fn(&str, &[usize]) -> bool,
+    seed: u64,
+) -> Weights {
+    let mut drawn = Weights::new();
     for (name, var) in graph.parameters() {
         let shape = graph.known_shape(var);
-        if weights.get(name).is_some_and(|present| present.shape() == shape) {
+        if is_there(name, &shape) {
             continue;
         }
         let random = || stream(seed, &["train", "initial weights", name], 0);
@@ -35,10 +39,9 @@ pub fn fill(graph: &Graph, config: &Config, weights: &mut Weights, seed: u64) ->
                 ArrayD::from_shape_simple_fn(shape, value)
             }
         };
-        weights.insert(name.to_owned(), array);
-        added.push(name.to_owned());
+        drawn.insert(name.to_owned(), array);
     }
-    added
+    drawn
 }
 
 /// Returns a number above 0 and below 1.

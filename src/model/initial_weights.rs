@@ -1,7 +1,7 @@
 //! The weights that a training begins with: a folder's, with its head where it serves, and new ones
 //! for the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use ndarray::Axis;
@@ -9,14 +9,16 @@ use ndarray::Axis;
 use super::error::ModelError;
 use super::init;
 use super::network::Network;
-use super::pretrained::{Pretrained, Weights};
+use super::pretrained::Pretrained;
 use super::pretrained_head::Fit;
 use super::sentences::HeadForm;
+use super::weights::Tensors;
 
 /// The weights of a whole network, and where they are from.
 #[derive(Clone, Debug)]
 pub struct InitialWeights {
-    pub weights: Weights,
+    /// Those of the folder are not read yet.
+    pub weights: Tensors,
     /// The form of the head that they are for.
     pub form: HeadForm,
     pub origin: Origin,
@@ -70,9 +72,8 @@ impl Pretrained {
             .collect();
         let shapes: BTreeMap<&str, Vec<usize>> =
             graph.parameters().map(|(name, var)| (name, graph.known_shape(var))).collect();
-        let fits = |name: &str| {
-            weights.get(name).is_some_and(|found| found.shape() == shapes[name].as_slice())
-        };
+        let fits =
+            |name: &str| weights.shape(name).is_some_and(|found| found == shapes[name].as_slice());
         let is_whole = of_head.iter().all(|name| fits(name));
         let has_pooler = shapes.keys().all(|name| !encoder.is_pretrained_head(name) || fits(name));
         // Of any form: what a folder's head is called depends on it.
@@ -81,7 +82,7 @@ impl Pretrained {
             self.sentences.dense().iter().map(|dense| format!("{}.", dense.linear())).collect();
         let is_dense = |name: &str| dense.iter().any(|module| name.starts_with(module));
         let has_any = weights
-            .keys()
+            .names()
             .any(|name| !is_encoder(name) && !encoder.is_pretrained_head(name) && !is_dense(name));
         let fit = self.head().fit(&form, classes);
         let head_origin = match fit {
@@ -97,33 +98,35 @@ impl Pretrained {
             Fit::Permuted(rows) => {
                 // The parameters with a row for each class are those that one more class changes.
                 let one_more = Network::whole(&self.config, &form, classes.len() + 1)?.graph;
-                for (name, var) in one_more.parameters() {
-                    if shapes.get(name).is_some_and(|shape| *shape != one_more.known_shape(var))
-                        && let Some(array) = weights.get_mut(name)
-                    {
-                        *array = array.select(Axis(0), &rows);
-                    }
+                let of_classes: BTreeSet<&str> = one_more
+                    .parameters()
+                    .filter(|(name, var)| {
+                        let shape = shapes.get(name);
+                        shape.is_some_and(|shape| *shape != one_more.known_shape(*var))
+                    })
+                    .map(|(name, _)| name)
+                    .collect();
+                let mut permuted = weights.some(|name| of_classes.contains(name))?;
+                for array in permuted.values_mut() {
+                    *array = array.select(Axis(0), &rows);
                 }
+                weights.extend(permuted);
                 HeadOrigin::Permuted
             }
         };
         let mut ignored = self.ignored.clone();
         if matches!(head_origin, HeadOrigin::Replaced(_)) {
-            for name in &of_head {
-                weights.remove(*name);
-            }
+            weights.split_off(|name| of_head.contains(&name));
         }
-        let drawn = init::fill(&graph, &self.config, &mut weights, seed);
-        weights.retain(|name, _| {
-            let used = shapes.contains_key(name.as_str());
-            if !used {
-                ignored.push(name.clone());
-            }
-            used
-        });
+        let is_there = |name: &str, shape: &[usize]| weights.shape(name) == Some(shape);
+        let drawn = init::missing(&graph, &self.config, is_there, seed);
+        let names: Vec<String> = drawn.keys().cloned().collect();
+        weights.extend(drawn);
+        let unused = weights.split_off(|name| !shapes.contains_key(name));
+        ignored.extend(unused.names().map(str::to_owned));
         ignored.sort();
-        let loaded = weights.len() - drawn.len();
-        let origin = Origin { loaded, head: head_origin, drawn, ignored };
+        let loaded = weights.len() - names.len();
+        let origin = Origin { loaded, head: head_origin, drawn: names, ignored };
         Ok(InitialWeights { weights, form, origin })
     }
 }
@@ -204,12 +207,12 @@ mod tests {
             ("tiny-nomic-bert", "classifier", "pooler.dense"),
             ("tiny-gte", "classifier", "pooler.dense"),
         ] {
-            let whole = read(model)?.weights;
+            let whole = read(model)?.weights.take()?;
             let begin = |head, classes: [&str; 3]| -> Result<InitialWeights, ModelError> {
                 read(model)?.take_initial_weights(head, &names(classes), 7)
             };
             let kept = begin(Head::Auto, ["negative", "neutral", "positive"])?;
-            assert_eq!(kept.weights, whole, "{model}");
+            assert_eq!(*kept.weights.all()?, whole, "{model}");
             assert_eq!(
                 kept.origin.to_string(),
                 format!("{} tensors loaded; head kept", whole.len())
@@ -217,7 +220,7 @@ mod tests {
 
             let permuted = begin(Head::Auto, ["positive", "negative", "neutral"])?;
             assert_eq!(permuted.origin.head, HeadOrigin::Permuted);
-            for (name, weight) in &permuted.weights {
+            for (name, weight) in &*permuted.weights.all()? {
                 let expected = match name.strip_prefix(rows) {
                     Some(".weight" | ".bias") => whole[name].select(Axis(0), &[2, 0, 1]),
                     _ => whole[name].clone(),
@@ -228,7 +231,8 @@ mod tests {
             let replaced = begin(Head::Auto, ["cat", "dog", "emu"])?;
             let why = "the folder's is for the classes `negative`, `neutral`, `positive`";
             assert_eq!(replaced.origin.head, HeadOrigin::Replaced(why.to_owned()), "{model}");
-            let is_new = |name: &str| replaced.weights[name] != whole[name];
+            let replaced_weights = replaced.weights.all()?;
+            let is_new = |name: &str| replaced_weights[name] != whole[name];
             assert!(is_new(&format!("{rows}.weight")), "{model}");
             // A pooler stays, as the encoder's own; a dense layer is part of the head.
             let has_pooler =
@@ -247,7 +251,7 @@ mod tests {
     #[test]
     fn a_head_without_its_pooler_does_not_serve() -> Tested {
         let mut model = read("tiny-bert")?;
-        model.weights.retain(|name, _| !name.starts_with("pooler"));
+        model.weights.split_off(|name| name.starts_with("pooler"));
         let classes = names(["negative", "neutral", "positive"]);
         let begun = model.take_initial_weights(Head::Auto, &classes, 7)?;
         assert!(matches!(begun.origin.head, HeadOrigin::Replaced(_)));

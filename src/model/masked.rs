@@ -9,7 +9,7 @@ use super::encoders::contract::Masked;
 use super::encoders::parts::builder::{Builder, NetworkOptions};
 use super::error::ModelError;
 use super::network::{encode, parameters};
-use super::weights::Weights;
+use super::weights::Tensors;
 use crate::engine::{Dim, EngineError, Graph, Marks, Place, ShapeError, TensorFact};
 
 /// The input with the masked tokens' rows among the `T`.
@@ -29,10 +29,8 @@ pub struct MaskedHead {
 impl MaskedHead {
     /// Looks what there is among the weights. A folder without a head (a sentence encoder's) gives
     /// states × word table.
-    pub fn of(config: &Config, weights: &Weights) -> Result<MaskedHead, ModelError> {
-        let fits = |name: &str, shape: &[usize]| {
-            weights.get(name).is_some_and(|found| found.shape() == shape)
-        };
+    pub fn of(config: &Config, weights: &Tensors) -> Result<MaskedHead, ModelError> {
+        let fits = |name: &str, shape: &[usize]| weights.shape(name) == Some(shape);
         let mut transform = None;
         for masked in config.encoder.masked {
             let (present, missing): (Vec<_>, Vec<_>) =

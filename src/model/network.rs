@@ -24,6 +24,11 @@ pub const WINDOW_MASK: &str = "window_mask";
 pub const CLASSIFIER_WEIGHT: &str = "classifier.weight";
 pub const CLASSIFIER_BIAS: &str = "classifier.bias";
 
+/// Says whether a parameter of this name is one of a linear head.
+pub fn is_linear_head(name: &str) -> bool {
+    [CLASSIFIER_WEIGHT, CLASSIFIER_BIAS].contains(&name)
+}
+
 /// A network up to its logits, or up to the vectors of texts.
 #[derive(Debug)]
 pub struct Network {

@@ -1,5 +1,6 @@
 //! A Hugging Face model folder in memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +13,11 @@ use super::encoders::Config;
 use super::error::ModelError;
 use super::head::{Head, Pooling};
 use super::network::{self, Network};
-use super::pickled::is_pickled;
 use super::pretrained_head::{self, PretrainedHead};
 use super::sentences::modules::{MODULES, NAMES_OF_TEXTS, PROMPTS};
 use super::sentences::{Above, Embedder, HeadForm, Prompt, Sentences};
-pub use super::weights::Weights;
+use super::weights::pickled::is_pickled;
+pub use super::weights::{Tensors, Weights};
 use super::{masked, weights};
 use crate::base::limit;
 use crate::text::files::tokenizer_json;
@@ -67,7 +68,7 @@ pub struct Pretrained {
     /// The parameters, named relative to the encoder: `embeddings.word_embeddings.weight`, whatever
     /// prefix (`bert.`) the file has; those of a classification head keep their names
     /// (`classifier.weight`).
-    pub weights: Weights,
+    pub weights: Tensors,
     /// The tensors of the files that were not read, by their names there.
     pub ignored: Vec<String>,
     /// Settings of other programs in the folder.
@@ -110,10 +111,10 @@ impl Pretrained {
         let files = tokenizer_files(&encoder)?;
         let wanted = wanted(&config)?;
         let is_wanted = |name: &str| wanted.iter().any(|it| it == name);
-        let (mut weights, ignored) = weights::read(&encoder, &config, is_wanted)?;
+        let (mut weights, ignored) = weights::look(&encoder, &config, is_wanted)?;
         sentences.check_widths(folder, config.hidden)?;
         for dense in sentences.dense() {
-            weights.extend(weights::read_dense(folder, &dense)?);
+            weights.append(weights::look_at_dense(folder, &dense)?);
         }
         let beside = Beside::of(&encoder, &sentences);
         Ok(Pretrained { config, raw_config, weights, ignored, beside, sentences, files })
@@ -204,23 +205,24 @@ impl Pretrained {
         self.sentences.write(folder, embedder, self.config.hidden)?;
         let mut kept = self.weights.clone();
         for dense in self.sentences.dense() {
-            let own: Weights = dense
-                .parameters()
-                .into_iter()
-                .filter_map(|(name, _)| kept.remove_entry(&name))
-                .collect();
+            let start = format!("{}.", dense.module);
+            let parameters = dense.parameters();
+            let own = kept.split_off(|name| parameters.iter().any(|it| it.0 == name));
             let module = folder.join(&dense.module);
             // A head over another pooling has no use for them.
             if module.is_dir() {
-                let start = format!("{}.", dense.module);
-                weights::write(&module, &own, |name| name.replacen(&start, "", 1))?;
+                weights::write(&module, &*own.all()?, |name| name.replacen(&start, "", 1))?;
             }
         }
+        let graph = Network::whole(&self.config, form, labels.len())?.graph;
         if !classifier {
-            return weights::write(folder, &kept, str::to_owned);
+            let head = kept.split_off(|name| graph.marks(name).head);
+            if !head.is_empty() {
+                weights::save(&folder.join(weights::HEAD), &head)?;
+            }
+            return weights::save(&folder.join(weights::WHOLE), &kept);
         }
-        let graph = Network::whole(&self.config, HeadForm::Own, labels.len())?.graph;
-        kept.retain(|name, _| graph.parameters().any(|(used, _)| used == name));
+        let kept = kept.some(|name| graph.parameters().any(|(used, _)| used == name))?;
         let encoder = self.config.encoder;
         weights::write(folder, &kept, |name| {
             let stands_beside = graph.marks(name).head && !encoder.is_pooler(name);
@@ -232,16 +234,25 @@ impl Pretrained {
     pub fn has_own_head(&self, labels: usize) -> Result<bool, ModelError> {
         let graph = Network::whole(&self.config, HeadForm::Own, labels)?.graph;
         let is_here = |(name, var)| {
-            let found = self.weights.get(name).map(|weight| weight.shape());
+            let found = self.weights.shape(name);
             !graph.marks(name).head || found == Some(&graph.known_shape(var)[..])
         };
         Ok(graph.parameters().all(is_here))
     }
 
+    /// Reads the weights of a linear head.
+    ///
+    /// # Errors
+    ///
+    /// Fails where their file cannot be read.
+    pub fn linear_head(&self) -> Result<Weights, ModelError> {
+        self.weights.some(network::is_linear_head)
+    }
+
     /// Returns the table of the words `[V, H]`.
-    pub fn word_table(&self) -> Result<Option<&ArrayD<f32>>, ModelError> {
+    pub fn word_table(&self) -> Result<Option<Cow<'_, ArrayD<f32>>>, ModelError> {
         let graph = network::headless(&self.config)?;
-        Ok(graph.word_table().and_then(|name| self.weights.get(name)))
+        graph.word_table().map_or(Ok(None), |name| self.weights.get(name))
     }
 
     fn saved_config(&self, labels: &[String], form: &HeadForm) -> Value {

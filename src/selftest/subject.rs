@@ -164,9 +164,7 @@ impl Subject {
     }
 
     fn weights(self, network: &Network) -> BTreeMap<String, ArrayD<f32>> {
-        let mut weights = BTreeMap::new();
-        init::fill(&network.graph, &self.size.config(self.dropout), &mut weights, SEED);
-        weights
+        init::missing(&network.graph, &self.size.config(self.dropout), |_, _| false, SEED)
     }
 }
 

@@ -102,6 +102,8 @@ impl About {
 impl Encoder {
     fn of(folder: &Path) -> Result<Encoder, StageError> {
         let pretrained = Pretrained::read(folder)?;
+        // Numbers that are not finite are found where they are read.
+        pretrained.weights.all()?;
         let config = &pretrained.config;
         let sizes = model_files(folder)?
             .into_iter()
@@ -112,7 +114,7 @@ impl Encoder {
         let form = pretrained.form(Head::Auto);
         let said = pretrained.head();
         let kept = |form: &HeadForm| said.form() == Ok(form) && said.classes().is_some();
-        let has_head = pretrained.weights.keys().any(|name| name.starts_with("classifier"));
+        let has_head = pretrained.weights.names().any(|name| name.starts_with("classifier"));
         let classes = match &form {
             Ok(form) if has_head && kept(form) => said.classes().map(<[String]>::to_vec),
             _ => None,
@@ -123,7 +125,7 @@ impl Encoder {
         let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
         let (seen_train, seen_dev) = seen.counts();
         Ok(Encoder {
-            parameters: pretrained.weights.values().map(|array| array.len() as u64).sum(),
+            parameters: pretrained.weights.count(),
             bytes: sizes.into_iter().sum(),
             layers: config.layers,
             width: config.hidden,

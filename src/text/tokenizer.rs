@@ -1,6 +1,7 @@
 //! The tokenizer of a pretrained model.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
@@ -10,6 +11,7 @@ use super::tokenized::TokenizedText;
 use super::tokenizer_config::{self, TokenizerConfig};
 use super::windows::Windows;
 use crate::base::contain::contained;
+use crate::base::digest::Digest;
 
 /// A tokenizer from a tokenizer.json, with truncation to a length and without padding.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Tokenizer {
     remarks: Vec<String>,
     /// The rows of the model's word table, where they are known.
     rows: Option<usize>,
+    /// The largest id of the vocabulary, without tokens that were added to it.
+    largest: u32,
 }
 
 impl Tokenizer {
@@ -40,6 +44,37 @@ impl Tokenizer {
         })
     }
 
+    /// Reads the files of a tokenizer as [`Tokenizer::read`] does, once for all models of a process
+    /// that have the same ones. A text with a token that has no row in a word table of so many rows
+    /// is refused.
+    pub fn shared(
+        files: &BTreeMap<String, Vec<u8>>,
+        model_type: Option<&str>,
+        rows: Option<usize>,
+    ) -> Result<Arc<Tokenizer>, TextError> {
+        /// More than a pipeline has models of at a time.
+        const MOST: usize = 4;
+        static READ: Mutex<Vec<(Digest, Arc<Tokenizer>)>> = Mutex::new(Vec::new());
+        let of_file =
+            |(name, bytes): (&String, &Vec<u8>)| format!("{name} {}\n", Digest::of(bytes));
+        let all: String = files.iter().map(of_file).collect();
+        let key = Digest::of(format!("{model_type:?} {rows:?} {all}").as_bytes());
+        let read = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = read().iter().find(|(of, _)| *of == key).map(|(_, found)| found.clone());
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        let mut tokenizer = Tokenizer::read(files, model_type)?;
+        if let Some(rows) = rows {
+            tokenizer = tokenizer.for_rows(rows);
+        }
+        let tokenizer = Arc::new(tokenizer);
+        let mut all = read();
+        all.truncate(MOST - 1);
+        all.insert(0, (key, tokenizer.clone()));
+        Ok(tokenizer)
+    }
+
     fn read_rules(
         files: &BTreeMap<String, Vec<u8>>,
         model_type: Option<&str>,
@@ -53,7 +88,8 @@ impl Tokenizer {
         inner.with_padding(None);
         let remarks = config.apply(&mut inner);
         let added = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
-        Ok(Tokenizer { inner, added, truncation, config, remarks, rows: None })
+        let largest = inner.get_vocab(false).into_values().max().unwrap_or(0);
+        Ok(Tokenizer { inner, added, truncation, config, remarks, rows: None, largest })
     }
 
     /// Refuses texts with a token that has no row in a word table of so many rows.
@@ -138,7 +174,7 @@ impl Tokenizer {
 
     /// Returns the largest id of the vocabulary, without tokens that were added to it.
     pub fn largest_id(&self) -> u32 {
-        self.inner.get_vocab(false).into_values().max().unwrap_or(0)
+        self.largest
     }
 
     /// Returns the id of the padding token, if the file names one.

@@ -287,9 +287,8 @@ fn masked_words_get_the_logits_of_transformers() -> Result<(), TestError> {
                 positions_in_graph: false,
             };
             let graph = head.graph(&pretrained.config, options)?;
-            let used = graph
-                .parameters()
-                .filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
+            let weights = pretrained.weights.all()?;
+            let used = graph.parameters().filter_map(|(name, _)| Some((name, weights.get(name)?)));
             let mut inference = Inference::new(
                 Runtime::get(Device::Cpu, 2, &Silent)?,
                 &graph,

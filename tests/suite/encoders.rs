@@ -86,10 +86,8 @@ pub(super) fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)
 }
 
 fn parameters(pretrained: &Pretrained) -> Result<Parameters, Box<dyn Error>> {
-    Ok(Parameters::new(
-        Place::Host,
-        pretrained.weights.iter().map(|(name, array)| (name.as_str(), array)),
-    )?)
+    let weights = pretrained.weights.all()?;
+    Ok(Parameters::new(Place::Host, weights.iter().map(|(name, array)| (name.as_str(), array)))?)
 }
 
 #[test]

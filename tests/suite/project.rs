@@ -133,7 +133,13 @@ impl Project {
 
     /// The tensors of a trained model as bytes.
     pub fn weights(&self, stage: &str) -> Result<BTreeMap<String, Vec<f32>>, TestError> {
-        tensors(&self.artifact(stage)?.join("model.safetensors"))
+        let artifact = self.artifact(stage)?;
+        let mut all = tensors(&artifact.join("model.safetensors"))?;
+        let head = artifact.join("head.safetensors");
+        if head.is_file() {
+            all.extend(tensors(&head)?);
+        }
+        Ok(all)
     }
 
     /// The rows of the last run's table without what differs from run to run.
@@ -154,7 +160,8 @@ impl Project {
         let provenance = self.provenance()?;
         for record in provenance["stages"].as_array().ok_or("no stages")? {
             let stage = record["stage"].as_str().ok_or("no name")?;
-            for name in ["model.safetensors", "model.onnx", "config.json", "data.parquet"] {
+            let weights = ["model.safetensors", "head.safetensors", "model.onnx"];
+            for name in weights.into_iter().chain(["config.json", "data.parquet"]) {
                 let file = self.artifact(stage)?.join(name);
                 if file.is_file() {
                     files.insert(format!("{stage}/{name}"), fs::read(file)?);

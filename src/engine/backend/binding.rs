@@ -35,6 +35,13 @@ impl Parameters {
         Ok(Parameters { place, tensors })
     }
 
+    /// Copies one more array into a new tensor.
+    pub fn add(&mut self, name: &str, array: &ArrayD<f32>) -> Result<(), EngineError> {
+        let tensor = self.place.hold(array.shape(), array)?;
+        self.tensors.insert(name.to_owned(), tensor);
+        Ok(())
+    }
+
     /// Returns where they lie.
     pub fn place(&self) -> Place {
         self.place

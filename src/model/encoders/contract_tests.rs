@@ -1,7 +1,6 @@
 //! An encoder that differs from all others, on the same blocks: pre-norm layers that share their
 //! parameters, a norm at the end, and no token types.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -124,8 +123,7 @@ fn both_kinds_of_kernels_train_it_alike() -> Result<(), Box<dyn Error>> {
         let losses = |kernels| -> Result<Vec<f32>, Box<dyn Error>> {
             let mut network = network(2, head, kernels)?;
             let loss = network.graph.weighted_cross_entropy(network.output)?;
-            let mut weights = BTreeMap::new();
-            init::fill(&network.graph, &config(2), &mut weights, 1);
+            let weights = init::missing(&network.graph, &config(2), |_, _| false, 1);
             let trainable: Vec<String> = weights.keys().cloned().collect();
             let (parameters, learning_rate) = (trainable.clone(), 3e-3);
             let group = ParameterGroup { parameters, learning_rate, weight_decay: 0.01, pull: 0.0 };

@@ -16,9 +16,9 @@ use crate::base::report::Report;
 use crate::base::scratch::Scratch;
 use crate::base::wheel::{self, Wheel, WheelError};
 use crate::model::error::ModelError;
-use crate::model::pickled::is_pickled;
 use crate::model::pretrained::is_model_file;
 use crate::model::sentences::modules::MODULES;
+use crate::model::weights::pickled::is_pickled;
 
 /// A package whose wheel is known beforehand.
 #[derive(Debug)]

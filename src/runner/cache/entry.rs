@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::key::{FORMAT, KeyMaterial};
 use crate::base::clock;
 use crate::base::digest::Digest;
+use crate::base::memo;
 use crate::base::sealed::{self, Broken};
 
 pub(super) const OUTPUT: &str = "artifact";
@@ -199,7 +200,7 @@ impl Entry {
                 )),
                 Ok(_) if !is_read(name) => {}
                 Ok(_) => {
-                    let found = Digest::of_file(&path)?;
+                    let found = memo::digest_of_shared(&path)?;
                     if found != record.digest {
                         problems.push(format!(
                             "`{name}` has digest {}, expected {}",
@@ -242,8 +243,10 @@ pub(super) fn records(folder: &Path) -> io::Result<BTreeMap<String, FileRecord>>
                 continue;
             }
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            let record =
-                FileRecord { size: fs::metadata(&path)?.len(), digest: Digest::of_file(&path)? };
+            let record = FileRecord {
+                size: fs::metadata(&path)?.len(),
+                digest: memo::digest_of_shared(&path)?,
+            };
             records.insert(name, record);
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::interrupt::Interrupt;
+use super::scheduler::OutputLost;
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
 use crate::base::report::{Progress, Report};
@@ -154,9 +155,16 @@ impl Shelf<'_> {
         let done = Done::new(key, &about, self.pipeline, ctx.seed(), stopwatch.seconds());
         self.cache.store(&key, &material, done, |folder| output.write(folder))?;
         self.cache.clear_scratch(&key).map_err(boxed)?;
+        drop(output);
         if let Some(renewed) = self.renewed {
             renewed.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         }
-        Ok(output)
+        // As it is found from now on: what is read of its files is read where they stay.
+        self.cache.read(piece.kind(), &key).map_err(|unread| match unread {
+            Unread::Failed(error) => error,
+            Unread::Lost(reason) => {
+                Box::new(OutputLost { stage: ctx.stage().to_owned(), reason }) as StageError
+            }
+        })
     }
 }

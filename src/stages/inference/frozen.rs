@@ -1,14 +1,14 @@
 //! Pretrained encoders as they are, without any training: sentence embeddings and masked words.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ndarray::{Array2, Axis};
 
 use super::predict::{self, longest};
 use super::texts::{Texts, shown};
 use crate::base::report::Progress;
-use crate::engine::backend::binding::{Feed, Parameters};
-use crate::engine::{EngineError, Graph, Inference, Place};
+use crate::engine::backend::binding::Feed;
+use crate::engine::{EngineError, Inference, Place};
 use crate::model::input_layout::InputLayout;
 use crate::model::masked::{MaskedHead, ROWS};
 use crate::model::source::resolve;
@@ -20,13 +20,6 @@ use crate::text::{TokenizedText, Tokenizer, Windows, batch, windows};
 /// Texts per batch, and places that logits are asked for.
 const BATCH: usize = 32;
 const PLACES: usize = 256;
-
-/// Opens a session over those weights that the graph has.
-fn open(ctx: &dyn Ctx, graph: &Graph, pretrained: &Pretrained) -> Result<Inference, StageError> {
-    let used =
-        graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
-    Ok(Inference::new(ctx.runtime()?, graph, &Parameters::new(Place::of(ctx.device()), used)?)?)
-}
 
 /// An encoder whose states are not numbers.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
@@ -78,7 +71,7 @@ impl SentenceEncoder {
         Ok(SentenceEncoder {
             reference: reference.to_owned(),
             texts,
-            inference: open(ctx, &graph, &pretrained)?,
+            inference: predict::session(ctx, &graph, &pretrained.weights)?,
             width: embedder.width(pretrained.config.hidden),
             config: pretrained.config,
         })
@@ -138,7 +131,7 @@ impl SentenceEncoder {
 /// A masked language model.
 pub struct MaskedModel {
     pub config: Config,
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Arc<Tokenizer>,
     head: MaskedHead,
     inference: Mutex<Inference>,
 }
@@ -156,7 +149,7 @@ impl MaskedModel {
             config: pretrained.config.clone(),
             tokenizer: predict::tokenizer(pretrained)?,
             head,
-            inference: Mutex::new(open(ctx, &graph, pretrained)?),
+            inference: Mutex::new(predict::session(ctx, &graph, &pretrained.weights)?),
         })
     }
 

@@ -3,14 +3,15 @@
 use crate::model::input_layout::InputLayout;
 use crate::model::pretrained::CONFIG;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ndarray::{Array2, ArrayD};
 use serde_json::Value;
 
 use crate::base::report::Progress;
 use crate::engine::backend::binding::{Feed, Parameters};
-use crate::engine::{EngineError, Inference, Runtime};
-use crate::model::{Config, HeadForm, Network, NetworkOptions, Pretrained};
+use crate::engine::{EngineError, Graph, Inference, Place};
+use crate::model::{Config, HeadForm, Network, NetworkOptions, Pretrained, Tensors};
 use crate::stages::contract::error::{Interrupted, StageError};
 use crate::stages::contract::stage::Ctx;
 use crate::text::{Combine, TokenizedText, Tokenizer, batch, windows};
@@ -34,18 +35,31 @@ pub struct OtherTokenizer {
 /// Runs a batch forward.
 pub type Forward<'a> = dyn FnMut(Vec<(String, Feed)>) -> Result<ArrayD<f32>, EngineError> + 'a;
 
-/// Opens a session that gives an encoder's logits.
+/// Opens a session over those weights of a folder that the graph has. They are read one by one.
+pub fn session(ctx: &dyn Ctx, graph: &Graph, weights: &Tensors) -> Result<Inference, StageError> {
+    // The library is loaded before anything else is asked of it.
+    let runtime = ctx.runtime()?;
+    let mut parameters = Parameters::new(Place::of(ctx.device()), [])?;
+    for (name, _) in graph.parameters() {
+        if let Some(array) = weights.get(name)? {
+            parameters.add(name, &array)?;
+        }
+    }
+    Ok(Inference::new(runtime, graph, &parameters)?)
+}
+
+/// Opens a session that gives the logits of an encoder with a head for so many labels.
 pub fn open(
-    runtime: &Runtime,
-    config: &Config,
+    ctx: &dyn Ctx,
+    pretrained: &Pretrained,
     form: &HeadForm,
     labels: usize,
-    parameters: &Parameters,
-) -> Result<Inference, EngineError> {
-    let mut network =
-        Network::new(config, form, labels, NetworkOptions::inference(config, parameters.place()))?;
+) -> Result<Inference, StageError> {
+    let config = &pretrained.config;
+    let options = NetworkOptions::inference(config, Place::of(ctx.device()));
+    let mut network = Network::new(config, form, labels, options).map_err(EngineError::from)?;
     network.graph.output("logits", network.output);
-    Inference::new(runtime, &network.graph, parameters)
+    session(ctx, &network.graph, &pretrained.weights)
 }
 
 /// Returns the logits `[N, K]` of texts, in their order; those of a text's windows are combined.
@@ -145,22 +159,23 @@ pub fn tokenize(
 
 /// Reads a model's tokenizer, whose vocabulary must have rows in the word table. A token that was
 /// added beyond it is an error where a text has it, as in `transformers`.
-pub fn tokenizer(pretrained: &Pretrained) -> Result<Tokenizer, StageError> {
+pub fn tokenizer(pretrained: &Pretrained) -> Result<Arc<Tokenizer>, StageError> {
     let model_type = pretrained.raw_config.get("model_type").and_then(Value::as_str);
-    let tokenizer = Tokenizer::read(&pretrained.files, model_type)?;
-    let (largest, vocabulary) = (tokenizer.largest_id(), pretrained.config.vocabulary);
+    let vocabulary = pretrained.config.vocabulary;
+    let tokenizer = Tokenizer::shared(&pretrained.files, model_type, Some(vocabulary))?;
+    let largest = tokenizer.largest_id();
     if largest as usize >= vocabulary {
         return Err(Box::new(OtherTokenizer { largest, vocabulary }));
     }
-    Ok(tokenizer.for_rows(vocabulary))
+    Ok(tokenizer)
 }
 
 /// Reads the tokenizer of a model of which nothing but its files is known.
-pub fn tokenizer_of(files: &BTreeMap<String, Vec<u8>>) -> Result<Tokenizer, StageError> {
+pub fn tokenizer_of(files: &BTreeMap<String, Vec<u8>>) -> Result<Arc<Tokenizer>, StageError> {
     let config: Option<Value> =
         files.get(CONFIG).and_then(|bytes| serde_json::from_slice(bytes).ok());
     let model_type = config.as_ref().and_then(|config| config.get("model_type")?.as_str());
-    Ok(Tokenizer::read(files, model_type)?)
+    Ok(Tokenizer::shared(files, model_type, None)?)
 }
 
 /// Returns the softmax of each row of logits.

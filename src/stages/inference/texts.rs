@@ -1,5 +1,7 @@
 //! What is done to texts on their way to a model.
 
+use std::sync::Arc;
+
 use super::predict::{longest, tokenizer};
 use crate::base::cut::cut;
 use crate::model::beside::Beside;
@@ -17,7 +19,7 @@ const LONGEST_DEFAULT: usize = 512;
 /// The way from texts to tokens.
 pub struct Texts {
     pub preparation: Preparation,
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Arc<Tokenizer>,
     /// The longest input in tokens.
     pub longest: usize,
 }

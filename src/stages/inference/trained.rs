@@ -6,7 +6,6 @@ use super::predict::{self, longest, tokenizer, tokenizer_of};
 use super::texts::Texts;
 use super::vectors::{Reading, logits_of};
 use crate::base::digest::Digest;
-use crate::engine::backend::binding::Parameters;
 use crate::engine::{Inference, Place};
 use crate::model::input_layout::InputLayout;
 use crate::model::sentences::Preparation;
@@ -41,7 +40,6 @@ impl Classifier<'_> {
         texts: &[&str],
         activity: &str,
     ) -> Result<Array2<f32>, StageError> {
-        let runtime = ctx.runtime()?;
         let (tokens, mut inference, layout) = match self.network {
             Network::Encoder { pretrained, form } => {
                 let config = &pretrained.config;
@@ -49,12 +47,10 @@ impl Classifier<'_> {
                 if let (Some(identity), HeadForm::Linear(embedder)) = (self.frozen, form) {
                     let reading = Reading { pretrained, embedder, prepared: &prepared, texts };
                     let vectors = reading.shared(ctx, identity)?;
-                    return logits_of(&pretrained.weights, &vectors);
+                    return logits_of(&pretrained.linear_head()?, &vectors);
                 }
                 let tokens = prepared.encode(texts)?;
-                let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
-                let parameters = Parameters::new(Place::of(ctx.device()), weights)?;
-                let inference = predict::open(runtime, config, form, self.classes, &parameters)?;
+                let inference = predict::open(ctx, pretrained, form, self.classes)?;
                 (tokens, inference, InputLayout::of(config))
             }
             Network::Onnx(network) => {
@@ -64,7 +60,7 @@ impl Classifier<'_> {
                     longest: self.max_length,
                 };
                 let tokens = prepared.encode(texts)?;
-                let place = Place::of(ctx.device());
+                let (runtime, place) = (ctx.runtime()?, Place::of(ctx.device()));
                 let inference =
                     Inference::of_model(runtime, place, &network.model, &network.output)?;
                 (tokens, inference, network.layout)

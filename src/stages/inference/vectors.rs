@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use super::predict;
 use super::texts::Texts;
 use crate::base::digest::Digest;
-use crate::engine::backend::binding::Parameters;
-use crate::engine::{EngineError, Inference, Place};
+use crate::engine::{EngineError, Place};
 use crate::model::input_layout::InputLayout;
 use crate::model::{Embedder, ModelError, NetworkOptions, Pretrained, Weights, network, weights};
 use crate::stages::contract::error::StageError;
@@ -76,16 +75,10 @@ impl Reading<'_> {
     /// Fails where the engine does, and for a vector that is not of numbers.
     pub fn vectors(&self, ctx: &dyn Ctx) -> Result<Array2<f32>, StageError> {
         let Reading { pretrained, embedder, prepared, texts } = *self;
-        // The library is loaded before anything else is asked of it.
-        let runtime = ctx.runtime()?;
         let config = &pretrained.config;
-        let place = Place::of(ctx.device());
-        let options = NetworkOptions::inference(config, place);
+        let options = NetworkOptions::inference(config, Place::of(ctx.device()));
         let graph = network::embedding(config, embedder, options).map_err(EngineError::from)?;
-        let used =
-            graph.parameters().filter_map(|(name, _)| Some((name, pretrained.weights.get(name)?)));
-        let parameters = Parameters::new(place, used)?;
-        let mut inference = Inference::new(runtime, &graph, &parameters)?;
+        let mut inference = predict::session(ctx, &graph, &pretrained.weights)?;
         let tokens = prepared.encode(texts)?;
         if let Some(told) = windows::told(&tokens, prepared.longest) {
             ctx.note(&told);

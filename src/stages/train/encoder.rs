@@ -163,7 +163,11 @@ pub fn run(
     );
     weights.insert(word_table.clone(), compact.select(&whole_table));
     if adapters.is_some() {
-        init::fill(graph, job.config, &mut weights, ctx.seed());
+        let is_there = |name: &str, shape: &[usize]| {
+            weights.get(name).is_some_and(|array| array.shape() == shape)
+        };
+        let drawn = init::missing(graph, job.config, is_there, ctx.seed());
+        weights.extend(drawn);
     }
     let size = |name: &String| match weights.get(name) {
         // Counted whole, though only the rows that occur are trained.

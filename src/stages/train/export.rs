@@ -49,7 +49,8 @@ impl Train {
         let (adapters, freeze) = (settings.adapters.as_ref(), settings.freeze.as_ref());
         let trainable = trainable(adapters, freeze, config, &training.graph)?;
         let optimizer = settings.optimizer(&training.graph, &trainable);
-        let values = |name: &str| initial.weights.get(name);
+        let weights = initial.weights.all()?;
+        let values = |name: &str| weights.get(name);
         Ok(Artifacts::new(
             training.graph,
             loss,

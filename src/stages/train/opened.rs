@@ -12,10 +12,11 @@ use crate::base::digest::Digest;
 use crate::data::Curves;
 use crate::engine::{EngineError, ShapeError};
 use crate::model::initial_weights::{HeadOrigin, InitialWeights};
-use crate::model::{Embedder, Head, HeadForm, Pretrained};
+use crate::model::{Embedder, Head, HeadForm, Pretrained, network};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Network, TrainingSummary};
 use crate::stages::contract::stage::Ctx;
+use crate::stages::inference::kept::kept;
 use crate::stages::inference::texts::{Texts, shown};
 use crate::stages::inference::vectors::Reading;
 use crate::text::Combine;
@@ -99,6 +100,24 @@ impl Opened {
             Some(vectors) => Ok(vectors),
             None => self.reading(texts)?.shared(work.ctx, work.identity),
         }
+    }
+
+    /// Takes the encoder's weights, which stay as they were read, from where all models over them
+    /// have them.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`kept`] does.
+    pub(super) fn keep_encoder(&mut self, work: &Work<'_>) -> Result<(), StageError> {
+        let weights = &mut self.pretrained.weights;
+        let dense = self.pretrained.sentences.dense();
+        let beside = weights.split_off(|name| {
+            let of_dense = dense.iter().any(|it| it.parameters().iter().any(|own| own.0 == name));
+            of_dense || network::is_linear_head(name)
+        });
+        *weights = kept(work.ctx, weights, work.identity)?;
+        weights.append(beside);
+        Ok(())
     }
 
     /// Returns the model that the encoder has become.

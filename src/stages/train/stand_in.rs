@@ -75,7 +75,7 @@ impl StandIn<'_> {
         if let Network::Encoder { pretrained, form: HeadForm::Linear(_) } = &trained.network
             && let Some(vectors) = known.and_then(|known| known.of(&self.asked))
         {
-            return logits_of(&pretrained.weights, &vectors);
+            return logits_of(&pretrained.linear_head()?, &vectors);
         }
         let classifier = Classifier {
             network: &trained.network,

@@ -10,9 +10,10 @@ use crate::base::limit;
 use crate::base::report::Report;
 use crate::model::beside::ADAPTER;
 use crate::model::error::ModelError;
-use crate::model::pickled::{self, is_pickled};
 use crate::model::pretrained::{CONFIG, ONLY_WITHOUT, TOKENIZER, is_model_file};
 use crate::model::sentences::modules::MODULES;
+use crate::model::weights::pickled::{self, is_pickled};
+use crate::model::weights::{HEAD, WHOLE};
 
 /// Returns the folder of a hub model, from the cache where it is there whole, else from the hub.
 pub fn resolve(
@@ -118,8 +119,6 @@ impl Settings {
     }
 }
 
-/// The one file of a model's weights.
-const WHOLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// Returns the files of a repository that make up its model. Variants beside the whole weights,
@@ -146,7 +145,8 @@ fn needed(names: &[String]) -> Vec<&str> {
             return !has(&is_safe_model) && (is_whole(&file) || !has(&is_whole));
         }
         let of_others = ONLY_WITHOUT.contains(&file.as_str()) && has(&|file| file == TOKENIZER);
-        let is_variant = is_safe_form(&file) && file != WHOLE && has(&|file| file == WHOLE);
+        let is_own = [WHOLE, HEAD].contains(&file.as_str());
+        let is_variant = is_safe_form(&file) && !is_own && has(&|file| file == WHOLE);
         !of_others && !is_variant
     };
     let mut needed: Vec<&str> = names
@@ -183,6 +183,9 @@ mod tests {
         let pickled = pickled.map(str::to_owned);
         assert_eq!(needed(&pickled), ["pytorch_model.bin"]);
         assert_eq!(needed(&pickled[1..]), ["pytorch_model-00001-of-00002.bin"]);
+        let with_head = ["head.safetensors", "model.fp16.safetensors", "model.safetensors"];
+        let with_head = with_head.map(str::to_owned);
+        assert_eq!(needed(&with_head), ["head.safetensors", "model.safetensors"]);
         let both = ["model.safetensors", "pytorch_model.bin"].map(str::to_owned);
         assert_eq!(needed(&both), ["model.safetensors"]);
         let modules = [

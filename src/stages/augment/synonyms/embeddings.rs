@@ -85,7 +85,7 @@ impl EmbeddingSynonyms {
     ) -> Result<Thesaurus, StageError> {
         let folder = resolve::resolve(&self.pretrained, ctx.folder(), ctx)?;
         let model = Pretrained::read(&folder)?;
-        Ok(self.look_up(&model, model.word_table()?, words)?)
+        Ok(self.look_up(&model, model.word_table()?.as_deref(), words)?)
     }
 
     fn look_up(

@@ -148,7 +148,7 @@ impl Learner for Contrastive {
         head::fit::check(&self.head(), of_train, data.labels(), !own.is_empty())?;
         let of_windows = settings.windows.is_some();
         let objective = Objective::new(&self.loss, classes, own.len(), opened.width()?, of_windows);
-        let weights = std::mem::take(&mut opened.pretrained.weights);
+        let weights = opened.pretrained.weights.take()?;
         let job = Job {
             settings,
             device: ctx.device(),
@@ -163,7 +163,7 @@ impl Learner for Contrastive {
         let mut tuned = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
         let after = Stopwatch::start();
         let mut summary = tuned.summary(ctx, settings);
-        opened.pretrained.weights = std::mem::take(&mut tuned.weights);
+        opened.pretrained.weights = std::mem::take(&mut tuned.weights).into();
         let texts = Texts {
             train: &data.splits.train,
             dev: &data.splits.dev,

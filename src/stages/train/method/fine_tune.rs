@@ -53,7 +53,7 @@ pub(super) fn train(work: &Work<'_>, mut opened: Opened) -> Result<Trained, Stag
     let Work { ctx, settings, data, .. } = *work;
     let objective = Classification::new(&settings.loss, data, Form::Targets)?;
     let tokens = Tokens::new(ctx, data, &opened.texts)?;
-    let weights = std::mem::take(&mut opened.pretrained.weights);
+    let weights = opened.pretrained.weights.take()?;
     let job = Job {
         settings,
         device: ctx.device(),
@@ -66,6 +66,6 @@ pub(super) fn train(work: &Work<'_>, mut opened: Opened) -> Result<Trained, Stag
     let tuned = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
     let truncated_share = tokens.truncated_share;
     let summary = TrainingSummary { truncated_share, ..tuned.summary(ctx, settings) };
-    opened.pretrained.weights = tuned.weights;
+    opened.pretrained.weights = tuned.weights.into();
     Ok(opened.into_trained(tuned.fitted.curves, summary, None, tuned.adapter))
 }

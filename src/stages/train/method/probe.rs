@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::contract::{Learner, Refusal, Trained, Work};
 use crate::base::clock::Stopwatch;
 use crate::data::{Curves, Example};
-use crate::model::Weights;
+use crate::model::Tensors;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::TrainingSummary;
 use crate::stages::contract::stage::DataFact;
@@ -150,11 +150,12 @@ impl Learner for Probe {
         let mut opened = Opened::new(work, Ending::Vectors)?;
         let vectors = self.vectors(work, &opened, &data.splits.dev)?;
         let head = vectors.fit(work, &self.head())?;
-        let count = |weights: &Weights| weights.values().map(|array| array.len() as u64).sum();
-        let trainable_parameters = count(&head.weights());
+        let of_head = Tensors::from(head.weights());
+        let trainable_parameters = of_head.count();
+        opened.keep_encoder(work)?;
         let weights = &mut opened.pretrained.weights;
-        weights.extend(head.weights());
-        let parameters = count(weights);
+        weights.append(of_head);
+        let parameters = weights.count();
         let point = vectors.point(work, &head)?;
         let tokens = opened.texts.encode(&texts(&data.splits.train))?;
         let summary = TrainingSummary {

@@ -9,8 +9,8 @@ pub(super) use pytorch_reader::Tensor;
 use pytorch_reader::{DType, PytorchReader};
 use safetensors::tensor::Dtype;
 
-use super::error::ModelError;
 use crate::base::contain::contained;
+use crate::model::error::ModelError;
 
 /// The one file of weights, and the table of contents of many.
 pub const WHOLE: &str = "pytorch_model.bin";
