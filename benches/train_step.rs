@@ -267,6 +267,7 @@ fn network(config: &Config, dropout: Dropout) -> Result<TrainableNetwork, AnyErr
         dropout,
         word_rows: VOCABULARY,
         positions_in_graph: false,
+        packed: false,
     };
     Ok(TrainableNetwork::classifier(config, Head::Auto, 2, options)?)
 }

@@ -32,6 +32,7 @@ pub fn write(
         dropout: Dropout::Off,
         word_rows: config.vocabulary,
         positions_in_graph: true,
+        packed: false,
     };
     let mut network = Network::new(config, form, labels, options)
         .map_err(|error| ModelError::Graph(error.to_string()))?;

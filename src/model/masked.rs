@@ -78,7 +78,8 @@ impl MaskedHead {
         let mut b = Builder::new(options);
         let states = encode(&mut b, config, false)?; // [T, H]
         let rows = b.g.input(ROWS, TensorFact::i64(vec![Dim::Named("M")]));
-        let mut x = b.g.gather(states, rows)?; // [M, H]
+        let places = b.g.of_places(states)?; // [B·L, H]
+        let mut x = b.g.gather(places, rows)?; // [M, H]
         if let Some(masked) = self.transform {
             x = (masked.transform)(&mut b, config, x)?; // [M, E]
         }

@@ -130,6 +130,7 @@ impl NetworkOptions {
             dropout: Dropout::Off,
             word_rows: config.vocabulary,
             positions_in_graph: false,
+            packed: false,
         }
     }
 }

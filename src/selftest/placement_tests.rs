@@ -108,6 +108,7 @@ fn missing(
         dropout: Dropout::Random(1),
         word_rows: config.vocabulary,
         positions_in_graph: false,
+        packed: false,
     };
     let TrainableNetwork { network, loss } =
         TrainableNetwork::classifier(config, head, 3, options)?;

@@ -158,8 +158,14 @@ impl Subject {
     fn network(self, dropout: Dropout) -> Result<TrainableNetwork, EngineError> {
         let config = self.size.config(self.dropout);
         let word_rows = self.size.vocabulary;
-        let options =
-            NetworkOptions { kernels: self.kernels, dropout, word_rows, positions_in_graph: false };
+        let kernels = self.kernels;
+        let options = NetworkOptions {
+            kernels,
+            dropout,
+            word_rows,
+            positions_in_graph: false,
+            packed: false,
+        };
         TrainableNetwork::classifier(&config, Head::Auto, LABELS, options)
     }
 

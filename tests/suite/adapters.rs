@@ -85,7 +85,8 @@ fn network(
     adapter: Option<&Arc<dyn Adapter>>,
 ) -> Result<Network, TestError> {
     let word_rows = config.vocabulary;
-    let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
+    let options =
+        NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false, packed: false };
     let adapter = adapter.map(|adapter| Arc::clone(adapter) as Arc<dyn Adapts>);
     Ok(Network::adapted(config, Head::Auto, LABELS, options, adapter)?)
 }

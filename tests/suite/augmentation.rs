@@ -285,6 +285,7 @@ fn masked_words_get_the_logits_of_transformers() -> Result<(), TestError> {
                 dropout: Dropout::Off,
                 word_rows,
                 positions_in_graph: false,
+                packed: false,
             };
             let graph = head.graph(&pretrained.config, options)?;
             let weights = pretrained.weights.all()?;

@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 use pipe::base::report::Silent;
-use pipe::engine::backend::binding::{Feed, Parameters};
+use pipe::engine::backend::binding::{Feed, Parameters, packing_of};
 use pipe::engine::{
     AdamW, Device, Inference, Kernels, OptimizerConfig, ParameterGroup, Part, Place, Precision,
     Recipe, Runtime, SessionTrainer, Trainer,
@@ -78,11 +78,13 @@ pub(super) fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)
             })
         })
         .collect();
-    Ok(vec![
+    let mut feeds = packing_of(&flat(&mask)).to_vec();
+    feeds.extend([
         ("input_ids".to_owned(), Feed::I64(shape.clone(), flat(&ids))),
         ("attention_mask".to_owned(), Feed::I64(shape.clone(), flat(&mask))),
         ("position_ids".to_owned(), Feed::I64(shape, positions)),
-    ])
+    ]);
+    Ok(feeds)
 }
 
 fn parameters(pretrained: &Pretrained) -> Result<Parameters, Box<dyn Error>> {
@@ -96,13 +98,14 @@ fn logits_are_those_of_transformers() -> Checked {
         let pretrained = Pretrained::read(&folder(model))?;
         let expected = json(model, "expected.json")?;
         for kernels in KERNELS {
-            for positions_in_graph in [false, true] {
+            for (positions_in_graph, packed) in [(false, false), (true, false), (false, true)] {
                 let word_rows = pretrained.config.vocabulary;
                 let options = NetworkOptions {
                     kernels,
                     dropout: Dropout::Off,
                     word_rows,
                     positions_in_graph,
+                    packed,
                 };
                 let mut network = Network::new(&pretrained.config, Head::Auto, LABELS, options)?;
                 network.graph.output("logits", network.output);
@@ -150,6 +153,7 @@ fn trainer_of(
         dropout: Dropout::Keyed,
         word_rows: config.vocabulary,
         positions_in_graph: false,
+        packed: true,
     };
     let TrainableNetwork { network, loss } =
         TrainableNetwork::classifier(&config, Head::Auto, LABELS, options)?;

@@ -83,6 +83,7 @@ pub fn embeddings(
         dropout: Dropout::Off,
         word_rows: config.vocabulary,
         positions_in_graph: false,
+        packed: false,
     };
     let embedder = pretrained.embedder(Head::Auto)?;
     let graph = network::embedding(config, &embedder, options)?;

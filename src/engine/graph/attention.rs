@@ -1,6 +1,7 @@
 //! Building attention, in its fused and its standard form.
 //!
-//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `H` width, `d` width of a head.
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` rows ([`super::packing`]), `H`
+//! width, `d` width of a head.
 
 use std::collections::HashSet;
 
@@ -44,8 +45,8 @@ impl Graph {
         })
     }
 
-    /// Multi-head attention: queries, keys and values `[B·L, H]`, each with a bias `[H]` that is
-    /// still to be added, mask `[B, L]` (i64, 0 hides) → `[B·L, H]`.
+    /// Multi-head attention: queries, keys and values `[T, H]`, each with a bias `[H]` that is
+    /// still to be added, mask `[B, L]` (i64, 0 hides) → `[T, H]`.
     pub fn attention(
         &mut self,
         qkv: [(Var, Option<Var>); 3],
@@ -70,14 +71,15 @@ impl Graph {
         let probabilities = self.dropout(probabilities, at)?;
         let context = self.matmul(probabilities, v)?;
         let context = self.transpose(context, &[0, 2, 1, 3])?;
-        self.reshape(context, &[-1, hidden as i64])
+        let context = self.reshape(context, &[-1, hidden as i64])?;
+        self.of_tokens(context)
     }
 
-    /// Rows `[B·L, H]` by head: `[B, heads, L, d]`.
+    /// Rows `[T, H]` by head: `[B, heads, L, d]`.
     pub fn by_head(&mut self, (rows, bias): (Var, Option<Var>), mask: Var, heads: usize) -> Built {
         let (_, width) = check_heads(self.fact(rows), self.fact(mask), heads)?;
         let x = self.add_if(rows, bias)?;
-        let rows = self.split_rows(x, mask)?; // [B, L, H]
+        let rows = self.by_text(x, mask)?; // [B, L, H]
         let heads = self.reshape(rows, &[0, 0, heads as i64, width as i64])?;
         self.transpose(heads, &[0, 2, 1, 3])
     }
@@ -130,7 +132,7 @@ impl Graph {
         })
     }
 
-    /// Multi-head attention with one query a text, its first: queries `[B, H]`, rows `[B·L, H]`, of
+    /// Multi-head attention with one query a text, its first: queries `[B, H]`, rows `[T, H]`, of
     /// which `key` and `value` (a weight `[H, H]` and a bias `[H]` each) would make keys and
     /// values, mask `[B, L]` (i64, 0 hides) → `[B, H]`.
     ///
@@ -149,7 +151,7 @@ impl Graph {
         let (hidden, width) = check_heads(self.fact(q), self.fact(mask), heads.count)?;
         let texts = self.fact(q).shape[0].clone();
         let (count, width_of_head) = (heads.count as i64, width as i64);
-        let x = self.split_rows(rows, mask)?; // [B, L, H]
+        let x = self.by_text(rows, mask)?; // [B, L, H]
         let q = self.reshape(q, &[-1, count, width_of_head])?;
         let q = self.transpose(q, &[1, 0, 2])?; // [heads, B, d]
         let weight = self.reshape(key.0, &[count, width_of_head, hidden as i64])?;

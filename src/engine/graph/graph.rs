@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::op::{self, Op};
+use super::packing::Packing;
 
 /// A tensor of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +124,7 @@ pub struct Graph {
     pub(in crate::engine) outputs: Vec<(String, Var)>,
     kernels: Kernels,
     masks: Vec<DropoutSite>,
+    pub(super) packing: Option<Packing>,
 }
 
 /// A place of dropout in a graph with standard operators: an input that takes the mask.
@@ -145,6 +147,7 @@ impl Graph {
             outputs: Vec::new(),
             kernels,
             masks: Vec::new(),
+            packing: None,
         }
     }
 

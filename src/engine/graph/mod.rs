@@ -6,6 +6,7 @@ pub mod fact;
 pub mod graph;
 pub mod op;
 pub mod build;
+pub mod packing;
 pub mod attention;
 pub mod pooling;
 pub mod autodiff;

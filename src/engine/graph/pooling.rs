@@ -1,6 +1,6 @@
 //! From the token states of texts to one vector each, in standard operators.
 //!
-//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `E`
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` rows, `H` width, `E`
 //! width of a text's vector. A mask `[B, L]` (i64) is 1 for tokens and 0 for padding, which stands
 //! at the right.
 
@@ -57,7 +57,7 @@ impl Graph {
 
     /// The largest value of each dimension among a text's tokens.
     pub fn max_of_tokens(&mut self, x: Var, mask: Var) -> Result<Var, ShapeError> {
-        let texts = self.split_rows(x, mask)?; // [B, L, H]
+        let texts = self.by_text(x, mask)?; // [B, L, H]
         let one = self.constant(Constant::I64(Vec::new(), vec![1]));
         let is_token = self.greater_or_equal(mask, one)?;
         let is_token = self.unsqueeze(is_token, &[2])?; // [B, L, 1]
@@ -68,7 +68,7 @@ impl Graph {
 
     /// The sum of a text's token states with weights `[B, L]`.
     fn weighted_sum(&mut self, x: Var, mask: Var, weights: Var) -> Result<Var, ShapeError> {
-        let texts = self.split_rows(x, mask)?; // [B, L, H]
+        let texts = self.by_text(x, mask)?; // [B, L, H]
         let weights = self.unsqueeze(weights, &[2])?; // [B, L, 1]
         let weighted = self.mul(texts, weights)?;
         self.reduce_sum(weighted, &[1], false)

@@ -7,14 +7,18 @@ use super::parallel::{Shared, with_scratch};
 use super::random::MaskKey;
 use super::simd::vectorized;
 
-/// The sizes of one attention.
+/// The sizes of the attention of one text.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     /// H, the width of a row.
     pub hidden: usize,
     pub heads: usize,
-    /// L, the tokens of a text.
+    /// l, the rows of the text.
     pub length: usize,
+    /// L, the rows of the longest text.
+    pub most: usize,
+    /// The first row of the text.
+    pub first: usize,
 }
 
 impl Sizes {
@@ -53,17 +57,19 @@ impl Sizes {
         part % self.heads * self.width()
     }
 
-    /// Returns the position in `[B·L, H]` of the first row of text `part / heads`, at the columns
-    /// of head `part % heads`.
+    /// Returns the position in `[T, H]` of the text's first row, at the columns of head `part %
+    /// heads`.
     fn start(self, part: usize) -> usize {
-        part / self.heads * self.length * self.hidden + self.column(part)
+        self.first * self.hidden + self.column(part)
     }
 }
 
 /// How scores are made of products of queries and keys.
 #[derive(Clone, Copy, Debug)]
 pub struct Scores<'a> {
-    sizes: Sizes,
+    heads: usize,
+    /// L
+    most: usize,
     scale: f32,
     /// `[1 or B, 1 or heads, L, L]`, those of a key in a row, and how far on the next text's and
     /// the next head's lie.
@@ -71,32 +77,32 @@ pub struct Scores<'a> {
 }
 
 impl<'a> Scores<'a> {
-    /// Takes a bias by its shape; `None` where it does not fit so many texts.
+    /// Takes a bias by its shape; `None` where it does not fit so many texts and heads, with `most`
+    /// rows of the longest text.
     pub fn new(
-        sizes: Sizes,
-        texts: usize,
+        [texts, heads, most]: [usize; 3],
         scale: f32,
         bias: Option<(&[usize], &'a [f32])>,
     ) -> Option<Scores<'a>> {
         let Some((shape, values)) = bias else {
-            return Some(Scores { sizes, scale, bias: None });
+            return Some(Scores { heads, most, scale, bias: None });
         };
-        let (length, count) = (sizes.length, sizes.length * sizes.length);
+        let count = most * most;
         let &[its_texts, its_heads, keys, queries] = shape else { return None };
         let fits = (its_texts == 1 || its_texts == texts)
-            && (its_heads == 1 || its_heads == sizes.heads)
-            && [keys, queries] == [length; 2]
+            && (its_heads == 1 || its_heads == heads)
+            && [keys, queries] == [most; 2]
             && values.len() == its_texts * its_heads * count;
         let text = if its_texts == 1 { 0 } else { its_heads * count };
         let head = if its_heads == 1 { 0 } else { count };
-        fits.then_some(Scores { sizes, scale, bias: Some((values, [text, head])) })
+        fits.then_some(Scores { heads, most, scale, bias: Some((values, [text, head])) })
     }
 
     /// Returns the bias of a part (text, head), `[L, L]`.
     fn of_part(&self, part: usize) -> Option<&'a [f32]> {
         let (values, [text, head]) = self.bias?;
-        let start = part / self.sizes.heads * text + part % self.sizes.heads * head;
-        Some(&values[start..][..self.sizes.length * self.sizes.length])
+        let start = part / self.heads * text + part % self.heads * head;
+        Some(&values[start..][..self.most * self.most])
     }
 }
 
@@ -108,7 +114,8 @@ pub struct Gradients<'a> {
     /// on.
     pub biases: &'a Shared<'a, f32>,
     pub set: usize,
-    /// Those of the scores' bias, the part's own `[L, L]`, one row per key.
+    /// Those of the scores' bias, the part's own `[L, L]`, one row per key; what is no token's
+    /// stays as it is.
     pub scores: Option<&'a mut [f32]>,
 }
 
@@ -195,7 +202,7 @@ fn block(
     sums
 }
 
-/// Rows `[B·L, H]` without their bias, and the bias `[H]` if there is one.
+/// Rows `[T, H]` without their bias, and the bias `[H]` if there is one.
 #[derive(Clone, Copy)]
 pub struct Biased<'a> {
     pub rows: &'a [f32],
@@ -262,10 +269,10 @@ fn transposed(mut rows: [[f32; BLOCK]; BLOCK]) -> [[f32; BLOCK]; BLOCK] {
     rows
 }
 
-/// Computes one part (text, head) of the forward pass. The mask is the text's `[L]`. The
-/// probabilities are the part's `[L, L]`, one row per key.
+/// Computes one part (text, head) of the forward pass. The mask is the text's `[l]`. The
+/// probabilities are the part's `[l, l]`, one row per key.
 pub fn forward(
-    scores: Scores<'_>,
+    (scores, sizes): (Scores<'_>, Sizes),
     part: usize,
     operands: [Biased<'_>; 3],
     mask: &[i64],
@@ -273,9 +280,8 @@ pub fn forward(
     context: &Shared<'_, f32>,
     probabilities: &mut [f32],
 ) {
-    let sizes = scores.sizes;
     with_scratch(sizes.rows() + sizes.transposed() + sizes.scores(), |scratch| {
-        forward_with(scores, part, operands, mask, key, context, probabilities, scratch);
+        forward_with(scores, sizes, part, operands, mask, key, context, probabilities, scratch);
     });
 }
 
@@ -310,6 +316,7 @@ vectorized! {
 #[expect(clippy::too_many_arguments, reason = "the arguments are the operator's tensors")]
 fn forward_with(
     made: Scores<'_>,
+    sizes: Sizes,
     part: usize,
     operands: [Biased<'_>; 3],
     mask: &[i64],
@@ -318,7 +325,6 @@ fn forward_with(
     probabilities: &mut [f32],
     scratch: &mut [f32],
 ) {
-    let sizes = made.sizes;
     let (width, length) = (sizes.width(), sizes.length);
     let (padded, row) = (sizes.padded_length(), sizes.padded_width());
     let (rows, scratch) = scratch.split_at_mut(sizes.rows());
@@ -337,7 +343,8 @@ fn forward_with(
         }
     });
     let bias = made.of_part(part);
-    for (key, bias) in bias.iter().flat_map(|bias| bias.chunks_exact(length)).enumerate() {
+    let of_keys = bias.iter().flat_map(|bias| bias.chunks_exact(sizes.most).take(length));
+    for (key, bias) in of_keys.enumerate() {
         for (score, bias) in scores[key * padded..][..length].iter_mut().zip(bias) {
             *score = *score * made.scale + bias;
         }
@@ -425,7 +432,7 @@ fn backward_with(
             *d -= p * sum;
         }
         if let Some(d_bias) = &mut d_bias {
-            d_bias[index * length..][..length].copy_from_slice(&d[..length]);
+            d_bias[index * sizes.most..][..length].copy_from_slice(&d[..length]);
         }
         for d in &mut d[..length] {
             *d *= scale;
@@ -447,7 +454,7 @@ fn backward_with(
 }
 }
 
-/// Writes a block of a head's rows to its place in `[B·L, H]`.
+/// Writes a block of a head's rows to its place in `[T, H]`.
 #[inline(always)]
 fn write(
     target: &Shared<'_, f32>,
@@ -484,7 +491,7 @@ fn add(row: usize, column: usize, values: &[[f32; BLOCK]], width: usize, sums: &
 /// is its position in `[B, heads, queries, keys]`.
 #[inline(always)]
 fn drop_elements(row: &mut [f32], key: MaskKey, sizes: Sizes, part: usize, index: usize) {
-    let length = sizes.length as u32;
+    let length = sizes.most as u32;
     let first = (part as u32).wrapping_mul(length);
     for (block, values) in row.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
         let first = first.wrapping_add((block * BLOCK) as u32);

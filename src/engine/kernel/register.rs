@@ -24,7 +24,7 @@ pub fn domain() -> ort::Result<OperatorDomain> {
         Custom { name: "Attention", inputs: "ffffffif?i", outputs: "ff", kernel: attention_kernel },
         Custom {
             name: "AttentionGrad",
-            inputs: "ffffffff?i",
+            inputs: "ffffffffi?i",
             outputs: "ffffff?f",
             kernel: attention_grad_kernel,
         },
@@ -124,24 +124,40 @@ impl<'c> Rows<'c> {
         Ok(Rows([q?, k?, v?, bq?, bk?, bv?]))
     }
 
-    /// Returns the shape of the rows, the sizes of the attention, and the operands.
+    /// Returns the shape of the rows, the sizes of the attention of each text, and the operands.
+    /// The rows are those of all places of the mask `[B, L]`, or of those that it shows.
     fn operands(
         &self,
         operator: &str,
-        batch: usize,
+        (mask_shape, mask): (&[usize], &[i64]),
         heads: usize,
-    ) -> ort::Result<(Vec<usize>, attention::Sizes, [attention::Biased<'_>; 3])> {
+    ) -> ort::Result<(Vec<usize>, Vec<attention::Sizes>, [attention::Biased<'_>; 3])> {
         let shape = floats(&self.0[0])?.0;
-        let &[count, hidden] = &shape[..] else {
-            return Err(ort::Error::new(format!("attention over {shape:?}")));
+        let (&[count, hidden], &[batch, most]) = (&shape[..], mask_shape) else {
+            return Err(ort::Error::new(format!("attention over {shape:?} with {mask_shape:?}")));
         };
-        if heads == 0 || batch == 0 || !hidden.is_multiple_of(heads) || !count.is_multiple_of(batch)
-        {
-            return Err(ort::Error::new(format!(
-                "attention of {heads} heads over {shape:?} in {batch} texts"
-            )));
+        let wrong = || {
+            ort::Error::new(format!(
+                "attention of {heads} heads over {shape:?} in {batch} texts of {most} tokens"
+            ))
+        };
+        if heads == 0 || batch == 0 || most == 0 || !hidden.is_multiple_of(heads) {
+            return Err(wrong());
         }
-        let sizes = attention::Sizes { hidden, heads, length: count / batch };
+        let is_whole = count == batch * most;
+        let shown = |text: &[i64]| text.iter().filter(|shows| **shows != 0).count();
+        let lengths = mask.chunks_exact(most).map(|text| if is_whole { most } else { shown(text) });
+        let mut first = 0;
+        let sizes: Vec<attention::Sizes> = lengths
+            .map(|length| {
+                let own = attention::Sizes { hidden, heads, length, most, first };
+                first += length;
+                own
+            })
+            .collect();
+        if first != count || sizes.len() != batch {
+            return Err(wrong());
+        }
         let mut operands = Vec::new();
         for (rows, bias) in self.0[..3].iter().zip(&self.0[3..]) {
             let ((its_shape, rows), (_, bias)) = (floats(rows)?, floats(bias)?);
@@ -161,22 +177,22 @@ fn attention_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel<'sta
         let key = site.key(optional(ctx, 8)?.as_ref())?;
         let (mask_shape, mask) = ints(&mask)?;
         let (bias_shape, bias) = floats(&bias)?;
-        let (shape, sizes, operands) = rows.operands("Attention", mask_shape[0], heads)?;
-        agree("Attention", mask.len() == mask_shape[0] * sizes.length)?;
+        let (shape, sizes, operands) = rows.operands("Attention", (&mask_shape, mask), heads)?;
+        let (texts, most) = (mask_shape[0], mask_shape[1]);
         let bias = has_bias.then_some((&bias_shape[..], bias));
-        let scores = attention::Scores::new(sizes, mask_shape[0], scale, bias)
+        let scores = attention::Scores::new([texts, heads, most], scale, bias)
             .ok_or_else(|| ort::Error::new(format!("a bias {bias_shape:?} of scores")))?;
         let mut context = made(ctx, 0, &shape)?;
-        let mut probabilities = made(ctx, 1, &[mask_shape[0], heads, sizes.length, sizes.length])?;
+        let mut probabilities = made(ctx, 1, &[texts, heads, most, most])?;
         let (context, probabilities) =
             (Shared::new(floats_mut(&mut context)?), Shared::new(floats_mut(&mut probabilities)?));
-        let count = sizes.length * sizes.length;
-        for_each(ctx, mask_shape[0] * heads, |part| {
-            let text = part / heads;
+        for_each(ctx, texts * heads, |part| {
+            let (text, sizes) = (part / heads, sizes[part / heads]);
+            let first = part * most * most;
             // SAFETY: each part has its own probabilities.
-            let own = unsafe { probabilities.range(part * count..(part + 1) * count) };
-            let mask = &mask[text * sizes.length..(text + 1) * sizes.length];
-            attention::forward(scores, part, operands, mask, key, &context, own);
+            let own = unsafe { probabilities.range(first..first + sizes.length * sizes.length) };
+            let mask = &mask[text * most..][..sizes.length];
+            attention::forward((scores, sizes), part, operands, mask, key, &context, own);
         })
     }))
 }
@@ -186,14 +202,15 @@ fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel
     let (scale, learns_bias) = (float(context, "scale")?, int(context, "learns_bias")? != 0);
     Ok(kernel(move |ctx| {
         let (rows, p, dy) = (Rows::read(ctx)?, given(ctx, 6)?, given(ctx, 7)?);
-        let key = site.key(optional(ctx, 8)?.as_ref())?;
-        let ((p_shape, p), (_, dy)) = (floats(&p)?, floats(&dy)?);
-        let texts = p_shape[0];
-        let (shape, sizes, operands) = rows.operands("AttentionGrad", texts, heads)?;
-        let count = sizes.length * sizes.length;
+        let mask = given(ctx, 8)?;
+        let key = site.key(optional(ctx, 9)?.as_ref())?;
+        let ((p_shape, p), (_, dy), (mask_shape, mask)) = (floats(&p)?, floats(&dy)?, ints(&mask)?);
+        let (shape, sizes, operands) =
+            rows.operands("AttentionGrad", (&mask_shape, mask), heads)?;
+        let (texts, most, hidden) = (mask_shape[0], mask_shape[1], shape[1]);
         agree(
             "AttentionGrad",
-            p.len() == texts * heads * count && dy.len() == operands[0].rows.len(),
+            p.len() == texts * heads * most * most && dy.len() == operands[0].rows.len(),
         )?;
         let (mut dq, mut dk, mut dv) =
             (made(ctx, 0, &shape)?, made(ctx, 1, &shape)?, made(ctx, 2, &shape)?);
@@ -207,26 +224,34 @@ fn attention_grad_kernel(context: &KernelContext<'_>) -> ort::Result<BoxedKernel
             false => None,
         };
         let d_scores = match &mut d_scores {
-            Some(d_scores) => Some(Shared::new(floats_mut(d_scores)?)),
+            Some(d_scores) => {
+                let all = floats_mut(d_scores)?;
+                if sizes.iter().any(|text| text.length < most) {
+                    all.fill(0.0);
+                }
+                Some(Shared::new(all))
+            }
             None => None,
         };
-        let sums = sum_sets(texts, 3 * sizes.hidden, |sets| {
+        let sums = sum_sets(texts, 3 * hidden, |sets| {
             for_each(ctx, texts * heads, |part| {
-                let own = part * count..(part + 1) * count;
+                let (text, sizes) = (part / heads, sizes[part / heads]);
+                let first = part * most * most;
                 // SAFETY: each part has its own scores.
-                let d_bias = d_scores.as_ref().map(|all| unsafe { all.range(own.clone()) });
-                let text = part / heads;
+                let d_bias =
+                    d_scores.as_ref().map(|all| unsafe { all.range(first..first + most * most) });
                 let gradients = attention::Gradients {
                     rows: [&dq, &dk, &dv],
                     biases: sets,
-                    set: text * 3 * sizes.hidden,
+                    set: text * 3 * hidden,
                     scores: d_bias,
                 };
-                attention::backward(sizes, scale, part, operands, &p[own], dy, key, gradients);
+                let p = &p[first..][..sizes.length * sizes.length];
+                attention::backward(sizes, scale, part, operands, p, dy, key, gradients);
             })
         })?;
-        for (index, sums) in sums.chunks_exact(sizes.hidden).enumerate() {
-            floats_mut(&mut made(ctx, 3 + index, &[sizes.hidden])?)?.copy_from_slice(sums);
+        for (index, sums) in sums.chunks_exact(hidden).enumerate() {
+            floats_mut(&mut made(ctx, 3 + index, &[hidden])?)?.copy_from_slice(sums);
         }
         Ok(())
     }))

@@ -137,56 +137,77 @@ fn columns_do_not_depend_on_their_neighbours() {
     assert_eq!(scattered(WIDTH), scattered(5));
 }
 
+/// Context and gradients of queries, keys and values of two texts of 5 and 4 tokens, and what is
+/// made of each part. `padded` says whether the last row of the second text is there.
+fn attended(parts: &[usize], padded: bool) -> ([Vec<f32>; 4], [Vec<f32>; 3]) {
+    let texts = [(0, 5), (5, if padded { 5 } else { 4 })];
+    let sizes = texts.map(|(first, length)| attention::Sizes {
+        hidden: 12,
+        heads: 3,
+        length,
+        most: 5,
+        first,
+    });
+    let bias = numbers(11, 12);
+    let (q, k, v, dy) = (numbers(5, 120), numbers(6, 120), numbers(7, 120), numbers(8, 120));
+    let mask = [1, 1, 1, 1, 1, 1, 1, 1, 1, 0];
+    let key = Some(MaskKey::new(5, 3, 0.3));
+    let of_scores = numbers(12, 75);
+    let scores = attention::Scores::new([2, 3, 5], 0.5, Some((&[1, 3, 5, 5], &of_scores)));
+    let Some(scores) = scores else { panic!("a bias for each head") };
+    // No gradient comes from what nothing reads.
+    let dy: Vec<f32> =
+        dy.iter().enumerate().map(|(at, dy)| if at < 108 { *dy } else { 0.0 }).collect();
+    let mut buffers =
+        [vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120]];
+    let mut probabilities = vec![f32::NAN; 6 * 25];
+    let [context, dq, dk, dv] = buffers.each_mut().map(|buffer| Shared::new(buffer));
+    let operands = [&q, &k, &v].map(|rows| attention::Biased { rows, bias: Some(&bias) });
+    for &part in parts {
+        let sizes = sizes[part / 3];
+        let own = &mut probabilities[part * 25..][..sizes.length * sizes.length];
+        let mask = &mask[part / 3 * 5..][..sizes.length];
+        attention::forward((scores, sizes), part, operands, mask, key, &context, own);
+    }
+    let mut d_biases = vec![f32::NAN; 2 * 36];
+    let sets = Shared::new(&mut d_biases);
+    let mut d_scores = vec![0.0; 6 * 25];
+    for &part in parts {
+        let sizes = sizes[part / 3];
+        let own = &probabilities[part * 25..][..sizes.length * sizes.length];
+        let gradients = attention::Gradients {
+            rows: [&dq, &dk, &dv],
+            biases: &sets,
+            set: part / 3 * 36,
+            scores: Some(&mut d_scores[part * 25..(part + 1) * 25]),
+        };
+        attention::backward(sizes, 0.5, part, operands, own, &dy, key, gradients);
+    }
+    (buffers, [probabilities, d_biases, d_scores])
+}
+
 /// The heads of a batch in both orders: each writes its own place and reads no other's.
 #[test]
 fn heads_do_not_depend_on_their_order() {
-    let sizes = attention::Sizes { hidden: 12, heads: 3, length: 5 };
-    let bias = numbers(11, 12);
-    let (q, k, v, dy) = (numbers(5, 120), numbers(6, 120), numbers(7, 120), numbers(8, 120));
-    let mask = [1, 1, 1, 1, 1, 1, 1, 1, 0, 0];
-    let key = Some(MaskKey::new(5, 3, 0.3));
-    let of_scores = numbers(12, 75);
-    let scores = attention::Scores::new(sizes, 2, 0.5, Some((&[1, 3, 5, 5], &of_scores)));
-    let Some(scores) = scores else { panic!("a bias for each head") };
-    let run = |parts: &[usize]| {
-        let mut buffers =
-            [vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120], vec![f32::NAN; 120]];
-        let mut probabilities = vec![f32::NAN; 6 * 25];
-        let [context, dq, dk, dv] = buffers.each_mut().map(|buffer| Shared::new(buffer));
-        let operands = [&q, &k, &v].map(|rows| attention::Biased { rows, bias: Some(&bias) });
-        for &part in parts {
-            let own = &mut probabilities[part * 25..(part + 1) * 25];
-            attention::forward(
-                scores,
-                part,
-                operands,
-                &mask[part / 3 * 5..][..5],
-                key,
-                &context,
-                own,
-            );
-        }
-        let mut d_biases = vec![f32::NAN; 2 * 36];
-        let sets = Shared::new(&mut d_biases);
-        let mut d_scores = vec![f32::NAN; 6 * 25];
-        for &part in parts {
-            let own = &probabilities[part * 25..(part + 1) * 25];
-            let gradients = attention::Gradients {
-                rows: [&dq, &dk, &dv],
-                biases: &sets,
-                set: part / 3 * 36,
-                scores: Some(&mut d_scores[part * 25..(part + 1) * 25]),
-            };
-            attention::backward(sizes, 0.5, part, operands, own, &dy, key, gradients);
-        }
-        (buffers, [probabilities, d_biases, d_scores])
-    };
-    let forward = run(&[0, 1, 2, 3, 4, 5]);
+    let forward = attended(&[0, 1, 2, 3, 4, 5], true);
     assert!(
         forward.0.iter().chain(&forward.1).flatten().all(|value| value.is_finite()),
         "every place is written"
     );
-    assert_eq!(forward, run(&[5, 3, 1, 4, 2, 0]));
+    assert_eq!(forward, attended(&[5, 3, 1, 4, 2, 0], true));
+}
+
+/// Without the rows of padding, those of tokens are the same to the last bit.
+#[test]
+fn attention_does_not_need_the_rows_of_padding() {
+    let parts = [0, 1, 2, 3, 4, 5];
+    let ((padded, [_, padded_biases, padded_scores]), (packed, [_, biases, scores])) =
+        (attended(&parts, true), attended(&parts, false));
+    for (padded, packed) in padded.iter().zip(&packed) {
+        assert_eq!(padded[..108], packed[..108]);
+        assert!(packed[108..].iter().all(|value| value.is_nan()), "nothing else is written");
+    }
+    assert_eq!((padded_biases, padded_scores), (biases, scores));
 }
 
 /// Parts in any order and both tiles give the same sums, which agree with the definition.

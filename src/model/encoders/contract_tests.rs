@@ -92,6 +92,7 @@ fn network(layers: usize, head: Head, kernels: Kernels) -> Result<Network, Shape
         dropout: Dropout::Keyed,
         word_rows: 20,
         positions_in_graph: false,
+        packed: false,
     };
     Network::new(&config(layers), head, 2, options)
 }

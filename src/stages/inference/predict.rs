@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayD};
 use serde_json::Value;
 
 use crate::base::report::Progress;
-use crate::engine::backend::binding::{Feed, Parameters};
+use crate::engine::backend::binding::{Feed, Parameters, packing_of};
 use crate::engine::{EngineError, Graph, Inference, Place};
 use crate::model::{Config, HeadForm, Network, NetworkOptions, Pretrained, Tensors};
 use crate::stages::contract::error::{Interrupted, StageError};
@@ -134,12 +134,15 @@ pub fn feeds(layout: InputLayout, texts: &[&TokenizedText]) -> Vec<(String, Feed
             }
         })
         .collect();
-    vec![
+    let packing = packing_of(&batch.mask);
+    let mut feeds = vec![
         ("input_ids".to_owned(), Feed::I64(shape.clone(), batch.ids)),
         ("attention_mask".to_owned(), Feed::I64(shape.clone(), batch.mask)),
         ("token_type_ids".to_owned(), Feed::I64(shape.clone(), vec![0; batch.size * batch.length])),
         ("position_ids".to_owned(), Feed::I64(shape, positions)),
-    ]
+    ];
+    feeds.extend(packing);
+    feeds
 }
 
 /// Returns how many tokens a text may have: `max_length`, or what the model's position table holds

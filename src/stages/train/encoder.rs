@@ -109,7 +109,9 @@ fn network(
     dropout: Dropout,
     combine: Option<Combine>,
 ) -> Result<TrainableNetwork, EngineError> {
-    let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false };
+    // What is trained on a GPU keeps the rows of padding, whose gathering would cost as much there.
+    let packed = kernels == Kernels::Fused && job.objective.packs();
+    let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false, packed };
     let adapter = job.settings.adapters.as_ref().and_then(Adapters::adapter);
     let adapter = adapter.map(|adapter| adapter as Arc<dyn Adapts>);
     let mut network = job.objective.network(job.config, job.form, options, adapter)?;

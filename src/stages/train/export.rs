@@ -40,6 +40,7 @@ impl Train {
                 dropout,
                 word_rows: config.vocabulary,
                 positions_in_graph: true,
+                packed: false,
             };
             let network = Network::new(config, &initial.form, objective.outputs(), options)?;
             TrainableNetwork::new(network, |network| objective.graph(network))

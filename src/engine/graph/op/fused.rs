@@ -10,11 +10,13 @@ use crate::engine::graph::op::contract::{AttributeValue, DOMAIN};
 
 /// Multi-head scaled dot-product attention (Vaswani et al. 2017) with dropout on the probabilities.
 ///
-/// Inputs: queries, keys and values `[B·L, H]` without their biases, the biases `[H]`, mask `[B,
-/// L]` (i64, 0 hides a key), a bias of the scores `[1 or B, 1 or heads, L, L]` (where there is
-/// none, any tensor stands in its place), dropout key `[1]` (i64, where `rate` > 0). Outputs:
-/// context `[B·L, H]`, probabilities before dropout `[B, heads, L, L]`. Those of a key stand in a
-/// row, as the biases of the scores do.
+/// Inputs: queries, keys and values `[T, H]` without their biases, the biases `[H]`, mask `[B, L]`
+/// (i64, 0 hides a key), a bias of the scores `[1 or B, 1 or heads, L, L]` (where there is none,
+/// any tensor stands in its place), dropout key `[1]` (i64, where `rate` > 0). The rows are those
+/// of all `B·L` places, or of those alone that the mask shows, which stand first in their text.
+/// Outputs: context `[T, H]`, probabilities before dropout `[B, heads, L, L]`, of which each text
+/// and head has the first l·l numbers for its l rows. Those of a key stand in a row, as the biases
+/// of the scores do.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     pub heads: usize,
@@ -31,8 +33,8 @@ pub struct Attention {
 /// The gradients of [`Attention`] with respect to queries, keys, values, their biases, and the bias
 /// of the scores `[B, heads, L, L]` where it has one.
 ///
-/// Inputs: queries, keys, values, their biases, probabilities, gradient of the context, dropout
-/// key.
+/// Inputs: queries, keys, values, their biases, probabilities, gradient of the context, mask,
+/// dropout key.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionGrad(pub Attention);
 
@@ -198,7 +200,7 @@ impl Op for Attention {
         let mut gradients = vec![None; node.inputs.len()];
         let Some(dy) = dy[0] else { return Ok(gradients) };
         let mut inputs = node.inputs[..6].to_vec();
-        inputs.extend([Some(node.outputs[1]), Some(dy)]);
+        inputs.extend([Some(node.outputs[1]), Some(dy), node.inputs[6]]);
         inputs.extend(node.inputs.get(8));
         let made = g.apply_optional(AttentionGrad(*self), &inputs)?;
         for (place, output) in [0, 1, 2, 3, 4, 5, 7].into_iter().zip(made) {

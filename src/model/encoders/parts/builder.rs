@@ -25,6 +25,11 @@ pub struct NetworkOptions {
     /// Whether positions are computed from the tokens in the graph; else they are the input
     /// `position_ids` `[B, L]`.
     pub positions_in_graph: bool,
+    /// Whether the rows of padding are left out, which [`TOKENS`] and [`PLACES`] then tell of.
+    ///
+    /// [`TOKENS`]: crate::engine::graph::packing::TOKENS
+    /// [`PLACES`]: crate::engine::graph::packing::PLACES
+    pub packed: bool,
 }
 
 /// Whether dropout is on, with the configuration's rates, and what decides its masks.
@@ -131,6 +136,9 @@ impl Builder {
         let mut g = Graph::new(options.kernels);
         let ids = g.tokens_input("input_ids");
         let mask = g.tokens_input("attention_mask");
+        if options.packed {
+            g.pack();
+        }
         let key = (options.dropout == Dropout::Keyed)
             .then(|| g.input("dropout_key", TensorFact::i64(vec![Dim::Fixed(1)])));
         Builder {
@@ -292,7 +300,8 @@ impl Builder {
 impl Builder {
     /// The rows `[T, H]` of a text's words.
     pub fn words(&mut self, table: Var) -> Result<Var, ShapeError> {
-        let ids = self.g.reshape(self.ids, &[-1])?; // [T]
+        let ids = self.g.reshape(self.ids, &[-1])?;
+        let ids = self.g.of_tokens(ids)?; // [T]
         self.g.gather(table, ids)
     }
 
@@ -308,7 +317,8 @@ impl Builder {
             (true, Positions::FromZero) => self.numbers_from_zero()?,
             (true, Positions::AfterPadding) => self.numbers_after(padding_id)?,
         };
-        let numbers = self.g.reshape(numbers, &[-1])?; // [T]
+        let numbers = self.g.reshape(numbers, &[-1])?;
+        let numbers = self.g.of_tokens(numbers)?; // [T]
         self.g.gather(table, numbers)
     }
 
@@ -349,7 +359,7 @@ impl Builder {
 impl Builder {
     /// The rows of the first tokens: `[T, H]` → `[B, H]`.
     pub fn first_tokens(&mut self, x: Var) -> Result<Var, ShapeError> {
-        let texts = self.g.split_rows(x, self.mask)?; // [B, L, H]
+        let texts = self.g.by_text(x, self.mask)?; // [B, L, H]
         let first = self.g.slice(texts, 1, 0, 1)?; // [B, 1, H]
         self.g.squeeze(first, &[1])
     }

@@ -1,8 +1,8 @@
 //! Positions by the distance of two tokens: tables of distances, matrices by distance, and
 //! rotation.
 //!
-//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `d`
-//! width of a head.
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` rows, `H` width, `d` width
+//! of a head.
 
 use super::builder::Builder;
 use crate::engine::graph::graph::{Constant, DISTANCES};
@@ -161,7 +161,7 @@ impl Builder {
         width: usize,
         [cos, sin]: [Var; 2],
     ) -> Result<Var, ShapeError> {
-        let texts = self.g.split_rows(x, self.mask())?; // [B, L, H]
+        let texts = self.g.by_text(x, self.mask())?; // [B, L, H]
         let by_head = self.g.reshape(texts, &[0, 0, heads as i64, width as i64])?;
         let a = self.g.slice(by_head, 3, 0, width / 2)?; // [B, L, heads, d/2]
         let b = self.g.slice(by_head, 3, width / 2, width)?;
@@ -169,6 +169,7 @@ impl Builder {
         let (bc, as_) = (self.g.mul(b, cos)?, self.g.mul(a, sin)?);
         let (first, second) = (self.g.sub(ac, bs)?, self.g.add(bc, as_)?);
         let turned = self.g.concat(&[first, second], 3)?;
-        self.g.reshape(turned, &[-1, (heads * width) as i64])
+        let turned = self.g.reshape(turned, &[-1, (heads * width) as i64])?;
+        self.g.of_tokens(turned)
     }
 }

@@ -54,6 +54,12 @@ pub trait Objective {
         1
     }
 
+    /// Says whether the network may leave out the rows of padding. Not where it puts rows of one
+    /// text together with those of another.
+    fn packs(&self) -> bool {
+        true
+    }
+
     /// Says whether a batch may be computed in micro-batches, whose losses add up to its own.
     fn splits(&self) -> bool {
         true
