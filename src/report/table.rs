@@ -6,11 +6,38 @@ use serde_json::Value;
 use super::chart::draw::{breakable, colour};
 use super::chart::{critical_difference, number};
 use super::said::verdict;
-use crate::results::compare::{Comparison, Recipe, Verdict};
+use crate::results::compare::{Comparison, Cost, Recipe, Verdict};
 use crate::results::results::display_param;
 
 /// The most parameters that are shown; the files have all.
 const MOST_PARAMS: usize = 8;
+
+/// A column with a part of what trainings take.
+struct Column {
+    name: &'static str,
+    unit: &'static str,
+    of: fn(&Cost) -> Option<f64>,
+    shown: fn(f64) -> String,
+}
+
+const COSTS: [Column; 3] = [
+    Column { name: "encodings", unit: "texts", of: |cost| cost.encodings, shown: whole },
+    Column { name: "seconds", unit: "of training", of: |cost| cost.seconds, shown: seconds },
+    Column {
+        name: "memory",
+        unit: "MB, the most",
+        of: |cost| cost.memory.map(|bytes| bytes as f64 / 1e6),
+        shown: whole,
+    },
+];
+
+fn whole(value: f64) -> String {
+    number::fixed(value, 0)
+}
+
+fn seconds(value: f64) -> String {
+    number::fixed(value, if value < 10.0 { 2 } else { 0 })
+}
 
 /// Returns the table; with scripts enabled, its headers become buttons that sort it.
 pub fn table(comparison: &Comparison) -> Markup {
@@ -21,6 +48,10 @@ pub fn table(comparison: &Comparison) -> Markup {
         true => comparison.changed_params.iter().take(MOST_PARAMS).collect(),
         false => Vec::new(),
     };
+    let costs: Vec<&Column> = COSTS
+        .iter()
+        .filter(|cost| recipes.iter().any(|recipe| (cost.of)(&recipe.cost).is_some()))
+        .collect();
     let several = recipes.iter().any(|recipe| recipe.values.len() > 1);
     let compared = recipes.iter().any(|recipe| recipe.against.is_some());
     let intervals = recipes
@@ -64,6 +95,11 @@ pub fn table(comparison: &Comparison) -> Markup {
                                 th.number scope="col" data-sort="number" { "p" small { "Holm" } }
                             }
                         }
+                        @for cost in &costs {
+                            th.number scope="col" data-sort="number" {
+                                (cost.name) small { (cost.unit) }
+                            }
+                        }
                         @if ranked {
                             th.number scope="col" data-sort="number" {
                                 "rank" small { "mean over seeds" }
@@ -95,6 +131,7 @@ pub fn table(comparison: &Comparison) -> Markup {
                                 (summary(recipe.others.get(other).copied()))
                             }
                             @if compared { (against(recipe, intervals)) }
+                            @for cost in &costs { (optional((cost.of)(&recipe.cost), cost.shown)) }
                             @if ranked { (optional(recipe.rank, |rank| number::fixed(rank, 2))) }
                             td {
                                 span class=(format!("verdict {}", tone(recipe))) {

@@ -104,6 +104,7 @@ fn recipe(index: usize, values: &[f64]) -> Recipe {
         values: values.to_vec(),
         summary: Summary::of(values, (0.0, 1.0)),
         others: Default::default(),
+        cost: Default::default(),
         skipped: Vec::new(),
         is_baseline: index == 0,
         is_selected: index == 1,
@@ -150,7 +151,14 @@ fn trainings(count: usize) -> Vec<Training> {
     };
     let seeds =
         |slot: usize| (0..=slot as u64).map(|seed| (seed, (1..=10).map(point).collect())).collect();
-    (0..count).map(|slot| Training { name: NASTY.into(), slot, seeds: seeds(slot) }).collect()
+    (0..count)
+        .map(|slot| Training {
+            name: NASTY.into(),
+            slot,
+            method: String::new(),
+            seeds: seeds(slot),
+        })
+        .collect()
 }
 
 fn trials(count: usize) -> Trials {

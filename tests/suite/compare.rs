@@ -290,7 +290,7 @@ fn a_search_is_summed_up_by_its_parameters() -> Result<(), TestError> {
     - with 5 pairs, Wilcoxon's test cannot give p below 0.0625
     - `more seeds`: additional seeds needed to detect a true difference of one point (0.01) four times in five
     - no test over texts, since predictions of one or both recipes are missing: `trial 1`, `trial 0`
-    - `trial 1` was selected as the best of 3 trials by this metric on test: of its 0.7600, 0.0000 is selection bias (bootstrap over seeds); expect 0.7600
+    - `trial 1` is the best of 3 trials by this metric on test: of its 0.7600, 0.0000 is selection bias if it is chosen for that (bootstrap over seeds); expect 0.7600
     - ranks of 3 recipes over 5 seeds: Friedman's p 0.0224; mean ranks 1.48 or more apart differ (Nemenyi, 0.05); approximate with so few seeds
     - rows left out: 1 failed
     - there are no predictions, so only the number of test rows could be compared

@@ -1,5 +1,6 @@
 //! Learning curves: the training loss by step, and the dev metrics by epoch.
 
+use indexmap::IndexMap;
 use maud::{Markup, html};
 
 use super::axis::Axis;
@@ -28,8 +29,16 @@ const DEV: [(&str, &str); 3] =
 pub fn curves(trainings: &[Training]) -> Markup {
     let shown = &trainings[..trainings.len().min(LINES)];
     let stride = stride(shown.iter().map(Training::steps).max().unwrap_or(0));
-    let losses: Vec<Series<'_>> =
-        shown.iter().map(|training| Series { training, lines: training.losses(stride) }).collect();
+    // Losses of different methods have no common scale.
+    let mut losses: IndexMap<&str, Vec<Series<'_>>> = IndexMap::new();
+    for training in shown {
+        let series = Series { training, lines: training.losses(stride) };
+        losses.entry(&training.method).or_default().push(series);
+    }
+    let title = |method: &str| match losses.len() {
+        1 => "loss".to_owned(),
+        _ => format!("loss of {method}"),
+    };
     let dev = DEV.map(|(name, metric)| {
         let series =
             shown.iter().map(|training| Series { training, lines: training.epochs(metric) });
@@ -40,11 +49,13 @@ pub fn curves(trainings: &[Training]) -> Markup {
     };
     let several = shown.iter().any(|training| training.seeds.len() > 1);
     html! {
-        @if !has_values(&losses) { p.empty { "No learning curves were recorded." } }
+        @if !losses.values().any(|series| has_values(series)) { p.empty { "No learning curves were recorded." } }
         @else {
             (legend(shown.iter().map(|training| (training.slot, training.name.as_str()))))
             div.panels {
-                (panel("loss", "step", &losses))
+                @for (method, series) in &losses {
+                    @if has_values(series) { (panel(&title(method), "step", series)) }
+                }
                 @for (name, series) in &dev {
                     @if has_values(series) { (panel(name, "epoch", series)) }
                 }

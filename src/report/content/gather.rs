@@ -209,6 +209,7 @@ fn trainings(
             found.push(Training {
                 name: recipe.name.clone(),
                 slot,
+                method: recipe.cost.method.clone(),
                 seeds: seeds.into_iter().collect(),
             });
         }

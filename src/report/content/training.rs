@@ -10,6 +10,8 @@ pub struct Training {
     pub name: String,
     /// Its place among the recipes, which sets its colour.
     pub slot: usize,
+    /// How it has learnt: losses of one method alone can be compared.
+    pub method: String,
     pub seeds: Vec<(u64, Vec<CurvePoint>)>,
 }
 
@@ -90,7 +92,12 @@ mod tests {
         };
         let long = (1..=6).map(|step| point(step, step as f64)).collect();
         let short = vec![point(1, 3.0), point(2, f64::NAN)];
-        Training { name: "tuned".into(), slot: 0, seeds: vec![(1, long), (2, short)] }
+        Training {
+            name: "tuned".into(),
+            slot: 0,
+            method: String::new(),
+            seeds: vec![(1, long), (2, short)],
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::baseline::{self, list};
-use super::comparison::{Against, Comparison, Recipe, Test};
+use super::comparison::{Against, Comparison, Cost, Recipe, Test};
 use super::draft::{self, Draft, Entry};
 use super::error::CompareError;
 use super::input::{Request, Source};
@@ -156,11 +156,24 @@ fn recipe(draft: &Draft<'_>, range: (f64, f64), others: &[String]) -> Recipe {
         values: draft.values.clone(),
         summary: Summary::of(&draft.values, range),
         others: others.iter().filter_map(summary).collect::<IndexMap<_, _>>(),
+        cost: cost(draft),
         skipped: draft.skipped.clone(),
         is_baseline: false,
         is_selected: false,
         rank: None,
         against: None,
+    }
+}
+
+fn cost(draft: &Draft<'_>) -> Cost {
+    let rows = || draft.entries.iter().map(|entry| entry.row);
+    let encodings: Option<Vec<f64>> =
+        rows().map(|row| row.encodings.map(|count| count as f64)).collect();
+    Cost {
+        method: draft.row.method.clone(),
+        seconds: mean(&rows().map(|row| row.seconds).collect::<Vec<f64>>()),
+        encodings: encodings.and_then(|counts| mean(&counts)),
+        memory: rows().filter_map(|row| row.peak_memory).max(),
     }
 }
 

@@ -67,6 +67,7 @@ pub struct Recipe {
     pub summary: Option<Summary>,
     /// The other metrics.
     pub others: IndexMap<String, Summary>,
+    pub cost: Cost,
     /// Rows that are left out: failed, or stopped early by a search.
     pub skipped: Vec<Skipped>,
     pub is_baseline: bool,
@@ -76,6 +77,19 @@ pub struct Recipe {
     pub rank: Option<f64>,
     /// `None` for the baseline, and without finished rows.
     pub against: Option<Against>,
+}
+
+/// What the trainings of a recipe took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Cost {
+    /// How its models have learnt; empty where no row tells.
+    pub method: String,
+    /// The mean over the rows.
+    pub seconds: Option<f64>,
+    /// The texts that the encoder has read, the mean over the rows.
+    pub encodings: Option<f64>,
+    /// The most memory of any row, in bytes.
+    pub memory: Option<u64>,
 }
 
 /// A row that is left out.

@@ -19,8 +19,8 @@ mod tests;
 
 pub use build::compare;
 pub use comparison::{
-    Against, ByParameter, Comparison, Example, Examples, Group, Items, Ranks, Recipe, Selected,
-    Skipped, Test, TestRows, Verdict, Vote,
+    Against, ByParameter, Comparison, Cost, Example, Examples, Group, Items, Ranks, Recipe,
+    Selected, Skipped, Test, TestRows, Verdict, Vote,
 };
 pub use error::CompareError;
 pub use input::{Request, Source};

@@ -165,14 +165,14 @@ fn best_of_many(selected: &Selected, split: &str) -> String {
     let Selected { name, trials, value, .. } = selected;
     match (selected.corrected, selected.bias, selected.resampled) {
         (Some(corrected), Some(bias), Some(resampled)) => format!(
-            "`{name}` was selected as the best of {trials} trials by this metric on {split}: of \
-             its {value:.4}, {bias:.4} is selection bias (bootstrap over {resampled}); expect \
-             {corrected:.4}"
+            "`{name}` is the best of {trials} trials by this metric on {split}: of its \
+             {value:.4}, {bias:.4} is selection bias if it is chosen for that (bootstrap over \
+             {resampled}); expect {corrected:.4}"
         ),
         _ => format!(
-            "`{name}` was selected as the best of {trials} trials by this metric on {split}, so \
-             its {value:.4} is optimistic; to estimate by how much, all trials need the same \
-             seeds, or predictions"
+            "`{name}` is the best of {trials} trials by this metric on {split}; if it is chosen \
+             for that, its {value:.4} is optimistic; to estimate by how much, all trials need the \
+             same seeds, or predictions"
         ),
     }
 }
