@@ -44,8 +44,8 @@ thread_local! {
 /// The files that this process has read itself.
 static READ: Mutex<BTreeMap<PathBuf, (Stamp, Digest)>> = Mutex::new(BTreeMap::new());
 
-/// Does work in which [`digest_of`] reads every file that this process has not read yet. A disk that
-/// loses a bit changes no time of the file.
+/// Does work in which [`digest_of`] reads every file that this process has not read yet. A disk
+/// that loses a bit changes no time of the file.
 pub fn afresh<T>(work: impl FnOnce() -> T) -> T {
     /// Ends it after a panic too.
     struct Ending;

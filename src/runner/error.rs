@@ -84,3 +84,15 @@ impl Diagnostic for StageFailure {
         Some(&*self.error)
     }
 }
+
+/// An output that does not stay in the cache as it was stored.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("the output of stage `{stage}` does not stay in the cache as it is stored: {reason}")]
+#[diagnostic(help(
+    "run the same command again; if this comes again, another program changes `.pipe/cache`, or \
+     the disk fails"
+))]
+pub struct OutputLost {
+    pub stage: String,
+    pub reason: String,
+}

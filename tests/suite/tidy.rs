@@ -101,7 +101,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("polars", &["data/", "results/"]),
     ("polars_parquet", &["data/source/parquet.rs", "data/stored.rs", "data/unpacked.rs"]),
     ("prost", &["engine/onnx/", "engine/backend/training_api/", "engine/tests/", "text/files/"]),
-    ("pytorch_reader", &["model/pickled.rs"]),
+    ("pytorch_reader", &["model/weights/pickled.rs"]),
     (
         "rand",
         &[

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::fact::{DType, Dim, ShapeError, TensorFact};
 use super::op::{self, Op};
-use super::packing::Packing;
 
 /// A tensor of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +124,15 @@ pub struct Graph {
     kernels: Kernels,
     masks: Vec<DropoutSite>,
     pub(super) packing: Option<Packing>,
+}
+
+/// The inputs by which rows of tokens and places of texts belong together; see [`Graph::pack`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packing {
+    /// `[T]`, the place of each row.
+    pub tokens: Var,
+    /// `[B·L]`, the row of each place.
+    pub places: Var,
 }
 
 /// A place of dropout in a graph with standard operators: an input that takes the mask.

@@ -5,20 +5,13 @@
 //! them. The rows of a text follow each other in both.
 
 use super::fact::{Dim, ShapeError, TensorFact};
-use super::graph::{Graph, Var};
+use super::graph::{Graph, Packing, Var};
 
 /// The input `[T]` (i64) with the place of each token among the `B·L`.
 pub const TOKENS: &str = "token_places";
 /// The input `[B·L]` (i64) with the row of each place among the `T`. Those of padding may be any,
 /// as nothing is made of them.
 pub const PLACES: &str = "place_rows";
-
-/// The inputs by which rows and places belong together.
-#[derive(Clone, Copy, Debug)]
-pub struct Packing {
-    tokens: Var,
-    places: Var,
-}
 
 impl Graph {
     /// Leaves the rows of padding out from here on.

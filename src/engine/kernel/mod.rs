@@ -15,6 +15,7 @@ pub mod random;
 pub mod math;
 pub mod parallel;
 pub mod attention;
+pub mod attention_operators;
 pub mod gelu;
 pub mod norm;
 pub mod dropout;

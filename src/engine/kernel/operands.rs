@@ -1,6 +1,6 @@
 //! Typed access to the attributes, inputs and outputs of a custom operator.
 
-use ort::operator::{ComputeContext, KernelContext};
+use ort::operator::{BoxedKernel, ComputeContext, KernelContext};
 use ort::value::{ValueRef, ValueRefMut};
 
 use super::random::MaskKey;
@@ -93,4 +93,11 @@ pub(super) fn agree(operator: &str, holds: bool) -> ort::Result<()> {
     } else {
         Err(ort::Error::new(format!("the sizes of the operands of `{operator}` do not match")))
     }
+}
+
+/// Returns a kernel that does this work at each run.
+pub fn kernel(
+    compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'static,
+) -> BoxedKernel<'static> {
+    Box::new(compute)
 }

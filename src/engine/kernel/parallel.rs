@@ -86,3 +86,42 @@ fn grown(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
     }
     &mut scratch[..len]
 }
+
+/// Runs `work` for parts of `size` rows, each with its own `width` sums of arbitrary initial
+/// content. Returns the added sums; see [`sum_sets`]. Parts are rows and not columns, because
+/// sequential reads of memory are fastest.
+pub fn sum_parts(
+    ctx: &ComputeContext,
+    rows: usize,
+    size: usize,
+    width: usize,
+    work: impl Fn(Range<usize>, &mut [f32]) + Sync + Send,
+) -> ort::Result<Vec<f32>> {
+    let parts = rows.div_ceil(size);
+    sum_sets(parts, width, |sets| {
+        for_each(ctx, parts, |part| {
+            // SAFETY: each part has its own sums.
+            let sums = unsafe { sets.range(part * width..(part + 1) * width) };
+            work(range(part, size, rows), sums);
+        })
+    })
+}
+
+/// Lets `work` fill `count` sets of `width` sums with arbitrary initial content. Returns the sum of
+/// the sets, added in their order, which is the same for any number of threads.
+pub fn sum_sets(
+    count: usize,
+    width: usize,
+    work: impl FnOnce(&Shared<'_, f32>) -> ort::Result<()>,
+) -> ort::Result<Vec<f32>> {
+    with_common_scratch(count * width, |sets| {
+        work(&Shared::new(sets))?;
+        let mut total = vec![0.0; width];
+        for set in sets.chunks_exact(width.max(1)) {
+            for (total, value) in total.iter_mut().zip(set) {
+                *total += value;
+            }
+        }
+        Ok(total)
+    })
+}

@@ -1,5 +1,5 @@
-//! model.safetensors or pytorch_model.bin: where a model's parameters lie, what files call them, and
-//! reading them in single precision.
+//! model.safetensors or pytorch_model.bin: where a model's parameters lie, what files call them,
+//! and reading them in single precision.
 
 pub mod files;
 pub mod names;

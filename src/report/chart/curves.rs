@@ -49,7 +49,9 @@ pub fn curves(trainings: &[Training]) -> Markup {
     };
     let several = shown.iter().any(|training| training.seeds.len() > 1);
     html! {
-        @if !losses.values().any(|series| has_values(series)) { p.empty { "No learning curves were recorded." } }
+        @if !losses.values().any(|series| has_values(series)) {
+            p.empty { "No learning curves were recorded." }
+        }
         @else {
             (legend(shown.iter().map(|training| (training.slot, training.name.as_str()))))
             div.panels {

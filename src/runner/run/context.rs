@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::interrupt::Interrupt;
-use super::scheduler::OutputLost;
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
 use crate::base::report::{Progress, Report};
@@ -14,6 +13,7 @@ use crate::engine::{Device, Runtime};
 use crate::runner::cache::cache::{Cache, Unread, boxed};
 use crate::runner::cache::entry::Done;
 use crate::runner::cache::key::{FORMAT, KeyMaterial, canonical};
+use crate::runner::error::OutputLost;
 use crate::runner::observer::{Event, Observer};
 use crate::stages::contract::error::Interrupted;
 use crate::stages::contract::stage::Piece;

@@ -10,11 +10,11 @@ use crate::metrics;
 use crate::results::results::ResultTable;
 use crate::results::row::ResultRow;
 use crate::runner::cache::cache::{Cache, Unread};
-use crate::runner::error::{Phase, RunError, StageFailure};
+use crate::runner::error::{OutputLost, Phase, RunError, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::record::provenance::Best;
 use crate::runner::run::pipeline::Pipeline;
-use crate::runner::run::scheduler::{Outcome, OutputLost};
+use crate::runner::run::scheduler::Outcome;
 use crate::runner::run::tasks::Tasks;
 use crate::stages::{Evaluation, Kind, StageError, Summary};
 

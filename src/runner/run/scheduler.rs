@@ -19,7 +19,7 @@ use crate::base::memo;
 use crate::engine::Device;
 use crate::runner::cache::cache::{Cache, Unread, boxed};
 use crate::runner::cache::entry::{Depth, Done, Lookup};
-use crate::runner::error::{Phase, StageFailure};
+use crate::runner::error::{OutputLost, Phase, StageFailure};
 use crate::runner::job::Job;
 use crate::runner::observer::{Event, Observer};
 use crate::stages::contract::error::Interrupted;
@@ -380,18 +380,6 @@ impl miette::Diagnostic for OutputUnreadable {
     fn diagnostic_source(&self) -> Option<&dyn miette::Diagnostic> {
         Some(&*self.error)
     }
-}
-
-/// An output that does not stay in the cache as it was stored.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-#[error("the output of stage `{stage}` does not stay in the cache as it is stored: {reason}")]
-#[diagnostic(help(
-    "run the same command again; if this comes again, another program changes `.pipe/cache`, or \
-     the disk fails"
-))]
-pub(in crate::runner) struct OutputLost {
-    pub stage: String,
-    pub reason: String,
 }
 
 /// The error for a file that changed between the computation of its digest and the end of the stage
