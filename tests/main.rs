@@ -11,6 +11,7 @@ mod suite {
     mod few_labels;
     mod adapters;
     mod stability;
+    mod ensembles;
     mod spec;
     mod bad_input;
     mod determinism;

@@ -1192,7 +1192,7 @@ fn plans_keep_the_order_of_the_file() {
     assert_eq!(ids(&plan), "z d t s a");
     let cut = plan.until(&StageId("t".to_owned())).expect("there is such a stage");
     assert_eq!(ids(&cut), "d t");
-    assert_eq!(cut.steps[1].inputs, [dag::StepInput { field: "data", step: 0 }]);
+    assert_eq!(cut.steps[1].inputs, [dag::StepInput { field: "data", step: 0, draw: 0 }]);
     assert!(plan.until(&StageId("nope".to_owned())).is_none());
 }
 
