@@ -31,7 +31,7 @@ pub struct Ensemble {
     /// What is combined, and how.
     #[serde(default)]
     pub combine: Combine,
-    /// How those of the stages that are `train` stages learn.
+    /// The `model` of each stage that provides one, where it is a `train` stage.
     #[serde(skip)]
     pub origins: Vec<Option<Model>>,
 }

@@ -60,7 +60,7 @@ pub(super) fn summary(members: &[Member]) -> TrainingSummary {
         truncated_share: all().map(|summary| summary.truncated_share).fold(0.0, f64::max),
         encodings: all().map(|summary| summary.encodings).sum(),
         peak_memory: all().map(|summary| summary.peak_memory).max().flatten(),
-        augmentation: all().find_map(|summary| summary.augmentation.clone()),
+        augmentation: all().find_map(|summary| summary.augmentation),
         ..TrainingSummary::default()
     }
 }

@@ -8,6 +8,7 @@ use ndarray::{ArrayD, Zip};
 use super::config::GreedySoup;
 use super::error::EnsembleError;
 use super::members::Member;
+use crate::base::digest::Digest;
 use crate::data::{DataSet, Split};
 use crate::metrics;
 use crate::model::{HeadForm, Pretrained};
@@ -99,7 +100,7 @@ pub(super) fn greedy(
 }
 
 /// Returns the identity of the encoder, where all models have left it as it was.
-pub(super) fn frozen(members: &[Member]) -> Option<crate::base::digest::Digest> {
+pub(super) fn frozen(members: &[Member]) -> Option<Digest> {
     let first = members.first()?.model.frozen?;
     members.iter().all(|member| member.model.frozen == Some(first)).then_some(first)
 }
