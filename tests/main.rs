@@ -12,6 +12,7 @@ mod suite {
     mod few_labels;
     mod adapters;
     mod stability;
+    mod ensembles;
     mod spec;
     mod bad_input;
     mod determinism;

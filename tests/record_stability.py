@@ -1,7 +1,8 @@
-"""Records what PyTorch says of averages, rates by layer, the pull towards first weights, R-Drop and mixup.
+"""Records what PyTorch says of averages, rates by layer, the pull towards first weights, R-Drop, mixup and mixout,
+and what transformers says of mixed states.
 
 Writes tests/data/stability.json.
-Run from anywhere: python tests/record_stability.py   (needs torch)
+Run from anywhere: python tests/record_stability.py   (needs torch and transformers)
 """
 
 import json
@@ -9,7 +10,9 @@ import pathlib
 
 import torch
 import torch.nn.functional as F
+import transformers
 from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn
+from transformers import AutoModel
 
 PATH = pathlib.Path(__file__).parent / "data" / "stability.json"
 torch.set_default_dtype(torch.float64)
@@ -98,6 +101,60 @@ def mixup(texts, classes, width):
             "gradient": z.grad.tolist(), "weight_gradient": layer.weight.grad.tolist()}
 
 
+def mixout(rows, outputs, inputs, probability):
+    """One linear layer: each weight is the first one with this probability; the mean over masks is the weight itself."""
+    torch.manual_seed(rows + outputs)
+    x, first = torch.randn(rows, inputs), torch.randn(outputs, inputs)
+    weight = (first + 0.3 * torch.randn(outputs, inputs)).requires_grad_()
+    bias = torch.randn(outputs)
+    replaced = torch.bernoulli(torch.full((outputs, inputs), probability))
+    mixed = (replaced * first + (1 - replaced) * weight - probability * first) / (1 - probability)
+    y = F.linear(x, mixed, bias)
+    given = torch.randn_like(y)
+    (y * given).sum().backward()
+    return {"probability": probability, "x": x.tolist(), "first": first.tolist(), "weight": weight.detach().tolist(),
+            "bias": bias.tolist(), "replaced": replaced.tolist(), "y": y.detach().tolist(), "given": given.tolist(),
+            "gradient": weight.grad.tolist()}
+
+
+def tmix(model, after, ids, partners, shares, layer):
+    """States after so many layers are mixed; each text has its own mask below, and both masks' union above."""
+    model.zero_grad()
+    ids = torch.tensor(ids)
+    mask = (ids != 0).double()
+    share = torch.tensor(shares)[:, None]
+
+    def additive(mask):
+        return (1 - mask)[:, None, None, :] * torch.finfo(torch.float64).min
+
+    states, at = model.embeddings(ids), 0
+    while True:
+        if at == after:
+            states = share[:, :, None] * states + (1 - share[:, :, None]) * states[partners]
+            mask = torch.maximum(mask, mask[partners])
+        if at == len(model.encoder.layer):
+            break
+        made = model.encoder.layer[at](states, additive(mask))
+        states, at = made[0] if isinstance(made, tuple) else made, at + 1
+    mean = (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+    logits = layer(mean)
+    (logits * torch.arange(1.0, 1 + logits.numel()).reshape(logits.shape)).sum().backward()
+    norm = model.embeddings.LayerNorm.weight.grad
+    return {"after": after, "ids": ids.tolist(), "partners": partners, "shares": shares,
+            "weight": layer.weight.detach().tolist(), "bias": layer.bias.detach().tolist(),
+            "logits": logits.detach().tolist(), "gradient": norm.tolist()}
+
+
+def tmixes():
+    model = AutoModel.from_pretrained(PATH.parent / "tiny-bert", attn_implementation="eager").double().eval()
+    torch.manual_seed(5)
+    layer = torch.nn.Linear(model.config.hidden_size, 2)
+    texts = [[2, 9, 14, 31, 7, 3], [2, 11, 3, 0, 0, 0], [2, 40, 8, 23, 3, 0]]
+    return [tmix(model, after, texts, partners, shares, layer)
+            for after, partners, shares in [(0, [1, 2, 0], [0.7, 0.9, 0.55]), (1, [1, 0, 2], [0.5, 0.8, 0.6]),
+                                            (2, [2, 0, 1], [0.6, 0.75, 1.0])]]
+
+
 def main():
     cases = {
         "averages": [averages(40, decay=0.75), averages(12, decay=0.9), averages(40, last=10), averages(7, last=2),
@@ -106,8 +163,10 @@ def main():
         "pulls": [pull(0.01, 1e9, "adamw"), pull(0.5, 1.0, "adamw"), pull(0.5, 1.0, "sgd")],
         "r_drops": [r_drop(4, 3, 1.0), r_drop(1, 2, 0.5), r_drop(7, 5, 4.0)],
         "mixups": [mixup(5, 3, 4), mixup(2, 2, 3), mixup(1, 3, 2)],
+        "mixouts": [mixout(3, 4, 5, 0.7), mixout(1, 2, 3, 0.5), mixout(5, 3, 2, 0.9)],
+        "tmixes": tmixes(),
     }
-    head = {"made_by": "tests/record_stability.py", "versions": {"torch": torch.__version__}}
+    head = {"made_by": "tests/record_stability.py", "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}
     lists = [f'"{name}": [\n' + ",\n".join("    " + json.dumps(case) for case in found) + "\n]"
              for name, found in cases.items()]
     PATH.write_text(json.dumps(head)[:-1] + ",\n" + ",\n".join(lists) + "\n}\n")

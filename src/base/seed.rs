@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng};
 
 /// Hashed once, because some augmentation methods take less time than this hash.
 static CONTEXT: LazyLock<ContextKey> =
@@ -28,6 +28,15 @@ pub fn key(seed: u64, names: &[&str], index: u64) -> [u8; 32] {
     }
     hasher.update(&index.to_le_bytes());
     *hasher.finalize().as_bytes()
+}
+
+/// Returns the seed of another draw of the work that a seed decides; draw 0 is the work itself. It
+/// has 32 bits, so that people can write it.
+pub fn redrawn(seed: u64, draw: u32) -> u64 {
+    match draw {
+        0 => seed,
+        _ => u64::from(stream(seed, &["draw"], u64::from(draw)).next_u32()),
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ fn text(plan: &Plan) -> String {
         let inputs: Vec<String> = step
             .inputs
             .iter()
+            .filter(|input| input.draw == 0)
             .map(|input| format!("{}: {}", input.field, plan.steps[input.step].id))
             .collect();
         let line = format!(
@@ -71,7 +72,7 @@ fn mermaid(plan: &Plan) -> String {
         text += &format!("  s{index}[\"{}<br/>{}\"]\n", step.id, step.config.kind_name());
     }
     for (index, step) in plan.steps.iter().enumerate() {
-        for input in &step.inputs {
+        for input in step.inputs.iter().filter(|input| input.draw == 0) {
             text += &format!("  s{} -->|{}| s{index}\n", input.step, input.field);
         }
     }
@@ -79,5 +80,6 @@ fn mermaid(plan: &Plan) -> String {
 }
 
 fn edges(plan: &Plan) -> impl Iterator<Item = (&Step, &crate::dag::plan::StepInput)> {
-    plan.steps.iter().flat_map(|step| step.inputs.iter().map(move |input| (step, input)))
+    let edges = plan.steps.iter().flat_map(|step| step.inputs.iter().map(move |it| (step, it)));
+    edges.filter(|(_, input)| input.draw == 0)
 }

@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::open::{self, Manner};
 use super::printer::Printer;
+use crate::base::seed::redrawn;
 use crate::pipeline::Spec;
 use crate::runner::Prepared;
 use crate::runner::explain::{Change, Reason};
@@ -78,7 +79,9 @@ fn explain(
     }
     for change in &changes {
         let Change::Input { field, .. } = change else { continue };
-        if let Some(input) = prepared.jobs[job].inputs.iter().find(|input| input.field == field) {
+        let mut inputs = prepared.jobs[job].inputs.iter();
+        if let Some(input) = inputs.find(|input| input.field == field) {
+            let seed = redrawn(seed, input.draw);
             explain(prepared, spec, input.step, seed, depth + 1, told, text);
         }
     }

@@ -41,6 +41,8 @@ pub struct StepInput {
     pub field: &'static str,
     /// The index of the step that provides the input; it is smaller than the step's own index.
     pub step: usize,
+    /// Which draw of that step is read; see [`Port::draw`].
+    pub draw: u32,
 }
 
 /// Checks a pipeline that was read; on failure returns the problems of reading and of checking.
@@ -144,6 +146,8 @@ impl<'a> Check<'a> {
                 let (id, _) = self.stages[stage];
                 if let Some(input) = self.spec.stages.get_index_of(port.stage) {
                     self.graph.add_edge(NodeIndex::new(input), NodeIndex::new(stage), number);
+                } else if port.draw > 0 {
+                    // The first draw has told it.
                 } else if !(self.unsound.contains(port.stage)
                     || (port.stage.0.is_empty() && self.unsound.contains(id)))
                 {
@@ -263,6 +267,7 @@ impl<'a> Check<'a> {
                 self.spec.stages.get_index_of(port.stage).and_then(|input| facts[input].as_ref());
             match input {
                 Some(fact) if fact.kind() == port.expects => inputs.push(fact.clone()),
+                Some(_) if port.draw > 0 => {} // the first draw has told it
                 Some(fact) => {
                     let message = format!(
                         "expected {}, found {} from the stage `{}`",
@@ -324,7 +329,7 @@ impl<'a> Check<'a> {
                 .iter()
                 .filter_map(|port| {
                     let step = step_of[self.spec.stages.get_index_of(port.stage)?]?;
-                    Some(StepInput { field: port.field, step })
+                    Some(StepInput { field: port.field, step, draw: port.draw })
                 })
                 .collect();
             step_of[stage] = Some(steps.len());

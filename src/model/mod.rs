@@ -3,6 +3,8 @@
 pub mod pretrained;
 #[cfg(test)]
 mod pretrained_tests;
+#[cfg(test)]
+mod mixing_tests;
 pub mod encoders;
 pub mod config;
 pub mod weights;
@@ -16,6 +18,7 @@ pub mod sentences;
 pub mod network;
 pub mod masked;
 pub mod adapters;
+pub mod mixout;
 pub mod trainable;
 pub mod compact;
 pub mod freeze;
@@ -26,10 +29,12 @@ pub mod forget;
 pub mod export;
 
 pub use encoders::parts::builder::{Activation, Adapts, Dropout, NetworkOptions};
+pub use encoders::parts::mixing::{MIXED_AT, PARTNER_SHARES, PARTNERS};
 pub use encoders::parts::module::Module;
 pub use encoders::{Config, ENCODERS, Encoder};
 pub use error::ModelError;
 pub use head::{Head, Pooling};
+pub use mixout::Mixout;
 pub use network::Network;
 pub use pretrained::{Pretrained, Weights};
 pub use sentences::{Embedder, HeadForm, Prompt, Sentences};

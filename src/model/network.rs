@@ -60,8 +60,21 @@ impl Network {
         options: NetworkOptions,
         adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
+        Network::mixed(config, form, labels, options, (adapter, &[]))
+    }
+
+    /// Builds the same with states that may be mixed after so many layers, each of these numbers;
+    /// the inputs are those of [`super::encoders::parts::mixing`].
+    pub fn mixed(
+        config: &Config,
+        form: impl Into<HeadForm>,
+        labels: usize,
+        options: NetworkOptions,
+        (adapter, mixed_after): (Option<Arc<dyn Adapts>>, &[usize]),
+    ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
         b.adapt(adapter);
+        b.mix_after(mixed_after);
         let output = match form.into() {
             HeadForm::Own => {
                 let reads_first = config.head_reads == Pooling::Cls;
@@ -185,11 +198,13 @@ pub(super) fn encode(
 ) -> Result<Var, ShapeError> {
     let encoder = config.encoder;
     let mut x = (encoder.embeddings)(b, config)?; // [T, H]
+    x = b.mixed(x, 0, false)?;
     for index in 0..config.layers {
         b.enter_layer(Some(index));
         let is_last = index + 1 == config.layers;
         let first_token_only = is_last && first_token_only;
         x = (encoder.layer)(b, config, Layer { index, below: x, first_token_only })?;
+        x = b.mixed(x, index + 1, first_token_only)?;
     }
     if config.layers == 0 && first_token_only {
         x = b.first_tokens(x)?;

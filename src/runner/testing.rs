@@ -220,7 +220,7 @@ impl Line {
     pub(super) fn jobs(&self) -> Vec<Job<'_>> {
         let job = |(index, stage)| -> Job<'_> {
             let stage: &Fake = stage;
-            let data = StepInput { field: "data", step: index_before(index) };
+            let data = StepInput { field: "data", step: index_before(index), draw: 0 };
             Job {
                 id: stage.name.to_owned(),
                 kind_name: if stage.kind == Kind::SCORES { "evaluate" } else { "load" },

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::augment::Augment;
 use super::contract::output::Kind;
 use super::contract::stage::Stage;
+use super::ensemble::Ensemble;
 use super::evaluate::Evaluate;
 use super::load::Load;
 use super::train::Train;
@@ -69,6 +70,8 @@ stages! {
     Augment = "augment" gives Kind::DATA,
     /// Fine-tunes a pretrained encoder on train.
     Train = "train" gives Kind::MODEL,
+    /// Makes one model of several, by their predictions or by their weights.
+    Ensemble = "ensemble" gives Kind::MODEL,
     /// Predicts one split with a trained model and computes every metric.
     Evaluate = "evaluate" gives Kind::SCORES,
 }

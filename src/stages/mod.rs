@@ -6,6 +6,7 @@ pub mod config;
 pub mod load;
 pub mod augment;
 pub mod train;
+pub mod ensemble;
 pub mod evaluate;
 pub mod inference;
 pub mod about;

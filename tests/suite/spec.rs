@@ -482,26 +482,26 @@ fn kinds_of_stages() {
     3 |   a: { load: { path: x }, train: {} }
       |                           ^^^^^
 
-    error: expected one of `load`, `augment`, `train`, `evaluate`, found an empty map
+    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found an empty map
      --> exp.yaml:4:6
       |
     4 |   b: {}
       |      ^^
 
-    error: expected one of `load`, `augment`, `train`, `evaluate`, found nothing
+    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found nothing
      --> exp.yaml:5:3
       |
     5 |   c:
       |   ^
 
-    error: unknown `laod`; expected one of `load`, `augment`, `train`, `evaluate`
+    error: unknown `laod`; expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`
      --> exp.yaml:6:8
       |
     6 |   d: { laod: { path: x } }
       |        ^^^^
     hint: did you mean `load`?
 
-    error: expected one of `load`, `augment`, `train`, `evaluate`, found a list
+    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found a list
      --> exp.yaml:7:6
       |
     7 |   f: [load]
@@ -514,7 +514,8 @@ fn kinds_of_stages() {
        |     ^^^^
     hint: indent the settings of `load` below it
 
-    error: expected one of `load`, `augment`, `train`, `evaluate`, found the keys `path`, `text`
+    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found the keys `path`,
+           `text`
       --> exp.yaml:11:6
        |
     11 |   h: { path: x.csv, text: text }
@@ -1192,7 +1193,7 @@ fn plans_keep_the_order_of_the_file() {
     assert_eq!(ids(&plan), "z d t s a");
     let cut = plan.until(&StageId("t".to_owned())).expect("there is such a stage");
     assert_eq!(ids(&cut), "d t");
-    assert_eq!(cut.steps[1].inputs, [dag::StepInput { field: "data", step: 0 }]);
+    assert_eq!(cut.steps[1].inputs, [dag::StepInput { field: "data", step: 0, draw: 0 }]);
     assert!(plan.until(&StageId("nope".to_owned())).is_none());
 }
 

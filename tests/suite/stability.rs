@@ -84,6 +84,8 @@ fn a_paused_training_goes_on_with_its_averages() -> Result<(), TestError> {
         "average: { ema: {} }, dropout: 0.1, epochs: 4",
         "average: { last: 0.8 }, regularise: { l2_sp: 0.1 }, epochs: 4",
         "average: { last: 0.1 }, loss: { mixup: {} }, epochs: 4",
+        "regularise: { mixout: { probability: 0.8 } }, dropout: 0, epochs: 4",
+        "loss: { mixup: { at: { layers: [0, 1, 2] }, alpha: 16 } }, epochs: 4",
     ] {
         let settings = |stop: &str| format!("{settings}, {stop}{RATE}");
         let whole = trained(&[("it", &settings(""))])?;
@@ -148,6 +150,37 @@ fn a_pull_keeps_weights_near_their_beginning() -> Result<(), TestError> {
     Ok(())
 }
 
+/// Mixout pulls towards the beginning: the less of a change is kept, the more each kept one counts,
+/// and what is saved is an ordinary model.
+#[test]
+fn mixed_weights_are_saved_as_they_are() -> Result<(), TestError> {
+    let settings = |more: &str| {
+        format!("{more}dropout: 0, epochs: 3, optimizer: {{ adamw: {{ learning_rate: 1e-3 }} }}")
+    };
+    let mixed = |probability: f64| {
+        settings(&format!("regularise: {{ mixout: {{ probability: {probability} }} }}, "))
+    };
+    let still = "regularise: { mixout: {} }, dropout: 0, budget: { steps: 1 }, optimizer: { sgd: { \
+                 learning_rate: 1e-30 } }";
+    let plain = settings("");
+    let (some, most) = (mixed(0.5), mixed(0.9));
+    let project =
+        trained(&[("plain", &plain), ("some", &some), ("most", &most), ("still", still)])?;
+    let weights = |stage: &str| project.weights(stage);
+    let (plain, some, most) = (weights("plain")?, weights("some")?, weights("most")?);
+    assert_eq!(plain.keys().collect::<Vec<_>>(), some.keys().collect::<Vec<_>>());
+    assert!(apart(&plain, &some) > 1e-4 && apart(&some, &most) > 1e-4);
+    // Before a step has changed them, weights that are mixed with the first ones are these.
+    let first = project.curves("still")?.0.first().ok_or("no step")?.loss;
+    let begun = trained(&[(
+        "still",
+        "dropout: 0, budget: { steps: 1 }, optimizer: { sgd: { learning_rate: 1e-30 } }",
+    )])?;
+    let alone = begun.curves("still")?.0.first().ok_or("no step")?.loss;
+    assert!((first - alone).abs() < 1e-6, "{first} {alone}");
+    Ok(())
+}
+
 #[test]
 fn new_top_layers_are_told_and_r_drop_reads_twice() -> Result<(), TestError> {
     let project = trained(&[
@@ -160,6 +193,10 @@ fn new_top_layers_are_told_and_r_drop_reads_twice() -> Result<(), TestError> {
             ),
         ),
         ("mixed", &format!("loss: {{ mixup: {{}} }}, epochs: 2, {RATE}")),
+        (
+            "within",
+            &format!("loss: {{ mixup: {{ at: {{ layers: [1, 2] }} }} }}, epochs: 2, {RATE}"),
+        ),
         ("once", &format!("dropout: 0.1, epochs: 2, {RATE}")),
     ])?;
     let told = summary(&project, "anew", "initial_weights")?.to_string();
@@ -172,7 +209,9 @@ fn new_top_layers_are_told_and_r_drop_reads_twice() -> Result<(), TestError> {
     assert_eq!(encodings("parted")?, 2 * encodings("once")?);
     assert!(summary(&project, "parted", "parts")?.as_u64() > Some(2));
     assert_eq!(encodings("mixed")?, encodings("once")?);
-    for stage in ["twice", "mixed"] {
+    assert_eq!(encodings("within")?, encodings("once")?);
+    assert!(apart(&project.weights("within")?, &project.weights("mixed")?) > 1e-4);
+    for stage in ["twice", "mixed", "within"] {
         let curves = project.curves(stage)?.0;
         let (first, last) = (curves.first().ok_or("none")?, curves.last().ok_or("none")?);
         assert!(last.loss.is_finite() && first.loss.is_finite(), "{stage}");
@@ -209,7 +248,23 @@ fn what_makes_no_sense_together_is_said() -> Result<(), TestError> {
         ("loss: { r_drop: {}, mixup: {} }", "but `mixup` mixes texts"),
         ("loss: { r_drop: {} }, dropout: 0", "are the same without dropout"),
         ("loss: { mixup: {} }, method: { contrastive: {} }", "has no use for `loss.mixup`"),
-        ("loss: { mixup: { alpha: 3 } }", "expected a share from 0 to 1, found 3"),
+        ("loss: { mixup: { alpha: 0 } }", "expected a number above 0, found 0"),
+        ("loss: { mixup: { at: { layers: [] } } }", "no number of layers is given"),
+        ("loss: { mixup: { at: { layers: [1, 1] } } }", "1 is given twice"),
+        (
+            "loss: { mixup: { at: { layers: [1] } } }, windows: { stride: 2 }, max_length: 16",
+            "states are mixed of whole texts, not of windows",
+        ),
+        ("loss: { mixup: { at: { layers: [1] } } }, backend: training_api", "plain cross-entropy"),
+        (
+            "regularise: { mixout: { probability: 1 } }",
+            "expected a share from 0 to below 1, found 1",
+        ),
+        ("regularise: { mixout: { probability: 0 } }", "expected a number above 0, found 0"),
+        ("regularise: { mixout: {} }, adapters: bitfit", "keeps near their beginning"),
+        ("regularise: { mixout: {} }, freeze: encoder", "keeps near their beginning"),
+        ("regularise: { mixout: {} }, backend: training_api", "does not know the first weights"),
+        ("regularise: { mixout: {} }, method: { probe: {} }", "has no use for `regularise`"),
     ] {
         let found = said("tiny-bert", settings, "validate")?;
         assert!(found.contains(wants), "{settings}: {found}");
@@ -217,6 +272,11 @@ fn what_makes_no_sense_together_is_said() -> Result<(), TestError> {
     for (model, settings, wants) in [
         ("tiny-bert", "reinitialise: 3", "`reinitialise: 3` exceeds the model's 2 layers"),
         ("tiny-albert", "reinitialise: 1", "the layers of this model share their weights"),
+        (
+            "tiny-bert",
+            "loss: { mixup: { at: { layers: [1, 3] } } }",
+            "has 3, which exceeds the model's 2 layers",
+        ),
     ] {
         let found = said(model, settings, "run")?;
         assert!(found.contains(wants), "{model} {settings}: {found}");

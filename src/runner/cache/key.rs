@@ -166,7 +166,7 @@ mod tests {
             config,
             secrets: Secrets::default(),
             own_secrets: Secrets::default(),
-            inputs: vec![StepInput { field: "data", step: 0 }],
+            inputs: vec![StepInput { field: "data", step: 0, draw: 0 }],
             output: crate::stages::Kind::DATA,
         };
         let runtime = RuntimeMaterial {

@@ -234,10 +234,8 @@ impl Runner<'_> {
         let mut finished = Finished { cached, ..Finished::default() };
         let mut lost = Vec::new();
         let number = Some(trial.number as u64);
-        for (index, job) in jobs.iter().enumerate() {
-            let Some(task) = tasks.index(index, cell.seed).map(|task| &tasks.all[task]) else {
-                continue;
-            };
+        for (index, seed, task) in tasks.of_seed(cell.seed) {
+            let (job, task) = (&jobs[index], &tasks.all[task]);
             let known = done.get(&task.key).copied();
             let seconds = known.flatten();
             if job.pauses().is_some() {
@@ -249,7 +247,8 @@ impl Runner<'_> {
                 finished.models.extend(seconds.map(|_| model));
             }
             let named = metric.and_then(Metric::parts).filter(|(stage, _)| *stage == job.id);
-            let is_wanted = is_target(job, metric);
+            // Other draws of a stage are read by other stages alone.
+            let is_wanted = seed == cell.seed && is_target(job, metric);
             let mut is_read = false;
             if is_wanted {
                 // One look, since all that is read is compared with its digests.
@@ -266,8 +265,7 @@ impl Runner<'_> {
                             finished.figure = figure.filter(|value| value.is_finite());
                         }
                         if let Some(summary) = summary {
-                            let (stage, seed) = (job.id.clone(), cell.seed);
-                            let tag = Tag { stage, trial: number, seed };
+                            let tag = Tag { stage: job.id.clone(), trial: number, seed };
                             let row = outputs::row(self.run, &self.common.pipeline, &tag, &summary);
                             let stopped_epoch = cell.request.epochs.map(u64::from);
                             let params = body.params.clone();
@@ -288,7 +286,7 @@ impl Runner<'_> {
             finished.records.push(StageRecord {
                 stage: job.id.clone(),
                 trial: number,
-                seed: cell.seed,
+                seed,
                 key: task.key,
                 inputs: job.inputs_by_field(jobs),
                 outcome: match known {

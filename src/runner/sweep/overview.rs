@@ -108,9 +108,8 @@ fn list(
             continue;
         }
         listed.missing_seeds += 1;
-        for (index, job) in jobs.iter().enumerate() {
-            let Some(task) = tasks.index(index, seed) else { continue };
-            let key = tasks.all[task].key;
+        for (index, _, task) in tasks.of_seed(seed) {
+            let (job, key) = (&jobs[index], tasks.all[task].key);
             if !known.insert(key) || common.ground.cache.entry(&key).is_some() {
                 continue;
             }

@@ -24,7 +24,7 @@ impl Stage for Augment {
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }]
+        vec![Port { field: "data", stage: &self.data, expects: Kind::DATA, draw: 0 }]
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {

@@ -1,5 +1,6 @@
 //! The outputs that a stage reads.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +29,16 @@ impl Inputs {
     /// Returns the data set of a field; see [`Inputs::get`].
     pub fn data(&self, field: &str) -> &DataSet {
         self.get(field)
+    }
+
+    /// Returns the trained model of a field to be kept; see [`Inputs::get`].
+    pub fn shared_model(&self, field: &str) -> Arc<TrainedModel> {
+        let output =
+            self.0.get(field).map(|output| Arc::clone(output) as Arc<dyn Any + Send + Sync>);
+        match output.map(Arc::downcast) {
+            Some(Ok(model)) => model,
+            _ => unreachable!("the checked plan gives `{field}` what its stage expects"),
+        }
     }
 
     /// Returns the trained model of a field; see [`Inputs::get`].

@@ -162,6 +162,9 @@ pub enum Network {
     /// Any network, trained from artifacts. On the disk: `model.onnx` with its weights, the
     /// tokenizer files and config.json.
     Onnx(OnnxModel),
+    /// Models whose log-probabilities are averaged, and what each counts, which adds up to 1. On
+    /// the disk: the folder `members` with a folder for each, from 0.
+    Ensemble(Vec<(Arc<TrainedModel>, f64)>),
 }
 
 /// A model for inference that holds its weights.

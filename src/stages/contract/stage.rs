@@ -199,6 +199,9 @@ pub struct Port<'a> {
     pub stage: &'a StageId,
     /// What that stage has to give.
     pub expects: Kind,
+    /// Which draw of that stage is read: 0 is its work under the run's seed, any other the same
+    /// work, with the same inputs, under a seed that is made of the run's and this number.
+    pub draw: u32,
 }
 
 /// What is known of a stage's output before anything runs.

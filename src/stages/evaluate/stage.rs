@@ -91,8 +91,8 @@ impl Stage for Evaluate {
 
     fn inputs(&self) -> Vec<Port<'_>> {
         vec![
-            Port { field: "model", stage: &self.model, expects: Kind::MODEL },
-            Port { field: "data", stage: &self.data, expects: Kind::DATA },
+            Port { field: "model", stage: &self.model, expects: Kind::MODEL, draw: 0 },
+            Port { field: "data", stage: &self.data, expects: Kind::DATA, draw: 0 },
         ]
     }
 

@@ -1,5 +1,7 @@
 //! Predicting texts with a trained model.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 
 use super::predict::{self, longest, tokenizer, tokenizer_of};
@@ -53,6 +55,7 @@ impl Classifier<'_> {
                 let inference = predict::open(ctx, pretrained, form, self.classes)?;
                 (tokens, inference, InputLayout::of(config))
             }
+            Network::Ensemble(members) => return pooled(members, ctx, texts, activity),
             Network::Onnx(network) => {
                 let prepared = Texts {
                     preparation: self.preparation.clone(),
@@ -83,6 +86,28 @@ impl Classifier<'_> {
             longest: longest(&pretrained.config, self.max_length),
         })
     }
+}
+
+/// Returns the mean log-probabilities `[N, K]` of models, with what each counts: a log-linear pool
+/// up to what makes probabilities add up to 1.
+fn pooled(
+    members: &[(Arc<TrainedModel>, f64)],
+    ctx: &dyn Ctx,
+    texts: &[&str],
+    activity: &str,
+) -> Result<Array2<f32>, StageError> {
+    let classes = members.first().map_or(0, |(member, _)| member.labels.len());
+    let mut sum: Array2<f64> = Array2::zeros((texts.len(), classes));
+    for (member, share) in members {
+        let logits = member.classifier().logits(ctx, texts, activity)?;
+        for (mut row, logits) in sum.rows_mut().into_iter().zip(logits.rows()) {
+            let logits = logits.mapv(f64::from);
+            let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total = logits.iter().map(|logit| (logit - largest).exp()).sum::<f64>().ln();
+            row.scaled_add(*share, &(logits - largest - total));
+        }
+    }
+    Ok(sum.mapv(|value| value as f32))
 }
 
 impl TrainedModel {

@@ -5,6 +5,7 @@ use super::backend::misfit;
 use super::config::{Budget, Train};
 use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
+use super::objective::Mixup;
 use super::problems::Problems;
 use super::settings::Backend;
 use crate::engine::{Device, Precision};
@@ -117,6 +118,14 @@ fn steadied(train: &Train, problems: &mut Problems) {
             "loss.r_drop",
             "both predictions of a text are the same without dropout".to_owned(),
             "leave one of them out; 0.1 is usual for `dropout`",
+        );
+    }
+    let layers = train.loss.mixup.as_ref().map_or(&[][..], Mixup::layers);
+    if !layers.is_empty() && train.windows.is_some() {
+        problems.add(
+            "windows",
+            "states are mixed of whole texts, not of windows (`loss.mixup.at.layers`)".to_owned(),
+            "leave one of them out, or mix `vectors`",
         );
     }
     if let Some(count) = train.reinitialise {

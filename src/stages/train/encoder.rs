@@ -13,6 +13,7 @@ use super::backend::{Choice, Chosen};
 use super::r#loop::checkpoint::{self, TrainingState};
 use super::r#loop::{self, Fitted};
 use super::objective::Objective;
+use super::regularise::Regularise;
 use super::settings::Settings;
 use crate::base::seed::stream;
 use crate::data::curves::CurvePoint;
@@ -25,7 +26,8 @@ use crate::engine::{
 use crate::model::compact::CompactVocabulary;
 use crate::model::input_layout::InputLayout;
 use crate::model::{
-    Adapts, Config, Dropout, HeadForm, Network, NetworkOptions, TrainableNetwork, Weights, init,
+    Adapts, Config, Dropout, HeadForm, Mixout, Network, NetworkOptions, TrainableNetwork, Weights,
+    init,
 };
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::TrainingSummary;
@@ -114,11 +116,17 @@ fn network(
     let options = NetworkOptions { kernels, dropout, word_rows, positions_in_graph: false, packed };
     let adapter = job.settings.adapters.as_ref().and_then(Adapters::adapter);
     let adapter = adapter.map(|adapter| adapter as Arc<dyn Adapts>);
+    let mixout = mixout(job.settings).filter(|_| options.trains());
+    let adapter = adapter.or(mixout.map(|mixout| Arc::new(mixout) as Arc<dyn Adapts>));
     let mut network = job.objective.network(job.config, job.form, options, adapter)?;
     if let Some(combine) = combine {
         network.combine_windows(combine)?;
     }
     TrainableNetwork::new(network, |network| job.objective.graph(network))
+}
+
+fn mixout(settings: &Settings) -> Option<Mixout> {
+    settings.regularise.as_ref().and_then(Regularise::mixout)
 }
 
 /// Trains. Unfinished work in the context's scratch folder is gone on with.
@@ -171,6 +179,10 @@ pub fn run(
         let drawn = init::missing(graph, job.config, is_there, ctx.seed());
         weights.extend(drawn);
     }
+    let modules = training.network.modules.clone();
+    if mixout(job.settings).is_some() {
+        Mixout::begin(&modules, &mut weights)?;
+    }
     let size = |name: &String| match weights.get(name) {
         // Counted whole, though only the rows that occur are trained.
         _ if *name == word_table => whole_table.len() as u64,
@@ -198,6 +210,7 @@ pub fn run(
         splits: backend.backend == Chosen::Session && job.objective.splits(),
     };
     let fitted = r#loop::run(ctx, runtime, &loop_job, trainer.as_mut())?;
+    Mixout::end(&modules, &mut weights);
     weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = whole_words(&compact, &word_table, whole_table, &optimizer, &fitted);
     weights.insert(word_table, words);

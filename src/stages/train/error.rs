@@ -77,6 +77,9 @@ pub enum TrainError {
     #[error("`freeze: {{ all_but_top_layers: {asked} }}` exceeds the model's {found} layers")]
     #[diagnostic(help("leave out `freeze` to train everything"))]
     TooManyLayers { asked: usize, found: usize },
+    #[error("`loss.mixup.at.layers` has {asked}, which exceeds the model's {found} layers")]
+    #[diagnostic(help("the numbers count layers from below: 0 to {found}"))]
+    MixedAbove { asked: usize, found: usize },
     #[error("`reinitialise: {asked}` exceeds the model's {found} layers")]
     #[diagnostic(help("1 to 3 of 12 layers serve; of 6 layers, at most 1"))]
     TooManyNewLayers { asked: usize, found: usize },

@@ -47,7 +47,9 @@ pub(super) fn trainable(
         Some(Freeze::AllButTopLayers(count)) => Frozen::AllButTopLayers(*count),
         Some(Freeze::Names(patterns)) => Frozen::Names(patterns.clone()),
     };
-    let names: Vec<String> = graph.parameters().map(|(name, _)| name.to_owned()).collect();
+    // Without adapters, what is put into layers are first weights, which are never trained.
+    let own = graph.parameters().filter(|(name, _)| !graph.marks(name).adapter);
+    let names: Vec<String> = own.map(|(name, _)| name.to_owned()).collect();
     let is_trained = |name: &&String| frozen.trains(config, name, graph.marks(name));
     let trainable: Vec<String> = names.iter().filter(is_trained).cloned().collect();
     if trainable.is_empty() {

@@ -7,6 +7,7 @@ use ndarray::Array2;
 use super::error::TrainError;
 use super::freeze::Freeze;
 use super::method::contract::{Trained, Work};
+use super::objective::Mixup;
 use super::settings::Settings;
 use crate::base::digest::Digest;
 use crate::data::Curves;
@@ -195,6 +196,10 @@ pub(super) fn read(
         && asked > config.layers
     {
         return Err(Box::new(TrainError::TooManyLayers { asked, found: config.layers }));
+    }
+    let layers = settings.loss.mixup.as_ref().map_or(&[][..], Mixup::layers);
+    if let Some(&asked) = layers.iter().find(|count| **count > config.layers) {
+        return Err(Box::new(TrainError::MixedAbove { asked, found: config.layers }));
     }
     if let Some(rate) = settings.dropout {
         (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) =

@@ -35,7 +35,8 @@ impl Stage for Train {
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        let mut inputs = vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }];
+        let mut inputs =
+            vec![Port { field: "data", stage: &self.data, expects: Kind::DATA, draw: 0 }];
         inputs.extend(Classification::inputs(&self.loss));
         inputs
     }

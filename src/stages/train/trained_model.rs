@@ -1,7 +1,7 @@
 //! How a trained model lies on the disk.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use indexmap::IndexSet;
@@ -35,6 +35,9 @@ struct Record {
     output: Option<String>,
     #[serde(default)]
     layout: InputLayout,
+    /// What each model of an ensemble counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    members: Vec<f64>,
     max_length: usize,
     #[serde(default)]
     preparation: Preparation,
@@ -47,9 +50,15 @@ impl TrainedModel {
     /// Reads what [`Output::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
         let record = Record::read(folder)?;
-        let Record { labels, head, output, layout, max_length, preparation, frozen, summary } =
-            record;
-        let network = match head {
+        let Record { labels, max_length, preparation, frozen, summary, .. } = record;
+        let network = match record.head {
+            _ if !record.members.is_empty() => {
+                let read = |(place, share)| {
+                    Ok((Arc::new(TrainedModel::read(&member(folder, place))?), share))
+                };
+                let members = record.members.into_iter().enumerate().map(read);
+                Network::Ensemble(members.collect::<Result<_, StageError>>()?)
+            }
             Some(head) => {
                 let pretrained = Box::new(Pretrained::read(folder)?);
                 let form = pretrained.form(head)?;
@@ -57,8 +66,8 @@ impl TrainedModel {
             }
             None => Network::Onnx(OnnxModel {
                 model: fs_err::read(folder.join(export::FILE)).map_err(TableError::from)?,
-                output: output.unwrap_or_default(),
-                layout,
+                output: record.output.unwrap_or_default(),
+                layout: record.layout,
                 files: onnx_files(folder)?,
             }),
         };
@@ -83,6 +92,11 @@ impl TrainedModel {
             adapter,
         })
     }
+}
+
+/// Returns the folder of a model of an ensemble.
+fn member(folder: &Path, place: usize) -> PathBuf {
+    folder.join("members").join(place.to_string())
 }
 
 /// Returns the files of the tokenizer of a model that is no encoder of ours, by name. config.json
@@ -113,7 +127,17 @@ impl Output for TrainedModel {
     /// Writes the network's files, `training.json`, `curves.parquet` and the texts that were seen
     /// into `folder`.
     fn write(&self, folder: &Path) -> Result<(), StageError> {
+        let mut shares = Vec::new();
         let (head, output, layout) = match &self.network {
+            Network::Ensemble(members) => {
+                for (place, (model, share)) in members.iter().enumerate() {
+                    let folder = member(folder, place);
+                    fs_err::create_dir_all(&folder).map_err(TableError::from)?;
+                    model.write(&folder)?;
+                    shares.push(*share);
+                }
+                (None, None, InputLayout::default())
+            }
             Network::Encoder { pretrained, form } => {
                 pretrained.write(folder, form, &self.labels)?;
                 export::write(folder, pretrained, form, self.labels.len())?;
@@ -132,6 +156,7 @@ impl Output for TrainedModel {
             head,
             output,
             layout,
+            members: shares,
             max_length: self.max_length,
             preparation: self.preparation.clone(),
             frozen: self.frozen,
@@ -219,6 +244,7 @@ mod tests {
             head: Some(Head::Mean),
             output: None,
             layout: InputLayout::default(),
+            members: Vec::new(),
             max_length: 128,
             preparation: Preparation {
                 prompt: Some("query: ".into()),

@@ -32,6 +32,13 @@ pub struct NetworkOptions {
     pub packed: bool,
 }
 
+impl NetworkOptions {
+    /// Says whether the network is trained: others have no dropout, not even at a rate of 0.
+    pub fn trains(self) -> bool {
+        self.dropout != Dropout::Off
+    }
+}
+
 /// Whether dropout is on, with the configuration's rates, and what decides its masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropout {
@@ -91,6 +98,11 @@ pub trait Adapts: fmt::Debug + Send + Sync {
         Ok(x)
     }
 
+    /// Returns what such a layer multiplies with in place of its weight `[outputs, inputs]`.
+    fn weight(&self, _: &mut Builder, weight: Var, _: &Module) -> Result<Var, ShapeError> {
+        Ok(weight)
+    }
+
     /// Returns what becomes of such a layer's result `[T, outputs]`; `x` is what it read.
     fn output(
         &self,
@@ -127,6 +139,17 @@ pub struct Builder {
     kept: BTreeMap<&'static str, Var>,
     pub(super) adapter: Option<Arc<dyn Adapts>>,
     pub(super) modules: Vec<Module>,
+    /// The numbers of layers after which states may be mixed; 0 is below the first.
+    pub(super) mixed_after: Vec<usize>,
+    pub(super) mixing: Option<MixingInputs>,
+}
+
+/// The inputs that say with whom, how much and where the states of texts are mixed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MixingInputs {
+    pub partners: Var,
+    pub shares: Var,
+    pub at: Var,
 }
 
 /// What every network has.
@@ -155,6 +178,8 @@ impl Builder {
             kept: BTreeMap::new(),
             adapter: None,
             modules: Vec::new(),
+            mixed_after: Vec::new(),
+            mixing: None,
         }
     }
 

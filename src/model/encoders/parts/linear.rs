@@ -144,6 +144,10 @@ impl Builder {
             None => x,
         };
         let weight = self.weight(module, outputs, inputs);
+        let weight = match &adapted {
+            Some((adapter, module)) => adapter.weight(self, weight, module)?,
+            None => weight,
+        };
         let made = match bias {
             Bias::None => (self.g.linear(x, weight, None)?, None),
             Bias::Here => {

@@ -7,3 +7,4 @@ pub mod linear;
 pub mod blocks;
 pub mod relative;
 pub mod pooling;
+pub mod mixing;

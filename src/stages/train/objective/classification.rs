@@ -1,11 +1,13 @@
 //! Classification: cross-entropy over the classes, with class weights and label smoothing.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 
 use super::contract::{MicroBatch, Objective};
 use super::dev_metric::{DevMetric, DevMetrics};
 use super::loss::{Loss, check_labels, class_weights, row, targets, weight};
-use super::mixup::Mixup;
+use super::mixup::{At, Mixup};
 use super::r_drop::RDrop;
 use crate::data::DataSet;
 use crate::engine::backend::binding::Feed;
@@ -13,7 +15,7 @@ use crate::engine::graph::build::TARGETS;
 use crate::engine::graph::graph::Constant;
 use crate::engine::{Dim, Graph, ShapeError, TensorFact, Var};
 use crate::metrics;
-use crate::model::Network;
+use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::inference::predict::probabilities;
 use crate::stages::train::error::TrainError;
 
@@ -54,7 +56,7 @@ impl<'a> Classification<'a> {
     ) -> Result<Classification<'a>, TrainError> {
         check_labels(loss, data)?;
         let (class_weights, label_smoothing) = (class_weights(loss, data), loss.label_smoothing);
-        let (r_drop, mixup) = (loss.r_drop, loss.mixup);
+        let (r_drop, mixup) = (loss.r_drop, loss.mixup.clone());
         Ok(Classification { data, form, class_weights, label_smoothing, r_drop, mixup })
     }
 
@@ -79,9 +81,9 @@ impl<'a> Classification<'a> {
 
     /// Adds the loss of logits `[B, K]`.
     pub(super) fn loss(&self, g: &mut Graph, logits: Var) -> Result<Var, ShapeError> {
-        let logits = match self.mixup {
-            Some(_) => Mixup::graph(g, logits)?,
-            None => logits,
+        let logits = match &self.mixup {
+            Some(mixup) if mixup.at == At::Vectors => Mixup::graph(g, logits)?,
+            _ => logits,
         };
         let loss = g.weighted_cross_entropy(logits)?;
         match self.r_drop {
@@ -103,6 +105,18 @@ impl Objective for Classification<'_> {
 
     fn outputs(&self) -> usize {
         self.data.labels().len()
+    }
+
+    fn network(
+        &self,
+        config: &Config,
+        form: &HeadForm,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
+        let mixup = self.mixup.as_ref().filter(|_| options.trains());
+        let layers = mixup.map_or(&[][..], Mixup::layers);
+        Network::mixed(config, form, self.outputs(), options, (adapter, layers))
     }
 
     fn passes(&self) -> usize {
@@ -129,7 +143,7 @@ impl Objective for Classification<'_> {
                 let total = weight(&whole, &self.class_weights) * (batches * passes) as f32;
                 let mut values = targets(&labels, &self.class_weights, self.label_smoothing, total);
                 let mut feeds = Vec::new();
-                if let Some(mixup) = self.mixup {
+                if let Some(mixup) = &self.mixup {
                     let mix = mixup.draw(members.len(), key);
                     values = mix.targets(&values, self.outputs());
                     feeds.extend(mix.feeds());

@@ -129,7 +129,7 @@ fn mixing_logits_is_mixing_what_the_layer_reads() -> Tested {
         g.output("of_z", by[0].ok_or("no gradient")?);
         g.output("of_weight", by[1].ok_or("no gradient")?);
         let plain = targets(&mixed.labels, &vec![1.0; classes], 0.0, texts as f32);
-        let mix = Mix { partners: mixed.partners, shares: mixed.shares };
+        let mix = Mix { partners: mixed.partners, shares: mixed.shares, place: None };
         let values = mix.targets(&plain, classes);
         let mut feeds = vec![
             ("z".to_owned(), feed(&z)),

@@ -27,8 +27,9 @@ pub struct Loss {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r_drop: Option<RDrop>,
     /// Mixup of vectors (Guo et al. 2019): what the last layer reads of a text is mixed with that
-    /// of another of the batch, by shares from Beta(α, α), and so are their targets. Batches that
-    /// are computed in parts are mixed within the parts.
+    /// of another of the batch, by shares from Beta(α, α), and so are their targets; or, with `at:
+    /// { layers: … }`, the states within the encoder. Batches that are computed in parts are mixed
+    /// within the parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixup: Option<Mixup>,
 }
@@ -50,7 +51,7 @@ impl Loss {
         if let Some(r_drop) = self.r_drop {
             r_drop.check(problems);
         }
-        if let Some(mixup) = self.mixup {
+        if let Some(mixup) = &self.mixup {
             mixup.check(problems);
         }
         if self.r_drop.is_some() && self.mixup.is_some() {

@@ -15,5 +15,5 @@ pub use contract::{MicroBatch, Objective};
 pub use contrastive::{Contrastive, ContrastiveLoss};
 pub use dev_metric::{DevMetric, DevMetrics};
 pub use loss::{ClassWeights, Loss};
-pub use mixup::Mixup;
+pub use mixup::{At, Mixup};
 pub use r_drop::RDrop;
