@@ -41,14 +41,28 @@ fn array(rows: &Rows) -> ArrayD<f64> {
 
 fn read(model: &str) -> Result<(Config, Weights), Box<dyn std::error::Error>> {
     let folder = format!("{}/tests/data/{model}", env!("CARGO_MANIFEST_DIR"));
-    let Pretrained { mut config, weights, .. } = Pretrained::read(Path::new(&folder))?;
+    let Pretrained { mut config, mut weights, .. } = Pretrained::read(Path::new(&folder))?;
     (config.hidden_dropout, config.attention_dropout, config.classifier_dropout) = (0.0, 0.0, 0.0);
-    Ok((config, weights))
+    Ok((config, weights.take()?))
 }
 
 fn options(config: &Config, kernels: Kernels) -> NetworkOptions {
     let word_rows = config.vocabulary;
-    NetworkOptions { kernels, dropout: Dropout::Keyed, word_rows, positions_in_graph: false }
+    NetworkOptions {
+        kernels,
+        dropout: Dropout::Keyed,
+        word_rows,
+        positions_in_graph: false,
+        packed: false,
+    }
+}
+
+/// Draws what the weights lack.
+fn fill(g: &Graph, config: &Config, weights: &mut Weights) {
+    let is_there =
+        |name: &str, shape: &[usize]| weights.get(name).is_some_and(|array| array.shape() == shape);
+    let drawn = init::missing(g, config, is_there, 1);
+    weights.extend(drawn);
 }
 
 /// Returns the feeds of texts without their mixing; padding has the id 0.
@@ -158,7 +172,7 @@ fn every_encoder_mixes_between_its_layers() -> Tested {
                 let network = Network::mixed(&config, head, 2, options, (None, &places))?;
                 let mut g = network.graph;
                 g.output("logits", network.output);
-                init::fill(&g, &config, weights, 1);
+                fill(&g, &config, weights);
                 let mut feeds = feeds(&config, &texts, weights, &g);
                 let theirs = vec![theirs; texts.len()];
                 feeds.extend(mixing(&partners, theirs, place, places.len()));
@@ -168,7 +182,7 @@ fn every_encoder_mixes_between_its_layers() -> Tested {
             let network = Network::new(&config, head, 2, options)?;
             let mut g = network.graph;
             g.output("logits", network.output);
-            init::fill(&g, &config, &mut weights, 1);
+            fill(&g, &config, &mut weights);
             let plain = execute(&g, feeds(&config, &texts, &weights, &g))?;
             let plain = plain["logits"].mapv(f64::from);
             let turned = plain.select(Axis(0), &partners.map(|text| text as usize));

@@ -119,6 +119,7 @@ mod tests {
                     dropout: Dropout::Keyed,
                     word_rows: 1,
                     positions_in_graph: false,
+                    packed: false,
                 };
                 let mut b = Builder::new(options);
                 b.adapt(Some(Arc::new(Mixout { probability })));

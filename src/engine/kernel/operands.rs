@@ -96,7 +96,7 @@ pub(super) fn agree(operator: &str, holds: bool) -> ort::Result<()> {
 }
 
 /// Returns a kernel that does this work at each run.
-pub fn kernel(
+pub(super) fn kernel(
     compute: impl FnMut(&ComputeContext) -> ort::Result<()> + Send + 'static,
 ) -> BoxedKernel<'static> {
     Box::new(compute)

@@ -11,7 +11,7 @@ use super::members::Member;
 use crate::base::digest::Digest;
 use crate::data::{DataSet, Split};
 use crate::metrics;
-use crate::model::{HeadForm, Pretrained};
+use crate::model::{HeadForm, ModelError, Pretrained, Weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Network, TrainedModel};
 use crate::stages::contract::stage::Ctx;
@@ -34,7 +34,7 @@ pub(super) struct Soup {
 pub(super) fn uniform(members: &[Member]) -> Result<Soup, StageError> {
     let parts = alike(members)?;
     let mut sum = Sum::default();
-    parts.iter().for_each(|part| sum.add(part));
+    parts.iter().try_for_each(|part| sum.add(part))?;
     let told = format!("uniform soup of {} models", members.len());
     Ok(Soup { network: sum.mean(&parts), told })
 }
@@ -70,7 +70,7 @@ pub(super) fn greedy(
     let (mut sum, mut best) = (Sum::default(), None);
     let mut taken = Vec::new();
     for &(place, own) in &order {
-        let more = sum.with(parts[place]);
+        let more = sum.with(parts[place])?;
         let found = match best {
             None => own,
             Some(_) => {
@@ -134,8 +134,9 @@ fn difference(
 ) -> Option<&'static str> {
     let ((one, (encoder, head)), (two, (other, other_head))) = (one, two);
     let shapes = |pretrained: &Pretrained| -> BTreeMap<String, Vec<usize>> {
-        let of = |(name, array): (&String, &ArrayD<f32>)| (name.clone(), array.shape().to_vec());
-        pretrained.weights.iter().map(of).collect()
+        let weights = &pretrained.weights;
+        let of = |name: &str| Some((name.to_owned(), weights.shape(name)?.to_vec()));
+        weights.names().filter_map(of).collect()
     };
     let checks = [
         ("configuration", encoder.raw_config != other.raw_config),
@@ -156,9 +157,9 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, (pretrained, _): &Part<'_>) {
+    fn add(&mut self, (pretrained, _): &Part<'_>) -> Result<(), ModelError> {
         self.count += 1;
-        for (name, values) in &pretrained.weights {
+        for (name, values) in &*pretrained.weights.all()? {
             match self.tensors.get_mut(name) {
                 Some(sum) => {
                     Zip::from(sum).and(values).for_each(|sum, &value| *sum += f64::from(value));
@@ -168,12 +169,13 @@ impl Sum {
                 }
             }
         }
+        Ok(())
     }
 
-    fn with(&self, part: Part<'_>) -> Sum {
+    fn with(&self, part: Part<'_>) -> Result<Sum, ModelError> {
         let mut sum = self.clone();
-        sum.add(&part);
-        sum
+        sum.add(&part)?;
+        Ok(sum)
     }
 
     /// Returns the mean in the network of the first model.
@@ -183,8 +185,8 @@ impl Sum {
         let mean = |(name, sum): (&String, &ArrayD<f64>)| {
             (name.clone(), sum.mapv(|value| (value / count) as f32))
         };
-        let weights = self.tensors.iter().map(mean).collect();
-        let pretrained = Box::new(Pretrained { weights, ..first.clone() });
+        let weights: Weights = self.tensors.iter().map(mean).collect();
+        let pretrained = Box::new(Pretrained { weights: weights.into(), ..first.clone() });
         Network::Encoder { pretrained, form: form.clone() }
     }
 }

@@ -107,6 +107,11 @@ impl Objective for Classification<'_> {
         self.data.labels().len()
     }
 
+    /// States are mixed by place, of which padding has some too.
+    fn packs(&self) -> bool {
+        self.mixup.as_ref().is_none_or(|mixup| mixup.layers().is_empty())
+    }
+
     fn network(
         &self,
         config: &Config,
