@@ -91,6 +91,12 @@ impl Pretrained {
         Pretrained::read_with(folder, masked::names)
     }
 
+    /// Reads a Hugging Face folder, with all the heads that it may have.
+    pub fn read_with_all_heads(folder: &Path) -> Result<Pretrained, ModelError> {
+        let names = |config: &Config| Ok([head_names(config)?, masked::names(config)?].concat());
+        Pretrained::read_with(folder, names)
+    }
+
     /// Reads a folder, with the tensors beside the encoder's that `wanted` lists.
     fn read_with(
         folder: &Path,
@@ -203,6 +209,21 @@ impl Pretrained {
         let embedder = if let HeadForm::Linear(embedder) = &form { Some(embedder) } else { None };
         self.sentences.write(folder, embedder, self.config.hidden)?;
         let mut kept = self.weights.clone();
+        self.write_dense(folder, &mut kept)?;
+        if !classifier {
+            return weights::write(folder, &kept, str::to_owned);
+        }
+        let graph = Network::whole(&self.config, HeadForm::Own, labels.len())?.graph;
+        kept.retain(|name, _| graph.parameters().any(|(used, _)| used == name));
+        let encoder = self.config.encoder;
+        weights::write(folder, &kept, |name| {
+            let stands_beside = graph.marks(name).head && !encoder.is_pooler(name);
+            if stands_beside { name.to_owned() } else { format!("{}{name}", encoder.prefix) }
+        })
+    }
+
+    /// Takes the weights of dense layers out and writes them into the folders of their modules.
+    pub(super) fn write_dense(&self, folder: &Path, kept: &mut Weights) -> Result<(), ModelError> {
         for dense in self.sentences.dense() {
             let own: Weights = dense
                 .parameters()
@@ -216,16 +237,7 @@ impl Pretrained {
                 weights::write(&module, &own, |name| name.replacen(&start, "", 1))?;
             }
         }
-        if !classifier {
-            return weights::write(folder, &kept, str::to_owned);
-        }
-        let graph = Network::whole(&self.config, HeadForm::Own, labels.len())?.graph;
-        kept.retain(|name, _| graph.parameters().any(|(used, _)| used == name));
-        let encoder = self.config.encoder;
-        weights::write(folder, &kept, |name| {
-            let stands_beside = graph.marks(name).head && !encoder.is_pooler(name);
-            if stands_beside { name.to_owned() } else { format!("{}{name}", encoder.prefix) }
-        })
+        Ok(())
     }
 
     /// Says whether the weights hold the architecture's own head for so many labels.
