@@ -10,6 +10,7 @@ mod suite {
     mod augmentation;
     mod encoders;
     mod few_labels;
+    mod adapt;
     mod adapters;
     mod stability;
     mod ensembles;

@@ -41,6 +41,12 @@ pub fn artifacts(args: &ArtifactsArgs, printer: &Printer) -> Result<Exit, Failur
         );
         return Err(Failure::usage(message, Some(hint)));
     }
+    if let Some(from) = &train.model.from {
+        let message = format!("`{stage}` begins with the encoder of the stage `{from}`");
+        let hint = "artifacts begin with a folder: copy the stage's output, and name it as \
+                    `pretrained`";
+        return Err(Failure::usage(message, Some(hint.to_owned())));
+    }
     let method = train.method.learner().name();
     if method != "fine_tune" {
         let message =

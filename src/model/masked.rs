@@ -4,13 +4,15 @@
 //! Dimensions: `T` rows of token states, `M` masked tokens, `H` width, `E` width of the word table,
 //! `V` words.
 
+use std::sync::Arc;
+
 use super::encoders::Config;
 use super::encoders::contract::Masked;
-use super::encoders::parts::builder::{Builder, NetworkOptions};
+use super::encoders::parts::builder::{Adapts, Builder, NetworkOptions};
 use super::error::ModelError;
-use super::network::{encode, parameters};
+use super::network::{Network, encode, parameters};
 use super::weights::Tensors;
-use crate::engine::{Dim, EngineError, Graph, Marks, Place, ShapeError, TensorFact};
+use crate::engine::{Dim, EngineError, Graph, Initial, Marks, Place, ShapeError, TensorFact};
 
 /// The input with the masked tokens' rows among the `T`.
 pub const ROWS: &str = "masked_rows";
@@ -63,6 +65,27 @@ impl MaskedHead {
         Ok(MaskedHead { transform, words, bias })
     }
 
+    /// Returns the head that a training goes on with: the folder's, or a new one of the
+    /// architecture, which is tied to the word table.
+    pub fn to_train(config: &Config, weights: &Tensors) -> Result<MaskedHead, ModelError> {
+        match MaskedHead::of(config, weights) {
+            Ok(found) if found.is_trained() => Ok(found),
+            Ok(_) | Err(ModelError::NoMaskedHead { .. }) => {
+                let form = config.encoder.masked.first();
+                let bias = form.and_then(|masked| masked.biases.first().copied());
+                Ok(MaskedHead { transform: form, words: None, bias })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists the parameters of the head.
+    pub fn names(&self, config: &Config) -> Result<Vec<String>, ModelError> {
+        let layers = self.transform.map_or(Ok(Vec::new()), |masked| layers(config, masked))?;
+        let words = self.words.into_iter().chain(self.bias).map(str::to_owned);
+        Ok(layers.into_iter().map(|(name, _)| name).chain(words).collect())
+    }
+
     /// Says whether the folder has a trained head.
     pub fn is_trained(&self) -> bool {
         self.transform.is_some()
@@ -71,12 +94,23 @@ impl MaskedHead {
     /// Returns the graph with the output `logits` `[M, V]` of the rows that the input [`ROWS`]
     /// `[M]` names among the batch's `B·L` tokens.
     pub fn graph(&self, config: &Config, options: NetworkOptions) -> Result<Graph, EngineError> {
-        Ok(self.build(config, options)?)
+        let Network { mut graph, output, .. } = self.network(config, options, None)?;
+        graph.output("logits", output);
+        Ok(graph)
     }
 
-    fn build(&self, config: &Config, options: NetworkOptions) -> Result<Graph, ShapeError> {
+    /// Builds the same as a network that may be trained, perhaps with something put into the
+    /// encoder's linear layers.
+    pub fn network(
+        &self,
+        config: &Config,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
         let mut b = Builder::new(options);
+        b.adapt(adapter);
         let states = encode(&mut b, config, false)?; // [T, H]
+        b.enter_head();
         let rows = b.g.input(ROWS, TensorFact::i64(vec![Dim::Named("M")]));
         let places = b.g.of_places(states)?; // [B·L, H]
         let mut x = b.g.gather(places, rows)?; // [M, H]
@@ -85,14 +119,16 @@ impl MaskedHead {
         }
         let (width, vocabulary) = (config.embedding, config.vocabulary);
         let none = || ShapeError("the encoder has no word table".to_owned());
+        let head = Marks { head: true, ..Marks::default() };
         let words = match self.words {
-            Some(own) => b.g.parameter(own, &[vocabulary, width], Marks::default()),
+            Some(own) => b.g.parameter(own, &[vocabulary, width], head),
             None => b.tied_words().ok_or_else(none)?,
         };
-        let bias = self.bias.map(|name| b.g.parameter(name, &[vocabulary], Marks::default()));
-        let logits = b.g.linear(x, words, bias)?; // [M, V]
-        b.g.output("logits", logits);
-        Ok(b.g)
+        let added = Marks { no_decay: true, bias: true, initial: Initial::Zeros, ..head };
+        let bias = self.bias.map(|name| b.g.parameter(name, &[vocabulary], added));
+        let output = b.g.linear(x, words, bias)?; // [M, V]
+        let modules = b.modules().to_vec();
+        Ok(Network { graph: b.g, output, modules })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod head;
 pub mod sentences;
 pub mod network;
 pub mod masked;
+pub mod encoder_folder;
 pub mod adapters;
 pub mod mixout;
 pub mod trainable;

@@ -92,6 +92,12 @@ impl Pretrained {
         Pretrained::read_with(folder, masked::names)
     }
 
+    /// Reads a Hugging Face folder, with all the heads that it may have.
+    pub fn read_with_all_heads(folder: &Path) -> Result<Pretrained, ModelError> {
+        let names = |config: &Config| Ok([head_names(config)?, masked::names(config)?].concat());
+        Pretrained::read_with(folder, names)
+    }
+
     /// Reads a folder, with the tensors beside the encoder's that `wanted` lists.
     fn read_with(
         folder: &Path,
@@ -204,16 +210,7 @@ impl Pretrained {
         let embedder = if let HeadForm::Linear(embedder) = &form { Some(embedder) } else { None };
         self.sentences.write(folder, embedder, self.config.hidden)?;
         let mut kept = self.weights.clone();
-        for dense in self.sentences.dense() {
-            let start = format!("{}.", dense.module);
-            let parameters = dense.parameters();
-            let own = kept.split_off(|name| parameters.iter().any(|it| it.0 == name));
-            let module = folder.join(&dense.module);
-            // A head over another pooling has no use for them.
-            if module.is_dir() {
-                weights::write(&module, &*own.all()?, |name| name.replacen(&start, "", 1))?;
-            }
-        }
+        self.write_dense(folder, &mut kept)?;
         let graph = Network::whole(&self.config, form, labels.len())?.graph;
         if !classifier {
             let head = kept.split_off(|name| graph.marks(name).head);
@@ -228,6 +225,21 @@ impl Pretrained {
             let stands_beside = graph.marks(name).head && !encoder.is_pooler(name);
             if stands_beside { name.to_owned() } else { format!("{}{name}", encoder.prefix) }
         })
+    }
+
+    /// Takes the weights of dense layers out and writes them into the folders of their modules.
+    pub(super) fn write_dense(&self, folder: &Path, kept: &mut Tensors) -> Result<(), ModelError> {
+        for dense in self.sentences.dense() {
+            let start = format!("{}.", dense.module);
+            let parameters = dense.parameters();
+            let own = kept.split_off(|name| parameters.iter().any(|it| it.0 == name));
+            let module = folder.join(&dense.module);
+            // A head over another pooling has no use for them.
+            if module.is_dir() {
+                weights::write(&module, &*own.all()?, |name| name.replacen(&start, "", 1))?;
+            }
+        }
+        Ok(())
     }
 
     /// Says whether the weights hold the architecture's own head for so many labels.

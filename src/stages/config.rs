@@ -5,6 +5,7 @@ use std::any::Any;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::adapt::Adapt;
 use super::augment::Augment;
 use super::contract::output::Kind;
 use super::contract::stage::Stage;
@@ -68,6 +69,8 @@ stages! {
     Load = "load" gives Kind::DATA,
     /// Adds generated texts to train; dev and test pass through untouched.
     Augment = "augment" gives Kind::DATA,
+    /// Goes on with the pretraining of an encoder on texts alone.
+    Adapt = "adapt" gives Kind::ENCODER,
     /// Fine-tunes a pretrained encoder on train.
     Train = "train" gives Kind::MODEL,
     /// Makes one model of several, by their predictions or by their weights.

@@ -5,6 +5,7 @@ pub mod contract;
 pub mod config;
 pub mod load;
 pub mod augment;
+pub mod adapt;
 pub mod train;
 pub mod ensemble;
 pub mod evaluate;

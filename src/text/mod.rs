@@ -10,5 +10,5 @@ pub mod batch;
 
 pub use error::TextError;
 pub use tokenized::TokenizedText;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Tokenizer, Words};
 pub use windows::{Combine, Windows};

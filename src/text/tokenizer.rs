@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
-use tokenizers::tokenizer::{PostProcessor, TruncationDirection};
+use tokenizers::tokenizer::{Encoding, PostProcessor, TruncationDirection};
 
 use super::error::TextError;
 use super::tokenized::TokenizedText;
@@ -12,6 +12,9 @@ use super::tokenizer_config::{self, TokenizerConfig};
 use super::windows::Windows;
 use crate::base::contain::contained;
 use crate::base::digest::Digest;
+
+/// The numbers of the words that tokens are of; `None` for a special token.
+pub type Words = Vec<Option<u32>>;
 
 /// A tokenizer from a tokenizer.json, with truncation to a length and without padding.
 #[derive(Debug)]
@@ -144,7 +147,22 @@ impl Tokenizer {
             return Err(TextError::Stride { stride, room });
         }
         let stride = windows.map(|windows| windows.stride);
-        texts.par_iter().map(|text| self.encode_one(text, room, stride)).collect()
+        let one = |text: &&str| Ok(self.encode_one(text, room, stride, false)?.0);
+        texts.par_iter().map(one).collect()
+    }
+
+    /// Tokenizes texts as [`Tokenizer::encode`] does. Beside each stand the numbers of the words
+    /// that its tokens are of, as the tokenizer splits texts; a special token is of none.
+    pub fn encode_words(
+        &self,
+        texts: &[&str],
+        max_length: usize,
+    ) -> Result<Vec<(TokenizedText, Words)>, TextError> {
+        if max_length <= self.added {
+            return Err(TextError::TooShort { max_length, added: self.added });
+        }
+        let one = |text: &&str| self.encode_one(text, max_length - self.added, None, true);
+        texts.par_iter().map(one).collect()
     }
 
     /// Returns the positions of the tokens that start at these bytes of a text, counted with
@@ -172,6 +190,11 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// Returns the token that stands in the place of another and its id, if there is one.
+    pub fn mask(&self) -> Option<(&'static str, u32)> {
+        ["[MASK]", "<mask>"].into_iter().find_map(|token| Some((token, self.id(token)?)))
+    }
+
     /// Returns the largest id of the vocabulary, without tokens that were added to it.
     pub fn largest_id(&self) -> u32 {
         self.largest
@@ -187,26 +210,36 @@ impl Tokenizer {
         text: &str,
         room: usize,
         stride: Option<usize>,
-    ) -> Result<TokenizedText, TextError> {
+        asks_words: bool,
+    ) -> Result<(TokenizedText, Words), TextError> {
         let shortened = || text.chars().take(40).collect();
         let failed = |error: tokenizers::Error| TextError::Text {
             text: shortened(),
             detail: error.to_string(),
         };
         let encode = || {
-            let mut encoding = self.inner.encode_fast(text, false)?;
+            let mut encoding = match asks_words {
+                true => self.inner.encode(text, false)?,
+                // It does not keep words.
+                false => self.inner.encode_fast(text, false)?,
+            };
             let is_long = encoding.len() > room;
             encoding.truncate(room, stride.unwrap_or(0), self.truncation);
             let more = encoding.take_overflowing();
             let further = more.into_iter().filter(|_| stride.is_some());
             let windows = std::iter::once(encoding).chain(further);
+            let mut words = Words::new();
             let ids = windows.map(|mut window| {
                 window.take_overflowing();
-                Ok(self.inner.post_process(window, None, true)?.get_ids().to_vec())
+                let window = self.inner.post_process(window, None, true)?;
+                if asks_words {
+                    words = self.words_of(&window);
+                }
+                Ok(window.get_ids().to_vec())
             });
-            Ok((ids.collect::<Result<Vec<_>, tokenizers::Error>>()?, is_long))
+            Ok((ids.collect::<Result<Vec<_>, tokenizers::Error>>()?, is_long, words))
         };
-        let (windows, is_long) =
+        let (windows, is_long, words) =
             contained(encode).unwrap_or_else(|panic| Err(panic.into())).map_err(failed)?;
         let has_no_row = |id: &&u32| self.rows.is_some_and(|rows| **id as usize >= rows);
         if let Some(&id) = windows.iter().flatten().find(has_no_row) {
@@ -221,10 +254,21 @@ impl Tokenizer {
         match windows.next() {
             Some(ids) if !ids.is_empty() => {
                 let truncated = is_long && stride.is_none();
-                Ok(TokenizedText { ids, more: windows.collect(), truncated })
+                Ok((TokenizedText { ids, more: windows.collect(), truncated }, words))
             }
             _ => Err(TextError::NoToken { text: shortened() }),
         }
+    }
+
+    fn words_of(&self, encoding: &Encoding) -> Words {
+        let added = self.inner.get_added_tokens_decoder();
+        let is_special = |id: &u32| added.get(id).is_some_and(|token| token.special);
+        let tokens = encoding.get_ids().iter().zip(encoding.get_special_tokens_mask());
+        let words = encoding.get_word_ids().iter();
+        let word = |((id, special), word): ((&u32, &u32), &Option<u32>)| {
+            word.filter(|_| *special == 0 && !is_special(id))
+        };
+        tokens.zip(words).map(word).collect()
     }
 }
 
@@ -269,6 +313,33 @@ mod tests {
         assert!(
             found.iter().any(|text| text.truncated) && found.iter().any(|text| !text.truncated)
         );
+        Ok(())
+    }
+
+    #[test]
+    fn words_are_told_apart() -> Result<(), Box<dyn std::error::Error>> {
+        for (model, expected) in [
+            // `kindly` is no token of the vocabularies.
+            ("tiny-bert", [Some(1), Some(2)]),
+            ("tiny-roberta", [Some(1), Some(2)]),
+        ] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(model);
+            let tokenizer = of(&fs_err::read(folder.join("tokenizer.json"))?)?;
+            let texts = ["the kindly food"];
+            let encoded = tokenizer.encode_words(&texts, 24)?;
+            let (tokens, words) = &encoded[0];
+            assert_eq!(vec![tokens.clone()], tokenizer.encode(&texts, 24)?, "{model}");
+            assert_eq!(words.len(), tokens.ids.len());
+            assert_eq!((words[0], words[1], words[words.len() - 1]), (None, Some(0), None));
+            let inner = &words[2..words.len() - 1];
+            assert!(inner.iter().filter(|word| **word == expected[0]).count() > 1, "{words:?}");
+            assert_eq!(inner.last(), Some(&expected[1]), "{words:?}");
+            let (_, cut) = &tokenizer.encode_words(&texts, 4)?[0];
+            assert_eq!(cut.len(), 4);
+            let special = tokenizer.mask().ok_or("no mask")?.0;
+            let (tokens, words) = &tokenizer.encode_words(&[special], 24)?[0];
+            assert_eq!((tokens.ids.len(), words.iter().flatten().count()), (3, 0), "{model}");
+        }
         Ok(())
     }
 

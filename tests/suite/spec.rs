@@ -482,26 +482,26 @@ fn kinds_of_stages() {
     3 |   a: { load: { path: x }, train: {} }
       |                           ^^^^^
 
-    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found an empty map
+    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found an empty map
      --> exp.yaml:4:6
       |
     4 |   b: {}
       |      ^^
 
-    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found nothing
+    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found nothing
      --> exp.yaml:5:3
       |
     5 |   c:
       |   ^
 
-    error: unknown `laod`; expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`
+    error: unknown `laod`; expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`
      --> exp.yaml:6:8
       |
     6 |   d: { laod: { path: x } }
       |        ^^^^
     hint: did you mean `load`?
 
-    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found a list
+    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found a list
      --> exp.yaml:7:6
       |
     7 |   f: [load]
@@ -514,7 +514,7 @@ fn kinds_of_stages() {
        |     ^^^^
     hint: indent the settings of `load` below it
 
-    error: expected one of `load`, `augment`, `train`, `ensemble`, `evaluate`, found the keys `path`,
+    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found the keys `path`,
            `text`
       --> exp.yaml:11:6
        |
@@ -1402,7 +1402,7 @@ proptest! {
         // matter here.
         let Ok((first, _)) = open(&text) else { return Ok(()) };
         prop_assert_eq!(first.params.get("p"), Some(&serde_json::Value::String(parameter)));
-        prop_assert_eq!(&train(&first, "t").model.pretrained, &pretrained);
+        prop_assert_eq!(train(&first, "t").model.pretrained.as_ref(), Some(&pretrained));
         let resolved = first.resolved();
         let (second, _) = open(&resolved)
             .map_err(|error| TestCaseError::fail(format!("{error}\n{resolved}")))?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::report::Report;
 use crate::data::{DataSet, Example, Prediction, Scored, Split, TaskKind};
 use crate::metrics::{self, argmax};
+use crate::stages::adapt::adapted::StoredEncoder;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Evaluation, Kind, Output, Summary, TrainedModel};
@@ -47,6 +48,9 @@ pub struct Evaluate {
     #[serde(skip)]
     pub recipe: Option<Box<Train>>,
 }
+
+/// The input with the encoder that a recipe begins with, where it is a stage's.
+const ENCODER: &str = "encoder";
 
 /// What is predicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,10 +94,13 @@ impl Stage for Evaluate {
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {
-        vec![
+        let mut inputs = vec![
             Port { field: "model", stage: &self.model, expects: Kind::MODEL, draw: 0 },
             Port { field: "data", stage: &self.data, expects: Kind::DATA, draw: 0 },
-        ]
+        ];
+        let encoder = self.recipe.as_ref().and_then(|recipe| recipe.model.input());
+        inputs.extend(encoder.map(|port| Port { field: ENCODER, ..port }));
+        inputs
     }
 
     fn check(&self, inputs: &[Fact]) -> Result<Fact, Vec<CheckError>> {
@@ -170,7 +177,9 @@ impl Stage for Evaluate {
         let (model, data) = (inputs.model("model"), inputs.data("data"));
         check_labels(model, data)?;
         if self.on == On::Folds {
-            return Ok(Arc::new(self.on_folds(ctx, model, data)?));
+            let names_stage = self.recipe.as_ref().is_some_and(|it| it.model.from.is_some());
+            let encoder = names_stage.then(|| inputs.get(ENCODER));
+            return Ok(Arc::new(self.on_folds(ctx, model, data, encoder)?));
         }
         let split = self.split();
         let examples = data.splits.get(split);
@@ -254,11 +263,12 @@ impl Evaluate {
         ctx: &dyn Ctx,
         model: &TrainedModel,
         data: &DataSet,
+        encoder: Option<&StoredEncoder>,
     ) -> Result<Evaluation, StageError> {
         let Some(recipe) = &self.recipe else {
             return Err(Box::new(EvaluateError::NoRecipe { model: self.model.clone() }));
         };
-        let Answer { logits, .. } = recipe.held_out(ctx, data, self.folds)?;
+        let Answer { logits, .. } = recipe.held_out(ctx, data, self.folds, encoder)?;
         let examples = &data.splits.train;
         let predictions = predictions(examples, probabilities(&logits), model.labels.len())?;
         let (labels, training) = (model.labels.clone(), model.summary.clone());

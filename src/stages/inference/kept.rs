@@ -19,7 +19,7 @@ pub struct Kept(pub Tensors);
 
 impl Kind {
     /// The weights of an encoder.
-    pub const ENCODER: Kind =
+    pub const WEIGHTS: Kind =
         Kind::new("an encoder's weights", |folder| Ok(Arc::new(Kept::read(folder)?)));
 }
 
@@ -31,7 +31,7 @@ impl Kept {
 
 impl Output for Kept {
     fn kind(&self) -> Kind {
-        Kind::ENCODER
+        Kind::WEIGHTS
     }
 
     /// Writes a file of its own, whatever file the weights are from: that one is its owner's to
@@ -77,7 +77,7 @@ impl Piece for Encoder<'_> {
     }
 
     fn kind(&self) -> Kind {
-        Kind::ENCODER
+        Kind::WEIGHTS
     }
 
     fn compute(&self, _: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {

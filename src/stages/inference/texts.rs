@@ -9,7 +9,7 @@ use crate::model::sentences::{Preparation, Sentences};
 use crate::model::{Config, Pretrained};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
-use crate::text::{TokenizedText, Tokenizer, Windows};
+use crate::text::{TokenizedText, Tokenizer, Windows, Words};
 
 /// The tokens of a text where neither the pipeline file nor the folder says anything.
 const DEFAULT_LENGTH: usize = 128;
@@ -46,11 +46,27 @@ impl Texts {
 
     /// Tokenizes texts, in their order.
     pub fn encode(&self, texts: &[&str]) -> Result<Vec<TokenizedText>, StageError> {
-        let Preparation { prompt, lowers, windows } = &self.preparation;
+        self.prepared(texts, |texts| {
+            Ok(self.tokenizer.encode_windows(texts, self.longest, self.preparation.windows)?)
+        })
+    }
+
+    /// Tokenizes texts without windows, in their order, each with the words of its tokens.
+    pub fn encode_words(&self, texts: &[&str]) -> Result<Vec<(TokenizedText, Words)>, StageError> {
+        self.prepared(texts, |texts| Ok(self.tokenizer.encode_words(texts, self.longest)?))
+    }
+
+    /// Gives texts as they are tokenized.
+    fn prepared<T>(
+        &self,
+        texts: &[&str],
+        encode: impl FnOnce(&[&str]) -> Result<T, StageError>,
+    ) -> Result<T, StageError> {
+        let Preparation { prompt, lowers, .. } = &self.preparation;
         // Where case is folded anyway, the signs of special tokens in texts keep theirs.
         let lowers = *lowers && !self.tokenizer.folds_case();
         if prompt.is_none() && !lowers {
-            return Ok(self.tokenizer.encode_windows(texts, self.longest, *windows)?);
+            return encode(texts);
         }
         let prepare = |text: &&str| {
             let whole = format!("{}{text}", prompt.as_deref().unwrap_or_default());
@@ -59,7 +75,7 @@ impl Texts {
         };
         let prepared: Vec<String> = texts.iter().map(prepare).collect();
         let prepared: Vec<&str> = prepared.iter().map(String::as_str).collect();
-        Ok(self.tokenizer.encode_windows(&prepared, self.longest, *windows)?)
+        encode(&prepared)
     }
 }
 

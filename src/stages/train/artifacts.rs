@@ -64,6 +64,7 @@ pub fn decided(train: &Train) -> Vec<CheckError> {
         ("gradient_clip", train.gradient_clip != default_gradient_clip()),
         ("optimizer", adamw(&train.optimizer) != adamw(&Optimizer::default())),
         ("model.head", train.model.head != Head::default()),
+        ("model.from", train.model.from.is_some()),
         ("precision", train.precision != Precision::default()),
         ("max_tokens_per_step", train.max_tokens_per_step.is_some()),
         ("windows", train.windows.is_some()),
@@ -100,7 +101,7 @@ pub fn write_beside(
     folder: &Path,
     report: &dyn Report,
 ) -> Result<(), StageError> {
-    let pretrained = resolve::resolve(&train.model.pretrained, base, report)?;
+    let pretrained = resolve::resolve(train.model.name(), base, report)?;
     Seen::read(&pretrained.join(SEEN_TEXTS))?.write(&folder.join(SEEN_TEXTS))?;
     let labels = format!("{:#}\n", serde_json::Value::from(labels));
     Ok(fs_err::write(folder.join(CLASSES), labels).map_err(EngineError::from)?)
@@ -170,7 +171,7 @@ pub(super) fn run(work: &Work<'_>, name: &str) -> Result<Trained, StageError> {
         longest: bounded(&sentences, settings.max_length, None),
     };
     let beside = Beside::of(&encoder, &sentences);
-    texts.warn_of_contradictions(ctx, &settings.model.pretrained, &beside);
+    texts.warn_of_contradictions(ctx, settings.model.name(), &beside);
     let tokens = Tokens::new(ctx, data, &texts)?;
     let count = |list: &[(String, ArrayD<f32>)]| {
         list.iter().map(|(_, array)| array.len() as u64).sum::<u64>()

@@ -7,7 +7,7 @@ use super::freeze::Freeze;
 use super::label_texts::LabelTexts;
 use super::objective::Mixup;
 use super::problems::Problems;
-use super::settings::Backend;
+use super::settings::{Backend, Span};
 use crate::engine::{Device, Precision};
 use crate::stages::contract::error::CheckError;
 use crate::stages::contract::stage::DataFact;
@@ -15,7 +15,7 @@ use crate::stages::contract::stage::DataFact;
 /// Returns every problem of the configuration.
 pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     let mut problems = Problems::default();
-    problems.0.extend(CheckError::of_reference("model.pretrained", &train.model.pretrained));
+    train.model.check(&mut problems);
     let learner = train.method.learner();
     let given = train.given();
     for (field, reason) in learner.refuses().into_iter().filter(|(name, _)| given.contains(name)) {
@@ -31,31 +31,21 @@ pub fn check(train: &Train, data: &DataFact) -> Vec<CheckError> {
     if let Some(texts) = &train.label_texts {
         texts.check(&mut problems);
     }
-    length(train, &mut problems);
+    length((train.epochs, train.stop_after, train.budget), train.span(), &mut problems);
+    if train.budget.is_some() && train.early_stopping.is_some() {
+        problems.add(
+            "early_stopping",
+            "`budget` gives every run the same steps, but `early_stopping` removes some of them"
+                .to_owned(),
+            "leave one of them out; `best_checkpoint` keeps the best weights without changing the \
+             steps",
+        );
+    }
     problems.at_least_one("batch_size", train.batch_size.unwrap_or(1) as u64);
     problems.at_least_one("accumulation", u64::from(train.accumulation));
-    if train.device == Some(Device::Auto) {
-        problems.add(
-            "device",
-            "`auto` does not fix the device that the results come from".to_owned(),
-            "use `--device auto` on the command line, or `cpu` or `cuda` here",
-        );
-    }
-    if train.device == Some(Device::Cpu) && train.precision == Precision::Tf32 {
-        problems.add(
-            "precision",
-            "`tf32` needs a GPU, but this training runs on the CPU".to_owned(),
-            "use `fp32`, or `device: cuda`",
-        );
-    }
+    device(train.device, train.precision, &mut problems);
     problems.at_least_one("max_tokens_per_step", train.max_tokens_per_step.unwrap_or(1) as u64);
-    if let Some(length) = train.max_length.filter(|length| *length < 3) {
-        problems.add(
-            "max_length",
-            format!("expected at least 3 tokens, found {length}"),
-            "two of them are the special tokens around a text",
-        );
-    }
+    max_length(train.max_length, &mut problems);
     if let (Some(windows), Some(length)) = (train.windows, train.max_length) {
         problems.0.extend(CheckError::of_windows("windows.stride", windows, length));
     }
@@ -163,11 +153,48 @@ fn reinitialise(train: &Train, count: usize, problems: &mut Problems) {
     }
 }
 
+/// Reports a device that does not say where training runs, and a precision that it does not have.
+pub(in crate::stages) fn device(
+    device: Option<Device>,
+    precision: Precision,
+    problems: &mut Problems,
+) {
+    if device == Some(Device::Auto) {
+        problems.add(
+            "device",
+            "`auto` does not fix the device that the results come from".to_owned(),
+            "use `--device auto` on the command line, or `cpu` or `cuda` here",
+        );
+    }
+    if device == Some(Device::Cpu) && precision == Precision::Tf32 {
+        problems.add(
+            "precision",
+            "`tf32` needs a GPU, but this training runs on the CPU".to_owned(),
+            "use `fp32`, or `device: cuda`",
+        );
+    }
+}
+
+/// Reports a length that leaves no room for a text.
+pub(in crate::stages) fn max_length(length: Option<usize>, problems: &mut Problems) {
+    if let Some(length) = length.filter(|length| *length < 3) {
+        problems.add(
+            "max_length",
+            format!("expected at least 3 tokens, found {length}"),
+            "two of them are the special tokens around a text",
+        );
+    }
+}
+
 /// Reports what is wrong with how long training goes on.
-fn length(train: &Train, problems: &mut Problems) {
-    problems.at_least_one("epochs", u64::from(train.epochs.unwrap_or(1)));
-    problems.at_least_one("stop_after", u64::from(train.stop_after.unwrap_or(1)));
-    if let (Some(stop_after), Some(epochs)) = (train.stop_after, train.span().epochs())
+pub(in crate::stages) fn length(
+    (epochs, stop_after, budget): (Option<u32>, Option<u32>, Option<Budget>),
+    span: Span,
+    problems: &mut Problems,
+) {
+    problems.at_least_one("epochs", u64::from(epochs.unwrap_or(1)));
+    problems.at_least_one("stop_after", u64::from(stop_after.unwrap_or(1)));
+    if let (Some(stop_after), Some(epochs)) = (stop_after, span.epochs())
         && stop_after > epochs
     {
         problems.add(
@@ -176,22 +203,13 @@ fn length(train: &Train, problems: &mut Problems) {
             "lower `stop_after`, leave it out, or raise `epochs`",
         );
     }
-    if let Some(Budget::Steps(steps)) = train.budget {
+    if let Some(Budget::Steps(steps)) = budget {
         problems.at_least_one("budget.steps", steps);
-        if train.epochs.is_some() {
+        if epochs.is_some() {
             problems.add(
                 "budget",
                 "`budget` and `epochs` both set the length of the training".to_owned(),
                 "leave one of them out",
-            );
-        }
-        if train.early_stopping.is_some() {
-            problems.add(
-                "early_stopping",
-                "`budget` gives every run the same steps, but `early_stopping` removes some of them"
-                    .to_owned(),
-                "leave one of them out; `best_checkpoint` keeps the best weights without changing \
-                 the steps",
             );
         }
     }

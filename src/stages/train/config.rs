@@ -27,7 +27,7 @@ pub struct Train {
     /// The stage that provides the data set. Its dev split serves early stopping, the best
     /// checkpoint and plateau schedules.
     pub data: StageId,
-    /// The pretrained encoder.
+    /// The encoder that the training begins with.
     pub model: Model,
     /// How the model learns from the texts.
     #[serde(default)]
@@ -264,9 +264,9 @@ impl Train {
 /// The setting by which a schedule follows dev.
 pub(super) const DEV_PLATEAU: &str = "schedule.reduce_on_plateau.monitor";
 
-pub(super) fn default_gradient_clip() -> Option<f32> {
+pub(in crate::stages) fn default_gradient_clip() -> Option<f32> {
     Some(1.0)
 }
-fn default_one() -> u32 {
+pub(in crate::stages) fn default_one() -> u32 {
     1
 }

@@ -138,12 +138,11 @@ pub fn run(
 ) -> Result<Trained, StageError> {
     // Dev is predicted between epochs with the same table, so its tokens are kept too; they have no
     // gradient and decay like the rest.
-    let compact = CompactVocabulary::new(
-        job.train_tokens
-            .iter()
-            .chain(job.dev_tokens)
-            .flat_map(|text| text.all_ids().flatten().copied()),
-    );
+    let read = job.train_tokens.iter().chain(job.dev_tokens);
+    let compact = match job.objective.reads_vocabulary() {
+        true => CompactVocabulary::new(0..job.config.vocabulary as u32),
+        false => CompactVocabulary::new(read.flat_map(|text| text.all_ids().flatten().copied())),
+    };
     let (train_tokens, dev_tokens) =
         (remap(&compact, job.train_tokens), remap(&compact, job.dev_tokens));
     warn_of_equal_passes(ctx, job);
@@ -228,7 +227,7 @@ fn merged(
 ) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
     let Some(adapters) = &job.settings.adapters else { return Ok(BTreeMap::new()) };
     let network = network(job, word_rows, kernels, Dropout::Off, None)?.network;
-    let pretrained = ctx.secrets().hide(&job.settings.model.pretrained);
+    let pretrained = ctx.secrets().hide(job.settings.model.name());
     adapters.merge(&pretrained, &network, job.config, weights)
 }
 

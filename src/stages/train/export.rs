@@ -30,9 +30,9 @@ impl Train {
     ) -> Result<Artifacts, StageError> {
         let settings = self.settings();
         let objective = Classification::new(&settings.loss, data, Form::ClassNumbers)?;
-        let folder = resolve::resolve(&self.model.pretrained, folder, report)?;
+        let folder = resolve::resolve(self.model.name(), folder, report)?;
         let (pretrained, initial) = pretrained(&settings, &folder, seed, data.labels())?;
-        report.note(&format!("`{}`: {}", self.model.pretrained, initial.origin));
+        report.note(&format!("`{}`: {}", self.model.name(), initial.origin));
         let config = &pretrained.config;
         let build = |dropout| {
             let options = NetworkOptions {

@@ -7,8 +7,7 @@ use super::head::fit::{folds_of, named};
 use super::method::contract::{Learner, Work};
 use super::stand_in::{Answer, StandIn};
 use crate::classifiers::folds::{self, FOLDS};
-use crate::data::{Example, Seen, Split};
-use crate::model::pretrained::SEEN_TEXTS;
+use crate::data::{Example, Split};
 use crate::stages::contract::error::StageError;
 
 /// The texts of each class that are left without a fold, of which a head can be chosen.
@@ -21,14 +20,13 @@ const LEFT: usize = 2;
 /// Fails where a class has too few texts, where texts were generated, since what has made them has
 /// seen all of train, and where the pretrained model has learnt from the texts.
 pub fn assign(work: &Work<'_>, asked: Option<usize>) -> Result<Vec<usize>, StageError> {
-    let Work { ctx, data, folder, .. } = *work;
+    let Work { ctx, data, learnt, .. } = *work;
     let train = &data.splits.train;
     if train.iter().any(|text| !text.is_original()) {
         return Err(Box::new(TrainError::GeneratedFolds));
     }
-    let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
     let is_seen =
-        |text: &&Example| seen.as_what(&text.text.joined(), Split::Dev) == Some(Split::Train);
+        |text: &&Example| learnt.as_what(&text.text.joined(), Split::Dev) == Some(Split::Train);
     let count = train.iter().filter(is_seen).count();
     if count > 0 {
         return Err(Box::new(TrainError::SeenFolds { count, all: train.len() }));

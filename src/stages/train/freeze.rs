@@ -24,7 +24,7 @@ pub enum Freeze {
 
 impl Freeze {
     /// Reports settings that no training can be done with.
-    pub(super) fn check(&self, problems: &mut Problems) {
+    pub(in crate::stages) fn check(&self, problems: &mut Problems) {
         if matches!(self, Freeze::Names(patterns) if patterns.is_empty()) {
             problems.add(
                 "freeze.names",

@@ -15,6 +15,7 @@ pub mod settings;
 pub mod label_texts;
 pub mod head;
 pub mod method;
+pub mod found;
 pub mod opened;
 pub mod vectors;
 pub mod stand_in;

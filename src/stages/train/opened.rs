@@ -45,7 +45,7 @@ impl Opened {
     /// Reads the encoder of a training, and tells where its weights are from.
     pub(super) fn new(work: &Work<'_>, ending: Ending) -> Result<Opened, StageError> {
         let Work { ctx, settings, folder, data, .. } = *work;
-        let (reference, head) = (&settings.model.pretrained, settings.model.head);
+        let (reference, head) = (settings.model.name(), settings.model.head);
         let combine = settings.windows.map(|windows| windows.combine);
         if ending == Ending::Vectors && combine == Some(Combine::Max) {
             return Err(Box::new(TrainError::LargestOfVectors));
@@ -190,7 +190,21 @@ pub(super) fn read(
     settings: &Settings,
     folder: &std::path::Path,
 ) -> Result<Pretrained, StageError> {
-    let mut pretrained = Pretrained::read(folder)?;
+    with_settings(settings, Pretrained::read(folder)?)
+}
+
+/// Reads the same with all the heads that the folder may have.
+pub(in crate::stages) fn read_with_all_heads(
+    settings: &Settings,
+    folder: &std::path::Path,
+) -> Result<Pretrained, StageError> {
+    with_settings(settings, Pretrained::read_with_all_heads(folder)?)
+}
+
+fn with_settings(
+    settings: &Settings,
+    mut pretrained: Pretrained,
+) -> Result<Pretrained, StageError> {
     let config = &mut pretrained.config;
     if let Some(Freeze::AllButTopLayers(asked)) = settings.freeze
         && asked > config.layers

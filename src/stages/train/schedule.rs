@@ -53,7 +53,7 @@ pub struct Polynomial {
 
 impl Schedule {
     /// Reports settings that no training can be done with.
-    pub(super) fn check(&self, data: &DataFact, problems: &mut Problems) {
+    pub(in crate::stages) fn check(&self, data: &DataFact, problems: &mut Problems) {
         let mut warmup = |name: &str, warmup: f64| {
             problems.share(&format!("schedule.{name}.warmup"), warmup, true);
         };

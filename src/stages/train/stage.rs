@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::config::Train;
 use super::error::TrainError;
 use super::folds;
+use super::found::Found;
 use super::method::contract::Work;
 use super::objective::loss::check_labels;
 use super::objective::{Classification, Objective};
-use super::settings::{Backend, Settings};
+use super::settings::{Backend, FROM, Settings};
 use super::stand_in::Answer;
 use super::{artifacts, check, settings, trained_model};
 use crate::base::peak::Peak;
@@ -17,7 +18,7 @@ use crate::base::report::Report;
 use crate::data::{AugmentationSummary, DataSet, Seen, Split, TaskKind};
 use crate::engine::{Device, EngineError, Precision, RuntimeIdentity};
 use crate::model::pretrained::SEEN_TEXTS;
-use crate::model::source::resolve::{identity, resolve as place};
+use crate::stages::adapt::adapted::StoredEncoder;
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::inputs::Inputs;
 use crate::stages::contract::output::{Kind, Output, TrainedModel, TrainingSummary};
@@ -37,6 +38,7 @@ impl Stage for Train {
     fn inputs(&self) -> Vec<Port<'_>> {
         let mut inputs =
             vec![Port { field: "data", stage: &self.data, expects: Kind::DATA, draw: 0 }];
+        inputs.extend(self.model.input());
         inputs.extend(Classification::inputs(&self.loss));
         inputs
     }
@@ -54,7 +56,7 @@ impl Stage for Train {
         folder: &Path,
         fetch: Option<&dyn Report>,
     ) -> Result<Vec<External>, StageError> {
-        let mut externals = vec![External::model(&self.model.pretrained, folder, fetch)?];
+        let mut externals = self.model.externals(folder, fetch)?;
         if let Some(name) = &self.artifacts {
             externals.push(artifacts::external(name, folder)?);
         }
@@ -95,13 +97,13 @@ impl Stage for Train {
 
     fn run(&self, ctx: &dyn Ctx, inputs: &Inputs) -> Result<Arc<dyn Output>, StageError> {
         let data = inputs.data("data");
-        let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
-        let mut seen = Seen::read(&folder.join(SEEN_TEXTS))?;
+        let given = self.model.from.as_ref().map(|_| inputs.get(FROM));
+        let Found { folder, identity, mut seen, learnt } = Found::new(ctx, &self.model, given)?;
         if let Some(artifacts) = &self.artifacts {
             seen.add(&Seen::read(&ctx.folder().join(artifacts).join(SEEN_TEXTS))?);
         }
         for (who, seen) in [
-            (format!("`{}`", self.model.pretrained), &seen),
+            (format!("`{}`", self.model.name()), &seen),
             (format!("a model that made texts of `{}`", self.data), &data.seen),
         ] {
             self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
@@ -118,8 +120,8 @@ impl Stage for Train {
             ));
         }
         let settings = self.settings();
-        let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
+        let (settings, folder, learnt) = (&settings, &folder, &learnt);
+        let work = Work { ctx, settings, folder, identity, learnt, data, known: None };
         check_labels(&settings.loss, data)?;
         let peak = Peak::start();
         let trained = match &self.artifacts {
@@ -150,7 +152,7 @@ impl Stage for Train {
 
 impl Train {
     /// Returns the logits of every train text by a model of this recipe that has learnt from the
-    /// other folds alone.
+    /// other folds alone. `given` is the encoder of the stage that the recipe names, where it does.
     ///
     /// # Errors
     ///
@@ -160,11 +162,12 @@ impl Train {
         ctx: &dyn Ctx,
         data: &DataSet,
         folds: Option<usize>,
+        given: Option<&StoredEncoder>,
     ) -> Result<Answer, StageError> {
         let settings = Settings { stop_after: None, ..self.settings() };
-        let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
-        let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
+        let Found { folder, identity, learnt, .. } = Found::new(ctx, &self.model, given)?;
+        let (settings, folder, learnt) = (&settings, &folder, &learnt);
+        let work = Work { ctx, settings, folder, identity, learnt, data, known: None };
         let folds = folds::assign(&work, folds)?;
         folds::held_out(self.method.learner(), &work, &folds)
     }

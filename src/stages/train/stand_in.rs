@@ -100,9 +100,14 @@ impl Piece for StandIn<'_> {
     fn config(&self) -> Value {
         let data = self.work.data;
         let unlabelled = self.learner.reads_unlabelled().then_some(&data.unlabelled);
+        let mut settings = json!(self.work.settings);
+        if let Some(model) = settings["model"].as_object_mut() {
+            // The id of a stage; the encoder itself is among the externals.
+            model.shift_remove("from");
+        }
         json!({
             "method": { self.learner.name(): self.learner.config() },
-            "settings": self.work.settings,
+            "settings": settings,
             "labels": data.labels(),
             "train": of_examples(&self.train),
             "dev": of_examples(self.dev),

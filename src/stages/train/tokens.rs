@@ -31,7 +31,11 @@ impl Tokens {
 }
 
 /// Returns the share of train texts that are truncated, and tells it.
-pub(super) fn truncated_share(ctx: &dyn Ctx, train: &[TokenizedText], longest: usize) -> f64 {
+pub(in crate::stages) fn truncated_share(
+    ctx: &dyn Ctx,
+    train: &[TokenizedText],
+    longest: usize,
+) -> f64 {
     let (cut, all) = (train.iter().filter(|text| text.truncated).count(), train.len());
     if cut > 0 {
         ctx.note(&format!("{cut} of {all} train texts are truncated to {longest} tokens"));

@@ -64,12 +64,12 @@ impl Texts<'_> {
 }
 
 /// Returns the texts of those without labels.
-pub(super) fn unlabelled(unlabelled: &[Unlabelled]) -> Vec<&str> {
+pub(in crate::stages) fn unlabelled(unlabelled: &[Unlabelled]) -> Vec<&str> {
     unlabelled.iter().map(|unlabelled| unlabelled.text.first.as_str()).collect()
 }
 
 /// Returns the texts of examples.
-pub(super) fn texts(examples: &[Example]) -> Vec<&str> {
+pub(in crate::stages) fn texts(examples: &[Example]) -> Vec<&str> {
     examples.iter().map(|example| example.text.first.as_str()).collect()
 }
 

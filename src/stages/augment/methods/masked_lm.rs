@@ -127,10 +127,7 @@ impl Method for MaskedLm {
                 self.pretrained
             ));
         }
-        let mask = ["[MASK]", "<mask>"]
-            .into_iter()
-            .find_map(|token| Some((token, model.tokenizer.id(token)?)))
-            .filter(|(_, id)| (*id as usize) < rows);
+        let mask = model.tokenizer.mask().filter(|(_, id)| (*id as usize) < rows);
         let mask =
             mask.ok_or_else(|| no_masks("its vocabulary has neither `[MASK]` nor `<mask>`"))?;
         let stop_words = self.stop_words.list(ctx.folder())?;

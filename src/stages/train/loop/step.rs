@@ -1,6 +1,8 @@
 //! One optimizer step: gradients of its batches, in micro-batches that memory holds, and the
 //! update.
 
+use std::borrow::Cow;
+
 use super::losses::OpenStep;
 use super::training::{Training, first};
 use crate::base::chain::chain;
@@ -92,10 +94,12 @@ impl Training<'_> {
         let micro_batches = batches
             .iter()
             .zip(cut)
-            .flat_map(|(batch, members)| members.iter().map(move |members| (batch, members)));
-        for (number, (batch, members)) in micro_batches.enumerate() {
+            .enumerate()
+            .flat_map(|(place, (batch, cut))| cut.iter().map(move |part| (place, batch, part)));
+        for (number, (place, batch, members)) in micro_batches.enumerate() {
             let key = key_of(self.ctx.seed(), "draws", step, number as u64);
-            let micro_batch = MicroBatch { members, batch, batches: batches.len(), key };
+            let batch_key = key_of(self.ctx.seed(), "draws of a batch", step, place as u64);
+            let micro_batch = MicroBatch { members, batch, batches: batches.len(), key, batch_key };
             if self.ctx.interrupted() {
                 return Err(Stopped::Other(Box::new(Interrupted)));
             }
@@ -118,16 +122,18 @@ impl Training<'_> {
 
     /// Returns the network's inputs for a micro-batch, then the objective's.
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
-        let texts: Vec<&TokenizedText> =
-            micro_batch.members.iter().map(|&index| &self.job.train_tokens[index]).collect();
-        let texts = texts.repeat(self.job.objective.passes());
+        let objective = self.job.objective;
+        let read = |&text: &usize| objective.read(micro_batch, text, &self.job.train_tokens[text]);
+        let read: Vec<Cow<'_, TokenizedText>> = micro_batch.members.iter().map(read).collect();
+        let texts: Vec<&TokenizedText> = read.iter().map(AsRef::as_ref).collect();
+        let texts = texts.repeat(objective.passes());
         let mut feeds = predict::feeds(self.job.layout, &texts);
         if self.job.combine.is_some() {
             let WindowRows { shape: [count, most], rows, mask } = WindowRows::of(&texts);
             feeds.push((WINDOW_ROWS.to_owned(), Feed::I64(vec![count * most], rows)));
             feeds.push((WINDOW_MASK.to_owned(), Feed::I64(vec![count, most], mask)));
         }
-        feeds.extend(self.job.objective.feeds(micro_batch));
+        feeds.extend(objective.feeds(micro_batch));
         feeds
     }
 }

@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde_json::Value;
 
 use crate::base::digest::Digest;
-use crate::data::{Curves, DataSet};
+use crate::data::{Curves, DataSet, Seen};
 use crate::model::sentences::Preparation;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Network, TrainingSummary};
@@ -84,6 +84,8 @@ pub struct Work<'a> {
     pub folder: &'a Path,
     /// The identity of the encoder.
     pub identity: Digest,
+    /// The texts that the encoder has learnt from with their labels, which folds may not have.
+    pub learnt: &'a Seen,
     pub data: &'a DataSet,
     /// Vectors of texts by the encoder as it is, where a method has computed them before.
     pub known: Option<&'a Known>,

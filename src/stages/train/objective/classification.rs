@@ -139,7 +139,7 @@ impl Objective for Classification<'_> {
     }
 
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
-        let &MicroBatch { members, batch, batches, key } = micro_batch;
+        let &MicroBatch { members, batch, batches, key, .. } = micro_batch;
         let labels = self.labels_of(members);
         match self.form {
             Form::Targets => {

@@ -91,7 +91,8 @@ fn r_drop_is_pytorchs_also_in_parts() -> Tested {
         for part in [batch.len(), 2] {
             let mut total = 0.0;
             for members in batch.chunks(part) {
-                let micro_batch = MicroBatch { members, batch: &batch, batches: 1, key: 0 };
+                let micro_batch =
+                    MicroBatch { members, batch: &batch, batches: 1, key: 0, batch_key: 0 };
                 let mut feeds = objective.feeds(&micro_batch);
                 let rows = logits.each_ref().map(|pass| pass.select(Axis(0), members));
                 let rows = concatenate(Axis(0), &[rows[0].view(), rows[1].view()])?;

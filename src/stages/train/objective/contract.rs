@@ -1,5 +1,6 @@
 //! The contract of an objective.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ndarray::Array2;
@@ -10,7 +11,7 @@ use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
 use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::contract::stage::Port;
-use crate::text::batch;
+use crate::text::{TokenizedText, batch};
 
 /// What a training is fed, what it minimises and what is measured on dev.
 ///
@@ -60,6 +61,23 @@ pub trait Objective {
         true
     }
 
+    /// Says whether all words of the vocabulary are in the word table while it is trained, since the
+    /// loss reads the table too; else those that occur are.
+    fn reads_vocabulary(&self) -> bool {
+        false
+    }
+
+    /// Returns a text as the network reads it in a micro-batch; by default as it is.
+    fn read<'a>(
+        &self,
+        micro_batch: &MicroBatch<'_>,
+        text: usize,
+        tokens: &'a TokenizedText,
+    ) -> Cow<'a, TokenizedText> {
+        let _ = (micro_batch, text);
+        Cow::Borrowed(tokens)
+    }
+
     /// Says whether a batch may be computed in micro-batches, whose losses add up to its own.
     fn splits(&self) -> bool {
         true
@@ -105,4 +123,6 @@ pub struct MicroBatch<'a> {
     pub batches: usize,
     /// Decides what is drawn for the micro-batch.
     pub key: u64,
+    /// Decides what is drawn for the whole batch, whatever micro-batches it is cut into.
+    pub batch_key: u64,
 }

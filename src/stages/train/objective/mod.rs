@@ -9,6 +9,7 @@ pub mod classification;
 #[cfg(test)]
 mod classification_tests;
 pub mod contrastive;
+pub mod adaptation;
 
 pub use classification::{Classification, Form};
 pub use contract::{MicroBatch, Objective};

@@ -73,7 +73,7 @@ impl AdamW {
     }
 
     /// Reports settings that no training can be done with.
-    pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
+    pub(in crate::stages) fn check(&self, problems: &mut Problems) {
         problems.positive("optimizer.adamw.learning_rate", self.rate());
         if let Some(rate) = self.head_learning_rate {
             problems.positive("optimizer.adamw.head_learning_rate", rate);

@@ -26,7 +26,7 @@ impl Default for Optimizer {
 
 impl Optimizer {
     /// Reports settings that no training can be done with.
-    pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
+    pub(in crate::stages) fn check(&self, problems: &mut Problems) {
         match self {
             Optimizer::Adamw(settings) => settings.check(problems),
             Optimizer::Sgd(settings) => settings.check(problems),
@@ -34,7 +34,7 @@ impl Optimizer {
     }
 
     /// Returns the optimizer with a learning rate where none is given.
-    pub(in crate::stages::train) fn at_rate(self, default: f64) -> Optimizer {
+    pub(in crate::stages) fn at_rate(self, default: f64) -> Optimizer {
         self.at_rates((default, None))
     }
 
@@ -54,7 +54,7 @@ impl Optimizer {
     }
 
     /// Returns the learning rate before the schedule.
-    pub(in crate::stages::train) fn learning_rate(&self) -> f64 {
+    pub(in crate::stages) fn learning_rate(&self) -> f64 {
         match self {
             Optimizer::Adamw(settings) => settings.rate(),
             Optimizer::Sgd(settings) => settings.learning_rate,

@@ -40,7 +40,7 @@ impl Sgd {
     }
 
     /// Reports settings that no training can be done with.
-    pub(in crate::stages::train) fn check(&self, problems: &mut Problems) {
+    pub(in crate::stages) fn check(&self, problems: &mut Problems) {
         problems.positive("optimizer.sgd.learning_rate", self.learning_rate);
         if let Some(rate) = self.head_learning_rate {
             problems.positive("optimizer.sgd.head_learning_rate", rate);

@@ -8,4 +8,4 @@ pub mod pairs;
 mod tests;
 
 pub use loss::{ContrastiveLoss, Setfit, Supcon};
-pub use objective::Contrastive;
+pub use objective::{Contrastive, of_form};

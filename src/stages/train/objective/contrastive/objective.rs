@@ -28,6 +28,23 @@ pub struct Contrastive<'a> {
     of_windows: bool,
 }
 
+/// Builds the network of the vectors that a head of this form reads.
+///
+/// # Errors
+///
+/// Fails for an architecture's own head, below which there are none.
+pub fn of_form(
+    config: &Config,
+    form: &HeadForm,
+    options: NetworkOptions,
+    adapter: Option<Arc<dyn Adapts>>,
+) -> Result<Network, ShapeError> {
+    match form {
+        HeadForm::Linear(embedder) => Network::of_vectors(config, embedder, options, adapter),
+        HeadForm::Own => Err(ShapeError("a head has no vectors".to_owned())),
+    }
+}
+
 impl<'a> Contrastive<'a> {
     /// Prepares the objective for texts of these classes. With label texts, that of class `c`
     /// follows the texts in place `c`.
@@ -66,10 +83,7 @@ impl Objective for Contrastive<'_> {
         options: NetworkOptions,
         adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
-        match form {
-            HeadForm::Linear(embedder) => Network::of_vectors(config, embedder, options, adapter),
-            HeadForm::Own => Err(ShapeError("a head has no vectors".to_owned())),
-        }
+        of_form(config, form, options, adapter)
     }
 
     fn batches_per_epoch(&self, _texts: usize, batch_size: usize) -> usize {
