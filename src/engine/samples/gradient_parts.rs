@@ -138,7 +138,8 @@ fn attention_gradients(n: &mut Numbers) -> Vec<Sample> {
         let key_bias = shaped(&[12], vec![0.0; 12]);
         let inputs =
             [q, k, v, query_bias, key_bias, value_bias, probabilities, dy].map(Input::real);
-        let inputs = [&inputs[..], &[Input::ints(&[1], &[KEY])]].concat();
+        let mask = Input::ints(&[2, 5], &witness.mask);
+        let inputs = [&inputs[..], &[mask, Input::ints(&[1], &[KEY])]].concat();
         for output in [0, 1, 2, 3, 5, 6] {
             let (witness, scores) = (witness.clone(), scores.clone());
             let scale = 1.5 / 2.0;
