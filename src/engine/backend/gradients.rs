@@ -7,6 +7,7 @@ use super::error::EngineError;
 use crate::engine::graph::autodiff::gradients;
 use crate::engine::graph::fact::Dim;
 use crate::engine::graph::graph::{DISTANCES, DropoutSite, Graph, Var};
+use crate::engine::graph::packing::{ROWS, TOKENS};
 use crate::engine::kernel::dropout;
 
 /// Adds to a graph the gradients of a scalar loss by these parameters, and returns them with the
@@ -50,13 +51,12 @@ pub fn dropout_masks(
 
 /// Returns the sizes of a dropout mask, read off the step's own inputs.
 fn site_shape(shape: &[Dim], feeds: &[(String, Feed)]) -> Vec<usize> {
-    let (batch, length) = feeds
-        .iter()
-        .find_map(|(name, feed)| match feed {
-            Feed::I64(shape, _) if name == "attention_mask" => Some((shape[0], shape[1])),
-            _ => None,
-        })
-        .unwrap_or((1, 1));
+    let of = |wanted: &str| feeds.iter().find(|(name, _)| name == wanted).map(|it| it.1.shape());
+    let (batch, length) = match of("attention_mask") {
+        Some(&[batch, length]) => (batch, length),
+        _ => (1, 1),
+    };
+    let rows = of(TOKENS).map_or(batch * length, |shape| shape.iter().product());
     shape
         .iter()
         .map(|dim| match dim {
@@ -64,6 +64,7 @@ fn site_shape(shape: &[Dim], feeds: &[(String, Feed)]) -> Vec<usize> {
             Dim::Named("B") => batch,
             Dim::Named("L") => length,
             Dim::Named(DISTANCES) => 2 * length,
+            Dim::Named(ROWS) => rows,
             Dim::Named(_) | Dim::Unknown => batch * length,
         })
         .collect()

@@ -13,10 +13,13 @@ pub const TOKENS: &str = "token_places";
 /// as nothing is made of them.
 pub const PLACES: &str = "place_rows";
 
+/// The name of the number of rows where those of padding are left out.
+pub const ROWS: &str = "T";
+
 impl Graph {
     /// Leaves the rows of padding out from here on.
     pub fn pack(&mut self) {
-        let tokens = self.input(TOKENS, TensorFact::i64(vec![Dim::Named("T")]));
+        let tokens = self.input(TOKENS, TensorFact::i64(vec![Dim::Named(ROWS)]));
         let places = self.input(PLACES, TensorFact::i64(vec![Dim::Named("B·L")]));
         self.packing = Some(Packing { tokens, places });
     }
