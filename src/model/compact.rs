@@ -48,13 +48,12 @@ impl CompactVocabulary {
     /// `table` after `decay_unused_rows`.
     pub fn merge(
         &self,
-        table: &ArrayD<f32>,
+        mut table: ArrayD<f32>,
         rows: &ArrayD<f32>,
         decay_unused_rows: impl Fn(&mut [f32]),
     ) -> ArrayD<f32> {
-        let mut whole = table.clone();
         let mut next = 0;
-        for (id, mut row) in whole.axis_iter_mut(Axis(0)).enumerate() {
+        for (id, mut row) in table.axis_iter_mut(Axis(0)).enumerate() {
             if self.ids.get(next).is_some_and(|&occurring| occurring as usize == id) {
                 row.assign(&rows.index_axis(Axis(0), next));
                 next += 1;
@@ -62,7 +61,7 @@ impl CompactVocabulary {
                 decay_unused_rows(row);
             }
         }
-        whole
+        table
     }
 }
 
@@ -79,7 +78,7 @@ mod tests {
         let rows = compact.select(&table);
         assert_eq!(rows.as_slice(), Some([0.0, 1.0, 4.0, 5.0].as_slice()));
         let merged = compact
-            .merge(&table, &(rows + 10.0), |row| row.iter_mut().for_each(|value| *value *= 0.25));
+            .merge(table, &(rows + 10.0), |row| row.iter_mut().for_each(|value| *value *= 0.25));
         assert_eq!(
             merged.as_slice(),
             Some([10.0, 11.0, 0.5, 0.75, 14.0, 15.0, 1.5, 1.75].as_slice())

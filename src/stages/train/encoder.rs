@@ -1,7 +1,7 @@
 //! Training an encoder of ours: from its weights and the recipe to a trainer, and back to whole
 //! weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ndarray::ArrayD;
@@ -191,11 +191,14 @@ pub fn run(
     let optimizer = job.settings.optimizer(graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
+    let trained: BTreeSet<String> = trainable.iter().cloned().collect();
     let plan = TrainerPlan { training, evaluation, trainable, optimizer: &optimizer };
     let (mut trainer, resumes) = match backend.backend {
         Chosen::Session => (plan.session(runtime, job, place, &weights)?, true),
         Chosen::TrainingApi => plan.training_api(runtime, job, &weights)?,
     };
+    // The trainer has them now, and gives them back.
+    weights.retain(|name, _| !trained.contains(name));
     let loop_job = r#loop::Job {
         settings: job.settings,
         objective: job.objective,
@@ -208,10 +211,11 @@ pub fn run(
         resumes,
         splits: backend.backend == Chosen::Session && job.objective.splits(),
     };
-    let fitted = r#loop::run(ctx, runtime, &loop_job, trainer.as_mut())?;
+    let mut fitted = r#loop::run(ctx, runtime, &loop_job, trainer.as_mut())?;
+    drop(trainer);
     Mixout::end(&modules, &mut weights);
-    weights.extend(fitted.trained.iter().map(|(name, array)| (name.clone(), array.clone())));
     let words = whole_words(&compact, &word_table, whole_table, &optimizer, &fitted);
+    weights.extend(std::mem::take(&mut fitted.trained));
     weights.insert(word_table, words);
     let adapter = merged(ctx, job, compact.len(), kernels, &mut weights)?;
     Ok(Trained { weights, fitted, trainable_parameters, backend, adapter })
@@ -327,7 +331,7 @@ fn whole_words(
     let rate =
         |point: &CurvePoint| (!fitted.skipped.contains(&point.step)).then_some(point.learning_rate);
     let rates: Vec<Option<f64>> = kept.map(rate).collect();
-    compact.merge(&whole_table, &fitted.trained[word_table], |row| {
+    compact.merge(whole_table, &fitted.trained[word_table], |row| {
         if fitted.shares.is_empty() {
             return optimizer.decay_unused_rows(group, &rates, row, &mut |_, _| ());
         }
