@@ -118,6 +118,7 @@ impl Network {
         let shape = vec![Dim::Named("texts"), Dim::Named("most")];
         let mask = g.input(WINDOW_MASK, TensorFact::i64(shape));
         let windows = g.gather(self.output, rows)?; // [N·M, K]
+        let windows = g.split_rows(windows, mask)?; // [N, M, K]
         self.output = match combine {
             Combine::Mean => g.mean_of_tokens(windows, mask)?,
             Combine::Max => g.max_of_tokens(windows, mask)?,

@@ -1,7 +1,7 @@
 //! From the token states of texts to one vector each, in standard operators.
 //!
-//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` rows, `H` width, `E`
-//! width of a text's vector. A mask `[B, L]` (i64) is 1 for tokens and 0 for padding, which stands
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `H` width, `E` width of a text's
+//! vector. A mask `[B, L]` (i64) is 1 for tokens and 0 for padding, which stands
 //! at the right.
 
 use super::fact::{DType, ShapeError};
@@ -13,13 +13,13 @@ const SHORTEST: f32 = 1e-12;
 /// Beneath all states, but a number in half precision too.
 const LOWEST: f32 = -65_504.0;
 
-/// Poolings `[T, H]` → `[B, H]`, padding left out.
+/// Poolings of states by text ([`Graph::by_text`]): `[B, L, H]` → `[B, H]`, padding left out.
 impl Graph {
     /// The mean of a text's token states.
     pub fn mean_of_tokens(&mut self, x: Var, mask: Var) -> Result<Var, ShapeError> {
         let seen = self.cast(mask, DType::F32)?; // [B, L]
         let count = self.reduce_sum(seen, &[1], true)?; // [B, 1]
-        let sum = self.weighted_sum(x, mask, seen)?; // [B, H]
+        let sum = self.weighted_sum(x, seen)?; // [B, H]
         self.div(sum, count)
     }
 
@@ -28,7 +28,7 @@ impl Graph {
         let seen = self.cast(mask, DType::F32)?; // [B, L]
         let count = self.reduce_sum(seen, &[1], true)?; // [B, 1]
         let root = self.sqrt(count)?;
-        let sum = self.weighted_sum(x, mask, seen)?; // [B, H]
+        let sum = self.weighted_sum(x, seen)?; // [B, H]
         self.div(sum, root)
     }
 
@@ -38,7 +38,7 @@ impl Graph {
         let places = self.mul(places, mask)?;
         let weights = self.cast(places, DType::F32)?;
         let whole = self.reduce_sum(weights, &[1], true)?; // [B, 1]
-        let sum = self.weighted_sum(x, mask, weights)?; // [B, H]
+        let sum = self.weighted_sum(x, weights)?; // [B, H]
         self.div(sum, whole)
     }
 
@@ -52,25 +52,23 @@ impl Graph {
         let at_last = self.cast(at_last, DType::F32)?;
         // Padding has the place of the token before it.
         let only_last = self.mul(at_last, seen)?;
-        self.weighted_sum(x, mask, only_last)
+        self.weighted_sum(x, only_last)
     }
 
     /// The largest value of each dimension among a text's tokens.
     pub fn max_of_tokens(&mut self, x: Var, mask: Var) -> Result<Var, ShapeError> {
-        let texts = self.by_text(x, mask)?; // [B, L, H]
         let one = self.constant(Constant::I64(Vec::new(), vec![1]));
         let is_token = self.greater_or_equal(mask, one)?;
         let is_token = self.unsqueeze(is_token, &[2])?; // [B, L, 1]
         let lowest = self.scalar(LOWEST);
-        let visible = self.choose(is_token, texts, lowest)?;
+        let visible = self.choose(is_token, x, lowest)?;
         self.reduce_max(visible, &[1], false)
     }
 
     /// The sum of a text's token states with weights `[B, L]`.
-    fn weighted_sum(&mut self, x: Var, mask: Var, weights: Var) -> Result<Var, ShapeError> {
-        let texts = self.by_text(x, mask)?; // [B, L, H]
+    fn weighted_sum(&mut self, x: Var, weights: Var) -> Result<Var, ShapeError> {
         let weights = self.unsqueeze(weights, &[2])?; // [B, L, 1]
-        let weighted = self.mul(texts, weights)?;
+        let weighted = self.mul(x, weights)?;
         self.reduce_sum(weighted, &[1], false)
     }
 }

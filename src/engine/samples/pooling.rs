@@ -42,7 +42,10 @@ pub(in crate::engine) fn samples() -> Vec<Sample> {
                 samples.push(Sample::new(
                     name,
                     vec![states, mask],
-                    move |g, x| build(g, x[0], x[1]),
+                    move |g, x| {
+                        let texts = g.by_text(x[0], x[1])?;
+                        build(g, texts, x[1])
+                    },
                     move |x| of_texts(&x[0], lengths, longest, reference),
                 ));
             }

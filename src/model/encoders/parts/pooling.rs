@@ -3,22 +3,24 @@
 //! Dimensions: `B` texts of a batch, `T` rows of token states, `H` width.
 
 use super::builder::Builder;
-use crate::engine::{ShapeError, Var};
+use crate::engine::{Graph, ShapeError, Var};
 use crate::model::head::Pooling;
 use crate::model::sentences::{Dense, DenseActivation};
 
 impl Builder {
     /// One vector for each text, padding left out: `[T, H]` → `[B, H]`.
     pub fn pooled(&mut self, x: Var, pooling: Pooling) -> Result<Var, ShapeError> {
+        let pool: fn(&mut Graph, Var, Var) -> Result<Var, ShapeError> = match pooling {
+            Pooling::Cls => return self.first_tokens(x),
+            Pooling::Mean => Graph::mean_of_tokens,
+            Pooling::Max => Graph::max_of_tokens,
+            Pooling::MeanSqrtLen => Graph::root_mean_of_tokens,
+            Pooling::Last => Graph::last_of_tokens,
+            Pooling::WeightedMean => Graph::weighted_mean_of_tokens,
+        };
         let mask = self.mask();
-        match pooling {
-            Pooling::Mean => self.g.mean_of_tokens(x, mask),
-            Pooling::Cls => self.first_tokens(x),
-            Pooling::Max => self.g.max_of_tokens(x, mask),
-            Pooling::MeanSqrtLen => self.g.root_mean_of_tokens(x, mask),
-            Pooling::Last => self.g.last_of_tokens(x, mask),
-            Pooling::WeightedMean => self.g.weighted_mean_of_tokens(x, mask),
-        }
+        let texts = self.g.by_text(x, mask)?; // [B, L, H]
+        pool(&mut self.g, texts, mask)
     }
 
     /// A dense layer over the vectors: `[B, inputs]` → `[B, outputs]`.
