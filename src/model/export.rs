@@ -43,7 +43,7 @@ pub fn write(
         prefix.is_empty() || prefix.strip_suffix('.').is_some_and(|prefix| !prefix.contains('.'))
     };
     let mut places = places_in(folder, WEIGHTS)?;
-    if let HeadForm::Linear(embedder) = form {
+    if let Some(embedder) = form.embedder() {
         for dense in embedder.dense() {
             let file = format!("{}/{WEIGHTS}", dense.module);
             let own = places_in(folder, &file)?.into_iter();

@@ -33,5 +33,5 @@ pub use error::ModelError;
 pub use head::{Head, Pooling};
 pub use network::Network;
 pub use pretrained::{Pretrained, Weights};
-pub use sentences::{Embedder, HeadForm, Prompt, Sentences};
+pub use sentences::{Embedder, HeadForm, Nearest, Prompt, Sentences};
 pub use trainable::TrainableNetwork;

@@ -3,5 +3,6 @@
 pub mod predict;
 pub mod texts;
 pub mod vectors;
+pub mod vector_head;
 pub mod trained;
 pub mod frozen;

@@ -38,12 +38,11 @@ pub type Forward<'a> = dyn FnMut(Vec<(String, Feed)>) -> Result<ArrayD<f32>, Eng
 pub fn open(
     runtime: &Runtime,
     config: &Config,
-    form: &HeadForm,
-    labels: usize,
+    (form, labels): (&HeadForm, usize),
     parameters: &Parameters,
+    options: NetworkOptions,
 ) -> Result<Inference, EngineError> {
-    let mut network =
-        Network::new(config, form, labels, NetworkOptions::inference(config, parameters.place()))?;
+    let mut network = Network::new(config, form, labels, options)?;
     network.graph.output("logits", network.output);
     Inference::new(runtime, &network.graph, parameters)
 }

@@ -17,6 +17,7 @@ pub mod head;
 pub mod method;
 pub mod opened;
 pub mod vectors;
+pub mod certainty;
 pub mod stand_in;
 pub mod folds;
 pub mod config;

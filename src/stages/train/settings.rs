@@ -20,7 +20,7 @@ use crate::stages::contract::stage::Ctx;
 use crate::text::Windows;
 
 /// Names the code of a training.
-pub(super) const CODE_VERSION: u32 = 9;
+pub(super) const CODE_VERSION: u32 = 10;
 
 /// A pretrained encoder and its classification head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

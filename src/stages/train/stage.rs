@@ -118,7 +118,15 @@ impl Stage for Train {
         }
         let settings = self.settings();
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
+        let work = Work {
+            ctx,
+            settings: &settings,
+            folder: &folder,
+            identity,
+            data,
+            weights: None,
+            known: None,
+        };
         check_labels(&settings.loss, data)?;
         let peak = Peak::start();
         let trained = match &self.artifacts {
@@ -163,7 +171,15 @@ impl Train {
         let settings = Settings { stop_after: None, ..self.settings() };
         let folder = place(&self.model.pretrained, ctx.folder(), ctx)?;
         let identity = identity(&self.model.pretrained, ctx.folder(), None)?;
-        let work = Work { ctx, settings: &settings, folder: &folder, identity, data, known: None };
+        let work = Work {
+            ctx,
+            settings: &settings,
+            folder: &folder,
+            identity,
+            data,
+            weights: None,
+            known: None,
+        };
         let folds = folds::assign(&work, folds)?;
         folds::held_out(self.method.learner(), &work, &folds)
     }

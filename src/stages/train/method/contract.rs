@@ -85,6 +85,8 @@ pub struct Work<'a> {
     /// The identity of the encoder.
     pub identity: Digest,
     pub data: &'a DataSet,
+    /// How much each train text counts; `None` if all count 1.
+    pub weights: Option<&'a [f64]>,
     /// Vectors of texts by the encoder as it is, where a method has computed them before.
     pub known: Option<&'a Known>,
 }

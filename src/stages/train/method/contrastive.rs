@@ -10,6 +10,7 @@ use crate::base::clock::Stopwatch;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::DataFact;
 use crate::stages::train::encoder::{self, Job};
+use crate::stages::train::folds;
 use crate::stages::train::head;
 use crate::stages::train::head::settings::{Automatic, LogisticRegression};
 use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
@@ -139,12 +140,12 @@ impl Learner for Contrastive {
         let opening = Stopwatch::start();
         let mut opened = Opened::new(work, Ending::Vectors)?;
         let label_texts = settings.label_texts(ctx, data.labels())?;
-        let mut tokens = Tokens::new(ctx, data, &opened.texts)?;
+        let mut tokens = Tokens::new(ctx, (&data.splits.train, &[]), &opened.texts)?;
         let own: Vec<&str> = label_texts.iter().map(String::as_str).collect();
         tokens.train.extend(opened.texts.encode(&own)?);
         let classes = data.train_classes();
         // Before the encoder learns for minutes.
-        let of_train = (&classes[..], &data.families()[..]);
+        let of_train = (&classes[..], &folds::judged_with(data)[..]);
         head::fit::check(&self.head(), of_train, data.labels(), !own.is_empty())?;
         let of_windows = settings.windows.is_some();
         let objective = Objective::new(&self.loss, classes, own.len(), opened.width()?, of_windows);
@@ -173,7 +174,7 @@ impl Learner for Contrastive {
         let mut vectors = texts.vectors(&|texts| opened.reading(texts)?.vectors(ctx))?;
         vectors.tuned = true;
         let head = vectors.fit(work, &self.head())?;
-        opened.pretrained.weights.extend(head.weights());
+        opened.put_on(&head.map)?;
         let mut curves = tuned.fitted.curves;
         if let Some(last) = curves.0.last_mut() {
             last.dev = vectors.point(work, &head)?.dev;

@@ -151,10 +151,9 @@ impl Learner for Probe {
         let vectors = self.vectors(work, &opened, &data.splits.dev)?;
         let head = vectors.fit(work, &self.head())?;
         let count = |weights: &Weights| weights.values().map(|array| array.len() as u64).sum();
-        let trainable_parameters = count(&head.weights());
-        let weights = &mut opened.pretrained.weights;
-        weights.extend(head.weights());
-        let parameters = count(weights);
+        let trainable_parameters = count(&head.map.weights());
+        opened.put_on(&head.map)?;
+        let parameters = count(&opened.pretrained.weights);
         let point = vectors.point(work, &head)?;
         let tokens = opened.texts.encode(&texts(&data.splits.train))?;
         let summary = TrainingSummary {

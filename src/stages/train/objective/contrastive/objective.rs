@@ -66,9 +66,9 @@ impl Objective for Contrastive<'_> {
         options: NetworkOptions,
         adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
-        match form {
-            HeadForm::Linear(embedder) => Network::of_vectors(config, embedder, options, adapter),
-            HeadForm::Own => Err(ShapeError("a head has no vectors".to_owned())),
+        match form.embedder() {
+            Some(embedder) => Network::of_vectors(config, embedder, options, adapter),
+            None => Err(ShapeError("a head has no vectors".to_owned())),
         }
     }
 
