@@ -201,3 +201,80 @@ fn rounds_with_passes_go_on() -> Result<(), TestError> {
     project.outcome()?.assert_same(&whole);
     Ok(())
 }
+
+const TEACHER: (&str, &str) = ("teacher", "method: { contrastive: {} }, budget: { steps: 12 }");
+
+/// The cosines of the student's vectors come nearer to its teacher's, and it repeats.
+#[test]
+fn a_student_follows_its_teacher() -> Result<(), TestError> {
+    let distil = |more: &str| format!("method: {{ distil: {{ teacher: teacher }} }}, {more}");
+    let (long, near) = (
+        distil("epochs: 6"),
+        "method: { distil: { teacher: teacher, classifier: knn } }, epochs: 1",
+    );
+    let stages = [TEACHER, ("student", &long), ("near", near)];
+    let text = pipeline(REST, &stages);
+    let (one, two) = (Project::with(160, &text)?, Project::with(160, &text)?);
+    one.run(&["--threads", "1"])?;
+    two.run(&["--threads", "1"])?;
+    one.outcome()?.assert_same(&two.outcome()?);
+    let said = summary(&one, "student")?;
+    assert_eq!(said["method"], "distil");
+    // 18 texts with a label and 110 without are read once an epoch.
+    assert_eq!(said["encodings"], 6 * 128);
+    let curves = one.curves("student")?.0;
+    let losses: Vec<f64> = curves.iter().map(|point| point.loss).collect();
+    let (first, last) = losses.split_at(losses.len() / 2);
+    let (first, last) = (first.iter().sum::<f64>(), last.iter().sum::<f64>());
+    assert!(last < 0.9 * first, "{first} {last}");
+    Ok(())
+}
+
+/// A paused student goes on to the same bytes.
+#[test]
+fn a_paused_student_goes_on() -> Result<(), TestError> {
+    let whole = "method: { distil: { teacher: teacher } }, epochs: 3".to_owned();
+    let text = pipeline(REST, &[TEACHER, ("student", &whole)]);
+    let (one, two) = (Project::with(120, &text)?, Project::with(120, &text)?);
+    one.run(&["--threads", "1"])?;
+    let paused = format!("{whole}, stop_after: 1");
+    two.write("x.yaml", &pipeline(REST, &[TEACHER, ("student", &paused)]))?;
+    two.pipe(&["run", "x.yaml", "--threads", "1"])?;
+    two.write("x.yaml", &text)?;
+    let said = two.run(&["--threads", "1"])?;
+    assert!(said.err.contains("resuming after epoch 1"), "{}", said.err);
+    assert_eq!(one.weights("student")?, two.weights("student")?);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_teach_is_refused() -> Result<(), TestError> {
+    let distil = "method: { distil: { teacher: teacher } }, epochs: 1";
+    for (settings, message) in [
+        ("method: { distil: { teacher: nobody } }", "unknown stage `nobody`"),
+        ("method: { distil: { teacher: data } }", "expected a trained model"),
+        ("method: { distil: {} }", "missing key `teacher`"),
+        ("method: { distil: { teacher: teacher } }, early_stopping: {}", "is fitted after"),
+        ("method: { distil: { teacher: teacher } }, batch_size: 1", "expected at least 2, found 1"),
+    ] {
+        let stages = [TEACHER, ("student", settings)];
+        let project = Project::with(80, &pipeline(REST, &stages))?;
+        let said = project.pipe(&["validate", "x.yaml"])?;
+        assert!(said.code != Some(0) && said.err.contains(message), "{settings}: {}", said.err);
+    }
+    let folds = pipeline(REST, &[TEACHER, ("student", distil)])
+        + "  honest: { evaluate: { model: student, data: data, on: folds } }\n";
+    let project = Project::with(80, &folds)?;
+    let said = project.pipe(&["validate", "x.yaml"])?;
+    assert!(
+        said.err.contains("`teacher` teaches `student`, and has seen every fold"),
+        "{}",
+        said.err
+    );
+    let own = ("teacher", "epochs: 1, method: { fine_tune: {} }");
+    let text = pipeline(REST, &[own, ("student", distil)]).replace("head: mean", "head: auto");
+    let project = Project::with(80, &text)?;
+    let said = project.pipe(&["run", "x.yaml", "--threads", "1"])?;
+    assert!(said.err.contains("the teacher's head is the architecture's own"), "{}", said.err);
+    Ok(())
+}

@@ -19,6 +19,15 @@ use crate::stages::contract::output::{Network, TrainedModel};
 use crate::stages::contract::stage::Ctx;
 use crate::text::windows;
 
+/// What a head over vectors has read of texts.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// `[N, E]`
+    pub vectors: Array2<f32>,
+    /// `[N, K]`
+    pub logits: Array2<f32>,
+}
+
 /// What the streams of dropout masks are for.
 const PASSES: &[&str] = &["predict", "passes"];
 
@@ -59,15 +68,8 @@ impl Classifier<'_> {
                 let config = &pretrained.config;
                 // What counts the nearest of whole texts has no logits of their windows.
                 let by_vectors = self.frozen.is_some() || matches!(form, HeadForm::Nearest(..));
-                if let Some(embedder) = form.embedder().filter(|_| by_vectors) {
-                    let prepared = &self.prepared(pretrained)?;
-                    let reading = Reading { pretrained, embedder, prepared, texts };
-                    let vectors = match self.frozen {
-                        Some(identity) => reading.shared(ctx, identity)?,
-                        None => reading.vectors(ctx)?,
-                    };
-                    let head = VectorHead::of(form, &pretrained.weights, vectors.ncols())?;
-                    return Ok(head.kept_logits(&vectors));
+                if by_vectors && let Some(vectors) = self.vectors(ctx, texts)? {
+                    return Ok(vectors.logits);
                 }
                 let tokens = self.prepared(pretrained)?.encode(texts)?;
                 let weights = pretrained.weights.iter().map(|(name, array)| (name.as_str(), array));
@@ -97,6 +99,26 @@ impl Classifier<'_> {
         predict::logits(ctx, layout, tokens, self.classes, activity, &mut |feeds| {
             inference.run(feeds)
         })
+    }
+
+    /// Returns the vectors of texts that the head reads, and the logits by them; `None` where it is
+    /// not a head over vectors.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Classifier::logits`] does.
+    pub fn vectors(&self, ctx: &dyn Ctx, texts: &[&str]) -> Result<Option<Read>, StageError> {
+        let Network::Encoder { pretrained, form } = self.network else { return Ok(None) };
+        let Some(embedder) = form.embedder() else { return Ok(None) };
+        let prepared = self.prepared(pretrained)?;
+        let reading = Reading { pretrained, embedder, prepared: &prepared, texts };
+        let vectors = match self.frozen {
+            Some(identity) => reading.shared(ctx, identity)?,
+            None => reading.vectors(ctx)?,
+        };
+        let head = VectorHead::of(form, &pretrained.weights, vectors.ncols())?;
+        let logits = head.kept_logits(&vectors);
+        Ok(Some(Read { vectors, logits }))
     }
 
     /// Reads texts under dropout, by the rates of the network's configuration, and hands the logits

@@ -37,6 +37,7 @@ impl Stage for Train {
     fn inputs(&self) -> Vec<Port<'_>> {
         let mut inputs = vec![Port { field: "data", stage: &self.data, expects: Kind::DATA }];
         inputs.extend(Classification::inputs(&self.loss));
+        inputs.extend(self.method.learner().inputs());
         inputs
     }
 
@@ -99,13 +100,21 @@ impl Stage for Train {
         if let Some(artifacts) = &self.artifacts {
             seen.add(&Seen::read(&ctx.folder().join(artifacts).join(SEEN_TEXTS))?);
         }
-        for (who, seen) in [
+        let taught = self.method.learner().inputs();
+        let teacher = taught.first().map(|port| inputs.model(port.field));
+        let mut all = vec![
             (format!("`{}`", self.model.pretrained), &seen),
             (format!("a model that made texts of `{}`", self.data), &data.seen),
-        ] {
+        ];
+        let of_teacher = taught.first().zip(teacher);
+        all.extend(of_teacher.map(|(port, model)| (format!("`{}`", port.stage), &model.seen)));
+        for (who, seen) in all {
             self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
         }
         seen.add(&data.seen_by_training());
+        if let Some(teacher) = teacher {
+            seen.add(&teacher.seen);
+        }
         if self.method.learner().reads_unlabelled() {
             seen.add(&data.seen_without_labels());
         }
@@ -124,6 +133,7 @@ impl Stage for Train {
             folder: &folder,
             identity,
             data,
+            teacher,
             weights: None,
             known: None,
         };
@@ -177,6 +187,7 @@ impl Train {
             folder: &folder,
             identity,
             data,
+            teacher: None,
             weights: None,
             known: None,
         };

@@ -95,12 +95,17 @@ fn of_classes(logits: ArrayView2<'_, f64>) -> Vec<Vec<(f64, usize)>> {
     of_class
 }
 
-/// Returns examples with texts that are taken for one of a class behind them.
-pub(super) fn with_taken(data: &DataSet, examples: &[Example], taken: &[Taken]) -> Vec<Example> {
+/// Returns examples with texts that a method has taken for one of a class behind them.
+pub(super) fn with_taken(
+    data: &DataSet,
+    examples: &[Example],
+    taken: &[Taken],
+    method: &str,
+) -> Vec<Example> {
     let made = taken.iter().map(|&Taken { place, class, .. }| {
         let found = &data.unlabelled[place];
         Example {
-            origin: Origin::Generated { parents: Vec::new(), method: NAME.into() },
+            origin: Origin::Generated { parents: Vec::new(), method: method.into() },
             ..Example::original(found.id.clone(), found.text.clone(), class)
         }
     });
@@ -221,7 +226,7 @@ mod tests {
             ..DataSet::default()
         };
         let taken = [Taken { place: 1, class: 1, weight: 1.0 }];
-        let all = with_taken(&data, &data.splits.train, &taken);
+        let all = with_taken(&data, &data.splits.train, &taken, NAME);
         assert_eq!(all[0], data.splits.train[0]);
         assert_eq!((all.len(), all[1].id.as_str(), all[1].class()), (2, "y", 1));
         assert!(!all[1].is_original() && all[1].parents().is_empty());

@@ -277,7 +277,7 @@ impl SelfTraining {
         StandIn {
             learner: self.base.learner(),
             work,
-            train: with_taken(data, train, taken),
+            train: with_taken(data, train, taken, NAME),
             weights: weights(train.len(), taken),
             dev: &data.splits.dev,
             asked: [texts(held_out), unlabelled(&data.unlabelled)].concat(),

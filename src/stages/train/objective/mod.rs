@@ -12,7 +12,7 @@ pub mod contrastive;
 
 pub use classification::{Classification, Form};
 pub use contract::{MicroBatch, Objective};
-pub use contrastive::{Contrastive, ContrastiveLoss};
+pub use contrastive::{Contrastive, ContrastiveLoss, Distillation};
 pub use dev_metric::{DevMetric, DevMetrics};
 pub use loss::{ClassWeights, Loss};
 pub use mixup::Mixup;
