@@ -202,14 +202,19 @@ fn rounds_with_passes_go_on() -> Result<(), TestError> {
     Ok(())
 }
 
-const TEACHER: (&str, &str) = ("teacher", "method: { contrastive: {} }, budget: { steps: 12 }");
+/// It learns fast, so that there is something to follow.
+const TEACHER: (&str, &str) = (
+    "teacher",
+    "method: { contrastive: {} }, budget: { steps: 30 }, optimizer: { adamw: { learning_rate: 3e-3 \
+     } }",
+);
 
 /// The cosines of the student's vectors come nearer to its teacher's, and it repeats.
 #[test]
 fn a_student_follows_its_teacher() -> Result<(), TestError> {
     let distil = |more: &str| format!("method: {{ distil: {{ teacher: teacher }} }}, {more}");
     let (long, near) = (
-        distil("epochs: 6"),
+        distil("epochs: 10, dropout: 0, optimizer: { adamw: { learning_rate: 1e-3 } }"),
         "method: { distil: { teacher: teacher, classifier: knn } }, epochs: 1",
     );
     let stages = [TEACHER, ("student", &long), ("near", near)];
@@ -221,7 +226,7 @@ fn a_student_follows_its_teacher() -> Result<(), TestError> {
     let said = summary(&one, "student")?;
     assert_eq!(said["method"], "distil");
     // 18 texts with a label and 110 without are read once an epoch.
-    assert_eq!(said["encodings"], 6 * 128);
+    assert_eq!(said["encodings"], 10 * 128);
     let curves = one.curves("student")?.0;
     let losses: Vec<f64> = curves.iter().map(|point| point.loss).collect();
     let (first, last) = losses.split_at(losses.len() / 2);
