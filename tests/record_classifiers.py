@@ -19,7 +19,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.covariance import ledoit_wolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 DATA = pathlib.Path(__file__).parent / "data"
 RANDOM = numpy.random.default_rng(18)
@@ -139,17 +139,32 @@ def neighbours(x, labels, classes, k):
     near = NearestNeighbors(n_neighbors=k + 1, metric="cosine").fit(x)
     order = near.kneighbors(x, return_distance=False)
     order = numpy.array([[other for other in row if other != at][:k] for at, row in enumerate(order)])
-    tables, losses = {}, []
+    losses, unit = [], x / numpy.linalg.norm(x, axis=1, keepdims=True)
     for quarter in range(12, -13, -1):
         value = 10.0 ** (quarter / 4)
         logits = numpy.full((len(x), classes), 1e-6)
         for point, row in enumerate(order):
-            cosines = x[row] @ x[point]
+            cosines = unit[row] @ unit[point]
             for other, share in zip(row, numpy.exp((cosines - cosines[0]) / value)):
                 logits[point, labels[other]] += share
         losses.append(nll(numpy.log(logits), labels))
     best = int(numpy.argmin(numpy.round(losses, 9)))
-    return {"k": k, "order": order.tolist(), "temperature": 10.0 ** ((12 - best) / 4), "nll": losses[best]}
+    chosen = 10.0 ** ((12 - best) / 4)
+    return {
+        "k": k, "order": order.tolist(), "temperature": chosen, "nll": losses[best],
+        "asked": asked(x, labels, classes, k, chosen),
+    }
+
+
+def asked(x, labels, classes, k, temperature):
+    """Probabilities of further points, of any length, by scikit-learn's classifier, with 1e-6 for each class."""
+    # A generator of its own, so that the cases stay as they were.
+    new = numpy.round(numpy.random.default_rng(len(x)).normal(size=(6, x.shape[1])), 4)
+    weigh = lambda distances: numpy.exp((distances.min(1, keepdims=True) - distances) / temperature)
+    model = KNeighborsClassifier(k, metric="cosine", weights=weigh).fit(x, labels)
+    sums = weigh(model.kneighbors(new)[0]).sum(1, keepdims=True)
+    shares = model.predict_proba(new) * sums + 1e-6
+    return {"x": new.tolist(), "probabilities": (shares / shares.sum(1, keepdims=True)).tolist()}
 
 
 def saerens(logits, trained):

@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::choose::{GRID, c_by_folds, least};
 use super::error::ClassifierError;
-use super::folds::out_of_fold;
+use super::folds::{judging, out_of_fold};
 use super::lda::{Lda, Prior, Shrinkage};
 use super::logistic_regression;
 use super::numeric::score::{Score, score};
@@ -111,9 +111,11 @@ fn candidate(
         }
         _ => (None, out_of_fold(points, folds, |part| fit(kind, &part))?),
     };
-    let temperature = temperature::fit_weighted(logits.view(), points.labels, points.weights);
+    let weights = judging(points.weights, folds);
+    let weights = weights.as_deref();
+    let temperature = temperature::fit_weighted(logits.view(), points.labels, weights);
     let tempered = &logits / temperature;
-    let score = score(tempered.view(), points.labels, points.weights);
+    let score = score(tempered.view(), points.labels, weights);
     Ok(Candidate { kind, c, temperature, score, logits })
 }
 

@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::error::ClassifierError;
-use super::folds::out_of_folds;
+use super::folds::{judging, out_of_folds};
 use super::logistic_regression;
 use super::numeric::score::{Score, score};
 use super::points::Points;
@@ -60,8 +60,9 @@ pub fn c_by_folds(
     let tried = out_of_folds(points, folds, grid.len(), |part| {
         logistic_regression::path(&part, grid, TOLERANCE)
     })?;
+    let weights = judging(points.weights, folds);
     let rows = grid.iter().zip(&tried).map(|(&c, logits)| {
-        let score = score(logits.view(), points.labels, points.weights);
+        let score = score(logits.view(), points.labels, weights.as_deref());
         Row { c, score }
     });
     let table: Vec<Row> = rows.collect();

@@ -10,6 +10,22 @@ use super::points::{Linear, Part, Points, counts};
 /// How many folds choices are made with, if the classes are large enough.
 pub const FOLDS: usize = 4;
 
+/// The fold of a point that is in none: every fit learns from it, and it judges none.
+pub const NONE: usize = usize::MAX;
+
+/// Returns how much each point counts where fits are judged: those in no fold count 0. `None` if
+/// all count 1.
+pub fn judging(weights: Option<&[f64]>, folds: &[usize]) -> Option<Vec<f64>> {
+    if folds.iter().all(|&fold| fold != NONE) {
+        return weights.map(<[f64]>::to_vec);
+    }
+    let weight = |(point, &fold): (usize, &usize)| match fold {
+        NONE => 0.0,
+        _ => weights.map_or(1.0, |weights| weights[point]),
+    };
+    Some(folds.iter().enumerate().map(weight).collect())
+}
+
 /// Returns the most folds of which every one can have a point of each class: the size of the
 /// smallest class.
 pub fn most(labels: &[usize], classes: usize) -> usize {
@@ -18,7 +34,7 @@ pub fn most(labels: &[usize], classes: usize) -> usize {
 
 /// Returns the number of folds of points, given the fold of each.
 pub fn count(folds: &[usize]) -> usize {
-    folds.iter().max().map_or(0, |most| most + 1)
+    folds.iter().filter(|fold| **fold != NONE).max().map_or(0, |most| most + 1)
 }
 
 /// Returns the fold of each point, from 0. The points of each class are shuffled and dealt out
@@ -66,7 +82,8 @@ pub fn stratified(
     Ok(fold_of)
 }
 
-/// Returns the logits `[N, K]` of each point by the fit that has not seen its fold.
+/// Returns the logits `[N, K]` of each point by the fit that has not seen its fold; those of points
+/// in no fold are 0.
 ///
 /// # Errors
 ///
@@ -94,8 +111,9 @@ pub(super) fn out_of_folds(
         let (points, found, what) = (n, folds.len(), "folds");
         return Err(ClassifierError::Lengths { points, found, what });
     }
-    let last = folds.iter().copied().max().unwrap_or(0);
-    if folds.iter().all(|&fold| fold == last) {
+    let mut judging = folds.iter().filter(|fold| **fold != NONE);
+    let last = judging.clone().copied().max().unwrap_or(0);
+    if judging.all(|&fold| fold == last) {
         return Err(ClassifierError::TooFewFolds { folds: 1 });
     }
     let mut logits = vec![Array2::zeros((n, points.classes)); count];

@@ -16,14 +16,18 @@ const FLOOR: f64 = 1e-6;
 const QUARTERS: std::ops::RangeInclusive<i32> = -12..=12;
 
 /// Points of known class, and how their classes are counted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Neighbours {
-    /// `[N, E]`, of unit length.
-    points: Array2<f64>,
-    labels: Vec<usize>,
-    classes: usize,
-    k: usize,
-    temperature: f64,
+    /// `[N, E]`, of length 1.
+    pub points: Array2<f64>,
+    /// What each point adds to the classes, `[N, K]`: how much it counts to its own, 0 to others.
+    pub votes: Array2<f64>,
+    /// How many of the nearest count.
+    pub k: usize,
+    /// T
+    pub temperature: f64,
+    /// What is added to the logits: `[K]`.
+    pub bias: Array1<f64>,
 }
 
 /// A point near another.
@@ -40,24 +44,29 @@ pub fn default_k(labels: &[usize], classes: usize) -> usize {
 }
 
 impl Neighbours {
-    /// Keeps points of unit length, and chooses the temperature by leave-one-out negative
+    /// Keeps points, scaled to length 1, and chooses the temperature by leave-one-out negative
     /// log-likelihood, the highest of equal ones.
     ///
     /// # Errors
     ///
-    /// Refuses points that [`Points::check`] refuses, and a `k` of 0.
+    /// Refuses points that [`Points::check`] refuses, and a `k` of 0 or of more than the points.
     pub fn fit(points: &Points<'_>, k: usize) -> Result<Neighbours, ClassifierError> {
         points.check()?;
-        if k == 0 {
-            let expected = "at least 1";
-            return Err(ClassifierError::Setting { name: "k", value: 0.0, expected });
+        let count = points.labels.len();
+        if k == 0 || k > count {
+            let expected = if k == 0 { "at least 1" } else { "no more than there are points" };
+            return Err(ClassifierError::Setting { name: "k", value: k as f64, expected });
+        }
+        let mut votes = Array2::zeros((count, points.classes));
+        for (point, &label) in points.labels.iter().enumerate() {
+            votes[[point, label]] = points.weight(point);
         }
         let mut neighbours = Neighbours {
-            points: points.x.to_owned(),
-            labels: points.labels.to_vec(),
-            classes: points.classes,
+            points: unit(points.x),
+            votes,
             k,
             temperature: 1.0,
+            bias: Array1::zeros(points.classes),
         };
         let near = neighbours.near_each();
         let grid: Vec<f64> =
@@ -70,14 +79,18 @@ impl Neighbours {
         Ok(neighbours)
     }
 
-    /// Returns the temperature.
-    pub fn temperature(&self) -> f64 {
-        self.temperature
+    /// Adds a number to the logit of each class.
+    #[must_use]
+    pub fn shifted(mut self, log_ratio: &[f64]) -> Neighbours {
+        self.bias.iter_mut().zip(log_ratio).for_each(|(bias, shift)| *bias += shift);
+        self
     }
 
-    /// Returns the logits `[M, K]` of points `[M, E]` of unit length: the logarithm of the summed
-    /// weights e^{cos/T} of each class among the k nearest, relative to the nearest, plus 1e-6.
+    /// Returns the logits `[M, K]` of points `[M, E]`, which are scaled to length 1: the logarithm
+    /// of the summed weights e^{cos/T} of each class among the k nearest, relative to the nearest,
+    /// plus 1e-6.
     pub fn logits(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
+        let x = unit(x);
         let near: Vec<Vec<Neighbour>> =
             x.rows().into_iter().map(|row| self.near(row, None)).collect();
         self.count(&near, self.temperature)
@@ -90,7 +103,8 @@ impl Neighbours {
 
     /// Returns the k nearest points, nearest first, the lower number first of equally near ones.
     pub fn nearest(&self, x: ArrayView1<'_, f64>) -> Vec<Neighbour> {
-        self.near(x, None)
+        let length = x.dot(&x).sqrt();
+        self.near((&x / length.max(f64::MIN_POSITIVE)).view(), None)
     }
 
     fn near_each(&self) -> Vec<Vec<Neighbour>> {
@@ -109,14 +123,25 @@ impl Neighbours {
     }
 
     fn count(&self, near: &[Vec<Neighbour>], temperature: f64) -> Array2<f64> {
-        let mut weights = Array2::from_elem((near.len(), self.classes), FLOOR);
+        let mut weights = Array2::from_elem((near.len(), self.votes.ncols()), FLOOR);
         for (near, mut row) in near.iter().zip(weights.rows_mut()) {
             let Some(nearest) = near.first() else { continue };
             for neighbour in near {
                 let weight = ((neighbour.cosine - nearest.cosine) / temperature).exp();
-                row[self.labels[neighbour.point]] += weight;
+                row.scaled_add(weight, &self.votes.row(neighbour.point));
             }
         }
-        weights.mapv_into(f64::ln)
+        weights.mapv_into(f64::ln) + &self.bias
     }
+}
+
+/// Scales rows to length 1. Those that are so stay as they are but for rounding; one of zeros
+/// stays.
+fn unit(x: ArrayView2<'_, f64>) -> Array2<f64> {
+    let mut rows = x.to_owned();
+    for mut row in rows.rows_mut() {
+        let length = row.dot(&row).sqrt();
+        row /= length.max(f64::MIN_POSITIVE);
+    }
+    rows
 }

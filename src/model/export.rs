@@ -45,7 +45,7 @@ pub fn write(
     if folder.join(weights::HEAD).is_file() {
         places.extend(places_in(folder, weights::HEAD)?);
     }
-    if let HeadForm::Linear(embedder) = form {
+    if let Some(embedder) = form.embedder() {
         for dense in embedder.dense() {
             let file = format!("{}/{}", dense.module, weights::WHOLE);
             let own = places_in(folder, &file)?.into_iter();

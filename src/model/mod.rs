@@ -38,6 +38,6 @@ pub use head::{Head, Pooling};
 pub use mixout::Mixout;
 pub use network::Network;
 pub use pretrained::{Pretrained, Weights};
-pub use sentences::{Embedder, HeadForm, Prompt, Sentences};
+pub use sentences::{Embedder, HeadForm, Nearest, Prompt, Sentences};
 pub use trainable::TrainableNetwork;
 pub use weights::Tensors;

@@ -12,7 +12,7 @@ use super::encoders::contract::Layer;
 use super::encoders::parts::builder::{Adapts, Builder, Dropout, NetworkOptions};
 use super::encoders::parts::module::Module;
 use super::head::Pooling;
-use super::sentences::{Embedder, HeadForm, Step};
+use super::sentences::{Embedder, HeadForm, Nearest, Step};
 use crate::engine::{Dim, Graph, Place, ShapeError, TensorFact, Var};
 use crate::text::Combine;
 
@@ -24,9 +24,19 @@ pub const WINDOW_MASK: &str = "window_mask";
 pub const CLASSIFIER_WEIGHT: &str = "classifier.weight";
 pub const CLASSIFIER_BIAS: &str = "classifier.bias";
 
-/// Says whether a parameter of this name is one of a linear head.
-pub fn is_linear_head(name: &str) -> bool {
-    [CLASSIFIER_WEIGHT, CLASSIFIER_BIAS].contains(&name)
+/// The parameters of a head that counts the nearest of N texts, beside its bias: their vectors of
+/// length 1 `[N, E]`, what each adds to the classes `[N, K]`, and the temperature of cosines `[1]`.
+pub const NEAREST_VECTORS: &str = "classifier.vectors";
+pub const NEAREST_VOTES: &str = "classifier.votes";
+pub const NEAREST_TEMPERATURE: &str = "classifier.temperature";
+/// What each class has, beside the weight 1 of the nearest text.
+pub const NEAREST_FLOOR: f64 = 1e-6;
+
+/// Says whether a parameter of this name is one of a head over vectors.
+pub fn is_vector_head(name: &str) -> bool {
+    const NAMES: [&str; 5] =
+        [CLASSIFIER_WEIGHT, CLASSIFIER_BIAS, NEAREST_VECTORS, NEAREST_VOTES, NEAREST_TEMPERATURE];
+    NAMES.contains(&name)
 }
 
 /// A network up to its logits, or up to the vectors of texts.
@@ -88,6 +98,11 @@ impl Network {
                 b.enter_head();
                 let x = b.dropout(x, config.classifier_dropout)?;
                 b.linear(x, "classifier", labels, embedder.width(config.hidden))?
+            }
+            HeadForm::Nearest(embedder, nearest) => {
+                let x = embed(&mut b, config, &embedder)?; // [B, E]
+                b.enter_head();
+                count_nearest(&mut b, x, nearest, (embedder.width(config.hidden), labels))?
             }
         };
         let modules = b.modules().to_vec();
@@ -189,6 +204,36 @@ fn embed(b: &mut Builder, config: &Config, embedder: &Embedder) -> Result<Var, S
     }
     b.enter_layer(None);
     Ok(x)
+}
+
+/// Counts the nearest of the kept texts by their cosines, relative to the nearest, with vectors of
+/// length 1: `[B, E]` → logits `[B, K]`. Nothing learns through it.
+fn count_nearest(
+    b: &mut Builder,
+    x: Var,
+    Nearest { texts, k }: Nearest,
+    (width, labels): (usize, usize),
+) -> Result<Var, ShapeError> {
+    let vectors = b.kept_number(NEAREST_VECTORS, &[texts, width]);
+    let votes = b.kept_number(NEAREST_VOTES, &[texts, labels]);
+    let temperature = b.kept_number(NEAREST_TEMPERATURE, &[1]);
+    let bias = b.bias("classifier", labels);
+    let g = &mut b.g;
+    let turned = g.transpose_last(vectors)?;
+    let cosines = g.matmul(x, turned)?; // [B, N]
+    let (cosines, places) = g.top_k(cosines, k)?; // [B, k]
+    let nearest = g.slice(cosines, 1, 0, 1)?; // [B, 1]
+    let behind = g.sub(cosines, nearest)?;
+    let behind = g.div(behind, temperature)?;
+    let weights = g.exp(behind)?;
+    let weights = g.unsqueeze(weights, &[1])?; // [B, 1, k]
+    let votes = g.gather(votes, places)?; // [B, k, K]
+    let sums = g.matmul(weights, votes)?; // [B, 1, K]
+    let sums = g.squeeze(sums, &[1])?;
+    let floor = g.scalar(NEAREST_FLOOR as f32);
+    let sums = g.add(sums, floor)?;
+    let logits = g.log(sums)?;
+    g.add(logits, bias)
 }
 
 /// Builds the encoder and returns its last states: `[T, H]`, or `[B, H]` of the first tokens.

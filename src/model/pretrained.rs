@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use ndarray::ArrayD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::beside::{ADAPTER, Beside};
 use super::encoders::Config;
@@ -15,7 +15,7 @@ use super::head::{Head, Pooling};
 use super::network::{self, Network};
 use super::pretrained_head::{self, PretrainedHead};
 use super::sentences::modules::{MODULES, NAMES_OF_TEXTS, PROMPTS};
-use super::sentences::{Above, Embedder, HeadForm, Prompt, Sentences};
+use super::sentences::{Above, Embedder, HeadForm, Nearest, Prompt, Sentences};
 use super::weights::pickled::is_pickled;
 pub use super::weights::{Tensors, Weights};
 use super::{masked, weights};
@@ -140,6 +140,17 @@ impl Pretrained {
         Ok(HeadForm::Linear(self.sentences.embedder()?))
     }
 
+    /// Returns the form of the head of a folder that was written after a training with a setting:
+    /// that which the setting gives, or a count of the nearest over the same vectors.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Pretrained::form`] does.
+    pub fn trained_form(&self, head: Head) -> Result<HeadForm, ModelError> {
+        let form = self.form(head)?;
+        Ok(pretrained_head::or_nearest(form, &self.raw_config))
+    }
+
     /// Returns the vectors that a setting gives on this folder.
     ///
     /// # Errors
@@ -207,8 +218,7 @@ impl Pretrained {
         for (name, bytes) in &self.files {
             fs::write(folder.join(name), bytes)?;
         }
-        let embedder = if let HeadForm::Linear(embedder) = &form { Some(embedder) } else { None };
-        self.sentences.write(folder, embedder, self.config.hidden)?;
+        self.sentences.write(folder, form.embedder(), self.config.hidden)?;
         let mut kept = self.weights.clone();
         self.write_dense(folder, &mut kept)?;
         let graph = Network::whole(&self.config, form, labels.len())?.graph;
@@ -252,13 +262,13 @@ impl Pretrained {
         Ok(graph.parameters().all(is_here))
     }
 
-    /// Reads the weights of a linear head.
+    /// Reads the weights of a head over vectors.
     ///
     /// # Errors
     ///
     /// Fails where their file cannot be read.
-    pub fn linear_head(&self) -> Result<Weights, ModelError> {
-        self.weights.some(network::is_linear_head)
+    pub fn vector_head(&self) -> Result<Weights, ModelError> {
+        self.weights.some(network::is_vector_head)
     }
 
     /// Returns the table of the words `[V, H]`.
@@ -273,7 +283,8 @@ impl Pretrained {
         // from them.
         let stale = ["torch_dtype", "dtype", "_name_or_path", "num_labels", "_num_labels"];
         let pooling = (!self.config.encoder.sets_pooling).then_some(pretrained_head::POOLING);
-        for name in stale.into_iter().chain(pooling).chain([pretrained_head::FORM]) {
+        let own = [pretrained_head::FORM, pretrained_head::NEAREST];
+        for name in stale.into_iter().chain(pooling).chain(own) {
             config.shift_remove(name);
         }
         let model_type = config.get("model_type").and_then(Value::as_str);
@@ -281,6 +292,9 @@ impl Pretrained {
         let class = if *form == HeadForm::Own { "ForSequenceClassification" } else { "Model" };
         if let Some((field, name)) = pretrained_head::field_of(form) {
             config.insert(field.to_owned(), name.into());
+        }
+        if let HeadForm::Nearest(_, nearest) = form {
+            config.insert(pretrained_head::NEAREST.to_owned(), json!(nearest));
         }
         config.insert("architectures".to_owned(), vec![format!("{family}{class}")].into());
         (self.config.encoder.modernise)(&self.config, &mut config);
@@ -301,7 +315,9 @@ impl Pretrained {
 /// Lists the tensors that may make up a classification head of any kind.
 fn head_names(config: &Config) -> Result<Vec<String>, ModelError> {
     let mut names = Vec::new();
-    for form in [HeadForm::Own, HeadForm::Linear(Embedder::of(Pooling::Cls))] {
+    let embedder = Embedder::of(Pooling::Cls);
+    let nearest = HeadForm::Nearest(embedder.clone(), Nearest { texts: 1, k: 1 });
+    for form in [HeadForm::Own, HeadForm::Linear(embedder), nearest] {
         let graph = Network::whole(config, form, 1)?.graph;
         let is_head = |name: &&str| graph.marks(name).head;
         names.extend(graph.parameters().map(|(name, _)| name).filter(is_head).map(str::to_owned));

@@ -1,9 +1,10 @@
 //! The classification head that a model folder has: for which classes, and over which pooling.
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::head::Head;
-use super::sentences::{HeadForm, Sentences};
+use super::sentences::{HeadForm, Nearest, Sentences};
 use crate::base::label;
 
 /// The field of config.json that names the pooling under a head that is not the architecture's own.
@@ -13,6 +14,9 @@ pub(super) const POOLING: &str = "classifier_pooling";
 /// The field of config.json that names any other form by its setting: `auto` where the folder's
 /// modules stand under the head.
 pub(super) const FORM: &str = "pipe_head";
+
+/// The field of config.json that says that the head counts the nearest texts, and how.
+pub(super) const NEAREST: &str = "pipe_nearest";
 
 /// What a folder's config.json says of its classification head. Whether the weights hold one is
 /// another question.
@@ -47,7 +51,7 @@ impl PretrainedHead {
     /// Reads a config.json in a folder with these modules.
     pub fn of(config: &Value, sentences: &Sentences) -> PretrainedHead {
         PretrainedHead {
-            form: form(config, sentences),
+            form: form(config, sentences).map(|form| or_nearest(form, config)),
             names_classifier: architectures(config).iter().any(|name| name.ends_with(CLASSIFIER)),
             classes: classes(config),
         }
@@ -72,6 +76,9 @@ impl PretrainedHead {
     pub fn fit(&self, wanted: &HeadForm, classes: &[String]) -> Fit {
         match &self.form {
             Err(other) => return Fit::Other(format!("the folder's is for {other}")),
+            Ok(HeadForm::Nearest(..)) => {
+                return Fit::Other("the folder's counts the nearest of its texts".to_owned());
+            }
             Ok(form) if form != wanted => {
                 return Fit::Other(format!("the folder's is `head: {}`", form.head().name()));
             }
@@ -114,6 +121,15 @@ pub(super) fn field_of(form: &HeadForm) -> Option<(&'static str, &'static str)> 
         // Architectures that know the field know these two values.
         (_, Head::Mean | Head::Cls) => Some((POOLING, head.name())),
         _ => Some((FORM, head.name())),
+    }
+}
+
+/// Returns a form, or what counts the nearest over the same vectors where config.json says so.
+pub(super) fn or_nearest(form: HeadForm, config: &Value) -> HeadForm {
+    let nearest = config.get(NEAREST).and_then(|nearest| Nearest::deserialize(nearest).ok());
+    match (form, nearest) {
+        (HeadForm::Linear(embedder), Some(nearest)) => HeadForm::Nearest(embedder, nearest),
+        (form, _) => form,
     }
 }
 

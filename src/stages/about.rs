@@ -144,6 +144,9 @@ impl Encoder {
             head: form.ok().map(|form| match form {
                 HeadForm::Own => "the architecture's own".to_owned(),
                 HeadForm::Linear(embedder) => format!("linear over {embedder}"),
+                HeadForm::Nearest(embedder, nearest) => {
+                    format!("the {} nearest of {} texts by {embedder}", nearest.k, nearest.texts)
+                }
             }),
             classes,
             seen_train,

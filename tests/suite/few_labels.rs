@@ -1,6 +1,7 @@
 //! The methods for few labels: what they give, what they share, what they refuse.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use fs_err as fs;
 use serde_json::Value;
@@ -49,6 +50,8 @@ fn every_method_repeats() -> Result<(), TestError> {
             "method: { probe: { classifier: { prototypes: {} } } }, label_texts: auto".to_owned(),
         ),
         ("zero", "method: { probe: { classifier: zero_shot } }".to_owned()),
+        ("near", "method: { probe: { classifier: { knn: { k: 3 } }, prior: uniform } }".to_owned()),
+        ("nearer", steps("contrastive: { classifier: knn }")),
         ("any", "method: { probe: { classifier: auto, prior: uniform } }".to_owned()),
         ("pairs", steps("contrastive: {}")),
         ("supcon", steps("contrastive: { loss: { supcon: {} } }")),
@@ -70,6 +73,8 @@ fn every_method_repeats() -> Result<(), TestError> {
     assert_eq!((read("pairs"), read("setfit")), (Some(6 * 27), Some(6 * 32)));
     assert_eq!(of("pairs").map(|row| row.method.as_str()), Some("contrastive"));
     assert!(of("probe").is_some_and(|row| row.chosen.starts_with("C ")), "{rows:?}");
+    assert!(of("near").is_some_and(|row| row.chosen.starts_with("k 3, temperature ")), "{rows:?}");
+    assert!(of("nearer").is_some_and(|row| row.chosen.starts_with("k 5, temp")), "{rows:?}");
     assert!(of("any").is_some_and(|row| row.chosen.contains("lda")), "{rows:?}");
     // Probes and LP-FT share the vectors of each list of texts: train, dev, test and labels.
     assert_eq!(kinds(&project)?.get("vectors"), Some(&4));
@@ -146,6 +151,16 @@ fn what_makes_no_sense_is_refused() -> Result<(), TestError> {
         ("method: { probe: {} }, label_texts: auto", "has no use for `label_texts`"),
         ("method: { contrastive: {} }, freeze: encoder", "it is the encoder that learns"),
         ("method: { contrastive: {} }, batch_size: 2", "expected at least 4, found 2"),
+        ("method: { probe: { classifier: { knn: { k: 0 } } } }", "at least 1"),
+        (
+            "method: { probe: { classifier: knn, calibrate: folds } }",
+            "the classifier has its own temperature",
+        ),
+        ("method: { probe: { classifier: knn } }, label_texts: auto", "no use for `label_texts`"),
+        (
+            "method: { lp_ft: { classifier: knn } }",
+            "nothing is trained through a count of the nearest texts",
+        ),
         (
             "method: { probe: { classifier: { prototypes: {} }, calibrate: folds } }",
             "the classifier has its own temperature",
@@ -171,6 +186,10 @@ fn what_makes_no_sense_is_refused() -> Result<(), TestError> {
         (
             "method: { probe: { folds: 9 } }",
             "9 folds are asked for, and the class `negative` has 8 train texts",
+        ),
+        (
+            "method: { probe: { classifier: { knn: { k: 99 } } } }",
+            "expected no more than there are points",
         ),
         (
             "method: { probe: { prior: { given: { positive: 1 } } } }",
@@ -243,5 +262,45 @@ fn folds_refuse_generated_texts() -> Result<(), TestError> {
     // A head may be fitted to them: they are in the folds of their originals.
     project.write("x.yaml", &text.replace("auto: {}", "probe: {}"))?;
     project.run(&[])?;
+    Ok(())
+}
+
+/// The model of nearest texts is opened like any other, and one that goes on from it leaves the
+/// count behind.
+#[test]
+fn nearest_texts_are_kept_in_the_model() -> Result<(), TestError> {
+    let near = "method: { probe: { classifier: knn } }";
+    let project = Project::with(80, &pipeline(&[("near", near)]))?;
+    project.run(&[])?;
+    let folder = project.artifact("near")?;
+    let config: Value = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
+    assert_eq!(config["pipe_nearest"], serde_json::json!({ "texts": 24, "k": 5 }));
+    let weights = project.weights("near")?;
+    assert_eq!(weights["classifier.votes"].len(), 24 * 3);
+    assert!(weights.contains_key("classifier.vectors"));
+    assert!(!weights.contains_key("classifier.weight"), "no other head beside it");
+    let copy = project.path("near");
+    let files = |from: &Path, to: &Path| -> Result<(), TestError> {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
+        }
+        Ok(())
+    };
+    files(&folder, &copy)?;
+    files(&folder.join("1_Pooling"), &copy.join("1_Pooling"))?;
+    let text = pipeline(&[("more", "epochs: 1, method: { fine_tune: {} }")])
+        .replace(&data("tiny-bert"), "near");
+    project.write("x.yaml", &text)?;
+    let said = project.run(&[])?;
+    let told = "drawn anew: the folder's counts the nearest of its texts";
+    assert!(said.err.contains(told), "{}", said.err);
+    let folder = project.artifact("more")?;
+    let config: Value = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
+    assert_eq!(config["pipe_nearest"], Value::Null);
+    assert!(!project.weights("more")?.contains_key("classifier.vectors"));
     Ok(())
 }

@@ -45,6 +45,8 @@ fn others_predict_what_pipe_predicted() -> Result<(), TestError> {
         ("tuned", data("tiny-roberta"), "method: { contrastive: {} }, epochs: 2"),
         ("tuned_own", minilm.clone(), "method: { contrastive: {} }, epochs: 2"),
         ("lp_ft", data("tiny-distilbert"), "method: { lp_ft: {} }, epochs: 2"),
+        ("near", data("tiny-bert"), "method: { probe: { classifier: knn, prior: uniform } }"),
+        ("near_own", minilm.clone(), "method: { contrastive: { classifier: knn } }, epochs: 2"),
     ];
     let mut pipeline = "version: 1\nstages:\n  data: { load: { path: texts.csv, split: { test: \
                         0.3 }, shots: 6 } }\n"

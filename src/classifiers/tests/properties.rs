@@ -146,6 +146,40 @@ fn no_point_is_scored_by_a_fit_that_has_seen_it() {
     }
 }
 
+/// Points in no fold are learnt from by every fit, and count in no score.
+#[test]
+fn points_in_no_fold_judge_nothing() {
+    let (x, labels) = embeddings(40, 6, 2);
+    // The last ten have the other label.
+    let given: Vec<usize> = labels
+        .iter()
+        .enumerate()
+        .map(|(at, &label)| if at < 30 { label } else { 1 - label })
+        .collect();
+    let mut fold_of = folds(&labels[..30], 2, 3);
+    fold_of.extend([folds::NONE; 10]);
+    let points = plain(&x, &given, 2);
+    let mut sizes = Vec::new();
+    let logits = out_of_fold(&points, &fold_of, |part| {
+        sizes.push(part.labels.len());
+        logistic_regression::fit(&part, 1.0)
+    });
+    let logits = logits.expect("logits");
+    assert_eq!(sizes, [30, 30, 30]);
+    assert!(logits.rows().into_iter().skip(30).all(|row| row.iter().all(|logit| *logit == 0.0)));
+    let choice = c_by_folds(&points, &fold_of, &[1.0]).expect("a choice");
+    let judged = score(logits.slice(ndarray::s![..30, ..]), &given[..30], None);
+    assert!((choice.table[0].score.nll - judged.nll).abs() < 1e-6, "{choice:?} {judged:?}");
+    assert!((choice.table[0].score.accuracy - judged.accuracy).abs() < 1e-12);
+    assert_eq!(folds::count(&fold_of), 3);
+    let auto = Auto::of(&points, &fold_of).expect("candidates");
+    assert!(auto.candidates.iter().all(|it| (it.score.accuracy * 30.0).fract() < 1e-9
+        || (it.score.accuracy * 30.0).fract() > 1.0 - 1e-9));
+    let error =
+        out_of_fold(&points, &[folds::NONE; 40], |part| logistic_regression::fit(&part, 1.0));
+    assert_eq!(error.err(), Some(ClassifierError::TooFewFolds { folds: 1 }));
+}
+
 #[test]
 fn c_is_the_one_that_does_best_out_of_fold() {
     let (x, labels) = embeddings(48, 20, 3);
@@ -205,6 +239,7 @@ fn what_is_wrong_is_said() {
     let points = plain(&x, &[0, 1, 0], 2);
     assert!(logistic_regression::fit(&points, 0.0).is_err());
     assert!(Neighbours::fit(&points, 0).is_err());
+    assert!(Neighbours::fit(&points, 1 + points.labels.len()).is_err());
     let lda = |x: &Array2<f64>, labels: &[usize], shrinkage| {
         Lda::fit(&plain(x, labels, 2), shrinkage, Prior::Counts).expect_err("an error")
     };

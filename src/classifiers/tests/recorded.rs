@@ -58,6 +58,14 @@ struct Near {
     order: Vec<Vec<usize>>,
     temperature: f64,
     nll: f64,
+    asked: Asked,
+}
+
+/// Further points, and their probabilities.
+#[derive(Deserialize)]
+struct Asked {
+    x: Vec<Vec<f64>>,
+    probabilities: Vec<Vec<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -231,7 +239,7 @@ fn neighbours_are_those_of_scikit_learn() {
         let points = plain(&x, &case.labels, case.classes);
         assert_eq!(neighbours::default_k(&case.labels, case.classes), expected.k);
         let fit = Neighbours::fit(&points, expected.k).expect("a fit");
-        assert_close(&[fit.temperature()], &[expected.temperature], 1e-9, &case.name);
+        assert_close(&[fit.temperature], &[expected.temperature], 1e-9, &case.name);
         for (point, order) in expected.order.iter().enumerate() {
             let more = Neighbours::fit(&points, expected.k + 1).expect("a fit");
             let found = more.nearest(x.row(point)).into_iter().map(|it| it.point);
@@ -240,6 +248,13 @@ fn neighbours_are_those_of_scikit_learn() {
         }
         let found = score(fit.left_out().view(), &case.labels, None);
         assert_close(&[found.nll], &[expected.nll], 1e-9, &case.name);
+        let asked = matrix(&expected.asked.x, x.ncols());
+        let shifted = fit.clone().shifted(&vec![0.5; case.classes]);
+        for fit in [fit, shifted] {
+            let found = log_probabilities(fit.logits(asked.view()).view()).mapv(f64::exp);
+            let found: Vec<f64> = found.iter().copied().collect();
+            assert_close(&found, &expected.asked.probabilities.concat(), 1e-8, &case.name);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::op::arithmetic::Arithmetic;
 use super::op::fused::{AddNorm, BiasGelu, ColumnSum, Dropout, WeightGrad};
 use super::op::gather::Gather;
 use super::op::layout::{Cast, Expand, Reshape, ReshapeTo, Shape, Transpose};
-use super::op::logic::{And, Comparison, CumSum, Not, Where};
+use super::op::logic::{And, Comparison, CumSum, Not, TopK, Where};
 use super::op::normalize::LayerNormalization;
 use super::op::pointwise::Pointwise;
 use super::op::product::{Gemm, MatMul};
@@ -341,6 +341,12 @@ impl Graph {
     /// Running sums along an axis.
     pub fn cumulative_sum(&mut self, x: Var, axis: i64) -> Built {
         self.apply1(CumSum { axis }, &[x])
+    }
+
+    /// The `k` largest elements along the last axis, largest first, and their places.
+    pub fn top_k(&mut self, x: Var, k: usize) -> Result<(Var, Var), ShapeError> {
+        let found = self.apply(TopK { k }, &[x])?;
+        Ok((found[0], found[1]))
     }
 }
 

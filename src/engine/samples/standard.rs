@@ -524,5 +524,32 @@ fn choices(n: &mut Numbers) -> Vec<Sample> {
                 .without_gradient(),
         );
     }
+    for (shape, k) in [(&[5][..], 1), (&[4, 7], 3), (&[2, 3, 6], 6)] {
+        // Rounded, so that there are equal ones.
+        let x = n.real(shape).mapv(|value| (value * 2.0).round());
+        let x = Input::real(x).named(0, if shape.len() > 1 { "B" } else { "N" });
+        // The values, and behind them their places.
+        let build = move |g: &mut Graph, x: &[Var]| {
+            let (values, places) = g.top_k(x[0], k)?;
+            let places = g.cast(places, DType::F32)?;
+            g.concat(&[values, places], g.fact(values).rank() - 1)
+        };
+        let reference = move |x: &[Real]| {
+            let rows = x[0].rows();
+            let found = rows.into_iter().flat_map(|row| {
+                let mut order: Vec<usize> = (0..row.len()).collect();
+                order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+                order.truncate(k);
+                let values: Vec<f64> = order.iter().map(|&place| row[place]).collect();
+                [values, order.iter().map(|&place| place as f64).collect()].concat()
+            });
+            let mut shape = x[0].shape().to_vec();
+            if let Some(last) = shape.last_mut() {
+                *last = 2 * k;
+            }
+            shaped(&shape, found.collect())
+        };
+        samples.push(Sample::new("TopK", vec![x], build, reference).without_gradient());
+    }
     samples
 }

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::head::{Head, Pooling};
 
 /// What gives a text's vector `[B, E]`: poolings one beside the other, then steps.
@@ -49,6 +51,17 @@ pub enum HeadForm {
     Own,
     /// Dropout and a linear layer over the vector.
     Linear(Embedder),
+    /// The classes of the train texts whose vectors are nearest.
+    Nearest(Embedder, Nearest),
+}
+
+/// How the nearest of the texts that a head keeps are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nearest {
+    /// N, the texts that are kept.
+    pub texts: usize,
+    /// How many of them count for a text.
+    pub k: usize,
 }
 
 impl Embedder {
@@ -139,7 +152,17 @@ impl HeadForm {
     pub fn head(&self) -> Head {
         match self {
             HeadForm::Own => Head::Auto,
-            HeadForm::Linear(embedder) => embedder.head().unwrap_or(Head::Auto),
+            HeadForm::Linear(embedder) | HeadForm::Nearest(embedder, _) => {
+                embedder.head().unwrap_or(Head::Auto)
+            }
+        }
+    }
+
+    /// Returns what makes the vectors that it reads; `None` for the architecture's own.
+    pub fn embedder(&self) -> Option<&Embedder> {
+        match self {
+            HeadForm::Own => None,
+            HeadForm::Linear(embedder) | HeadForm::Nearest(embedder, _) => Some(embedder),
         }
     }
 }

@@ -7,7 +7,7 @@ pub mod prompt;
 pub mod preparation;
 pub mod write;
 
-pub use embedder::{Dense, DenseActivation, Embedder, HeadForm, Step};
+pub use embedder::{Dense, DenseActivation, Embedder, HeadForm, Nearest, Step};
 pub use modules::{Above, Sentences};
 pub use preparation::Preparation;
 pub use prompt::Prompt;

@@ -141,6 +141,11 @@ impl de::Error for Fault {
         Fault::expected(expected, format_args!("{length} items"))
     }
 
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Fault {
+        let hint = suggest::hint(field, "known keys are", expected.iter().copied());
+        Fault::new(format!("unknown key `{}`", clip(field))).hint(hint)
+    }
+
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Fault {
         Fault::unknown_kind(variant, expected).quoting()
     }

@@ -235,6 +235,11 @@ impl Evaluate {
                 add("model", message, "artifacts are trained in one way; evaluate a split");
             }
             Some(recipe) => {
+                if let Some(teacher) = recipe.teacher() {
+                    let message =
+                        format!("`{teacher}` teaches `{}`, and has seen every fold", self.model);
+                    add("model", message, "score the teacher's recipe, or evaluate a split");
+                }
                 if let Some(name) = recipe.needs_dev() {
                     let message = format!(
                         "`{name}` of `{}` follows dev, which folds have none of",

@@ -4,5 +4,6 @@ pub mod predict;
 pub mod texts;
 pub mod vectors;
 pub mod kept;
+pub mod vector_head;
 pub mod trained;
 pub mod frozen;

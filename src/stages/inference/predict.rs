@@ -52,11 +52,10 @@ pub fn session(ctx: &dyn Ctx, graph: &Graph, weights: &Tensors) -> Result<Infere
 pub fn open(
     ctx: &dyn Ctx,
     pretrained: &Pretrained,
-    form: &HeadForm,
-    labels: usize,
+    (form, labels): (&HeadForm, usize),
+    options: NetworkOptions,
 ) -> Result<Inference, StageError> {
     let config = &pretrained.config;
-    let options = NetworkOptions::inference(config, Place::of(ctx.device()));
     let mut network = Network::new(config, form, labels, options).map_err(EngineError::from)?;
     network.graph.output("logits", network.output);
     session(ctx, &network.graph, &pretrained.weights)

@@ -185,25 +185,3 @@ impl Piece for Shared<'_> {
         Ok(Arc::new(Vectors(self.reading.vectors(ctx)?)))
     }
 }
-
-/// Returns the logits `[N, K]` of a linear head over vectors `[N, E]`; sums are taken in double
-/// precision and in one order, so that they do not depend on what stands beside a text.
-///
-/// # Errors
-///
-/// Fails where the weights hold no head of this width.
-pub fn logits_of(weights: &Weights, vectors: &Array2<f32>) -> Result<Array2<f32>, StageError> {
-    let missing = |name: &str| EngineError::MissingParameter(name.to_owned());
-    let (weight, bias) = (network::CLASSIFIER_WEIGHT, network::CLASSIFIER_BIAS);
-    let rows = weights.get(weight).and_then(|it| it.view().into_dimensionality::<Ix2>().ok());
-    let rows =
-        rows.filter(|rows| rows.ncols() == vectors.ncols()).ok_or_else(|| missing(weight))?;
-    let bias = weights.get(bias).filter(|it| it.len() == rows.nrows());
-    let bias = bias.ok_or_else(|| missing(network::CLASSIFIER_BIAS))?;
-    let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
-    Ok(Array2::from_shape_fn((vectors.nrows(), rows.nrows()), |(text, class)| {
-        let (vector, row) = (vectors.row(text), rows.row(class));
-        let sum: f64 = vector.iter().zip(row).map(|(&a, &b)| product(a, b)).sum();
-        (sum + f64::from(bias[[class]])) as f32
-    }))
-}

@@ -1,7 +1,11 @@
 //! The configuration of `load`.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::source::{Empty, Quoting};
 
@@ -38,8 +42,12 @@ pub struct Load {
     #[serde(default)]
     pub dev_shots: Option<usize>,
     /// Texts without labels, for what learns from such: `self_training`, and `prior: { estimate:
-    /// unlabelled }`. Default: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// unlabelled }`. A file alone stands for its `path`. Default: none.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "file_or_settings"
+    )]
     pub unlabelled: Option<UnlabelledTexts>,
     /// How to treat texts that are equal except for case, width, whitespace and signs that cannot
     /// be seen.
@@ -83,6 +91,7 @@ pub struct Files {
 /// that stands in test or dev, `duplicates` says what happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("type" = ["object", "string"]))]
 pub struct UnlabelledTexts {
     /// A file, relative to the pipeline file, of which only the column of the text is read.
     #[serde(default)]
@@ -123,6 +132,35 @@ pub enum Duplicates {
     /// Keeps the first of each. For `files`, test comes before dev, and dev before train. Texts
     /// without labels come last.
     Drop,
+}
+
+/// Reads settings, or the name of a file that stands for its `path`.
+fn file_or_settings<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<UnlabelledTexts>, D::Error> {
+    struct Either;
+
+    impl<'de> Visitor<'de> for Either {
+        type Value = Option<UnlabelledTexts>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a file, or a map of `path` and `rest`")
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E: Error>(self, path: &str) -> Result<Self::Value, E> {
+            Ok(Some(UnlabelledTexts { path: Some(path.to_owned()), rest: false }))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            UnlabelledTexts::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    deserializer.deserialize_any(Either)
 }
 
 fn default_text() -> String {

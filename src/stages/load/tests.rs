@@ -402,6 +402,9 @@ fn the_source_of_texts_without_labels_is_checked() -> Outcome {
     };
     assert_eq!(fields(r#"{"path": "a.csv", "unlabelled": {}}"#)?, ["unlabelled"]);
     assert_eq!(fields(r#"{"path": "a.csv", "unlabelled": {"rest": true}}"#)?, ["unlabelled.rest"]);
+    let short = config(r#"{"path": "a.csv", "unlabelled": "pool.csv"}"#)?;
+    assert_eq!(short, config(r#"{"path": "a.csv", "unlabelled": {"path": "pool.csv"}}"#)?);
+    assert_eq!(short, config(&serde_json::to_string(&short)?)?);
     let sound = config(r#"{"path": "a.csv", "shots": 2, "unlabelled": {"rest": true}}"#)?;
     let fact = sound.check(&[]);
     assert!(matches!(&fact, Ok(Fact::Data(data)) if data.unlabelled), "{fact:?}");

@@ -172,7 +172,8 @@ pub(super) fn run(work: &Work<'_>, name: &str) -> Result<Trained, StageError> {
     };
     let beside = Beside::of(&encoder, &sentences);
     texts.warn_of_contradictions(ctx, settings.model.name(), &beside);
-    let tokens = Tokens::new(ctx, data, &texts)?;
+    let splits = &data.splits;
+    let tokens = Tokens::new(ctx, (&splits.train, &splits.dev), &texts)?;
     let count = |list: &[(String, ArrayD<f32>)]| {
         list.iter().map(|(_, array)| array.len() as u64).sum::<u64>()
     };

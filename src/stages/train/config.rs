@@ -210,6 +210,11 @@ impl Train {
         }
     }
 
+    /// Returns the stage whose model teaches this one, where there is one.
+    pub fn teacher(&self) -> Option<&StageId> {
+        self.method.learner().inputs().first().map(|port| port.stage)
+    }
+
     /// Says whether the schedule follows a dev metric.
     fn follows_dev(&self) -> bool {
         match &self.schedule {

@@ -55,6 +55,17 @@ pub enum TrainError {
     #[error("`windows: {{ combine: max }}` is for logits, and a head is fitted to vectors here")]
     #[diagnostic(help("use `combine: mean`, whose logits are those of the mean vector"))]
     LargestOfVectors,
+    #[error("`on: folds` trains on parts of train, and a teacher has learnt from all of it")]
+    #[diagnostic(help("evaluate dev or test"))]
+    TaughtFolds,
+    #[error("the teacher's classes are {teacher}, the data's are {data}")]
+    #[diagnostic(help("train the teacher on data with the same labels"))]
+    OtherTeacher { teacher: String, data: String },
+    #[error("the teacher's head is the architecture's own, so that its texts have no vectors")]
+    #[diagnostic(help(
+        "train the teacher by `contrastive` or `probe`, or set `head: mean` in its `model`"
+    ))]
+    TeacherHead,
     #[error("no classifier can be fitted to the train texts")]
     #[diagnostic(help("add texts of other wording to each class"))]
     NoCandidate,

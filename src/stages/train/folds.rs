@@ -7,7 +7,7 @@ use super::head::fit::{folds_of, named};
 use super::method::contract::{Learner, Work};
 use super::stand_in::{Answer, StandIn};
 use crate::classifiers::folds::{self, FOLDS};
-use crate::data::{Example, Split};
+use crate::data::{DataSet, Example, Split};
 use crate::stages::contract::error::StageError;
 
 /// The texts of each class that are left without a fold, of which a head can be chosen.
@@ -43,8 +43,21 @@ pub fn assign(work: &Work<'_>, asked: Option<usize>) -> Result<Vec<usize>, Stage
         let least = least.max(folds);
         return Err(Box::new(TrainError::FewForFolds { label, count, folds, least }));
     }
-    let made = folds_of(&classes, &data.families(), data.labels().len(), (Some(folds), ctx.seed()));
+    let families = judged_with(data);
+    let made = folds_of(&classes, &families, data.labels().len(), (Some(folds), ctx.seed()));
     Ok(made.map_err(|error| named(error, data.labels()))?)
+}
+
+/// Returns for each train text the place of the original in whose fold it is, as it would tell what
+/// that says: itself mostly. A text whose label a model has given, or that was made from all of a
+/// class, is in no fold: it is learnt from, and judges nothing.
+pub(super) fn judged_with(data: &DataSet) -> Vec<Option<usize>> {
+    let train = &data.splits.train;
+    let of = |(text, family): (&Example, usize)| {
+        let stands_alone = !text.is_original() && text.parents().is_empty();
+        (!stands_alone).then_some(family)
+    };
+    train.iter().zip(data.families()).map(of).collect()
 }
 
 /// Returns the logits of every train text by a model that has learnt from the other folds alone.
@@ -58,18 +71,27 @@ pub fn held_out(
     folds: &[usize],
 ) -> Result<Answer, StageError> {
     if let Some(logits) = learner.held_out(work, folds)? {
-        return Ok(Answer { logits, encodings: 0 });
+        return Ok(Answer { logits, certainty: None, encodings: 0 });
     }
     let train = &work.data.splits.train;
     let logits = Array2::zeros((folds.len(), work.data.labels().len()));
-    let mut all = Answer { logits, encodings: 0 };
+    let mut all = Answer { logits, certainty: None, encodings: 0 };
     let count = folds::count(folds);
     for fold in 0..count {
         work.ctx.note(&format!("{}: fold {} of {count}", learner.name(), fold + 1));
         let (held, others) = parted(folds, fold);
-        let own = others.iter().map(|&text| train[text].clone()).collect();
-        let asked = held.iter().map(|&text| train[text].text.first.as_str()).collect();
-        let found = StandIn { learner, work, train: own, dev: &[], asked, warns: true }.answer()?;
+        let weights = work.weights.map(|all| others.iter().map(|&text| all[text]).collect());
+        let stand_in = StandIn {
+            learner,
+            work,
+            train: others.iter().map(|&text| train[text].clone()).collect(),
+            weights,
+            dev: &[],
+            asked: held.iter().map(|&text| train[text].text.first.as_str()).collect(),
+            passes: None,
+            warns: true,
+        };
+        let found = stand_in.answer()?;
         for (row, text) in found.logits.rows().into_iter().zip(held) {
             all.logits.row_mut(text).assign(&row);
         }

@@ -18,6 +18,7 @@ pub mod method;
 pub mod found;
 pub mod opened;
 pub mod vectors;
+pub mod certainty;
 pub mod stand_in;
 pub mod folds;
 pub mod config;

@@ -13,12 +13,14 @@ use crate::base::digest::Digest;
 use crate::data::Curves;
 use crate::engine::{EngineError, ShapeError};
 use crate::model::initial_weights::{HeadOrigin, InitialWeights};
-use crate::model::{Embedder, Head, HeadForm, Pretrained, network};
+use crate::model::network::{self, CLASSIFIER_WEIGHT};
+use crate::model::{Embedder, Head, HeadForm, Pretrained};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Network, TrainingSummary};
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::kept::kept;
 use crate::stages::inference::texts::{Texts, shown};
+use crate::stages::inference::vector_head::VectorHead;
 use crate::stages::inference::vectors::Reading;
 use crate::text::Combine;
 
@@ -64,11 +66,11 @@ impl Opened {
             origin.head = HeadOrigin::Fitted;
             origin.drawn.clear();
         }
-        let of_modules = matches!(form, HeadForm::Linear(_)) && head == Head::Auto;
+        let of_modules = form.embedder().is_some() && head == Head::Auto;
         let prompt = pretrained.prompt(&settings.model.prompt, of_modules, folder)?;
         pretrained.sentences.set_prompt(prompt.as_deref());
         let texts = Texts::of(&pretrained, prompt, settings.max_length, settings.windows)?;
-        if let HeadForm::Linear(embedder) = &form {
+        if let Some(embedder) = form.embedder() {
             pretrained.sentences.stand_over(embedder, texts.longest);
         }
         let of_modules = of_modules.then_some(&form);
@@ -82,6 +84,20 @@ impl Opened {
     /// Returns E, the width of the vectors of texts under a head.
     pub(super) fn width(&self) -> Result<usize, EngineError> {
         Ok(embedder(&self.form)?.width(self.pretrained.config.hidden))
+    }
+
+    /// Puts a fitted head over the vectors.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the encoder has a head of its own.
+    pub(super) fn put_on(&mut self, head: &VectorHead) -> Result<(), EngineError> {
+        self.form = head.form(embedder(&self.form)?.clone());
+        let weights = &mut self.pretrained.weights;
+        // What was drawn for a linear head would stay beside another.
+        weights.split_off(|name| name == CLASSIFIER_WEIGHT);
+        weights.extend(head.weights());
+        Ok(())
     }
 
     /// Returns texts for reading them with the weights as they are now.
@@ -114,7 +130,7 @@ impl Opened {
         let dense = self.pretrained.sentences.dense();
         let beside = weights.split_off(|name| {
             let of_dense = dense.iter().any(|it| it.parameters().iter().any(|own| own.0 == name));
-            of_dense || network::is_linear_head(name)
+            of_dense || network::is_vector_head(name)
         });
         *weights = kept(work.ctx, weights, work.identity)?;
         weights.append(beside);
@@ -143,10 +159,8 @@ impl Opened {
 }
 
 fn embedder(form: &HeadForm) -> Result<&Embedder, EngineError> {
-    match form {
-        HeadForm::Own => Err(ShapeError("an architecture's own head has no vectors".into()).into()),
-        HeadForm::Linear(embedder) => Ok(embedder),
-    }
+    let none = || ShapeError("an architecture's own head has no vectors".into());
+    Ok(form.embedder().ok_or_else(none)?)
 }
 
 /// Lets the top layers and what stands on them begin anew.
@@ -176,7 +190,7 @@ fn told(
     (form, texts): (Option<&HeadForm>, &Texts),
 ) -> String {
     let mut told = format!("`{}`: {origin}", ctx.secrets().hide(reference));
-    if let Some(HeadForm::Linear(embedder)) = form {
+    if let Some(embedder) = form.and_then(HeadForm::embedder) {
         told.push_str(&format!("; head over {embedder}"));
     }
     if let Some(prompt) = &texts.preparation.prompt {

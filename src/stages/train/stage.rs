@@ -40,6 +40,7 @@ impl Stage for Train {
             vec![Port { field: "data", stage: &self.data, expects: Kind::DATA, draw: 0 }];
         inputs.extend(self.model.input());
         inputs.extend(Classification::inputs(&self.loss));
+        inputs.extend(self.method.learner().inputs());
         inputs
     }
 
@@ -102,13 +103,21 @@ impl Stage for Train {
         if let Some(artifacts) = &self.artifacts {
             seen.add(&Seen::read(&ctx.folder().join(artifacts).join(SEEN_TEXTS))?);
         }
-        for (who, seen) in [
+        let taught = self.method.learner().inputs();
+        let teacher = taught.first().map(|port| inputs.model(port.field));
+        let mut all = vec![
             (format!("`{}`", self.model.name()), &seen),
             (format!("a model that made texts of `{}`", self.data), &data.seen),
-        ] {
+        ];
+        let of_teacher = taught.first().zip(teacher);
+        all.extend(of_teacher.map(|(port, model)| (format!("`{}`", port.stage), &model.seen)));
+        for (who, seen) in all {
             self.duplicates.check(ctx, (&who, seen), (&self.data, data), Split::Dev)?;
         }
         seen.add(&data.seen_by_training());
+        if let Some(teacher) = teacher {
+            seen.add(&teacher.seen);
+        }
         if self.method.learner().reads_unlabelled() {
             seen.add(&data.seen_without_labels());
         }
@@ -121,7 +130,8 @@ impl Stage for Train {
         }
         let settings = self.settings();
         let (settings, folder, learnt) = (&settings, &folder, &learnt);
-        let work = Work { ctx, settings, folder, identity, learnt, data, known: None };
+        let (weights, known) = (None, None);
+        let work = Work { ctx, settings, folder, identity, learnt, data, teacher, weights, known };
         check_labels(&settings.loss, data)?;
         let peak = Peak::start();
         let trained = match &self.artifacts {
@@ -167,7 +177,8 @@ impl Train {
         let settings = Settings { stop_after: None, ..self.settings() };
         let Found { folder, identity, learnt, .. } = Found::new(ctx, &self.model, given)?;
         let (settings, folder, learnt) = (&settings, &folder, &learnt);
-        let work = Work { ctx, settings, folder, identity, learnt, data, known: None };
+        let (teacher, weights, known) = (None, None, None);
+        let work = Work { ctx, settings, folder, identity, learnt, data, teacher, weights, known };
         let folds = folds::assign(&work, folds)?;
         folds::held_out(self.method.learner(), &work, &folds)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayD, Ix2};
 use serde_json::{Value, json};
 
+use super::certainty::{Certainty, Passes};
 use super::method::contract::{Learner, Trained, Work};
 use super::settings::CODE_VERSION;
 use crate::base::digest::Digest;
@@ -13,12 +14,12 @@ use crate::base::report::{Progress, Report};
 use crate::base::secrets::Secrets;
 use crate::data::{DataSet, Example, Splits, Unlabelled};
 use crate::engine::{Device, Runtime};
-use crate::model::{HeadForm, ModelError, Weights, weights};
+use crate::model::{ModelError, Weights, weights};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Kind, Network, Output};
 use crate::stages::contract::stage::{Ctx, External, Piece};
 use crate::stages::inference::trained::Classifier;
-use crate::stages::inference::vectors::logits_of;
+use crate::stages::inference::vector_head::VectorHead;
 
 /// A training by a method on examples of its own, whose model answers for some texts.
 pub(super) struct StandIn<'a> {
@@ -26,9 +27,13 @@ pub(super) struct StandIn<'a> {
     /// With the labels and the texts without labels; its own examples are not looked at.
     pub work: &'a Work<'a>,
     pub train: Vec<Example>,
+    /// How much each example counts; `None` if all count 1.
+    pub weights: Option<Vec<f64>>,
     pub dev: &'a [Example],
     /// What the model answers for.
     pub asked: Vec<&'a str>,
+    /// How many passes under dropout tell how sure it is of them; mostly none.
+    pub passes: Option<u32>,
     /// Whether it shows what is to be warned of: a last training that is like it may do so.
     pub warns: bool,
 }
@@ -38,6 +43,8 @@ pub(super) struct StandIn<'a> {
 pub struct Answer {
     /// The logits of the texts, `[N, K]`.
     pub logits: Array2<f32>,
+    /// How sure it is of them, where passes were asked for.
+    pub certainty: Option<Certainty>,
     /// The texts that the encoder has read in training, each as often as it did.
     pub encodings: u64,
 }
@@ -62,7 +69,8 @@ impl StandIn<'_> {
         let splits = Splits { train: self.train.clone(), dev: self.dev.to_vec(), test: Vec::new() };
         let (task, unlabelled) = (task.clone(), unlabelled.clone());
         let data = DataSet { task, splits, unlabelled, ..DataSet::default() };
-        self.learner.learn(&Work { ctx, data: &data, ..*self.work })
+        let weights = self.weights.as_deref();
+        self.learner.learn(&Work { ctx, data: &data, weights, ..*self.work })
     }
 
     /// Returns the logits `[N, K]` of the texts that are asked for.
@@ -72,19 +80,38 @@ impl StandIn<'_> {
             return Ok(Array2::zeros((0, classes)));
         }
         let known = self.work.known.filter(|_| trained.frozen.is_some());
-        if let Network::Encoder { pretrained, form: HeadForm::Linear(_) } = &trained.network
+        if let Network::Encoder { pretrained, form } = &trained.network
             && let Some(vectors) = known.and_then(|known| known.of(&self.asked))
         {
-            return logits_of(&pretrained.linear_head()?, &vectors);
+            let head = VectorHead::of(form, &pretrained.vector_head()?, vectors.ncols())?;
+            return Ok(head.kept_logits(&vectors));
         }
-        let classifier = Classifier {
+        self.classifier(trained).logits(ctx, &self.asked, "predicting")
+    }
+
+    /// Returns how sure the model is of the texts that are asked for, given what it predicts.
+    fn certainty(
+        &self,
+        ctx: &dyn Ctx,
+        trained: &Trained,
+        logits: &Array2<f32>,
+    ) -> Result<Option<Certainty>, StageError> {
+        let Some(count) = self.passes else { return Ok(None) };
+        let mut passes = Passes::new(logits);
+        self.classifier(trained).passes(ctx, &self.asked, count, &mut |logits| {
+            passes.add(logits.mapv(f64::from).view());
+        })?;
+        Ok(Some(passes.certainty()))
+    }
+
+    fn classifier<'b>(&self, trained: &'b Trained) -> Classifier<'b> {
+        Classifier {
             network: &trained.network,
             preparation: &trained.preparation,
             max_length: trained.longest,
             frozen: trained.frozen,
-            classes,
-        };
-        classifier.logits(ctx, &self.asked, "predicting")
+            classes: self.work.data.labels().len(),
+        }
     }
 }
 
@@ -110,6 +137,8 @@ impl Piece for StandIn<'_> {
             "settings": settings,
             "labels": data.labels(),
             "train": of_examples(&self.train),
+            "weights": self.weights.as_ref().map(|all| of_lines(all.iter().map(f64::to_string))),
+            "passes": self.passes,
             "dev": of_examples(self.dev),
             "asked": of_lines(self.asked.iter().map(|text| text.to_string())),
             "unlabelled": unlabelled.map(|texts| of_unlabelled(texts)),
@@ -131,8 +160,9 @@ impl Piece for StandIn<'_> {
         let quiet = Quiet { inner: ctx, warns: self.warns };
         let trained = self.learn(&quiet)?;
         let logits = self.logits(&quiet, &trained)?;
+        let certainty = self.certainty(&quiet, &trained, &logits)?;
         let encodings = trained.summary.encodings.unwrap_or_default();
-        Ok(Arc::new(Answer { logits, encodings }))
+        Ok(Arc::new(Answer { logits, certainty, encodings }))
     }
 }
 
@@ -153,6 +183,8 @@ fn of_lines(lines: impl Iterator<Item = String>) -> String {
 
 const LOGITS: &str = "logits";
 const ENCODINGS: &str = "encodings";
+const BALD: &str = "bald";
+const VARIANCE: &str = "variance";
 
 impl Kind {
     /// What the model of a training that is not kept has answered.
@@ -168,11 +200,18 @@ impl Answer {
             name: name.to_owned(),
             expected: Vec::new(),
         };
+        let certainty = match (found.remove(BALD), found.remove(VARIANCE)) {
+            (Some(bald), Some(variance)) => {
+                let list = |array: ArrayD<f32>| array.into_iter().collect();
+                Some(Certainty { bald: list(bald), variance: list(variance) })
+            }
+            _ => None,
+        };
         let mut take = |name: &str| found.remove(name).ok_or_else(|| missing(name));
         let (logits, encodings) = (take(LOGITS)?, take(ENCODINGS)?);
         let encodings = encodings.iter().map(|value| *value as u64).sum();
         let logits = logits.into_dimensionality::<Ix2>().map_err(|_| missing(LOGITS))?;
-        Ok(Answer { logits, encodings })
+        Ok(Answer { logits, certainty, encodings })
     }
 }
 
@@ -182,14 +221,20 @@ impl Output for Answer {
     }
 
     /// Writes model.safetensors with `logits` `[N, K]` and `encodings` (in thousands and the rest,
-    /// which single precision holds exactly).
+    /// which single precision holds exactly), perhaps `bald` and `variance` `[N]`.
     fn write(&self, folder: &Path) -> Result<(), StageError> {
         let parts = [(self.encodings / 1000 * 1000) as f32, (self.encodings % 1000) as f32];
         let encodings = ArrayD::from_shape_fn(vec![2], |place| parts[place[0]]);
-        let tensors = Weights::from([
+        let mut tensors = Weights::from([
             (LOGITS.to_owned(), self.logits.clone().into_dyn()),
             (ENCODINGS.to_owned(), encodings),
         ]);
+        if let Some(Certainty { bald, variance }) = &self.certainty {
+            let list =
+                |values: &[f32]| ArrayD::from_shape_fn(vec![values.len()], |at| values[at[0]]);
+            tensors.insert(BALD.to_owned(), list(bald));
+            tensors.insert(VARIANCE.to_owned(), list(variance));
+        }
         Ok(weights::write(folder, &tensors, str::to_owned)?)
     }
 }

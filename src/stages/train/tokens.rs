@@ -1,6 +1,6 @@
 //! The tokens that a training reads.
 
-use crate::data::{DataSet, Example};
+use crate::data::Example;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::Ctx;
 use crate::stages::inference::texts::Texts;
@@ -14,14 +14,19 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Tokenizes train and dev, and says how many texts are too long.
-    pub(super) fn new(ctx: &dyn Ctx, data: &DataSet, texts: &Texts) -> Result<Tokens, StageError> {
+    /// Tokenizes the texts of train and those of dev that are looked at, and says how many of train
+    /// are too long.
+    pub(super) fn new(
+        ctx: &dyn Ctx,
+        (train, dev): (&[Example], &[Example]),
+        texts: &Texts,
+    ) -> Result<Tokens, StageError> {
         let encode = |examples: &[Example]| {
             let own: Vec<&str> =
                 examples.iter().map(|example| example.text.first.as_str()).collect();
             texts.encode(&own)
         };
-        let (train, dev) = (encode(&data.splits.train)?, encode(&data.splits.dev)?);
+        let (train, dev) = (encode(train)?, encode(dev)?);
         let truncated_share = truncated_share(ctx, &train, texts.longest);
         if let Some(told) = windows::told(&train, texts.longest) {
             ctx.note(&format!("of the train split, {told}"));

@@ -61,7 +61,7 @@ impl TrainedModel {
             }
             Some(head) => {
                 let pretrained = Box::new(Pretrained::read(folder)?);
-                let form = pretrained.form(head)?;
+                let form = pretrained.trained_form(head)?;
                 Network::Encoder { pretrained, form }
             }
             None => Network::Onnx(OnnxModel {

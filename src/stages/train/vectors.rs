@@ -5,7 +5,7 @@
 use ndarray::{Array2, Axis};
 
 use super::error::TrainError;
-use super::folds::parted;
+use super::folds::{judged_with, parted};
 use super::head::{Head, HeadSettings, Sample};
 use super::method::contract::Work;
 use super::objective::loss::class_weights;
@@ -14,7 +14,6 @@ use crate::classifiers::score;
 use crate::data::curves::CurvePoint;
 use crate::data::{Example, Unlabelled};
 use crate::stages::contract::error::StageError;
-use crate::stages::inference::vectors::logits_of;
 
 /// The texts that a head is fitted to and looked at with.
 #[derive(Clone, Copy, Default)]
@@ -103,7 +102,7 @@ impl Vectors {
         for fold in 0..crate::classifiers::folds::count(folds) {
             let (held, others) = parted(folds, fold);
             let head = self.with_sample(work, &others, |sample| sample.fit(settings))?;
-            let logits = logits_of(&head.weights(), &self.train.select(Axis(0), &held))?;
+            let logits = head.map.kept_logits(&self.train.select(Axis(0), &held));
             for (row, &text) in logits.rows().into_iter().zip(&held) {
                 all.row_mut(text).assign(&row);
             }
@@ -124,16 +123,22 @@ impl Vectors {
         let unlabelled = self.unlabelled.as_ref().map(|vectors| vectors.mapv(f64::from));
         let train = &data.splits.train;
         let classes: Vec<usize> = texts.iter().map(|&text| train[text].class()).collect();
-        let weights = training.loss.class_weights.is_some().then(|| {
-            let of_class = class_weights(&training.loss, data);
-            classes.iter().map(|&class| f64::from(of_class[class])).collect::<Vec<f64>>()
+        let are_weighted = training.loss.class_weights.is_some() || work.weights.is_some();
+        let weights = are_weighted.then(|| {
+            let of_class = class_weights(&training.loss, data.labels(), &classes);
+            let own = |text: usize| work.weights.map_or(1.0, |weights| weights[text]);
+            let both = texts.iter().zip(&classes);
+            both.map(|(&text, &class)| own(text) * f64::from(of_class[class])).collect::<Vec<f64>>()
         });
         // The places are in rising order. A text whose original is not among them stands for
         // itself.
         let place = |family: usize| texts.binary_search(&family).ok();
-        let all = data.families();
-        let families: Vec<usize> =
-            texts.iter().enumerate().map(|(own, &text)| place(all[text]).unwrap_or(own)).collect();
+        let all = judged_with(data);
+        let families: Vec<Option<usize>> = texts
+            .iter()
+            .enumerate()
+            .map(|(own, &text)| all[text].map(|family| place(family).unwrap_or(own)))
+            .collect();
         fit(&Sample {
             vectors: vectors.view(),
             classes: &classes,
@@ -150,12 +155,12 @@ impl Vectors {
     /// Returns the point of the curves that a head is: its loss on train, and its dev metrics.
     pub(super) fn point(&self, work: &Work<'_>, head: &Head) -> Result<CurvePoint, StageError> {
         let classes = work.data.train_classes();
-        let logits = head.linear.logits(self.train.mapv(f64::from).view());
+        let logits = head.map.logits(self.train.mapv(f64::from).view());
         let loss = score(logits.view(), &classes, None).nll;
         let mut point = CurvePoint { step: 1, epoch: 1, loss, ..CurvePoint::default() };
         if let Some(dev) = &self.dev {
             let objective = Classification::new(&work.settings.loss, work.data, Form::Targets)?;
-            point.dev = objective.measure(&logits_of(&head.weights(), dev)?).0;
+            point.dev = objective.measure(&head.map.kept_logits(dev)).0;
         }
         Ok(point)
     }

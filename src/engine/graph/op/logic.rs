@@ -1,7 +1,7 @@
-//! `Where`, comparisons, `And`, `Not` and `CumSum`: choosing and counting.
+//! `Where`, comparisons, `And`, `Not`, `CumSum` and `TopK`: choosing and counting.
 
 use super::contract::{GradError, Op, OpNode, required};
-use crate::engine::graph::fact::{DType, ShapeError, TensorFact, broadcast};
+use crate::engine::graph::fact::{DType, Dim, ShapeError, TensorFact, broadcast};
 use crate::engine::graph::graph::{Constant, Graph, Var};
 
 /// The second operand where the first is true, else the third; all broadcast.
@@ -28,6 +28,13 @@ pub struct Not;
 #[derive(Clone, Copy, Debug)]
 pub struct CumSum {
     pub axis: i64,
+}
+
+/// The `k` largest elements along the last axis, largest first, and their places (i64). Of equal
+/// ones the first comes first. Without a gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct TopK {
+    pub k: usize,
 }
 
 impl Op for Where {
@@ -105,5 +112,28 @@ impl Op for CumSum {
     fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
         let [x] = required(inputs)?;
         Ok(vec![x.clone()])
+    }
+}
+
+impl Op for TopK {
+    fn name(&self) -> &'static str {
+        "TopK"
+    }
+
+    fn constants(&self) -> Vec<Constant> {
+        vec![Constant::ints(&[i64::try_from(self.k).unwrap_or(i64::MAX)])]
+    }
+
+    fn infer(&self, inputs: &[Option<TensorFact>]) -> Result<Vec<TensorFact>, ShapeError> {
+        let [x] = required(inputs)?;
+        let axis = x.axis(-1)?;
+        if let Dim::Fixed(size) = x.shape[axis]
+            && self.k > size
+        {
+            return Err(ShapeError(format!("no {} largest of {size}", self.k)));
+        }
+        let mut shape = x.shape.clone();
+        shape[axis] = Dim::Fixed(self.k);
+        Ok(vec![TensorFact { dtype: x.dtype, shape: shape.clone() }, TensorFact::i64(shape)])
     }
 }

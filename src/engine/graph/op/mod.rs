@@ -59,6 +59,7 @@ pub const LISTED: &[&str] = &[
     "And",
     "Not",
     "CumSum",
+    "TopK",
     "Min",
     "Attention",
     "AttentionGrad",

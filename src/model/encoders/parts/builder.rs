@@ -278,6 +278,11 @@ impl Builder {
         self.parameter(format!("{module}.weight"), &[outputs, inputs], self.part)
     }
 
+    /// Numbers that are kept as they are: nothing learns them.
+    pub fn kept_number(&mut self, name: &str, shape: &[usize]) -> Var {
+        self.parameter(name.to_owned(), shape, Marks { no_decay: true, ..self.part })
+    }
+
     /// The bias `[outputs]` of a linear layer.
     pub fn bias(&mut self, module: &str, outputs: usize) -> Var {
         self.added(format!("{module}.bias"), outputs)

@@ -11,13 +11,13 @@ use crate::classifiers::choose::{GRID, c_by_folds};
 use crate::classifiers::folds::FOLDS;
 use crate::classifiers::lda::lda::leave_one_out;
 use crate::classifiers::lda::{Lda, Prior, Shrinkage};
+use crate::classifiers::neighbours::default_k;
 use crate::classifiers::prototypes::{Extra, Prototypes};
 use crate::classifiers::{
-    Auto, ClassifierError, Kind, Linear, Points, Score, folds, logistic_regression, out_of_fold,
-    prior, score, stratified, temperature,
+    Auto, ClassifierError, Kind, Linear, Neighbours, Points, Score, folds, logistic_regression,
+    out_of_fold, prior, score, stratified, temperature,
 };
-use crate::model::Weights;
-use crate::model::network::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT};
+use crate::stages::inference::vector_head::VectorHead;
 use crate::stages::train::error::TrainError;
 
 /// The factor of cosines with label texts, as in sentence-transformers' losses: they alone would
@@ -38,8 +38,8 @@ pub struct Sample<'a> {
     pub label_texts: Option<ArrayView2<'a, f64>>,
     /// The vectors of texts without labels `[M, E]`, where they are to be learnt from.
     pub unlabelled: Option<ArrayView2<'a, f64>>,
-    /// The place of the original that each text comes from; see [`crate::data::DataSet::families`].
-    pub families: &'a [usize],
+    /// The place of the original in whose fold each text is; `None` for one that judges nothing.
+    pub families: &'a [Option<usize>],
     /// Whether the vectors have learnt from these texts: then what is out of fold is not unseen.
     pub tuned: bool,
     /// How much each text counts; `None` if all count 1.
@@ -50,24 +50,15 @@ pub struct Sample<'a> {
 /// A fitted head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
-    pub linear: Linear,
+    pub map: VectorHead,
     /// What was chosen, and how well it does out of fold.
     pub chosen: String,
-}
-
-impl Head {
-    /// Returns the head's parameters as those of a linear layer.
-    pub fn weights(&self) -> Weights {
-        let weight = self.linear.weight.mapv(|value| value as f32).into_dyn();
-        let bias = self.linear.bias.mapv(|value| value as f32).into_dyn();
-        Weights::from([(CLASSIFIER_WEIGHT.to_owned(), weight), (CLASSIFIER_BIAS.to_owned(), bias)])
-    }
 }
 
 /// A head before its calibration: the map, the logits of texts that its fit has not seen where they
 /// are known, and what is told.
 struct Fitted {
-    linear: Linear,
+    map: VectorHead,
     held_out: Option<Array2<f64>>,
     chosen: String,
     /// Whether the logits hold the shares of the classes in train; else they are those of equal
@@ -85,29 +76,32 @@ impl Sample<'_> {
     /// without texts.
     pub fn fit(&self, settings: &HeadSettings) -> Result<Head, TrainError> {
         let points = self.points();
-        let Fitted { mut linear, held_out, mut chosen, has_shares } = match &settings.classifier {
+        let Fitted { mut map, held_out, mut chosen, has_shares } = match &settings.classifier {
             Classifier::LogisticRegression(own) => self.logistic_regression(own.c, settings)?,
             Classifier::Lda(own) => self.lda(own.shrinkage, settings)?,
             Classifier::Prototypes(own) => self.prototypes(own.label_weight)?,
+            Classifier::Knn(own) => self.knn(own.k)?,
             Classifier::ZeroShot => self.zero_shot()?,
             Classifier::Auto => self.auto(settings)?,
         };
         if let (Calibration::Folds, Some(held_out)) = (settings.calibrate, &held_out) {
-            let found = temperature::fit_weighted(held_out.view(), self.classes, self.weights);
-            // Vectors that know the texts would have any confidence.
-            let found = if self.tuned { found.max(1.0) } else { found };
-            linear = linear.tempered(found);
+            let judging = self.judging();
+            let found =
+                temperature::fit_weighted(held_out.view(), self.classes, judging.as_deref());
+            // What knows the texts would have any confidence.
+            let found = if self.is_seen() { found.max(1.0) } else { found };
+            map = map.tempered(found);
             chosen.push_str(&format!(", temperature {found:.3}"));
         }
         let classes = self.labels.len();
         let from = if has_shares { shares(&points) } else { vec![1.0 / classes as f64; classes] };
-        if let Some(to) = self.prior(&settings.prior, &linear, &from)? {
+        if let Some(to) = self.prior(&settings.prior, &map, &from)? {
             if let ClassPrior::Estimate(_) = settings.prior {
                 chosen.push_str(&self.told_of_prior(&to));
             }
-            linear = linear.shifted(&prior::shift(&from, &to).map_err(|error| self.named(error))?);
+            map = map.shifted(&prior::shift(&from, &to).map_err(|error| self.named(error))?);
         }
-        Ok(Head { linear, chosen })
+        Ok(Head { map, chosen })
     }
 
     /// Returns the head whose class vectors are κ times those of the label texts. κ is such that
@@ -131,11 +125,24 @@ impl Sample<'_> {
             bias: Array1::zeros(self.labels.len()),
         };
         Ok(Head {
-            linear,
+            map: VectorHead::Linear(linear),
             chosen: format!(
                 "the head begins with the vectors of the label texts, times {factor:.1}"
             ),
         })
+    }
+
+    /// Returns how much each text counts where it is judged: those that judge nothing count 0.
+    fn judging(&self) -> Option<Vec<f64>> {
+        let in_folds: Vec<usize> =
+            self.families.iter().map(|it| it.unwrap_or(folds::NONE)).collect();
+        folds::judging(self.weights, &in_folds)
+    }
+
+    /// Says whether what is out of fold has been seen, by the encoder or by what has made texts or
+    /// their labels.
+    fn is_seen(&self) -> bool {
+        self.tuned || self.families.contains(&None)
     }
 
     fn points(&self) -> Points<'_> {
@@ -177,7 +184,8 @@ impl Sample<'_> {
             Some(c) => (c, None, String::new()),
         };
         let linear = logistic_regression::fit(&points, c).map_err(named)?;
-        Ok(Fitted { linear, held_out, chosen: told, has_shares: true })
+        let map = VectorHead::Linear(linear);
+        Ok(Fitted { map, held_out, chosen: told, has_shares: true })
     }
 
     fn lda(&self, shrinkage: Automatic, settings: &HeadSettings) -> Result<Fitted, TrainError> {
@@ -189,7 +197,7 @@ impl Sample<'_> {
             .transpose()
             .map_err(named)?;
         Ok(Fitted {
-            linear,
+            map: VectorHead::Linear(linear),
             held_out,
             chosen: format!("shrinkage {shrinkage:.3}"),
             has_shares: true,
@@ -201,7 +209,16 @@ impl Sample<'_> {
         let extra = self.label_texts.map(|x| Extra { x, labels: &classes, weight });
         let fitted = Prototypes::fit(&self.points(), extra).map_err(|error| self.named(error))?;
         let chosen = format!("temperature {:.3}", fitted.temperature);
-        Ok(Fitted { linear: fitted.linear(), held_out: None, chosen, has_shares: false })
+        let map = VectorHead::Linear(fitted.linear());
+        Ok(Fitted { map, held_out: None, chosen, has_shares: false })
+    }
+
+    fn knn(&self, k: Option<usize>) -> Result<Fitted, TrainError> {
+        let k = k.unwrap_or_else(|| default_k(self.classes, self.labels.len()));
+        let fitted = Neighbours::fit(&self.points(), k).map_err(|error| self.named(error))?;
+        let chosen = format!("k {k}, temperature {:.3}", fitted.temperature);
+        let map = VectorHead::Nearest(fitted);
+        Ok(Fitted { map, held_out: None, chosen, has_shares: true })
     }
 
     /// The nearest label text by cosine.
@@ -211,7 +228,8 @@ impl Sample<'_> {
             weight: texts.mapv(|value| value * SCALE),
             bias: Array1::zeros(self.labels.len()),
         };
-        Ok(Fitted { linear, held_out: None, chosen: String::new(), has_shares: false })
+        let map = VectorHead::Linear(linear);
+        Ok(Fitted { map, held_out: None, chosen: String::new(), has_shares: false })
     }
 
     fn auto(&self, settings: &HeadSettings) -> Result<Fitted, TrainError> {
@@ -226,31 +244,32 @@ impl Sample<'_> {
             .iter()
             .map(|candidate| format!("{} {}", candidate.kind.name(), told(candidate.score)))
             .collect();
-        let where_from = if self.tuned { "of tuned vectors" } else { "out of fold" };
+        let where_from = if self.is_seen() { "of texts that were seen" } else { "out of fold" };
         let chosen = format!("{} ({where_from}: {})", best.kind.name(), all.join("; "));
         // It has its temperature already.
         let has_shares = best.kind != Kind::Prototypes;
-        Ok(Fitted { linear, held_out: None, chosen, has_shares })
+        let map = VectorHead::Linear(linear);
+        Ok(Fitted { map, held_out: None, chosen, has_shares })
     }
 
     /// Tells how well a head does out of fold, unless the vectors have learnt from the texts.
     fn out_of(&self, folds: &[usize], score: Score) -> String {
         let count = folds::count(folds);
-        if self.tuned {
-            return format!(" (by {count} folds of tuned vectors)");
+        if self.is_seen() {
+            return format!(" (by {count} folds that were seen)");
         }
         format!(" (out of {count} folds: accuracy {:.3}, nll {:.3})", score.accuracy, score.nll)
     }
 
     fn told_of(&self, folds: &[usize], logits: &Array2<f64>) -> String {
-        self.out_of(folds, score(logits.view(), self.classes, self.weights))
+        self.out_of(folds, score(logits.view(), self.classes, self.judging().as_deref()))
     }
 
     /// Returns the shares of the classes that the head is for, where they are not those of train.
     fn prior(
         &self,
         prior: &ClassPrior,
-        linear: &Linear,
+        map: &VectorHead,
         from: &[f64],
     ) -> Result<Option<Vec<f64>>, TrainError> {
         match prior {
@@ -261,7 +280,7 @@ impl Sample<'_> {
             }
             ClassPrior::Estimate(EstimateFrom::Unlabelled) => {
                 let texts = self.unlabelled.ok_or(TrainError::NoUnlabelled)?;
-                let shares = prior::estimate(linear.logits(texts).view(), from);
+                let shares = prior::estimate(map.logits(texts).view(), from);
                 shares.map(Some).map_err(|error| self.named(error))
             }
             ClassPrior::Given(given) => given_shares(given, self.labels).map(Some),
@@ -318,7 +337,7 @@ pub fn named(error: ClassifierError, labels: &[String]) -> TrainError {
 /// texts and there are none, and where given shares do not fit the labels.
 pub fn check(
     settings: &HeadSettings,
-    (classes, families): (&[usize], &[usize]),
+    (classes, families): (&[usize], &[Option<usize>]),
     labels: &[String],
     has_label_texts: bool,
 ) -> Result<(), TrainError> {
@@ -327,7 +346,10 @@ pub fn check(
             own.c.0.is_none() || settings.calibrate == Calibration::Folds
         }
         Classifier::Auto => true,
-        Classifier::Lda(_) | Classifier::Prototypes(_) | Classifier::ZeroShot => false,
+        Classifier::Lda(_)
+        | Classifier::Prototypes(_)
+        | Classifier::Knn(_)
+        | Classifier::ZeroShot => false,
     };
     if by_folds {
         folds_of(classes, families, labels.len(), (settings.folds, 0))
@@ -344,27 +366,29 @@ pub fn check(
 
 /// Returns the fold of each text, stratified by class: as many folds as asked for; else the usual
 /// number, or as many as the smallest class has originals. A generated text is in the fold of its
-/// original, since it would tell what that says.
+/// original, since it would tell what that says; one without an original is in none.
 ///
 /// # Errors
 ///
 /// Fails where a class has one original alone, or fewer than the folds that are asked for.
 pub fn folds_of(
     classes: &[usize],
-    families: &[usize],
+    families: &[Option<usize>],
     count: usize,
     (asked, seed): (Option<usize>, u64),
 ) -> Result<Vec<usize>, ClassifierError> {
-    let originals: Vec<usize> = (0..classes.len()).filter(|&text| families[text] == text).collect();
+    let is_original = |text: &usize| families[*text] == Some(*text);
+    let originals: Vec<usize> = (0..classes.len()).filter(is_original).collect();
     let own: Vec<usize> = originals.iter().map(|&text| classes[text]).collect();
     let folds = asked.unwrap_or_else(|| FOLDS.min(folds::most(&own, count)).max(2));
     let mut random = stream(seed, &["train", "folds"], 0);
     let found = stratified(&own, count, folds, &mut random)?;
-    let mut all = vec![0; classes.len()];
+    let mut all = vec![folds::NONE; classes.len()];
     for (&text, fold) in originals.iter().zip(found) {
         all[text] = fold;
     }
-    Ok(families.iter().map(|&family| all[family]).collect())
+    let fold = |family: &Option<usize>| family.map_or(folds::NONE, |family| all[family]);
+    Ok(families.iter().map(fold).collect())
 }
 
 /// Returns the shares of the classes among points.

@@ -24,11 +24,14 @@ pub enum Classifier {
     Lda(Lda),
     /// The nearest mean of a class (Snell et al. 2017).
     Prototypes(Prototypes),
+    /// The classes of the nearest train texts, weighted by e^(cosine/T). T is that under which train
+    /// texts are likeliest among the others. The model keeps the vectors of all train texts.
+    Knn(Knn),
     /// The nearest label text, whatever the train texts are. It shows what an encoder knows before
     /// it has seen an example.
     ZeroShot,
     /// The one of prototypes, logistic regression and LDA whose predictions out of fold are the
-    /// likeliest.
+    /// likeliest. `knn` is not tried: its model would grow with the texts.
     Auto,
 }
 
@@ -60,6 +63,16 @@ pub struct Prototypes {
     /// counts 1.
     #[serde(default = "default_label_weight")]
     pub label_weight: f64,
+}
+
+/// The settings of `knn`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Knn {
+    /// How many of the nearest texts count. Default: 5, or as many texts as the smallest class has
+    /// if these are fewer.
+    #[serde(default)]
+    pub k: Option<usize>,
 }
 
 /// A number, or `auto`.
@@ -181,6 +194,9 @@ impl HeadSettings {
             Classifier::Prototypes(Prototypes { label_weight }) => {
                 let field = format!("{at}.classifier.prototypes.label_weight");
                 problems.not_negative(&field, *label_weight);
+            }
+            Classifier::Knn(Knn { k: Some(k) }) => {
+                problems.at_least_one(&format!("{at}.classifier.knn.k"), *k as u64);
             }
             _ => {}
         }

@@ -114,7 +114,7 @@ impl Learner for Auto {
             let learner = candidate.learner();
             let settings = settings.under(learner.defaults());
             let own = Work { settings: &settings, ..*work };
-            let Answer { logits, encodings: read } = folds::held_out(learner, &own, &folds)?;
+            let Answer { logits, encodings: read, .. } = folds::held_out(learner, &own, &folds)?;
             encodings += read;
             let found = score(logits.mapv(f64::from).view(), &classes, None);
             let name = named(&candidates, place);

@@ -10,8 +10,8 @@ use crate::base::digest::Digest;
 use crate::data::{Curves, DataSet, Seen};
 use crate::model::sentences::Preparation;
 use crate::stages::contract::error::StageError;
-use crate::stages::contract::output::{Network, TrainingSummary};
-use crate::stages::contract::stage::{Ctx, DataFact};
+use crate::stages::contract::output::{Network, TrainedModel, TrainingSummary};
+use crate::stages::contract::stage::{Ctx, DataFact, Port};
 use crate::stages::inference::vectors::Known;
 use crate::stages::train::problems::Problems;
 use crate::stages::train::settings::{Defaults, Settings};
@@ -26,6 +26,11 @@ pub trait Learner {
 
     /// Returns the method's own settings, which are part of what its models depend on.
     fn config(&self) -> Value;
+
+    /// Lists the stages that the method reads beside the data set, such as a teacher's.
+    fn inputs(&self) -> Vec<Port<'_>> {
+        Vec::new()
+    }
 
     /// Returns what the training takes where the file says nothing.
     fn defaults(&self) -> Defaults {
@@ -87,6 +92,10 @@ pub struct Work<'a> {
     /// The texts that the encoder has learnt from with their labels, which folds may not have.
     pub learnt: &'a Seen,
     pub data: &'a DataSet,
+    /// The model that the method's input gives, where it has one.
+    pub teacher: Option<&'a TrainedModel>,
+    /// How much each train text counts; `None` if all count 1.
+    pub weights: Option<&'a [f64]>,
     /// Vectors of texts by the encoder as it is, where a method has computed them before.
     pub known: Option<&'a Known>,
 }

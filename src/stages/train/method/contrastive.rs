@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::contract::{Learner, Refusal, Trained, Work};
+use super::tune::{REFUSED, Then, tune};
 use crate::base::clock::Stopwatch;
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::stage::DataFact;
-use crate::stages::train::encoder::{self, Job};
+use crate::stages::train::folds;
 use crate::stages::train::head;
 use crate::stages::train::head::settings::{Automatic, LogisticRegression};
 use crate::stages::train::head::{Calibration, ClassPrior, Classifier, HeadSettings};
@@ -47,9 +48,6 @@ pub struct Contrastive {
     #[serde(default)]
     pub folds: Option<usize>,
 }
-
-const WHOLE: &str = "a batch is compared as a whole";
-const AFTER: &str = "the head that dev could judge is fitted after the training";
 
 impl Contrastive {
     fn head(&self) -> HeadSettings {
@@ -96,18 +94,6 @@ impl Learner for Contrastive {
     }
 
     fn refuses(&self) -> Vec<Refusal> {
-        const REFUSED: [Refusal; 10] = [
-            ("freeze.encoder", "it is the encoder that learns"),
-            ("schedule.reduce_on_plateau.monitor", AFTER),
-            ("max_tokens_per_step", WHOLE),
-            ("loss.label_smoothing", "the classifier has its own objective"),
-            ("loss.r_drop", "the classifier has its own objective"),
-            ("loss.mixup", "the classifier has its own objective"),
-            ("reinitialise", "it needs vectors that already mean something"),
-            ("early_stopping", AFTER),
-            ("best_checkpoint", AFTER),
-            ("artifacts", "artifacts have a loss of their own"),
-        ];
         let of_setfit = self.is_setfit().then_some(("label_texts", "its pairs are of texts alone"));
         of_setfit.into_iter().chain(REFUSED).collect()
     }
@@ -137,50 +123,24 @@ impl Learner for Contrastive {
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
         let Work { ctx, settings, data, .. } = *work;
         let opening = Stopwatch::start();
-        let mut opened = Opened::new(work, Ending::Vectors)?;
+        let opened = Opened::new(work, Ending::Vectors)?;
         let label_texts = settings.label_texts(ctx, data.labels())?;
-        let mut tokens = Tokens::new(ctx, data, &opened.texts)?;
+        let mut tokens = Tokens::new(ctx, (&data.splits.train, &[]), &opened.texts)?;
         let own: Vec<&str> = label_texts.iter().map(String::as_str).collect();
         tokens.train.extend(opened.texts.encode(&own)?);
         let classes = data.train_classes();
         // Before the encoder learns for minutes.
-        let of_train = (&classes[..], &data.families()[..]);
+        let of_train = (&classes[..], &folds::judged_with(data)[..]);
         head::fit::check(&self.head(), of_train, data.labels(), !own.is_empty())?;
         let of_windows = settings.windows.is_some();
         let objective = Objective::new(&self.loss, classes, own.len(), opened.width()?, of_windows);
-        let weights = opened.pretrained.weights.take()?;
-        let job = Job {
-            settings,
-            device: ctx.device(),
-            config: &opened.pretrained.config,
-            form: &opened.form,
-            objective: &objective,
-            train_tokens: &tokens.train,
-            // The head that dev could judge is fitted afterwards.
-            dev_tokens: &[],
-        };
-        let before = opening.seconds();
-        let mut tuned = encoder::run(ctx, ctx.runtime()?, &job, weights)?;
-        let after = Stopwatch::start();
-        let mut summary = tuned.summary(ctx, settings);
-        opened.pretrained.weights = std::mem::take(&mut tuned.weights).into();
         let texts = Texts {
             train: &data.splits.train,
             dev: &data.splits.dev,
             label_texts: &label_texts,
             unlabelled: self.head().unlabelled(data),
         };
-        let mut vectors = texts.vectors(&|texts| opened.reading(texts)?.vectors(ctx))?;
-        vectors.tuned = true;
-        let head = vectors.fit(work, &self.head())?;
-        opened.pretrained.weights.extend(head.weights());
-        let mut curves = tuned.fitted.curves;
-        if let Some(last) = curves.0.last_mut() {
-            last.dev = vectors.point(work, &head)?.dev;
-        }
-        summary.truncated_share = tokens.truncated_share;
-        summary.chosen = head.chosen;
-        summary.seconds += before + after.seconds();
-        Ok(opened.into_trained(curves, summary, None, tuned.adapter))
+        let then = Then { work, texts, settings: self.head() };
+        tune(work, (opened, opening), (&objective, &tokens), &then)
     }
 }

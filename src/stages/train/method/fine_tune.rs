@@ -41,7 +41,7 @@ impl Learner for FineTune {
         let texts = Texts { train: train_texts, label_texts: &label_texts, ..Texts::default() };
         let vectors = texts.vectors(&|texts| opened.shared(work, texts))?;
         let head = vectors.of_label_texts(work)?;
-        opened.pretrained.weights.extend(head.weights());
+        opened.put_on(&head.map)?;
         let mut trained = train(work, opened)?;
         trained.summary.chosen = head.chosen;
         Ok(trained)
@@ -52,7 +52,8 @@ impl Learner for FineTune {
 pub(super) fn train(work: &Work<'_>, mut opened: Opened) -> Result<Trained, StageError> {
     let Work { ctx, settings, data, .. } = *work;
     let objective = Classification::new(&settings.loss, data, Form::Targets)?;
-    let tokens = Tokens::new(ctx, data, &opened.texts)?;
+    let objective = objective.weighted(work.weights);
+    let tokens = Tokens::new(ctx, (&data.splits.train, &data.splits.dev), &opened.texts)?;
     let weights = opened.pretrained.weights.take()?;
     let job = Job {
         settings,

@@ -65,6 +65,13 @@ impl Learner for LpFt {
 
     fn check(&self, at: &str, data: &DataFact, problems: &mut Problems) {
         self.head().check(at, data, problems);
+        if matches!(self.classifier, Classifier::Knn(_)) {
+            problems.add(
+                &format!("{at}.classifier.knn"),
+                "nothing is trained through a count of the nearest texts".to_owned(),
+                "take a classifier that is linear, such as `logistic_regression`",
+            );
+        }
     }
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
@@ -76,7 +83,7 @@ impl Learner for LpFt {
         let texts = Texts { train, label_texts: &label_texts, ..Texts::default() };
         let vectors = texts.vectors(&|texts| opened.shared(work, texts))?;
         let head = vectors.fit(work, &self.head())?;
-        opened.pretrained.weights.extend(head.weights());
+        opened.put_on(&head.map)?;
         let before = stopwatch.seconds();
         let mut trained = fine_tune::train(work, opened)?;
         trained.summary.seconds += before;

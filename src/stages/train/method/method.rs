@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::auto::Auto;
 use super::contract::Learner;
 use super::contrastive::Contrastive;
+use super::distil::Distil;
 use super::fine_tune::FineTune;
 use super::lp_ft::LpFt;
 use super::probe::Probe;
@@ -28,6 +29,8 @@ pub enum Method {
     Auto(Auto),
     /// Learns from texts without labels, which a model of a method has labelled.
     SelfTraining(SelfTraining),
+    /// Learns the vectors of a trained model, mostly a larger one.
+    Distil(Distil),
 }
 
 impl Default for Method {
@@ -46,6 +49,7 @@ impl Method {
             Method::LpFt(method) => method,
             Method::Auto(method) => method,
             Method::SelfTraining(method) => method,
+            Method::Distil(method) => method,
         }
     }
 }

@@ -8,6 +8,8 @@ pub mod lp_ft;
 mod single;
 pub mod auto;
 mod rounds;
+mod tune;
+pub mod distil;
 pub mod self_training;
 pub mod method;
 

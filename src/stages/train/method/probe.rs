@@ -150,12 +150,10 @@ impl Learner for Probe {
         let mut opened = Opened::new(work, Ending::Vectors)?;
         let vectors = self.vectors(work, &opened, &data.splits.dev)?;
         let head = vectors.fit(work, &self.head())?;
-        let of_head = Tensors::from(head.weights());
-        let trainable_parameters = of_head.count();
+        let trainable_parameters = Tensors::from(head.map.weights()).count();
         opened.keep_encoder(work)?;
-        let weights = &mut opened.pretrained.weights;
-        weights.append(of_head);
-        let parameters = weights.count();
+        opened.put_on(&head.map)?;
+        let parameters = opened.pretrained.weights.count();
         let point = vectors.point(work, &head)?;
         let tokens = opened.texts.encode(&texts(&data.splits.train))?;
         let summary = TrainingSummary {

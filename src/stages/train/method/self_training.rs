@@ -1,5 +1,4 @@
-//! Self-training: a model labels texts without labels, and a new one learns from those that it is
-//! the surest of.
+//! Self-training: a model labels texts without labels, and a new one learns from some of those.
 
 use ndarray::{Array2, s};
 use schemars::JsonSchema;
@@ -7,18 +6,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::contract::{Learner, Refusal, Trained, Work};
-use super::rounds::{NAME, Taken, choose, idle, with_taken};
+use super::rounds::{NAME, Taken, choose, draw, idle, weights, with_taken};
 use super::single::Single;
 use crate::base::clock::Stopwatch;
+use crate::base::seed::stream;
 use crate::classifiers::{Score, score};
 use crate::data::{DataSet, Example};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::DataFact;
+use crate::stages::train::certainty::Certainty;
 use crate::stages::train::error::TrainError;
 use crate::stages::train::folds;
 use crate::stages::train::problems::Problems;
 use crate::stages::train::settings::Defaults;
-use crate::stages::train::stand_in::{Answer, Quiet, StandIn};
+use crate::stages::train::stand_in::{Quiet, StandIn};
 use crate::stages::train::vectors::{texts, unlabelled};
 
 /// The most rounds, and the factor between the texts of train and those that the first one takes.
@@ -26,7 +27,7 @@ const ROUNDS: u32 = 5;
 const FACTOR: usize = 10;
 
 /// Labels the texts of `load: { unlabelled: … }` with a model of a method, and trains it anew, from
-/// the pretrained weights, on train and those texts of each class that the model was the surest of.
+/// the pretrained weights, on train and those texts of each class that the model is sure of.
 ///
 /// All classes get equally many texts, no more than are taken for the rarest one, and every round
 /// takes twice as many. True labels stay as they are. The other settings of `train` are those of
@@ -41,6 +42,9 @@ pub struct SelfTraining {
     /// The most rounds. Default: 5.
     #[serde(default)]
     pub rounds: Option<u32>,
+    /// Which of the texts that are taken for a class are learnt from.
+    #[serde(default)]
+    pub take: Take,
     /// The texts of each class that the first round takes. Default: 10 times the texts of the
     /// smallest class of train.
     #[serde(default)]
@@ -52,6 +56,32 @@ pub struct SelfTraining {
     /// texts. Default: 4.
     #[serde(default)]
     pub folds: Option<usize>,
+}
+
+/// Which of the texts that are taken for a class are learnt from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Take {
+    /// Those that the model gives the highest probability.
+    #[default]
+    Surest,
+    /// Those that passes under dropout agree on are drawn the likelier, and count the more in the
+    /// loss, the less their probability varies (Mukherjee and Awadallah 2020). The base is
+    /// `fine_tune` or `lp_ft`; each round reads all texts as often as there are passes.
+    Easy(Easy),
+}
+
+/// The settings of `easy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Easy {
+    /// The number of passes under dropout.
+    #[serde(default = "default_passes")]
+    pub passes: u32,
+}
+
+fn default_passes() -> u32 {
+    30
 }
 
 /// When no further round is made.
@@ -117,6 +147,9 @@ impl Learner for SelfTraining {
                 "leave one of both out",
             );
         }
+        if let Take::Easy(Easy { passes }) = self.take {
+            self.check_easy(passes, &format!("{at}.take.easy"), problems);
+        }
         problems.0.extend(CheckError::of_folds(&format!("{at}.folds"), self.folds));
         problems.at_least_one(&format!("{at}.rounds"), u64::from(self.rounds.unwrap_or(ROUNDS)));
         problems.at_least_one(&format!("{at}.per_class"), self.per_class.unwrap_or(1) as u64);
@@ -146,11 +179,10 @@ impl Learner for SelfTraining {
         let mut taken: Vec<Taken> = Vec::new();
         let mut counts = Vec::new();
         for round in 1..=rounds {
-            let Answer { logits, encodings: read } =
-                self.round(work, train, &taken, &[]).answer()?;
-            let logits = logits.mapv(f64::from);
-            encodings += read;
-            let next = choose(logits.view(), self.most(work.data, round));
+            let answer = self.round(work, train, &taken, &[]).answer()?;
+            let logits = answer.logits.mapv(f64::from);
+            encodings += answer.encodings;
+            let next = self.take(work, &logits, answer.certainty.as_ref(), round);
             if let Some(label) = idle(logits.view()).and_then(|it| work.data.labels().get(it)) {
                 work.ctx.warn(&format!(
                     "{NAME}: no text without a label is taken for `{label}`, and as all classes \
@@ -177,6 +209,51 @@ impl Learner for SelfTraining {
 }
 
 impl SelfTraining {
+    /// Reports what keeps passes under dropout from telling anything.
+    fn check_easy(&self, passes: u32, at: &str, problems: &mut Problems) {
+        let why = match &self.base {
+            Single::FineTune(_) | Single::LpFt(_) => None,
+            Single::Probe(_) => {
+                Some("a probe's encoder has no dropout, so all passes are the same")
+            }
+            Single::Contrastive(_) => Some("its loss compares texts, and gives none a weight"),
+        };
+        if let Some(why) = why {
+            let name = self.base.learner().name();
+            problems.add(
+                at,
+                format!("`base: {name}` does not serve: {why}"),
+                "take `base: { fine_tune: {} }` or `lp_ft`, or `take: surest`",
+            );
+        }
+        if passes < 2 {
+            problems.add(
+                &format!("{at}.passes"),
+                format!("expected at least 2 passes, found {passes}"),
+                "one pass has nothing to agree with",
+            );
+        }
+    }
+
+    /// Returns the texts that a round, from 1, learns from, given what the model before it says.
+    fn take(
+        &self,
+        work: &Work<'_>,
+        logits: &Array2<f64>,
+        certainty: Option<&Certainty>,
+        round: u32,
+    ) -> Vec<Taken> {
+        let most = self.most(work.data, round);
+        match certainty {
+            None => choose(logits.view(), most),
+            Some(certainty) => {
+                let purpose = ["train", NAME, "easy"];
+                let mut random = stream(work.ctx.seed(), &purpose, u64::from(round));
+                draw(logits.view(), certainty, most, &mut random)
+            }
+        }
+    }
+
     /// Returns the texts of each class that a round, from 1, takes at most. Folds take as many as
     /// the whole of train does.
     fn most(&self, data: &DataSet, round: u32) -> usize {
@@ -200,9 +277,14 @@ impl SelfTraining {
         StandIn {
             learner: self.base.learner(),
             work,
-            train: with_taken(data, train, taken),
+            train: with_taken(data, train, taken, NAME),
+            weights: weights(train.len(), taken),
             dev: &data.splits.dev,
             asked: [texts(held_out), unlabelled(&data.unlabelled)].concat(),
+            passes: match self.take {
+                Take::Surest => None,
+                Take::Easy(Easy { passes }) => Some(passes),
+            },
             // The last training is like the others, and shows what is to be warned of.
             warns: false,
         }
@@ -223,7 +305,8 @@ impl SelfTraining {
             ctx.note(&format!("{NAME}: round {round} in {count} folds"));
             for part in &mut parts {
                 if round > 0 {
-                    let next = choose(part.unlabelled.view(), self.most(data, round));
+                    let certainty = part.certainty.as_ref();
+                    let next = self.take(work, &part.unlabelled, certainty, round);
                     if next == part.taken {
                         continue;
                     }
@@ -235,6 +318,7 @@ impl SelfTraining {
                     logits.row_mut(text).assign(&row);
                 }
                 part.unlabelled = answered.slice(s![held.., ..]).to_owned();
+                part.certainty = answer.certainty.map(|all| all.from(held));
                 encodings += answer.encodings;
             }
             let found = score(logits.view(), &classes, None);
@@ -260,6 +344,8 @@ struct Part {
     taken: Vec<Taken>,
     /// What the last model says of the texts without labels `[M, K]`.
     unlabelled: Array2<f64>,
+    /// How sure it is of them, where that is asked for.
+    certainty: Option<Certainty>,
 }
 
 impl Part {
@@ -274,6 +360,7 @@ impl Part {
             places,
             taken: Vec::new(),
             unlabelled: Array2::zeros((0, data.labels().len())),
+            certainty: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::contract::{MicroBatch, Objective};
 use super::dev_metric::{DevMetric, DevMetrics};
-use super::loss::{Loss, check_labels, class_weights, row, targets, weight};
+use super::loss::{Counted, Loss, check_labels, class_weights, row, targets, weight};
 use super::mixup::{At, Mixup};
 use super::r_drop::RDrop;
 use crate::data::DataSet;
@@ -38,6 +38,8 @@ pub struct Classification<'a> {
     form: Form,
     /// The weight of each class.
     class_weights: Vec<f32>,
+    /// How much each train text counts beside that; `None` if all count 1.
+    weights: Option<&'a [f64]>,
     label_smoothing: f32,
     r_drop: Option<RDrop>,
     mixup: Option<Mixup>,
@@ -55,9 +57,22 @@ impl<'a> Classification<'a> {
         form: Form,
     ) -> Result<Classification<'a>, TrainError> {
         check_labels(loss, data)?;
-        let (class_weights, label_smoothing) = (class_weights(loss, data), loss.label_smoothing);
-        let (r_drop, mixup) = (loss.r_drop, loss.mixup.clone());
-        Ok(Classification { data, form, class_weights, label_smoothing, r_drop, mixup })
+        Ok(Classification {
+            data,
+            form,
+            class_weights: class_weights(loss, data.labels(), &data.train_classes()),
+            weights: None,
+            label_smoothing: loss.label_smoothing,
+            r_drop: loss.r_drop,
+            mixup: loss.mixup.clone(),
+        })
+    }
+
+    /// Gives each train text a weight. The loss of a batch is the mean of its texts' losses, each
+    /// as often as it counts; what `r_drop` adds stays the plain mean.
+    #[must_use]
+    pub fn weighted(self, weights: Option<&'a [f64]>) -> Classification<'a> {
+        Classification { weights, ..self }
     }
 
     /// Adds the input `labels` `[B]` and returns the targets `[B, K]` of the whole batch.
@@ -95,8 +110,10 @@ impl<'a> Classification<'a> {
         }
     }
 
-    fn labels_of(&self, indices: &[usize]) -> Vec<usize> {
-        indices.iter().map(|&index| self.data.splits.train[index].class()).collect()
+    fn texts_of(&self, indices: &[usize]) -> Vec<Counted> {
+        let counts = |index: usize| self.weights.map_or(1.0, |weights| weights[index] as f32);
+        let train = &self.data.splits.train;
+        indices.iter().map(|&index| (train[index].class(), counts(index))).collect()
     }
 }
 
@@ -140,13 +157,13 @@ impl Objective for Classification<'_> {
 
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
         let &MicroBatch { members, batch, batches, key, .. } = micro_batch;
-        let labels = self.labels_of(members);
+        let texts = self.texts_of(members);
         match self.form {
             Form::Targets => {
-                let whole = self.labels_of(batch);
+                let whole = self.texts_of(batch);
                 let passes = self.passes();
                 let total = weight(&whole, &self.class_weights) * (batches * passes) as f32;
-                let mut values = targets(&labels, &self.class_weights, self.label_smoothing, total);
+                let mut values = targets(&texts, &self.class_weights, self.label_smoothing, total);
                 let mut feeds = Vec::new();
                 if let Some(mixup) = &self.mixup {
                     let mix = mixup.draw(members.len(), key);
@@ -161,7 +178,7 @@ impl Objective for Classification<'_> {
                 feeds
             }
             Form::ClassNumbers => {
-                let numbers = labels.into_iter().map(|label| label as i64).collect();
+                let numbers = texts.into_iter().map(|(label, _)| label as i64).collect();
                 vec![(LABELS.to_owned(), Feed::I64(vec![members.len()], numbers))]
             }
         }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::classification::{Classification, Form};
 use super::contract::{MicroBatch, Objective as _};
-use super::loss::{Loss, targets};
+use super::loss::{ClassWeights, Loss, targets};
 use super::mixup::{Mix, Mixup};
 use super::r_drop::RDrop;
 use crate::data::{DataSet, Example, Splits, Task};
@@ -31,6 +31,22 @@ struct Agreement {
     logits: [Vec<Vec<f64>>; 2],
     loss: f64,
     gradient: [Vec<Vec<f64>>; 2],
+}
+
+#[derive(Deserialize)]
+struct OfUnlabelled {
+    weighted: Vec<Weighted>,
+}
+
+#[derive(Deserialize)]
+struct Weighted {
+    labels: Vec<usize>,
+    logits: Vec<Vec<f64>>,
+    counts: Vec<f64>,
+    balanced: bool,
+    smoothing: f32,
+    loss: f64,
+    gradient: Vec<Vec<f64>>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +127,46 @@ fn r_drop_is_pytorchs_also_in_parts() -> Tested {
     Ok(())
 }
 
+/// A batch's loss by weights of texts and of classes is PyTorch's (tests/record_unlabelled.py), and
+/// so is the sum of those of its parts.
+#[test]
+fn weights_of_texts_are_pytorchs_also_in_parts() -> Tested {
+    let recorded: OfUnlabelled =
+        serde_json::from_str(include_str!("../../../../tests/data/unlabelled.json"))?;
+    for case in recorded.weighted {
+        let (logits, expected) = (array(&case.logits), array(&case.gradient));
+        let classes = logits.shape()[1];
+        let data = data(&case.labels, classes);
+        let class_weights = case.balanced.then_some(ClassWeights::Balanced);
+        let label_smoothing = case.smoothing;
+        let settings = Loss { class_weights, label_smoothing, ..Loss::default() };
+        let objective = Classification::new(&settings, &data, Form::Targets)?;
+        let objective = objective.weighted(Some(&case.counts));
+        let mut g = Graph::new(Kernels::Fused);
+        let shape = vec![Dim::Named("B"), Dim::Fixed(classes)];
+        let input = g.input("logits", TensorFact::f32(shape));
+        let scalar = objective.loss(&mut g, input)?;
+        let gradient = gradients(&mut g, scalar, &[input])?[0].ok_or("no gradient")?;
+        g.output("loss", scalar);
+        g.output("gradient", gradient);
+        let batch: Vec<usize> = (0..case.labels.len()).collect();
+        for part in [batch.len(), 2] {
+            let mut total = 0.0;
+            for members in batch.chunks(part) {
+                let micro_batch =
+                    MicroBatch { members, batch: &batch, batches: 1, key: 0, batch_key: 0 };
+                let mut feeds = objective.feeds(&micro_batch);
+                feeds.push(("logits".to_owned(), feed(&logits.select(Axis(0), members))));
+                let found = execute(&g, feeds)?;
+                total += found["loss"].first().copied().map_or(f64::NAN, f64::from);
+                near(&found["gradient"], &expected.select(Axis(0), members), 1e-5)?;
+            }
+            assert!((total - case.loss).abs() < 1e-6, "{total} {}", case.loss);
+        }
+    }
+    Ok(())
+}
+
 /// PyTorch has mixed the vectors below the layer.
 #[test]
 fn mixing_logits_is_mixing_what_the_layer_reads() -> Tested {
@@ -129,7 +185,8 @@ fn mixing_logits_is_mixing_what_the_layer_reads() -> Tested {
         g.output("loss", scalar);
         g.output("of_z", by[0].ok_or("no gradient")?);
         g.output("of_weight", by[1].ok_or("no gradient")?);
-        let plain = targets(&mixed.labels, &vec![1.0; classes], 0.0, texts as f32);
+        let counted: Vec<(usize, f32)> = mixed.labels.iter().map(|&label| (label, 1.0)).collect();
+        let plain = targets(&counted, &vec![1.0; classes], 0.0, texts as f32);
         let mix = Mix { partners: mixed.partners, shares: mixed.shares, place: None };
         let values = mix.targets(&plain, classes);
         let mut feeds = vec![

@@ -92,49 +92,51 @@ pub(in crate::stages::train) fn check_labels(
     }
 }
 
-/// Returns what each class counts: 1 throughout, n/(K·n_c) or as given. A class without a train
-/// example counts 0 when balanced.
-pub(in crate::stages::train) fn class_weights(loss: &Loss, data: &DataSet) -> Vec<f32> {
-    let classes = data.labels().len();
+/// Returns what each class counts: 1 throughout, n/(K·n_c) over texts of these classes, or as
+/// given. A class without a text counts 0 when balanced.
+pub(in crate::stages::train) fn class_weights(
+    loss: &Loss,
+    labels: &[String],
+    texts: &[usize],
+) -> Vec<f32> {
+    let classes = labels.len();
     match &loss.class_weights {
         None => vec![1.0; classes],
         Some(ClassWeights::Given(weights)) => {
-            data.labels().iter().map(|label| weights.get(label).copied().unwrap_or(1.0)).collect()
+            labels.iter().map(|label| weights.get(label).copied().unwrap_or(1.0)).collect()
         }
         Some(ClassWeights::Balanced) => {
             let mut counts = vec![0usize; classes];
-            for example in &data.splits.train {
-                counts[example.class()] += 1;
+            for &class in texts {
+                counts[class] += 1;
             }
-            counts
-                .into_iter()
-                .map(|count| {
-                    if count == 0 {
-                        0.0
-                    } else {
-                        data.splits.train.len() as f32 / (classes * count) as f32
-                    }
-                })
-                .collect()
+            let weight = |count| match count {
+                0 => 0.0,
+                _ => texts.len() as f32 / (classes * count) as f32,
+            };
+            counts.into_iter().map(weight).collect()
         }
     }
 }
 
-/// Returns what a batch counts: the sum of its labels' weights.
-pub(super) fn weight(labels: &[usize], weights: &[f32]) -> f32 {
-    labels.iter().map(|&label| weights[label]).sum()
+/// A text in the loss: its class, and how much it counts beside the weight of that.
+pub(super) type Counted = (usize, f32);
+
+/// Returns what a batch counts: the sum of its texts' weights.
+pub(super) fn weight(texts: &[Counted], weights: &[f32]) -> f32 {
+    texts.iter().map(|&(label, counts)| weights[label] * counts).sum()
 }
 
 /// Returns the targets `[B, K]` for which −Σ targets·log softmax(logits) is the share that these
 /// examples have in PyTorch's `CrossEntropyLoss(weight, label_smoothing)` with mean reduction over
-/// a batch that counts `total`.
-pub(super) fn targets(labels: &[usize], weights: &[f32], smoothing: f32, total: f32) -> Vec<f32> {
+/// a batch that counts `total`; each text's loss and weight are taken as often as it counts.
+pub(super) fn targets(texts: &[Counted], weights: &[f32], smoothing: f32, total: f32) -> Vec<f32> {
     let scale = if total > 0.0 { 1.0 / total } else { 0.0 };
-    labels
-        .iter()
-        .flat_map(|&label| row(label, weights, smoothing))
-        .map(|target| target * scale)
-        .collect()
+    let row = |&(label, counts): &Counted| {
+        let row = row(label, weights, smoothing).into_iter();
+        row.map(move |target| target * counts * scale).collect::<Vec<f32>>()
+    };
+    texts.iter().flat_map(row).collect()
 }
 
 /// Returns the targets `[K]` of one text before the division by the batch's weight.
@@ -157,7 +159,8 @@ mod tests {
     fn is_pytorchs_weighted_smoothed_mean() {
         let logits = [[1.0f64, 2.0, 0.5], [0.0, -1.0, 3.0]];
         let loss = |weights: &[f32], smoothing: f32| {
-            let targets = targets(&[2, 0], weights, smoothing, weight(&[2, 0], weights));
+            let texts = [(2, 1.0), (0, 1.0)];
+            let targets = targets(&texts, weights, smoothing, weight(&texts, weights));
             let mut loss = 0.0;
             for (row, logits) in logits.iter().enumerate() {
                 let normalizer = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();

@@ -13,7 +13,7 @@ pub mod adaptation;
 
 pub use classification::{Classification, Form};
 pub use contract::{MicroBatch, Objective};
-pub use contrastive::{Contrastive, ContrastiveLoss};
+pub use contrastive::{Contrastive, ContrastiveLoss, Distillation};
 pub use dev_metric::{DevMetric, DevMetrics};
 pub use loss::{ClassWeights, Loss};
 pub use mixup::{At, Mixup};

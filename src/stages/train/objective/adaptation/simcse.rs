@@ -14,7 +14,7 @@ use crate::engine::backend::binding::Feed;
 use crate::engine::{Dim, Graph, ShapeError, TensorFact, Var};
 use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::train::objective::contract::{MicroBatch, Objective};
-use crate::stages::train::objective::contrastive::of_form;
+use crate::stages::train::objective::contrastive::vectors_network;
 use crate::stages::train::objective::dev_metric::DevMetrics;
 use crate::stages::train::problems::Problems;
 
@@ -93,7 +93,7 @@ impl Objective for Simcse {
         options: NetworkOptions,
         adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
-        of_form(config, form, options, adapter)
+        vectors_network(config, form, options, adapter)
     }
 
     fn passes(&self) -> usize {

@@ -67,8 +67,8 @@ fn default_iterations() -> usize {
 }
 
 /// The inputs of the graphs.
-const TARGETS: &str = "pair_targets";
-const WEIGHTS: &str = "pair_weights";
+pub(super) const TARGETS: &str = "pair_targets";
+pub(super) const WEIGHTS: &str = "pair_weights";
 const MASK: &str = "pair_mask";
 const ROWS: &str = "row_targets";
 
@@ -114,7 +114,7 @@ impl ContrastiveLoss {
 }
 
 /// Σ weights·(G − targets)².
-fn squares(g: &mut Graph, cosines: Var) -> Result<Var, ShapeError> {
+pub(super) fn squares(g: &mut Graph, cosines: Var) -> Result<Var, ShapeError> {
     let (targets, weights) = (of_pairs(g, TARGETS), of_pairs(g, WEIGHTS));
     let off = g.sub(cosines, targets)?;
     let square = g.mul(off, off)?;
@@ -147,7 +147,7 @@ fn triplet(g: &mut Graph, cosines: Var) -> Result<Var, ShapeError> {
 }
 
 /// Returns the number of every pair of rows, row by row.
-fn matrix(size: usize, of: impl Fn(usize, usize) -> f32) -> Feed {
+pub(super) fn matrix(size: usize, of: impl Fn(usize, usize) -> f32) -> Feed {
     let values = (0..size).flat_map(|i| (0..size).map(move |j| (i, j)));
     Feed::F32(vec![size, size], values.map(|(i, j)| of(i, j)).collect())
 }

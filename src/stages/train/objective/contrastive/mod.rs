@@ -3,9 +3,11 @@
 pub mod batches;
 pub mod loss;
 pub mod objective;
+pub mod distillation;
 pub mod pairs;
 #[cfg(test)]
 mod tests;
 
+pub use distillation::Distillation;
 pub use loss::{ContrastiveLoss, Setfit, Supcon};
-pub use objective::{Contrastive, of_form};
+pub use objective::{Contrastive, vectors_network};

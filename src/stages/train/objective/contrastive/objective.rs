@@ -28,23 +28,6 @@ pub struct Contrastive<'a> {
     of_windows: bool,
 }
 
-/// Builds the network of the vectors that a head of this form reads.
-///
-/// # Errors
-///
-/// Fails for an architecture's own head, below which there are none.
-pub fn of_form(
-    config: &Config,
-    form: &HeadForm,
-    options: NetworkOptions,
-    adapter: Option<Arc<dyn Adapts>>,
-) -> Result<Network, ShapeError> {
-    match form {
-        HeadForm::Linear(embedder) => Network::of_vectors(config, embedder, options, adapter),
-        HeadForm::Own => Err(ShapeError("a head has no vectors".to_owned())),
-    }
-}
-
 impl<'a> Contrastive<'a> {
     /// Prepares the objective for texts of these classes. With label texts, that of class `c`
     /// follows the texts in place `c`.
@@ -83,7 +66,7 @@ impl Objective for Contrastive<'_> {
         options: NetworkOptions,
         adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
-        of_form(config, form, options, adapter)
+        vectors_network(config, form, options, adapter)
     }
 
     fn batches_per_epoch(&self, _texts: usize, batch_size: usize) -> usize {
@@ -110,9 +93,8 @@ impl Objective for Contrastive<'_> {
     }
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
-        let g = &mut network.graph;
-        let unit = if self.of_windows { g.scaled_to_one(network.output)? } else { network.output };
-        self.loss.graph(g, unit)
+        let unit = unit_vectors(network, self.of_windows)?;
+        self.loss.graph(&mut network.graph, unit)
     }
 
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
@@ -124,5 +106,26 @@ impl Objective for Contrastive<'_> {
     /// Vectors alone have no metric: a head is fitted to them after the training.
     fn measure(&self, _output: &Array2<f32>) -> DevMetrics {
         DevMetrics::default()
+    }
+}
+
+/// Builds the network that ends in the vectors under a head.
+pub fn vectors_network(
+    config: &Config,
+    form: &HeadForm,
+    options: NetworkOptions,
+    adapter: Option<Arc<dyn Adapts>>,
+) -> Result<Network, ShapeError> {
+    match form.embedder() {
+        Some(embedder) => Network::of_vectors(config, embedder, options, adapter),
+        None => Err(ShapeError("a head has no vectors".to_owned())),
+    }
+}
+
+/// Returns a network's vectors `[B, E]` with length 1, which means of windows have not.
+pub(super) fn unit_vectors(network: &mut Network, of_windows: bool) -> Result<Var, ShapeError> {
+    match of_windows {
+        true => network.graph.scaled_to_one(network.output),
+        false => Ok(network.output),
     }
 }

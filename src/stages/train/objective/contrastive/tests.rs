@@ -5,12 +5,14 @@ use ndarray::{ArrayD, Axis, IxDyn};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::distillation::Distillation;
 use super::loss::{ContrastiveLoss, Setfit, Supcon};
 use super::pairs::pairs;
 use crate::engine::backend::binding::Feed;
 use crate::engine::graph::autodiff::gradients;
 use crate::engine::samples::harness::{execute, near};
 use crate::engine::{Dim, Graph, Kernels, TensorFact};
+use crate::stages::train::objective::contract::{MicroBatch, Objective as _};
 use crate::stages::train::schedule::{Schedule, Warmup, factor};
 
 type Tested = Result<(), Box<dyn std::error::Error>>;
@@ -181,6 +183,52 @@ fn learning_rates_are_setfits() -> Tested {
             let found = learning_rate * factor(&schedule, step, steps);
             assert!((found - expected).abs() < 1e-12, "{step} of {steps}: {found}, {expected}");
         }
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct OfUnlabelled {
+    distillations: Vec<Distilled>,
+}
+
+#[derive(Deserialize)]
+struct Distilled {
+    z: Vec<Vec<f64>>,
+    teacher: Vec<Vec<f64>>,
+    loss: f64,
+    gradient: Vec<Vec<f64>>,
+}
+
+/// tests/record_unlabelled.py has recorded them.
+#[test]
+fn the_distance_to_a_teacher_is_pytorchs() -> Tested {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/unlabelled.json");
+    let recorded: OfUnlabelled = serde_json::from_slice(&fs_err::read(file)?)?;
+    assert_eq!(recorded.distillations.len(), 3);
+    for Distilled { z, teacher, loss: expected, gradient } in recorded.distillations {
+        let (z, teacher) = (array(&z), array(&teacher).into_dimensionality()?);
+        let objective = Distillation::new(teacher.mapv(|value| value as f32), z.shape()[1], false);
+        let mut g = Graph::new(Kernels::Fused);
+        let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(z.shape()[1])]);
+        let input = g.input("z", fact);
+        let unit = g.scaled_to_one(input)?;
+        let scalar = Distillation::loss(&mut g, unit)?;
+        let by_z = gradients(&mut g, scalar, &[input])?[0].ok_or("no gradient")?;
+        g.output("loss", scalar);
+        g.output("gradient", by_z);
+        // In an order of its own: texts are known by their places.
+        let members: Vec<usize> = (0..z.shape()[0]).rev().collect();
+        let batch =
+            MicroBatch { members: &members, batch: &members, batches: 1, key: 0, batch_key: 0 };
+        let mut feeds = objective.feeds(&batch);
+        let rows = z.select(Axis(0), &members);
+        let values = rows.iter().map(|value| *value as f32).collect();
+        feeds.push(("z".to_owned(), Feed::F32(rows.shape().to_vec(), values)));
+        let found = execute(&g, feeds)?;
+        let loss = found["loss"].first().copied().map_or(f64::NAN, f64::from);
+        assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
+        near(&found["gradient"], &array(&gradient).select(Axis(0), &members), 1e-5)?;
     }
     Ok(())
 }
