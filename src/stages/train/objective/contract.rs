@@ -55,8 +55,8 @@ pub trait Objective {
         1
     }
 
-    /// Says whether all words of the vocabulary are in the word table while it is trained, since the
-    /// loss reads the table too; else those that occur are.
+    /// Says whether all words of the vocabulary are in the word table while it is trained, since
+    /// the loss reads the table too; else those that occur are.
     fn reads_vocabulary(&self) -> bool {
         false
     }
