@@ -11,6 +11,7 @@ use super::masked::MaskedHead;
 use super::network::headless;
 use super::pretrained::{CONFIG, Pretrained};
 use super::pretrained_head::{FORM, POOLING};
+use super::sentences::Embedder;
 use super::weights;
 
 /// Fields of config.json that say something of a classification head, or of the file that was read.
@@ -29,12 +30,13 @@ const STALE: [&str; 9] = [
 impl Pretrained {
     /// Writes a folder that `transformers` opens as an encoder (`AutoModel`), or with a
     /// masked-language-model head as such a model too (`AutoModelForMaskedLM`). Of a folder of
-    /// sentence-transformers it is one again, with the same modules. A classification head is left
-    /// out; a pooler stays.
+    /// sentence-transformers it is one again, with the modules of `embedder`, or else the same. A
+    /// classification head is left out; a pooler stays.
     pub fn write_encoder(
         &self,
         folder: &Path,
         masked: Option<&MaskedHead>,
+        embedder: Option<&Embedder>,
     ) -> Result<(), ModelError> {
         fs::create_dir_all(folder)?;
         let (config, encoder) = (&self.config, self.config.encoder);
@@ -52,7 +54,7 @@ impl Pretrained {
         for (name, bytes) in &self.files {
             fs::write(folder.join(name), bytes)?;
         }
-        self.sentences.write(folder, None, config.hidden)?;
+        self.sentences.write(folder, embedder, config.hidden)?;
         let mut kept = self.weights.clone();
         self.write_dense(folder, &mut kept)?;
         let graph = headless(config)?;

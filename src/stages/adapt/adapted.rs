@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
 use crate::data::{Curves, Seen, TableError};
-use crate::model::Pretrained;
 use crate::model::masked::MaskedHead;
 use crate::model::pretrained::SEEN_TEXTS;
 use crate::model::source::content::content;
+use crate::model::{Embedder, Pretrained};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Kind, Output, TrainingSummary};
 
@@ -30,6 +30,8 @@ pub struct AdaptedEncoder {
     pub pretrained: Pretrained,
     /// The head that says which tokens were hidden, where one was trained.
     pub masked: Option<MaskedHead>,
+    /// What makes the vectors that were learnt, where it is not what the folder says.
+    pub embedder: Option<Embedder>,
     pub summary: TrainingSummary,
     /// The loss by step.
     pub curves: Curves,
@@ -80,7 +82,8 @@ impl Output for AdaptedEncoder {
     }
 
     fn write(&self, folder: &Path) -> Result<(), StageError> {
-        self.pretrained.write_encoder(folder, self.masked.as_ref())?;
+        let (masked, embedder) = (self.masked.as_ref(), self.embedder.as_ref());
+        self.pretrained.write_encoder(folder, masked, embedder)?;
         let file = folder.join(RECORD);
         let record = Record { summary: self.summary.clone() };
         let json = serde_json::to_vec_pretty(&record).map_err(|error| TableError::Unwritable {

@@ -80,9 +80,10 @@ impl Work<'_> {
         self.check_count(tokens.len(), 2)?;
         pretrained.sentences.stand_over(&embedder, texts.longest);
         let told = self.tell(&format!("vectors by {embedder}"));
+        let named = (self.settings.model.head != Head::Auto).then(|| embedder.clone());
         let form = HeadForm::Linear(embedder);
         let trained = self.train(&mut pretrained, &form, objective, &tokens, &texts)?;
-        Ok(adapted(pretrained, None, trained, told))
+        Ok(AdaptedEncoder { embedder: named, ..adapted(pretrained, None, trained, told) })
     }
 
     /// Reads the encoder, and says which texts it learns from.
@@ -197,6 +198,7 @@ fn adapted(
     AdaptedEncoder {
         pretrained,
         masked,
+        embedder: None,
         summary: TrainingSummary { initial_weights, ..summary },
         curves: trained.fitted.curves,
         seen: Seen::default(),

@@ -61,8 +61,8 @@ pub trait Objective {
         true
     }
 
-    /// Says whether all words of the vocabulary are in the word table while it is trained, since the
-    /// loss reads the table too; else those that occur are.
+    /// Says whether all words of the vocabulary are in the word table while it is trained, since
+    /// the loss reads the table too; else those that occur are.
     fn reads_vocabulary(&self) -> bool {
         false
     }

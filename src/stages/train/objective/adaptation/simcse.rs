@@ -1,8 +1,8 @@
-//! Unsupervised SimCSE (Gao et al. 2021): two vectors of a text, under other dropout masks, find each
-//! other among those of other texts.
+//! Unsupervised SimCSE (Gao et al. 2021): two vectors of a text, under other dropout masks, find
+//! each other among those of other texts.
 //!
-//! Dimensions: `N` texts of a batch, `E` width of a vector. Rows are the first vectors of all texts,
-//! then the second ones.
+//! Dimensions: `N` texts of a batch, `E` width of a vector. Rows are the first vectors of all
+//! texts, then the second ones.
 
 use std::sync::Arc;
 
