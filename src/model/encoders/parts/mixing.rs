@@ -1,7 +1,7 @@
 //! States of texts that are mixed with those of others of the batch, between two layers.
 //!
-//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows (padding too), `H` width, `C`
-//! places where they may be mixed.
+//! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, padding too, `H`
+//! width, `C` places where they may be mixed.
 
 use super::builder::{Builder, MixingInputs};
 use crate::engine::{DType, Dim, ShapeError, TensorFact, Var};

@@ -24,8 +24,8 @@ pub enum Classifier {
     Lda(Lda),
     /// The nearest mean of a class (Snell et al. 2017).
     Prototypes(Prototypes),
-    /// The classes of the nearest train texts, weighted by e^(cosine/T). T is that under which train
-    /// texts are likeliest among the others. The model keeps the vectors of all train texts.
+    /// The classes of the nearest train texts, weighted by e^(cosine/T). T is that under which
+    /// train texts are likeliest among the others. The model keeps the vectors of all train texts.
     Knn(Knn),
     /// The nearest label text, whatever the train texts are. It shows what an encoder knows before
     /// it has seen an example.
