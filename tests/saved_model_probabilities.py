@@ -39,7 +39,7 @@ def main(folder):
     if missing or info.get("mismatched_keys"):
         sys.exit(f"missing or mismatched: {missing} {info.get('mismatched_keys')}")
     model.eval()
-    weights = safetensors.torch.load_file(pathlib.Path(folder) / "model.safetensors")
+    weights = {} if own else safetensors.torch.load_file(place / "head.safetensors")
     session = onnxruntime.InferenceSession(str(pathlib.Path(folder) / "model.onnx"), providers=["CPUExecutionProvider"])
 
     def by_transformers(ids):

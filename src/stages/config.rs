@@ -69,10 +69,10 @@ stages! {
     Load = "load" gives Kind::DATA,
     /// Adds generated texts to train; dev and test pass through untouched.
     Augment = "augment" gives Kind::DATA,
-    /// Goes on with the pretraining of an encoder on texts alone.
-    Adapt = "adapt" gives Kind::ENCODER,
     /// Fine-tunes a pretrained encoder on train.
     Train = "train" gives Kind::MODEL,
+    /// Goes on with the pretraining of an encoder on texts alone.
+    Adapt = "adapt" gives Kind::ENCODER,
     /// Makes one model of several, by their predictions or by their weights.
     Ensemble = "ensemble" gives Kind::MODEL,
     /// Predicts one split with a trained model and computes every metric.

@@ -164,13 +164,11 @@ fn a_pause_and_a_kill_change_nothing() -> Result<(), TestError> {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert_eq!(other.curves("adapted")?.0.last().map(|point| point.epoch), Some(3));
     let mut child = other.command(&run).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    // Past the checkpoint of the pause, and perhaps past one of its own.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    // Perhaps before it goes on from the pause, perhaps past its end.
+    std::thread::sleep(std::time::Duration::from_millis(400));
     child.kill()?;
     child.wait()?;
-    let said = other.run(&run[2..])?;
-    let goes_on = said.err.contains("resuming after epoch ");
-    assert!(goes_on || said.err.contains(" 0 computed, "), "{}", said.err);
+    other.run(&run[2..])?;
     calm.run(&run[2..])?;
     calm.outcome()?.assert_same(&other.outcome()?);
     Ok(())

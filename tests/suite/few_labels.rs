@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 use fs_err as fs;
 use serde_json::Value;
@@ -131,6 +134,30 @@ fn a_killed_choice_goes_on() -> Result<(), TestError> {
     let said = project.run(&[])?;
     assert!(said.err.contains("chosen: done"), "{}", said.err);
     project.outcome()?.assert_same(&whole);
+    Ok(())
+}
+
+/// Killed again and again, whatever it is at, a method ends with the model of an undisturbed run.
+#[test]
+fn killed_methods_end_as_undisturbed_ones() -> Result<(), TestError> {
+    let steps = "budget: { steps: 30 }";
+    let pipeline = pipeline(&[
+        ("probe", "method: { probe: {} }"),
+        ("pairs", &format!("method: {{ contrastive: {{}} }}, {steps}")),
+        ("setfit", &format!("method: {{ contrastive: {{ loss: {{ setfit: {{}} }} }} }}, {steps}")),
+        ("lp_ft", &format!("method: {{ lp_ft: {{}} }}, {steps}")),
+    ]);
+    let (calm, killed) = (Project::with(80, &pipeline)?, Project::with(80, &pipeline)?);
+    calm.run(&["--threads", "1"])?;
+    for milliseconds in [150, 300, 450, 600, 750, 900] {
+        let mut command = killed.command(&["run", "x.yaml", "--threads", "1"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        sleep(Duration::from_millis(milliseconds));
+        child.kill()?;
+        child.wait()?;
+    }
+    killed.run(&["--threads", "1"])?;
+    killed.outcome()?.assert_same(&calm.outcome()?);
     Ok(())
 }
 

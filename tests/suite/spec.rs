@@ -482,26 +482,27 @@ fn kinds_of_stages() {
     3 |   a: { load: { path: x }, train: {} }
       |                           ^^^^^
 
-    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found an empty map
+    error: expected one of `load`, `augment`, `train`, `adapt`, `ensemble`, `evaluate`, found an empty
+           map
      --> exp.yaml:4:6
       |
     4 |   b: {}
       |      ^^
 
-    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found nothing
+    error: expected one of `load`, `augment`, `train`, `adapt`, `ensemble`, `evaluate`, found nothing
      --> exp.yaml:5:3
       |
     5 |   c:
       |   ^
 
-    error: unknown `laod`; expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`
+    error: unknown `laod`; expected one of `load`, `augment`, `train`, `adapt`, `ensemble`, `evaluate`
      --> exp.yaml:6:8
       |
     6 |   d: { laod: { path: x } }
       |        ^^^^
     hint: did you mean `load`?
 
-    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found a list
+    error: expected one of `load`, `augment`, `train`, `adapt`, `ensemble`, `evaluate`, found a list
      --> exp.yaml:7:6
       |
     7 |   f: [load]
@@ -514,8 +515,8 @@ fn kinds_of_stages() {
        |     ^^^^
     hint: indent the settings of `load` below it
 
-    error: expected one of `load`, `augment`, `adapt`, `train`, `ensemble`, `evaluate`, found the keys `path`,
-           `text`
+    error: expected one of `load`, `augment`, `train`, `adapt`, `ensemble`, `evaluate`, found the keys
+           `path`, `text`
       --> exp.yaml:11:6
        |
     11 |   h: { path: x.csv, text: text }

@@ -259,7 +259,10 @@ fn what_cannot_teach_is_refused() -> Result<(), TestError> {
         ("method: { distil: { teacher: nobody } }", "unknown stage `nobody`"),
         ("method: { distil: { teacher: data } }", "expected a trained model"),
         ("method: { distil: {} }", "missing key `teacher`"),
-        ("method: { distil: { teacher: teacher } }, early_stopping: {}", "is fitted after"),
+        (
+            "method: { distil: { teacher: teacher } }, early_stopping: {}",
+            "no use for `early_stopping`",
+        ),
         ("method: { distil: { teacher: teacher } }, batch_size: 1", "expected at least 2, found 1"),
     ] {
         let stages = [TEACHER, ("student", settings)];

@@ -473,7 +473,7 @@ mod tests {
         let page = reference();
         for row in [
             "| `version` | `1` | **required** | The version",
-            "| `stages` | map of [`load`, `augment`, `adapt`, `train`, `ensemble` or `evaluate`](#",
+            "| `stages` | map of [`load`, `augment`, `train`, `adapt`, `ensemble` or `evaluate`](#",
             "| `seed` | whole number | `13` | The seed of every",
             "| `gradient_clip` | number or `null` | `1.0` |",
             "| `optimizer` | [`adamw` or `sgd`](#trainoptimizer) | `adamw` |",

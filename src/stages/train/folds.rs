@@ -4,8 +4,9 @@ use ndarray::Array2;
 
 use super::error::TrainError;
 use super::head::fit::{folds_of, named};
-use super::method::contract::{Learner, Work};
+use super::method::contract::{Cost, Learner, Work};
 use super::stand_in::{Answer, StandIn};
+use crate::base::clock::Stopwatch;
 use crate::classifiers::folds::{self, FOLDS};
 use crate::data::{DataSet, Example, Split};
 use crate::stages::contract::error::StageError;
@@ -70,12 +71,14 @@ pub fn held_out(
     work: &Work<'_>,
     folds: &[usize],
 ) -> Result<Answer, StageError> {
+    let stopwatch = Stopwatch::start();
     if let Some(logits) = learner.held_out(work, folds)? {
-        return Ok(Answer { logits, certainty: None, encodings: 0 });
+        let cost = Cost { encodings: 0, seconds: stopwatch.seconds() };
+        return Ok(Answer { logits, certainty: None, cost });
     }
     let train = &work.data.splits.train;
     let logits = Array2::zeros((folds.len(), work.data.labels().len()));
-    let mut all = Answer { logits, certainty: None, encodings: 0 };
+    let mut all = Answer { logits, certainty: None, cost: Cost::default() };
     let count = folds::count(folds);
     for fold in 0..count {
         work.ctx.note(&format!("{}: fold {} of {count}", learner.name(), fold + 1));
@@ -95,7 +98,7 @@ pub fn held_out(
         for (row, text) in found.logits.rows().into_iter().zip(held) {
             all.logits.row_mut(text).assign(&row);
         }
-        all.encodings += found.encodings;
+        all.cost += found.cost;
     }
     Ok(all)
 }

@@ -7,8 +7,9 @@ use ndarray::{Array2, ArrayD, Ix2};
 use serde_json::{Value, json};
 
 use super::certainty::{Certainty, Passes};
-use super::method::contract::{Learner, Trained, Work};
+use super::method::contract::{Cost, Learner, Trained, Work};
 use super::settings::CODE_VERSION;
+use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
 use crate::base::report::{Progress, Report};
 use crate::base::secrets::Secrets;
@@ -45,8 +46,7 @@ pub struct Answer {
     pub logits: Array2<f32>,
     /// How sure it is of them, where passes were asked for.
     pub certainty: Option<Certainty>,
-    /// The texts that the encoder has read in training, each as often as it did.
-    pub encodings: u64,
+    pub cost: Cost,
 }
 
 impl StandIn<'_> {
@@ -158,11 +158,13 @@ impl Piece for StandIn<'_> {
 
     fn compute(&self, ctx: &dyn Ctx) -> Result<Arc<dyn Output>, StageError> {
         let quiet = Quiet { inner: ctx, warns: self.warns };
+        let stopwatch = Stopwatch::start();
         let trained = self.learn(&quiet)?;
         let logits = self.logits(&quiet, &trained)?;
         let certainty = self.certainty(&quiet, &trained, &logits)?;
         let encodings = trained.summary.encodings.unwrap_or_default();
-        Ok(Arc::new(Answer { logits, certainty, encodings }))
+        let cost = Cost { encodings, seconds: stopwatch.seconds() };
+        Ok(Arc::new(Answer { logits, certainty, cost }))
     }
 }
 
@@ -183,6 +185,7 @@ fn of_lines(lines: impl Iterator<Item = String>) -> String {
 
 const LOGITS: &str = "logits";
 const ENCODINGS: &str = "encodings";
+const SECONDS: &str = "seconds";
 const BALD: &str = "bald";
 const VARIANCE: &str = "variance";
 
@@ -208,10 +211,13 @@ impl Answer {
             _ => None,
         };
         let mut take = |name: &str| found.remove(name).ok_or_else(|| missing(name));
-        let (logits, encodings) = (take(LOGITS)?, take(ENCODINGS)?);
-        let encodings = encodings.iter().map(|value| *value as u64).sum();
+        let (logits, encodings, seconds) = (take(LOGITS)?, take(ENCODINGS)?, take(SECONDS)?);
+        let cost = Cost {
+            encodings: encodings.iter().map(|value| *value as u64).sum(),
+            seconds: seconds.iter().copied().map(f64::from).sum(),
+        };
         let logits = logits.into_dimensionality::<Ix2>().map_err(|_| missing(LOGITS))?;
-        Ok(Answer { logits, certainty, encodings })
+        Ok(Answer { logits, certainty, cost })
     }
 }
 
@@ -220,14 +226,17 @@ impl Output for Answer {
         Kind::ANSWER
     }
 
-    /// Writes model.safetensors with `logits` `[N, K]` and `encodings` (in thousands and the rest,
-    /// which single precision holds exactly), perhaps `bald` and `variance` `[N]`.
+    /// Writes model.safetensors with `logits` `[N, K]`, `encodings` (in thousands and the rest,
+    /// which single precision holds exactly) and `seconds` `[1]`, perhaps `bald` and `variance`
+    /// `[N]`.
     fn write(&self, folder: &Path) -> Result<(), StageError> {
-        let parts = [(self.encodings / 1000 * 1000) as f32, (self.encodings % 1000) as f32];
+        let Cost { encodings, seconds } = self.cost;
+        let parts = [(encodings / 1000 * 1000) as f32, (encodings % 1000) as f32];
         let encodings = ArrayD::from_shape_fn(vec![2], |place| parts[place[0]]);
         let mut tensors = Weights::from([
             (LOGITS.to_owned(), self.logits.clone().into_dyn()),
             (ENCODINGS.to_owned(), encodings),
+            (SECONDS.to_owned(), ArrayD::from_elem(vec![1], seconds as f32)),
         ]);
         if let Some(Certainty { bald, variance }) = &self.certainty {
             let list =

@@ -4,11 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::contract::{Learner, Refusal, Trained, Work};
+use super::contract::{Cost, Learner, Refusal, Trained, Work};
 use super::contrastive::Contrastive;
 use super::probe::Probe;
 use super::single::Single;
-use crate::base::clock::Stopwatch;
 use crate::classifiers::{Score, score};
 use crate::stages::contract::error::{CheckError, StageError};
 use crate::stages::contract::stage::DataFact;
@@ -104,18 +103,17 @@ impl Learner for Auto {
 
     fn learn(&self, work: &Work<'_>) -> Result<Trained, StageError> {
         let Work { ctx, settings, data, .. } = *work;
-        let stopwatch = Stopwatch::start();
         let folds = folds::assign(work, self.folds)?;
         let classes = data.train_classes();
         let candidates = self.candidates();
         let mut best: Option<(usize, Score)> = None;
-        let (mut told, mut encodings) = (Vec::new(), 0);
+        let (mut told, mut cost) = (Vec::new(), Cost::default());
         for (place, candidate) in candidates.iter().enumerate() {
             let learner = candidate.learner();
             let settings = settings.under(learner.defaults());
             let own = Work { settings: &settings, ..*work };
-            let Answer { logits, encodings: read, .. } = folds::held_out(learner, &own, &folds)?;
-            encodings += read;
+            let Answer { logits, cost: own, .. } = folds::held_out(learner, &own, &folds)?;
+            cost += own;
             let found = score(logits.mapv(f64::from).view(), &classes, None);
             let name = named(&candidates, place);
             told.push(format!("{name} {:.3}, nll {:.3}", found.accuracy, found.nll));
@@ -134,7 +132,7 @@ impl Learner for Auto {
         ctx.note(&told);
         let settings = settings.under(learner.defaults());
         let trained = learner.learn(&Work { settings: &settings, ..*work })?;
-        Ok(trained.after(told, encodings, stopwatch.seconds()))
+        Ok(trained.after(told, cost))
     }
 }
 

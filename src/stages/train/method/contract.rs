@@ -1,6 +1,7 @@
 //! The contract of a method: what it is given, and what it gives.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::path::Path;
 
 use ndarray::Array2;
@@ -115,17 +116,31 @@ pub struct Trained {
     pub adapter: BTreeMap<String, Vec<u8>>,
 }
 
+/// What trainings took, whenever they were done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// The texts that the encoder has read in training, each as often as it did.
+    pub encodings: u64,
+    pub seconds: f64,
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, other: Cost) {
+        self.encodings += other.encodings;
+        self.seconds += other.seconds;
+    }
+}
+
 impl Trained {
-    /// Adds what came before the last training: what it chose, how many texts were read, and the
-    /// seconds of all together.
-    pub(super) fn after(mut self, chosen: String, encodings: u64, seconds: f64) -> Trained {
+    /// Adds what came before the last training: what it chose, and what that took.
+    pub(super) fn after(mut self, chosen: String, cost: Cost) -> Trained {
         let summary = &mut self.summary;
         summary.chosen = match summary.chosen.is_empty() {
             true => chosen,
             false => format!("{chosen}; {}", summary.chosen),
         };
-        summary.encodings = summary.encodings.map(|own| own + encodings);
-        summary.seconds = seconds;
+        summary.encodings = summary.encodings.map(|own| own + cost.encodings);
+        summary.seconds += cost.seconds;
         self
     }
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::contract::{Learner, Refusal, Trained, Work};
+use super::contract::{Cost, Learner, Refusal, Trained, Work};
 use super::rounds::{NAME, Taken, choose, draw, idle, weights, with_taken};
 use super::single::Single;
 use crate::base::clock::Stopwatch;
@@ -171,17 +171,19 @@ impl Learner for SelfTraining {
             _ => None,
         };
         let work = &Work { known: known.as_ref().or(work.known), ..*work };
-        let (rounds, mut told, mut encodings) = match self.stop {
-            Stop::Never => (self.rounds.unwrap_or(ROUNDS), String::new(), 0),
+        let mut cost = Cost { encodings: 0, seconds: stopwatch.seconds() };
+        let (rounds, mut told, before) = match self.stop {
+            Stop::Never => (self.rounds.unwrap_or(ROUNDS), String::new(), Cost::default()),
             Stop::Folds => self.judge(work)?,
         };
+        cost += before;
         let train = &work.data.splits.train;
         let mut taken: Vec<Taken> = Vec::new();
         let mut counts = Vec::new();
         for round in 1..=rounds {
             let answer = self.round(work, train, &taken, &[]).answer()?;
             let logits = answer.logits.mapv(f64::from);
-            encodings += answer.encodings;
+            cost += answer.cost;
             let next = self.take(work, &logits, answer.certainty.as_ref(), round);
             if let Some(label) = idle(logits.view()).and_then(|it| work.data.labels().get(it)) {
                 work.ctx.warn(&format!(
@@ -204,7 +206,7 @@ impl Learner for SelfTraining {
         };
         told = format!("{what}{told}");
         work.ctx.note(&told);
-        Ok(trained.after(told, encodings, stopwatch.seconds()))
+        Ok(trained.after(told, cost))
     }
 }
 
@@ -291,15 +293,15 @@ impl SelfTraining {
     }
 
     /// Makes rounds without each fold of train until they gain no more. Returns how many have
-    /// gained, what is told, and the texts that the encoder has read.
-    fn judge(&self, work: &Work<'_>) -> Result<(u32, String, u64), StageError> {
+    /// gained, what is told, and what the trainings took.
+    fn judge(&self, work: &Work<'_>) -> Result<(u32, String, Cost), StageError> {
         let Work { ctx, data, .. } = *work;
         let folds = folds::assign(work, self.folds)?;
         let classes = data.train_classes();
         let count = crate::classifiers::folds::count(&folds);
         let mut parts: Vec<Part> = (0..count).map(|fold| Part::of(data, &folds, fold)).collect();
         let mut logits = Array2::zeros((folds.len(), data.labels().len()));
-        let (mut told, mut encodings) = (Vec::new(), 0);
+        let (mut told, mut cost) = (Vec::new(), Cost::default());
         let mut best: Option<(u32, Score)> = None;
         for round in 0..=self.rounds.unwrap_or(ROUNDS) {
             ctx.note(&format!("{NAME}: round {round} in {count} folds"));
@@ -319,7 +321,7 @@ impl SelfTraining {
                 }
                 part.unlabelled = answered.slice(s![held.., ..]).to_owned();
                 part.certainty = answer.certainty.map(|all| all.from(held));
-                encodings += answer.encodings;
+                cost += answer.cost;
             }
             let found = score(logits.view(), &classes, None);
             told.push(format!("{:.3}, nll {:.3}", found.accuracy, found.nll));
@@ -331,7 +333,7 @@ impl SelfTraining {
         }
         let rounds = best.map_or(0, |(round, _)| round);
         let told = format!(" (out of {count} folds, by round: {})", told.join("; "));
-        Ok((rounds, told, encodings))
+        Ok((rounds, told, cost))
     }
 }
 
