@@ -20,6 +20,21 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     files.commit()
 }
 
+/// Writes a file atomically as [`write_atomic`] does, by work that writes it under another name.
+pub fn write_atomic_with(
+    path: &Path,
+    write: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = parent(path);
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
+    let unfinished = folder.join(format!("{TEMPORARY}{}", name.to_string_lossy()));
+    write(&unfinished)?;
+    fs::File::open(&unfinished)?.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    sync_folder(folder)
+}
+
 /// Files of one folder that appear in order, each written atomically. The folder is flushed once
 /// for all of them.
 #[derive(Debug)]

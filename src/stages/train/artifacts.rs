@@ -24,6 +24,7 @@ use crate::data::{DataSet, Seen};
 use crate::engine::backend::training_api::artifacts::{
     CHECKPOINT, EVALUATION, OPTIMIZER, TRAINING,
 };
+use crate::engine::backend::training_api::checkpoint::MOMENTS;
 use crate::engine::backend::training_api::error::ArtifactsError;
 use crate::engine::{ApiTrainer, Artifacts, EngineError, Precision, Trainer};
 use crate::model::beside::Beside;
@@ -206,6 +207,7 @@ pub(super) fn run(work: &Work<'_>, name: &str) -> Result<Trained, StageError> {
         learning_rates: vec![settings.optimizer.learning_rate()],
         resumes,
         splits: false,
+        state_bytes: 4 * (1 + MOMENTS.len() as u64) * trainable_parameters,
     };
     let fitted = r#loop::run(ctx, runtime, &job, &mut trainer)?;
     let model = trainer.export(runtime, &fitted.trained)?;

@@ -188,6 +188,8 @@ pub fn run(
         array => array.map_or(0, |array| array.len() as u64),
     };
     let trainable_parameters = trainable.iter().map(size).sum();
+    let numbers = |name: &String| weights.get(name).map_or(0, |array| array.len() as u64);
+    let state_bytes = 4 * (1 + MOMENTS.len() as u64) * trainable.iter().map(numbers).sum::<u64>();
     let optimizer = job.settings.optimizer(graph, &trainable);
     // Windows are predicted one by one, however many a text has.
     let evaluation = network(job, compact.len(), kernels, Dropout::Off, None)?;
@@ -210,6 +212,7 @@ pub fn run(
         learning_rates: optimizer.learning_rates(),
         resumes,
         splits: backend.backend == Chosen::Session && job.objective.splits(),
+        state_bytes,
     };
     let mut fitted = r#loop::run(ctx, runtime, &loop_job, trainer.as_mut())?;
     drop(trainer);

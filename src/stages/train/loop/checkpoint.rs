@@ -13,7 +13,7 @@ use ndarray::ArrayD;
 use super::error::NotSaved;
 use crate::base::clock::Stopwatch;
 use crate::base::digest::Digest;
-use crate::base::files::write_atomic;
+use crate::base::files::write_atomic_with;
 use crate::data::curves::CurvePoint;
 use crate::model::weights::Floats;
 use crate::stages::train::plateau::Plateau;
@@ -25,6 +25,8 @@ const CHECKPOINT_SECONDS: f64 = 2.0;
 /// The work between two checkpoints takes at least this many times as long as writing one: large
 /// models on slow disks train on.
 const CHECKPOINT_SHARE: f64 = 10.0;
+/// How many bytes a second the first checkpoint counts with, before one was written.
+const BYTES_A_SECOND: f64 = 1e8;
 
 /// Everything but tensors that training goes on from: the state at the end of an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,9 +93,11 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// Starts the clock of a training that has taken so many seconds already.
-    pub fn start(writes: bool, seconds_before: f64) -> Cadence {
-        Cadence { writes, watch: Stopwatch::start(), seconds_before, next: CHECKPOINT_SECONDS }
+    /// Starts the clock of a training that has taken so many seconds already, and whose checkpoints
+    /// have so many bytes.
+    pub fn start(writes: bool, seconds_before: f64, bytes: u64) -> Cadence {
+        let next = next(bytes as f64 / BYTES_A_SECOND);
+        Cadence { writes, watch: Stopwatch::start(), seconds_before, next }
     }
 
     /// Returns the seconds that the training has taken.
@@ -116,9 +120,14 @@ impl Cadence {
         let now = self.watch.seconds();
         write(folder, state, tensors).map_err(NotSaved)?;
         let saved_at = self.watch.seconds();
-        self.next = saved_at + CHECKPOINT_SECONDS.max((saved_at - now) * CHECKPOINT_SHARE);
+        self.next = saved_at + next(saved_at - now);
         Ok(())
     }
+}
+
+/// Returns the seconds to the next checkpoint, where one takes so many.
+fn next(seconds: f64) -> f64 {
+    CHECKPOINT_SECONDS.max(seconds * CHECKPOINT_SHARE)
 }
 
 /// Returns the name under which a parameter of the best epoch is kept.
@@ -140,8 +149,10 @@ pub fn write(folder: &Path, state: &TrainingState, tensors: &Tensors) -> std::io
         (DIGEST.to_owned(), digest(views().map(|(_, view)| view.data().into_owned())).to_string()),
     ];
     let metadata = Some(metadata.into_iter().collect());
-    let file = safetensors::serialize(views(), metadata).map_err(std::io::Error::other)?;
-    write_atomic(&path(folder), &file)
+    // Tensor by tensor, since all of them once more would be the most memory of a training.
+    write_atomic_with(&path(folder), |file| {
+        safetensors::serialize_to_file(views(), metadata, file).map_err(std::io::Error::other)
+    })
 }
 
 /// Reads the checkpoint, if there is a whole one.

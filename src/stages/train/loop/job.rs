@@ -26,6 +26,8 @@ pub struct Job<'a> {
     pub resumes: bool,
     /// Whether a batch may be computed in micro-batches whose gradients are added up.
     pub splits: bool,
+    /// About how many bytes the trained parameters and the optimizer's state have.
+    pub state_bytes: u64,
 }
 
 /// What came out.

@@ -50,7 +50,7 @@ impl<'a> Training<'a> {
             lengths: job.train_tokens.iter().map(tokens).collect(),
             limit: state.micro_batch_tokens.or(job.settings.max_tokens_per_step),
         };
-        let cadence = Cadence::start(job.resumes && !is_beyond, state.seconds);
+        let cadence = Cadence::start(job.resumes && !is_beyond, state.seconds, job.state_bytes);
         let dev_detail = String::new();
         Ok(Training {
             ctx,

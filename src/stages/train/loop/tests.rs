@@ -128,6 +128,7 @@ fn run(room: usize, splits: bool, overflows: bool) -> Result<(Small, Fitted, Str
         learning_rates: vec![1e-3],
         resumes: false,
         splits,
+        state_bytes: 0,
     };
     let fitted =
         super::run(&ctx, runtime(), &job, &mut trainer).map_err(|error| error.to_string())?;
