@@ -142,13 +142,13 @@ pub fn digest_of_shared(path: &Path) -> io::Result<Digest> {
 
 /// Returns how many names a file has; 1 where the system does not tell.
 #[cfg(unix)]
-fn names(path: &Path) -> io::Result<u64> {
+pub fn names(path: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
-    Ok(fs_err::metadata(path)?.nlink())
+    Ok(fs_err::symlink_metadata(path)?.nlink().max(1))
 }
 
 #[cfg(not(unix))]
-fn names(_: &Path) -> io::Result<u64> {
+pub fn names(_: &Path) -> io::Result<u64> {
     Ok(1)
 }
 

@@ -10,12 +10,12 @@ use super::error::ModelError;
 use super::masked::MaskedHead;
 use super::network::headless;
 use super::pretrained::{CONFIG, Pretrained};
-use super::pretrained_head::{FORM, POOLING};
+use super::pretrained_head::{FORM, NEAREST, POOLING};
 use super::sentences::Embedder;
 use super::weights;
 
 /// Fields of config.json that say something of a classification head, or of the file that was read.
-const STALE: [&str; 9] = [
+const STALE: [&str; 10] = [
     "torch_dtype",
     "dtype",
     "_name_or_path",
@@ -25,6 +25,7 @@ const STALE: [&str; 9] = [
     "label2id",
     "problem_type",
     FORM,
+    NEAREST,
 ];
 
 impl Pretrained {

@@ -58,6 +58,9 @@ pub const CONFIG: &str = "config.json";
 /// must not be scored on them.
 pub const SEEN_TEXTS: &str = "seen_texts.parquet";
 
+/// Of these, the texts whose labels it has learnt, where it has read others without.
+pub const LEARNT_TEXTS: &str = "learnt_texts.parquet";
+
 /// A pretrained encoder: configuration, weights and tokenizer files.
 #[derive(Clone, Debug)]
 pub struct Pretrained {
@@ -385,7 +388,7 @@ pub fn model_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let mut files = vec![config];
     files.extend(weights::files(&encoder)?);
     let of_encoder = tokenizer_names(&encoder).chain(NAMES_OF_TEXTS).map(|name| encoder.join(name));
-    let beside = [SEEN_TEXTS, PROMPTS].into_iter().map(|name| folder.join(name));
+    let beside = [SEEN_TEXTS, LEARNT_TEXTS, PROMPTS].into_iter().map(|name| folder.join(name));
     files.extend(of_encoder.chain(beside).filter(|path| path.is_file()));
     let Some(above) = above else { return Ok(files) };
     files.extend(above.files(folder).into_iter().map(|name| folder.join(name)));
@@ -411,7 +414,7 @@ pub fn is_model_file(name: &str) -> bool {
         })
     };
     let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-    let others = [CONFIG, SEEN_TEXTS, ADAPTER, MODULES, PROMPTS];
+    let others = [CONFIG, SEEN_TEXTS, LEARNT_TEXTS, ADAPTER, MODULES, PROMPTS];
     let others = others.contains(&name) || NAMES_OF_TEXTS.contains(&name);
     let tokenizer = TOKENIZER_FILES.contains(&name) || ONLY_WITHOUT.contains(&name);
     module.is_none_or(is_module)

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::files::TEMPORARY;
+use crate::base::memo;
 use crate::base::scratch;
 use crate::runner::cache::cache::{Cache, remove_if_there};
 use crate::runner::cache::entry::{Depth, Entry, Lookup};
@@ -308,14 +309,15 @@ fn modified(path: &Path) -> Option<Timestamp> {
     Timestamp::try_from(fs::metadata(path).ok()?.modified().ok()?).ok()
 }
 
-/// Returns the total size of a file, or of all files below a folder. Links are not followed, and
-/// what another collection removes meanwhile counts as 0.
+/// Returns the total size of a file, or of all files below a folder. Links are not followed, each
+/// of several names of a file counts for its share, and what another collection removes meanwhile
+/// counts as 0.
 fn size(path: &Path) -> io::Result<u64> {
     let measured = || {
         let about = fs::symlink_metadata(path)?;
         match about.is_dir() {
             true => children(path)?.iter().map(|child| size(child)).sum(),
-            false => Ok(about.len()),
+            false => Ok(about.len() / memo::names(path)?),
         }
     };
     unless_gone(measured()).map(Option::unwrap_or_default)

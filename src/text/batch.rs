@@ -58,6 +58,17 @@ pub fn by_length(lengths: &[usize], batch_size: usize, rng: &mut impl Rng) -> Ve
     batches
 }
 
+/// Groups texts into batches at random, whatever their lengths are: for losses that compare the
+/// texts of a batch. Each index occurs once, and sizes differ by one at most.
+pub fn at_random(texts: usize, batch_size: usize, rng: &mut impl Rng) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..texts).collect();
+    order.shuffle(rng);
+    let count = texts.div_ceil(batch_size.max(1)).max(1);
+    let bound = |batch: usize| batch * texts / count;
+    let batches = (0..count).map(|batch| order[bound(batch)..bound(batch + 1)].to_vec());
+    batches.filter(|batch| !batch.is_empty()).collect()
+}
+
 /// Groups texts into batches by ascending length, for evaluation; texts of equal length keep their
 /// order.
 pub fn in_order_by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
@@ -121,7 +132,12 @@ mod tests {
             seed: u64,
         ) {
             let shuffled = by_length(&lengths, size, &mut stream(seed, &[], 0));
-            for batches in [shuffled, in_order_by_length(&lengths, size)] {
+            let random = at_random(lengths.len(), size, &mut stream(seed, &[], 1));
+            let sizes = random.iter().map(Vec::len);
+            if let (Some(least), Some(most)) = (sizes.clone().min(), sizes.max()) {
+                prop_assert!(most - least <= 1);
+            }
+            for batches in [shuffled, random, in_order_by_length(&lengths, size)] {
                 prop_assert_eq!(batches.len(), lengths.len().div_ceil(size));
                 prop_assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= size));
                 let mut all: Vec<usize> = batches.into_iter().flatten().collect();

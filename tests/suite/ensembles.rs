@@ -27,6 +27,9 @@ fn stage(name: &str, kind: &str, settings: &str) -> String {
 
 const QUICK: &str = "epochs: 2, dropout: 0.1, optimizer: { adamw: { learning_rate: 1e-3 } }";
 
+const NEAR: &str = "epochs: 2, optimizer: { adamw: { learning_rate: 1e-3 } }, method: { \
+                    contrastive: { classifier: { knn: { k: 3 } } } }";
+
 /// A run's records of a stage: seed, key and outcome.
 fn records(project: &Project, stage: &str) -> Result<Vec<(u64, String, String)>, TestError> {
     let provenance = project.provenance()?;
@@ -256,6 +259,28 @@ fn soups_are_means_of_weights_that_dev_chooses() -> Result<(), TestError> {
     Ok(())
 }
 
+/// The dev texts that have chosen a soup are as good as learnt from.
+#[test]
+fn what_chose_a_soup_is_not_scored() -> Result<(), TestError> {
+    let soup =
+        "models: [tuned, again], combine: { greedy_soup: { data: more, duplicates: allow } }";
+    let pipeline = [
+        HEAD.to_owned(),
+        "  more: { load: { path: texts.csv, split: { test: 0.1, dev: 0.6 }, seed: 5 } }\n"
+            .to_owned(),
+        training("tuned", "tiny-bert", QUICK),
+        training("again", "tiny-bert", &QUICK.replace("1e-3", "2e-3")),
+        stage("soup", "ensemble", soup),
+        stage("alone", "evaluate", "model: tuned, data: data"),
+        stage("score", "evaluate", "model: soup, data: data"),
+    ];
+    let project = Project::with(60, &pipeline.concat())?;
+    let said = project.pipe(&["run", "x.yaml", "--keep-going"])?;
+    assert!(said.err.contains("alone: done") && !said.err.contains("score: done"), "{}", said.err);
+    assert!(said.err.contains("stage `score` failed"), "{}", said.err);
+    Ok(())
+}
+
 #[test]
 fn models_that_do_not_go_together_are_refused() -> Result<(), TestError> {
     let said = |stages: &str, command: &str| -> Result<String, TestError> {
@@ -269,6 +294,8 @@ fn models_that_do_not_go_together_are_refused() -> Result<(), TestError> {
             training("mean", "tiny-bert", QUICK).replace("tiny-bert }", "tiny-bert, head: mean }"),
             training("roberta", "tiny-roberta", QUICK),
             training("others", "tiny-bert", QUICK).replace("data: data", "data: more"),
+            training("near", "tiny-bert", NEAR),
+            training("nearer", "tiny-bert", &NEAR.replace("1e-3", "2e-3")),
             stage("voted", "ensemble", "models: [tuned, mean]"),
             stage("it", "ensemble", stages),
         ]
@@ -301,6 +328,7 @@ fn models_that_do_not_go_together_are_refused() -> Result<(), TestError> {
         ),
         ("models: [tuned, mean], combine: uniform_soup", "begins with another `model` than"),
         ("models: [tuned, roberta], combine: uniform_soup", "begins with another `model` than"),
+        ("models: [tuned, short], combine: uniform_soup", "begins with another `max_length` than"),
         ("models: [tuned, voted], combine: uniform_soup", "`voted` is no `train` stage"),
         (
             "models: [tuned, again], combine: { greedy_soup: { data: bare } }",
@@ -314,8 +342,8 @@ fn models_that_do_not_go_together_are_refused() -> Result<(), TestError> {
     for (stages, wants) in [
         ("models: [tuned, others]", "the classes of `tuned` are"),
         (
-            "models: [tuned, short], combine: uniform_soup",
-            "`short` has another `max_length` than `tuned`",
+            "models: [near, nearer], combine: uniform_soup",
+            "`near` counts its nearest train texts, whose vectors have no mean",
         ),
         ("models: [tuned, again], combine: { greedy_soup: { data: more } }", "those of `more` are"),
     ] {

@@ -283,6 +283,6 @@ fn what_cannot_teach_is_refused() -> Result<(), TestError> {
     let text = pipeline(REST, &[own, ("student", distil)]).replace("head: mean", "head: auto");
     let project = Project::with(80, &text)?;
     let said = project.pipe(&["run", "x.yaml", "--threads", "1"])?;
-    assert!(said.err.contains("the teacher's head is the architecture's own"), "{}", said.err);
+    assert!(said.err.contains("its head is the architecture's own"), "{}", said.err);
     Ok(())
 }

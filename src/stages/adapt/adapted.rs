@@ -9,14 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::base::digest::Digest;
 use crate::data::{Curves, Seen, TableError};
 use crate::model::masked::MaskedHead;
-use crate::model::pretrained::SEEN_TEXTS;
+use crate::model::pretrained::{LEARNT_TEXTS, SEEN_TEXTS};
 use crate::model::source::content::content;
 use crate::model::{Embedder, Pretrained};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::{Kind, Output, TrainingSummary};
 
 /// The texts that the encoder had learnt from before with their labels.
-const LEARNT: &str = "learnt_texts.parquet";
 const RECORD: &str = "adaptation.json";
 
 /// An encoder that was adapted to texts.
@@ -71,7 +70,7 @@ impl StoredEncoder {
             folder: folder.to_owned(),
             identity: content(folder)?,
             seen: Seen::read(&folder.join(SEEN_TEXTS))?,
-            learnt: Seen::read(&folder.join(LEARNT))?,
+            learnt: Seen::read(&folder.join(LEARNT_TEXTS))?,
         })
     }
 }
@@ -92,7 +91,7 @@ impl Output for AdaptedEncoder {
         })?;
         fs::write(file, json).map_err(TableError::from)?;
         self.seen.write(&folder.join(SEEN_TEXTS))?;
-        self.learnt.write(&folder.join(LEARNT))?;
+        self.learnt.write(&folder.join(LEARNT_TEXTS))?;
         Ok(self.curves.write(folder)?)
     }
 }

@@ -7,6 +7,7 @@ use crate::stages::contract::stage::StageId;
 use crate::stages::leaks::Leaks;
 use crate::stages::train::objective::DevMetric;
 use crate::stages::train::settings::Model;
+use crate::text::Windows;
 
 /// Makes one model of several with the same labels: of those of listed stages, or of one training
 /// under several seeds.
@@ -31,9 +32,29 @@ pub struct Ensemble {
     /// What is combined, and how.
     #[serde(default)]
     pub combine: Combine,
-    /// The `model` of each stage that provides one, where it is a `train` stage.
+    /// How each stage that provides a model begins, where it is a `train` stage.
     #[serde(skip)]
-    pub origins: Vec<Option<Model>>,
+    pub origins: Vec<Option<Origin>>,
+}
+
+/// What models must have in common whose weights are to have a mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    pub model: Model,
+    pub max_length: Option<usize>,
+    pub windows: Option<Windows>,
+}
+
+impl Origin {
+    /// Returns the first setting in which it differs from another; `None` where it does in none.
+    pub(super) fn difference(&self, other: &Origin) -> Option<&'static str> {
+        let settings = [
+            ("model", self.model == other.model),
+            ("max_length", self.max_length == other.max_length),
+            ("windows", self.windows == other.windows),
+        ];
+        settings.into_iter().find(|(_, same)| !same).map(|(name, _)| name)
+    }
 }
 
 /// What is combined, and how.

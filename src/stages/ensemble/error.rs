@@ -19,6 +19,9 @@ pub enum EnsembleError {
         "a soup takes models of `train` stages without `artifacts`; `log_probabilities` takes any"
     ))]
     NoEncoder { model: String },
+    #[error("{model} counts its nearest train texts, whose vectors have no mean with others'")]
+    #[diagnostic(help("combine `log_probabilities`, or train it with another `classifier`"))]
+    NearestTexts { model: String },
     #[error("the dev split of `{0}` is empty")]
     #[diagnostic(help("a greedy soup chooses by dev; `uniform_soup` chooses nothing"))]
     EmptyDev(StageId),

@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 
 use super::error::EnsembleError;
 use crate::base::cut::cut;
-use crate::data::Seen;
+use crate::data::{DataSet, Seen, Split};
 use crate::stages::contract::output::{TrainedModel, TrainingSummary};
 
 /// The most characters of labels in a message.
@@ -38,6 +38,14 @@ pub(super) fn seen(members: &[Member]) -> Seen {
     let mut seen = Seen::default();
     members.iter().for_each(|member| seen.add(&member.model.seen));
     seen
+}
+
+/// Adds the dev texts by which models were chosen, and what the data were made from.
+pub(super) fn add_dev(seen: &mut Seen, data: &DataSet) {
+    for example in &data.splits.dev {
+        seen.add_text(Split::Dev, &example.text.joined());
+    }
+    seen.add(&data.seen);
 }
 
 /// Adds up what the trainings of the models took: every model was trained, whatever becomes of it.

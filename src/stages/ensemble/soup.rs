@@ -77,7 +77,8 @@ pub(super) fn greedy(
                 let network = more.mean(&parts);
                 let classifier = Classifier { network: &network, ..members[0].model.classifier() };
                 let classifier = Classifier { frozen: frozen(members), ..classifier };
-                score(ctx, classifier, data, metric, "the soup")?
+                // A mean may leave what numbers can hold; it is then no better.
+                dev_score(ctx, classifier, data, metric)?.unwrap_or(f64::NAN)
             }
         };
         if best.is_none_or(|best| goodness(metric, found) >= goodness(metric, best)) {
@@ -115,6 +116,9 @@ fn alike(members: &[Member]) -> Result<Vec<Part<'_>>, EnsembleError> {
         let Network::Encoder { pretrained, form } = &member.model.network else {
             return Err(EnsembleError::NoEncoder { model: member.name.clone() });
         };
+        if matches!(form, HeadForm::Nearest(..)) {
+            return Err(EnsembleError::NearestTexts { model: member.name.clone() });
+        }
         parts.push((pretrained, form));
     }
     for (member, part) in members.iter().zip(&parts).skip(1) {
@@ -191,7 +195,7 @@ impl Sum {
     }
 }
 
-/// Returns a metric on dev.
+/// Returns a metric of a model on dev.
 fn score(
     ctx: &dyn Ctx,
     classifier: Classifier<'_>,
@@ -199,6 +203,18 @@ fn score(
     metric: DevMetric,
     name: &str,
 ) -> Result<f64, StageError> {
+    let found = dev_score(ctx, classifier, data, metric)?;
+    let (metric, model) = (metric.name(), name.to_owned());
+    Ok(found.ok_or(EnsembleError::NoScore { metric, model })?)
+}
+
+/// Returns a metric on dev; `None` where it is no number.
+fn dev_score(
+    ctx: &dyn Ctx,
+    classifier: Classifier<'_>,
+    data: &DataSet,
+    metric: DevMetric,
+) -> Result<Option<f64>, StageError> {
     let dev = &data.splits.dev;
     let texts: Vec<&str> = dev.iter().map(|example| example.text.first.as_str()).collect();
     let probabilities = probabilities(&classifier.logits(ctx, &texts, "scoring on dev")?);
@@ -213,9 +229,7 @@ fn score(
         .collect();
     let all = metrics::all(data.labels(), &rows);
     let wanted = if metric == DevMetric::LOSS { metrics::nll::NLL.name } else { metric.name() };
-    let found = all.get(wanted).copied().filter(|value| value.is_finite());
-    let (metric, model) = (metric.name(), name.to_owned());
-    Ok(found.ok_or(EnsembleError::NoScore { metric, model })?)
+    Ok(all.get(wanted).copied().filter(|value| value.is_finite()))
 }
 
 /// Returns a score so that more is better.

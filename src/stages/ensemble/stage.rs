@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::config::{Combine, Ensemble};
+use super::config::{Combine, Ensemble, Origin};
 use super::error::EnsembleError;
 use super::members::{self, Member};
 use super::soup;
@@ -93,7 +93,11 @@ impl Stage for Ensemble {
         }
         let model = |stage: &StageId| {
             let train = find(stage).and_then(<dyn Any>::downcast_ref::<Train>)?;
-            Some(train.model.clone())
+            Some(Origin {
+                model: train.model.clone(),
+                max_length: train.max_length,
+                windows: train.windows,
+            })
         };
         self.origins = self.stages().into_iter().map(model).collect();
     }
@@ -124,7 +128,10 @@ impl Stage for Ensemble {
                 Some(soup::greedy(ctx, settings, &members, data)?)
             }
         };
-        let seen = members::seen(&members);
+        let mut seen = members::seen(&members);
+        if let Combine::GreedySoup(_) = &self.combine {
+            members::add_dev(&mut seen, inputs.data(DATA));
+        }
         let first = members.first().map(|member| Arc::clone(&member.model));
         let (curves, adapter) = (Curves::default(), BTreeMap::new());
         Ok(Arc::new(match (soup, first) {
@@ -262,16 +269,16 @@ impl Ensemble {
                     problems.push(CheckError::new(field, message).hint(hint));
                 }
                 (Some(origin), None) => first = Some((stage, origin)),
-                (Some(origin), Some((other, expected))) if origin != expected => {
+                (Some(origin), Some((other, expected))) => {
+                    let Some(setting) = origin.difference(expected) else { continue };
                     let message = format!(
-                        "`{stage}` begins with another `model` than `{other}`, so that their \
+                        "`{stage}` begins with another `{setting}` than `{other}`, so that their \
                          weights have no mean"
                     );
-                    let hint = "train from one encoder with one head, or combine \
-                                `log_probabilities`";
+                    let hint = "train from one encoder with one head and texts that are read in \
+                                one way, or combine `log_probabilities`";
                     problems.push(CheckError::new(field, message).hint(hint));
                 }
-                _ => {}
             }
         }
         if let (Combine::GreedySoup(soup), Some(data)) = (&self.combine, data) {

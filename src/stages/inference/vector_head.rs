@@ -125,6 +125,14 @@ impl VectorHead {
                 })
             }
             VectorHead::Nearest(neighbours) => {
+                let kept = |value: f64| f64::from(value as f32);
+                let neighbours = Neighbours {
+                    points: neighbours.points.mapv(kept),
+                    votes: neighbours.votes.mapv(kept),
+                    k: neighbours.k,
+                    temperature: kept(neighbours.temperature),
+                    bias: neighbours.bias.mapv(kept),
+                };
                 let found = neighbours.logits(vectors.mapv(f64::from).view());
                 found.mapv(|logit| logit as f32)
             }

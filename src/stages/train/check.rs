@@ -110,6 +110,14 @@ fn steadied(train: &Train, problems: &mut Problems) {
             "leave one of them out; 0.1 is usual for `dropout`",
         );
     }
+    if train.method.learner().compares_passes() && train.dropout == Some(0.0) {
+        problems.add(
+            "dropout",
+            "the method compares passes of a text, which are all the same without dropout"
+                .to_owned(),
+            "leave it out, or take `0.1`",
+        );
+    }
     let layers = train.loss.mixup.as_ref().map_or(&[][..], Mixup::layers);
     if !layers.is_empty() && train.windows.is_some() {
         problems.add(

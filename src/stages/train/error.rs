@@ -61,11 +61,12 @@ pub enum TrainError {
     #[error("the teacher's classes are {teacher}, the data's are {data}")]
     #[diagnostic(help("train the teacher on data with the same labels"))]
     OtherTeacher { teacher: String, data: String },
-    #[error("the teacher's head is the architecture's own, so that its texts have no vectors")]
+    #[error("the teacher gives no vectors of texts: {0}")]
     #[diagnostic(help(
-        "train the teacher by `contrastive` or `probe`, or set `head: mean` in its `model`"
+        "name a `train` stage without `artifacts`, by `contrastive` or `probe`, or with `head: \
+         mean` in its `model`"
     ))]
-    TeacherHead,
+    TeacherHead(&'static str),
     #[error("no classifier can be fitted to the train texts")]
     #[diagnostic(help("add texts of other wording to each class"))]
     NoCandidate,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::settings::Model;
 use crate::base::digest::Digest;
 use crate::data::Seen;
-use crate::model::pretrained::SEEN_TEXTS;
+use crate::model::pretrained::{LEARNT_TEXTS, SEEN_TEXTS};
 use crate::model::source::resolve::{identity, resolve};
 use crate::stages::adapt::adapted::StoredEncoder;
 use crate::stages::contract::error::StageError;
@@ -44,6 +44,11 @@ impl Found {
         let folder = resolve(reference, ctx.folder(), ctx)?;
         let seen = Seen::read(&folder.join(SEEN_TEXTS))?;
         let identity = identity(reference, ctx.folder(), None)?;
-        Ok(Found { folder, identity, learnt: seen.clone(), seen })
+        // A copy of what an `adapt` stage gave tells what was learnt with labels.
+        let learnt = match folder.join(LEARNT_TEXTS) {
+            own if own.is_file() => Seen::read(&own)?,
+            _ => seen.clone(),
+        };
+        Ok(Found { folder, identity, seen, learnt })
     }
 }

@@ -48,6 +48,11 @@ pub trait Learner {
         Vec::new()
     }
 
+    /// Says whether the method compares passes of a text under dropout.
+    fn compares_passes(&self) -> bool {
+        false
+    }
+
     /// Says whether the method learns from the texts without labels.
     fn reads_unlabelled(&self) -> bool {
         false

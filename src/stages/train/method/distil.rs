@@ -13,7 +13,7 @@ use crate::base::clock::Stopwatch;
 use crate::data::{DataSet, Splits};
 use crate::metrics::argmax;
 use crate::stages::contract::error::StageError;
-use crate::stages::contract::output::{Kind, TrainedModel};
+use crate::stages::contract::output::{Kind, Network, TrainedModel};
 use crate::stages::contract::stage::{DataFact, Port, StageId};
 use crate::stages::inference::trained::Read;
 use crate::stages::train::error::TrainError;
@@ -117,7 +117,12 @@ impl Learner for Distil {
         // All texts, with the teacher's labels where there are no others.
         let asked = [texts(&data.splits.train), unlabelled(&data.unlabelled)].concat();
         let read = teacher.classifier().vectors(ctx, &asked)?;
-        let Read { vectors, logits } = read.ok_or(TrainError::TeacherHead)?;
+        let why = match teacher.network {
+            Network::Encoder { .. } => "its head is the architecture's own",
+            Network::Ensemble(_) => "it is an ensemble",
+            Network::Onnx(_) => "it was trained from artifacts",
+        };
+        let Read { vectors, logits } = read.ok_or(TrainError::TeacherHead(why))?;
         let classes = logits.rows().into_iter().map(|row| order[argmax(&row.to_vec())]);
         let taken: Vec<Taken> = classes
             .skip(data.splits.train.len())

@@ -120,6 +120,10 @@ impl Learner for SelfTraining {
         own.chain(of_base.iter().copied()).collect()
     }
 
+    fn compares_passes(&self) -> bool {
+        matches!(self.take, Take::Easy(_))
+    }
+
     fn reads_unlabelled(&self) -> bool {
         true
     }

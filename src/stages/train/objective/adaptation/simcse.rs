@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use ndarray::Array2;
+use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ use crate::stages::train::objective::contract::{MicroBatch, Objective};
 use crate::stages::train::objective::contrastive::vectors_network;
 use crate::stages::train::objective::dev_metric::DevMetrics;
 use crate::stages::train::problems::Problems;
+use crate::text::batch;
 
 /// The inputs i64 `[N]` with the rows of the first and of the second vectors.
 const FIRST: &str = "first_rows";
@@ -102,6 +104,16 @@ impl Objective for Simcse {
 
     fn splits(&self) -> bool {
         false
+    }
+
+    /// Which texts meet must not depend on their lengths, and one alone has none to be told from.
+    fn batches(
+        &self,
+        lengths: &[usize],
+        batch_size: usize,
+        mut random: &mut dyn Rng,
+    ) -> Vec<Vec<usize>> {
+        batch::at_random(lengths.len(), batch_size, &mut random)
     }
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {

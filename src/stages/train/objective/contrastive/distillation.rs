@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 use rand::Rng;
-use rand::seq::SliceRandom as _;
 
 use super::loss::{TARGETS, WEIGHTS, matrix, squares};
 use super::objective::{unit_vectors, vectors_network};
@@ -13,6 +12,7 @@ use crate::engine::{Graph, ShapeError, Var};
 use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::train::objective::contract::{MicroBatch, Objective};
 use crate::stages::train::objective::dev_metric::DevMetrics;
+use crate::text::batch;
 
 /// Draws the cosine of every pair of texts in a batch to that of a teacher's vectors: the mean over
 /// i < j of (G − G_teacher)² (Tunstall et al. 2022, section 6).
@@ -69,20 +69,14 @@ impl Objective for Distillation {
         vectors_network(config, form, options, adapter)
     }
 
-    /// Batches are drawn whatever the lengths are: which texts meet must not depend on that. Their
-    /// sizes differ by one at most.
+    /// Which texts meet must not depend on their lengths.
     fn batches(
         &self,
         lengths: &[usize],
         batch_size: usize,
         mut random: &mut dyn Rng,
     ) -> Vec<Vec<usize>> {
-        let mut order: Vec<usize> = (0..lengths.len()).collect();
-        order.shuffle(&mut random);
-        let count = self.batches_per_epoch(lengths.len(), batch_size).max(1);
-        let bound = |batch: usize| batch * order.len() / count;
-        let batches = (0..count).map(|batch| order[bound(batch)..bound(batch + 1)].to_vec());
-        batches.filter(|batch| !batch.is_empty()).collect()
+        batch::at_random(lengths.len(), batch_size, &mut random)
     }
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
