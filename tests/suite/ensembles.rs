@@ -266,8 +266,7 @@ fn what_chose_a_soup_is_not_scored() -> Result<(), TestError> {
         "models: [tuned, again], combine: { greedy_soup: { data: more, duplicates: allow } }";
     let pipeline = [
         HEAD.to_owned(),
-        "  more: { load: { path: texts.csv, split: { test: 0.1, dev: 0.6 }, seed: 5 } }\n"
-            .to_owned(),
+        "  more: { load: { path: texts.csv, split: { test: 0.1, dev: 0.6 } } }\n".to_owned(),
         training("tuned", "tiny-bert", QUICK),
         training("again", "tiny-bert", &QUICK.replace("1e-3", "2e-3")),
         stage("soup", "ensemble", soup),
