@@ -1,11 +1,13 @@
-"""Records what `transformers` and PyTorch say about objectives of texts alone, for the tests of the Rust program.
+"""Records what `transformers` and PyTorch say about objectives of texts alone, for the tests of the Rust
+program.
 
 Writes tests/data/adaptation/ with `expected.json` and, for each NAME of `MODELS`, `NAME/model.safetensors`:
 
-- `masked`: for each model tests/data/tiny-NAME-mlm (made by tests/record_augmentation.py), a padded batch in which some
-  tokens are hidden. `ids` are the tokens as they are, `shown` what the network reads, `hidden` the pairs [text, place]
-  that it has to tell. `loss` is that of the model of `transformers` with `labels` (-100 where nothing is hidden), in
-  double precision. The file beside it has the gradient of the loss by parameter name.
+- `masked`: for each model tests/data/tiny-NAME-mlm (made by tests/record_augmentation.py), a padded
+  batch in which some tokens are hidden. `ids` are the tokens as they are, `shown` what the network
+  reads, `hidden` the pairs [text, place] that it has to tell. `loss` is that of the model of
+  `transformers` with `labels` (-100 where nothing is hidden), in double precision. The file beside it
+  has the gradient of the loss by parameter name.
 - `simcse`: two random vectors for each text, not normalised, with the temperature, the loss of equation 4 of
   arXiv 2104.08821 (unsupervised) and its gradients by both vectors, in double precision.
 
@@ -84,7 +86,8 @@ def simcse(texts, temperature, generator):
     def vectors():
         # Rows of different lengths, so that a missing normalisation shows.
         lengths = 0.3 + 4.0 * torch.rand(texts, 1, generator=generator, dtype=torch.float64)
-        return (lengths * torch.randn(texts, WIDTH, generator=generator, dtype=torch.float64)).requires_grad_()
+        vectors = torch.randn(texts, WIDTH, generator=generator, dtype=torch.float64)
+        return (lengths * vectors).requires_grad_()
 
     one, two = vectors(), vectors()
     cosines = normalize(one) @ normalize(two).T

@@ -157,7 +157,7 @@ def neighbours(x, labels, classes, k):
 
 
 def asked(x, labels, classes, k, temperature):
-    """Probabilities of further points, of any length, by scikit-learn's classifier, with 1e-6 for each class."""
+    """Probabilities of further points by scikit-learn's classifier, with 1e-6 for each class."""
     # A generator of its own, so that the cases stay as they were.
     new = numpy.round(numpy.random.default_rng(len(x)).normal(size=(6, x.shape[1])), 4)
     weigh = lambda distances: numpy.exp((distances.min(1, keepdims=True) - distances) / temperature)

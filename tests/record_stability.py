@@ -1,5 +1,5 @@
-"""Records what PyTorch says of averages, rates by layer, the pull towards first weights, R-Drop, mixup and mixout,
-and what transformers says of mixed states.
+"""Records what PyTorch says of averages, rates by layer, the pull towards first weights, R-Drop, mixup
+and mixout, and what transformers says of mixed states.
 
 Writes tests/data/stability.json.
 Run from anywhere: python tests/record_stability.py   (needs torch and transformers)
@@ -102,7 +102,7 @@ def mixup(texts, classes, width):
 
 
 def mixout(rows, outputs, inputs, probability):
-    """One linear layer: each weight is the first one with this probability; the mean over masks is the weight itself."""
+    """One linear layer: each weight is the first one with this probability, and itself in the mean."""
     torch.manual_seed(rows + outputs)
     x, first = torch.randn(rows, inputs), torch.randn(outputs, inputs)
     weight = (first + 0.3 * torch.randn(outputs, inputs)).requires_grad_()
@@ -112,13 +112,14 @@ def mixout(rows, outputs, inputs, probability):
     y = F.linear(x, mixed, bias)
     given = torch.randn_like(y)
     (y * given).sum().backward()
-    return {"probability": probability, "x": x.tolist(), "first": first.tolist(), "weight": weight.detach().tolist(),
-            "bias": bias.tolist(), "replaced": replaced.tolist(), "y": y.detach().tolist(), "given": given.tolist(),
+    return {"probability": probability, "x": x.tolist(), "first": first.tolist(),
+            "weight": weight.detach().tolist(), "bias": bias.tolist(), "replaced": replaced.tolist(),
+            "y": y.detach().tolist(), "given": given.tolist(),
             "gradient": weight.grad.tolist()}
 
 
 def tmix(model, after, ids, partners, shares, layer):
-    """States after so many layers are mixed; each text has its own mask below, and both masks' union above."""
+    """States after so many layers are mixed: a text's own mask is below, the union of both above."""
     model.zero_grad()
     ids = torch.tensor(ids)
     mask = (ids != 0).double()
@@ -166,7 +167,8 @@ def main():
         "mixouts": [mixout(3, 4, 5, 0.7), mixout(1, 2, 3, 0.5), mixout(5, 3, 2, 0.9)],
         "tmixes": tmixes(),
     }
-    head = {"made_by": "tests/record_stability.py", "versions": {"torch": torch.__version__, "transformers": transformers.__version__}}
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    head = {"made_by": "tests/record_stability.py", "versions": versions}
     lists = [f'"{name}": [\n' + ",\n".join("    " + json.dumps(case) for case in found) + "\n]"
              for name, found in cases.items()]
     PATH.write_text(json.dumps(head)[:-1] + ",\n" + ",\n".join(lists) + "\n}\n")

@@ -2,19 +2,22 @@
 
 Writes tests/data/unlabelled.json with these parts:
 
-`certainties`: random logits without dropout (`plain`) and of some passes, and from them by NumPy what uncertainty-aware
-self-training (arXiv 2006.15315) takes of each text: `bald`, the entropy of the mean probabilities less the mean entropy;
-`variance` over the passes of the probability of the class that `plain` predicts; `weights`, log(1 / (variance + 1e-10)),
-divided by their mean. BALD and log(1 / variance) are computed as microsoft/UST does; it takes the variance of class 0.
+`certainties`: random logits without dropout (`plain`) and of some passes, and from them by NumPy what
+uncertainty-aware self-training (arXiv 2006.15315) takes of each text: `bald`, the entropy of the mean
+probabilities less the mean entropy; `variance` over the passes of the probability of the class that
+`plain` predicts; `weights`, log(1 / (variance + 1e-10)), divided by their mean. BALD and log(1 /
+variance) are computed as microsoft/UST does; it takes the variance of class 0.
 
-`draws`: how likely each text is among `count` that are drawn without replacement with p proportional to 1 - BALD (0 where
-that is negative), from all orders of a draw. Compared with numpy's `Generator.choice` before it is written.
+`draws`: how likely each text is among `count` that are drawn without replacement with p proportional to
+1 - BALD (0 where that is negative), from all orders of a draw. Compared with numpy's `Generator.choice`
+before it is written.
 
-`weighted`: cross-entropy with class weights, label smoothing and a weight for each text, the mean of the losses by all
-weights, with its gradient by the logits, in double precision by PyTorch.
+`weighted`: cross-entropy with class weights, label smoothing and a weight for each text, the mean of the
+losses by all weights, with its gradient by the logits, in double precision by PyTorch.
 
-`distillations`: vectors of a student (not normalised) and of a teacher, the mean over the pairs i < j of the squared
-difference of their cosines, and the gradient by the student's vectors, in double precision by PyTorch.
+`distillations`: vectors of a student (not normalised) and of a teacher, the mean over the pairs i < j of
+the squared difference of their cosines, and the gradient by the student's vectors, in double precision
+by PyTorch.
 
 Run from anywhere: python tests/record_unlabelled.py   (needs numpy, torch)
 """
@@ -50,7 +53,8 @@ def certainty(passes, texts, classes, spread):
     variance = numpy.var(shares, axis=0)[numpy.arange(texts), predicted]
     weights = -numpy.log(variance + 1e-10)
     return {
-        "plain": plain.tolist(), "passes": logits.tolist(), "bald": bald.tolist(), "variance": variance.tolist(),
+        "plain": plain.tolist(), "passes": logits.tolist(), "bald": bald.tolist(),
+        "variance": variance.tolist(),
         "weights": (weights / weights.mean()).tolist(),
     }
 
@@ -75,7 +79,8 @@ def weighted(labels, classes, balanced, smoothing):
     logits = torch.tensor(numpy.round(RANDOM.normal(size=(len(labels), classes)), 4), requires_grad=True)
     counts = numpy.round(RANDOM.uniform(0.2, 3, size=len(labels)), 4)
     targets = torch.tensor(labels)
-    of_class = len(labels) / (classes * numpy.bincount(labels, minlength=classes)) if balanced else numpy.ones(classes)
+    sizes = numpy.bincount(labels, minlength=classes)
+    of_class = len(labels) / (classes * sizes) if balanced else numpy.ones(classes)
     of_class = torch.tensor(of_class)
     each = cross_entropy(logits, targets, weight=of_class, label_smoothing=smoothing, reduction="none")
     loss = (each * torch.tensor(counts)).sum() / (torch.tensor(counts) * of_class[targets]).sum()
@@ -111,9 +116,14 @@ if __name__ == "__main__":
         "made_by": "tests/record_unlabelled.py",
         "versions": {"numpy": numpy.__version__, "torch": torch.__version__},
         "certainties": [
-            certainty(30, 6, 3, 0.8), certainty(5, 4, 2, 0.1), certainty(2, 5, 4, 2.0), certainty(8, 3, 5, 4.0),
+            certainty(30, 6, 3, 0.8), certainty(5, 4, 2, 0.1), certainty(2, 5, 4, 2.0),
+            certainty(8, 3, 5, 4.0),
         ],
-        "draws": [drawn([0.0, 0.2, 0.5, 0.9, 0.99], 2), drawn([0.1, 1.4, 0.6, 0.3], 3), drawn([0.5, 0.1, 0.8], 1)],
+        "draws": [
+            drawn([0.0, 0.2, 0.5, 0.9, 0.99], 2),
+            drawn([0.1, 1.4, 0.6, 0.3], 3),
+            drawn([0.5, 0.1, 0.8], 1),
+        ],
         "weighted": [
             weighted([0, 1, 1, 0, 1], 2, False, 0.0), weighted([2, 0, 1, 1, 0, 0, 1], 3, True, 0.1),
         ],

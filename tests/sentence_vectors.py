@@ -1,8 +1,9 @@
 """Opens a model folder with sentence-transformers and prints the vectors of texts as JSON.
 
 python tests/sentence_vectors.py FOLDER < JSON   (needs torch, transformers, sentence-transformers)
-Reads {"texts": [...], "masked": bool} and prints {"vectors": [[...]]}. With `masked`, the folder must open as a masked
-language model too, with every weight that it has.
+
+Reads {"texts": [...], "masked": bool} and prints {"vectors": [[...]]}. With `masked`, the folder must
+open as a masked language model too, with every weight that it has.
 """
 
 import json

@@ -44,7 +44,8 @@ def main() -> None:
         }
         scores.append(score)
         print(json.dumps(score), flush=True)
-    settings = {"method": arguments.method, "shots": arguments.shots, "epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
+    names = ("method", "shots", "epochs", "learning_rate")
+    settings = {name: getattr(arguments, name) for name in names}
     print(json.dumps({**settings, **averaged(scores)}), flush=True)
 
 
