@@ -33,8 +33,15 @@ pub trait Objective {
     /// Returns K, the width of the network's output.
     fn outputs(&self) -> usize;
 
+    /// Says whether the loss compares the vectors of a batch's texts with each other. Then there is
+    /// no head, a batch is not computed in parts, and which texts meet is left to chance alone.
+    fn compares_texts(&self) -> bool {
+        false
+    }
+
     /// Builds the network whose output the loss reads: by default an encoder with a head of K
-    /// outputs. The adapter, if there is one, is in its linear layers.
+    /// outputs, or with the vectors under a head where texts are compared. The adapter, if there is
+    /// one, is in its linear layers.
     ///
     /// # Errors
     ///
@@ -46,7 +53,13 @@ pub trait Objective {
         options: NetworkOptions,
         adapter: Option<Arc<dyn Adapts>>,
     ) -> Result<Network, ShapeError> {
-        Network::adapted(config, form, self.outputs(), options, adapter)
+        if !self.compares_texts() {
+            return Network::adapted(config, form, self.outputs(), options, adapter);
+        }
+        match form.embedder() {
+            Some(embedder) => Network::of_vectors(config, embedder, options, adapter),
+            None => Err(ShapeError("a head has no vectors".to_owned())),
+        }
     }
 
     /// Returns how often each text of a batch is read in a step, one pass after the other: the
@@ -80,7 +93,7 @@ pub trait Objective {
 
     /// Says whether a batch may be computed in micro-batches, whose losses add up to its own.
     fn splits(&self) -> bool {
-        true
+        !self.compares_texts()
     }
 
     /// Returns the number of batches into which [`Objective::batches`] cuts so many texts.
@@ -88,14 +101,18 @@ pub trait Objective {
         texts.div_ceil(batch_size)
     }
 
-    /// Cuts the train texts, given their lengths in tokens, into the batches of an epoch.
+    /// Cuts the train texts, given their lengths in tokens, into the batches of an epoch: by default
+    /// texts of like lengths together, unless they are compared.
     fn batches(
         &self,
         lengths: &[usize],
         batch_size: usize,
         mut random: &mut dyn Rng,
     ) -> Vec<Vec<usize>> {
-        batch::by_length(lengths, batch_size, &mut random)
+        match self.compares_texts() {
+            true => batch::at_random(lengths.len(), batch_size, &mut random),
+            false => batch::by_length(lengths, batch_size, &mut random),
+        }
     }
 
     /// Adds its inputs and its scalar loss to a network's graph, and returns the loss.
@@ -109,8 +126,12 @@ pub trait Objective {
     /// step's micro-batches add up to the loss of the step.
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)>;
 
-    /// Returns the dev metrics, given the output `[N, K]` for the dev texts in their order.
-    fn measure(&self, output: &Array2<f32>) -> DevMetrics;
+    /// Returns the dev metrics, given the output `[N, K]` for the dev texts in their order. By
+    /// default there are none: what has no head predicts nothing.
+    fn measure(&self, output: &Array2<f32>) -> DevMetrics {
+        let _ = output;
+        DevMetrics::default()
+    }
 }
 
 /// The texts whose gradients are computed at a time, by their places in the train split.

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ndarray::Array2;
 use rand::seq::SliceRandom as _;
 use rand::{Rng, RngExt as _};
 use schemars::JsonSchema;
@@ -19,7 +18,6 @@ use crate::engine::{DType, Dim, ShapeError, TensorFact, Var};
 use crate::model::masked::{MaskedHead, ROWS};
 use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
 use crate::stages::train::objective::contract::{MicroBatch, Objective};
-use crate::stages::train::objective::dev_metric::DevMetrics;
 use crate::stages::train::problems::Problems;
 use crate::text::{TokenizedText, Words};
 
@@ -233,10 +231,5 @@ impl Objective for MaskedTexts<'_> {
             hidden.map(move |hidden| [row, hidden.place]).collect::<Vec<_>>()
         };
         inputs(&texts, members.iter().enumerate().flat_map(of_text), share)
-    }
-
-    /// Dev texts are not read.
-    fn measure(&self, _output: &Array2<f32>) -> DevMetrics {
-        DevMetrics::default()
     }
 }

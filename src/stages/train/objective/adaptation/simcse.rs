@@ -4,21 +4,14 @@
 //! Dimensions: `N` texts of a batch, `E` width of a vector. Rows are the first vectors of all
 //! texts, then the second ones.
 
-use std::sync::Arc;
-
-use ndarray::Array2;
-use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::backend::binding::Feed;
 use crate::engine::{Dim, Graph, ShapeError, TensorFact, Var};
-use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
+use crate::model::Network;
 use crate::stages::train::objective::contract::{MicroBatch, Objective};
-use crate::stages::train::objective::contrastive::vectors_network;
-use crate::stages::train::objective::dev_metric::DevMetrics;
 use crate::stages::train::problems::Problems;
-use crate::text::batch;
 
 /// The inputs i64 `[N]` with the rows of the first and of the second vectors.
 const FIRST: &str = "first_rows";
@@ -88,32 +81,12 @@ impl Objective for Simcse {
         0
     }
 
-    fn network(
-        &self,
-        config: &Config,
-        form: &HeadForm,
-        options: NetworkOptions,
-        adapter: Option<Arc<dyn Adapts>>,
-    ) -> Result<Network, ShapeError> {
-        vectors_network(config, form, options, adapter)
-    }
-
     fn passes(&self) -> usize {
         2
     }
 
-    fn splits(&self) -> bool {
-        false
-    }
-
-    /// Which texts meet must not depend on their lengths, and one alone has none to be told from.
-    fn batches(
-        &self,
-        lengths: &[usize],
-        batch_size: usize,
-        mut random: &mut dyn Rng,
-    ) -> Vec<Vec<usize>> {
-        batch::at_random(lengths.len(), batch_size, &mut random)
+    fn compares_texts(&self) -> bool {
+        true
     }
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
@@ -122,10 +95,5 @@ impl Objective for Simcse {
 
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
         Simcse::inputs(micro_batch.members.len(), micro_batch.batches)
-    }
-
-    /// Vectors alone have no metric.
-    fn measure(&self, _output: &Array2<f32>) -> DevMetrics {
-        DevMetrics::default()
     }
 }

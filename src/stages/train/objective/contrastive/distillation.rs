@@ -1,18 +1,13 @@
 //! The objective of embedding distillation: cosines among texts become those of a teacher.
 
-use std::sync::Arc;
-
 use ndarray::Array2;
-use rand::Rng;
 
 use super::loss::{TARGETS, WEIGHTS, matrix, squares};
-use super::objective::{unit_vectors, vectors_network};
+use super::objective::unit_vectors;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{Graph, ShapeError, Var};
-use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
+use crate::model::Network;
 use crate::stages::train::objective::contract::{MicroBatch, Objective};
-use crate::stages::train::objective::dev_metric::DevMetrics;
-use crate::text::batch;
 
 /// Draws the cosine of every pair of texts in a batch to that of a teacher's vectors: the mean over
 /// i < j of (G − G_teacher)² (Tunstall et al. 2022, section 6).
@@ -55,28 +50,8 @@ impl Objective for Distillation {
         self.width
     }
 
-    fn splits(&self) -> bool {
-        false
-    }
-
-    fn network(
-        &self,
-        config: &Config,
-        form: &HeadForm,
-        options: NetworkOptions,
-        adapter: Option<Arc<dyn Adapts>>,
-    ) -> Result<Network, ShapeError> {
-        vectors_network(config, form, options, adapter)
-    }
-
-    /// Which texts meet must not depend on their lengths.
-    fn batches(
-        &self,
-        lengths: &[usize],
-        batch_size: usize,
-        mut random: &mut dyn Rng,
-    ) -> Vec<Vec<usize>> {
-        batch::at_random(lengths.len(), batch_size, &mut random)
+    fn compares_texts(&self) -> bool {
+        true
     }
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
@@ -93,11 +68,6 @@ impl Objective for Distillation {
             (TARGETS.to_owned(), matrix(size, |i, j| self.cosine(texts[i], texts[j]))),
             (WEIGHTS.to_owned(), matrix(size, |i, j| if i < j { share } else { 0.0 })),
         ]
-    }
-
-    /// Vectors alone have no metric: a head is fitted to them after the training.
-    fn measure(&self, _output: &Array2<f32>) -> DevMetrics {
-        DevMetrics::default()
     }
 }
 

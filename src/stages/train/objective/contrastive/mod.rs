@@ -10,4 +10,4 @@ mod tests;
 
 pub use distillation::Distillation;
 pub use loss::{ContrastiveLoss, Setfit, Supcon};
-pub use objective::{Contrastive, vectors_network};
+pub use objective::Contrastive;

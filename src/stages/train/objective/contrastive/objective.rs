@@ -1,8 +1,5 @@
 //! The objective of contrastive learning.
 
-use std::sync::Arc;
-
-use ndarray::Array2;
 use rand::Rng;
 
 use super::batches::ByClass;
@@ -10,9 +7,8 @@ use super::loss::{ContrastiveLoss, Setfit};
 use super::pairs;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
-use crate::model::{Adapts, Config, HeadForm, Network, NetworkOptions};
+use crate::model::Network;
 use crate::stages::train::objective::contract::{MicroBatch, Objective};
-use crate::stages::train::objective::dev_metric::DevMetrics;
 
 /// Draws the vectors of one class together and those of others apart.
 ///
@@ -55,18 +51,8 @@ impl Objective for Contrastive<'_> {
         self.width
     }
 
-    fn splits(&self) -> bool {
-        false
-    }
-
-    fn network(
-        &self,
-        config: &Config,
-        form: &HeadForm,
-        options: NetworkOptions,
-        adapter: Option<Arc<dyn Adapts>>,
-    ) -> Result<Network, ShapeError> {
-        vectors_network(config, form, options, adapter)
+    fn compares_texts(&self) -> bool {
+        true
     }
 
     fn batches_per_epoch(&self, _texts: usize, batch_size: usize) -> usize {
@@ -101,24 +87,6 @@ impl Objective for Contrastive<'_> {
         let classes: Vec<usize> =
             micro_batch.members.iter().map(|&text| self.class_of(text)).collect();
         self.loss.feeds(&classes, micro_batch.batches)
-    }
-
-    /// Vectors alone have no metric: a head is fitted to them after the training.
-    fn measure(&self, _output: &Array2<f32>) -> DevMetrics {
-        DevMetrics::default()
-    }
-}
-
-/// Builds the network that ends in the vectors under a head.
-pub fn vectors_network(
-    config: &Config,
-    form: &HeadForm,
-    options: NetworkOptions,
-    adapter: Option<Arc<dyn Adapts>>,
-) -> Result<Network, ShapeError> {
-    match form.embedder() {
-        Some(embedder) => Network::of_vectors(config, embedder, options, adapter),
-        None => Err(ShapeError("a head has no vectors".to_owned())),
     }
 }
 
