@@ -101,8 +101,8 @@ pub trait Objective {
         texts.div_ceil(batch_size)
     }
 
-    /// Cuts the train texts, given their lengths in tokens, into the batches of an epoch: by default
-    /// texts of like lengths together, unless they are compared.
+    /// Cuts the train texts, given their lengths in tokens, into the batches of an epoch: by
+    /// default texts of like lengths together, unless they are compared.
     fn batches(
         &self,
         lengths: &[usize],
