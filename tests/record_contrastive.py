@@ -17,6 +17,9 @@ gradients by `z`, in double precision by PyTorch's automatic differentiation:
 - `cosine`: the mean of (cos - y)^2 over the given pairs [i, j, y], as setfit trains by default, whose
   CosineSimilarityLoss is checked to agree.
 
+A batch with `weights` has such means by weight: a pair counts the product of its texts' weights, a text's share of a mean
+over texts is its own.
+
 `permutations`: NumPy's `RandomState(42).permutation(size)` for size = n (n + 1) / 2. Number k of it stands for pair k of
 (0, 0), (0, 1), ..., (0, n - 1), (1, 1), (1, 2), ...: a text with itself is among the pairs.
 
@@ -70,6 +73,12 @@ BATCHES = {
     "one class": [1, 1, 1, 1, 1, 1, 1, 1],
     "each text its own class": [2, 0, 1],
 }
+# Texts that count more than the others: those in the last places, as label texts do.
+WEIGHTS = {
+    "two classes, even": [1, 1, 1, 1, 1, 1, 1, 1, 4, 4],
+    "three classes": [1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 2, 4],
+    "two classes, one of one text": [1, 1, 1, 1, 1, 1, 1, 6],
+}
 TEMPERATURES = [0.07, 0.1]
 SAMPLED = [
     [0, 0, 0, 1, 1, 2],
@@ -95,7 +104,8 @@ def main():
     value = {
         "made_by": "tests/record_contrastive.py",
         "versions": {library.__name__: library.__version__ for library in libraries},
-        "batches": [batch(name, labels, generator) for name, labels in BATCHES.items()],
+        "batches": [batch(name, labels, generator) for name, labels in BATCHES.items()]
+        + [weighted_batch(name, weights, generator) for name, weights in WEIGHTS.items()],
         "permutations": [permutation(n) for n in sizes],
         "pairs": [sampled(labels, settings) for labels in SAMPLED for settings in SAMPLERS],
         "schedules": [schedule(steps) for steps in STEPS],
@@ -134,6 +144,26 @@ def batch(name, labels, generator):
     }
 
 
+def weighted_batch(name, weights, generator):
+    labels = BATCHES[name]
+    z = torch.randn(len(labels), DIMENSIONS, generator=generator, dtype=torch.float64)
+    same = torch.tensor([[a == b for b in labels] for a in labels])
+    others = ~torch.eye(len(labels), dtype=torch.bool)
+    own = torch.tensor(weights, dtype=z.dtype)
+    return {
+        "name": name + ", weighted",
+        "labels": labels,
+        "weights": weights,
+        "z": z.tolist(),
+        "all_pairs": with_gradient(z, lambda z: all_pairs(z, same, own)),
+        "supcon": [
+            {"temperature": temperature, **with_gradient(z, lambda z: supcon(z, same & others, others, temperature, own))}
+            for temperature in TEMPERATURES
+        ],
+        "triplet": with_gradient(z, lambda z: triplet(z, same & others, ~same, own)),
+    }
+
+
 def with_gradient(z, loss):
     z = z.clone().requires_grad_()
     value = loss(z)
@@ -148,33 +178,40 @@ def cosines(z):
     return unit @ unit.T
 
 
-def all_pairs(z, same):
+def all_pairs(z, same, weights=None):
     upper = torch.ones_like(same).triu(1)
     products = cosines(z)
-    alike, unlike = products[same & upper], products[~same & upper]
+    weights = torch.ones(len(z), dtype=z.dtype) if weights is None else weights
+    of_pairs = torch.outer(weights, weights)
     loss = torch.zeros((), dtype=z.dtype)
-    if len(alike) > 0:
-        loss = loss + ((alike - 1) ** 2).mean() / 2
-    if len(unlike) > 0:
-        loss = loss + (unlike**2).mean() / 2
+    for target, of_kind in ((1, same & upper), (0, ~same & upper)):
+        if of_kind.any():
+            loss = loss + mean((products[of_kind] - target) ** 2, of_pairs[of_kind]) / 2
     return loss
 
 
-def supcon(z, positives, others, temperature):
+def supcon(z, positives, others, temperature, weights=None):
     products = cosines(z) / temperature
+    weights = torch.ones(len(z), dtype=z.dtype) if weights is None else weights
     chances = products - products.masked_fill(~others, -math.inf).logsumexp(1, keepdim=True)
-    terms = [-chances[i, positives[i]].mean() for i in range(len(z)) if positives[i].any()]
-    return torch.stack(terms).mean() if terms else torch.zeros((), dtype=z.dtype)
+    anchors = [i for i in range(len(z)) if positives[i].any()]
+    terms = [-mean(chances[i, positives[i]], weights[positives[i]]) for i in anchors]
+    return mean(torch.stack(terms), weights[anchors]) if terms else torch.zeros((), dtype=z.dtype)
 
 
-def triplet(z, positives, negatives):
+def triplet(z, positives, negatives, weights=None):
     distances = 1 - cosines(z)
+    weights = torch.ones(len(z), dtype=z.dtype) if weights is None else weights
+    anchors = [i for i in range(len(z)) if positives[i].any() and negatives[i].any()]
     terms = [
         torch.log1p(torch.exp(distances[i, positives[i]].max() - distances[i, negatives[i]].min()))
-        for i in range(len(z))
-        if positives[i].any() and negatives[i].any()
+        for i in anchors
     ]
-    return torch.stack(terms).mean() if terms else torch.zeros((), dtype=z.dtype)
+    return mean(torch.stack(terms), weights[anchors]) if terms else torch.zeros((), dtype=z.dtype)
+
+
+def mean(values, weights):
+    return (values * weights).sum() / weights.sum()
 
 
 def cosine(z, pairs):

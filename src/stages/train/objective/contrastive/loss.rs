@@ -66,6 +66,14 @@ fn default_iterations() -> usize {
     20
 }
 
+/// A row of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Row {
+    pub class: usize,
+    /// How much it counts: a pair counts the product of its rows' weights.
+    pub weight: f32,
+}
+
 /// The inputs of the graphs.
 pub(super) const TARGETS: &str = "pair_targets";
 pub(super) const WEIGHTS: &str = "pair_weights";
@@ -101,14 +109,14 @@ impl ContrastiveLoss {
         }
     }
 
-    /// Returns the inputs for a batch whose rows have these classes, of so many batches in a step.
-    pub(super) fn feeds(&self, classes: &[usize], batches: usize) -> Vec<(String, Feed)> {
+    /// Returns the inputs for a batch of these rows, of so many batches in a step.
+    pub(super) fn feeds(&self, rows: &[Row], batches: usize) -> Vec<(String, Feed)> {
         let shared = 1.0 / batches as f32;
         match self {
-            ContrastiveLoss::AllPairs => of_all_pairs(classes, shared),
-            ContrastiveLoss::Setfit(_) => of_given_pairs(classes, shared),
-            ContrastiveLoss::Supcon(_) => of_neighbours(classes, shared),
-            ContrastiveLoss::Triplet => of_triplets(classes, shared),
+            ContrastiveLoss::AllPairs => of_all_pairs(rows, shared),
+            ContrastiveLoss::Setfit(_) => of_given_pairs(rows, shared),
+            ContrastiveLoss::Supcon(_) => of_neighbours(rows, shared),
+            ContrastiveLoss::Triplet => of_triplets(rows, shared),
         }
     }
 }
@@ -152,22 +160,23 @@ pub(super) fn matrix(size: usize, of: impl Fn(usize, usize) -> f32) -> Feed {
     Feed::F32(vec![size, size], values.map(|(i, j)| of(i, j)).collect())
 }
 
-/// Every pair counts once: those of one class together one half, and those of two together the
-/// other.
-fn of_all_pairs(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
-    let size = classes.len();
-    let same = |i: usize, j: usize| classes[i] == classes[j];
+/// Every pair counts the product of its weights: those of one class together one half, and those of
+/// two together the other.
+fn of_all_pairs(rows: &[Row], shared: f32) -> Vec<(String, Feed)> {
+    let size = rows.len();
+    let same = |i: usize, j: usize| rows[i].class == rows[j].class;
+    let product = |i: usize, j: usize| rows[i].weight * rows[j].weight;
     let pairs = (0..size).flat_map(|i| (i + 1..size).map(move |j| (i, j)));
-    let (mut within, mut between) = (0usize, 0usize);
+    let (mut within, mut between) = (0.0, 0.0);
     for (i, j) in pairs {
-        *(if same(i, j) { &mut within } else { &mut between }) += 1;
+        *(if same(i, j) { &mut within } else { &mut between }) += product(i, j);
     }
-    let share = |count: usize| if count == 0 { 0.0 } else { 0.5 * shared / count as f32 };
+    let share = |sum: f32| if sum == 0.0 { 0.0 } else { 0.5 * shared / sum };
     let (within, between) = (share(within), share(between));
     let weight = |i: usize, j: usize| match (i < j, same(i, j)) {
         (false, _) => 0.0,
-        (true, true) => within,
-        (true, false) => between,
+        (true, true) => within * product(i, j),
+        (true, false) => between * product(i, j),
     };
     vec![
         (TARGETS.to_owned(), matrix(size, |i, j| f32::from(u8::from(same(i, j))))),
@@ -176,27 +185,29 @@ fn of_all_pairs(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
 }
 
 /// Row 0 and row 1 are a pair, and so on.
-fn of_given_pairs(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
-    let size = classes.len();
+fn of_given_pairs(rows: &[Row], shared: f32) -> Vec<(String, Feed)> {
+    let size = rows.len();
     let share = shared / (size / 2).max(1) as f32;
     let paired = |i: usize, j: usize| i.is_multiple_of(2) && j == i + 1;
-    let same = |i: usize, j: usize| f32::from(u8::from(classes[i] == classes[j]));
+    let same = |i: usize, j: usize| f32::from(u8::from(rows[i].class == rows[j].class));
     vec![
         (TARGETS.to_owned(), matrix(size, same)),
         (WEIGHTS.to_owned(), matrix(size, |i, j| if paired(i, j) { share } else { 0.0 })),
     ]
 }
 
-/// A row's targets are the others of its class, in equal shares. A row that is alone in its class
-/// has none.
-fn of_neighbours(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
-    let size = classes.len();
-    let others: Vec<usize> = (0..size)
-        .map(|i| (0..size).filter(|&j| j != i && classes[i] == classes[j]).count())
-        .collect();
-    let rows = others.iter().filter(|count| **count > 0).count().max(1) as f32;
-    let target = |i: usize, j: usize| {
-        if i != j && classes[i] == classes[j] { shared / (rows * others[i] as f32) } else { 0.0 }
+/// A row's targets are the others of its class, in shares by weight. A row that is alone in its
+/// class has none.
+fn of_neighbours(rows: &[Row], shared: f32) -> Vec<(String, Feed)> {
+    let size = rows.len();
+    let is_other = |i: usize, j: usize| i != j && rows[i].class == rows[j].class;
+    let others = |i: usize| (0..size).filter(|&j| is_other(i, j)).map(|j| rows[j].weight).sum();
+    let others: Vec<f32> = (0..size).map(others).collect();
+    let anchors = rows.iter().zip(&others).filter(|(_, others)| **others > 0.0);
+    let whole: f32 = anchors.map(|(row, _)| row.weight).sum();
+    let target = |i: usize, j: usize| match is_other(i, j) {
+        true => shared * rows[i].weight * rows[j].weight / (whole * others[i]),
+        false => 0.0,
     };
     vec![
         (MASK.to_owned(), matrix(size, |i, j| if i == j { NEVER } else { 0.0 })),
@@ -205,18 +216,20 @@ fn of_neighbours(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
 }
 
 /// A row without another of its class, or without one of another class, does not count.
-fn of_triplets(classes: &[usize], shared: f32) -> Vec<(String, Feed)> {
-    let size = classes.len();
-    let same = |i: usize, j: usize| i != j && classes[i] == classes[j];
-    let counts: Vec<bool> = (0..size)
-        .map(|i| (0..size).any(|j| same(i, j)) && (0..size).any(|j| classes[i] != classes[j]))
-        .collect();
-    let share = shared / counts.iter().filter(|counts| **counts).count().max(1) as f32;
-    let rows = counts.iter().flat_map(|&counts| [if counts { share } else { 0.0 }, 0.0]);
+fn of_triplets(rows: &[Row], shared: f32) -> Vec<(String, Feed)> {
+    let size = rows.len();
+    let same = |i: usize, j: usize| i != j && rows[i].class == rows[j].class;
+    let other = |i: usize, j: usize| rows[i].class != rows[j].class;
+    let counts = |i: usize| (0..size).any(|j| same(i, j)) && (0..size).any(|j| other(i, j));
+    let weights: Vec<f32> =
+        (0..size).map(|i| if counts(i) { rows[i].weight } else { 0.0 }).collect();
+    let whole = weights.iter().sum::<f32>();
+    let share = if whole == 0.0 { 0.0 } else { shared / whole };
+    let shares = weights.iter().flat_map(|weight| [weight * share, 0.0]);
     let number = |is: bool| f32::from(u8::from(is));
     vec![
         (TARGETS.to_owned(), matrix(size, |i, j| number(same(i, j)))),
-        (WEIGHTS.to_owned(), matrix(size, |i, j| number(classes[i] != classes[j]))),
-        (ROWS.to_owned(), Feed::F32(vec![size, 2], rows.collect())),
+        (WEIGHTS.to_owned(), matrix(size, |i, j| number(other(i, j)))),
+        (ROWS.to_owned(), Feed::F32(vec![size, 2], shares.collect())),
     ]
 }

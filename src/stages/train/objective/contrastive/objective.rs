@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::batches::ByClass;
-use super::loss::{ContrastiveLoss, Setfit};
+use super::loss::{ContrastiveLoss, Row, Setfit};
 use super::pairs;
 use crate::engine::backend::binding::Feed;
 use crate::engine::{ShapeError, Var};
@@ -12,7 +12,8 @@ use crate::stages::train::objective::contract::{MicroBatch, Objective};
 
 /// Draws the vectors of one class together and those of others apart.
 ///
-/// Its texts are those of train, then the label texts of the classes.
+/// Its texts are those of train, then the label texts of the classes. A label text counts as much
+/// as all texts of its class in the batch, as if it were in the data as often as they are.
 pub struct Contrastive<'a> {
     loss: &'a ContrastiveLoss,
     /// The class of each text of train.
@@ -39,8 +40,20 @@ impl<'a> Contrastive<'a> {
         Contrastive { loss, labels, by_class, width, of_windows }
     }
 
-    fn class_of(&self, text: usize) -> usize {
-        self.labels.get(text).copied().unwrap_or_else(|| text - self.labels.len())
+    /// Returns the rows of a batch.
+    fn rows(&self, members: &[usize]) -> Vec<Row> {
+        let of_class = |class: usize| {
+            let own = members.iter().filter_map(|&text| self.labels.get(text));
+            own.filter(|&&other| other == class).count()
+        };
+        let row = |&text: &usize| match self.labels.get(text) {
+            Some(&class) => Row { class, weight: 1.0 },
+            None => {
+                let class = text - self.labels.len();
+                Row { class, weight: of_class(class) as f32 }
+            }
+        };
+        members.iter().map(row).collect()
     }
 }
 
@@ -84,9 +97,7 @@ impl Objective for Contrastive<'_> {
     }
 
     fn feeds(&self, micro_batch: &MicroBatch<'_>) -> Vec<(String, Feed)> {
-        let classes: Vec<usize> =
-            micro_batch.members.iter().map(|&text| self.class_of(text)).collect();
-        self.loss.feeds(&classes, micro_batch.batches)
+        self.loss.feeds(&self.rows(micro_batch.members), micro_batch.batches)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::distillation::Distillation;
-use super::loss::{ContrastiveLoss, Setfit, Supcon};
+use super::loss::{ContrastiveLoss, Row, Setfit, Supcon};
 use super::pairs::pairs;
 use crate::engine::backend::binding::Feed;
 use crate::engine::graph::autodiff::gradients;
@@ -29,6 +29,8 @@ struct Recorded {
 struct Batch {
     name: String,
     labels: Vec<usize>,
+    /// How much each text counts; all 1 where there are none.
+    weights: Option<Vec<f32>>,
     z: Vec<Vec<f64>>,
     all_pairs: Loss,
     supcon: Vec<Loss>,
@@ -82,7 +84,7 @@ fn array(rows: &[Vec<f64>]) -> ArrayD<f64> {
 fn computed(
     loss: &ContrastiveLoss,
     z: &ArrayD<f64>,
-    classes: &[usize],
+    rows: &[Row],
 ) -> Result<(f32, ArrayD<f32>), Box<dyn std::error::Error>> {
     let mut g = Graph::new(Kernels::Fused);
     let fact = TensorFact::f32(vec![Dim::Named("B"), Dim::Fixed(z.shape()[1])]);
@@ -92,7 +94,7 @@ fn computed(
     let gradient = gradients(&mut g, scalar, &[input])?[0].ok_or("no gradient")?;
     g.output("loss", scalar);
     g.output("gradient", gradient);
-    let mut feeds = loss.feeds(classes, 1);
+    let mut feeds = loss.feeds(rows, 1);
     let values = z.iter().map(|value| *value as f32).collect();
     feeds.push(("z".to_owned(), Feed::F32(z.shape().to_vec(), values)));
     let mut found = execute(&g, feeds)?;
@@ -103,10 +105,10 @@ fn computed(
 fn check(
     name: &str,
     loss: &ContrastiveLoss,
-    (z, classes): (&ArrayD<f64>, &[usize]),
+    (z, rows): (&ArrayD<f64>, &[Row]),
     expected: &Loss,
 ) -> Tested {
-    let (found, gradient) = computed(loss, z, classes)?;
+    let (found, gradient) = computed(loss, z, rows)?;
     let close = (f64::from(found) - expected.loss).abs() <= 1e-6 * expected.loss.abs().max(1.0);
     assert!(close, "{name}: {found}, expected {}", expected.loss);
     near(&gradient, &array(&expected.gradient), 1e-5)
@@ -115,9 +117,15 @@ fn check(
 
 #[test]
 fn losses_and_gradients_are_pytorchs() -> Tested {
-    for Batch { name, labels, z, all_pairs, supcon, triplet, .. } in recorded()?.batches {
+    let mut weighted = 0;
+    for batch in recorded()?.batches {
+        let Batch { name, labels, weights, z, all_pairs, supcon, triplet, .. } = batch;
+        weighted += usize::from(weights.is_some());
+        let weights = weights.unwrap_or_else(|| vec![1.0; labels.len()]);
+        let rows: Vec<Row> =
+            labels.iter().zip(weights).map(|(&class, weight)| Row { class, weight }).collect();
         let z = array(&z);
-        let with = (&z, &labels[..]);
+        let with = (&z, &rows[..]);
         check(&format!("{name}, all pairs"), &ContrastiveLoss::AllPairs, with, &all_pairs)?;
         check(&format!("{name}, triplet"), &ContrastiveLoss::Triplet, with, &triplet)?;
         for expected in &supcon {
@@ -126,6 +134,7 @@ fn losses_and_gradients_are_pytorchs() -> Tested {
             check(&format!("{name}, supcon {temperature}"), &loss, with, expected)?;
         }
     }
+    assert_eq!(weighted, 3);
     Ok(())
 }
 
@@ -137,10 +146,11 @@ fn the_loss_of_pairs_is_setfits() -> Tested {
         let Some(expected) = cosine else { continue };
         let pairs = expected.pairs.ok_or("no pairs")?;
         let rows: Vec<usize> = pairs.iter().flat_map(|[one, two, _]| [*one, *two]).collect();
-        let classes: Vec<usize> = rows.iter().map(|&row| labels[row]).collect();
+        let of_pairs: Vec<Row> =
+            rows.iter().map(|&row| Row { class: labels[row], weight: 1.0 }).collect();
         let z = array(&z);
         let loss = ContrastiveLoss::Setfit(Setfit::default());
-        let (found, gradient) = computed(&loss, &z.select(Axis(0), &rows), &classes)?;
+        let (found, gradient) = computed(&loss, &z.select(Axis(0), &rows), &of_pairs)?;
         let off = (f64::from(found) - expected.loss).abs();
         assert!(off <= 1e-6, "{name}: {found}, expected {}", expected.loss);
         let mut summed = ArrayD::<f32>::zeros(z.raw_dim());
