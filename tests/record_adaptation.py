@@ -8,10 +8,15 @@ Writes tests/data/adaptation/ with `expected.json` and, for each NAME of `MODELS
   reads, `hidden` the pairs [text, place] that it has to tell. `loss` is that of the model of
   `transformers` with `labels` (-100 where nothing is hidden), in double precision. The file beside it
   has the gradient of the loss by parameter name.
+- `tsdae`: for models of `DECODERS`, a padded batch `ids`, the tokens `kept` of each text that the encoder reads,
+  and the loss of sentence-transformers' DenoisingAutoEncoderLoss with mean pooling, its decoder tied to the encoder,
+  in double precision. `added` are the decoder's own parameters, drawn here; TSDAE-NAME/model.safetensors has
+  them, and the gradients of all, which begin with `gradient.`. Those of queries and keys over a single vector are
+  nothing, which is asserted, and left out.
 - `simcse`: two random vectors for each text, not normalised, with the temperature, the loss of equation 4 of
   arXiv 2104.08821 (unsupervised) and its gradients by both vectors, in double precision.
 
-Run from anywhere: python tests/record_adaptation.py   (needs torch, transformers, tokenizers, safetensors)
+Run from anywhere: python tests/record_adaptation.py   (needs torch, sentence-transformers)
 """
 
 import os
@@ -19,13 +24,16 @@ import sys
 
 # One thread, so that sums are taken in the same order on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
 sys.dont_write_bytecode = True
 
 import safetensors
 import safetensors.torch
+import sentence_transformers
 import tokenizers
 import torch
 import transformers
+from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 from torch.nn.functional import cross_entropy, normalize
 
 from record_transformers import DATA, in_double_precision, rounded, write
@@ -39,6 +47,7 @@ MODELS = {
     # The head of the published files of version 3.
     "deberta-v2-nonlegacy": transformers.DebertaV2ForMaskedLM,
 }
+DECODERS = ["bert", "roberta"]
 TEXTS = ["the food was good and the service was kind", "never again", "it was a slow hour and we came"]
 BATCHES = [(2, 0.05), (5, 0.05), (7, 0.2)]
 WIDTH = 6
@@ -82,6 +91,48 @@ def masked(name, generator):
 
 
 @in_double_precision
+def tsdae(name, generator):
+    folder = DATA / f"tiny-{name}-mlm"
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    ids = [tokenizer(text)["input_ids"] for text in TEXTS]
+    # Of a text, the ends and every third token.
+    kept = [text[:1] + [id for place, id in enumerate(text[1:-1]) if place % 3 == 1] + text[-1:] for text in ids]
+    modules = sentence_transformers.sentence_transformer.modules
+    encoder = modules.Transformer(str(folder), model_kwargs={"attn_implementation": "eager"})
+    pooling = modules.Pooling(encoder.get_embedding_dimension(), "mean")
+    model = sentence_transformers.SentenceTransformer(modules=[encoder, pooling], device="cpu")
+    objective = DenoisingAutoEncoderLoss(model).double().eval()
+    for parameter_name, parameter in objective.decoder.named_parameters():
+        if ".crossattention." in parameter_name:
+            drawn = 0.2 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            # Those of norms stay about 1.
+            is_factor = parameter_name.endswith("LayerNorm.weight")
+            parameter.data.copy_((1 + drawn if is_factor else drawn).float())
+    features = [padded(rows, tokenizer.pad_token_id) for rows in (kept, ids)]
+    loss = objective(features, None)
+    loss.backward()
+    tensors = {}
+    for parameter_name, parameter in objective.decoder.named_parameters():
+        if any(f".crossattention.self.{unused}." in parameter_name for unused in ("query", "key")):
+            assert parameter.grad is None or parameter.grad.abs().max() < 1e-12, parameter_name
+            continue
+        if ".crossattention." in parameter_name:
+            tensors[parameter_name] = parameter.data.float().contiguous()
+        tensors[f"gradient.{parameter_name}"] = parameter.grad.float().contiguous()
+    (DATA / "adaptation" / f"tsdae-{name}").mkdir(exist_ok=True)
+    safetensors.torch.save_file(tensors, DATA / "adaptation" / f"tsdae-{name}" / "model.safetensors")
+    return {"model": f"tiny-{name}-mlm", "ids": ids, "kept": kept, "loss": loss.item(), "tensors": f"tsdae-{name}"}
+
+
+def padded(rows, padding):
+    longest = max(map(len, rows))
+    return {
+        "input_ids": torch.tensor([row + [padding] * (longest - len(row)) for row in rows]),
+        "attention_mask": torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]),
+    }
+
+
+@in_double_precision
 def simcse(texts, temperature, generator):
     def vectors():
         # Rows of different lengths, so that a missing normalisation shows.
@@ -105,9 +156,10 @@ def main():
     generator = torch.Generator().manual_seed(7)
     write(DATA / "adaptation" / "expected.json", {
         "made_by": MADE_BY,
-        "versions": {m.__name__: m.__version__ for m in (torch, transformers, tokenizers)},
+        "versions": {m.__name__: m.__version__ for m in (torch, transformers, tokenizers, sentence_transformers)},
         "masked": [masked(name, generator) for name in MODELS],
         "simcse": [simcse(texts, temperature, generator) for texts, temperature in BATCHES],
+        "tsdae": [tsdae(name, generator) for name in DECODERS],
     })
 
 

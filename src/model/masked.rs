@@ -1,5 +1,5 @@
 //! Masked language models: an encoder with a head that gives every word of the vocabulary a logit,
-//! as an engine graph.
+//! as an engine graph; and the decoder that such a head makes of its layers.
 //!
 //! Dimensions: `T` rows of token states, `M` masked tokens, `H` width, `E` width of the word table,
 //! `V` words.
@@ -10,9 +10,10 @@ use super::encoders::Config;
 use super::encoders::contract::Masked;
 use super::encoders::parts::builder::{Adapts, Builder, NetworkOptions};
 use super::error::ModelError;
-use super::network::{Network, encode, parameters};
+use super::network::{Network, embed, encode, parameters};
+use super::sentences::Embedder;
 use super::weights::Tensors;
-use crate::engine::{Dim, EngineError, Graph, Initial, Marks, Place, ShapeError, TensorFact};
+use crate::engine::{Dim, EngineError, Graph, Initial, Marks, Place, ShapeError, TensorFact, Var};
 
 /// The input with the masked tokens' rows among the `T`.
 pub const ROWS: &str = "masked_rows";
@@ -110,6 +111,36 @@ impl MaskedHead {
         let mut b = Builder::new(options);
         b.adapt(adapter);
         let states = encode(&mut b, config, false)?; // [T, H]
+        self.words_of(b, config, states)
+    }
+
+    /// Builds a decoder over an encoder, of whose layers it has the parameters: each token of the
+    /// input [`DECODED`] tells the next, from those before it and from the vector of a text that
+    /// the encoder reads. The input [`ROWS`] names rows among the batch's `B·D` decoded tokens.
+    ///
+    /// [`DECODED`]: super::encoders::parts::decoding::DECODED
+    pub fn decoder(
+        &self,
+        config: &Config,
+        embedder: &Embedder,
+        options: NetworkOptions,
+        adapter: Option<Arc<dyn Adapts>>,
+    ) -> Result<Network, ShapeError> {
+        let mut b = Builder::new(options);
+        b.adapt(adapter);
+        let vectors = embed(&mut b, config, embedder)?; // [B, E]
+        b.decode(vectors, embedder.width(config.hidden))?;
+        let states = encode(&mut b, config, false)?; // [T, H]
+        self.words_of(b, config, states)
+    }
+
+    /// Builds the head over states `[T, H]`.
+    fn words_of(
+        &self,
+        mut b: Builder,
+        config: &Config,
+        states: Var,
+    ) -> Result<Network, ShapeError> {
         b.enter_head();
         let rows = b.g.input(ROWS, TensorFact::i64(vec![Dim::Named("M")]));
         let places = b.g.of_places(states)?; // [B·L, H]

@@ -30,6 +30,7 @@ pub mod forget;
 pub mod export;
 
 pub use encoders::parts::builder::{Activation, Adapts, Dropout, NetworkOptions};
+pub use encoders::parts::decoding::{DECODED, DECODED_MASK, DECODED_ROWS};
 pub use encoders::parts::mixing::{MIXED_AT, PARTNER_SHARES, PARTNERS};
 pub use encoders::parts::module::Module;
 pub use encoders::{Config, ENCODERS, Encoder};

@@ -183,7 +183,11 @@ pub(super) fn headless(config: &Config) -> Result<Graph, ShapeError> {
 }
 
 /// Builds the encoder and the vectors `[B, E]` over it.
-fn embed(b: &mut Builder, config: &Config, embedder: &Embedder) -> Result<Var, ShapeError> {
+pub(super) fn embed(
+    b: &mut Builder,
+    config: &Config,
+    embedder: &Embedder,
+) -> Result<Var, ShapeError> {
     let first_token_only = embedder.poolings.iter().all(|pooling| *pooling == Pooling::Cls);
     let states = encode(b, config, first_token_only)?;
     // What stands over the top layer is trained where that is.

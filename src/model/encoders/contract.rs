@@ -55,6 +55,9 @@ pub struct Encoder {
     pub sets_pooling: bool,
     /// Puts the fields of a config.json that `transformers` does not read so into its own form.
     pub(in crate::model) modernise: fn(&Config, &mut Map<String, Value>),
+    /// Whether its layers can be those of a decoder too: they heed
+    /// [`Builder::looking_back`] and [`Builder::beside`].
+    pub decodes: bool,
     /// The forms of its masked-language-model head; a folder has the first whose layers it has.
     pub(in crate::model) masked: &'static [Masked],
 }

@@ -34,6 +34,7 @@ static OTHER: Encoder = Encoder {
     head: |b, config, x, labels| b.linear(x, "classifier", labels, config.hidden),
     sets_pooling: false,
     modernise: as_read,
+    decodes: false,
     masked: &[Masked { transform: |_, _, x| Ok(x), words: "", biases: &[] }],
 };
 

@@ -30,6 +30,7 @@ pub static DEBERTA_V2: Encoder = Encoder {
     head,
     sets_pooling: false,
     modernise: as_read,
+    decodes: true,
     masked: &[
         Masked {
             transform: bert::masked_transform,
@@ -207,6 +208,7 @@ fn layer(b: &mut Builder, config: &Config, layer: Layer) -> Result<Var, ShapeErr
         Some(distances) => scores(b, config, distances, [made[0], made[1]], &own)?,
         None => Heads::plain(config.heads),
     };
+    let heads = b.looking_back(heads)?;
     let context = b.attend(made, heads, config.attention_dropout)?;
     // What follows attention is asked of the first tokens alone.
     let (context, x) = match layer.first_token_only {

@@ -26,6 +26,7 @@ pub static DISTILBERT: Encoder = Encoder {
     head,
     sets_pooling: false,
     modernise: as_read,
+    decodes: true,
     masked: &[Masked {
         transform: masked_transform,
         words: "vocab_projector.weight",

@@ -26,6 +26,7 @@ pub static ELECTRA: Encoder = Encoder {
     head,
     sets_pooling: false,
     modernise: as_read,
+    decodes: true,
     masked: &[Masked {
         transform: masked_transform,
         words: "generator_lm_head.weight",

@@ -30,6 +30,7 @@ pub static MODERNBERT: Encoder = Encoder {
     head,
     sets_pooling: true,
     modernise: as_read,
+    decodes: false,
     masked: &[Masked {
         transform: head_of_states,
         words: "decoder.weight",

@@ -29,6 +29,7 @@ pub static MPNET: Encoder = Encoder {
     head: roberta::head,
     sets_pooling: false,
     modernise: as_read,
+    decodes: true,
     masked: &[roberta::MASKED],
 };
 

@@ -25,6 +25,7 @@ pub static ROBERTA: Encoder = Encoder {
     head,
     sets_pooling: false,
     modernise: as_read,
+    decodes: true,
     masked: &[MASKED],
 };
 

@@ -31,6 +31,7 @@ pub static NOMIC_BERT: Encoder = Encoder {
     head: bert::head,
     sets_pooling: false,
     modernise: nomic_saved,
+    decodes: false,
     masked: &[Masked {
         transform: nomic_masked,
         words: "cls.predictions.decoder.weight",
@@ -53,6 +54,7 @@ pub static GTE: Encoder = Encoder {
     head: bert::head,
     sets_pooling: false,
     modernise: gte_saved,
+    decodes: false,
     masked: &[Masked {
         transform: gte_masked,
         words: "lm_head.decoder.weight",

@@ -78,6 +78,14 @@ impl Embedder {
         self
     }
 
+    /// Returns the same with vectors of the length that they have before they are scaled.
+    pub fn of_any_length(mut self) -> Embedder {
+        if self.steps.last() == Some(&Step::Normalize) {
+            self.steps.pop();
+        }
+        self
+    }
+
     /// Returns the setting that names it, where it only pools in one way.
     pub fn head(&self) -> Option<Head> {
         match (self.poolings.as_slice(), self.steps.is_empty()) {

@@ -57,6 +57,7 @@ impl Adapt {
                 }
             }
             Objective::Simcse(simcse) => self.check_simcse(simcse, &mut problems),
+            Objective::Tsdae(tsdae) => tsdae.check("objective.tsdae", &mut problems),
         }
         problems.0
     }

@@ -10,6 +10,7 @@ use crate::stages::train::freeze::Freeze;
 use crate::stages::train::objective::Loss;
 use crate::stages::train::objective::adaptation::masked_lm::MaskedTokens;
 use crate::stages::train::objective::adaptation::simcse::Simcse;
+use crate::stages::train::objective::adaptation::tsdae::Tsdae;
 use crate::stages::train::optimizer::Optimizer;
 use crate::stages::train::schedule::{Schedule, Warmup};
 use crate::stages::train::settings::{Backend, Defaults, Model, Settings, Span};
@@ -89,6 +90,9 @@ pub enum Objective {
     MaskedLm(MaskedTokens),
     /// Tells texts apart whatever dropout does to them. For the vectors of sentence encoders.
     Simcse(Simcse),
+    /// Tells a whole text by the vector of some of its words. For the vectors of encoders of words
+    /// and of sentence encoders, where there are thousands of texts.
+    Tsdae(Tsdae),
 }
 
 impl Objective {
@@ -97,6 +101,7 @@ impl Objective {
         match self {
             Objective::MaskedLm(_) => "masked_lm",
             Objective::Simcse(_) => "simcse",
+            Objective::Tsdae(_) => "tsdae",
         }
     }
 
@@ -105,6 +110,7 @@ impl Objective {
         let (span, batch_size, learning_rate) = match self {
             Objective::MaskedLm(_) => (Span::Within { epochs: 100, steps: 2000 }, 32, 5e-5),
             Objective::Simcse(_) => (Span::Within { epochs: 10, steps: 200 }, 64, 3e-5),
+            Objective::Tsdae(_) => (Span::Within { epochs: 10, steps: 2000 }, 8, 3e-5),
         };
         let schedule = Schedule::Linear(Warmup { warmup: 0.1 });
         Defaults { span, batch_size, learning_rate, schedule, label_texts: None }

@@ -15,4 +15,9 @@ pub enum AdaptError {
     #[error("`{model}` has no mask token that could hide others: neither `[MASK]` nor `<mask>`")]
     #[diagnostic(help("use `objective: {{ simcse: {{}} }}`, or another encoder"))]
     NoMask { model: String },
+    #[error("`tsdae` makes a decoder of an encoder's layers, and those of `{model}` make none")]
+    #[diagnostic(help(
+        "use `objective: {{ simcse: {{}} }}`, or an encoder such as BERT, RoBERTa, MPNet or DeBERTa"
+    ))]
+    NoDecoder { model: String },
 }

@@ -79,6 +79,7 @@ impl Stage for Adapt {
         let mut adapted = match &self.objective {
             Objective::MaskedLm(masked) => work.masked_lm(masked)?,
             Objective::Simcse(simcse) => work.simcse(simcse)?,
+            Objective::Tsdae(tsdae) => work.tsdae(tsdae)?,
         };
         adapted.summary.method = self.objective.name().to_owned();
         adapted.summary.device = ctx.device().to_string();

@@ -4,8 +4,9 @@ use super::adapted::AdaptedEncoder;
 use super::error::AdaptError;
 use crate::data::{DataSet, Seen};
 use crate::engine::{EngineError, Place};
+use crate::model::input_layout::InputLayout;
 use crate::model::masked::MaskedHead;
-use crate::model::{Embedder, Head, HeadForm, NetworkOptions, Pooling, Pretrained, init};
+use crate::model::{Embedder, Head, HeadForm, Network, NetworkOptions, Pooling, Pretrained, init};
 use crate::stages::contract::error::StageError;
 use crate::stages::contract::output::TrainingSummary;
 use crate::stages::contract::stage::Ctx;
@@ -14,7 +15,9 @@ use crate::stages::train::encoder::{self, Job};
 use crate::stages::train::found::Found;
 use crate::stages::train::objective::Objective;
 use crate::stages::train::objective::adaptation::masked_lm::units;
-use crate::stages::train::objective::adaptation::{MaskedTexts, MaskedTokens, Simcse};
+use crate::stages::train::objective::adaptation::{
+    DeletedTexts, MaskedTexts, MaskedTokens, Simcse, Tsdae,
+};
 use crate::stages::train::opened;
 use crate::stages::train::settings::Settings;
 use crate::stages::train::tokens::truncated_share;
@@ -36,31 +39,19 @@ impl Work<'_> {
         let rows = pretrained.config.vocabulary;
         let mask = texts.tokenizer.mask().filter(|(_, id)| (*id as usize) < rows);
         let (_, mask) = mask.ok_or_else(|| AdaptError::NoMask { model: self.model() })?;
-        let (tokens, words) = self.words(&texts, settings)?;
+        let (tokens, units) = self.words(&texts, settings.whole_words, "hidden")?;
         let head = MaskedHead::to_train(&pretrained.config, &pretrained.weights)?;
         let options = NetworkOptions::inference(&pretrained.config, Place::Host);
         let network = head.network(&pretrained.config, options, None).map_err(EngineError::from)?;
-        let (config, seed) = (&pretrained.config, self.ctx.seed());
-        let weights = &pretrained.weights;
-        let is_there = |name: &str, shape: &[usize]| weights.shape(name) == Some(shape);
-        let drawn = init::missing(&network.graph, config, is_there, seed);
-        let origin = match drawn.is_empty() {
-            true => "its masked-language-model head is gone on with".to_owned(),
-            false => format!(
-                "a new masked-language-model head, tied to the word table; {} tensors drawn",
-                drawn.len()
+        let origin = match self.draw(&mut pretrained, &network) {
+            0 => "its masked-language-model head is gone on with".to_owned(),
+            drawn => format!(
+                "a new masked-language-model head, tied to the word table; {drawn} tensors drawn"
             ),
         };
-        pretrained.weights.extend(drawn);
         let vocabulary = (texts.tokenizer.largest_id() + 1).min(rows as u32);
-        let objective = MaskedTexts {
-            settings,
-            head: &head,
-            tokens: &tokens,
-            units: words.iter().map(|words| units(words, settings.whole_words)).collect(),
-            mask,
-            vocabulary,
-        };
+        let objective =
+            MaskedTexts { settings, head: &head, tokens: &tokens, units, mask, vocabulary };
         // There is no head over vectors.
         let form = HeadForm::Linear(Embedder::of(Pooling::Mean));
         let told = self.tell(&origin);
@@ -86,6 +77,49 @@ impl Work<'_> {
         Ok(AdaptedEncoder { embedder: named, ..adapted(pretrained, None, trained, told) })
     }
 
+    /// Lets the vector of some of a text's words tell the text.
+    pub(super) fn tsdae(&self, settings: &Tsdae) -> Result<AdaptedEncoder, StageError> {
+        let (mut pretrained, texts) = self.open()?;
+        if !pretrained.config.encoder.decodes {
+            return Err(Box::new(AdaptError::NoDecoder { model: self.model() }));
+        }
+        let embedder = pretrained.embedder(self.settings.model.head)?;
+        let (tokens, units) = self.words(&texts, true, "deleted")?;
+        let head = MaskedHead::to_train(&pretrained.config, &pretrained.weights)?;
+        let options = NetworkOptions::inference(&pretrained.config, Place::Host);
+        // A vector of length 1 tells less.
+        let learnt = embedder.clone().of_any_length();
+        let config = &pretrained.config;
+        let decoder = head.decoder(config, &learnt, options, None).map_err(EngineError::from)?;
+        let drawn = self.draw(&mut pretrained, &decoder);
+        let objective = DeletedTexts {
+            settings,
+            head: &head,
+            tokens: &tokens,
+            units,
+            vocabulary: pretrained.config.vocabulary,
+            padding_id: InputLayout::of(&pretrained.config).padding_id,
+        };
+        pretrained.sentences.stand_over(&embedder, texts.longest);
+        let told = self.tell(&format!(
+            "vectors by {learnt}, told by a decoder of the same layers; {drawn} tensors drawn"
+        ));
+        let named = (self.settings.model.head != Head::Auto).then(|| embedder.clone());
+        let form = HeadForm::Linear(learnt);
+        let trained = self.train(&mut pretrained, &form, &objective, &tokens, &texts)?;
+        Ok(AdaptedEncoder { embedder: named, ..adapted(pretrained, None, trained, told) })
+    }
+
+    /// Draws what a network has and the folder has not, and returns the number of tensors.
+    fn draw(&self, pretrained: &mut Pretrained, network: &Network) -> usize {
+        let (config, weights) = (&pretrained.config, &pretrained.weights);
+        let is_there = |name: &str, shape: &[usize]| weights.shape(name) == Some(shape);
+        let drawn = init::missing(&network.graph, config, is_there, self.ctx.seed());
+        let count = drawn.len();
+        pretrained.weights.extend(drawn);
+        count
+    }
+
     /// Reads the encoder, and says which texts it learns from.
     fn open(&self) -> Result<(Pretrained, Texts), StageError> {
         let Work { ctx, settings, found, data } = *self;
@@ -109,13 +143,14 @@ impl Work<'_> {
         [texts(&self.data.splits.train), unlabelled(&self.data.unlabelled)].concat()
     }
 
-    /// Returns the tokens of the texts, and the words that may be hidden. Texts without any are
-    /// left out.
+    /// Returns the tokens of the texts, and the places of each that become something together:
+    /// those of a word where `whole` words are asked for. Texts without any are left out.
     fn words(
         &self,
         prepared: &Texts,
-        settings: &MaskedTokens,
-    ) -> Result<(Vec<TokenizedText>, Vec<Words>), StageError> {
+        whole: bool,
+        become_what: &str,
+    ) -> Result<(Vec<TokenizedText>, Vec<Vec<Vec<usize>>>), StageError> {
         let all = prepared.encode_words(&self.texts())?;
         let count = all.len();
         let has_word = |words: &Words| words.iter().any(Option::is_some);
@@ -124,22 +159,23 @@ impl Work<'_> {
         self.check_count(tokens.len(), 1)?;
         if tokens.len() < count {
             let left = count - tokens.len();
-            self.ctx.note(&format!("{left} of {count} texts have no token that could be hidden"));
+            self.ctx.note(&format!(
+                "{left} of {count} texts have no token that could be {become_what}"
+            ));
         }
         let is_told = |words: &Words| {
             let mut known = words.iter().flatten();
             let first = known.next();
             known.any(|word| Some(word) != first)
         };
-        if settings.whole_words && !words.iter().any(is_told) {
-            self.ctx.warn("the tokenizer does not tell words apart: single tokens are hidden");
-            let single = |words: Words| {
-                let numbered = words.into_iter().zip(0_u32..);
-                numbered.map(|(word, place)| word.map(|_| place)).collect()
-            };
-            return Ok((tokens, words.into_iter().map(single).collect()));
+        let are_told = words.iter().any(is_told);
+        if whole && !are_told {
+            self.ctx.warn(&format!(
+                "the tokenizer does not tell words apart: single tokens are {become_what}"
+            ));
         }
-        Ok((tokens, words))
+        let units = words.iter().map(|words| units(words, whole && are_told)).collect();
+        Ok((tokens, units))
     }
 
     fn check_count(&self, count: usize, least: usize) -> Result<(), StageError> {

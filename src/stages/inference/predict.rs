@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::base::report::Progress;
 use crate::engine::backend::binding::{Feed, Parameters, packing_of};
+use crate::engine::graph::packing::WHOLE_TEXTS;
 use crate::engine::{EngineError, Graph, Inference, Place};
 use crate::model::{Config, HeadForm, Network, NetworkOptions, Pretrained, Tensors};
 use crate::stages::contract::error::{Interrupted, StageError};
@@ -133,7 +134,7 @@ pub fn feeds(layout: InputLayout, texts: &[&TokenizedText]) -> Vec<(String, Feed
             }
         })
         .collect();
-    let packing = packing_of(&batch.mask);
+    let packing = packing_of(&batch.mask, &WHOLE_TEXTS);
     let mut feeds = vec![
         ("input_ids".to_owned(), Feed::I64(shape.clone(), batch.ids)),
         ("attention_mask".to_owned(), Feed::I64(shape.clone(), batch.mask)),

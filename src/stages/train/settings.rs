@@ -26,7 +26,7 @@ use crate::stages::contract::stage::{Ctx, External, Port, StageId};
 use crate::text::Windows;
 
 /// Names the code of a training.
-pub(in crate::stages) const CODE_VERSION: u32 = 11;
+pub(in crate::stages) const CODE_VERSION: u32 = 12;
 
 /// A pretrained encoder and its classification head. Either `pretrained` or `from` names the
 /// encoder.

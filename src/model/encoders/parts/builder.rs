@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::module::Module;
 use crate::engine::graph::build::{DropoutAt, DropoutSource};
 use crate::engine::graph::graph::Constant;
+use crate::engine::graph::packing::{PackingNames, WHOLE_TEXTS};
 use crate::engine::{DType, Dim, Graph, Initial, Kernels, Marks, ShapeError, TensorFact, Var};
 
 /// What a network is built for.
@@ -142,6 +143,8 @@ pub struct Builder {
     /// The numbers of layers after which states may be mixed; 0 is below the first.
     pub(super) mixed_after: Vec<usize>,
     pub(super) mixing: Option<MixingInputs>,
+    /// What a decoder's layers need, where one is being built.
+    pub(super) decoding: Option<Decoding>,
 }
 
 /// The inputs that say with whom, how much and where the states of texts are mixed.
@@ -152,6 +155,17 @@ pub(super) struct MixingInputs {
     pub at: Var,
 }
 
+/// What the layers of a decoder need.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decoding {
+    /// The vectors `[B, E]`, and E.
+    pub vectors: (Var, usize),
+    /// `[T]`, the text of each row.
+    pub texts: Var,
+    /// A bias of scores `[1, 1, L, L]` that hides what follows a token.
+    pub before: Var,
+}
+
 /// What every network has.
 impl Builder {
     /// Returns a graph with the inputs that every network has.
@@ -160,7 +174,7 @@ impl Builder {
         let ids = g.tokens_input("input_ids");
         let mask = g.tokens_input("attention_mask");
         if options.packed {
-            g.pack();
+            g.pack(&WHOLE_TEXTS);
         }
         let key = (options.dropout == Dropout::Keyed)
             .then(|| g.input("dropout_key", TensorFact::i64(vec![Dim::Fixed(1)])));
@@ -180,6 +194,16 @@ impl Builder {
             modules: Vec::new(),
             mixed_after: Vec::new(),
             mixing: None,
+            decoding: None,
+        }
+    }
+
+    /// Reads other tokens and another mask from here on, whose positions are computed in the graph.
+    pub(super) fn read_from(&mut self, ids: Var, mask: Var, packing: &PackingNames) {
+        (self.ids, self.mask) = (ids, mask);
+        self.options.positions_in_graph = true;
+        if self.options.packed {
+            self.g.pack(packing);
         }
     }
 
@@ -367,10 +391,15 @@ impl Builder {
 
     /// Padding is masked, so its positions need no care: every place of a row counts.
     fn numbers_from_zero(&mut self) -> Result<Var, ShapeError> {
+        self.counted(1)
+    }
+
+    /// The places `[B, L]` along an axis, from 0.
+    pub(super) fn counted(&mut self, axis: i64) -> Result<Var, ShapeError> {
         let one = self.g.constant(Constant::I64(Vec::new(), vec![1]));
         let (sizes, known) = (self.g.shape(self.ids)?, self.g.fact(self.ids).shape.clone());
         let ones = self.g.expand(one, sizes, known)?;
-        let counted = self.g.cumulative_sum(ones, 1)?;
+        let counted = self.g.cumulative_sum(ones, axis)?;
         self.g.sub(counted, one)
     }
 

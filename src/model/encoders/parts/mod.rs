@@ -8,3 +8,4 @@ pub mod blocks;
 pub mod relative;
 pub mod pooling;
 pub mod mixing;
+pub mod decoding;

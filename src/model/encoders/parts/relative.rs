@@ -60,8 +60,13 @@ impl Builder {
         let behind = self.g.greater_or_equal(distances, least)?;
         let before = self.g.less_or_equal(distances, most)?;
         let near = self.g.and(behind, before)?;
+        self.hiding(near)
+    }
+
+    /// A bias of scores `[1, 1, L, L]` that hides all but the keys that a query sees, `[L, L]`.
+    pub(super) fn hiding(&mut self, seen: Var) -> Result<Var, ShapeError> {
         let (zero, hidden) = (self.g.scalar(0.0), self.g.scalar(HIDDEN));
-        let bias = self.g.choose(near, zero, hidden)?;
+        let bias = self.g.choose(seen, zero, hidden)?;
         self.g.unsqueeze(bias, &[0, 1])
     }
 

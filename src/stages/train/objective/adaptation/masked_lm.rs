@@ -1,7 +1,7 @@
 //! Masked language modelling (Devlin et al. 2019): some tokens are hidden, and the network says
 //! which they were.
 //!
-//! Dimensions: `M` hidden tokens of a micro-batch, `V` words of the vocabulary.
+//! Dimensions: `M` tokens of a micro-batch that are told, `V` words of the vocabulary.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::stages::train::objective::contract::{MicroBatch, Objective};
 use crate::stages::train::problems::Problems;
 use crate::text::{TokenizedText, Words};
 
-/// The input i64 `[M, 1]` with the tokens that are hidden.
-const HIDDEN: &str = "hidden_tokens";
+/// The input i64 `[M, 1]` with the tokens that are told.
+const TOLD: &str = "told_tokens";
 /// The input f32 `[M, 1]` with what each counts.
-const SHARES: &str = "hidden_shares";
+const SHARES: &str = "told_shares";
 
 /// Of ten hidden tokens, so many are the mask in the text, and so many another token.
 const AS_MASK: f64 = 0.8;
@@ -145,25 +145,51 @@ impl MaskedTexts<'_> {
     }
 }
 
-/// Returns the inputs of the graph for texts of a micro-batch whose tokens at these places, `[text,
-/// place]`, are hidden, each of which counts a share.
+/// A token of a micro-batch's texts that the network tells, and the place whose state tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub text: usize,
+    pub place: usize,
+    pub by: usize,
+}
+
+/// Returns the inputs of [`loss`] for the tokens of texts that are told, each of which counts a
+/// share.
 pub(super) fn inputs(
     texts: &[&TokenizedText],
-    hidden: impl Iterator<Item = [usize; 2]>,
+    told: impl Iterator<Item = Told>,
     share: f32,
 ) -> Vec<(String, Feed)> {
     let length = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
     let (mut rows, mut tokens) = (Vec::new(), Vec::new());
-    for [text, place] in hidden {
-        rows.push((text * length + place) as i64);
+    for Told { text, place, by } in told {
+        rows.push((text * length + by) as i64);
         tokens.push(i64::from(texts[text].ids[place]));
     }
     let count = rows.len();
     vec![
         (ROWS.to_owned(), Feed::I64(vec![count], rows)),
-        (HIDDEN.to_owned(), Feed::I64(vec![count, 1], tokens)),
+        (TOLD.to_owned(), Feed::I64(vec![count, 1], tokens)),
         (SHARES.to_owned(), Feed::F32(vec![count, 1], vec![share; count])),
     ]
+}
+
+/// Adds the cross-entropy of the logits `[M, V]` of tokens with its inputs.
+pub(super) fn loss(network: &mut Network) -> Result<Var, ShapeError> {
+    let (g, logits) = (&mut network.graph, network.output);
+    let fact = g.fact(logits);
+    let Dim::Fixed(words) = fact.shape[fact.axis(1)?] else {
+        return Err(ShapeError("the number of words is not known".to_owned()));
+    };
+    let column = || vec![Dim::Named("M"), Dim::Fixed(1)];
+    let told = g.input(TOLD, TensorFact::i64(column()));
+    let shares = g.input(SHARES, TensorFact::f32(column()));
+    let numbers = (0..words as i64).collect();
+    let numbers = g.constant(Constant::I64(vec![1, words], numbers));
+    let is_told = g.equal(told, numbers)?; // [M, V]
+    let targets = g.cast(is_told, DType::F32)?;
+    let targets = g.mul(targets, shares)?;
+    g.cross_entropy(logits, targets)
 }
 
 impl Objective for MaskedTexts<'_> {
@@ -203,20 +229,7 @@ impl Objective for MaskedTexts<'_> {
     }
 
     fn graph(&self, network: &mut Network) -> Result<Var, ShapeError> {
-        let (g, logits) = (&mut network.graph, network.output);
-        let fact = g.fact(logits);
-        let Dim::Fixed(words) = fact.shape[fact.axis(1)?] else {
-            return Err(ShapeError("the number of words is not known".to_owned()));
-        };
-        let column = || vec![Dim::Named("M"), Dim::Fixed(1)];
-        let hidden = g.input(HIDDEN, TensorFact::i64(column()));
-        let shares = g.input(SHARES, TensorFact::f32(column()));
-        let numbers = (0..words as i64).collect();
-        let numbers = g.constant(Constant::I64(vec![1, words], numbers));
-        let is_hidden = g.equal(hidden, numbers)?; // [M, V]
-        let targets = g.cast(is_hidden, DType::F32)?;
-        let targets = g.mul(targets, shares)?;
-        g.cross_entropy(logits, targets)
+        loss(network)
     }
 
     /// Every hidden token of a batch counts the same.
@@ -227,8 +240,8 @@ impl Objective for MaskedTexts<'_> {
         let share = 1.0 / (all.max(1) * batches) as f32;
         let texts: Vec<&TokenizedText> = members.iter().map(|&text| &self.tokens[text]).collect();
         let of_text = |(row, &text): (usize, &usize)| {
-            let hidden = self.draw(text, batch_key).into_iter();
-            hidden.map(move |hidden| [row, hidden.place]).collect::<Vec<_>>()
+            let hidden = self.draw(text, batch_key).into_iter().map(|hidden| hidden.place);
+            hidden.map(move |place| Told { text: row, place, by: place }).collect::<Vec<_>>()
         };
         inputs(&texts, members.iter().enumerate().flat_map(of_text), share)
     }

@@ -2,8 +2,10 @@
 
 pub mod masked_lm;
 pub mod simcse;
+pub mod tsdae;
 #[cfg(test)]
 mod tests;
 
 pub use masked_lm::{MaskedTexts, MaskedTokens};
 pub use simcse::Simcse;
+pub use tsdae::{DeletedTexts, Tsdae};
