@@ -9,6 +9,7 @@ pub mod report;
 pub mod runner;
 pub mod dag;
 pub mod pipeline;
+pub mod predict;
 pub mod stages;
 pub mod selftest;
 pub mod model;
@@ -21,3 +22,5 @@ pub mod metrics;
 pub mod statistics;
 pub mod data;
 pub mod base;
+
+pub use predict::{Classifier, ClassifierError};

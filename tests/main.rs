@@ -3,6 +3,7 @@
 
 mod suite {
     mod probe;
+    mod predict;
     mod project;
     mod cli;
     mod places;

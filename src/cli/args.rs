@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::graph::GraphFormat;
 use super::seeds::Seeds;
+use crate::data::source::{Encoding, Quoting, Separator};
 use crate::engine::Device;
 use crate::pipeline::Override;
 
@@ -43,6 +44,8 @@ pub enum Command {
     Graph(GraphArgs),
     /// Explain why a stage would run or is cached
     Why(WhyArgs),
+    /// Predict the texts of a table, or of lines that come through a pipe
+    Predict(PredictArgs),
     /// Write a training as artifacts for ONNX Runtime's training API
     Artifacts(ArtifactsArgs),
     /// Print the results of a run
@@ -331,6 +334,121 @@ pub struct LsArgs {
     /// Print only the newest N
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
+}
+
+/// A trained model.
+#[derive(Args, Debug)]
+pub struct ModelChoice {
+    /// The model: `RUN:STAGE`, such as `latest:tuned`; a run alone for its only model, or the best
+    /// on dev; a folder that `pipe` or `transformers` has written; or an ONNX file with config.json
+    /// and tokenizer.json beside it
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// The seed of the run, where it has several
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// The trial of the sweep
+    #[arg(long, value_name = "N")]
+    pub trial: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Columns and order of the table stay as they are. `prediction` and `probability` \
+                  come behind them.\nA line that comes through a pipe is answered at once, so that \
+                  other programs can talk with it."
+)]
+pub struct PredictArgs {
+    #[command(flatten)]
+    pub model: ModelChoice,
+    /// The table: csv, tsv, txt, jsonl or parquet, or one of the texts compressed (`.gz`, `.zst`);
+    /// `-` reads standard input [default: -]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The column of the texts
+    #[arg(long, value_name = "COLUMN", default_value = "text")]
+    pub text: String,
+    /// The file to write, whose ending selects the format: csv, tsv, jsonl or parquet
+    /// [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write over a file that exists
+    #[arg(short, long)]
+    pub force: bool,
+    /// Tell the probability of every class too, in columns `p/LABEL`
+    #[arg(long)]
+    pub proba: bool,
+    /// Tell the N likeliest classes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub top: u16,
+    /// Tell no class whose probability is less than this
+    #[arg(long, value_name = "P")]
+    pub threshold: Option<f32>,
+    /// What stands there instead of a class [default: nothing]
+    #[arg(long = "else", value_name = "LABEL")]
+    pub otherwise: Option<String>,
+    /// Put this before the names of the new columns
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Leave the prediction of rows without a text empty, and leave out rows that cannot be read
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// The form of standard input [default: lines]
+    #[arg(long, value_name = "FORM")]
+    pub from: Option<From>,
+    /// The form of standard output [default: that of the input; lines give jsonl]
+    #[arg(long, value_name = "FORM")]
+    pub to: Option<To>,
+    /// The character between the fields of csv, tsv and txt, or `tab`
+    #[arg(long, value_name = "CHARACTER", value_parser = separator)]
+    pub separator: Option<Separator>,
+    /// How fields are quoted in csv, tsv and txt: double or none
+    #[arg(long, value_name = "QUOTING", value_parser = quoting)]
+    pub quoting: Option<Quoting>,
+    /// The encoding of files of text, such as windows-1252
+    #[arg(long, value_name = "ENCODING", value_parser = encoding)]
+    pub encoding: Option<Encoding>,
+    /// Device to compute on: cpu, cuda, cuda:N, or auto (a GPU if one is usable)
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: Device,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// The form of standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum From {
+    /// A text in each line
+    Lines,
+    Csv,
+    Tsv,
+    Jsonl,
+}
+
+/// The form of standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum To {
+    Csv,
+    Tsv,
+    Jsonl,
+}
+
+fn separator(text: &str) -> Result<Separator, String> {
+    text.parse().map_err(|()| "expected one character, or `tab`".to_owned())
+}
+
+fn quoting(text: &str) -> Result<Quoting, String> {
+    match text {
+        "double" => Ok(Quoting::Double),
+        "none" => Ok(Quoting::None),
+        _ => Err("expected `double` or `none`".to_owned()),
+    }
+}
+
+fn encoding(text: &str) -> Result<Encoding, String> {
+    text.parse().map_err(|()| "expected an encoding such as `windows-1252`".to_owned())
 }
 
 #[derive(Args, Debug)]

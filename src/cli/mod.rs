@@ -23,6 +23,8 @@ pub mod compare;
 pub mod report;
 pub mod list;
 pub mod why;
+pub mod trained;
+pub mod predict;
 pub mod artifacts;
 pub mod replay;
 pub mod verify;
@@ -90,6 +92,7 @@ fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
         Command::Validate(args) => validate::validate(args, printer),
         Command::Graph(args) => draw::draw(args, printer),
         Command::Why(args) => why::why(args, printer),
+        Command::Predict(args) => predict::predict(args, printer),
         Command::Artifacts(args) => artifacts::artifacts(args, printer),
         Command::Show(args) => show::show(args, printer),
         Command::Compare(args) => compare::compare(args, printer),

@@ -7,6 +7,7 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use polars::io::mmap::MmapBytesReader;
 use polars::io::parquet::metadata::FileMetadataRef;
 use polars::prelude::*;
 use polars_parquet::parquet::metadata::{FileMetadata, SchemaDescriptor};
@@ -27,16 +28,26 @@ pub(crate) fn read(
     fields: Vec<ParquetType>,
     columns: Option<Vec<String>>,
 ) -> PolarsResult<DataFrame> {
+    part(Cursor::new(bytes), metadata, fields, columns, (0, metadata.num_rows))
+}
+
+/// Reads so many rows from the first on.
+pub(crate) fn part<R: MmapBytesReader>(
+    file: R,
+    metadata: &FileMetadataRef,
+    fields: Vec<ParquetType>,
+    columns: Option<Vec<String>>,
+    (first, rows): (usize, usize),
+) -> PolarsResult<DataFrame> {
     guarded(|| {
         let metadata = FileMetadata {
             key_value_metadata: None,
             schema_descr: SchemaDescriptor::new(metadata.schema().name().into(), fields),
             ..FileMetadata::clone(metadata)
         };
-        let rows = metadata.num_rows;
-        let mut reader = ParquetReader::new(Cursor::new(bytes));
+        let mut reader = ParquetReader::new(file);
         reader.set_metadata(Arc::new(metadata));
-        even(reader.with_columns(columns).finish()?, rows)
+        even(reader.with_columns(columns).with_slice(Some((first, rows))).finish()?, rows)
     })
 }
 

@@ -26,6 +26,11 @@ pub(crate) fn metadata(bytes: &[u8]) -> PolarsResult<FileMetadataRef> {
     guarded(|| ParquetReader::new(Cursor::new(bytes)).get_metadata().cloned())
 }
 
+/// Returns what a file says about itself, of which the end alone is read.
+pub(crate) fn metadata_of(file: &mut std::fs::File) -> PolarsResult<FileMetadataRef> {
+    guarded(|| ParquetReader::new(file).get_metadata().cloned())
+}
+
 /// Returns the limit of a file that has this content, compressed once more or not.
 pub(crate) fn limit(file: &Path, bytes: &[u8]) -> Result<Limit, LimitError> {
     let bytes = bytes.len() as u64;

@@ -3,7 +3,9 @@
 //! Dimensions: `B` texts of a batch, `L` tokens of the longest, `T` = B·L rows, `H` width, `E`
 //! width of a text's vector, `K` classes. A head that reads only the first token needs only that
 //! token's row of the last layer, so that layer is computed for `B` of them, whose queries look at
-//! all rows; the numbers are the same but for rounding.
+//! all rows; the numbers are the same but for rounding. Where the CPU predicts, the whole layer is
+//! computed: products with few rows are rounded by how many there are, and what is said of a text
+//! would depend on its neighbours.
 
 use std::sync::Arc;
 
@@ -87,7 +89,7 @@ impl Network {
         b.mix_after(mixed_after);
         let output = match form.into() {
             HeadForm::Own => {
-                let reads_first = config.head_reads == Pooling::Cls;
+                let reads_first = config.head_reads == Pooling::Cls && b.computes_one();
                 let states = encode(&mut b, config, reads_first)?;
                 b.enter_head();
                 let x = if reads_first { states } else { b.pooled(states, config.head_reads)? };
@@ -188,7 +190,8 @@ pub(super) fn embed(
     config: &Config,
     embedder: &Embedder,
 ) -> Result<Var, ShapeError> {
-    let first_token_only = embedder.poolings.iter().all(|pooling| *pooling == Pooling::Cls);
+    let is_first = |pooling: &Pooling| *pooling == Pooling::Cls;
+    let first_token_only = embedder.poolings.iter().all(is_first) && b.computes_one();
     let states = encode(b, config, first_token_only)?;
     // What stands over the top layer is trained where that is.
     b.enter_layer(config.layers.checked_sub(1));

@@ -77,6 +77,20 @@ pub fn in_order_by_length(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize
     indices.chunks(batch_size.max(1)).map(<[usize]>::to_vec).collect()
 }
 
+/// Cuts texts, given their lengths in tokens, into batches of one length each, of at most `most`
+/// texts and `pairs` pairs of tokens within texts. The order is the same whatever the order of the
+/// texts.
+pub fn of_equal_length(lengths: &[usize], most: usize, pairs: usize) -> Vec<Vec<usize>> {
+    let mut indices: Vec<usize> = (0..lengths.len()).collect();
+    indices.sort_by_key(|&index| lengths[index]);
+    let cut = |indices: &[usize]| {
+        let length = indices.first().map_or(1, |&index| lengths[index].max(1));
+        let size = (pairs / (length * length)).clamp(1, most.max(1));
+        indices.chunks(size).map(<[usize]>::to_vec).collect::<Vec<_>>()
+    };
+    indices.chunk_by(|&one, &other| lengths[one] == lengths[other]).flat_map(cut).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +114,14 @@ mod tests {
             Batch { size: 2, length: 3, ids: vec![5, 6, 7, 8, 1, 1], mask: vec![1, 1, 1, 1, 0, 0] }
         );
         assert_eq!(pad(&[], 0).length, 0);
+    }
+
+    #[test]
+    fn batches_of_one_length_have_each_text_once() {
+        let lengths = [5, 3, 5, 5, 3, 900, 5, 900];
+        let batches = of_equal_length(&lengths, 3, 1_000_000);
+        assert_eq!(batches, [vec![1, 4], vec![0, 2, 3], vec![6], vec![5], vec![7]]);
+        assert!(of_equal_length(&[], 3, 9).is_empty());
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn the_readmes_commands_run() -> Result<(), TestError> {
     let page = Page::read("README.md")?;
     let project = copy()?;
     project.write("tickets.csv", &tickets())?;
+    project.write("new.csv", "message\nthe bill is wrong again\n")?;
     let yaml: Vec<String> = page
         .fenced()
         .into_iter()
@@ -141,7 +142,7 @@ fn the_readmes_commands_run() -> Result<(), TestError> {
         assert_eq!(said.code, Some(0), "`pipe {command}`: {}", said.err);
         printed += &said.out;
     }
-    for wanted in ["run", "sweep", "compare", "report", "schema"] {
+    for wanted in ["run", "sweep", "compare", "predict", "report", "schema"] {
         assert!(seen.contains(&wanted.to_owned()), "{seen:?}");
     }
     let columns = |line: &str| -> Vec<String> {

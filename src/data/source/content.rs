@@ -53,6 +53,26 @@ pub(super) fn bytes(file: &Path, packing: Packing) -> Result<Vec<u8>, SourceErro
     }
 }
 
+/// What to do about a file that is not UTF-8.
+pub(super) const NOT_UTF_8: &str = "name the file's encoding, such as `encoding: windows-1252` for \
+                                    Excel in western Europe, or save the file as UTF-8";
+
+/// Returns the encoding that the beginning of a file shows, and the length of its mark; what the
+/// file is and a way out, where it is no text.
+pub(super) fn encoding(
+    bytes: &[u8],
+    named: Option<Encoding>,
+) -> Result<(&'static encoding_rs::Encoding, usize), (&'static str, &'static str)> {
+    if let Some(other) = other_kind(bytes) {
+        return Err(other);
+    }
+    Ok(match (encoding_rs::Encoding::for_bom(bytes), named) {
+        (Some(found), _) => found,
+        (None, Some(named)) => (named.0, 0),
+        (None, None) => (utf16_without_mark(bytes).unwrap_or(UTF_8), 0),
+    })
+}
+
 /// A decoded file.
 pub(super) struct Decoded {
     pub(super) text: String,
@@ -74,16 +94,8 @@ pub(super) fn decode(
         reason,
         hint: Some(hint.to_owned()),
     };
-    if let Some((kind, hint)) = other_kind(&bytes) {
-        return Err(malformed(format!("it is {kind}"), hint));
-    }
-    let (encoding, mark) = match encoding_rs::Encoding::for_bom(&bytes) {
-        Some(found) => found,
-        None => match named {
-            Some(named) => (named.0, 0),
-            None => (utf16_without_mark(&bytes).unwrap_or(UTF_8), 0),
-        },
-    };
+    let (encoding, mark) =
+        encoding(&bytes, named).map_err(|(kind, hint)| malformed(format!("it is {kind}"), hint))?;
     // UTF-16 of plain letters is sound UTF-8 too, with zero bytes.
     let is_utf8_after_all = mark == 0
         && ![UTF_8, UTF_16LE, UTF_16BE].contains(&encoding)
@@ -94,11 +106,7 @@ pub(super) fn decode(
         bytes.drain(..mark);
         String::from_utf8(bytes).map_err(|error| {
             let line = line_after(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-            malformed(
-                format!("line {line} is not UTF-8"),
-                "name the file's encoding, such as `encoding: windows-1252` for Excel in western \
-                 Europe, or save the file as UTF-8",
-            )
+            malformed(format!("line {line} is not UTF-8"), NOT_UTF_8)
         })?
     } else {
         decoded(encoding, &bytes[mark..]).map_err(|line| {

@@ -16,16 +16,16 @@ const SEPARATORS: [Separator; 4] =
     [Separator::COMMA, Separator::SEMICOLON, Separator::TAB, Separator::BAR];
 
 /// A table of which the separator and the first line are known.
-struct Source<'a> {
-    file: &'a Path,
-    format: Format,
-    names: Names<'a>,
-    text: &'a str,
+pub(super) struct Source<'a> {
+    pub(super) file: &'a Path,
+    pub(super) format: Format,
+    pub(super) names: Names<'a>,
+    pub(super) text: &'a str,
     /// The number of the first line of `text`.
-    line: usize,
-    separator: Separator,
+    pub(super) line: usize,
+    pub(super) separator: Separator,
     /// Whether the user names the quoting, so that no message needs to.
-    has_quoting: bool,
+    pub(super) has_quoting: bool,
 }
 
 /// The rows that one way of quoting gives.
@@ -45,49 +45,75 @@ pub(super) fn rows(
     reading: &Reading<'_>,
     remarks: &mut Vec<Remark>,
 ) -> Result<Vec<Raw>, SourceError> {
-    let (announced, text, line) = match announced(text) {
-        Some((separator, rest)) => (Some(separator), rest, 2),
-        None => (None, text, 1),
-    };
-    if let (Some(announced), Some(named)) = (announced, reading.separator)
-        && announced != named
-    {
-        return Err(SourceError::Malformed {
-            file: file.display().to_string(),
-            format: format.name(),
-            reason: format!(
-                "line 1 says `sep={}`, and the key `separator` says `{}`",
-                announced.shown(),
-                named.shown()
-            ),
-            hint: Some("leave the key out, or correct the line".to_owned()),
-        });
+    Ok(Source::of(file, format, text, reading, remarks)?.settled(reading.quoting, remarks)?.1)
+}
+
+/// Returns how the fields of a whole table are quoted.
+pub(super) fn quoting(
+    file: &Path,
+    format: Format,
+    text: &str,
+    reading: &Reading<'_>,
+) -> Result<Quoting, SourceError> {
+    let mut remarks = Vec::new();
+    let source = Source::of(file, format, text, reading, &mut remarks)?;
+    Ok(source.settled(reading.quoting, &mut remarks)?.0)
+}
+
+impl<'a> Source<'a> {
+    /// Finds the separator of a table by its beginning at least.
+    pub(super) fn of(
+        file: &'a Path,
+        format: Format,
+        text: &'a str,
+        reading: &Reading<'a>,
+        remarks: &mut Vec<Remark>,
+    ) -> Result<Source<'a>, SourceError> {
+        let (announced, text, line) = match announced(text) {
+            Some((separator, rest)) => (Some(separator), rest, 2),
+            None => (None, text, 1),
+        };
+        if let (Some(announced), Some(named)) = (announced, reading.separator)
+            && announced != named
+        {
+            return Err(SourceError::Malformed {
+                file: file.display().to_string(),
+                format: format.name(),
+                reason: format!(
+                    "line 1 says `sep={}`, and the key `separator` says `{}`",
+                    announced.shown(),
+                    named.shown()
+                ),
+                hint: Some("leave the key out, or correct the line".to_owned()),
+            });
+        }
+        let separator = match announced.or(reading.separator) {
+            Some(separator) => separator,
+            None if format == Format::Csv => found(text, reading.names()),
+            None => Separator::TAB,
+        };
+        if format == Format::Csv && separator != Separator::COMMA && reading.separator.is_none() {
+            remarks.push(Remark::Note(format!(
+                "`{}` has `{}` between its fields",
+                file.display(),
+                separator.shown()
+            )));
+        }
+        let has_quoting = reading.quoting.is_some();
+        Ok(Source { file, format, names: reading.names(), text, line, separator, has_quoting })
     }
-    let separator = match announced.or(reading.separator) {
-        Some(separator) => separator,
-        None if format == Format::Csv => found(text, reading.names()),
-        None => Separator::TAB,
-    };
-    if format == Format::Csv && separator != Separator::COMMA && reading.separator.is_none() {
-        remarks.push(Remark::Note(format!(
-            "`{}` has `{}` between its fields",
-            file.display(),
-            separator.shown()
-        )));
-    }
-    let source = Source {
-        file,
-        format,
-        names: reading.names(),
-        text,
-        line,
-        separator,
-        has_quoting: reading.quoting.is_some(),
-    };
-    match reading.quoting {
-        Some(quoting) => Ok(source.read(quoting)?.rows),
-        None if format == Format::Tsv => source.read_unquoted_or_not(remarks),
-        None => source.read_quoted(),
+
+    /// Reads the rows in the way that is named, or else found.
+    fn settled(
+        &self,
+        named: Option<Quoting>,
+        remarks: &mut Vec<Remark>,
+    ) -> Result<(Quoting, Vec<Raw>), SourceError> {
+        match named {
+            Some(quoting) => Ok((quoting, self.read(quoting)?.rows)),
+            None if self.format == Format::Tsv => self.read_unquoted_or_not(remarks),
+            None => Ok((Quoting::Double, self.read_quoted()?)),
+        }
     }
 }
 
@@ -138,18 +164,23 @@ impl Source<'_> {
     /// Reads TSV, which has no quotes unless Excel or pandas wrote it. What gives sound rows in one
     /// way only is read in that way. Quotes that join lines, though each is a sound row without
     /// them, are letters.
-    fn read_unquoted_or_not(&self, remarks: &mut Vec<Remark>) -> Result<Vec<Raw>, SourceError> {
+    fn read_unquoted_or_not(
+        &self,
+        remarks: &mut Vec<Remark>,
+    ) -> Result<(Quoting, Vec<Raw>), SourceError> {
         let unquoted = self.read(Quoting::None);
         let tab = char::from(self.separator.byte());
         let opens = |line: &str| line.split(tab).any(|field| field.starts_with('"'));
         if !self.text.split(['\n', '\r']).any(opens) {
-            return Ok(unquoted?.rows);
+            return Ok((Quoting::None, unquoted?.rows));
         }
-        let Ok(quoted) = self.read(Quoting::Double) else { return Ok(unquoted?.rows) };
+        let Ok(quoted) = self.read(Quoting::Double) else {
+            return Ok((Quoting::None, unquoted?.rows));
+        };
         match unquoted {
-            Ok(unquoted) if unquoted.rows == quoted.rows => Ok(unquoted.rows),
+            Ok(unquoted) if unquoted.rows == quoted.rows => Ok((Quoting::None, unquoted.rows)),
             Ok(unquoted) if unquoted.are_even && (quoted.merged.is_some() || !quoted.are_even) => {
-                Ok(unquoted.rows)
+                Ok((Quoting::None, unquoted.rows))
             }
             Err(error) if !quoted.are_even => Err(error),
             Ok(unquoted) if unquoted.are_even || !quoted.are_even => {
@@ -169,7 +200,7 @@ impl Source<'_> {
                     "`{}` has quotes around its fields, as Excel and pandas write them",
                     self.file.display()
                 )));
-                Ok(quoted.rows)
+                Ok((Quoting::Double, quoted.rows))
             }
         }
     }
@@ -201,7 +232,7 @@ impl Source<'_> {
     }
 
     /// Says how to go on where the header is one field that another separator would part.
-    fn hint(&self, header: &[std::borrow::Cow<'_, str>]) -> Option<&'static str> {
+    pub(super) fn hint(&self, header: &[std::borrow::Cow<'_, str>]) -> Option<&'static str> {
         let [one] = header else { return None };
         let other = SEPARATORS
             .iter()
@@ -214,7 +245,7 @@ impl Source<'_> {
         })
     }
 
-    fn faulty(&self, fault: Fault) -> SourceError {
+    pub(super) fn faulty(&self, fault: Fault) -> SourceError {
         let reason = match fault {
             Fault::AfterQuote { line } => {
                 format!("in line {line}, a field goes on behind its closing quote")
@@ -230,7 +261,7 @@ impl Source<'_> {
         )
     }
 
-    fn too_long(&self, line: usize, fields: usize, expected: usize) -> SourceError {
+    pub(super) fn too_long(&self, line: usize, fields: usize, expected: usize) -> SourceError {
         let reason = format!("line {line} has {fields} fields, the header has {expected}");
         self.malformed(
             reason,
@@ -247,7 +278,7 @@ impl Source<'_> {
         )
     }
 
-    fn malformed(&self, reason: String, hint: &str) -> SourceError {
+    pub(super) fn malformed(&self, reason: String, hint: &str) -> SourceError {
         SourceError::Malformed {
             file: self.file.display().to_string(),
             format: self.format.name(),

@@ -99,6 +99,43 @@ pub(super) fn rows(file: &Path, text: &str, names: Names<'_>) -> Result<Vec<Raw>
     Ok(rows)
 }
 
+/// The members of an object.
+pub(super) type Object = Vec<(String, Box<RawValue>)>;
+
+/// Reads an object of a line with all of its members, and its text; `None` where it has no such
+/// member, and nothing in it where that is `null`.
+pub(super) fn object(
+    file: &Path,
+    (line, place): (usize, Place),
+    content: &str,
+    text: &str,
+) -> Result<(Object, Option<Option<String>>), SourceError> {
+    let shown = || file.display().to_string();
+    let failed = |error: serde_json::Error| malformed(file, line, content, &error);
+    let Members(members) = serde_json::from_str(content).map_err(failed)?;
+    let mut named = members.iter().filter(|(key, _)| key == text).map(|(_, value)| value);
+    let value = named.next();
+    if named.next().is_some() {
+        return Err(SourceError::TwoKeys { file: shown(), column: text.to_owned(), line });
+    }
+    let found = match value.map(|value| read(value.get(), true)).transpose().map_err(failed)? {
+        None => None,
+        Some(Value::Missing) => Some(None),
+        Some(Value::Text(text)) => Some(Some(text)),
+        Some(Value::Other(found)) => {
+            return Err(SourceError::WrongValue {
+                file: shown(),
+                place,
+                column: text.to_owned(),
+                found: found.to_owned(),
+                expected: "a string, a number or a boolean",
+            });
+        }
+    };
+    let owned = members.into_iter().map(|(key, value)| (key, value.to_owned()));
+    Ok((owned.collect(), found))
+}
+
 /// Reads a value as it is written. A list of one text is this text; a label in a list is one of
 /// several labels.
 fn read(written: &str, may_be_list: bool) -> serde_json::Result<Value> {

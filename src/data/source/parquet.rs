@@ -2,7 +2,8 @@
 //!
 //! Columns are read as they are stored: a decimal is a whole number, half precision two bytes.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use polars::io::parquet::metadata::FileMetadataRef;
 use polars::prelude::*;
@@ -15,6 +16,9 @@ use polars_parquet::parquet::schema::types::{
 
 use super::columns;
 use super::error::SourceError;
+use super::format::Packing;
+use super::part::{Original, Part};
+use super::remark::Remark;
 use super::row::{Place, Raw};
 use super::settings::Names;
 use crate::data::guard::guarded;
@@ -46,12 +50,7 @@ struct Wrong {
 
 /// Reads the two columns of a table.
 pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: Names<'_>) -> Result<Vec<Raw>, SourceError> {
-    let malformed = |error: PolarsError| SourceError::Malformed {
-        file: file.display().to_string(),
-        format: "Parquet",
-        reason: first_line(&error),
-        hint: Some("write the file again; `pandas.read_parquet` says whether it is sound".into()),
-    };
+    let malformed = |error: PolarsError| broken(file, &error);
     let metadata = unpacked::metadata(&bytes).map_err(malformed)?;
     let fields = metadata.schema().fields();
     let found: Vec<&str> = fields.iter().map(ParquetType::name).collect();
@@ -110,6 +109,168 @@ pub(super) fn rows(file: &Path, bytes: Vec<u8>, names: Names<'_>) -> Result<Vec<
     Ok(texts.into_iter().zip(labels).map(|(a, b)| Raw { line: None, cells: [a, b] }).collect())
 }
 
+/// A file with all columns that become strings, numbers or booleans, read by its row groups.
+pub(super) struct Groups {
+    file: PathBuf,
+    metadata: FileMetadataRef,
+    names: Vec<String>,
+    kinds: Vec<Kind>,
+    /// The place of the text's column among them.
+    text: usize,
+    /// The next row group, and its first row.
+    group: usize,
+    row: usize,
+    /// What was read of a group and not given yet, with the texts.
+    left: Option<(DataFrame, Vec<Option<String>>)>,
+}
+
+impl Groups {
+    pub(super) fn open(
+        file: &Path,
+        packing: Packing,
+        text: &str,
+        remarks: &mut Vec<Remark>,
+    ) -> Result<Groups, SourceError> {
+        let shown = || file.display().to_string();
+        if packing != Packing::None {
+            return Err(SourceError::Malformed {
+                file: shown(),
+                format: "Parquet",
+                reason: "it is compressed as a whole".to_owned(),
+                hint: Some("unpack it: Parquet compresses its columns itself".to_owned()),
+            });
+        }
+        let metadata = unpacked::metadata_of(&mut opened(file)?).map_err(|e| broken(file, &e))?;
+        let fields = metadata.schema().fields();
+        let found: Vec<&str> = fields.iter().map(ParquetType::name).collect();
+        let [place, _] = columns::find(file, &found, [Some(text), None], None)?;
+        let mut groups = Groups {
+            file: file.to_owned(),
+            names: Vec::new(),
+            kinds: Vec::new(),
+            text: 0,
+            group: 0,
+            row: 0,
+            left: None,
+            metadata: FileMetadataRef::clone(&metadata),
+        };
+        let mut left_out = Vec::new();
+        for (index, field) in fields.iter().enumerate() {
+            let is_text = place == Some(index);
+            match kind(field) {
+                Ok(Kind::List(_)) | Err(_) if !is_text => left_out.push(field.name()),
+                Ok(kind) => {
+                    if is_text {
+                        groups.text = groups.names.len();
+                    }
+                    groups.names.push(field.name().to_owned());
+                    groups.kinds.push(kind);
+                }
+                Err(found) => {
+                    return Err(SourceError::WrongType {
+                        file: shown(),
+                        column: field.name().to_owned(),
+                        found,
+                        expected: EXPECTED,
+                    });
+                }
+            }
+        }
+        if !left_out.is_empty() {
+            let names: Vec<String> = left_out.iter().map(|name| format!("`{name}`")).collect();
+            remarks.push(Remark::Warning(format!(
+                "`{}`: columns that hold no strings, numbers or booleans are left out: {}",
+                file.display(),
+                names.join(", ")
+            )));
+        }
+        Ok(groups)
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(super) fn next(&mut self, most: usize) -> Result<Option<Part>, SourceError> {
+        loop {
+            if let Some((frame, texts)) = self.left.take() {
+                let count = frame.height().min(most.max(1));
+                let part = frame.slice(0, count);
+                let rest = frame.slice(count as i64, frame.height() - count);
+                let mut texts = texts;
+                let later = texts.split_off(count);
+                if rest.height() > 0 {
+                    self.left = Some((rest, later));
+                }
+                let first = self.row;
+                self.row += count;
+                let places =
+                    (first + 1..=first + count).map(|row| Place { row, line: None }).collect();
+                return Ok(Some(Part { places, texts, original: Original::Frame(part) }));
+            }
+            let Some(group) = self.metadata.row_groups.get(self.group) else { return Ok(None) };
+            let rows = group.num_rows();
+            self.group += 1;
+            if rows > 0 {
+                self.left = Some(self.read(self.row, rows)?);
+            }
+        }
+    }
+
+    /// Reads some rows.
+    fn read(
+        &self,
+        first: usize,
+        rows: usize,
+    ) -> Result<(DataFrame, Vec<Option<String>>), SourceError> {
+        let broken = |error: PolarsError| broken(&self.file, &error);
+        let mut columns = Vec::new();
+        let mut texts = Vec::new();
+        for (index, (name, kind)) in self.names.iter().zip(&self.kinds).enumerate() {
+            let fields = own_fields(&self.metadata, name);
+            let only = Some(vec![name.clone()]);
+            let file = opened(&self.file)?;
+            let frame = stored::part(file, &self.metadata, fields, only, (first, rows));
+            let frame = frame.map_err(broken)?;
+            let series = frame.column(name).map_err(broken)?.as_materialized_series().clone();
+            let is_plain = *kind == Kind::Plain && !series.dtype().is_nested();
+            if !is_plain || index == self.text {
+                let strings = guarded(|| Ok(strings(&series, kind))).map_err(broken)?;
+                let strings = strings.map_err(|wrong| SourceError::WrongValue {
+                    file: self.file.display().to_string(),
+                    place: Place { row: first + wrong.row + 1, line: None },
+                    column: name.clone(),
+                    found: wrong.found,
+                    expected: wrong.expected,
+                })?;
+                if !is_plain {
+                    columns.push(Column::new(name.into(), &strings));
+                }
+                if index == self.text {
+                    texts = strings;
+                }
+            }
+            if is_plain {
+                columns.push(series.into());
+            }
+        }
+        Ok((DataFrame::new(rows, columns).map_err(broken)?, texts))
+    }
+}
+
+fn opened(file: &Path) -> Result<File, SourceError> {
+    Ok(fs_err::File::open(file)?.into_parts().0)
+}
+
+fn broken(file: &Path, error: &PolarsError) -> SourceError {
+    SourceError::Malformed {
+        file: file.display().to_string(),
+        format: "Parquet",
+        reason: first_line(error),
+        hint: Some("write the file again; `pandas.read_parquet` says whether it is sound".into()),
+    }
+}
+
 /// The columns with which `pipe` records the origin of generated texts in its data sets.
 const LINEAGE: [&str; 4] = ["split", "id", "parents", METHOD];
 const METHOD: &str = "method";
@@ -124,6 +285,13 @@ fn generated(bytes: &[u8], metadata: &FileMetadataRef) -> usize {
 
 /// Reads a column as it is stored.
 fn column(bytes: &[u8], metadata: &FileMetadataRef, name: &str) -> PolarsResult<Series> {
+    let fields = own_fields(metadata, name);
+    let frame = stored::read(bytes, metadata, fields, Some(vec![name.to_owned()]))?;
+    Ok(frame.column(name)?.as_materialized_series().clone())
+}
+
+/// Returns the fields of a file as they are stored, of which one keeps its name.
+fn own_fields(metadata: &FileMetadataRef, name: &str) -> Vec<ParquetType> {
     let fields = metadata.schema().fields().iter().enumerate().map(|(place, field)| {
         let mut field = stored::changed(field, &|primitive| {
             let is_fixed = matches!(primitive.physical_type, PhysicalType::FixedLenByteArray(_));
@@ -135,8 +303,7 @@ fn column(bytes: &[u8], metadata: &FileMetadataRef, name: &str) -> PolarsResult<
         }
         field
     });
-    let frame = stored::read(bytes, metadata, fields.collect(), Some(vec![name.to_owned()]))?;
-    Ok(frame.column(name)?.as_materialized_series().clone())
+    fields.collect()
 }
 
 fn rename(field: &mut ParquetType, name: String) {

@@ -12,6 +12,8 @@ pub(super) struct Record<'a> {
     /// Its first and last line in the file, from 1.
     pub(super) lines: [usize; 2],
     pub(super) fields: Vec<Cow<'a, str>>,
+    /// Whether the end of its last line was seen; else the text ends here.
+    pub(super) is_ended: bool,
 }
 
 /// A fault of the quotes.
@@ -21,6 +23,13 @@ pub(super) enum Fault {
     AfterQuote { line: usize },
     /// The quote that opens a field has no other.
     Unclosed { line: usize },
+}
+
+impl Fault {
+    /// Says whether more text could mend it.
+    pub(super) fn may_go_on(self) -> bool {
+        matches!(self, Fault::Unclosed { .. })
+    }
 }
 
 /// The records of a text, without blank lines. Lines end as in Python and pandas: `\n`, `\r\n` or
@@ -36,6 +45,11 @@ impl<'a> Records<'a> {
     /// Reads a text whose first line has this number.
     pub(super) fn new(text: &'a str, line: usize, separator: Separator, quoting: Quoting) -> Self {
         Records { rest: text, line, separator: separator.byte(), quoting }
+    }
+
+    /// Returns what was not read yet, and the number of its first line.
+    pub(super) fn rest(&self) -> (&'a str, usize) {
+        (self.rest, self.line)
     }
 
     /// Leaves out lines with nothing but whitespace; a line of separators is a record.
@@ -133,19 +147,19 @@ impl<'a> Iterator for Records<'a> {
             self.rest = &self.rest[1..];
         }
         let last = self.line;
-        self.end_line();
-        Some(Ok(Record { lines: [first, last], fields }))
+        let is_ended = self.end_line();
+        Some(Ok(Record { lines: [first, last], fields, is_ended }))
     }
 }
 
-/// Returns the number of line ends in a text.
 /// Returns the lines of a text, which end as those of records do.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     // A lone carriage return ends a line, so a pair ends one and an empty rest of it is none.
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-fn line_ends(text: &str) -> usize {
+/// Returns the number of line ends in a text.
+pub(super) fn line_ends(text: &str) -> usize {
     let feeds = text.bytes().filter(|&byte| byte == b'\n').count();
     let returns = text.bytes().filter(|&byte| byte == b'\r').count();
     feeds + returns - text.matches("\r\n").count()
@@ -159,7 +173,7 @@ mod tests {
     fn records(text: &str, quoting: Quoting) -> Result<Vec<String>, Fault> {
         Records::new(text, 1, Separator::COMMA, quoting)
             .map(|record| {
-                let Record { lines: [first, last], fields } = record?;
+                let Record { lines: [first, last], fields, .. } = record?;
                 Ok(format!("{first}-{last}:{}", fields.join("|")))
             })
             .collect()

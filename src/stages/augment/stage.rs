@@ -20,7 +20,7 @@ use crate::stages::contract::stage::{Ctx, External, Fact, Port, RuntimeNeeds, St
 
 impl Stage for Augment {
     fn code_version(&self) -> u32 {
-        6
+        7
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

@@ -90,7 +90,7 @@ pub enum EvaluateError {
 
 impl Stage for Evaluate {
     fn code_version(&self) -> u32 {
-        5
+        6
     }
 
     fn inputs(&self) -> Vec<Port<'_>> {

@@ -63,6 +63,9 @@ pub fn open(
 }
 
 /// Returns the logits `[N, K]` of texts, in their order; those of a text's windows are combined.
+///
+/// On the CPU, those of a text depend on no other text: a batch has texts of one length, so that
+/// none is padded, and the rows of a product do not depend on how many there are.
 pub fn logits(
     ctx: &dyn Ctx,
     layout: InputLayout,
@@ -89,18 +92,16 @@ fn logits_of_rows(
 ) -> Result<Array2<f32>, StageError> {
     let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
     let mut logits = Array2::zeros((texts.len(), labels));
-    // Batches are sorted, so the last is the longest.
-    let parts = |indices: Vec<usize>| {
-        let longest = indices.last().map_or(1, |&index| lengths[index].max(1));
-        let most = (PAIRS / (longest * longest)).clamp(1, BATCH);
-        indices.chunks(most).map(<[usize]>::to_vec).collect::<Vec<_>>()
-    };
     let mut done = 0;
-    for indices in batch::in_order_by_length(&lengths, BATCH).into_iter().flat_map(parts) {
+    for indices in batch::of_equal_length(&lengths, BATCH, PAIRS) {
         if ctx.interrupted() {
             return Err(Box::new(Interrupted));
         }
-        let members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
+        let mut members: Vec<&TokenizedText> = indices.iter().map(|&index| &texts[index]).collect();
+        // A product with a single row is computed in another way, and rounded otherwise.
+        if let [single] = members[..] {
+            members.push(single);
+        }
         let found = forward(feeds(layout, &members))?;
         for (row, &index) in indices.iter().enumerate() {
             logits.row_mut(index).assign(&found.index_axis(ndarray::Axis(0), row));

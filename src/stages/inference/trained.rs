@@ -8,7 +8,7 @@ use rand::Rng as _;
 use super::predict::{self, longest, tokenizer, tokenizer_of};
 use super::texts::Texts;
 use super::vector_head::VectorHead;
-use super::vectors::Reading;
+use super::vectors::{Reader, Reading};
 use crate::base::digest::Digest;
 
 use crate::base::seed::stream;
@@ -65,39 +65,63 @@ impl Classifier<'_> {
         texts: &[&str],
         activity: &str,
     ) -> Result<Array2<f32>, StageError> {
-        let (tokens, mut inference, layout) = match self.network {
+        // The cache may have the vectors of an encoder that is as it was.
+        if self.frozen.is_some()
+            && let Some(read) = self.vectors(ctx, texts)?
+        {
+            return Ok(read.logits);
+        }
+        // Models of an ensemble are opened one after the other.
+        if let Network::Ensemble(members) = self.network {
+            let logits = |(member, share): &(Arc<TrainedModel>, f64)| {
+                Ok((member.classifier().logits(ctx, texts, activity)?, *share))
+            };
+            return pooled(members.iter().map(logits), [texts.len(), self.classes]);
+        }
+        self.open(ctx)?.logits(ctx, texts, activity)
+    }
+
+    /// Opens the network for any number of texts.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the engine does, and where the tokenizer does not belong to the network.
+    pub fn open(&self, ctx: &dyn Ctx) -> Result<Opened, StageError> {
+        let classes = self.classes;
+        Ok(match self.network {
             Network::Encoder { pretrained, form } => {
                 let config = &pretrained.config;
+                let prepared = self.prepared(pretrained)?;
                 // What counts the nearest of whole texts has no logits of their windows.
                 let by_vectors = self.frozen.is_some() || matches!(form, HeadForm::Nearest(..));
-                if by_vectors && let Some(vectors) = self.vectors(ctx, texts)? {
-                    return Ok(vectors.logits);
+                if by_vectors && let Some(embedder) = form.embedder() {
+                    let reader = Reader::open(ctx, pretrained, embedder)?;
+                    let width = embedder.width(config.hidden);
+                    let head = VectorHead::of(form, &pretrained.vector_head()?, width)?;
+                    return Ok(Opened::Vectors { reader, prepared, head });
                 }
-                let tokens = self.prepared(pretrained)?.encode(texts)?;
                 let options = NetworkOptions::inference(config, Place::of(ctx.device()));
-                let inference = predict::open(ctx, pretrained, (form, self.classes), options)?;
-                (tokens, inference, InputLayout::of(config))
+                let inference = predict::open(ctx, pretrained, (form, classes), options)?;
+                Opened::Network { prepared, inference, layout: InputLayout::of(config), classes }
             }
-            Network::Ensemble(members) => return pooled(members, ctx, texts, activity),
+            Network::Ensemble(members) => {
+                let open = |(member, share): &(Arc<TrainedModel>, f64)| {
+                    Ok((member.classifier().open(ctx)?, *share))
+                };
+                let members = members.iter().map(open).collect::<Result<_, StageError>>()?;
+                Opened::Pool { members, classes }
+            }
             Network::Onnx(network) => {
                 let prepared = Texts {
                     preparation: self.preparation.clone(),
                     tokenizer: tokenizer_of(&network.files)?,
                     longest: self.max_length,
                 };
-                let tokens = prepared.encode(texts)?;
                 let (runtime, place) = (ctx.runtime()?, Place::of(ctx.device()));
                 let inference =
                     Inference::of_model(runtime, place, &network.model, &network.output)?;
-                (tokens, inference, network.layout)
+                Opened::Network { prepared, inference, layout: network.layout, classes }
             }
-        };
-        if let Some(told) = windows::told(&tokens, self.max_length) {
-            ctx.note(&told);
-        }
-        let tokens = (&tokens[..], self.preparation.combine());
-        predict::logits(ctx, layout, tokens, self.classes, activity, &mut |feeds| {
-            inference.run(feeds)
         })
     }
 
@@ -175,23 +199,66 @@ impl Classifier<'_> {
     }
 }
 
-/// Returns the mean log-probabilities `[N, K]` of models, with what each counts: a log-linear pool
-/// up to what makes probabilities add up to 1.
+/// A network that is open for texts. What it says of a text depends on no other text.
+pub enum Opened {
+    /// Up to its logits, of K classes.
+    Network { prepared: Texts, inference: Inference, layout: InputLayout, classes: usize },
+    /// An encoder, and the head over its vectors.
+    Vectors { reader: Reader, prepared: Texts, head: VectorHead },
+    /// Models with what each counts.
+    Pool { members: Vec<(Opened, f64)>, classes: usize },
+}
+
+impl Opened {
+    /// Returns the logits `[N, K]` of texts, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the engine does.
+    pub fn logits(
+        &mut self,
+        ctx: &dyn Ctx,
+        texts: &[&str],
+        activity: &str,
+    ) -> Result<Array2<f32>, StageError> {
+        match self {
+            Opened::Network { prepared, inference, layout, classes } => {
+                let tokens = prepared.encode(texts)?;
+                if let Some(told) = windows::told(&tokens, prepared.longest) {
+                    ctx.note(&told);
+                }
+                let tokens = (&tokens[..], prepared.preparation.combine());
+                predict::logits(ctx, *layout, tokens, *classes, activity, &mut |feeds| {
+                    inference.run(feeds)
+                })
+            }
+            Opened::Vectors { reader, prepared, head } => {
+                Ok(head.kept_logits(&reader.vectors(ctx, prepared, texts)?))
+            }
+            Opened::Pool { members, classes } => {
+                let logits = |(member, share): &mut (Opened, f64)| {
+                    Ok((member.logits(ctx, texts, activity)?, *share))
+                };
+                pooled(members.iter_mut().map(logits), [texts.len(), *classes])
+            }
+        }
+    }
+}
+
+/// Returns the mean log-probabilities `[N, K]` of models, given the logits of each and what it
+/// counts: a log-linear pool up to what makes probabilities add up to 1.
 fn pooled(
-    members: &[(Arc<TrainedModel>, f64)],
-    ctx: &dyn Ctx,
-    texts: &[&str],
-    activity: &str,
+    members: impl Iterator<Item = Result<(Array2<f32>, f64), StageError>>,
+    shape: [usize; 2],
 ) -> Result<Array2<f32>, StageError> {
-    let classes = members.first().map_or(0, |(member, _)| member.labels.len());
-    let mut sum: Array2<f64> = Array2::zeros((texts.len(), classes));
-    for (member, share) in members {
-        let logits = member.classifier().logits(ctx, texts, activity)?;
+    let mut sum: Array2<f64> = Array2::zeros(shape);
+    for member in members {
+        let (logits, share) = member?;
         for (mut row, logits) in sum.rows_mut().into_iter().zip(logits.rows()) {
             let logits = logits.mapv(f64::from);
             let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let total = logits.iter().map(|logit| (logit - largest).exp()).sum::<f64>().ln();
-            row.scaled_add(*share, &(logits - largest - total));
+            row.scaled_add(share, &(logits - largest - total));
         }
     }
     Ok(sum.mapv(|value| value as f32))

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::predict;
 use super::texts::Texts;
 use crate::base::digest::Digest;
-use crate::engine::{EngineError, Place};
+use crate::engine::{EngineError, Inference, Place};
 use crate::model::input_layout::InputLayout;
 use crate::model::{Embedder, ModelError, NetworkOptions, Pretrained, Weights, network, weights};
 use crate::stages::contract::error::StageError;
@@ -75,27 +75,7 @@ impl Reading<'_> {
     /// Fails where the engine does, and for a vector that is not of numbers.
     pub fn vectors(&self, ctx: &dyn Ctx) -> Result<Array2<f32>, StageError> {
         let Reading { pretrained, embedder, prepared, texts } = *self;
-        let config = &pretrained.config;
-        let options = NetworkOptions::inference(config, Place::of(ctx.device()));
-        let graph = network::embedding(config, embedder, options).map_err(EngineError::from)?;
-        let mut inference = predict::session(ctx, &graph, &pretrained.weights)?;
-        let tokens = prepared.encode(texts)?;
-        if let Some(told) = windows::told(&tokens, prepared.longest) {
-            ctx.note(&told);
-        }
-        let layout = InputLayout::of(config);
-        let tokens = (&tokens[..], prepared.preparation.combine());
-        let width = embedder.width(config.hidden);
-        let vectors = predict::logits(ctx, layout, tokens, width, "embedding", &mut |feeds| {
-            inference.run(feeds)
-        })?;
-        for (row, text) in vectors.rows().into_iter().zip(texts) {
-            if row.iter().any(|value| !value.is_finite()) {
-                let text = text.chars().take(40).collect();
-                return Err(Box::new(NotNumbers { text }));
-            }
-        }
-        Ok(vectors)
+        Reader::open(ctx, pretrained, embedder)?.vectors(ctx, prepared, texts)
     }
 
     /// Returns the vectors `[N, E]` of the texts by an encoder of this identity: those that the
@@ -110,6 +90,61 @@ impl Reading<'_> {
         }
         let output = ctx.shared(&Shared { reading: *self, identity })?;
         Ok(output.as_a::<Vectors>().0.clone())
+    }
+}
+
+/// An encoder that is open for texts.
+pub struct Reader {
+    inference: Inference,
+    layout: InputLayout,
+    /// E
+    width: usize,
+}
+
+impl Reader {
+    /// Opens an encoder with what makes vectors over it.
+    pub fn open(
+        ctx: &dyn Ctx,
+        pretrained: &Pretrained,
+        embedder: &Embedder,
+    ) -> Result<Reader, StageError> {
+        let config = &pretrained.config;
+        let options = NetworkOptions::inference(config, Place::of(ctx.device()));
+        let graph = network::embedding(config, embedder, options).map_err(EngineError::from)?;
+        Ok(Reader {
+            inference: predict::session(ctx, &graph, &pretrained.weights)?,
+            layout: InputLayout::of(config),
+            width: embedder.width(config.hidden),
+        })
+    }
+
+    /// Returns the vectors `[N, E]` of texts, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the engine does, and for a vector that is not of numbers.
+    pub fn vectors(
+        &mut self,
+        ctx: &dyn Ctx,
+        prepared: &Texts,
+        texts: &[&str],
+    ) -> Result<Array2<f32>, StageError> {
+        let Reader { inference, layout, width } = self;
+        let tokens = prepared.encode(texts)?;
+        if let Some(told) = windows::told(&tokens, prepared.longest) {
+            ctx.note(&told);
+        }
+        let tokens = (&tokens[..], prepared.preparation.combine());
+        let vectors = predict::logits(ctx, *layout, tokens, *width, "embedding", &mut |feeds| {
+            inference.run(feeds)
+        })?;
+        for (row, text) in vectors.rows().into_iter().zip(texts) {
+            if row.iter().any(|value| !value.is_finite()) {
+                let text = text.chars().take(40).collect();
+                return Err(Box::new(NotNumbers { text }));
+            }
+        }
+        Ok(vectors)
     }
 }
 
@@ -158,7 +193,7 @@ impl Piece for Shared<'_> {
     }
 
     fn code_version(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Value {

@@ -47,6 +47,11 @@ struct Record {
 }
 
 impl TrainedModel {
+    /// Says whether a folder has one.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(FILE).is_file()
+    }
+
     /// Reads what [`Output::write`] wrote.
     pub fn read(folder: &Path) -> Result<TrainedModel, StageError> {
         let record = Record::read(folder)?;

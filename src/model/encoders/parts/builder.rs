@@ -207,6 +207,11 @@ impl Builder {
         }
     }
 
+    /// Says whether the last layer may be computed for one token of each text alone.
+    pub fn computes_one(&self) -> bool {
+        self.options.trains() || self.options.kernels == Kernels::Standard
+    }
+
     /// Puts something into the linear layers of the layers that follow.
     pub fn adapt(&mut self, adapter: Option<Arc<dyn Adapts>>) {
         self.adapter = adapter;

@@ -26,8 +26,8 @@ use crate::stages::train::vectors::Texts;
 /// Draws the vectors of one class together and those of others apart, then fits a classifier to
 /// them. The strongest method for few texts of each class with a sentence encoder.
 ///
-/// Batches are made by class. With label texts, that of each class of a batch joins it, and counts as
-/// much as the texts of the class there.
+/// Batches are made by class. With label texts, that of each class of a batch joins it, and counts
+/// as much as the texts of the class there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contrastive {
