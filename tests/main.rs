@@ -4,6 +4,7 @@
 mod suite {
     mod probe;
     mod predict;
+    mod init;
     mod project;
     mod cli;
     mod places;

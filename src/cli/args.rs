@@ -17,7 +17,7 @@ use crate::pipeline::Override;
     version,
     arg_required_else_help = true,
     after_help = "Exit codes:\n  0    success\n  1    a stage failed, or `verify` found damage\n  \
-                  2    wrong usage or an invalid pipeline file; nothing ran\n  130  interrupted; \
+                  2    wrong usage, or an invalid pipeline file or table\n  130  interrupted; \
                   the same command resumes the work\n\nData goes to stdout, everything else to \
                   stderr. NO_COLOR turns colours off; PIPE_HOME sets the folder for downloads."
 )]
@@ -34,6 +34,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at a table of labelled texts, and write a first pipeline for it
+    Init(InitArgs),
     /// Run a pipeline and print its results
     Run(RunArgs),
     /// Run a pipeline with many parameter values
@@ -68,6 +70,24 @@ pub enum Command {
     Runtime(RuntimeArgs),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// The table (csv, tsv, txt, jsonl or parquet), or a folder with tables called train, dev and
+    /// test
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    /// The pipeline file to write; one that exists is an error [default: the name of DATA with
+    /// `.yaml`]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The column of the texts [default: the one that looks like it]
+    #[arg(long, value_name = "COLUMN")]
+    pub text: Option<String>,
+    /// The column of the labels [default: the one that looks like it]
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
 }
 
 /// A pipeline file with overrides.

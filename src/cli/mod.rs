@@ -23,6 +23,7 @@ pub mod compare;
 pub mod report;
 pub mod list;
 pub mod why;
+pub mod init;
 pub mod trained;
 pub mod predict;
 pub mod artifacts;
@@ -87,6 +88,7 @@ fn harmless(error: clap::Error) -> clap::Error {
 
 fn dispatch(command: &Command, printer: &Printer) -> Result<Exit, Failure> {
     match command {
+        Command::Init(args) => init::init(args, printer),
         Command::Run(args) => run::run(args, printer),
         Command::Sweep(args) => sweep::sweep(args, printer),
         Command::Validate(args) => validate::validate(args, printer),

@@ -1,7 +1,7 @@
 //! `pipe predict`: predicts the texts of a table, or of what comes through a pipe.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::{From, PredictArgs, To};
 use super::exit::Exit;
@@ -120,14 +120,11 @@ pub fn predict(args: &PredictArgs, printer: &Printer) -> Result<Exit, Failure> {
 }
 
 /// Writes a file that appears whole or not at all.
-fn whole<T>(
-    path: &Path,
-    write: impl FnOnce(std::fs::File) -> Result<T, Ended>,
-) -> Result<T, Ended> {
+fn whole<T>(path: &Path, write: impl FnOnce(fs_err::File) -> Result<T, Ended>) -> Result<T, Ended> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = path.with_file_name(format!("{TEMPORARY}{name}"));
     let io = |error: io::Error| Ended::Write(error.into());
-    let file = fs_err::File::create(&unfinished).map_err(io)?.into_parts().0;
+    let file = fs_err::File::create(&unfinished).map_err(io)?;
     let written = write(file).and_then(|done| {
         fs_err::File::open(&unfinished).and_then(|file| file.sync_all()).map_err(io)?;
         fs_err::rename(&unfinished, path).map_err(io)?;
@@ -212,7 +209,7 @@ fn format(args: &PredictArgs, origin: &Origin) -> Result<Format, Failure> {
     }))
 }
 
-fn format_of_file(args: &PredictArgs, file: &PathBuf) -> Result<Format, Failure> {
+fn format_of_file(args: &PredictArgs, file: &Path) -> Result<Format, Failure> {
     let shown = file.display();
     if args.to.is_some() {
         let hint = "the ending of the file selects the format".to_owned();

@@ -11,6 +11,7 @@ pub mod source;
 pub mod normal;
 pub mod predictions;
 pub mod predicted;
+pub mod survey;
 pub mod curves;
 pub mod augmentation;
 pub mod tag;

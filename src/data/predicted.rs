@@ -1,9 +1,9 @@
 //! Tables of predictions: the columns of the table that was read, and new ones behind them.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use fs_err::File;
 use indexmap::IndexSet;
 use polars::io::parquet::write::BatchedWriter;
 use polars::prelude::*;
@@ -60,7 +60,7 @@ impl WriteError {
 enum Out {
     Stream(Box<dyn Write + Send>),
     /// Parquet, once its columns are known.
-    Parquet(Option<File>, Option<BatchedWriter<File>>),
+    Parquet(Option<File>, Option<Box<BatchedWriter<File>>>),
 }
 
 /// A table that is written part by part.
@@ -140,7 +140,7 @@ impl PredictedTable {
                 if let Some(file) = file.take() {
                     let settings = ParquetWriter::new(file);
                     let settings = settings.with_compression(ParquetCompression::Zstd(None));
-                    *writer = Some(settings.batched(frame.schema())?);
+                    *writer = Some(Box::new(settings.batched(frame.schema())?));
                 }
                 match writer {
                     Some(writer) => writer.write_batch(&frame),

@@ -6,6 +6,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use polars::io::mmap::MmapBytesReader;
 use polars::io::parquet::metadata::FileMetadataRef;
 use polars::prelude::*;
 use polars_parquet::parquet::metadata::ColumnChunkMetadata;
@@ -27,7 +28,7 @@ pub(crate) fn metadata(bytes: &[u8]) -> PolarsResult<FileMetadataRef> {
 }
 
 /// Returns what a file says about itself, of which the end alone is read.
-pub(crate) fn metadata_of(file: &mut std::fs::File) -> PolarsResult<FileMetadataRef> {
+pub(crate) fn metadata_of(file: impl MmapBytesReader) -> PolarsResult<FileMetadataRef> {
     guarded(|| ParquetReader::new(file).get_metadata().cloned())
 }
 

@@ -1,10 +1,11 @@
 //! `pipe predict` and `pipe::Classifier`: what a model says of texts that nobody has labelled.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use fs_err as fs;
 use polars::prelude::*;
 use serde_json::Value;
 
@@ -45,7 +46,7 @@ fn objects(text: &str) -> Result<Vec<Value>, TestError> {
 
 /// A table in another format.
 fn frame(file: &Path) -> Result<DataFrame, TestError> {
-    Ok(ParquetReader::new(std::fs::File::open(file)?).finish()?)
+    Ok(ParquetReader::new(Cursor::new(fs::read(file)?)).finish()?)
 }
 
 /// Writes texts with a number behind each, which must come back.
@@ -101,6 +102,7 @@ fn predictions_are_those_of_evaluate() -> Result<(), TestError> {
 
 /// What the page shows is what is compiled here.
 #[test]
+#[expect(clippy::print_stdout, reason = "that is what a reader's program does")]
 fn the_pages_example_runs() -> Result<(), TestError> {
     fn example() -> Result<(), pipe::ClassifierError> {
         // The example begins.
@@ -114,12 +116,12 @@ fn the_pages_example_runs() -> Result<(), TestError> {
     let error = example().err().ok_or("there is no such folder")?;
     assert_eq!(error.to_string(), "`models/tickets` holds no model");
     assert!(error.help().is_some_and(|help| help.contains("config.json")));
-    let own = std::fs::read_to_string(repository("tests/suite/predict.rs"))?;
+    let own = fs::read_to_string(repository("tests/suite/predict.rs"))?;
     let (_, rest) = own.split_once("// The example begins.\n").ok_or("no beginning")?;
     let (code, _) = rest.split_once("        // The example ends.").ok_or("no end")?;
     let code: Vec<&str> =
         code.lines().map(|line| line.strip_prefix("        ").unwrap_or(line)).collect();
-    let page = std::fs::read_to_string(repository("docs/predict.md"))?;
+    let page = fs::read_to_string(repository("docs/predict.md"))?;
     assert!(page.contains(&format!("```rust\n{}\n```", code.join("\n"))), "{code:?}");
     Ok(())
 }
@@ -144,7 +146,7 @@ fn tables_keep_their_columns() -> Result<(), TestError> {
     assert_eq!(names, ["n", "text", "other", "x_prediction", "x_probability"]);
     assert_eq!(frame.column("x_probability")?.dtype(), &DataType::Float32);
     run(&["b.parquet", "-o", "c.jsonl", "--prefix", "y_"])?;
-    let lines = std::fs::read_to_string(project.path("c.jsonl"))?;
+    let lines = fs::read_to_string(project.path("c.jsonl"))?;
     let found = objects(&lines)?;
     for (n, (row, text)) in found.iter().zip(&texts).enumerate() {
         assert_eq!((&row["n"], &row["text"]), (&n.to_string().into(), &text.clone().into()));
@@ -158,7 +160,7 @@ fn tables_keep_their_columns() -> Result<(), TestError> {
     // Compressed, in another encoding, with other separators.
     project.shell("gzip -k a.csv")?;
     assert_eq!(run(&["a.csv.gz", "--proba"])?, expected);
-    std::fs::write(project.path("latin.csv"), b"id;text\n7;caf\xe9 was good\n")?;
+    fs::write(project.path("latin.csv"), b"id;text\n7;caf\xe9 was good\n")?;
     let out = run(&["latin.csv", "--encoding", "windows-1252"])?;
     assert!(out.starts_with("id,text,prediction,probability\n7,café was good,"), "{out}");
     // Numbers keep their spelling, members their order.
@@ -226,7 +228,7 @@ fn bad_input_has_a_way_out() -> Result<(), TestError> {
     project.write("e.jsonl", &late)?;
     project.write("f.csv", "text\n\"never closed\n")?;
     project.write("there.csv", "mine")?;
-    std::fs::create_dir(project.path("empty"))?;
+    fs::create_dir(project.path("empty"))?;
     project.write("g.onnx", "no model")?;
     let encoder = data("tiny-bert");
     let cases: &[(&[&str], &str, &str)] = &[
@@ -265,11 +267,11 @@ fn bad_input_has_a_way_out() -> Result<(), TestError> {
         assert!(said.err.contains(hint), "{arguments:?}: {}", said.err);
         assert!(!said.err.contains("internal error"), "{arguments:?}: {}", said.err);
     }
-    assert_eq!(std::fs::read_to_string(project.path("there.csv"))?, "mine");
+    assert_eq!(fs::read_to_string(project.path("there.csv"))?, "mine");
     // Nothing half-written is left.
     let run = ["predict", "latest:tuned", "a.csv", "-o", "out.csv"];
     assert_eq!(project.pipe(&run)?.code, Some(2));
-    let left = std::fs::read_dir(project.folder())?.filter_map(Result::ok);
+    let left = fs::read_dir(project.folder())?.filter_map(Result::ok);
     let left: Vec<String> =
         left.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     assert!(!left.iter().any(|name| name.contains("out.csv")), "{left:?}");
@@ -277,7 +279,7 @@ fn bad_input_has_a_way_out() -> Result<(), TestError> {
     let said = project.pipe(&[&run[..], &["--skip-bad"]].concat())?;
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.err.contains("prediction is empty: 1; the first is 2 (line 3)"), "{}", said.err);
-    let lines = std::fs::read_to_string(project.path("out.csv"))?;
+    let lines = fs::read_to_string(project.path("out.csv"))?;
     assert!(lines.contains("\n\" \",2,,\n") || lines.contains("\n ,2,,\n"), "{lines}");
     let said = project.pipe(&["predict", "latest:tuned", "b.jsonl", "--skip-bad"])?;
     assert_eq!((said.code, said.out.lines().count()), (Some(0), 2), "{}", said.err);
@@ -337,19 +339,19 @@ fn folders_of_others_are_read() -> Result<(), TestError> {
     assert_eq!(run(&own.display().to_string())?, expected);
     assert_eq!(run(&own.join("model.onnx").display().to_string())?, expected);
     let copy: PathBuf = project.path("copy");
-    std::fs::create_dir(&copy)?;
+    fs::create_dir(&copy)?;
     for name in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
         if own.join(name).is_file() {
-            std::fs::copy(own.join(name), copy.join(name))?;
+            fs::copy(own.join(name), copy.join(name))?;
         }
     }
     assert_eq!(run(&copy.display().to_string())?, expected);
     // Weights that do not go with the classes that config.json names.
-    let config = std::fs::read_to_string(copy.join("config.json"))?;
+    let config = fs::read_to_string(copy.join("config.json"))?;
     let mut config: Value = serde_json::from_str(&config)?;
     config["id2label"] = serde_json::json!({"0": "a", "1": "b", "2": "c", "3": "d", "4": "e"});
     config["label2id"] = Value::Null;
-    std::fs::write(copy.join("config.json"), config.to_string())?;
+    fs::write(copy.join("config.json"), config.to_string())?;
     let said = project.pipe(&["predict", &copy.display().to_string(), "a.csv"])?;
     assert!(said.code == Some(2) && said.err.contains("no classification head"), "{}", said.err);
     Ok(())

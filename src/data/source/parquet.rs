@@ -2,7 +2,6 @@
 //!
 //! Columns are read as they are stored: a decimal is a whole number, half precision two bytes.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use polars::io::parquet::metadata::FileMetadataRef;
@@ -116,7 +115,7 @@ pub(super) struct Groups {
     names: Vec<String>,
     kinds: Vec<Kind>,
     /// The place of the text's column among them.
-    text: usize,
+    text: Option<usize>,
     /// The next row group, and its first row.
     group: usize,
     row: usize,
@@ -128,7 +127,7 @@ impl Groups {
     pub(super) fn open(
         file: &Path,
         packing: Packing,
-        text: &str,
+        text: Option<&str>,
         remarks: &mut Vec<Remark>,
     ) -> Result<Groups, SourceError> {
         let shown = || file.display().to_string();
@@ -140,15 +139,15 @@ impl Groups {
                 hint: Some("unpack it: Parquet compresses its columns itself".to_owned()),
             });
         }
-        let metadata = unpacked::metadata_of(&mut opened(file)?).map_err(|e| broken(file, &e))?;
+        let metadata = unpacked::metadata_of(opened(file)?).map_err(|e| broken(file, &e))?;
         let fields = metadata.schema().fields();
         let found: Vec<&str> = fields.iter().map(ParquetType::name).collect();
-        let [place, _] = columns::find(file, &found, [Some(text), None], None)?;
+        let [place, _] = columns::find(file, &found, [text, None], None)?;
         let mut groups = Groups {
             file: file.to_owned(),
             names: Vec::new(),
             kinds: Vec::new(),
-            text: 0,
+            text: None,
             group: 0,
             row: 0,
             left: None,
@@ -161,7 +160,7 @@ impl Groups {
                 Ok(Kind::List(_)) | Err(_) if !is_text => left_out.push(field.name()),
                 Ok(kind) => {
                     if is_text {
-                        groups.text = groups.names.len();
+                        groups.text = Some(groups.names.len());
                     }
                     groups.names.push(field.name().to_owned());
                     groups.kinds.push(kind);
@@ -225,7 +224,7 @@ impl Groups {
     ) -> Result<(DataFrame, Vec<Option<String>>), SourceError> {
         let broken = |error: PolarsError| broken(&self.file, &error);
         let mut columns = Vec::new();
-        let mut texts = Vec::new();
+        let mut texts = vec![None; rows];
         for (index, (name, kind)) in self.names.iter().zip(&self.kinds).enumerate() {
             let fields = own_fields(&self.metadata, name);
             let only = Some(vec![name.clone()]);
@@ -234,7 +233,7 @@ impl Groups {
             let frame = frame.map_err(broken)?;
             let series = frame.column(name).map_err(broken)?.as_materialized_series().clone();
             let is_plain = *kind == Kind::Plain && !series.dtype().is_nested();
-            if !is_plain || index == self.text {
+            if !is_plain || self.text == Some(index) {
                 let strings = guarded(|| Ok(strings(&series, kind))).map_err(broken)?;
                 let strings = strings.map_err(|wrong| SourceError::WrongValue {
                     file: self.file.display().to_string(),
@@ -246,7 +245,7 @@ impl Groups {
                 if !is_plain {
                     columns.push(Column::new(name.into(), &strings));
                 }
-                if index == self.text {
+                if self.text == Some(index) {
                     texts = strings;
                 }
             }
@@ -258,7 +257,11 @@ impl Groups {
     }
 }
 
-fn opened(file: &Path) -> Result<File, SourceError> {
+/// A file that polars maps into memory.
+#[expect(clippy::disallowed_types, reason = "polars maps no other type of a file")]
+type Mapped = std::fs::File;
+
+fn opened(file: &Path) -> Result<Mapped, SourceError> {
     Ok(fs_err::File::open(file)?.into_parts().0)
 }
 

@@ -34,9 +34,9 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Returns the names of the two columns.
+    /// Returns the names of the two columns; one without a name is not wanted.
     pub(super) fn names(&self) -> Names<'a> {
-        [Some(self.text), self.label]
+        [Some(self.text).filter(|name| !name.is_empty()), self.label]
     }
 }
 

@@ -1,6 +1,5 @@
 //! Tables with all of their columns, read part by part: they may be larger than the memory.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -90,7 +89,7 @@ struct Delimited {
     format: Format,
     settings: Separated,
     header: Vec<String>,
-    text: usize,
+    text: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -101,7 +100,8 @@ struct Separated {
 }
 
 impl WholeTable {
-    /// Opens a table. Of the two columns of `reading`, that of the text is looked for.
+    /// Opens a table. Of the two columns of `reading`, that of the text is looked for, unless it
+    /// has no name.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl WholeTable {
                     |found| SourceError::UnknownFormat { file: file.display().to_string(), found };
                 let (format, packing) = format::find(file).map_err(unknown)?;
                 if format == Format::Parquet {
-                    let groups = Groups::open(file, packing, reading.text, &mut remarks)?;
+                    let groups = Groups::open(file, packing, reading.names()[0], &mut remarks)?;
                     Rows::Parquet(groups)
                 } else {
                     let quoting = settled(file, format, packing, &reading)?;
@@ -201,13 +201,11 @@ fn settled(
 
 /// Opens a file, whose content is unpacked as it is read.
 fn unpacked(file: &Path, packing: Packing) -> Result<Box<dyn Read + Send>, SourceError> {
-    let stored = BufReader::new(fs_err::File::open(file)?.into_parts().0);
+    let stored = BufReader::new(fs_err::File::open(file)?);
     Ok(match packing {
         Packing::None => Box::new(stored),
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(stored)),
-        Packing::Zstd => {
-            Box::new(zstd::stream::read::Decoder::<BufReader<File>>::with_buffer(stored)?)
-        }
+        Packing::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(stored)?),
     })
 }
 
@@ -257,7 +255,7 @@ impl Lines {
                     let header: Vec<String> =
                         record.fields.into_iter().map(std::borrow::Cow::into_owned).collect();
                     let hint = source.hint(&record_names(&header));
-                    let names = [Some(reading.text), None];
+                    let names = Reading { label: None, ..*reading }.names();
                     let [place, _] = columns::find(&self.file, &header, names, hint)?;
                     let (rest, line) = records.rest();
                     let settings = Separated {
@@ -267,8 +265,8 @@ impl Lines {
                     };
                     self.at = self.buffer.len() - rest.len();
                     self.line = line;
-                    let text = place.unwrap_or_default();
-                    self.kind = Kind::Delimited(Delimited { format, settings, header, text });
+                    self.kind =
+                        Kind::Delimited(Delimited { format, settings, header, text: place });
                     remarks.extend(said);
                     return Ok(());
                 }
@@ -355,7 +353,7 @@ impl Lines {
     /// A key that is in no row is a wrong name.
     fn check_found(&self) -> Result<(), SourceError> {
         match &self.kind {
-            Kind::Objects { text, is_found: false, others } if self.row > 0 => {
+            Kind::Objects { text, is_found: false, others } if self.row > 0 && !text.is_empty() => {
                 Err(columns::missing(&self.file, others, text, None))
             }
             _ => Ok(()),
@@ -471,7 +469,8 @@ impl Lines {
                 left_out(error, place, unread)
             }
             Ok((first, fields)) => {
-                let (place, text) = (place(first), fields.get(own.text).cloned());
+                let text = own.text.and_then(|text| fields.get(text).cloned());
+                let place = place(first);
                 (self.at, self.line) = (next, line);
                 if let Original::Fields(rows) = part {
                     rows.push(fields);

@@ -14,7 +14,7 @@ use crate::stages::inference::texts::Texts;
 use crate::stages::train::encoder::{self, Job};
 use crate::stages::train::found::Found;
 use crate::stages::train::objective::Objective;
-use crate::stages::train::objective::adaptation::masked_lm::units;
+use crate::stages::train::objective::adaptation::masked_lm::{Units, units};
 use crate::stages::train::objective::adaptation::{
     DeletedTexts, MaskedTexts, MaskedTokens, Simcse, Tsdae,
 };
@@ -150,7 +150,7 @@ impl Work<'_> {
         prepared: &Texts,
         whole: bool,
         become_what: &str,
-    ) -> Result<(Vec<TokenizedText>, Vec<Vec<Vec<usize>>>), StageError> {
+    ) -> Result<(Vec<TokenizedText>, Vec<Units>), StageError> {
         let all = prepared.encode_words(&self.texts())?;
         let count = all.len();
         let has_word = |words: &Words| words.iter().any(Option::is_some);

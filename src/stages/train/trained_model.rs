@@ -47,9 +47,11 @@ struct Record {
 }
 
 impl TrainedModel {
-    /// Says whether a folder has one.
+    /// Says whether a folder has one, sound or not. Other programs may have a file of this name too.
     pub fn is_in(folder: &Path) -> bool {
-        folder.join(FILE).is_file()
+        let Ok(bytes) = fs_err::read(folder.join(FILE)) else { return false };
+        let json: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+        json.is_none_or(|json| json.get("summary").is_some())
     }
 
     /// Reads what [`Output::write`] wrote.

@@ -80,16 +80,19 @@ pub struct MaskedTexts<'a> {
     pub head: &'a MaskedHead,
     pub tokens: &'a [TokenizedText],
     /// The places of the tokens of each text that are hidden together.
-    pub units: Vec<Vec<Vec<usize>>>,
+    pub units: Vec<Units>,
     /// The token that hides others.
     pub mask: u32,
     /// The number of tokens that any other is drawn from.
     pub vocabulary: u32,
 }
 
+/// The places of the tokens of a text that become something together.
+pub type Units = Vec<Vec<usize>>;
+
 /// Returns the places of tokens that are hidden together, of those that may be hidden at all.
-pub fn units(words: &Words, whole: bool) -> Vec<Vec<usize>> {
-    let mut units: Vec<Vec<usize>> = Vec::new();
+pub fn units(words: &Words, whole: bool) -> Units {
+    let mut units = Units::new();
     let mut last = None;
     for (place, word) in words.iter().enumerate() {
         match (word, units.last_mut()) {

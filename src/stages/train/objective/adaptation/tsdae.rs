@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::masked_lm::{Told, inputs, loss};
+use super::masked_lm::{Told, Units, inputs, loss};
 use crate::base::seed::stream;
 use crate::engine::backend::binding::{Feed, packing_of};
 use crate::engine::{ShapeError, Var};
@@ -62,7 +62,7 @@ pub struct DeletedTexts<'a> {
     pub head: &'a MaskedHead,
     pub tokens: &'a [TokenizedText],
     /// The places of the tokens of each text that are deleted together.
-    pub units: Vec<Vec<Vec<usize>>>,
+    pub units: Vec<Units>,
     /// V, the number of words that may be told.
     pub vocabulary: usize,
     /// What stands behind the shorter texts.
