@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::failure::Failure;
 use super::graph::GraphFormat;
 use super::seeds::Seeds;
-use crate::data::source::{Encoding, Quoting, Separator};
+use crate::data::source::{Empty, Quoting, Reading};
 use crate::engine::Device;
 use crate::pipeline::Override;
 
@@ -34,7 +35,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Look at a table of labelled texts, and write a first pipeline for it
+    /// Look at a table of texts, and write a first pipeline for it
     Init(InitArgs),
     /// Run a pipeline and print its results
     Run(RunArgs),
@@ -46,7 +47,7 @@ pub enum Command {
     Graph(GraphArgs),
     /// Explain why a stage would run or is cached
     Why(WhyArgs),
-    /// Predict the texts of a table, or of lines that come through a pipe
+    /// Predict the texts of a table, or lines from a pipe
     Predict(PredictArgs),
     /// Write a training as artifacts for ONNX Runtime's training API
     Artifacts(ArtifactsArgs),
@@ -88,6 +89,8 @@ pub struct InitArgs {
     /// The column of the labels [default: the one that looks like it]
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
+    #[command(flatten)]
+    pub form: TableForm,
 }
 
 /// A pipeline file with overrides.
@@ -420,21 +423,53 @@ pub struct PredictArgs {
     /// The form of standard output [default: that of the input; lines give jsonl]
     #[arg(long, value_name = "FORM")]
     pub to: Option<To>,
-    /// The character between the fields of csv, tsv and txt, or `tab`
-    #[arg(long, value_name = "CHARACTER", value_parser = separator)]
-    pub separator: Option<Separator>,
-    /// How fields are quoted in csv, tsv and txt: double or none
-    #[arg(long, value_name = "QUOTING", value_parser = quoting)]
-    pub quoting: Option<Quoting>,
-    /// The encoding of files of text, such as windows-1252
-    #[arg(long, value_name = "ENCODING", value_parser = encoding)]
-    pub encoding: Option<Encoding>,
+    #[command(flatten)]
+    pub form: TableForm,
     /// Device to compute on: cpu, cuda, cuda:N, or auto (a GPU if one is usable)
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: Device,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+/// What a file of a table does not say by itself.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TableForm {
+    /// The character between the fields of csv, tsv and txt, or `tab`
+    #[arg(long, value_name = "CHARACTER")]
+    pub separator: Option<String>,
+    /// How fields are quoted in csv, tsv and txt: double or none
+    #[arg(long, value_name = "QUOTING", value_parser = quoting)]
+    pub quoting: Option<Quoting>,
+    /// The encoding of files of text, such as windows-1252
+    #[arg(long, value_name = "ENCODING")]
+    pub encoding: Option<String>,
+}
+
+impl TableForm {
+    /// Returns how a table is read, of which the column of the text is named.
+    pub fn reading<'a>(&self, text: &'a str) -> Result<Reading<'a>, Failure> {
+        let wrong = |flag: &str, value: &str, hint: &str| {
+            Failure::usage(format!("`{flag} {value}`"), Some(hint.to_owned()))
+        };
+        let separator = self.separator.as_deref().map(|value| {
+            let hint = "expected one character, or `tab`";
+            value.parse().map_err(|()| wrong("--separator", value, hint))
+        });
+        let encoding = self.encoding.as_deref().map(|value| {
+            let hint = "expected an encoding such as `windows-1252`";
+            value.parse().map_err(|()| wrong("--encoding", value, hint))
+        });
+        Ok(Reading {
+            text,
+            label: None,
+            separator: separator.transpose()?,
+            quoting: self.quoting,
+            encoding: encoding.transpose()?,
+            empty: Empty::Drop,
+        })
+    }
 }
 
 /// The form of standard input.
@@ -455,20 +490,12 @@ pub enum To {
     Jsonl,
 }
 
-fn separator(text: &str) -> Result<Separator, String> {
-    text.parse().map_err(|()| "expected one character, or `tab`".to_owned())
-}
-
 fn quoting(text: &str) -> Result<Quoting, String> {
     match text {
         "double" => Ok(Quoting::Double),
         "none" => Ok(Quoting::None),
         _ => Err("expected `double` or `none`".to_owned()),
     }
-}
-
-fn encoding(text: &str) -> Result<Encoding, String> {
-    text.parse().map_err(|()| "expected an encoding such as `windows-1252`".to_owned())
 }
 
 #[derive(Args, Debug)]

@@ -3,13 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::InitArgs;
+use super::args::{InitArgs, TableForm};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::printer::Printer;
 use crate::base::cut::cut;
 use crate::base::files::write_atomic;
-use crate::data::source::{Empty, Format, Origin, Reading, Remark, WholeTable, nearest};
+use crate::data::source::{
+    self, Format, Origin, Quoting, Reading, Remark, SourceError, WholeTable, nearest,
+};
 use crate::data::survey::{Sheet, Survey};
 
 /// The encoder that a pipeline begins with.
@@ -54,22 +56,25 @@ struct Files {
 /// Looks at a table and writes a pipeline for it.
 pub fn init(args: &InitArgs, printer: &Printer) -> Result<Exit, Failure> {
     let files = files(&args.data)?;
-    let name = args.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = name.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("pipeline");
+    let shown = args.data.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = shown.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("pipeline");
     let out = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{stem}.yaml")));
     if out.exists() {
         let hint = "`-o` names another file; nothing is written over".to_owned();
         return Err(Failure::usage(format!("`{}` exists already", out.display()), Some(hint)));
     }
-    let sheet = read(&files.train, printer)?;
+    let sheet = read(&files.train, args, printer)?;
     let text = column(args.text.as_deref(), &sheet, "--text", text_column)?;
     let label =
         column(args.label.as_deref(), &sheet, "--label", |sheet| label_column(sheet, &text))?;
     let survey = Survey::of(&sheet.columns[&text], &sheet.columns[&label]);
     tell(&survey, &sheet, (&text, &label), printer);
     check(&survey, &label)?;
-    let plan = Plan::of(&survey, &files);
-    let yaml = plan.yaml(stem, &name, &survey, &files, (&text, &label), &out);
+    // What `load` will make of the two columns.
+    let reading = Reading { label: Some(&label), ..args.form.reading(&text)? };
+    source::read(&files.train, &reading).map_err(bad)?;
+    let plan = Plan::of(&survey, &files, &args.form);
+    let yaml = plan.yaml(stem, &shown, &survey, &files, (&text, &label), &out);
     write_atomic(&out, yaml.as_bytes())?;
     printer.status(&format!("next: `pipe run {}`", out.display()));
     printer.path(&out)
@@ -105,9 +110,12 @@ fn files(data: &Path) -> Result<Files, Failure> {
     })
 }
 
-fn read(file: &Path, printer: &Printer) -> Result<Sheet, Failure> {
-    let reading = Reading { label: None, empty: Empty::Drop, ..Reading::of("", "") };
-    let bad = |error| Failure::Other { exit: Exit::Usage, error: Box::new(error) };
+fn bad(error: SourceError) -> Failure {
+    Failure::Other { exit: Exit::Usage, error: Box::new(error) }
+}
+
+fn read(file: &Path, args: &InitArgs, printer: &Printer) -> Result<Sheet, Failure> {
+    let reading = args.form.reading("")?;
     let table = WholeTable::open(&Origin::File(file.to_owned()), &reading).map_err(bad)?;
     for remark in &table.remarks {
         match remark {
@@ -276,10 +284,12 @@ struct Plan {
     augments: bool,
     steps: usize,
     max_length: Option<usize>,
+    /// What the file does not say by itself, by the keys of `load`.
+    form: Vec<(&'static str, String)>,
 }
 
 impl Plan {
-    fn of(survey: &Survey, files: &Files) -> Plan {
+    fn of(survey: &Survey, files: &Files, form: &TableForm) -> Plan {
         let count = |own: usize| if files.test.is_some() { own } else { own - held_back(own) };
         let fewest = survey.classes.last().map_or(0, |(_, count)| *count);
         let most = survey.classes.first().map_or(0, |(_, count)| *count);
@@ -296,6 +306,7 @@ impl Plan {
             augments: !by_folds && has_spaces && count(fewest) <= FEW,
             steps: (10 * train).div_ceil(16).clamp(20, 800),
             max_length: (survey.words[1] > 80).then_some(256),
+            form: keys(form),
         }
     }
 
@@ -325,7 +336,7 @@ impl Plan {
              NEW_FILE --text {text} --seed 0\nversion: 1\nname: {}\nseed: 13\nparams:\n  # A folder, a \
              package (pip:NAME) or a model of the hub (hf:ORG/NAME).\n  encoder: {}\n",
             survey.texts,
-            quoted(stem),
+            name(stem),
             quoted(ENCODER),
             out = out.display(),
             text = quoted(text),
@@ -351,6 +362,9 @@ impl Plan {
         yaml += &format!("      text: {}\n      label: {}\n", quoted(text), quoted(label));
         yaml += "      duplicates: drop               # the first of equal texts is kept\n";
         yaml += "      empty: drop                    # rows without a text are left out\n";
+        for (key, value) in &self.form {
+            yaml += &format!("      {key}: {}\n", quoted(value));
+        }
         if files.test.is_none() && !self.by_folds {
             yaml += &format!(
                 "      split: {{ test: {TEST} }}           # held back, the same for every seed\n"
@@ -411,6 +425,31 @@ impl Plan {
                 &format!("  {model}_score: {{ evaluate: {{ model: {model}, data: data{on} }} }}\n");
         }
         yaml
+    }
+}
+
+/// Returns the keys of `load` for what the arguments say of a table.
+fn keys(form: &TableForm) -> Vec<(&'static str, String)> {
+    let quoting = form.quoting.map(|quoting| match quoting {
+        Quoting::Double => "double".to_owned(),
+        Quoting::None => "none".to_owned(),
+    });
+    let all = [
+        ("separator", form.separator.clone()),
+        ("quoting", quoting),
+        ("encoding", form.encoding.clone()),
+    ];
+    all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+/// Returns a name that a pipeline may have.
+fn name(stem: &str) -> String {
+    let is_fit = |sign: char| sign.is_ascii_alphanumeric() || "-_.".contains(sign);
+    let name: String = stem.chars().map(|sign| if is_fit(sign) { sign } else { '-' }).collect();
+    if name.chars().any(|sign| sign.is_ascii_alphanumeric()) {
+        serde_json::Value::from(name).to_string()
+    } else {
+        "first-look".to_owned()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::base::files::TEMPORARY;
 use crate::base::report::Report;
 use crate::data::PredictedTable;
 use crate::data::predicted::WriteError;
-use crate::data::source::{Empty, Form, Format, Origin, Reading, Remark, Unread, WholeTable};
+use crate::data::source::{Form, Format, Origin, Remark, Unread, WholeTable};
 use crate::engine::Runtime;
 use crate::predict::Classifier;
 use crate::predict::table::{Columns, Done, Ended, Job, of_flags};
@@ -28,14 +28,7 @@ pub fn predict(args: &PredictArgs, printer: &Printer) -> Result<Exit, Failure> {
     let format = format(args, &origin)?;
     let Found { model, what } = trained::find(&args.model, printer)?;
     let columns = columns(args, &model.labels)?;
-    let reading = Reading {
-        text: &args.text,
-        label: None,
-        separator: args.separator,
-        quoting: args.quoting,
-        encoding: args.encoding,
-        empty: Empty::Error,
-    };
+    let reading = args.form.reading(&args.text)?;
     let preparation = Preparation::new(printer);
     let (device, reason) =
         Runtime::decide(args.device, Some(&preparation as &dyn Report)).map_err(RunError::from)?;

@@ -350,13 +350,13 @@ fn help_names_the_commands_and_the_exit_codes() -> Result<(), TestError> {
     Usage: pipe [OPTIONS] <COMMAND>
 
     Commands:
-      init         Look at a table of labelled texts, and write a first pipeline for it
+      init         Look at a table of texts, and write a first pipeline for it
       run          Run a pipeline and print its results
       sweep        Run a pipeline with many parameter values
       validate     Check a pipeline file without running anything
       graph        Print the graph of a pipeline
       why          Explain why a stage would run or is cached
-      predict      Predict the texts of a table, or of lines that come through a pipe
+      predict      Predict the texts of a table, or lines from a pipe
       artifacts    Write a training as artifacts for ONNX Runtime's training API
       show         Print the results of a run
       compare      Compare recipes and test whether differences exceed noise

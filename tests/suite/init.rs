@@ -107,6 +107,8 @@ fn names_with_signs_and_other_scripts_are_kept() -> Result<(), TestError> {
         (0..12).map(|n| format!("деньги где {n}\t\"a: # 'b\"\nспасибо всем {n}\tc\n")).collect();
     project.write("my file.tsv", &format!("the: text\tthe \"label\"\n{rows}"))?;
     let said = init(&project, &["my file.tsv"])?;
+    assert!(said.code == Some(2) && said.err.contains("read in two ways"), "{}", said.err);
+    let said = init(&project, &["my file.tsv", "--quoting", "double"])?;
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.err.contains("scripts: Cyrillic 100 %"), "{}", said.err);
     assert!(said.err.contains("put a multilingual one in"), "{}", said.err);

@@ -230,7 +230,7 @@ fn bad_input_has_a_way_out() -> Result<(), TestError> {
     project.write("there.csv", "mine")?;
     fs::create_dir(project.path("empty"))?;
     project.write("g.onnx", "no model")?;
-    let encoder = data("tiny-bert");
+    let encoder = data("tiny-bert-mlm");
     let cases: &[(&[&str], &str, &str)] = &[
         (&["latest:tuned", "a.csv"], "row 2 (line 3) of `a.csv` has no text", "`--skip-bad`"),
         (&["latest:tuned", "b.jsonl"], "line 2", "one object per line"),
@@ -257,7 +257,7 @@ fn bad_input_has_a_way_out() -> Result<(), TestError> {
         (&["latest", "a.csv"], "has 6 models", "not all have scores on dev"),
         (&["nowhere", "a.csv"], "nowhere", ""),
         (&["empty", "a.csv"], "holds no model", "config.json"),
-        (&[&encoder, "a.csv"], "no classification head", "has to be trained"),
+        (&[&encoder, "c.csv"], "no classification head", "has to be trained"),
         (&["g.onnx", "a.csv"], "no config.json beside it", ""),
     ];
     for (arguments, message, hint) in cases {

@@ -47,7 +47,8 @@ struct Record {
 }
 
 impl TrainedModel {
-    /// Says whether a folder has one, sound or not. Other programs may have a file of this name too.
+    /// Says whether a folder has one, sound or not. Other programs may have a file of this name
+    /// too.
     pub fn is_in(folder: &Path) -> bool {
         let Ok(bytes) = fs_err::read(folder.join(FILE)) else { return false };
         let json: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
