@@ -14,8 +14,9 @@ use crate::stages::{StageError, TrainedModel};
 /// A trained model that predicts texts.
 ///
 /// It is opened once and predicts any number of texts. What it says of a text depends on no other
-/// text, so that it does not matter how they are put together, and it is what `evaluate` has scored
-/// to the last bit.
+/// text, so that it does not matter how they are put together, and it is what `evaluate` has
+/// scored: to the last bit on the CPU with the ONNX Runtime that `pipe` installs, else but for
+/// rounding.
 ///
 /// ```no_run
 /// let mut classifier = pipe::Classifier::open("models/tickets")?;

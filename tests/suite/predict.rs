@@ -58,9 +58,13 @@ fn table(project: &Project, name: &str, texts: &[String]) -> Result<(), TestErro
     Ok(project.write(name, &text)?)
 }
 
-/// Whatever neighbours a text has, its probabilities are those of `evaluate`, to the last bit.
+/// Whatever neighbours a text has, its probabilities are those of `evaluate`, to the last bit with
+/// the ONNX Runtime that `pipe` installs. With 1.19.2, one in some thousand texts was rounded
+/// otherwise.
 #[test]
 fn predictions_are_those_of_evaluate() -> Result<(), TestError> {
+    let allowed = if std::env::var_os("ORT_DYLIB_PATH").is_some() { 1e-6 } else { 0.0 };
+    let same = |one: f32, other: f32| (one - other).abs() <= allowed;
     let project = project()?;
     let stages = STAGES.iter().map(|(name, _)| *name).chain(["voted"]);
     for name in stages {
@@ -83,7 +87,8 @@ fn predictions_are_those_of_evaluate() -> Result<(), TestError> {
                 assert_eq!(found["prediction"], evaluation.labels[row.prediction], "{name}");
                 for (label, expected) in evaluation.labels.iter().zip(&row.probabilities) {
                     let own = found[format!("p/{label}")].as_f64().ok_or("no probability")?;
-                    assert_eq!(own as f32, *expected, "{name}, {file}: {}", row.text);
+                    let own = own as f32;
+                    assert!(same(own, *expected), "{name}, {file}: {own}, not {expected}");
                 }
             }
         }
@@ -92,8 +97,10 @@ fn predictions_are_those_of_evaluate() -> Result<(), TestError> {
         let mut classifier = pipe::Classifier::open(&folder)?;
         assert_eq!(classifier.labels(), evaluation.labels);
         for (answer, row) in classifier.predict(&texts)?.iter().zip(&rows) {
-            assert_eq!((answer.class, &answer.probabilities), (row.prediction, &row.probabilities));
-            assert_eq!(answer.probability(), row.probabilities[row.prediction]);
+            assert_eq!(answer.class, row.prediction);
+            let mut both = answer.probabilities.iter().zip(&row.probabilities);
+            assert!(both.all(|(own, expected)| same(*own, *expected)), "{name}: {answer:?}");
+            assert_eq!(answer.probability(), answer.probabilities[row.prediction]);
         }
         assert!(classifier.predict::<&str>(&[])?.is_empty());
     }
