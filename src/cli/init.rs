@@ -275,10 +275,19 @@ fn check(survey: &Survey, label: &str) -> Result<(), Failure> {
     Err(Failure::usage(format!("classes with fewer than {FEWEST} texts: {shown}"), Some(hint)))
 }
 
+/// What recipes are scored on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    Test,
+    /// The only other file of a folder.
+    Dev,
+    /// Folds of train, as there is too little for a test.
+    Folds,
+}
+
 /// What a pipeline asks.
 struct Plan {
-    /// Whether recipes are scored on folds of train, as there is too little for a test.
-    by_folds: bool,
+    on: On,
     shots: Option<usize>,
     /// Whether generated texts are compared too.
     augments: bool,
@@ -290,10 +299,16 @@ struct Plan {
 
 impl Plan {
     fn of(survey: &Survey, files: &Files, form: &TableForm) -> Plan {
-        let count = |own: usize| if files.test.is_some() { own } else { own - held_back(own) };
+        let is_split = files.test.is_some() || files.dev.is_some();
+        let count = |own: usize| if is_split { own } else { own - held_back(own) };
         let fewest = survey.classes.last().map_or(0, |(_, count)| *count);
         let most = survey.classes.first().map_or(0, |(_, count)| *count);
-        let by_folds = files.test.is_none() && fewest < 3 * FEWEST;
+        let on = match (&files.test, &files.dev) {
+            (Some(_), _) => On::Test,
+            (None, Some(_)) => On::Dev,
+            (None, None) if fewest < 3 * FEWEST => On::Folds,
+            (None, None) => On::Test,
+        };
         let train: usize =
             survey.classes.iter().map(|(_, own)| count(*own).min(SHOTS)).sum::<usize>();
         let has_spaces = !survey
@@ -301,9 +316,9 @@ impl Plan {
             .first()
             .is_some_and(|(name, _)| ["Han", "Kana", "Thai or Lao"].contains(name));
         Plan {
-            by_folds,
-            shots: (!by_folds && count(most) > SHOTS).then_some(SHOTS),
-            augments: !by_folds && has_spaces && count(fewest) <= FEW,
+            on,
+            shots: (on != On::Folds && count(most) > SHOTS).then_some(SHOTS),
+            augments: on != On::Folds && has_spaces && count(fewest) <= FEW,
             steps: (10 * train).div_ceil(16).clamp(20, 800),
             max_length: (survey.words[1] > 80).then_some(256),
             form: keys(form),
@@ -348,16 +363,15 @@ impl Plan {
             );
         }
         yaml += "stages:\n  data:\n    load:\n";
-        match (&files.test, &files.dev) {
-            (Some(test), dev) => {
-                let dev = dev.as_ref().map_or(String::new(), |dev| format!(", dev: {}", path(dev)));
-                yaml += &format!(
-                    "      files: {{ train: {}{dev}, test: {} }}\n",
-                    path(&files.train),
-                    path(test)
-                );
-            }
-            (None, _) => yaml += &format!("      path: {}\n", path(&files.train)),
+        let is_split = files.test.is_some() || files.dev.is_some();
+        if is_split {
+            let more = [("dev", &files.dev), ("test", &files.test)];
+            let more = more.into_iter().filter_map(|(name, file)| Some((name, file.as_ref()?)));
+            let more: String =
+                more.map(|(name, file)| format!(", {name}: {}", path(file))).collect();
+            yaml += &format!("      files: {{ train: {}{more} }}\n", path(&files.train));
+        } else {
+            yaml += &format!("      path: {}\n", path(&files.train));
         }
         yaml += &format!("      text: {}\n      label: {}\n", quoted(text), quoted(label));
         yaml += "      duplicates: drop               # the first of equal texts is kept\n";
@@ -365,7 +379,7 @@ impl Plan {
         for (key, value) in &self.form {
             yaml += &format!("      {key}: {}\n", quoted(value));
         }
-        if files.test.is_none() && !self.by_folds {
+        if !is_split && self.on == On::Test {
             yaml += &format!(
                 "      split: {{ test: {TEST} }}           # held back, the same for every seed\n"
             );
@@ -412,15 +426,20 @@ impl Plan {
             yaml += &train("augmented", "At as many steps as without them.", "more", budget);
             models.push("augmented");
         }
-        yaml += match self.by_folds {
-            true => {
+        let (about, on) = match self.on {
+            On::Test => ("\n", ""),
+            On::Dev => (
+                "\n  # There is no file of test texts: recipes are scored on dev.\n",
+                ", split: dev",
+            ),
+            On::Folds => (
                 "\n  # There are too few texts for a test: each recipe is scored on its own train texts, \
-                 each\n  # predicted by a model that has not seen its fold.\n"
-            }
-            false => "\n",
+                 each\n  # predicted by a model that has not seen its fold.\n",
+                ", on: folds",
+            ),
         };
+        yaml += about;
         for model in models {
-            let on = if self.by_folds { ", on: folds" } else { "" };
             yaml +=
                 &format!("  {model}_score: {{ evaluate: {{ model: {model}, data: data{on} }} }}\n");
         }

@@ -89,6 +89,11 @@ fn few_many_and_split_texts_have_their_own_pipelines() -> Result<(), TestError> 
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.err.contains("texts in `sentence`, labels in `label`: 20 rows"), "{}", said.err);
     assert!(scored(&project, "elsewhere/set.yaml")?.contains(&"augmented_score".to_owned()));
+    // Without test texts, those of dev are scored.
+    fs::remove_file(project.path("set/test.jsonl"))?;
+    assert_eq!(init(&project, &["set", "-o", "dev.yaml"])?.code, Some(0));
+    assert!(yaml("dev.yaml")?.contains("split: dev") && !yaml("dev.yaml")?.contains(" test: "));
+    assert!(scored(&project, "dev.yaml")?.contains(&"contrastive_score".to_owned()));
     // What is shipped.
     for name in ["support_intents.csv", "reviews.csv"] {
         let file = repository(&format!("datasets/{name}"));
